@@ -1,0 +1,92 @@
+package problem
+
+import "net/http"
+
+// Kind is a sort of problem. Its slug, and so its type URI, never changes.
+type Kind int
+
+// The kinds. docs/problems.md is generated from their table.
+const (
+	Internal Kind = iota
+	MalformedJSON
+	InvalidMessage
+	NotAvailable
+	InvalidRequest
+	Unauthenticated
+	Forbidden
+	NotFound
+	MethodNotAllowed
+	InProgress
+	Gone
+	TooLarge
+	UnsupportedMediaType
+	KeyReused
+	OverQuota
+	RequestTimeout
+	RefusedByACS
+	ACSBusy
+	ACSFailed
+	ACSMisconfigured
+	Unavailable
+)
+
+// TypeBase is what a problem's type URI starts with; the slug follows.
+const TypeBase = "https://github.com/posthorn/posthorn/blob/main/docs/problems.md#"
+
+type entry struct {
+	slug   string
+	status int
+	title  string
+	advice string
+}
+
+var kinds = map[Kind]entry{
+	Internal:             {"internal", http.StatusInternalServerError, "Internal error", "A fault of Posthorn. Try again with the same Idempotency-Key; report the request id if it persists."},
+	MalformedJSON:        {"malformed-json", http.StatusBadRequest, "The body is not acceptable JSON", "Send one UTF-8 JSON object. The pointer and the byte offset say where reading stopped."},
+	InvalidMessage:       {"invalid-message", http.StatusBadRequest, "The message is not valid", "Every fault is listed with its JSON pointer. Correct all of them and send again."},
+	NotAvailable:         {"not-available", http.StatusBadRequest, "Not available yet", "The member is part of the API but not yet served by this version. Leave it out."},
+	InvalidRequest:       {"invalid-request", http.StatusBadRequest, "The request is not valid", "A header or query parameter is wrong; the detail names it."},
+	Unauthenticated:      {"unauthenticated", http.StatusUnauthorized, "Who is calling?", "Send a live key as `Authorization: Bearer ph_…`, or sign the request with its ACS access key."},
+	Forbidden:            {"forbidden", http.StatusForbidden, "Outside the caller's policy", "The detail names the rule. The operator can change it with `handler callers`."},
+	NotFound:             {"not-found", http.StatusNotFound, "Not found", "There is nothing here for this caller."},
+	MethodNotAllowed:     {"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed", "The Allow header lists what this route understands."},
+	InProgress:           {"in-progress", http.StatusConflict, "The first request is still under way", "The same Idempotency-Key or Operation-Id is being worked on. Wait for Retry-After, then ask again."},
+	Gone:                 {"gone", http.StatusGone, "No longer available", "It has expired or was withdrawn."},
+	TooLarge:             {"too-large", http.StatusRequestEntityTooLarge, "Too large", "The detail says which limit was passed."},
+	UnsupportedMediaType: {"unsupported-media-type", http.StatusUnsupportedMediaType, "Unsupported media type", "Send `Content-Type: application/json` without a Content-Encoding."},
+	KeyReused:            {"key-reused", http.StatusUnprocessableEntity, "The key belongs to another message", "This Idempotency-Key or Operation-Id was used for a different message. Use a new one for a new message."},
+	OverQuota:            {"over-quota", http.StatusTooManyRequests, "No sending quota left", "Retry-After says when there is room again."},
+	RequestTimeout:       {"request-timeout", http.StatusRequestTimeout, "The request took too long", "The body did not arrive in time. Send it again."},
+	RefusedByACS:         {"refused-by-acs", http.StatusUnprocessableEntity, "ACS refused the message", "The upstream code says why. The same message would be refused again."},
+	ACSBusy:              {"acs-busy", http.StatusTooManyRequests, "ACS asks to wait", "ACS reached a limit of the subscription. Retry-After says when to try again."},
+	ACSFailed:            {"acs-failed", http.StatusBadGateway, "ACS failed", "The message was not sent. Send it again."},
+	ACSMisconfigured:     {"acs-misconfigured", http.StatusBadGateway, "ACS does not accept this deployment", "The operator must correct the identity, the role or the domain."},
+	Unavailable:          {"unavailable", http.StatusServiceUnavailable, "Not available now", "Storage could not be reached, so nothing was sent. Try again after Retry-After."},
+}
+
+// Kinds returns all kinds in order.
+func Kinds() []Kind {
+	all := make([]Kind, 0, len(kinds))
+	for k := Internal; int(k) < len(kinds); k++ {
+		all = append(all, k)
+	}
+	return all
+}
+
+// Slug is the stable last part of the type URI.
+func (k Kind) Slug() string { return kinds[k].slug }
+
+// Type is the RFC 9457 type.
+func (k Kind) Type() string { return TypeBase + kinds[k].slug }
+
+// Status is the HTTP status code.
+func (k Kind) Status() int { return kinds[k].status }
+
+// Title is the RFC 9457 title.
+func (k Kind) Title() string { return kinds[k].title }
+
+// Advice is what docs/problems.md tells the reader to do.
+func (k Kind) Advice() string { return kinds[k].advice }
+
+// String is the slug.
+func (k Kind) String() string { return k.Slug() }

@@ -1,0 +1,64 @@
+// Package store says what Posthorn asks of storage: rows with ETags, blobs that
+// appear whole or not at all, and one clock. It holds types and errors only.
+// The adapters to Azure are store/table, store/blob and store/queue, store/mem
+// has the same semantics in memory, and store/storetest holds them to one
+// contract. Each user of storage declares the methods that it needs.
+//
+// # What an error leaves behind
+//
+// ErrExists, ErrMissing and ErrChanged mean that the call changed nothing, with
+// one exception that every conditional writer must know: when an answer is lost
+// and the call was repeated below us, ErrExists or ErrChanged may come from our
+// own first write. A writer therefore stores a fresh attempt id and reads back.
+// ErrUnavailable means that the call may or may not have happened.
+package store
+
+import (
+	"errors"
+	"time"
+)
+
+// The errors of storage. Adapters wrap them with what was being done; no error
+// of an SDK passes them.
+var (
+	ErrExists      = errors.New("already exists")      // insert of a row or blob that is there
+	ErrMissing     = errors.New("does not exist")      // read, replace or delete of one that is not
+	ErrChanged     = errors.New("changed meanwhile")   // the ETag is no longer current
+	ErrUnavailable = errors.New("storage unavailable") // no answer, or none that helps
+)
+
+// ETag names one version of a row. Empty means: no condition.
+type ETag string
+
+// Entity is one row of a table. Keys have no control characters and none of
+// / \ # ? ' (the last because Azurite cannot find such rows again).
+type Entity struct {
+	Partition, Row string
+	// ETag is set by Get and List, and is the condition of Replace and Delete.
+	ETag ETag
+	// Values are of type string, bool, int64, []byte or time.Time (UTC). A
+	// string or []byte has at most 64 KiB (strings count two bytes a character).
+	Values map[string]any
+}
+
+// Receipt is what a table says beside its answer.
+type Receipt struct {
+	// ETag is the row's new version after a write.
+	ETag ETag
+	// Time is the service's clock when it answered, cut to the second by HTTP's
+	// Date. It is set on every answer, ErrMissing, ErrExists and ErrChanged
+	// included; zero with ErrUnavailable.
+	Time time.Time
+}
+
+// BlobHeaders are what a download answers with.
+type BlobHeaders struct {
+	ContentType        string
+	ContentDisposition string
+}
+
+// Blob is a row of a listing.
+type Blob struct {
+	Name string
+	Size int64
+}
