@@ -1,0 +1,137 @@
+package caller
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// MaxClockSkew is how far the x-ms-date of a signed request may be off.
+// Source: learn.microsoft.com, "Sign an HTTP request" (Communication Services).
+const MaxClockSkew = 5 * time.Minute
+
+// keyHeaders are the places other than Authorization where clients that people
+// already have put a key.
+var keyHeaders = []string{"X-Api-Key", "X-Functions-Key", "X-Postmark-Server-Token"}
+
+// Request is the part of an HTTP request that proves who calls.
+type Request struct {
+	Method string
+	Target string   // path and query as they came, not decoded
+	Hosts  []string // the names under which the caller may have reached us
+	Header http.Header
+}
+
+// Proof is the outcome of Authenticate.
+type Proof struct {
+	Caller Caller
+	// BodySHA256 is what the body's hash must be; nil unless the request was
+	// signed. Nothing of the body counts before it was compared.
+	BodySHA256 []byte
+}
+
+// Authenticate returns who made req. No key, a wrong, dead or unknown one, and a
+// signature that does not fit are all the same problem, Unauthenticated, whose
+// detail says what was looked for. Storage out of reach is Unavailable.
+func (r *Registry) Authenticate(ctx context.Context, req Request) (Proof, error) {
+	authorization := req.Header.Values("Authorization")
+	if len(authorization) > 1 {
+		return Proof{}, problem.New(problem.Unauthenticated, "The request has more than one Authorization header. Send one.")
+	}
+	known, err := r.all(ctx)
+	if err != nil {
+		return Proof{}, err
+	}
+	if len(authorization) == 1 {
+		if parameters, ok := strings.CutPrefix(authorization[0], "HMAC-SHA256 "); ok {
+			return r.signed(known, req, parameters)
+		}
+		scheme, key, found := strings.Cut(authorization[0], " ")
+		if !found {
+			scheme, key = "Bearer", authorization[0]
+		}
+		if strings.EqualFold(scheme, "Bearer") {
+			return r.keyed(known, strings.TrimSpace(key))
+		}
+		return Proof{}, problem.New(problem.Unauthenticated, "The Authorization scheme is not understood. Send `Authorization: Bearer ph_…`, or sign the request with an ACS access key.")
+	}
+	for _, name := range keyHeaders {
+		if key := req.Header.Get(name); key != "" {
+			return r.keyed(known, key)
+		}
+	}
+	return Proof{}, problem.New(problem.Unauthenticated, "The request has no key. Send `Authorization: Bearer ph_…`; the operator makes one with `handler callers add`.")
+}
+
+func (r *Registry) keyed(known map[string]Caller, key string) (Proof, error) {
+	name, generation, sum, ok := parseKey(key)
+	if ok && r.masters.proves(name, generation, sum) {
+		if c, ok := known[name]; ok && slices.Contains(c.Generations, generation) {
+			return Proof{Caller: c}, nil
+		}
+	}
+	return Proof{}, problem.New(problem.Unauthenticated, "The key is not valid: it is incomplete, was made by another deployment, or has been revoked.")
+}
+
+// signed checks ACS's HMAC scheme. It names no key, so the MAC of every live
+// generation of every caller that may sign is tried.
+func (r *Registry) signed(known map[string]Caller, req Request, parameters string) (Proof, error) {
+	no := func(why string) (Proof, error) {
+		return Proof{}, problem.New(problem.Unauthenticated, "The HMAC signature was not accepted: %s", why)
+	}
+	signature, ok := strings.CutPrefix(parameters, "SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=")
+	if !ok {
+		return no("the signed headers must be x-ms-date;host;x-ms-content-sha256.")
+	}
+	want, err := base64.StdEncoding.DecodeString(signature)
+	if err != nil {
+		return no("the signature is not Base64.")
+	}
+	date := req.Header.Get("X-Ms-Date")
+	at, err := http.ParseTime(date)
+	if err != nil {
+		return no("x-ms-date is missing or not an HTTP date.")
+	}
+	if d := r.now().Sub(at); d > MaxClockSkew || d < -MaxClockSkew {
+		return no("x-ms-date is more than 5 minutes from this server's clock.")
+	}
+	contentHash := req.Header.Get("X-Ms-Content-Sha256")
+	bodyHash, err := base64.StdEncoding.DecodeString(contentHash)
+	if err != nil || len(bodyHash) != sha256.Size {
+		return no("x-ms-content-sha256 is missing or not the Base64 of a SHA-256.")
+	}
+	var texts [][]byte
+	for _, host := range req.Hosts {
+		texts = append(texts, []byte(req.Method+"\n"+req.Target+"\n"+date+";"+host+";"+contentHash))
+	}
+	for _, c := range known {
+		if c.Policy.HMAC && r.signedBy(c, texts, want) {
+			return Proof{Caller: c, BodySHA256: bodyHash}, nil
+		}
+	}
+	return no("no caller that may sign requests has a key that fits. The path, the host and the date are part of what is signed.")
+}
+
+func (r *Registry) signedBy(c Caller, texts [][]byte, want []byte) bool {
+	found := false
+	for _, generation := range c.Generations {
+		for _, master := range r.masters {
+			key := mac(master, c.Name, generation)
+			for _, text := range texts {
+				h := hmac.New(sha256.New, key)
+				h.Write(text)
+				if hmac.Equal(h.Sum(nil), want) {
+					found = true
+				}
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,261 @@
+// Package caller says who calls and what the caller may do.
+//
+// In: the headers of a request. Out: a Caller with its Policy, and for a request
+// signed in ACS's way the SHA-256 that its body must have. It reads the table of
+// callers and keeps it for CacheLife; it changes the table only for the operator
+// (Add, Rotate, Revoke). It writes no answers: accept/front does.
+//
+// No key is stored. A key is ph_NAME_GENERATION_MAC, where MAC is the HMAC-SHA256
+// of name and generation under a master secret, so a stolen table opens nothing.
+// The table holds for each caller its policy and which generations are alive, at
+// most two, so that a caller can change its key without a gap.
+package caller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+const (
+	// CacheLife is how long a policy is believed. With the time of a request in
+	// flight, a revoked key is dead within a minute.
+	CacheLife = 30 * time.Second
+	// MaxGenerations may be alive at once: the old key and the new one.
+	MaxGenerations = 2
+
+	partition = "callers"
+)
+
+// Caller is one known sender of requests.
+type Caller struct {
+	Name        string
+	Generations []int64 // alive, ascending
+	Policy      Policy
+
+	production bool
+	etag       store.ETag
+}
+
+// Table is where callers are kept. See package store for the errors; a call that
+// ends with ErrUnavailable may be repeated.
+type Table interface {
+	Insert(ctx context.Context, e store.Entity) (store.Receipt, error)
+	Replace(ctx context.Context, e store.Entity) (store.Receipt, error)
+	Delete(ctx context.Context, partition, row string, etag store.ETag) error
+	List(ctx context.Context, partition string) ([]store.Entity, error)
+}
+
+// Registry knows the callers of one deployment. It is safe for concurrent use.
+type Registry struct {
+	table      Table
+	masters    Masters
+	production bool
+	now        func() time.Time
+
+	mu     sync.Mutex
+	known  map[string]Caller
+	loaded time.Time
+}
+
+// NewRegistry reads callers from t and proves their keys with masters. In
+// production an empty list of recipient domains means all of them. now is a
+// local clock.
+func NewRegistry(t Table, masters Masters, production bool, now func() time.Time) *Registry {
+	return &Registry{table: t, masters: masters, production: production, now: now}
+}
+
+// all returns the callers by name, from the cache while it is fresh.
+func (r *Registry) all(ctx context.Context) (map[string]Caller, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known != nil && r.now().Sub(r.loaded) < CacheLife {
+		return r.known, nil
+	}
+	asked := r.now()
+	known, err := r.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.known, r.loaded = known, asked
+	return known, nil
+}
+
+func (r *Registry) load(ctx context.Context) (map[string]Caller, error) {
+	rows, err := r.table.List(ctx, partition)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("list callers: %w", err))
+	}
+	known := make(map[string]Caller, len(rows))
+	for _, row := range rows {
+		c, err := decode(row)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		c.production = r.production
+		known[c.Name] = c
+	}
+	return known, nil
+}
+
+// Callers lists the callers by name, freshly read.
+func (r *Registry) Callers(ctx context.Context) ([]Caller, error) {
+	known, err := r.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Caller, 0, len(known))
+	for _, c := range known {
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b Caller) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return list, nil
+}
+
+// Secrets are what `callers add` and `callers rotate` print once.
+type Secrets struct {
+	Key       string // for Authorization: Bearer
+	AccessKey string // for ACS's SDKs; empty unless the policy allows HMAC
+}
+
+// Add makes a caller. A name that is taken is a problem of kind InvalidRequest.
+func (r *Registry) Add(ctx context.Context, name string, p Policy) (Secrets, error) {
+	if !namePattern.MatchString(name) {
+		return Secrets{}, problem.New(problem.InvalidRequest, "%q is no name for a caller: use 1 to 32 of a-z, 0-9 and -, with no - at either end.", name)
+	}
+	c := Caller{Name: name, Generations: []int64{1}, Policy: p}
+	e, err := encode(c)
+	if err != nil {
+		return Secrets{}, err
+	}
+	if _, err := r.table.Insert(ctx, e); err != nil {
+		if errors.Is(err, store.ErrExists) {
+			return Secrets{}, problem.New(problem.InvalidRequest, "A caller %q is there already. Rotate its key, or revoke it first.", name)
+		}
+		return Secrets{}, unavailable(fmt.Errorf("add caller: %w", err))
+	}
+	return r.secrets(c), nil
+}
+
+// Rotate gives a caller a new key. The one before it stays alive until the next
+// Rotate, or until Retire.
+func (r *Registry) Rotate(ctx context.Context, name string) (Secrets, error) {
+	var c Caller
+	err := r.change(ctx, name, func(stored *Caller) {
+		next := stored.Generations[len(stored.Generations)-1] + 1
+		stored.Generations = append(stored.Generations, next)
+		if n := len(stored.Generations); n > MaxGenerations {
+			stored.Generations = stored.Generations[n-MaxGenerations:]
+		}
+		c = *stored
+	})
+	if err != nil {
+		return Secrets{}, err
+	}
+	return r.secrets(c), nil
+}
+
+// Retire ends all keys of a caller but the newest.
+func (r *Registry) Retire(ctx context.Context, name string) error {
+	return r.change(ctx, name, func(c *Caller) {
+		c.Generations = c.Generations[len(c.Generations)-1:]
+	})
+}
+
+// Revoke removes a caller with all its keys.
+func (r *Registry) Revoke(ctx context.Context, name string) error {
+	err := r.table.Delete(ctx, partition, name, "")
+	if errors.Is(err, store.ErrMissing) {
+		return noCaller(name)
+	}
+	if err != nil {
+		return unavailable(fmt.Errorf("revoke caller: %w", err))
+	}
+	return nil
+}
+
+func (r *Registry) change(ctx context.Context, name string, f func(*Caller)) error {
+	known, err := r.load(ctx)
+	if err != nil {
+		return err
+	}
+	c, ok := known[name]
+	if !ok {
+		return noCaller(name)
+	}
+	f(&c)
+	e, err := encode(c)
+	if err != nil {
+		return err
+	}
+	e.ETag = c.etag
+	if _, err := r.table.Replace(ctx, e); err != nil {
+		if errors.Is(err, store.ErrChanged) {
+			return problem.New(problem.InvalidRequest, "The caller %q was changed at the same time. Look at it, then try again.", name)
+		}
+		return unavailable(fmt.Errorf("change caller: %w", err))
+	}
+	return nil
+}
+
+func (r *Registry) secrets(c Caller) Secrets {
+	g := c.Generations[len(c.Generations)-1]
+	s := Secrets{Key: r.masters.Key(c.Name, g)}
+	if c.Policy.HMAC {
+		s.AccessKey = r.masters.AccessKey(c.Name, g)
+	}
+	return s
+}
+
+func encode(c Caller) (store.Entity, error) {
+	policy, err := json.Marshal(c.Policy)
+	if err != nil {
+		return store.Entity{}, fmt.Errorf("encode policy: %w", err)
+	}
+	generations, err := json.Marshal(c.Generations)
+	if err != nil {
+		return store.Entity{}, fmt.Errorf("encode generations: %w", err)
+	}
+	return store.Entity{Partition: partition, Row: c.Name, Values: map[string]any{
+		"policy": string(policy), "generations": string(generations),
+	}}, nil
+}
+
+func decode(e store.Entity) (Caller, error) {
+	c := Caller{Name: e.Row, etag: e.ETag}
+	policy, _ := e.Values["policy"].(string)
+	if err := json.Unmarshal([]byte(policy), &c.Policy); err != nil {
+		return Caller{}, fmt.Errorf("decode policy of caller %s: %w", e.Row, err)
+	}
+	generations, _ := e.Values["generations"].(string)
+	if err := json.Unmarshal([]byte(generations), &c.Generations); err != nil {
+		return Caller{}, fmt.Errorf("decode generations of caller %s: %w", e.Row, err)
+	}
+	if len(c.Generations) == 0 {
+		return Caller{}, fmt.Errorf("caller %s has no generation", e.Row)
+	}
+	return c, nil
+}
+
+func noCaller(name string) error {
+	return problem.New(problem.NotFound, "There is no caller %q.", name)
+}
+
+func unavailable(err error) error {
+	return problem.Wrap(problem.Unavailable, "The list of callers could not be read or written. Try again shortly.", err)
+}
+
+func itoa(i int) string { return strconv.Itoa(i) }

@@ -1,0 +1,87 @@
+package caller
+
+import (
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// Any in a list of a policy allows everything.
+const Any = "*"
+
+// Policy is what a caller may do.
+type Policy struct {
+	// Senders are addresses, or *@domain for every address of a domain, or *.
+	// They are compared with the domain in A-labels and without regard to case.
+	Senders []string `json:"senders"`
+	// RecipientDomains may be written to; * is every domain. Empty means every
+	// domain in production, and none anywhere else.
+	RecipientDomains []string `json:"recipientDomains,omitempty"`
+	// MaxRequestBytes bounds the body of a request; 0 means the gateway's limit.
+	MaxRequestBytes int64 `json:"maxRequestBytes,omitempty"`
+	// MaxRecipients bounds a message; 0 means mail.MaxRecipients.
+	MaxRecipients int `json:"maxRecipients,omitempty"`
+	// HMAC lets the caller sign requests as ACS's SDKs do.
+	HMAC bool `json:"hmac,omitempty"`
+}
+
+// Allow says whether c may send m, whose addresses check has normalised. It
+// returns a problem of kind Forbidden that names every rule that says no.
+func (c Caller) Allow(m *mail.Message) error {
+	p := c.Policy
+	var faults []problem.Fault
+	if !p.allowsSender(m.SenderAddress) {
+		faults = append(faults, problem.Fault{Pointer: "/senderAddress", Detail: "The rule `senders` of this caller does not list this address."})
+	}
+	if p.MaxRecipients > 0 && len(m.Recipients.All()) > p.MaxRecipients {
+		faults = append(faults, problem.Fault{Pointer: "/recipients", Detail: "The rule `maxRecipients` of this caller allows fewer recipients."})
+	}
+	for _, list := range []struct {
+		pointer   string
+		addresses []mail.Address
+	}{
+		{"/recipients/to/", m.Recipients.To}, {"/recipients/cc/", m.Recipients.CC}, {"/recipients/bcc/", m.Recipients.BCC},
+	} {
+		for i, a := range list.addresses {
+			if reason := c.refusesRecipient(a.Address); reason != "" {
+				faults = append(faults, problem.Fault{Pointer: list.pointer + itoa(i) + "/address", Detail: reason})
+			}
+		}
+	}
+	if faults == nil {
+		return nil
+	}
+	no := problem.New(problem.Forbidden, "The policy of caller %q does not allow this message. Ask the operator of this gateway to change the rules named in errors.", c.Name)
+	no.Faults = faults
+	return no
+}
+
+func (p Policy) allowsSender(address string) bool {
+	address = strings.ToLower(address)
+	_, domain, _ := strings.Cut(address, "@")
+	for _, s := range p.Senders {
+		s = strings.ToLower(s)
+		if s == Any || s == address || s == "*@"+domain {
+			return true
+		}
+	}
+	return false
+}
+
+func (c Caller) refusesRecipient(address string) string {
+	p := c.Policy
+	if len(p.RecipientDomains) == 0 {
+		if c.production {
+			return ""
+		}
+		return "Outside production a caller needs the rule `recipientDomains`, so that no test reaches a stranger."
+	}
+	_, domain, _ := strings.Cut(address, "@")
+	for _, d := range p.RecipientDomains {
+		if d == Any || strings.EqualFold(d, domain) {
+			return ""
+		}
+	}
+	return "The rule `recipientDomains` of this caller does not list the domain of this address."
+}

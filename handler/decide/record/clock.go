@@ -1,0 +1,37 @@
+package record
+
+import (
+	"sync"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+// serverClock is the table service's clock, carried on between its answers by
+// the time that passes here. A second and the way of an answer is its error.
+type serverClock struct {
+	local func() time.Time
+
+	mu     sync.Mutex
+	server time.Time
+	at     time.Time
+}
+
+func (c *serverClock) observe(r store.Receipt) {
+	if r.Time.IsZero() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.server, c.at = r.Time, c.local()
+}
+
+// now returns false as long as the service has not answered once.
+func (c *serverClock) now() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.server.IsZero() {
+		return time.Time{}, false
+	}
+	return c.server.Add(c.local().Sub(c.at)).UTC(), true
+}
