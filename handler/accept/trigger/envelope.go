@@ -1,0 +1,162 @@
+package trigger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Invocation is one call of a function by the host.
+type Invocation struct {
+	// ID is the host's id of the call, for the log; "" if it gave none.
+	ID string
+	// Function is the name of the function.
+	Function string
+	// Trigger is what the function was triggered by, as JSON: the text of a
+	// queue message (an object or array if it is one, else a JSON string), an
+	// event or an array of events, a timer's state.
+	Trigger json.RawMessage
+	// Queue is set when the trigger is a queue message.
+	Queue *Queue
+	// Timer is set when the trigger is a timer.
+	Timer *Timer
+}
+
+// Queue says which message of a queue this is. Times are zero when the host did
+// not give them.
+type Queue struct {
+	ID           string
+	PopReceipt   string
+	DequeueCount int // 1 on the first call
+	Inserted     time.Time
+	Expires      time.Time
+	NextVisible  time.Time
+}
+
+// Timer is the state of a schedule. Times are zero when the host did not give
+// them, as on the first run.
+type Timer struct {
+	PastDue     bool // the call comes later than the schedule says
+	Last        time.Time
+	Next        time.Time
+	LastUpdated time.Time
+}
+
+var (
+	errNoData  = errors.New("the envelope needs exactly one member in Data")
+	errNoCount = errors.New("DequeueCount is not a number")
+)
+
+// parse reads the host's envelope. Members are found by their exact names: the
+// host copies the members of a queue message that is an object into Metadata
+// beside its own, and `id` must not pass for `Id`.
+func parse(function string, body []byte) (Invocation, error) {
+	var envelope struct{ Data, Metadata map[string]json.RawMessage }
+	if err := json.Unmarshal(body, &envelope); err != nil {
+		return Invocation{}, fmt.Errorf("envelope: %w", err)
+	}
+	if len(envelope.Data) != 1 {
+		return Invocation{}, errNoData
+	}
+	in := Invocation{Function: function}
+	for _, value := range envelope.Data {
+		in.Trigger = unwrap(value)
+	}
+	var err error
+	if count, ok := envelope.Metadata["DequeueCount"]; ok {
+		in.Queue, err = parseQueue(count, envelope.Metadata)
+		return in, err
+	}
+	in.Timer, err = parseTimer(in.Trigger)
+	return in, err
+}
+
+func parseQueue(count json.RawMessage, metadata map[string]json.RawMessage) (*Queue, error) {
+	n, err := strconv.Atoi(text(count))
+	if err != nil || n < 1 {
+		return nil, errNoCount
+	}
+	return &Queue{
+		ID:           text(metadata["Id"]),
+		PopReceipt:   text(metadata["PopReceipt"]),
+		DequeueCount: n,
+		Inserted:     instant(metadata["InsertionTime"]),
+		Expires:      instant(metadata["ExpirationTime"]),
+		NextVisible:  instant(metadata["NextVisibleTime"]),
+	}, nil
+}
+
+// parseTimer returns nil for a trigger that is no timer.
+func parseTimer(trigger json.RawMessage) (*Timer, error) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(trigger, &members) != nil {
+		return nil, nil
+	}
+	pastDue, ok := members["IsPastDue"]
+	if !ok {
+		return nil, nil
+	}
+	late, err := strconv.ParseBool(strings.ToLower(text(pastDue)))
+	if err != nil {
+		return nil, fmt.Errorf("IsPastDue: %w", err)
+	}
+	var status map[string]json.RawMessage
+	if raw, ok := members["ScheduleStatus"]; ok {
+		if err := json.Unmarshal(unwrap(raw), &status); err != nil {
+			return nil, fmt.Errorf("ScheduleStatus: %w", err)
+		}
+	}
+	return &Timer{
+		PastDue:     late,
+		Last:        instant(status["Last"]),
+		Next:        instant(status["Next"]),
+		LastUpdated: instant(status["LastUpdated"]),
+	}, nil
+}
+
+// unwrap takes off the JSON strings that the host puts round a value: none round
+// an object, one or two round a text. A text that is an object or an array is
+// returned as that, any other text as one JSON string.
+func unwrap(value json.RawMessage) json.RawMessage {
+	var s string
+	for range 2 {
+		if json.Unmarshal(value, &s) != nil || !isWrapped(s) {
+			return value
+		}
+		value = json.RawMessage(s)
+	}
+	return value
+}
+
+// isWrapped says whether a text is JSON of its own. A number or a word is not
+// taken for it: the text "7" of a queue message stays a text.
+func isWrapped(s string) bool {
+	s = strings.TrimLeft(s, " \t\r\n")
+	return s != "" && strings.ContainsRune(`"{[`, rune(s[0])) && json.Valid([]byte(s))
+}
+
+// text is a scalar of Metadata without its wrapping; "" when absent or null.
+func text(value json.RawMessage) string {
+	value = unwrap(value)
+	var s string
+	if json.Unmarshal(value, &s) == nil {
+		return s
+	}
+	return string(value)
+}
+
+// instant is a time of Metadata, zero when absent. The host writes .NET's
+// round-trip form, with an offset for DateTimeOffset and perhaps none for a
+// DateTime, which is then UTC. A year of 1 is .NET's "never".
+func instant(value json.RawMessage) time.Time {
+	s := text(value)
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999"} {
+		if t, err := time.Parse(layout, s); err == nil && t.Year() > 1 {
+			return t.UTC()
+		}
+	}
+	return time.Time{}
+}

@@ -1,0 +1,131 @@
+package trigger
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 500_000_000, time.UTC)
+
+func TestEveryFormOfAnEnvelopeIsRead(t *testing.T) {
+	t.Parallel()
+	const queue = `"DequeueCount":"1","Id":"\"9f2a\"","PopReceipt":"\"AgAA+/=\"","InsertionTime":"\"2026-11-23T12:00:00.5+00:00\"",` +
+		`"ExpirationTime":"\"2026-11-23T13:00:00.5+01:00\"","NextVisibleTime":"\"2026-11-23T12:00:00.5Z\"",` +
+		`"sys":{"MethodName":"f","UtcNow":"2026-11-23T12:00:00Z","RandGuid":"0f0f"}`
+	whole := &Queue{ID: "9f2a", PopReceipt: "AgAA+/=", DequeueCount: 1, Inserted: noon, Expires: noon, NextVisible: noon}
+	for _, c := range []struct {
+		name, body, trigger string
+		queue               *Queue
+		timer               *Timer
+	}{
+		{"queue text serialised twice", `{"Data":{"msg":"\"hello\""},"Metadata":{` + queue + `}}`, `"hello"`, whole, nil},
+		{"queue text serialised once", `{"Data":{"msg":"hello"},"Metadata":{` + queue + `}}`, `"hello"`, whole, nil},
+		{"queue text that looks like a number", `{"Data":{"msg":"\"7\""},"Metadata":{` + queue + `}}`, `"7"`, whole, nil},
+		{"queue text that is empty", `{"Data":{"msg":"\"\""},"Metadata":{` + queue + `}}`, `""`, whole, nil},
+		{"queue object", `{"Data":{"msg":{"v":1}},"Metadata":{"v":"1",` + queue + `}}`, `{"v":1}`, whole, nil},
+		{"queue object serialised once", `{"Data":{"msg":"{\"v\":1}"},"Metadata":{` + queue + `}}`, `{"v":1}`, whole, nil},
+		{"queue object serialised twice", `{"Data":{"msg":"\"{\\\"v\\\":1}\""},"Metadata":{` + queue + `}}`, `{"v":1}`, whole, nil},
+		{"members of the message do not shadow the host's", `{"Data":{"msg":{"id":"x"}},"Metadata":{"id":"x","dequeueCount":"99",` + queue + `}}`, `{"id":"x"}`, whole, nil},
+		{"count as a number", `{"Data":{"msg":"m"},"Metadata":{"DequeueCount":5}}`, `"m"`, &Queue{DequeueCount: 5}, nil},
+		{"count serialised twice", `{"Data":{"msg":"m"},"Metadata":{"DequeueCount":"\"5\""}}`, `"m"`, &Queue{DequeueCount: 5}, nil},
+		{"plain metadata", `{"Data":{"msg":"m"},"Metadata":{"DequeueCount":"2","Id":"9f2a","InsertionTime":"2026-11-23T12:00:00.5"}}`, `"m"`, &Queue{ID: "9f2a", DequeueCount: 2, Inserted: noon}, nil},
+		{"first run of a timer", `{"Data":{"timer":{"Schedule":{"AdjustForDST":true},"ScheduleStatus":null,"IsPastDue":false}},"Metadata":{}}`,
+			`{"Schedule":{"AdjustForDST":true},"ScheduleStatus":null,"IsPastDue":false}`, nil, &Timer{}},
+		{"later run of a timer", `{"Data":{"timer":{"ScheduleStatus":{"Last":"2026-11-23T12:00:00.5+00:00","Next":"2026-11-23T12:00:00.5Z","LastUpdated":"0001-01-01T00:00:00"},"IsPastDue":true}}}`,
+			`{"ScheduleStatus":{"Last":"2026-11-23T12:00:00.5+00:00","Next":"2026-11-23T12:00:00.5Z","LastUpdated":"0001-01-01T00:00:00"},"IsPastDue":true}`, nil, &Timer{PastDue: true, Last: noon, Next: noon}},
+		{"timer serialised once", `{"Data":{"timer":"{\"IsPastDue\":\"True\"}"},"Metadata":{}}`, `{"IsPastDue":"True"}`, nil, &Timer{PastDue: true}},
+		{"Event Grid event", `{"Data":{"event":{"id":"1","eventType":"t","data":{"a":[1]}}},"Metadata":{"data":{"a":[1]}}}`, `{"id":"1","eventType":"t","data":{"a":[1]}}`, nil, nil},
+		{"Event Grid array", `{"Data":{"event":[{"id":"1"},{"id":"2"}]},"Metadata":{}}`, `[{"id":"1"},{"id":"2"}]`, nil, nil},
+		{"no Metadata at all", `{"Data":{"event":{"id":"1"}}}`, `{"id":"1"}`, nil, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := parse("f", []byte(c.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := Invocation{Function: "f", Trigger: json.RawMessage(c.trigger), Queue: c.queue, Timer: c.timer}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got  %+v %+v %+v %s\nwant %+v %+v %+v %s", got, got.Queue, got.Timer, got.Trigger, want, want.Queue, want.Timer, want.Trigger)
+			}
+		})
+	}
+}
+
+func TestAnUnreadableEnvelopeIsAnError(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"empty":                  ``,
+		"cut off":                `{"Data":{"msg":"m"`,
+		"null":                   `null`,
+		"array":                  `[]`,
+		"no Data":                `{"Metadata":{}}`,
+		"Data without binding":   `{"Data":{},"Metadata":{}}`,
+		"Data with two bindings": `{"Data":{"a":"1","b":"2"},"Metadata":{}}`,
+		"Data a text":            `{"Data":"m","Metadata":{}}`,
+		"count a word":           `{"Data":{"msg":"m"},"Metadata":{"DequeueCount":"many"}}`,
+		"count null":             `{"Data":{"msg":"m"},"Metadata":{"DequeueCount":null}}`,
+		"count zero":             `{"Data":{"msg":"m"},"Metadata":{"DequeueCount":0}}`,
+		"past due a word":        `{"Data":{"t":{"IsPastDue":"perhaps"}}}`,
+		"status a word":          `{"Data":{"t":{"IsPastDue":false,"ScheduleStatus":"x"}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if in, err := parse("f", []byte(body)); err == nil {
+				t.Errorf("read as %+v", in)
+			}
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(`{"Data":{"msg":"\"hello\""},"Metadata":{"DequeueCount":"1"}}`)
+	f.Add(`{"Data":{"t":{"IsPastDue":true,"ScheduleStatus":{"Last":"2026-11-23T12:00:00Z"}}}}`)
+	f.Add(`{"Data":{"e":"\"[{\\\"a\\\":1}]\""}}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		in, err := parse("f", []byte(body))
+		if err != nil {
+			return
+		}
+		if !json.Valid(in.Trigger) {
+			t.Errorf("trigger is not JSON: %q", in.Trigger)
+		}
+		if in.Queue != nil && in.Queue.DequeueCount < 1 {
+			t.Errorf("count %d", in.Queue.DequeueCount)
+		}
+	})
+}
+
+func FuzzATextSurvivesBothWrappings(f *testing.F) {
+	f.Add("hello")
+	f.Add("7")
+	f.Add(" {not json")
+	f.Fuzz(func(t *testing.T, s string) {
+		once, _ := json.Marshal(s)
+		twice, _ := json.Marshal(string(once))
+		if isWrapped(s) {
+			t.Skip("JSON of its own")
+		}
+		s = strings.ToValidUTF8(s, "\ufffd")
+		for _, wrapped := range [][]byte{once, twice} {
+			var got string
+			if err := json.Unmarshal(unwrap(wrapped), &got); err != nil {
+				t.Fatal(err)
+			}
+			if want := mustText(t, once); got != want {
+				t.Errorf("%q became %q", want, got)
+			}
+		}
+	})
+}
+
+func mustText(t *testing.T, raw []byte) (s string) {
+	t.Helper()
+	if err := json.Unmarshal(raw, &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
