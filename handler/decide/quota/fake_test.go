@@ -1,0 +1,189 @@
+package quota_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+// fate is what becomes of one call of a table.
+type fate int
+
+const (
+	served    fate = iota
+	dropped        // not done, ErrUnavailable
+	lost           // done, but the answer is ErrUnavailable
+	repeated       // done, and repeated below us: ErrExists or ErrChanged by our own write
+	overtaken      // somebody else writes first: ErrChanged
+	late           // ErrUnavailable at once, done 100 ms later if the ETag still holds
+	broken         // not done, an error that store does not know
+	timeless       // done, but the answer says no time
+)
+
+// row is one row with ETags, in a world whose clock is synctest's.
+type row struct {
+	mu           sync.Mutex
+	entity       store.Entity // Values nil: it is not there
+	version      int
+	gets, writes int // that reached storage
+	booked       int // tokens ever logged, those that were dropped since included
+}
+
+// front is the table as one instance reaches it. Its functions may be nil.
+type front struct {
+	*row
+	skew func() time.Duration  // error of the front end's clock, for one answer
+	way  func() time.Duration  // of a request, and of its answer
+	fate func(write bool) fate // of a call
+}
+
+func (f *front) Get(ctx context.Context, _, _ string) (store.Entity, store.Receipt, error) {
+	if err := f.travel(ctx); err != nil {
+		return store.Entity{}, store.Receipt{}, err
+	}
+	next := f.next(false)
+	switch next {
+	case dropped:
+		return store.Entity{}, store.Receipt{}, store.ErrUnavailable
+	case broken:
+		return store.Entity{}, store.Receipt{}, errBroken
+	}
+	e, receipt := f.get()
+	if next == timeless {
+		receipt.Time = time.Time{}
+	}
+	if err := f.travel(ctx); err != nil {
+		return store.Entity{}, store.Receipt{}, err
+	}
+	if e.Values == nil {
+		return store.Entity{}, receipt, store.ErrMissing
+	}
+	return e, receipt, nil
+}
+
+func (f *front) Insert(ctx context.Context, e store.Entity) (store.Receipt, error) {
+	return f.put(ctx, e, store.ErrExists)
+}
+
+func (f *front) Replace(ctx context.Context, e store.Entity) (store.Receipt, error) {
+	return f.put(ctx, e, store.ErrChanged)
+}
+
+var errBroken = fmt.Errorf("the table is of another shape")
+
+func (f *front) put(ctx context.Context, e store.Entity, conflict error) (store.Receipt, error) {
+	if err := f.travel(ctx); err != nil {
+		return store.Receipt{}, err
+	}
+	next := f.next(true)
+	switch next {
+	case dropped:
+		return store.Receipt{}, store.ErrUnavailable
+	case broken:
+		return store.Receipt{}, errBroken
+	case late:
+		time.AfterFunc(100*time.Millisecond, func() { f.set(e) })
+		return store.Receipt{}, store.ErrUnavailable
+	case overtaken:
+		f.touch()
+	}
+	receipt, ok := f.set(e)
+	if err := f.travel(ctx); err != nil {
+		return store.Receipt{}, err
+	}
+	switch {
+	case next == lost:
+		return store.Receipt{}, store.ErrUnavailable
+	case next == timeless:
+		return store.Receipt{ETag: receipt.ETag}, nil
+	case next == repeated || !ok:
+		return receipt, conflict
+	}
+	return receipt, nil
+}
+
+func (f *front) next(write bool) fate {
+	if f.fate == nil {
+		return served
+	}
+	return f.fate(write)
+}
+
+func (f *front) travel(ctx context.Context) error {
+	if f.way == nil {
+		return nil
+	}
+	select {
+	case <-time.After(f.way()):
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, ctx.Err())
+	}
+}
+
+func (f *front) receipt() store.Receipt {
+	now := time.Now()
+	if f.skew != nil {
+		now = now.Add(f.skew())
+	}
+	return store.Receipt{ETag: f.entity.ETag, Time: now.Truncate(time.Second)}
+}
+
+func (f *front) get() (store.Entity, store.Receipt) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gets++
+	e := f.entity
+	e.Values = maps.Clone(e.Values)
+	return e, f.receipt()
+}
+
+func (f *front) set(e store.Entity) (store.Receipt, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.writes++
+	if e.ETag != f.entity.ETag {
+		return f.receipt(), false
+	}
+	f.booked += added(times(f.entity), times(e))
+	f.version++
+	f.entity = e
+	f.entity.Values = maps.Clone(e.Values)
+	f.entity.ETag = store.ETag(strconv.Itoa(f.version))
+	return f.receipt(), true
+}
+
+// touch is a write by somebody else that books nothing.
+func (f *front) touch() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.entity.Values == nil {
+		f.entity.Values = map[string]any{"format": int64(1), "log": []byte{}, "attempts": "", "backoffUntil": int64(0)}
+	}
+	f.version++
+	f.entity.ETag = store.ETag(strconv.Itoa(f.version))
+}
+
+// added counts what a log has that the one before had not: a log loses only its
+// oldest entries.
+func added(before, after []time.Time) int {
+	kept := slices.DeleteFunc(before, func(t time.Time) bool { return len(after) == 0 || t.Before(after[0]) })
+	return len(after) - len(kept)
+}
+
+// times are those of the log, read as the format says.
+func times(e store.Entity) []time.Time {
+	log, _ := e.Values["log"].([]byte)
+	var all []time.Time
+	for part := range slices.Chunk(log, 8) {
+		all = append(all, time.UnixMilli(int64(binary.BigEndian.Uint64(part))))
+	}
+	return all
+}

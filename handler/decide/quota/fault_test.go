@@ -1,0 +1,224 @@
+package quota_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// script deals the fates in turn, served after the last.
+func script(reads, writes []fate) func(bool) fate {
+	return func(write bool) fate {
+		from := &reads
+		if write {
+			from = &writes
+		}
+		if len(*from) == 0 {
+			return served
+		}
+		next := (*from)[0]
+		*from = (*from)[1:]
+		return next
+	}
+}
+
+func repeat(f fate, n int) (all []fate) {
+	for range n {
+		all = append(all, f)
+	}
+	return all
+}
+
+func TestFaultsOfStorage(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		reads, writes []fate
+		granted       bool
+		booked        int // tokens in the log at the end
+	}{
+		"none":                                   {nil, nil, true, 1},
+		"answer of the write lost":               {nil, []fate{lost}, true, 1},
+		"answer lost, repeated below":            {nil, []fate{repeated}, true, 1},
+		"answer without a time":                  {nil, []fate{timeless}, true, 1},
+		"write not done":                         {nil, []fate{dropped}, true, 1},
+		"write not done, thrice":                 {nil, repeat(dropped, 3), true, 1},
+		"write done after it was looked for":     {nil, []fate{late, late}, true, 1},
+		"overtaken":                              {nil, []fate{overtaken}, true, 1},
+		"overtaken, then answer lost":            {nil, []fate{overtaken, overtaken, lost}, true, 1},
+		"overtaken to the end of patience":       {nil, repeat(overtaken, 100), false, 0},
+		"answer lost and the row not readable":   {[]fate{served, dropped}, []fate{lost}, false, 1},
+		"write not done and row not readable":    {[]fate{served, dropped}, []fate{dropped}, false, 0},
+		"write refused for an unknown reason":    {nil, repeat(broken, 100), false, 0},
+		"nothing readable":                       {[]fate{dropped}, nil, false, 0},
+		"reads refused for an unknown reason":    {[]fate{broken}, nil, false, 0},
+		"a read without a time":                  {[]fate{timeless}, nil, false, 0},
+		"nothing works":                          {repeat(dropped, 100), repeat(dropped, 100), false, 0},
+		"last write lost at the end of patience": {nil, append(repeat(overtaken, 11), lost), true, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := &front{row: &row{}, fate: script(test.reads, test.writes)}
+				g, err := newLedger(f, quota.CustomDomainSend).Book(t.Context(), 1)
+				if g.Live(time.Now()) != test.granted {
+					t.Errorf("Book = %v, %v; want granted: %v", g, err, test.granted)
+				}
+				if !test.granted && !problem.Is(err, problem.Unavailable) {
+					t.Errorf("error %v, want unavailable", err)
+				}
+				time.Sleep(time.Second) // for what comes late
+				if f.booked != test.booked {
+					t.Errorf("%d tokens logged, want %d", f.booked, test.booked)
+				}
+			})
+		})
+	}
+}
+
+func TestALostWriteOnACachedRow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &front{row: &row{}}
+		l := newLedger(f, quota.CustomDomainSend)
+		book(t, l, 1)
+		f.fate = script(nil, []fate{lost, repeated, late, dropped})
+		if granted := book(t, l, 4); granted != 4 || f.booked != 5 {
+			t.Errorf("%d granted, %d logged in all; want 4, 5", granted, f.booked)
+		}
+	})
+}
+
+func TestSlowStorageBurnsTokens(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		way     time.Duration
+		granted bool
+		booked  int
+	}{
+		"nearly too slow":           {990 * time.Millisecond, true, 1},
+		"too slow to tell the time": {1001 * time.Millisecond, false, 0},
+		"slower than its deadline":  {time.Minute, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := &front{row: &row{}, way: func() time.Duration { return test.way }}
+				// A second each way: read from 0 to 2 s, written from 2 s to 4 s, and
+				// a token lives 4 s from when its clock reading was asked for.
+				g, err := newLedger(f, quota.CustomDomainSend).Book(t.Context(), 1)
+				if (err == nil) != test.granted || g.Live(time.Now()) != test.granted || f.booked != test.booked {
+					t.Errorf("Book = %v, %v with %d logged", g, err, f.booked)
+				}
+			})
+		})
+	}
+	t.Run("a write that is answered too late", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			f := &front{row: &row{}}
+			l := newLedger(f, quota.CustomDomainSend)
+			book(t, l, 1)
+			f.way = func() time.Duration { return 2 * time.Second }
+			if g, err := l.Book(t.Context(), 1); !problem.Is(err, problem.Unavailable) || g.Live(time.Now()) {
+				t.Errorf("Book = %v, %v", g, err)
+			}
+			if f.booked != 2 {
+				t.Errorf("%d tokens logged, want 2: one granted, one burnt", f.booked)
+			}
+		})
+	})
+}
+
+func TestBackoffHoldsForEveryInstance(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		wait   time.Duration
+		closed time.Duration // one second more, because Date may be cut by one
+	}{
+		"as ACS asks":     {90 * time.Second, 91 * time.Second},
+		"ACS is silent":   {0, 61 * time.Second},
+		"in the past":     {-time.Hour, 2 * time.Second},
+		"a fraction":      {1500 * time.Millisecond, 3 * time.Second},
+		"for days":        {48 * time.Hour, 2*time.Hour + time.Second},
+		"less than a tic": {time.Nanosecond, 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				shared := &row{}
+				one, two := newLedger(&front{row: shared}, quota.CustomDomainSend), newLedger(&front{row: shared}, quota.CustomDomainSend)
+				book(t, two, 3) // two has the row, and must notice that it has changed
+				if err := one.Backoff(t.Context(), test.wait); err != nil {
+					t.Fatal(err)
+				}
+				for _, l := range []*quota.Ledger{one, two} {
+					_, err := l.Book(t.Context(), 1)
+					// latest adds a millisecond, and the end is a whole second.
+					if got := problem.Of(err).RetryAfter; !problem.Is(err, problem.OverQuota) || got.Round(time.Second) != got || got < test.closed || got > test.closed+time.Second {
+						t.Errorf("Book: %v, RetryAfter %v, want %v", err, got, test.closed)
+					}
+					if v := l.View(); v.RemainingMinute != 0 || v.RemainingHour != 0 {
+						t.Errorf("View = %+v", v)
+					}
+				}
+				_, err := two.Book(t.Context(), 1)
+				time.Sleep(problem.Of(err).RetryAfter)
+				if granted := book(t, two, 1); granted != 1 || shared.booked != 4 {
+					t.Errorf("%d granted after the backoff, %d logged", granted, shared.booked)
+				}
+			})
+		})
+	}
+}
+
+func TestBackoffNeverShortens(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &front{row: &row{}}
+		l := newLedger(f, quota.CustomDomainSend)
+		for _, wait := range []time.Duration{time.Hour, time.Minute} {
+			if err := l.Backoff(t.Context(), wait); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := l.Book(t.Context(), 1); problem.Of(err).RetryAfter < time.Hour {
+			t.Errorf("Book: %v", err)
+		}
+		if f.writes != 1 {
+			t.Errorf("%d writes, want 1", f.writes)
+		}
+	})
+}
+
+func TestBackoffUnderFaults(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		reads, writes []fate
+		stored        bool
+	}{
+		"answer lost":             {nil, []fate{lost}, true},
+		"repeated below":          {nil, []fate{repeated}, true},
+		"overtaken":               {nil, []fate{overtaken, dropped}, true},
+		"overtaken for ever":      {nil, repeat(overtaken, 100), false},
+		"not readable":            {[]fate{dropped}, nil, false},
+		"not readable after that": {[]fate{served, dropped}, []fate{dropped}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := &front{row: &row{}, fate: script(test.reads, test.writes)}
+				err := newLedger(f, quota.CustomDomainSend).Backoff(t.Context(), time.Minute)
+				if (err == nil) != test.stored || (err != nil && !problem.Is(err, problem.Unavailable)) {
+					t.Errorf("Backoff: %v", err)
+				}
+				until, _ := f.entity.Values["backoffUntil"].(int64)
+				if (until > time.Now().Add(time.Minute).UnixMilli()) != test.stored {
+					t.Errorf("backoffUntil %d", until)
+				}
+			})
+		})
+	}
+}
