@@ -1,0 +1,176 @@
+package acs
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"slices"
+)
+
+// body streams the parts of a message's JSON. It can be read again after a Seek
+// to the start, which is what azcore and the signature need.
+type body struct {
+	parts []part
+	size  int64
+
+	index, offset int // of the next part to write, and within it
+	pending       []byte
+	scratch       [minFill]byte
+	ended         bool // by Seek, which azcore uses to learn the size
+}
+
+// minFill is enough room for fill to make progress at any part.
+const minFill = 512
+
+func newBody(m *Message) *body {
+	parts := m.parts()
+	return &body{parts: parts, size: partsSize(parts)}
+}
+
+// fresh returns a second body over the same message, at its start.
+func (b *body) fresh() *body { return &body{parts: b.parts, size: b.size} }
+
+func (b *body) Read(p []byte) (int, error) {
+	if len(b.pending) == 0 && len(p) >= minFill {
+		if n := b.fill(p); n > 0 {
+			return n, nil
+		}
+		return 0, io.EOF
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if len(b.pending) == 0 {
+		b.pending = b.scratch[:b.fill(b.scratch[:])]
+	}
+	if len(b.pending) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, b.pending)
+	b.pending = b.pending[n:]
+	return n, nil
+}
+
+// fill writes what fits into p. It returns 0 at the end only, as long as p has
+// at least minFill bytes.
+func (b *body) fill(p []byte) (n int) {
+	if b.ended {
+		return 0
+	}
+	for b.index < len(b.parts) {
+		current := b.parts[b.index]
+		written, taken := current.write(p[n:], b.offset)
+		n += written
+		b.offset += taken
+		if b.offset < current.len() {
+			return n
+		}
+		b.index, b.offset = b.index+1, 0
+	}
+	return n
+}
+
+func (b *body) Seek(offset int64, whence int) (int64, error) {
+	if offset != 0 || whence == io.SeekCurrent {
+		return 0, errors.New("acs: a body seeks to its start or its end only")
+	}
+	b.index, b.offset, b.pending, b.ended = 0, 0, nil, whence == io.SeekEnd
+	if b.ended {
+		return b.size, nil
+	}
+	return 0, nil
+}
+
+func (*body) Close() error { return nil }
+
+// parts lists the JSON in the order in which it is written. The order is fixed,
+// headers included, so that a repeat of a message is identical to the byte.
+func (m *Message) parts() []part {
+	var w partsWriter
+	w.raw(`{"senderAddress":`)
+	w.text(m.SenderAddress)
+	w.raw(`,"content":{"subject":`)
+	w.text(m.Subject)
+	w.member(`,"plainText":`, m.PlainText)
+	w.member(`,"html":`, m.HTML)
+	w.raw(`},"recipients":{"to":`) // required by the specification, even when empty
+	w.addresses(m.To)
+	w.addressMember(`,"cc":`, m.CC)
+	w.addressMember(`,"bcc":`, m.BCC)
+	w.raw(`}`)
+	w.addressMember(`,"replyTo":`, m.ReplyTo)
+	if len(m.Headers) > 0 {
+		separator := `,"headers":{`
+		for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
+			w.raw(separator)
+			w.text(name)
+			w.raw(`:`)
+			w.text(m.Headers[name])
+			separator = `,`
+		}
+		w.raw(`}`)
+	}
+	if m.UserEngagementTrackingDisabled {
+		w.raw(`,"userEngagementTrackingDisabled":true`)
+	}
+	if len(m.Attachments) > 0 {
+		separator := `,"attachments":[`
+		for _, a := range m.Attachments {
+			w.raw(separator)
+			w.attachment(a)
+			separator = `,`
+		}
+		w.raw(`]`)
+	}
+	w.raw(`}`)
+	return w.parts
+}
+
+type partsWriter struct{ parts []part }
+
+func (w *partsWriter) raw(s string) { w.parts = append(w.parts, part{kind: rawPart, text: s}) }
+
+func (w *partsWriter) text(s string) {
+	w.raw(`"`)
+	w.parts = append(w.parts, part{kind: textPart, text: s})
+	w.raw(`"`)
+}
+
+func (w *partsWriter) member(name, value string) {
+	if value != "" {
+		w.raw(name)
+		w.text(value)
+	}
+}
+
+func (w *partsWriter) addressMember(name string, list []Address) {
+	if len(list) > 0 {
+		w.raw(name)
+		w.addresses(list)
+	}
+}
+
+func (w *partsWriter) addresses(list []Address) {
+	w.raw(`[`)
+	for i, a := range list {
+		if i > 0 {
+			w.raw(`,`)
+		}
+		w.raw(`{"address":`)
+		w.text(a.Address)
+		w.member(`,"displayName":`, a.DisplayName)
+		w.raw(`}`)
+	}
+	w.raw(`]`)
+}
+
+func (w *partsWriter) attachment(a Attachment) {
+	w.raw(`{"name":`)
+	w.text(a.Name)
+	w.raw(`,"contentType":`)
+	w.text(a.ContentType)
+	w.member(`,"contentId":`, a.ContentID)
+	w.raw(`,"contentInBase64":"`)
+	w.parts = append(w.parts, part{kind: base64Part, bytes: a.Content})
+	w.raw(`"}`)
+}

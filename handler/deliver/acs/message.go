@@ -1,0 +1,51 @@
+package acs
+
+// Message is one e-mail. Its fields are those of EmailMessage in the service's
+// specification; what the service requires of them it checks itself, and
+// answers with an *Error. Text that is not UTF-8 is sent with U+FFFD in place
+// of every wrong byte.
+//
+// A Message must not change while a Send is under way.
+type Message struct {
+	// SenderAddress is a bare address on a domain that is verified and linked.
+	// The name shown beside it belongs to the domain's senderUsernames: the
+	// service has no word for it here.
+	SenderAddress string
+	Subject       string
+	// PlainText and HTML: at least one is needed; an empty one is left out.
+	PlainText, HTML string
+	// To, CC and BCC hold at most 50 recipients together.
+	To, CC, BCC []Address
+	ReplyTo     []Address
+	// Headers are further headers of the mail, one value a name.
+	Headers map[string]string
+	// Attachments include inline images.
+	Attachments []Attachment
+	// UserEngagementTrackingDisabled turns tracking off for this message where
+	// the domain has it on; it cannot turn it on.
+	UserEngagementTrackingDisabled bool
+}
+
+// Address is a mailbox and the name shown beside it.
+type Address struct {
+	Address     string
+	DisplayName string // optional
+}
+
+// Attachment is a file that travels within the message.
+type Attachment struct {
+	Name        string
+	ContentType string // a MIME type; the service refuses types it does not know
+	// ContentID makes the attachment an inline image, shown where the HTML says
+	// cid: and this id. It needs api-version 2025-09-01.
+	ContentID string
+	// Content is the file itself. Send encodes it while it writes.
+	Content []byte
+}
+
+// Size is the exact length in bytes of the request's body that Send would
+// write, Base64 included, computed without building it. The service takes
+// 10 MB unless Microsoft has raised that for the subscription.
+func (m *Message) Size() int64 {
+	return partsSize(m.parts())
+}

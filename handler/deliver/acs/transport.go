@@ -1,0 +1,134 @@
+package acs
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// MaxAnswerBytes is what is read of an answer; the rest is thrown away. The
+// service's own answers have a few hundred bytes.
+const MaxAnswerBytes = 64 << 10
+
+// Defaults of ClientOptions, and what is not worth an option.
+const (
+	// DefaultMaxConns leaves room for four processes: the service allows 250
+	// authenticated connections a subscription.
+	DefaultMaxConns = 64
+	// DefaultAnswerTimeout counts from the last byte of the request.
+	DefaultAnswerTimeout = 30 * time.Second
+
+	dialTimeout         = 10 * time.Second
+	tlsHandshakeTimeout = 10 * time.Second
+	// idleTimeout is well below the minutes after which the far side drops an
+	// idle connection: a POST that meets that moment is a message in doubt.
+	idleTimeout = 30 * time.Second
+)
+
+// newHTTPClient is the transport if the options bring none. It speaks HTTP/1.1
+// only: one request a connection makes the bound on connections exact, and a
+// connection that breaks leaves one message in doubt, not all that shared it.
+func newHTTPClient(maxConns int, answerTimeout time.Duration) *http.Client {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Client{Transport: &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   tlsHandshakeTimeout,
+		ResponseHeaderTimeout: answerTimeout,
+		MaxConnsPerHost:       maxConns,
+		MaxIdleConnsPerHost:   maxConns,
+		IdleConnTimeout:       idleTimeout,
+		Protocols:             protocols,
+	}}
+}
+
+// transport is the last step of the pipeline, below everything in azcore.
+type transport struct{ inner policy.Transporter }
+
+// newTransport keeps an http.Client from following redirects: one that led
+// elsewhere would carry the message there.
+func newTransport(inner policy.Transporter) transport {
+	if given, ok := inner.(*http.Client); ok {
+		own := *given
+		own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		inner = &own
+	}
+	return transport{inner: inner}
+}
+
+// Do gives every try a body of its own. azcore rewinds one body and hands it
+// out again, while the connection of an earlier try may still be reading it
+// (net/http: RoundTripper). It then reads the answer, so that nothing above
+// reads without a bound, and so that an answer whose body breaks off is still
+// an answer.
+func (t transport) Do(r *http.Request) (*http.Response, error) {
+	if r.GetBody != nil {
+		own, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		r.Body = own
+	}
+	resp, err := t.inner.Do(r)
+	if err != nil || resp == nil {
+		return nil, err
+	}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, MaxAnswerBytes)) // see above
+	resp.Body.Close()
+	resp.Body = io.NopCloser(bytes.NewReader(text))
+	return resp, nil
+}
+
+// progress remembers how much of a request's body the transport has taken.
+// Connections of several tries may report to it.
+type progress struct{ bytes atomic.Int64 }
+
+// getBody returns an http.Request.GetBody: a new body each time, over the same
+// message, that reports to p.
+func (p *progress) getBody(b *body) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return &watched{body: b.fresh(), progress: p}, nil }
+}
+
+func (p *progress) reached(n int64) {
+	for seen := p.bytes.Load(); n > seen && !p.bytes.CompareAndSwap(seen, n); seen = p.bytes.Load() {
+	}
+}
+
+type watched struct {
+	body     *body
+	progress *progress
+	read     int64
+}
+
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.body.Read(b)
+	w.read += int64(n)
+	w.progress.reached(w.read)
+	return n, err
+}
+
+func (w *watched) Close() error { return nil }
+
+// credential marks the errors of a TokenCredential, to tell a fault of the
+// identity from one of the service.
+type credential struct{ azcore.TokenCredential }
+
+type credentialError struct{ error }
+
+func (e credentialError) Unwrap() error { return e.error }
+
+func (c credential) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	token, err := c.TokenCredential.GetToken(ctx, o)
+	if err != nil {
+		return azcore.AccessToken{}, credentialError{err}
+	}
+	return token, nil
+}
