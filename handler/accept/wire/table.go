@@ -1,0 +1,222 @@
+package wire
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// object is the table of the members that fill a T, at most 64. A dialect is
+// such a table for a mail.Message. Members come in any order, each at most once;
+// null is as good as absent.
+type object[T any] []member[T]
+
+// member is one row: a name, case included, and how the value is read.
+type member[T any] struct {
+	name string
+	read func(r *reader, to *T) error
+}
+
+// text is a member that is a string. What passes limit is a fault here; limits
+// guard memory and leave the precise rule to accept/check.
+func text[T any, S ~string](name string, limit int, at func(*T) *S) member[T] {
+	return member[T]{name, func(r *reader, to *T) error {
+		s, err := r.hold(limit)
+		*at(to) = S(s)
+		return err
+	}}
+}
+
+// flag is a member that is true or false.
+func flag[T any](name string, at func(*T) *bool) member[T] {
+	return member[T]{name, func(r *reader, to *T) error {
+		if ok, err := r.starts(isBoolean); !ok {
+			return err
+		}
+		if r.buf[r.pos] == 'f' {
+			return r.literal("false")
+		}
+		*at(to) = true
+		return r.literal("true")
+	}}
+}
+
+// nested is a member that is an object with a table of its own.
+func nested[T, U any](name string, of object[U], at func(*T) *U) member[T] {
+	return member[T]{name, func(r *reader, to *T) error { return of.read(r, at(to)) }}
+}
+
+// list is a member that is an array of objects, at most limit.
+func list[T, U any](name string, limit int, of object[U], at func(*T) *[]U) member[T] {
+	return member[T]{name, func(r *reader, to *T) error {
+		if ok, err := r.starts(isArray); !ok {
+			return err
+		}
+		outer := r.item
+		defer func() { r.item = outer }()
+		return r.items(func(i int) error {
+			if i >= limit {
+				return r.overflow(limit)
+			}
+			r.item = i
+			var u U
+			err := of.read(r, &u)
+			*at(to) = append(*at(to), u)
+			return err
+		})
+	}}
+}
+
+// pairs is a member that is an object of names and strings, at most limit.
+func pairs[T any](name string, limit, valueLimit int, at func(*T) *map[string]string) member[T] {
+	return member[T]{name, func(r *reader, to *T) error {
+		if ok, err := r.starts(isObject); !ok {
+			return err
+		}
+		all := map[string]string{}
+		*at(to) = all
+		return r.members(func(name []byte) error {
+			key := string(name)
+			_, again := all[key]
+			switch {
+			case again:
+				return r.refuse(twice)
+			case len(all) >= limit:
+				return r.overflow(limit)
+			case strings.ContainsRune(key, 0):
+				return r.refuse(withNUL)
+			}
+			value, err := r.hold(valueLimit)
+			all[key] = value
+			return err
+		})
+	}}
+}
+
+// encoded is a member that is the content of an attachment; at takes note of it.
+func encoded[T any](name string, at func(*T) *bool) member[T] {
+	return member[T]{name, func(r *reader, to *T) error {
+		if ok, err := r.starts(isString); !ok {
+			return err
+		}
+		*at(to) = true
+		return r.content()
+	}}
+}
+
+// The faults that a table finds.
+const (
+	twice   = "This member stands twice."
+	withNUL = "It contains U+0000, which no message may have."
+)
+
+func (o object[T]) read(r *reader, to *T) error {
+	if ok, err := r.starts(isObject); !ok {
+		return err
+	}
+	var seen uint64 // bit i: o[i] was there
+	return r.members(func(name []byte) error {
+		i := o.find(name)
+		if i < 0 {
+			return r.refuse(o.unknown(name))
+		}
+		if seen&(1<<i) != 0 {
+			return r.refuse(twice)
+		}
+		seen |= 1 << i
+		if c, err := r.token(); err != nil {
+			return err
+		} else if c == 'n' {
+			return r.literal("null")
+		}
+		return o[i].read(r, to)
+	})
+}
+
+func (o object[T]) find(name []byte) int {
+	for i := range o {
+		if string(name) == o[i].name {
+			return i
+		}
+	}
+	return -1
+}
+
+func (o object[T]) unknown(name []byte) string {
+	for i := range o {
+		if bytes.EqualFold(name, []byte(o[i].name)) {
+			return fmt.Sprintf("There is no such member; this one is written %q.", o[i].name)
+		}
+	}
+	return "There is no such member."
+}
+
+// hold reads a string that is to be kept.
+func (r *reader) hold(limit int) (string, error) {
+	if ok, err := r.starts(isString); !ok {
+		return "", err
+	}
+	held, size, err := r.text(r.held[:0], limit)
+	if err != nil {
+		return "", err
+	}
+	if cap(held) <= bufferBytes {
+		r.held = held
+	}
+	if size > limit {
+		return "", r.fault(fmt.Sprintf("It is longer than %d bytes.", limit))
+	}
+	if bytes.IndexByte(held, 0) >= 0 {
+		return "", r.fault(withNUL)
+	}
+	return string(held), nil
+}
+
+// overflow skips what is one too many. That is a fault of the whole.
+func (r *reader) overflow(limit int) error {
+	if err := r.skip(); err != nil {
+		return err
+	}
+	r.pointer = r.pointer[:bytes.LastIndexByte(r.pointer, '/')]
+	return r.fault(fmt.Sprintf("There are more than %d of them.", limit))
+}
+
+// The types of JSON, as a fault calls them.
+const (
+	isObject  = "an object"
+	isArray   = "an array"
+	isString  = "a string"
+	isNumber  = "a number"
+	isBoolean = "true or false"
+	isNull    = "null"
+)
+
+// starts says whether the value at the reader is of type want. If not, it is
+// skipped and a fault.
+func (r *reader) starts(want string) (bool, error) {
+	c, err := r.token()
+	if err != nil {
+		return false, err
+	}
+	is := typeOf(c)
+	if is == want {
+		return true, nil
+	}
+	return false, r.refuse(fmt.Sprintf("It must be %s, not %s.", want, is))
+}
+
+func typeOf(first byte) string {
+	switch first {
+	case '{':
+		return isObject
+	case '[':
+		return isArray
+	case '"':
+		return isString
+	case 't', 'f':
+		return isBoolean
+	case 'n':
+		return isNull
+	}
+	return isNumber
+}

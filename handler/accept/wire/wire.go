@@ -1,0 +1,119 @@
+// Package wire reads the JSON of a request as a stream, strictly.
+//
+// In goes the body of a request, out come a mail.Message and, while the body is
+// still being read, the decoded content of each attachment as an io.Reader. Of
+// the body it holds one buffer of bufferBytes and the texts of the message, each
+// up to a cap that only guards memory; attachments are never held.
+//
+// It says whether a body is well-formed: RFC 8259 with the choices that RFC 7493
+// (I-JSON) makes, UTF-8 alone, no lone surrogate, no member twice, and beyond
+// both no unknown member and at most mail.MaxDepth levels. Base64 is RFC 4648
+// section 4 as its sections 3.1 to 3.5 demand (nothing but the alphabet, padding,
+// no stray bits), save that escaped line breaks are skipped, as RFC 2045 wraps
+// it. Whether the texts mean anything is accept/check's to say, the size of a
+// body is limited by whoever made its reader, and where the content of an
+// attachment goes is the Sink's concern.
+//
+// All sizes are bytes.
+package wire
+
+import (
+	"context"
+	"io"
+
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// Sink takes the content of attachments while the body is being read.
+type Sink interface {
+	// Attachment is called for each attachments[i].contentInBase64 in the order
+	// of the body, not again after a fault was found. It reads the decoded bytes
+	// from content, which is of no use after it returned; what it leaves unread
+	// is checked and dropped. An error of content other than io.EOF is a fault of
+	// the body: Attachment returns it, unchanged or wrapped, and keeps nothing.
+	// Any other error of Attachment stops the reading. Even content that came to
+	// its end belongs to a message only when Message returns without an error.
+	Attachment(ctx context.Context, i int, content io.Reader) error
+}
+
+// Message reads a body in ACS's own dialect: exactly one JSON object.
+//
+// A body that is not acceptable JSON, one that ends early included, is a
+// problem.MalformedJSON that says where; members that are unknown, stand twice
+// or have the wrong type are one problem.InvalidMessage that lists them all, up
+// to maxFaults. An error of the body's reader comes back wrapped, as
+// problem.TooLarge if it is an http.MaxBytesError, untouched if it holds a
+// problem; so does, untouched, an error of the sink.
+func Message(ctx context.Context, body io.Reader, sink Sink) (*mail.Message, error) {
+	r := newReader(ctx, body)
+	r.attach = func(i int, content io.Reader) error { return sink.Attachment(ctx, i, content) }
+	m := new(mail.Message)
+	if err := r.document(func() error { return acs.read(r, m) }); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Valid says whether text is one JSON value, with the strictness of Message for
+// everything but its members: any type, any name that does not stand twice, and
+// U+0000 in strings, which only a message must not have.
+func Valid(ctx context.Context, text io.Reader) error {
+	r := newReader(ctx, text)
+	r.unique = true
+	return r.document(r.skip)
+}
+
+// document reads one value by read, and white space to the end of the body.
+func (r *reader) document(read func() error) error {
+	if err := read(); err != nil {
+		return err
+	}
+	if err := r.finish(); err != nil {
+		return err
+	}
+	if len(r.faults) > 0 {
+		return r.invalid("The message has members that are not as they should be: errors lists them all.")
+	}
+	return nil
+}
+
+// maxFaults is how many faults of members are collected before reading stops.
+const maxFaults = 50
+
+// fault collects one fault of the member where the reader is. It returns an
+// error when there are too many to go on.
+func (r *reader) fault(detail string) error {
+	return r.collect(problem.Fault{Pointer: string(r.pointer), Detail: detail})
+}
+
+// collect keeps a fault once, however often an unknown member stands there.
+func (r *reader) collect(f problem.Fault) error {
+	for _, known := range r.faults {
+		if known.Pointer == f.Pointer && known.Detail == f.Detail {
+			return nil
+		}
+	}
+	r.faults = append(r.faults, f)
+	if len(r.faults) == maxFaults {
+		return r.invalid("The message has too many faults to read on: errors lists the first of them.")
+	}
+	return nil
+}
+
+func (r *reader) invalid(detail string) error {
+	p := problem.New(problem.InvalidMessage, "%s", detail)
+	p.Faults = r.faults
+	return p
+}
+
+// malformed is the fault of a body that is not acceptable JSON from here on.
+func (r *reader) malformed(detail string) error {
+	return r.malformedAt(r.offset(), detail)
+}
+
+func (r *reader) malformedAt(offset int64, detail string) error {
+	p := problem.New(problem.MalformedJSON, "Reading the body stopped at byte %d. %s", offset, detail)
+	p.Faults = []problem.Fault{{Pointer: string(r.pointer), Detail: detail, Offset: new(offset)}}
+	return p
+}
