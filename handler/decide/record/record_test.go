@@ -1,0 +1,268 @@
+package record_test
+
+import (
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store/mem"
+)
+
+// books are two processes' books over one table; fault is what befalls the next
+// calls of the kind that it names.
+type books struct {
+	ours, theirs *record.Book
+	op           mem.Op
+	fault        mem.Fault
+}
+
+func newBooks() *books {
+	b := &books{}
+	table := mem.NewTable(time.Now, func(op mem.Op, _ string) mem.Fault {
+		if op == b.op {
+			return b.fault
+		}
+		return mem.Fault{}
+	})
+	var ids atomic.Int64
+	newID := func() string { return strconv.FormatInt(ids.Add(1), 10) }
+	b.ours = record.NewBook(table, time.Now, newID)
+	// The clock of the other process is wrong by hours: only its pace is used.
+	b.theirs = record.NewBook(table, func() time.Time { return time.Now().Add(-7 * time.Hour) }, newID)
+	return b
+}
+
+func (b *books) failing(op mem.Op, o mem.Outcome) { b.op, b.fault = op, mem.Fault{Outcome: o} }
+
+func claim(id, fingerprint string) record.Record {
+	return record.Record{ID: id, Caller: "shop", Fingerprint: fingerprint, OperationID: "op-" + id}
+}
+
+func mustClaim(t *testing.T, b *record.Book, r record.Record) *record.Record {
+	t.Helper()
+	rec, replay, err := b.Claim(t.Context(), r)
+	if err != nil || replay {
+		t.Fatalf("claim: replay %t, %v", replay, err)
+	}
+	return rec
+}
+
+func state(t *testing.T, b *record.Book, id string) record.State {
+	t.Helper()
+	r, err := b.Find(t.Context(), "shop", id)
+	if problem.Is(err, problem.NotFound) {
+		return "none"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.State
+}
+
+func TestAMessageGoesItsWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBooks()
+		c := claim("1", "f")
+		c.Tags = []mail.Tag{{Name: "order", Value: "4711"}}
+		c.Moved = []mail.Link{{Index: 2, Name: "a.pdf", Size: 7, URL: "https://secret", Expires: time.Now().UTC()}}
+		r := mustClaim(t, b.ours, c)
+		if got := state(t, b.theirs, "1"); got != record.Claimed {
+			t.Errorf("state is %s", got)
+		}
+		if err := b.ours.Sending(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.ours.Finish(t.Context(), r, record.Accepted, nil); err != nil {
+			t.Fatal(err)
+		}
+		found, err := b.theirs.Find(t.Context(), "shop", "1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found.State != record.Accepted || found.OperationID != "op-1" || len(found.Tags) != 1 || found.Tags[0].Value != "4711" {
+			t.Errorf("found %+v", found)
+		}
+		if len(found.Moved) != 1 || found.Moved[0].Name != "a.pdf" || found.Moved[0].URL != "" {
+			t.Errorf("moved is %+v, and must hold no address", found.Moved)
+		}
+	})
+}
+
+func TestASecondRequestWithTheSameID(t *testing.T) {
+	t.Parallel()
+	type step func(*testing.T, *books, *record.Record)
+	sending := func(t *testing.T, b *books, r *record.Record) { must(t, b.ours.Sending(t.Context(), r)) }
+	finish := func(s record.State) step {
+		return func(t *testing.T, b *books, r *record.Record) {
+			must(t, b.ours.Finish(t.Context(), r, s, &record.Failure{Kind: "k", Detail: "d", Upstream: "u"}))
+		}
+	}
+	wait := func(d time.Duration) step { return func(*testing.T, *books, *record.Record) { time.Sleep(d) } }
+	const replay, claimed = "replay", "claimed"
+	for _, c := range []struct {
+		name        string
+		steps       []step
+		fingerprint string
+		want        string // a problem's slug, or replay, or claimed
+		left        record.State
+	}{
+		{"while the first is claimed", nil, "f", "in-progress", record.Claimed},
+		{"while the first is sending", []step{sending}, "f", "in-progress", record.Sending},
+		{"just before the first's time is over", []step{wait(record.OwnerLife - 3*time.Second)}, "f", "in-progress", record.Claimed},
+		{"after a claimed owner's time", []step{wait(record.OwnerLife + 2*time.Second)}, "f", claimed, record.Claimed},
+		{"after a sending owner's time", []step{sending, wait(record.OwnerLife + 2*time.Second)}, "f", replay, record.Unknown},
+		{"after acceptance", []step{sending, finish(record.Accepted)}, "f", replay, record.Accepted},
+		{"after failure", []step{sending, finish(record.Failed)}, "f", replay, record.Failed},
+		{"after an unknown end", []step{sending, finish(record.Unknown)}, "f", replay, record.Unknown},
+		{"for another message, in progress", nil, "g", "key-reused", record.Claimed},
+		{"for another message, ended", []step{finish(record.Accepted)}, "g", "key-reused", record.Accepted},
+		{"after a release", []step{func(t *testing.T, b *books, r *record.Record) { must(t, b.ours.Release(t.Context(), r)) }}, "g", claimed, record.Claimed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBooks()
+				r := mustClaim(t, b.ours, claim("1", "f"))
+				for _, s := range c.steps {
+					s(t, b, r)
+				}
+				rec, replayed, err := b.theirs.Claim(t.Context(), claim("1", c.fingerprint))
+				got := claimed
+				switch {
+				case err != nil:
+					got = problem.Of(err).Kind.Slug()
+				case replayed:
+					got = replay
+				}
+				if got != c.want {
+					t.Errorf("got %s (%v), want %s", got, err, c.want)
+				}
+				if got == replay && rec.State != c.left {
+					t.Errorf("replayed state is %s, want %s", rec.State, c.left)
+				}
+				if s := state(t, b.ours, "1"); s != c.left {
+					t.Errorf("state left is %s, want %s", s, c.left)
+				}
+			})
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestALostAnswerIsKnownAsOurs(t *testing.T) {
+	t.Parallel()
+	for _, outcome := range []mem.Outcome{mem.Lost, mem.Repeated} {
+		t.Run("insert "+strconv.Itoa(int(outcome)), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBooks()
+				b.failing(mem.Insert, outcome)
+				r := mustClaim(t, b.ours, claim("1", "f"))
+				must(t, b.ours.Sending(t.Context(), r))
+				if s := state(t, b.theirs, "1"); s != record.Sending {
+					t.Errorf("state is %s", s)
+				}
+			})
+		})
+		t.Run("replace "+strconv.Itoa(int(outcome)), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBooks()
+				r := mustClaim(t, b.ours, claim("1", "f"))
+				b.failing(mem.Replace, outcome)
+				must(t, b.ours.Sending(t.Context(), r))
+				must(t, b.ours.Finish(t.Context(), r, record.Accepted, nil))
+				if s := state(t, b.theirs, "1"); s != record.Accepted {
+					t.Errorf("state is %s", s)
+				}
+			})
+		})
+	}
+}
+
+func TestAnOwnerWhoWakesTooLateCannotSend(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBooks()
+		late := mustClaim(t, b.ours, claim("1", "f"))
+		time.Sleep(record.OwnerLife + 2*time.Second)
+		r := mustClaim(t, b.theirs, claim("1", "f"))
+		if err := b.ours.Sending(t.Context(), late); !problem.Is(err, problem.Unavailable) {
+			t.Errorf("the late owner got %v", err)
+		}
+		must(t, b.ours.Release(t.Context(), late))
+		must(t, b.theirs.Sending(t.Context(), r))
+		if s := state(t, b.ours, "1"); s != record.Sending {
+			t.Errorf("state is %s", s)
+		}
+	})
+}
+
+func TestStorageOutOfReach(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		op   mem.Op
+		call func(*testing.T, *books, *record.Record) error
+	}{
+		{"claim", mem.Get, func(t *testing.T, b *books, _ *record.Record) error {
+			_, _, err := b.theirs.Claim(t.Context(), claim("2", "f"))
+			return err
+		}},
+		{"claim with a refused insert", mem.Insert, func(t *testing.T, b *books, _ *record.Record) error {
+			_, _, err := b.ours.Claim(t.Context(), claim("2", "f"))
+			return err
+		}},
+		{"fence", mem.Replace, func(t *testing.T, b *books, r *record.Record) error { return b.ours.Sending(t.Context(), r) }},
+		{"release", mem.Delete, func(t *testing.T, b *books, r *record.Record) error { return b.ours.Release(t.Context(), r) }},
+		{"find", mem.Get, func(t *testing.T, b *books, _ *record.Record) error {
+			_, err := b.ours.Find(t.Context(), "shop", "1")
+			return err
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBooks()
+				r := mustClaim(t, b.ours, claim("1", "f"))
+				b.failing(c.op, mem.Refused)
+				if err := c.call(t, b, r); !problem.Is(err, problem.Unavailable) {
+					t.Errorf("got %v", err)
+				}
+				b.failing("", mem.Done)
+				if s := state(t, b.ours, "1"); s != record.Claimed {
+					t.Errorf("state left is %s", s)
+				}
+				if s := state(t, b.ours, "2"); s != "none" {
+					t.Errorf("a second record is %s", s)
+				}
+			})
+		})
+	}
+}
+
+func TestACallerFindsOnlyItsOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBooks()
+		mustClaim(t, b.ours, claim("1", "f"))
+		if _, err := b.ours.Find(t.Context(), "other", "1"); !problem.Is(err, problem.NotFound) {
+			t.Errorf("got %v", err)
+		}
+		theirs := claim("1", "g")
+		theirs.Caller = "other"
+		mustClaim(t, b.ours, theirs)
+	})
+}
