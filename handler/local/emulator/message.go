@@ -1,0 +1,178 @@
+package emulator
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/mail"
+)
+
+// message is what the emulator looks at in an EmailMessage. Pointers tell an
+// absent member from an empty one.
+type message struct {
+	SenderAddress *string `json:"senderAddress"`
+	Content       *struct {
+		Subject   *string `json:"subject"`
+		PlainText string  `json:"plainText"`
+		HTML      string  `json:"html"`
+	} `json:"content"`
+	Recipients  *recipients       `json:"recipients"`
+	Attachments []attachment      `json:"attachments"`
+	ReplyTo     []address         `json:"replyTo"`
+	Headers     map[string]string `json:"headers"`
+	// Tracking is here for its type to be checked.
+	Tracking *bool `json:"userEngagementTrackingDisabled"`
+}
+
+type recipients struct {
+	To  []address `json:"to"`
+	CC  []address `json:"cc"`
+	BCC []address `json:"bcc"`
+}
+
+type address struct {
+	Address     *string `json:"address"`
+	DisplayName string  `json:"displayName"`
+}
+
+type attachment struct {
+	Name            *string `json:"name"`
+	ContentType     *string `json:"contentType"`
+	ContentInBase64 *string `json:"contentInBase64"`
+	ContentID       *string `json:"contentId"`
+}
+
+// ignoreDuplicateContentID is a header that ACS reserves for itself.
+// Source: learn.microsoft.com, "Custom email headers".
+const ignoreDuplicateContentID = "x-ms-acsemail-ignore-duplicate-content-id"
+
+// addressForm is deliberately plain: ACS does not say which addresses it takes.
+var addressForm = regexp.MustCompile(`^[^\s@<>(),;:"\[\]\\]{1,64}@([\pL\pN]([\pL\pN-]{0,61}[\pL\pN])?\.)+[\pL\pN]([\pL\pN-]{0,61}[\pL\pN])$`)
+
+// parse reads and checks the body of a send call.
+func parse(body []byte, version string) (*message, *refusal) {
+	m := &message{}
+	if err := json.Unmarshal(body, m); err != nil {
+		if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrongType.Field != "" {
+			return nil, invalid(wrongType.Field)
+		}
+		return nil, badRequest("Request body validation error. The body is not a JSON object.")
+	}
+	for _, check := range []func() *refusal{m.checkContent, m.checkAddresses, func() *refusal { return m.checkAttachments(version) }} {
+		if refused := check(); refused != nil {
+			return nil, refused
+		}
+	}
+	return m, nil
+}
+
+func (m *message) checkContent() *refusal {
+	switch {
+	case m.SenderAddress == nil || *m.SenderAddress == "":
+		return invalid("senderAddress")
+	case m.Content == nil:
+		return invalid("content")
+	case m.Content.Subject == nil || *m.Content.Subject == "":
+		return invalid("content.subject")
+	case m.Content.PlainText == "" && m.Content.HTML == "":
+		return invalid("content")
+	}
+	return nil
+}
+
+func (m *message) checkAddresses() *refusal {
+	if m.Recipients == nil {
+		return invalid("recipients")
+	}
+	lists := []struct {
+		name string
+		list []address
+	}{{"recipients.to", m.Recipients.To}, {"recipients.cc", m.Recipients.CC}, {"recipients.bcc", m.Recipients.BCC}, {"replyTo", m.ReplyTo}}
+	for _, l := range lists {
+		for i, a := range l.list {
+			if a.Address == nil {
+				return invalid(fmt.Sprintf("%s[%d].address", l.name, i))
+			}
+			if !addressForm.MatchString(*a.Address) {
+				return invalidAddress()
+			}
+		}
+	}
+	if n := len(m.recipients()); n == 0 || n > mail.MaxRecipients {
+		return invalid("recipients")
+	}
+	if !addressForm.MatchString(*m.SenderAddress) {
+		return invalidAddress()
+	}
+	return nil
+}
+
+func invalidAddress() *refusal {
+	return &refusal{status: http.StatusBadRequest, code: "InvalidEmailAddress", message: "Invalid format for email address"}
+}
+
+func (m *message) checkAttachments(version string) *refusal {
+	seen := map[string]bool{}
+	for i, a := range m.Attachments {
+		at := fmt.Sprintf("attachments[%d].", i)
+		switch {
+		case a.Name == nil || *a.Name == "":
+			return invalid(at + "name")
+		case a.ContentType == nil || !mediaType(*a.ContentType):
+			return invalid(at + "contentType")
+		case a.ContentInBase64 == nil || *a.ContentInBase64 == "":
+			return invalid(at + "contentInBase64")
+		case a.ContentID != nil && version == version2023:
+			return invalid(at + "contentId")
+		case a.ContentID != nil && seen[*a.ContentID] && !m.asks(ignoreDuplicateContentID):
+			return invalid(at + "contentId")
+		}
+		if _, err := base64.StdEncoding.DecodeString(*a.ContentInBase64); err != nil {
+			return badRequest("ContentBytes invalid. Should be base64.")
+		}
+		if a.ContentID != nil {
+			seen[*a.ContentID] = true
+		}
+	}
+	return nil
+}
+
+func mediaType(s string) bool {
+	t, _, err := mime.ParseMediaType(s)
+	return err == nil && strings.Count(t, "/") == 1
+}
+
+// asks says whether a header that ACS reserves is set to true.
+func (m *message) asks(name string) bool {
+	for k, v := range m.Headers {
+		if strings.EqualFold(k, name) {
+			return strings.EqualFold(v, "true")
+		}
+	}
+	return false
+}
+
+// recipients returns to, cc and bcc; the addresses are there once m is checked.
+func (m *message) recipients() []string {
+	var all []string
+	for _, a := range slices.Concat(m.Recipients.To, m.Recipients.CC, m.Recipients.BCC) {
+		all = append(all, *a.Address)
+	}
+	return all
+}
+
+func (e *Emulator) checkSender(m *message) *refusal {
+	_, domain, _ := strings.Cut(*m.SenderAddress, "@")
+	linked := len(e.cfg.SenderDomains) == 0 || slices.ContainsFunc(e.cfg.SenderDomains, func(d string) bool { return strings.EqualFold(d, domain) })
+	if !linked {
+		return &refusal{status: http.StatusNotFound, code: "DomainNotLinked", message: "The specified sender domain has not been linked."}
+	}
+	return nil
+}
