@@ -1,0 +1,100 @@
+// Package azuritetest gives a test a running Azurite, and what the Azure SDK needs
+// to talk to it: a credential and client options.
+//
+// Where Azurite is not installed the test is skipped, or fails if
+// POSTHORN_TEST_REQUIRE_AZURITE is 1, as it is where skipping would go unseen.
+package azuritetest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"net/http"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/posthorn/posthorn/handler/local/azurite"
+)
+
+// StartTime is how long Azurite may take to start on a busy machine.
+const StartTime = time.Minute
+
+// Storage is a running Azurite.
+type Storage struct {
+	*azurite.Azurite
+	// Client reaches it as a browser would, without a token.
+	Client *http.Client
+	// Options are for every client of the SDK; retries are off.
+	Options azcore.ClientOptions
+	// Credential is believed.
+	Credential azcore.TokenCredential
+}
+
+// Start runs an Azurite in memory for t and its subtests. It takes two seconds, so
+// a package does it once, in the test that holds all that need it.
+func Start(t *testing.T) Storage {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), StartTime)
+	defer cancel()
+	a, err := azurite.Start(ctx, azurite.Config{NodeModules: nodeModules(t)})
+	if errors.Is(err, azurite.ErrNotInstalled) && os.Getenv("POSTHORN_TEST_REQUIRE_AZURITE") != "1" {
+		t.Skip("Azurite is not installed: run `make setup`")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	transport, err := azurite.Transport(a.CertFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: transport}
+	return Storage{
+		Azurite: a,
+		Client:  client,
+		Options: azcore.ClientOptions{
+			Transport: client,
+			Retry:     policy.RetryOptions{MaxRetries: -1},
+		},
+		Credential: Credential{},
+	}
+}
+
+// nodeModules looks beside the go.mod above the folder that the test runs in.
+func nodeModules(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return filepath.Join(dir, "local", "node_modules")
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("no go.mod above the test's folder")
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// Credential gives tokens that Azurite believes. It is an azcore.TokenCredential.
+type Credential struct{}
+
+// GetToken makes a token for an hour.
+func (Credential) GetToken(_ context.Context, opts policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	now := time.Now()
+	end := now.Add(time.Hour)
+	audience := strings.TrimSuffix(opts.Scopes[0], "/.default")
+	return azcore.AccessToken{Token: azurite.Token(audience, now.Add(-time.Minute), end), ExpiresOn: end}, nil
+}

@@ -1,0 +1,177 @@
+// Package blob keeps files in one container of Azure Blob Storage.
+//
+// Blocks go in under a name and a number; after Commit they are a blob, before it
+// nobody can read them, and the service drops them after a week. What comes out
+// is a listing and URLs that read one blob for a while, which the service itself
+// answers. A container that does not exist is created, private, at its first use.
+//
+// Names that nobody guesses, block sizes and expiry are not its concern. It sets
+// no retries: the client's options do, and a Commit that is repeated after a lost
+// answer says ErrExists of its own blob.
+//
+// Source: Blob service REST API, as azblob v1.8.3 speaks it.
+package blob
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // the service's checksum of a transfer, no signature
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
+
+	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/limits"
+	"github.com/posthorn/posthorn/handler/store/sdk"
+)
+
+// MaxBlocks is how many blocks a blob may have: blockblob.MaxBlocks.
+const MaxBlocks = blockblob.MaxBlocks
+
+// Container is one container. It is safe for concurrent use.
+type Container struct {
+	name   string
+	client *container.Client
+	signer *signer
+}
+
+// Open connects to the container called name at an account's blob endpoint, such
+// as https://ACCOUNT.blob.core.windows.net. It makes no call. The first label of
+// the host must be the account, since the SDK signs with it: no custom domain, no
+// address. now is for the dates of signed URLs only.
+func Open(endpoint, name string, cred azcore.TokenCredential, now func() time.Time, opts *service.ClientOptions) (*Container, error) {
+	if err := sdk.CheckEndpoint(endpoint); err != nil {
+		return nil, err
+	}
+	account, err := service.NewClient(endpoint, cred, opts)
+	if err != nil {
+		return nil, sdk.Translate("open container", err)
+	}
+	return &Container{
+		name:   name,
+		client: account.NewContainerClient(name),
+		signer: newSigner(account, now),
+	}, nil
+}
+
+// Create makes the container; that it exists is no error.
+func (c *Container) Create(ctx context.Context) error {
+	_, err := c.client.Create(ctx, nil)
+	if sdk.Code(err) == string(bloberror.ContainerAlreadyExists) {
+		return nil
+	}
+	return sdk.Translate("create container", err)
+}
+
+// Stage stores block n of a blob that is to be; n counts from 0, and the same n
+// again replaces the block. The block is the caller's again when Stage returns.
+func (c *Container) Stage(ctx context.Context, name string, n int, block []byte) error {
+	if len(block) == 0 || n < 0 || n >= MaxBlocks {
+		return fmt.Errorf("block %d with %d bytes cannot be staged", n, len(block))
+	}
+	// With an MD5 the service refuses a block that was damaged on the way.
+	sum := md5.Sum(block) //nolint:gosec // as above
+	return sdk.Do(ctx, "stage block", c.Create, func(ctx context.Context) error {
+		body := lend(block)
+		defer body.takeBack()
+		_, err := c.client.NewBlockBlobClient(name).StageBlock(ctx, blockID(n), body, &blockblob.StageBlockOptions{
+			TransactionalValidation: blob.TransferValidationTypeMD5(sum[:]),
+		})
+		return err
+	})
+}
+
+// Commit makes a blob of the blocks 0 to blocks-1. ErrExists if there is a blob of
+// the name, which stays as it is; ErrMissing if a block was not staged.
+func (c *Container) Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error {
+	if blocks < 0 || blocks > MaxBlocks {
+		return fmt.Errorf("blob cannot have %d blocks", blocks)
+	}
+	ids := make([]string, blocks)
+	for n := range ids {
+		ids[n] = blockID(n)
+	}
+	err := sdk.Do(ctx, "commit blob", c.Create, func(ctx context.Context) error {
+		_, err := c.client.NewBlockBlobClient(name).CommitBlockList(ctx, ids, &blockblob.CommitBlockListOptions{
+			HTTPHeaders: &blob.HTTPHeaders{
+				BlobContentType:        &h.ContentType,
+				BlobContentDisposition: &h.ContentDisposition,
+			},
+			AccessConditions: &blob.AccessConditions{
+				ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: new(azcore.ETagAny)},
+			},
+		})
+		return err
+	})
+	// The one condition is that there is no blob; some services word its failure
+	// as 412 instead of 409.
+	if errors.Is(err, store.ErrChanged) {
+		return fmt.Errorf("commit blob: %w", store.ErrExists)
+	}
+	return err
+}
+
+// Delete removes a blob. ErrMissing if there is none; of one that is not committed
+// nothing is promised, services differ.
+func (c *Container) Delete(ctx context.Context, name string) error {
+	return sdk.Do(ctx, "delete blob", c.Create, func(ctx context.Context) error {
+		_, err := c.client.NewBlobClient(name).Delete(ctx, nil)
+		return err
+	})
+}
+
+// List returns at most n committed blobs, in the order of their names, that start
+// with prefix and come after the name after. The service has no such start, so a
+// late page costs as much as all before it.
+func (c *Container) List(ctx context.Context, prefix, after string, n int) ([]store.Blob, error) {
+	var found []store.Blob
+	err := sdk.Do(ctx, "list blobs", c.Create, func(ctx context.Context) error {
+		found = nil
+		pages := c.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &prefix})
+		for pages.More() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return err
+			}
+			for _, b := range page.Segment.BlobItems {
+				if len(found) == n {
+					return nil
+				}
+				if *b.Name > after {
+					found = append(found, store.Blob{Name: *b.Name, Size: *b.Properties.ContentLength})
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// SignRead returns an HTTPS URL with which anyone may read the blob from one time
+// until another, at most limits.LongestRead ahead, and do nothing else. It does
+// not look whether there is a blob. The URL is a secret: it stays out of logs.
+func (c *Container) SignRead(ctx context.Context, name string, from, until time.Time) (string, error) {
+	if err := limits.Read(c.signer.now(), from, until); err != nil {
+		return "", err
+	}
+	query, err := c.signer.sign(ctx, c.name, name, from, until)
+	if err != nil {
+		return "", err
+	}
+	return c.client.NewBlobClient(name).URL() + "?" + query, nil
+}
+
+// blockID has the same length for every block, as the service demands.
+func blockID(n int) string {
+	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%06d", n))
+}

@@ -1,0 +1,175 @@
+// Package limits says what Azure Storage takes, so that every implementation of
+// storage refuses the same things before a call, with the same error.
+//
+// A row, a read permission or a delay goes in, nil or an error comes out. The
+// errors are none of store's: nothing happened, and the fault is in the program,
+// not in storage. They name no key and no value. What a service checks and
+// Azurite checks too is left to the service. Sizes are bytes where not said
+// otherwise.
+//
+// Sources: "Understanding the Table service data model", "Create a user
+// delegation SAS" and "Put Message" of the Azure Storage REST reference.
+package limits
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+const (
+	// KeyChars is the most that a partition or a row key may have; the service
+	// allows 1 KiB and counts two bytes a character.
+	KeyChars = 512
+	// ValueBytes is for one string, at two bytes a character, or one []byte.
+	ValueBytes = 64 << 10
+	// EntityBytes is for a whole row, keys and names included.
+	EntityBytes = 1 << 20
+	// EntityValues is 255 less the three that the service keeps for itself.
+	EntityValues = 252
+
+	// DelegationKey is the longest that a user delegation key lives.
+	DelegationKey = 7 * 24 * time.Hour
+	// ClockError is how far an instance's clock may be from the service's.
+	ClockError = 15 * time.Minute
+	// KeyFresh is how long one delegation key signs, so that a revoked one does
+	// not stay in use for a week.
+	KeyFresh = time.Hour
+	// LongestRead is how far ahead a signed URL may end, whatever the age of the
+	// key that signs it: Azure refuses a URL that outlives its key.
+	LongestRead = DelegationKey - ClockError - KeyFresh
+
+	// LongestDelay is how long a queue hides a message at most.
+	LongestDelay = 7 * 24 * time.Hour
+	// ReceiveMessages is how many messages one call may take.
+	ReceiveMessages = 32
+	// MessageBytes is for one message before base64 makes 64 KiB of it.
+	MessageBytes = 48 << 10
+)
+
+var valueName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,254}$`)
+
+// Entity says whether e can be stored.
+func Entity(e store.Entity) error {
+	if err := Keys(e.Partition, e.Row); err != nil {
+		return err
+	}
+	if len(e.Values) > EntityValues {
+		return fmt.Errorf("row has %d values, more than %d", len(e.Values), EntityValues)
+	}
+	// The weights are those of the service: 4 bytes a row, 8 a value, two a
+	// character of keys and names.
+	size := 4 + 2*(chars(e.Partition)+chars(e.Row))
+	for name, v := range e.Values {
+		n, err := value(name, v)
+		if err != nil {
+			return err
+		}
+		size += 8 + 2*len(name) + n
+	}
+	if size > EntityBytes {
+		return fmt.Errorf("row has %d bytes, more than %d", size, EntityBytes)
+	}
+	return nil
+}
+
+// Keys says whether a row can have these keys. The quote is excluded because a
+// client doubles it and not every service undoes that.
+func Keys(partition, row string) error {
+	for _, key := range []string{partition, row} {
+		switch {
+		case key == "":
+			return errors.New("row key is empty")
+		case !utf8.ValidString(key) || strings.ContainsFunc(key, notInKeys):
+			return errors.New("row key has a character that keys may not have")
+		case chars(key) > KeyChars:
+			return fmt.Errorf("row key has more than %d characters", KeyChars)
+		}
+	}
+	return nil
+}
+
+func notInKeys(r rune) bool {
+	return r < 0x20 || 0x7f <= r && r <= 0x9f || strings.ContainsRune(`/\#?'`, r)
+}
+
+func value(name string, v any) (size int, err error) {
+	if !valueName.MatchString(name) || name == "PartitionKey" || name == "RowKey" || name == "Timestamp" {
+		return 0, fmt.Errorf("%q cannot name a value of a row", name)
+	}
+	switch v := v.(type) {
+	case bool:
+		return 1, nil
+	case int64:
+		return 8, nil
+	case time.Time:
+		// The range of Edm.DateTime; the zero time.Time lies outside.
+		if y := v.UTC().Year(); y < 1601 || y > 9999 {
+			return 0, fmt.Errorf("time %s lies outside of the years 1601 to 9999", name)
+		}
+		return 8, nil
+	case string:
+		if !utf8.ValidString(v) {
+			return 0, fmt.Errorf("string %s is not UTF-8", name)
+		}
+		size = 2 * chars(v)
+	case []byte:
+		size = len(v)
+	default:
+		return 0, fmt.Errorf("value %s has the type %T, which rows do not hold", name, v)
+	}
+	if size > ValueBytes {
+		return 0, fmt.Errorf("value %s has %d bytes, more than %d", name, size, ValueBytes)
+	}
+	return size + 4, nil
+}
+
+func chars(s string) (n int) {
+	for _, r := range s {
+		n += utf16.RuneLen(r)
+	}
+	return n
+}
+
+// Read says whether a read permission may be signed now.
+func Read(now, from, until time.Time) error {
+	switch {
+	case !until.After(now) || !until.After(from):
+		return errors.New("signed URL would never be valid")
+	case until.After(now.Add(LongestRead)):
+		return fmt.Errorf("signed URL would last beyond the %s that a delegation key allows", LongestRead)
+	}
+	return nil
+}
+
+// Message says whether a message can be sent.
+func Message(text string, delay time.Duration) error {
+	if text == "" {
+		return errors.New("message is empty")
+	}
+	if len(text) > MessageBytes {
+		return fmt.Errorf("message has %d bytes, more than %d", len(text), MessageBytes)
+	}
+	return hidden(delay, 0)
+}
+
+// Receive says whether n messages can be received and hidden.
+func Receive(n int, hide time.Duration) error {
+	if n < 1 || n > ReceiveMessages {
+		return fmt.Errorf("%d messages cannot be received: the range is 1 to %d", n, ReceiveMessages)
+	}
+	return hidden(hide, time.Second)
+}
+
+func hidden(d, least time.Duration) error {
+	if d < least || d > LongestDelay {
+		return fmt.Errorf("message cannot be hidden for %s: the range is %s to %s", d, least, LongestDelay)
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+// Package sdk is where errors of the Azure SDK end: it turns them into those of
+// package store.
+//
+// Whatever an SDK call returned goes in; store.ErrExists, ErrMissing, ErrChanged
+// or ErrUnavailable comes out, wrapped with what was being done, the status and
+// the service's code. An error that wraps none of them is a request that the
+// service will never take: a fault of the program. SDK texts do not pass, since
+// they hold URLs, bodies and headers; context.Canceled and DeadlineExceeded stay
+// findable. It neither retries nor logs: the first is set by wiring in the
+// client's options, the second is for whoever answers.
+//
+// The codes: "Table service error codes", "Blob service error codes" and "Queue
+// service error codes" of the Azure Storage REST reference.
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+var kinds = map[string]error{
+	"EntityAlreadyExists":         store.ErrExists,
+	"BlobAlreadyExists":           store.ErrExists,
+	"EntityNotFound":              store.ErrMissing,
+	"ResourceNotFound":            store.ErrMissing,
+	"BlobNotFound":                store.ErrMissing,
+	"MessageNotFound":             store.ErrMissing,
+	"PopReceiptMismatch":          store.ErrMissing, // someone else has received it since
+	"InvalidBlockList":            store.ErrMissing, // a block that was never staged, or expired
+	"UpdateConditionNotSatisfied": store.ErrChanged,
+	"ConditionNotMet":             store.ErrChanged,
+	"Md5Mismatch":                 store.ErrUnavailable, // damaged on the way
+}
+
+// Do calls, and once more after create if the table, the container or the queue
+// itself was missing, as it is after a fresh deployment. The error of call is
+// translated, that of create must be already.
+func Do(ctx context.Context, doing string, create, call func(context.Context) error) error {
+	err := call(ctx)
+	switch Code(err) {
+	case "TableNotFound", "ContainerNotFound", "QueueNotFound":
+		if err := create(ctx); err != nil {
+			return err
+		}
+		err = call(ctx)
+	}
+	return Translate(doing, err)
+}
+
+// Code is the service's error code; empty if err is not an answer of a service.
+func Code(err error) string {
+	if r, ok := errors.AsType[*azcore.ResponseError](err); ok {
+		return r.ErrorCode
+	}
+	return ""
+}
+
+// Translate makes an error of package store of err, and nil of nil.
+func Translate(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if r, ok := errors.AsType[*azcore.ResponseError](err); ok {
+		if kind := kindOf(r); kind != nil {
+			return fmt.Errorf("%s: %w (%d %s)", doing, kind, r.StatusCode, r.ErrorCode)
+		}
+		return fmt.Errorf("%s: storage refused (%d %s)", doing, r.StatusCode, r.ErrorCode)
+	}
+	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, ended) {
+			return fmt.Errorf("%s: %w: %w", doing, store.ErrUnavailable, ended)
+		}
+	}
+	return fmt.Errorf("%s: %w: %s", doing, store.ErrUnavailable, cause(err))
+}
+
+// kindOf returns nil for a request that will never be taken. Statuses decide only
+// where the code is none of ours: access refused, throttled, a table that is just
+// being deleted, all of which may pass.
+func kindOf(r *azcore.ResponseError) error {
+	if kind := kinds[r.ErrorCode]; kind != nil {
+		return kind
+	}
+	switch r.StatusCode {
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusLengthRequired,
+		http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusUnsupportedMediaType:
+		return nil
+	}
+	return store.ErrUnavailable
+}
+
+// cause is the text of a broken connection without its URL. Of any other error,
+// a credential's for example, only the type is told.
+func cause(err error) string {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err.Error()
+	}
+	return fmt.Sprintf("%T", err)
+}
+
+// CheckEndpoint refuses an endpoint that cannot take a token, in words that say
+// which setting is wrong; the SDK finds out at the first call only.
+func CheckEndpoint(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
+		return errors.New("storage endpoint must look like https://ACCOUNT.SERVICE.core.windows.net")
+	}
+	return nil
+}

@@ -1,0 +1,291 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/limits"
+)
+
+// Container is a whole container. Users of blobs declare the part that they need.
+type Container interface {
+	Stage(ctx context.Context, name string, n int, block []byte) error
+	Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error
+	Delete(ctx context.Context, name string) error
+	List(ctx context.Context, prefix, after string, n int) ([]store.Blob, error)
+	SignRead(ctx context.Context, name string, from, until time.Time) (string, error)
+}
+
+// Blobs checks a container. The client that open returns is a stranger's: it
+// reaches signed URLs and has no credential.
+func Blobs(t *testing.T, open func(*testing.T) (Container, *http.Client)) {
+	for name, check := range map[string]func(*testing.T, Container, *http.Client){
+		"a container that was never used is empty":          emptyContainer,
+		"a signed URL gives the blob and its headers":       download,
+		"staged blocks cannot be read":                      uncommitted,
+		"a block that is staged again replaces the first":   restage,
+		"a block is the caller's again after stage":         reuseBlock,
+		"a blob that is there is not committed again":       commitTwice,
+		"a commit needs all its blocks":                     missingBlock,
+		"a blob of no blocks is empty":                      noBlocks,
+		"a signed URL only reads, one blob, for a while":    narrowURL,
+		"a URL that cannot hold its promise is not signed":  refusedURL,
+		"a deleted blob is gone and its name is free":       deleteBlob,
+		"a list is in order, by prefix, page by page":       listBlobs,
+		"a cancelled call is unavailable":                   cancelledBlob,
+		"what a container cannot hold is refused by itself": refusedBlobs,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, client := open(t)
+			check(t, c, client)
+		})
+	}
+}
+
+var octets = store.BlobHeaders{
+	ContentType:        "application/octet-stream",
+	ContentDisposition: `attachment; filename="report.pdf"; filename*=UTF-8''gr%C3%BC%C3%9Fe.pdf`,
+}
+
+// random returns bytes in which no block looks like another.
+func random(n int) []byte {
+	source := rand.NewChaCha8([32]byte{1})
+	data := make([]byte, n)
+	_, _ = source.Read(data) // never fails
+	return data
+}
+
+func emptyContainer(t *testing.T, c Container, _ *http.Client) {
+	found, err := c.List(t.Context(), "", "", 10)
+	wantErr(t, "list", err, nil)
+	if len(found) != 0 {
+		t.Errorf("list = %v, want nothing", found)
+	}
+	wantErr(t, "delete", c.Delete(t.Context(), "b"), store.ErrMissing)
+}
+
+func download(t *testing.T, c Container, client *http.Client) {
+	data := random(300_000)
+	put(t, c, "dir/rep ort+ü%.bin", data[:100_000], data[100_000:200_000], data[200_000:])
+	response, body := fetch(t, client, http.MethodGet, sign(t, c, "dir/rep ort+ü%.bin"))
+	if response.StatusCode != http.StatusOK || !bytes.Equal(body, data) {
+		t.Errorf("status %d, %d bytes, equal %t", response.StatusCode, len(body), bytes.Equal(body, data))
+	}
+	got := store.BlobHeaders{
+		ContentType:        response.Header.Get("Content-Type"),
+		ContentDisposition: response.Header.Get("Content-Disposition"),
+	}
+	if got != octets {
+		t.Errorf("headers %+v, want %+v", got, octets)
+	}
+}
+
+func uncommitted(t *testing.T, c Container, client *http.Client) {
+	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, random(10)), nil)
+	if response, _ := fetch(t, client, http.MethodGet, sign(t, c, "b")); response.StatusCode != http.StatusNotFound {
+		t.Errorf("status %d, want 404", response.StatusCode)
+	}
+	found, err := c.List(t.Context(), "", "", 10)
+	wantErr(t, "list", err, nil)
+	if len(found) != 0 {
+		t.Errorf("list = %v, want nothing", found)
+	}
+}
+
+func restage(t *testing.T, c Container, client *http.Client) {
+	data := random(30)
+	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, data[:10]), nil)
+	put(t, c, "b", data[10:20], data[20:])
+	wantBlob(t, c, client, "b", data[10:])
+}
+
+func reuseBlock(t *testing.T, c Container, client *http.Client) {
+	data := random(2_000)
+	block := make([]byte, 1_000)
+	copy(block, data)
+	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, block), nil)
+	copy(block, data[1_000:])
+	wantErr(t, "stage", c.Stage(t.Context(), "b", 1, block), nil)
+	clear(block)
+	wantErr(t, "commit", c.Commit(t.Context(), "b", 2, octets), nil)
+	wantBlob(t, c, client, "b", data)
+}
+
+func commitTwice(t *testing.T, c Container, client *http.Client) {
+	data := random(20)
+	put(t, c, "b", data[:10])
+	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, data[10:]), nil)
+	wantErr(t, "second commit", c.Commit(t.Context(), "b", 1, octets), store.ErrExists)
+	wantBlob(t, c, client, "b", data[:10])
+}
+
+func missingBlock(t *testing.T, c Container, client *http.Client) {
+	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, random(10)), nil)
+	wantErr(t, "commit", c.Commit(t.Context(), "b", 2, octets), store.ErrMissing)
+	if response, _ := fetch(t, client, http.MethodGet, sign(t, c, "b")); response.StatusCode != http.StatusNotFound {
+		t.Errorf("status %d, want 404", response.StatusCode)
+	}
+}
+
+func noBlocks(t *testing.T, c Container, client *http.Client) {
+	put(t, c, "b")
+	wantBlob(t, c, client, "b", nil)
+}
+
+func narrowURL(t *testing.T, c Container, client *http.Client) {
+	data := random(10)
+	put(t, c, "b", data)
+	put(t, c, "other", data)
+	signed := sign(t, c, "b")
+	now := time.Now()
+	early, err := c.SignRead(t.Context(), "b", now.Add(10*time.Minute), now.Add(20*time.Minute))
+	wantErr(t, "sign", err, nil)
+	longer, err := c.SignRead(t.Context(), "b", now, now.Add(time.Hour))
+	wantErr(t, "sign", err, nil)
+	for name, u := range map[string]struct{ method, url string }{
+		"write":           {http.MethodPut, signed},
+		"delete":          {http.MethodDelete, signed},
+		"another blob":    {http.MethodGet, strings.Replace(signed, "/b?", "/other?", 1)},
+		"longer":          {http.MethodGet, with(t, signed, "se", query(t, longer).Get("se"))},
+		"no signature":    {http.MethodGet, with(t, signed, "sig", "")},
+		"before its time": {http.MethodGet, early},
+	} {
+		if response, _ := fetch(t, client, u.method, u.url); response.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: status %d, want 403", name, response.StatusCode)
+		}
+	}
+	wantBlob(t, c, client, "b", data)
+}
+
+func refusedURL(t *testing.T, c Container, _ *http.Client) {
+	now := time.Now()
+	for name, span := range map[string][2]time.Duration{
+		"over already":      {-time.Hour, -time.Second},
+		"ends first":        {time.Hour, time.Minute},
+		"longer than a key": {0, limits.LongestRead + time.Minute},
+	} {
+		_, err := c.SignRead(t.Context(), "b", now.Add(span[0]), now.Add(span[1]))
+		wantRefused(t, name, err)
+	}
+	_, err := c.SignRead(t.Context(), "b", now, now.Add(limits.LongestRead))
+	wantErr(t, "the longest", err, nil)
+}
+
+func deleteBlob(t *testing.T, c Container, client *http.Client) {
+	data := random(20)
+	put(t, c, "b", data[:10])
+	wantErr(t, "delete", c.Delete(t.Context(), "b"), nil)
+	wantErr(t, "second delete", c.Delete(t.Context(), "b"), store.ErrMissing)
+	if response, _ := fetch(t, client, http.MethodGet, sign(t, c, "b")); response.StatusCode != http.StatusNotFound {
+		t.Errorf("status %d, want 404", response.StatusCode)
+	}
+	put(t, c, "b", data[10:])
+	wantBlob(t, c, client, "b", data[10:])
+}
+
+func listBlobs(t *testing.T, c Container, _ *http.Client) {
+	for n, name := range []string{"x/3", "x/1", "y", "x/2"} {
+		put(t, c, name, random(n+1))
+	}
+	for _, page := range []struct {
+		prefix, after string
+		n             int
+		want          []store.Blob
+	}{
+		{"", "", 10, []store.Blob{{Name: "x/1", Size: 2}, {Name: "x/2", Size: 4}, {Name: "x/3", Size: 1}, {Name: "y", Size: 3}}},
+		{"x/", "", 2, []store.Blob{{Name: "x/1", Size: 2}, {Name: "x/2", Size: 4}}},
+		{"x/", "x/2", 2, []store.Blob{{Name: "x/3", Size: 1}}},
+		{"x/", "x/3", 2, nil},
+	} {
+		found, err := c.List(t.Context(), page.prefix, page.after, page.n)
+		wantErr(t, "list", err, nil)
+		if !slices.Equal(found, page.want) {
+			t.Errorf("%d of %q after %q: %v, want %v", page.n, page.prefix, page.after, found, page.want)
+		}
+	}
+}
+
+func cancelledBlob(t *testing.T, c Container, _ *http.Client) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	wantCancelled(t, "stage", c.Stage(ctx, "b", 0, random(10)))
+	wantCancelled(t, "commit", c.Commit(ctx, "b", 0, octets))
+	wantCancelled(t, "delete", c.Delete(ctx, "b"))
+	_, err := c.List(ctx, "", "", 10)
+	wantCancelled(t, "list", err)
+	now := time.Now()
+	_, err = c.SignRead(ctx, "b", now, now.Add(time.Minute))
+	wantCancelled(t, "sign", err)
+}
+
+func refusedBlobs(t *testing.T, c Container, _ *http.Client) {
+	wantRefused(t, "empty block", c.Stage(t.Context(), "b", 0, nil))
+	wantRefused(t, "negative block", c.Stage(t.Context(), "b", -1, random(1)))
+	wantRefused(t, "block 50,000", c.Stage(t.Context(), "b", 50_000, random(1)))
+	wantRefused(t, "50,001 blocks", c.Commit(t.Context(), "b", 50_001, octets))
+}
+
+func put(t *testing.T, c Container, name string, blocks ...[]byte) {
+	t.Helper()
+	for n, block := range blocks {
+		wantErr(t, "stage", c.Stage(t.Context(), name, n, block), nil)
+	}
+	wantErr(t, "commit", c.Commit(t.Context(), name, len(blocks), octets), nil)
+}
+
+func sign(t *testing.T, c Container, name string) string {
+	t.Helper()
+	now := time.Now()
+	signed, err := c.SignRead(t.Context(), name, now.Add(-time.Minute), now.Add(10*time.Minute))
+	wantErr(t, "sign", err, nil)
+	if !strings.HasPrefix(signed, "https://") {
+		t.Errorf("URL is not HTTPS: %s", signed)
+	}
+	return signed
+}
+
+// with is a signed URL whose parameter was changed by a stranger.
+func with(t *testing.T, signed, parameter, value string) string {
+	t.Helper()
+	values := query(t, signed)
+	values.Set(parameter, value)
+	before, _, _ := strings.Cut(signed, "?")
+	return before + "?" + values.Encode()
+}
+
+func query(t *testing.T, signed string) url.Values {
+	t.Helper()
+	u, err := url.Parse(signed)
+	wantErr(t, "parse", err, nil)
+	return u.Query()
+}
+
+func fetch(t *testing.T, client *http.Client, method, target string) (*http.Response, []byte) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, target, nil)
+	wantErr(t, "request", err, nil)
+	request.Header.Set("X-Ms-Blob-Type", "BlockBlob")
+	response, err := client.Do(request)
+	wantErr(t, method, err, nil)
+	body, err := io.ReadAll(response.Body)
+	wantErr(t, "read", err, nil)
+	wantErr(t, "close", response.Body.Close(), nil)
+	return response, body
+}
+
+func wantBlob(t *testing.T, c Container, client *http.Client, name string, want []byte) {
+	t.Helper()
+	if response, body := fetch(t, client, http.MethodGet, sign(t, c, name)); response.StatusCode != http.StatusOK || !bytes.Equal(body, want) {
+		t.Errorf("%s: status %d, %d bytes %.20x, want %d bytes %.20x", name, response.StatusCode, len(body), body, len(want), want)
+	}
+}

@@ -1,0 +1,177 @@
+// Package table keeps rows in one table of Azure Table Storage.
+//
+// Entities go in and out, with a Receipt that tells the service's clock. Errors
+// are those of package store; one that is none of them is a fault of the program,
+// and nothing happened. A table that does not exist is created at its first use.
+//
+// It sets no retries: the client's options do. Whoever allows them must know that
+// a repeated call can meet its own first write, and so ErrExists or ErrChanged
+// may follow a success whose answer was lost. It has no transactions.
+//
+// Source: Table service REST API, version 2019-02-02, as aztables v1.4.1 speaks it.
+package table
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/limits"
+	"github.com/posthorn/posthorn/handler/store/sdk"
+)
+
+// Table is one table. It is safe for concurrent use.
+type Table struct {
+	client *aztables.Client
+}
+
+// Open connects to the table called name at an account's table endpoint, such as
+// https://ACCOUNT.table.core.windows.net. It makes no call.
+func Open(endpoint, name string, cred azcore.TokenCredential, opts *aztables.ClientOptions) (*Table, error) {
+	if err := sdk.CheckEndpoint(endpoint); err != nil {
+		return nil, err
+	}
+	service, err := aztables.NewServiceClient(endpoint, cred, opts)
+	if err != nil {
+		return nil, sdk.Translate("open table", err)
+	}
+	return &Table{client: service.NewClient(name)}, nil
+}
+
+// Create makes the table; that it exists is no error.
+func (t *Table) Create(ctx context.Context) error {
+	_, err := t.client.CreateTable(ctx, nil)
+	if sdk.Code(err) == string(aztables.TableAlreadyExists) {
+		return nil
+	}
+	return sdk.Translate("create table", err)
+}
+
+// Insert stores a new row. ErrExists if there is one with its keys.
+func (t *Table) Insert(ctx context.Context, e store.Entity) (store.Receipt, error) {
+	body, err := encode(e)
+	if err != nil {
+		return store.Receipt{}, err
+	}
+	// Without this the service sends the whole row back.
+	ctx = policy.WithHTTPHeader(ctx, http.Header{"Prefer": {"return-no-content"}})
+	return t.call(ctx, "insert row", func(ctx context.Context) (azcore.ETag, error) {
+		answer, err := t.client.AddEntity(ctx, body, nil)
+		return answer.ETag, err
+	})
+}
+
+// Get reads a row. ErrMissing if there is none; the Receipt then has the time.
+func (t *Table) Get(ctx context.Context, partition, row string) (store.Entity, store.Receipt, error) {
+	if err := limits.Keys(partition, row); err != nil {
+		return store.Entity{}, store.Receipt{}, err
+	}
+	var body []byte
+	receipt, err := t.call(ctx, "get row", func(ctx context.Context) (azcore.ETag, error) {
+		answer, err := t.client.GetEntity(ctx, partition, row, nil)
+		body = answer.Value
+		return answer.ETag, err
+	})
+	if err != nil {
+		return store.Entity{}, receipt, err
+	}
+	e, err := decode(body)
+	if err != nil {
+		return store.Entity{}, receipt, err
+	}
+	e.ETag = receipt.ETag
+	return e, receipt, nil
+}
+
+// Replace stores e in place of the whole row, if that still has e's ETag or e has
+// none. ErrChanged if it has another one, ErrMissing if there is no row.
+func (t *Table) Replace(ctx context.Context, e store.Entity) (store.Receipt, error) {
+	body, err := encode(e)
+	if err != nil {
+		return store.Receipt{}, err
+	}
+	return t.call(ctx, "replace row", func(ctx context.Context) (azcore.ETag, error) {
+		answer, err := t.client.UpdateEntity(ctx, body, &aztables.UpdateEntityOptions{
+			IfMatch: condition(e.ETag), UpdateMode: aztables.UpdateModeReplace,
+		})
+		return answer.ETag, err
+	})
+}
+
+// Delete removes a row, on the same condition and with the same errors as Replace.
+func (t *Table) Delete(ctx context.Context, partition, row string, etag store.ETag) error {
+	if err := limits.Keys(partition, row); err != nil {
+		return err
+	}
+	_, err := t.call(ctx, "delete row", func(ctx context.Context) (azcore.ETag, error) {
+		_, err := t.client.DeleteEntity(ctx, partition, row, &aztables.DeleteEntityOptions{IfMatch: condition(etag)})
+		return "", err
+	})
+	return err
+}
+
+// List reads all rows of a partition in the order of their row keys. It is no
+// snapshot: pages of 1,000 are read one after another.
+func (t *Table) List(ctx context.Context, partition string) ([]store.Entity, error) {
+	if err := limits.Keys(partition, "all"); err != nil {
+		return nil, err
+	}
+	var bodies [][]byte
+	_, err := t.call(ctx, "list rows", func(ctx context.Context) (azcore.ETag, error) {
+		bodies = nil
+		filter := "PartitionKey eq '" + partition + "'" // keys have no quotes
+		pages := t.client.NewListEntitiesPager(&aztables.ListEntitiesOptions{Filter: &filter})
+		for pages.More() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return "", err
+			}
+			bodies = append(bodies, page.Entities...)
+		}
+		return "", nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]store.Entity, len(bodies))
+	for i, body := range bodies {
+		if rows[i], err = decode(body); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// call adds to one call of the SDK what all need: the table's creation, the
+// errors of package store, the service's clock.
+func (t *Table) call(ctx context.Context, doing string, do func(context.Context) (azcore.ETag, error)) (store.Receipt, error) {
+	var answer *http.Response
+	var etag azcore.ETag
+	err := sdk.Do(policy.WithCaptureResponse(ctx, &answer), doing, t.Create, func(ctx context.Context) (err error) {
+		etag, err = do(ctx)
+		return err
+	})
+	if err != nil && !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrMissing) && !errors.Is(err, store.ErrChanged) {
+		return store.Receipt{}, err
+	}
+	// No promise about time can be kept without the service's clock, so an answer
+	// that does not tell it is no answer.
+	date, dateErr := http.ParseTime(answer.Header.Get("Date"))
+	if dateErr != nil {
+		return store.Receipt{}, fmt.Errorf("%s: %w: answer without a date", doing, store.ErrUnavailable)
+	}
+	return store.Receipt{ETag: store.ETag(etag), Time: date.UTC()}, err
+}
+
+func condition(etag store.ETag) *azcore.ETag {
+	if etag == "" {
+		return new(azcore.ETagAny)
+	}
+	return new(azcore.ETag(etag))
+}
