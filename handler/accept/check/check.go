@@ -1,0 +1,104 @@
+// Package check says whether a mail.Message is well-formed, addressed and within
+// limits: a message goes in; every fault that it has comes out at once, each
+// with its JSON pointer and a sentence, or else the message with its addresses
+// normalised and the terms of its delivery.
+//
+// A member by itself is held by validator's rules, in tables below; what takes
+// two members, or the names of headers, is held by the functions of the other
+// files. Nothing is repaired but the spelling of domains.
+//
+// It does not read JSON (accept/wire does, and refuses unknown members), knows
+// no caller (accept/caller says who may send as whom and to whom), and does not
+// ask whether the whole fits ACS's request (deliver/offload makes it fit).
+//
+// All sizes are bytes of UTF-8. The limits and their sources stand in mail; the
+// sources of a rule stand at the rule.
+package check
+
+import (
+	"time"
+
+	"github.com/go-playground/validator/v10"
+
+	"github.com/posthorn/posthorn/handler/mail"
+)
+
+// Checker holds the compiled rules. It may be used by many at once.
+type Checker struct {
+	forms *validator.Validate
+	sizes *validator.Validate
+}
+
+// Terms is what the message's delivery member asked for.
+type Terms struct {
+	// LinkLife is how long links to moved attachments work.
+	LinkLife time.Duration
+	// Deadline is when the message is worthless; zero if it never is.
+	Deadline time.Time
+}
+
+// New compiles the rules.
+func New() *Checker {
+	return &Checker{forms: compile(forms), sizes: compile(sizes)}
+}
+
+// Message checks m at the time now. A good message has the domains of its
+// addresses turned to A-labels in lower case, in place; checking it again
+// changes nothing.
+//
+// The error is a *problem.Problem with all faults in the order of their
+// pointers, and leaves m as it was. Its kind is InvalidMessage, or NotAvailable
+// if all that is wrong is a member which Posthorn does not serve yet. A list
+// that is longer than its limit is one fault; of its elements only as many are
+// looked at as the limit allows, so that the answer stays of a size to be read.
+// No sentence repeats a value.
+func (c *Checker) Message(m *mail.Message, now time.Time) (Terms, error) {
+	var f faults
+	counts(&f, m)
+	seen := clip(*m)
+	members(&f, c.forms, &seen)
+	members(&f, c.sizes, &seen)
+	bodies(&f, seen.Content)
+	addressees(&f, &seen)
+	attachments(&f, seen.Attachments)
+	headers(&f, m.Headers)
+	terms := delivery(&f, &seen.Delivery, now)
+	if err := f.problem(); err != nil {
+		return Terms{}, err
+	}
+	normalise(m)
+	return terms, nil
+}
+
+// clip returns m with each list cut to its limit.
+func clip(m mail.Message) mail.Message {
+	m.Recipients.To = head(m.Recipients.To, mail.MaxRecipients)
+	m.Recipients.CC = head(m.Recipients.CC, mail.MaxRecipients)
+	m.Recipients.BCC = head(m.Recipients.BCC, mail.MaxRecipients)
+	m.ReplyTo = head(m.ReplyTo, mail.MaxReplyTo)
+	m.Attachments = head(m.Attachments, mail.MaxAttachments)
+	m.Delivery.Tags = head(m.Delivery.Tags, mail.MaxTags)
+	return m
+}
+
+func head[T any](list []T, limit int) []T {
+	return list[:min(len(list), limit)]
+}
+
+// normalise rewrites the addresses of a message without faults.
+func normalise(m *mail.Message) {
+	m.SenderAddress = normal(m.SenderAddress)
+	for _, list := range [][]mail.Address{m.Recipients.To, m.Recipients.CC, m.Recipients.BCC, m.ReplyTo} {
+		for i := range list {
+			list[i].Address = normal(list[i].Address)
+		}
+	}
+}
+
+func normal(address string) string {
+	mailbox, err := mail.Mailbox(address)
+	if err != nil {
+		return address
+	}
+	return mailbox
+}

@@ -1,0 +1,54 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// faults gathers what is wrong, so that no rule ends the check.
+type faults struct {
+	list    []problem.Fault
+	invalid bool // one of the list is more than a member not served yet
+}
+
+// add notes a fault at a place in the caller's JSON.
+func (f *faults) add(pointer, format string, args ...any) {
+	f.invalid = true
+	f.list = append(f.list, problem.Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
+}
+
+// notYet notes a member that Posthorn does not serve yet.
+func (f *faults) notYet(pointer, detail string) {
+	f.list = append(f.list, problem.Fault{Pointer: pointer, Detail: detail})
+}
+
+// problem is nil if nothing was noted.
+func (f *faults) problem() error {
+	if len(f.list) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(f.list, func(a, b problem.Fault) int { return strings.Compare(a.Pointer, b.Pointer) })
+	p := problem.New(problem.NotAvailable, "The message asks for what this version does not serve yet. Leave the listed members out.")
+	switch {
+	case f.invalid && len(f.list) == 1:
+		p = problem.New(problem.InvalidMessage, "The message has one fault, listed with its place.")
+	case f.invalid:
+		p = problem.New(problem.InvalidMessage, "The message has %d faults, each listed with its place.", len(f.list))
+	}
+	p.Faults = f.list
+	return p
+}
+
+// escape makes a member's name one token of a pointer: RFC 6901 section 3.
+func escape(name string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+}
+
+// asSentence makes a sentence of an error's clause.
+func asSentence(clause error) string {
+	text := clause.Error()
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}

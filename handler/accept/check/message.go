@@ -1,0 +1,97 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/mail"
+)
+
+// counts holds the lengths of the lists; that of headers is held with them.
+func counts(f *faults, m *mail.Message) {
+	r := m.Recipients
+	switch n := len(r.To) + len(r.CC) + len(r.BCC); {
+	case n == 0:
+		f.add("/recipients", "At least one recipient is needed in to, cc or bcc.")
+	case n > mail.MaxRecipients:
+		f.add("/recipients", "A message has at most %d recipients over to, cc and bcc, not %d.", mail.MaxRecipients, n)
+	}
+	if n := len(m.ReplyTo); n > mail.MaxReplyTo {
+		f.add("/replyTo", "A message has at most %d addresses to reply to, not %d.", mail.MaxReplyTo, n)
+	}
+	if n := len(m.Attachments); n > mail.MaxAttachments {
+		f.add("/attachments", "A message has at most %d attachments, not %d.", mail.MaxAttachments, n)
+	}
+	if n := len(m.Delivery.Tags); n > mail.MaxTags {
+		f.add("/delivery/tags", "A message has at most %d tags, not %d.", mail.MaxTags, n)
+	}
+}
+
+func bodies(f *faults, c mail.Content) {
+	if c.PlainText == "" && c.HTML == "" {
+		f.add("/content", "At least one of plainText and html is needed, and may not be empty.")
+	}
+}
+
+// addressees refuses an address that stands twice: ACS would send, and bill, two
+// messages, or refuse the whole.
+func addressees(f *faults, m *mail.Message) {
+	recipients := make(map[string]string)
+	once(f, recipients, "/recipients/to", m.Recipients.To)
+	once(f, recipients, "/recipients/cc", m.Recipients.CC)
+	once(f, recipients, "/recipients/bcc", m.Recipients.BCC)
+	once(f, make(map[string]string), "/replyTo", m.ReplyTo)
+}
+
+// once notes each address of list that first has already; first maps an address
+// to its pointer. An address that is none has its fault from members.
+func once(f *faults, first map[string]string, pointer string, list []mail.Address) {
+	for i, a := range list {
+		mailbox, err := mail.Mailbox(a.Address)
+		if err != nil {
+			continue
+		}
+		here := fmt.Sprintf("%s/%d/address", pointer, i)
+		key := strings.ToLower(mailbox)
+		if at, twice := first[key]; twice {
+			f.add(here, "The same address stands at %s.", at)
+			continue
+		}
+		first[key] = here
+	}
+}
+
+func attachments(f *faults, list []mail.Attachment) {
+	first := make(map[string]string)
+	for i, a := range list {
+		here := fmt.Sprintf("/attachments/%d", i)
+		content(f, here, a)
+		if a.ContentID == "" {
+			continue
+		}
+		if a.Placement == mail.PlacementLink {
+			f.add(here+"/placement", "An attachment with a contentId is shown inside the HTML, so it cannot be a link.")
+		}
+		if at, twice := first[a.ContentID]; twice {
+			f.add(here+"/contentId", "The same contentId stands at %s.", at)
+			continue
+		}
+		first[a.ContentID] = here + "/contentId"
+	}
+}
+
+// content wants one source of the bytes. ACS's clients refuse an attachment of
+// no bytes, so it would not arrive: github.com/Azure/azure-sdk-for-net issue 36086.
+func content(f *faults, here string, a mail.Attachment) {
+	if a.UploadID != "" {
+		f.notYet(here+"/uploadId", "Uploads are not served yet; send contentInBase64.")
+	}
+	switch {
+	case a.HasContent && a.UploadID != "":
+		f.add(here, "An attachment has contentInBase64 or uploadId, not both.")
+	case a.HasContent && a.Size == 0:
+		f.add(here+"/contentInBase64", "The attachment is empty, which ACS refuses.")
+	case !a.HasContent && a.UploadID == "":
+		f.add(here+"/contentInBase64", "This is required.")
+	}
+}
