@@ -1,0 +1,159 @@
+// Package host stands in for the Azure Functions host on a desk and in tests. In:
+// a directory as it is deployed (host.json, NAME/function.json, the handler).
+// Out: the handler, started, watched and restarted by the host's rules; its HTTP
+// functions on a listener, streamed both ways; its timer and queue functions
+// called by the host's JSON protocol.
+//
+// It shows a handler the traps of the real host: a call that hangs on an empty
+// answer, a poison queue, no second start after exit code 0, a SIGKILL without
+// warning. It does not authenticate, scale, keep schedules over a restart, run
+// retry policies, fetch extensions or serve outputs other than http. The whole of
+// its listener is trusted, POST /admin/functions/NAME included: bind it to a
+// loopback address.
+//
+// Sizes are bytes, schedules UTC. Source: Azure/azure-functions-host, folders
+// src/WebJobs.Script.Grpc/Server and src/WebJobs.Script.Rpc/Http.
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// StopWait is how long requests under way may take once the host is told to
+// stop. Source: HttpFunctionInvocationDispatcher.cs.
+const StopWait = 10 * time.Second
+
+// Config is what a Host needs.
+type Config struct {
+	Dir    string       // holds host.json, NAME/function.json and the handler
+	Env    []string     // the handler's whole environment; also resolves %NAME% in bindings
+	Output io.Writer    // every line of the handler, those of stderr marked
+	Log    *slog.Logger // what the host itself has to say
+	// Queue opens the queue called name. Nil will do while no function is
+	// triggered by one.
+	Queue func(name string) Queue
+}
+
+// Host runs one function app.
+type Host struct {
+	settings  settings
+	functions []function
+	handler   *supervisor
+	client    *http.Client
+	proxy     http.Handler
+	queue     func(name string) Queue
+	log       *slog.Logger
+}
+
+// New reads the app in c.Dir. Its error is a sentence for the developer who
+// laid the app out.
+func New(c Config) (*Host, error) {
+	s, err := readSettings(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	functions, err := readFunctions(c.Dir, c.Env)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range functions {
+		if f.queue != "" && c.Queue == nil {
+			return nil, fmt.Errorf("function %s is triggered by a queue, and the host was given none", f.name)
+		}
+	}
+	h := &Host{
+		settings:  s,
+		functions: functions,
+		handler:   newSupervisor(s, c),
+		queue:     c.Queue,
+		log:       c.Log,
+	}
+	transport := newTransport()
+	h.client = &http.Client{Transport: transport}
+	h.proxy = h.newProxy(transport)
+	return h, nil
+}
+
+// Serve runs the app on l until ctx ends (then it returns nil) or the handler
+// has crashed too often. When it returns, the handler is gone and l is closed.
+func (h *Host) Serve(ctx context.Context, l net.Listener) error {
+	work, stop := context.WithCancel(ctx)
+	defer stop()
+	life, kill := context.WithCancel(context.WithoutCancel(ctx))
+	defer kill()
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 30 * time.Second,
+		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			h.log.Error("listener failed", "error", err)
+			stop()
+		}
+	})
+	wg.Go(func() {
+		<-work.Done()
+		drain(life, srv)
+		kill()
+	})
+	h.listen(work, &wg)
+	err := h.handler.run(life)
+	kill()
+	stop()
+	wg.Wait()
+	h.client.CloseIdleConnections()
+	return err
+}
+
+// drain lets requests end for StopWait, or until life is over, then cuts them.
+func drain(life context.Context, srv *http.Server) {
+	ctx, cancel := context.WithTimeout(life, StopWait)
+	defer cancel()
+	if srv.Shutdown(ctx) != nil {
+		srv.Close() //nolint:errcheck // nothing is left to be done about it
+	}
+}
+
+// listen starts what calls the trigger functions.
+func (h *Host) listen(ctx context.Context, wg *sync.WaitGroup) {
+	for _, f := range h.functions {
+		switch {
+		case f.timer != nil:
+			wg.Go(func() { h.keepTime(ctx, f) })
+		case f.queue != "":
+			wg.Go(func() { h.poll(ctx, f, h.queue(f.queue), h.queue(f.queue+"-poison")) })
+		}
+	}
+}
+
+// newID is a version 4 UUID (RFC 9562 section 5.4).
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:]) //nolint:errcheck // documented never to fail
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// sleep waits for d and says whether it was allowed to.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

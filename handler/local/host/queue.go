@@ -1,0 +1,127 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	// hideFor is how long a message is invisible while a function has it. The real
+	// host renews it half-way; the stand-in hides a message for functionTimeout
+	// from the start if that is longer. Source: QueueListener.cs.
+	hideFor = 10 * time.Minute
+	// minPolling is the wait after the first empty answer; it doubles up to
+	// maxPollingInterval. Source: QueuePollingIntervals.cs.
+	minPolling = 100 * time.Millisecond
+)
+
+// Message is one that was received.
+type Message struct {
+	ID         string
+	PopReceipt string // names this receipt
+	Text       string
+	Foreign    bool // not base64, so that no function is called with it
+	// DequeueCount is 1 when a message is received for the first time.
+	DequeueCount int64
+	InsertedAt   time.Time
+	ExpiresAt    time.Time
+	VisibleAt    time.Time
+}
+
+// Queue is what the host asks of a queue. An error of Receive may leave messages
+// hidden until their time is over; after one of Hide or Delete the message comes
+// again; after one of Send it may be in the queue.
+type Queue interface {
+	Receive(ctx context.Context, n int, hide time.Duration) ([]Message, error)
+	Hide(ctx context.Context, id, popReceipt string, d time.Duration) error
+	Delete(ctx context.Context, id, popReceipt string) error
+	Send(ctx context.Context, text string, delay time.Duration) error
+}
+
+// poll calls f with every message of q, batch by batch, until ctx ends. What
+// fails too often goes to poison.
+func (h *Host) poll(ctx context.Context, f function, q, poison Queue) {
+	hide := max(hideFor, h.settings.functionTimeout+time.Minute)
+	wait := minPolling
+	for {
+		messages, err := q.Receive(ctx, h.settings.queues.batch, hide)
+		if err != nil && ctx.Err() == nil {
+			h.log.Error("queue not read", "function", f.name, "error", err)
+		}
+		if len(messages) == 0 {
+			if !sleep(ctx, wait) {
+				return
+			}
+			wait = min(2*wait, h.settings.queues.maxPolling)
+			continue
+		}
+		wait = minPolling
+		var wg sync.WaitGroup
+		for _, m := range messages {
+			wg.Go(func() {
+				if err := h.deliver(ctx, f, m, q, poison); err != nil {
+					h.log.Error("message not settled", "function", f.name, "message", m.ID, "error", err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
+// deliver calls f with one message and then deletes it, shows it again or moves
+// it to poison. A message whose count is beyond the limit already, because the
+// handler died with it each time, is moved without a call. Source:
+// QueueProcessor.cs, BeginProcessingMessageAsync and CompleteProcessingMessageAsync.
+func (h *Host) deliver(ctx context.Context, f function, m Message, q, poison Queue) error {
+	limit := int64(h.settings.queues.maxDequeueCount)
+	last := m.Foreign || m.DequeueCount > limit
+	if !last {
+		err := h.invoke(ctx, f, f.messageEnvelope(m))
+		if ctx.Err() != nil {
+			return nil // the host has stopped; the message comes again
+		}
+		if err == nil {
+			return q.Delete(ctx, m.ID, m.PopReceipt)
+		}
+		h.log.Error("queue call failed", "function", f.name, "message", m.ID, "count", m.DequeueCount, "error", err)
+		last = m.DequeueCount == limit
+	}
+	if !last {
+		return q.Hide(ctx, m.ID, m.PopReceipt, h.settings.queues.hiddenAfterFail)
+	}
+	if err := poison.Send(ctx, m.Text, 0); err != nil {
+		return err
+	}
+	return q.Delete(ctx, m.ID, m.PopReceipt)
+}
+
+// messageEnvelope is the call with one message. The members of a message that is
+// a JSON object stand in Metadata too, arrays excepted, and do shadow the host's
+// own. Source: ScriptInvocationContextExtensions.cs, ApplyBindingData.
+func (f *function) messageEnvelope(m Message) envelope {
+	metadata := map[string]any{
+		"DequeueCount":    strconv.FormatInt(m.DequeueCount, 10),
+		"Id":              text(m.ID),
+		"PopReceipt":      text(m.PopReceipt),
+		"InsertionTime":   text(m.InsertedAt.UTC().Format(time.RFC3339Nano)),
+		"ExpirationTime":  text(m.ExpiresAt.UTC().Format(time.RFC3339Nano)),
+		"NextVisibleTime": text(m.VisibleAt.UTC().Format(time.RFC3339Nano)),
+	}
+	var object map[string]any
+	if json.Unmarshal([]byte(m.Text), &object) != nil || object == nil {
+		return f.newEnvelope(text(m.Text), metadata)
+	}
+	for name, value := range object {
+		switch v := value.(type) {
+		case []any:
+		case string:
+			metadata[name] = text(v)
+		default:
+			metadata[name] = v
+		}
+	}
+	return f.newEnvelope(json.RawMessage(m.Text), metadata)
+}
