@@ -15,7 +15,8 @@ import (
 // quanta that an escape sequence or the end of a buffer splits are put together.
 type content struct {
 	r       *reader
-	err     error   // what ended it: io.EOF only behind the closing quote
+	err     error   // what ended it
+	whole   bool    // it ended behind its closing quote: err is io.EOF
 	bad     bool    // err is a fault of the Base64, so the JSON can be read on
 	padded  bool    // nothing may follow
 	slow    bool    // a fault is near: find it character by character
@@ -32,7 +33,8 @@ func (r *reader) content() error {
 	c := &content{r: r}
 	if len(r.faults) == 0 {
 		err := r.attach(r.item, c)
-		if own := c.err != nil && c.err != io.EOF && errors.Is(err, c.err); err != nil && !own {
+		own := c.err != nil && !c.whole && errors.Is(err, c.err)
+		if err != nil && !own {
 			return err
 		}
 	}
@@ -86,6 +88,7 @@ func (c *content) step(p []byte) (int, error) {
 			return 0, c.fault(c.r.offset(), "The Base64 ends within a group of four characters.")
 		}
 		c.r.pos++
+		c.whole = true
 		return 0, io.EOF
 	}
 	if n := c.decode(p); n > 0 {

@@ -16,7 +16,6 @@ func TestFaultsOfMembers(t *testing.T) {
 		twice   = "This member stands twice."
 		nul     = "It contains U+0000, which no message may have."
 	)
-	many := func(n int, item string) string { return strings.TrimSuffix(strings.Repeat(item+",", n), ",") }
 	tests := map[string]struct {
 		body string
 		want []string
@@ -63,6 +62,20 @@ func TestFaultsOfMembers(t *testing.T) {
 		})
 	}
 }
+
+func TestTextUpToItsGuard(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{"plain": strings.Repeat("a", 1016), "escaped": strings.Repeat("ü", 508)} {
+		body := strings.ReplaceAll(text, "ü", `\u00fc`)
+		m, err := read(t, strings.NewReader(`{"senderAddress":"`+body+`"}`))
+		if err != nil || m.SenderAddress != text {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// many are n items of a list.
+func many(n int, item string) string { return strings.TrimSuffix(strings.Repeat(item+",", n), ",") }
 
 // numbered are n members of different names.
 func numbered(n int) string {
@@ -190,6 +203,7 @@ func TestMalformed(t *testing.T) {
 		"bare line break in Base64":      {"{\"attachments\":[{\"contentInBase64\":\"QUJD\r\nQUJD\"}]}", "/attachments/0/contentInBase64", "Control characters in a string must be escaped.", 40},
 		"bare U+0000":                    {"{\"senderAddress\":\"a\x00\"}", "/senderAddress", "Control characters in a string must be escaped.", 19},
 		"deeper than allowed":            {nested(32), "/x" + strings.Repeat("/0", 31), "Objects and arrays are nested deeper than 32 levels.", 36},
+		"fault in what is one too many":  {`{"attachments":[` + many(100, "{}") + `,[}]}`, "/attachments/100/0", "Expected a value.", 317},
 		"a fault of a member before":     {`{"a":1,"content":{]`, "/content", "Expected the name of a member, in quotes.", 18},
 	}
 	for name, tt := range tests {

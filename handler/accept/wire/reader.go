@@ -34,7 +34,7 @@ type reader struct {
 	pointer []byte // RFC 6901, to the value being read
 	faults  []problem.Fault
 
-	item   int // index in the innermost list that a table describes
+	item   int // index of the item begun last of a list in a table
 	attach func(i int, content io.Reader) error
 }
 
@@ -45,8 +45,10 @@ func newReader(ctx context.Context, src io.Reader) *reader {
 // offset is that of the next byte in the body.
 func (r *reader) offset() int64 { return r.base + int64(r.pos) }
 
+// errEnd is the end of the body. It is not io.EOF, which a failure may wrap.
+var errEnd = errors.New("end of the body")
+
 // fill adds bytes to the unread ones and moves those to the start of the buffer.
-// At the end of the body, and only there, it returns io.EOF itself.
 func (r *reader) fill() error {
 	r.base += int64(r.pos)
 	r.end = copy(r.buf[:], r.buf[r.pos:r.end])
@@ -60,7 +62,11 @@ func (r *reader) fill() error {
 		}
 		n, err := r.src.Read(r.buf[r.end:])
 		r.end += n
-		r.err = explain(err)
+		if err == io.EOF {
+			r.err = errEnd
+		} else {
+			r.err = explain(err)
+		}
 		if n > 0 {
 			return nil
 		}
@@ -69,11 +75,11 @@ func (r *reader) fill() error {
 	return r.err
 }
 
-// explain tells the end of a body from its reader's failures. A connection that
-// broke is io.ErrUnexpectedEOF in net/http: a failure, not a fault of the JSON.
+// explain gives a failure of the body's reader its kind. A connection that broke
+// is io.ErrUnexpectedEOF in net/http, which is no fault of the JSON.
 func explain(err error) error {
-	if err == nil || err == io.EOF {
-		return err
+	if err == nil {
+		return nil
 	}
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return problem.Wrap(problem.TooLarge, fmt.Sprintf("The body is larger than %d bytes.", large.Limit), err)
@@ -87,7 +93,7 @@ func explain(err error) error {
 // more is fill where the body must go on.
 func (r *reader) more() error {
 	err := r.fill()
-	if err != io.EOF {
+	if !errors.Is(err, errEnd) {
 		return err
 	}
 	if r.base == 0 && r.end == 0 {
@@ -110,7 +116,7 @@ func (r *reader) peek() (byte, error) {
 // where it is used.
 func (r *reader) look() (byte, error) {
 	if r.pos == r.end {
-		if err := r.fill(); err == io.EOF {
+		if err := r.fill(); errors.Is(err, errEnd) {
 			return 0, nil
 		} else if err != nil {
 			return 0, err
@@ -134,7 +140,7 @@ func (r *reader) token() (byte, error) {
 func (r *reader) finish() error {
 	for {
 		if r.pos == r.end {
-			if err := r.fill(); err == io.EOF {
+			if err := r.fill(); errors.Is(err, errEnd) {
 				return nil
 			} else if err != nil {
 				return err

@@ -112,6 +112,15 @@ func TestJSONTestSuite(t *testing.T) {
 	}
 }
 
+func TestValidNamesWhatStandsTwice(t *testing.T) {
+	t.Parallel()
+	err := wire.Valid(t.Context(), strings.NewReader(`[1,{"a":{"b":1,"\u0062":{"c":1}},"c":1,"a":null}]`))
+	if !problem.Is(err, problem.InvalidMessage) {
+		t.Fatal(err)
+	}
+	equal(t, places(err), []string{"/1/a/b: This member stands twice.", "/1/a: This member stands twice."})
+}
+
 // TestNaughtyStrings sends each string through every text of a message.
 func TestNaughtyStrings(t *testing.T) {
 	t.Parallel()

@@ -52,8 +52,6 @@ func list[T, U any](name string, limit int, of object[U], at func(*T) *[]U) memb
 		if ok, err := r.starts(isArray); !ok {
 			return err
 		}
-		outer := r.item
-		defer func() { r.item = outer }()
 		return r.items(func(i int) error {
 			if i >= limit {
 				return r.overflow(limit)
@@ -94,6 +92,7 @@ func pairs[T any](name string, limit, valueLimit int, at func(*T) *map[string]st
 }
 
 // encoded is a member that is the content of an attachment; at takes note of it.
+// It stands in an item of a list, and before it in the item is no other list.
 func encoded[T any](name string, at func(*T) *bool) member[T] {
 	return member[T]{name, func(r *reader, to *T) error {
 		if ok, err := r.starts(isString); !ok {

@@ -207,14 +207,12 @@ func (r *reader) number() error {
 	} else if err := r.digits(); err != nil {
 		return err
 	}
-	if c, err = r.look(); err != nil {
-		return err
-	}
-	if c == '.' {
+	if c, err = r.look(); err == nil && c == '.' {
 		r.pos++
-		if err := r.digits(); err != nil {
-			return err
-		}
+		err = r.digits()
+	}
+	if err != nil {
+		return err
 	}
 	return r.exponent()
 }

@@ -57,7 +57,8 @@ func Message(ctx context.Context, body io.Reader, sink Sink) (*mail.Message, err
 
 // Valid says whether text is one JSON value, with the strictness of Message for
 // everything but its members: any type, any name that does not stand twice, and
-// U+0000 in strings, which only a message must not have.
+// U+0000 in strings, which only a message must not have. It holds the names of
+// the objects that it is in, so text must have a limit.
 func Valid(ctx context.Context, text io.Reader) error {
 	r := newReader(ctx, text)
 	r.unique = true

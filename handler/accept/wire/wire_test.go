@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -133,6 +134,7 @@ func TestBodyCutOffAnywhere(t *testing.T) {
 		`{"attachments":[{"contentInBase64":"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo="}]}`,
 		`{"attachments":[{"contentInBase64":"QUJD\r\nREVG\r\nR0g="},{"contentInBase64":""}],"x":[1.5e-3,true,null]}`,
 	}
+	content := regexp.MustCompile(`"contentInBase64":"[^"]*"`)
 	for i, body := range bodies {
 		end := strings.LastIndexByte(body, '}')
 		for cut := range end + 1 {
@@ -145,15 +147,21 @@ func TestBodyCutOffAnywhere(t *testing.T) {
 				(p.Faults[0].Detail != "The body ended early." || *p.Faults[0].Offset != int64(cut)) {
 				t.Fatalf("body %d cut off at %d: %v, %d", i, cut, places(err), *p.Faults[0].Offset)
 			}
-			// An attachment may only have ended if its closing quote was there.
-			if got := strings.Count(body[:cut], `"contentInBase64":"`); len(contents) > got {
-				t.Fatalf("body %d cut off at %d: %d attachments of %d ended", i, cut, len(contents), got)
+			if ended := len(content.FindAllString(body[:cut], -1)); len(contents) != ended {
+				t.Fatalf("body %d cut off at %d: %d attachments came to their end, want %d", i, cut, len(contents), ended)
 			}
-			for _, c := range contents {
-				if last := cut == strings.Index(body[:cut], `"contentInBase64":"`)+len(`"contentInBase64":"`); last {
-					t.Fatalf("body %d cut off at %d: content %q ended", i, cut, c)
-				}
-			}
+		}
+	}
+}
+
+func TestConnectionLostAnywhere(t *testing.T) {
+	t.Parallel()
+	lost := errors.New("connection lost")
+	body := `{"attachments":[{"contentInBase64":"QUJD\r\nREVG\u0051w=="}],"replyTo":[{"address":"\ud83d\ude00"}],"x":[-1.5e-3,true,0,1]}`
+	for cut := range len(body) + 1 {
+		_, err := read(t, io.MultiReader(strings.NewReader(body[:cut]), iotest.ErrReader(lost)))
+		if !errors.Is(err, lost) || problem.Of(err).Kind != problem.Internal {
+			t.Fatalf("lost at %d: %v", cut, err)
 		}
 	}
 }
@@ -174,9 +182,9 @@ func TestBodyThatFails(t *testing.T) {
 	}{
 		"connection lost":     {t.Context(), after(broken), func(err error) bool { return errors.Is(err, broken) }},
 		"client went away":    {t.Context(), after(io.ErrUnexpectedEOF), func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }},
-		"hash does not match": {t.Context(), after(refused), func(err error) bool { return err == error(refused) }},
+		"hash does not match": {t.Context(), after(refused), func(err error) bool { return problem.Of(err) == refused }},
 		"hash, found at the end": {t.Context(), io.MultiReader(strings.NewReader(whole), iotest.ErrReader(refused)),
-			func(err error) bool { return err == error(refused) }},
+			func(err error) bool { return problem.Of(err) == refused }},
 		"cancelled": {cancelled, strings.NewReader(whole), func(err error) bool { return errors.Is(err, context.Canceled) }},
 		"too large": {t.Context(), http.MaxBytesReader(httptest.NewRecorder(), io.NopCloser(strings.NewReader(whole)), 60),
 			func(err error) bool {
