@@ -1,0 +1,306 @@
+// Package gateway is the order in which a message is received, decided on and
+// delivered, and what holds after a crash between any two steps. Read Send
+// downwards: it is the product.
+//
+// In: a request whose caller is known. Out: the message's record, or a problem.
+// It speaks neither HTTP (accept/front does) nor Azure (store/* and wiring do).
+//
+//	read -> check -> allow -> plan -> claim -> stage -> book -> commit -> fence -> send -> finish
+//
+// Before the claim nothing is stored. Staged blocks are invisible, and storage
+// drops them by itself. A booked token is spent whatever happens. From the fence
+// on ACS may have the message, so from there the caller's going away stops
+// nothing, and an end that cannot be known is recorded as unknown.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/accept/wire"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/offload"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// ACS is the service that sends. Its errors are problems of kind RefusedByACS,
+// ACSBusy, ACSMisconfigured or ACSFailed when the message was certainly not
+// taken, and wrap ErrDoubt when it may have been.
+type ACS interface {
+	// Size is the exact number of bytes of the request that Send would make.
+	Size(m *mail.Message) int64
+	// Send makes one request and never repeats it.
+	Send(ctx context.Context, operationID string, m *mail.Message) error
+	// Fate asks what became of an operation. known is false if ACS has not heard
+	// of it, which shortly after a Send proves nothing.
+	Fate(ctx context.Context, operationID string) (known bool, failure *record.Failure, err error)
+}
+
+// ErrDoubt means that ACS may or may not have taken the message.
+var ErrDoubt = errors.New("ACS may have taken the message")
+
+// Config is what a Gateway is made of. All but Log are required.
+type Config struct {
+	Check   *check.Checker
+	Records *record.Book
+	// Sends and Asks are the ledgers of the two limits of a subscription: of
+	// messages and of questions about them.
+	Sends, Asks *quota.Ledger
+	Offload     *offload.Offload
+	ACS         ACS
+	// MaxACSRequestBytes is what fits into one request to ACS.
+	MaxACSRequestBytes int64
+	// CostRecipients makes a message cost its number of recipients, not 1.
+	CostRecipients bool
+	// RequestTimeout bounds Send, and is shorter than record.OwnerLife.
+	RequestTimeout time.Duration
+	Now            func() time.Time
+	NewID          func() string // a random UUID
+	Log            *slog.Logger
+	Tracer         trace.Tracer
+	Meter          metric.Meter
+}
+
+// Gateway sends messages. It is safe for concurrent use.
+type Gateway struct {
+	Config
+	messages metric.Int64Counter
+}
+
+// New makes a Gateway of c.
+func New(c Config) (*Gateway, error) {
+	messages, err := c.Meter.Int64Counter("posthorn.messages",
+		metric.WithDescription("Messages by what became of the request."))
+	return &Gateway{c, messages}, err
+}
+
+// Request is a message that a caller wants to be sent.
+type Request struct {
+	Caller caller.Caller
+	Body   io.Reader
+	// BodySHA256 is what the body must hash to; nil if the caller did not say.
+	BodySHA256 []byte
+	// OperationID or IdempotencyKey name the message, so that a repeat is
+	// harmless; at most one of them is set. Without either each request is new.
+	OperationID    string
+	IdempotencyKey string
+	// Language is a BCP 47 tag for text that Posthorn adds, if the message
+	// itself has no Content-Language.
+	Language string
+}
+
+// Answer is what became of a Request.
+type Answer struct {
+	Record *record.Record
+	// Replayed says that the answer is that of an earlier request.
+	Replayed bool
+}
+
+// Send does all that there is to do for one message. An error is a problem for
+// the caller, or the reader's own error when the body did not arrive.
+func (g *Gateway) Send(ctx context.Context, req Request) (Answer, error) {
+	answer, err := g.send(ctx, req)
+	outcome := "not read"
+	if err != nil {
+		outcome = problem.Of(err).Kind.Slug()
+	} else {
+		outcome = string(answer.Record.State)
+	}
+	g.messages.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
+	return answer, err
+}
+
+func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
+	defer cancel()
+
+	m, err := g.read(ctx, req)
+	if err != nil {
+		return Answer{}, err
+	}
+	terms, err := g.Check.Message(m, g.Now())
+	if err != nil {
+		return Answer{}, err
+	}
+	if err := req.Caller.Allow(m); err != nil {
+		return Answer{}, err
+	}
+	claim := newRecord(req, m, g.NewID)
+	move, err := g.Offload.Plan(ctx, m, terms.LinkLife, g.MaxACSRequestBytes, g.ACS.Size)
+	if err != nil {
+		return Answer{}, err
+	}
+	claim.Moved = move.Links()
+
+	rec, replay, err := g.Records.Claim(ctx, claim)
+	if err != nil {
+		return Answer{}, err
+	}
+	if replay {
+		return Answer{rec, true}, failed(rec)
+	}
+	if err := g.deliver(ctx, rec, m, move); err != nil {
+		return Answer{rec, false}, err
+	}
+	return Answer{rec, false}, failed(rec)
+}
+
+// read takes the message off the wire, and its attachments with it.
+func (g *Gateway) read(ctx context.Context, req Request) (*mail.Message, error) {
+	ctx, span := g.Tracer.Start(ctx, "read")
+	defer span.End()
+	body := req.Body
+	if req.BodySHA256 != nil {
+		body = newSignedBody(body, req.BodySHA256)
+	}
+	in := g.Offload.Intake()
+	m, err := wire.Message(ctx, body, in)
+	if err != nil {
+		return nil, err
+	}
+	in.Fill(m)
+	m.Language = req.Language
+	for name, value := range m.Headers {
+		if isContentLanguage(name) {
+			m.Language = value
+		}
+	}
+	return m, nil
+}
+
+// deliver takes a claimed message to its end. When it returns an error nothing
+// was sent, nothing of the message is left in storage, and its id is free again.
+func (g *Gateway) deliver(ctx context.Context, rec *record.Record, m *mail.Message, move *offload.Move) error {
+	err := g.prepare(ctx, rec, m, move)
+	if err == nil {
+		err = g.hand(context.WithoutCancel(ctx), rec, m)
+	}
+	if err == nil && rec.State != record.Failed {
+		return nil
+	}
+	// What is undone here must be undone even if the caller has gone.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	if undoErr := move.Discard(ctx); undoErr != nil {
+		g.Log.ErrorContext(ctx, "attachments of an unsent message are left for the sweep", "id", rec.ID, "error", undoErr)
+	}
+	if err != nil {
+		if undoErr := g.Records.Release(ctx, rec); undoErr != nil {
+			g.Log.ErrorContext(ctx, "the id of an unsent message stays claimed for a while", "id", rec.ID, "error", undoErr)
+		}
+	}
+	return err
+}
+
+const (
+	undoTimeout = 15 * time.Second
+	// bookings bounds how often a token may grow too old before the fence.
+	bookings = 3
+)
+
+// prepare does all that can fail without harm, up to the fence.
+func (g *Gateway) prepare(ctx context.Context, rec *record.Record, m *mail.Message, move *offload.Move) error {
+	ctx, span := g.Tracer.Start(ctx, "prepare")
+	defer span.End()
+	if err := move.Stage(ctx); err != nil {
+		return err
+	}
+	grant, err := g.Sends.Book(ctx, g.cost(m))
+	if err != nil {
+		return err
+	}
+	if err := move.Commit(ctx); err != nil {
+		return err
+	}
+	if err := g.Records.Sending(ctx, rec); err != nil {
+		return err
+	}
+	for range bookings - 1 {
+		if grant.Live(g.Now()) {
+			return nil
+		}
+		if grant, err = g.Sends.Book(ctx, g.cost(m)); err != nil {
+			return err
+		}
+	}
+	if !grant.Live(g.Now()) {
+		return problem.Wrap(problem.Unavailable, "Storage answers too slowly to send within the quota. Try again after Retry-After.", errors.New("every booked token grew too old"))
+	}
+	return nil
+}
+
+func (g *Gateway) cost(m *mail.Message) int {
+	if g.CostRecipients {
+		return len(m.Recipients.All())
+	}
+	return 1
+}
+
+// hand gives the message to ACS and records what came of it. An error means
+// that ACS does not have it and that the same request may be made again.
+func (g *Gateway) hand(ctx context.Context, rec *record.Record, m *mail.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
+	defer cancel()
+	ctx, span := g.Tracer.Start(ctx, "send", trace.WithSpanKind(trace.SpanKindClient))
+	defer span.End()
+
+	err := g.ACS.Send(ctx, rec.OperationID, m)
+	state, failure := record.Accepted, (*record.Failure)(nil)
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrDoubt):
+		g.Log.WarnContext(ctx, "ACS gave no clear answer, asking for the operation", "id", rec.ID, "error", err)
+		state, failure, err = g.settle(ctx, rec.OperationID)
+		if err != nil {
+			return err
+		}
+	case problem.Is(err, problem.RefusedByACS):
+		p := problem.Of(err)
+		state, failure = record.Failed, &record.Failure{Kind: p.Kind.Slug(), Detail: p.Detail, Upstream: p.Upstream}
+	case problem.Is(err, problem.ACSBusy):
+		if backoffErr := g.Sends.Backoff(ctx, problem.Of(err).RetryAfter); backoffErr != nil {
+			g.Log.ErrorContext(ctx, "other instances could not be told to wait for ACS", "error", backoffErr)
+		}
+		return err
+	default:
+		return err
+	}
+	if err := g.Records.Finish(ctx, rec, state, failure); err != nil {
+		// ACS has answered, and the caller shall know; the row says `sending`
+		// and will be read as unknown, which is the safe side.
+		g.Log.ErrorContext(ctx, "the end of a message could not be recorded", "id", rec.ID, "state", string(state), "error", err)
+		rec.State, rec.Failure = state, failure
+	}
+	return nil
+}
+
+// Find returns the record of a message of this caller.
+func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (*record.Record, error) {
+	return g.Records.Find(ctx, c.Name, id)
+}
+
+// Open returns where the attachment behind a link's token is to be had now.
+func (g *Gateway) Open(ctx context.Context, token string) (location string, err error) {
+	return g.Offload.Open(ctx, token)
+}
+
+// Quota is what is known of the sending quota without asking storage.
+func (g *Gateway) Quota() quota.View { return g.Sends.View() }
+
+// Sweep removes what has outlived its time. It may be repeated at will.
+func (g *Gateway) Sweep(ctx context.Context) error {
+	n, err := g.Offload.Sweep(ctx)
+	g.Log.InfoContext(ctx, "sweep", "attachments", n)
+	return err
+}

@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"io"
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// newRecord names the message and takes its fingerprint, before a plan for its
+// attachments changes it.
+func newRecord(req Request, m *mail.Message, newID func() string) record.Record {
+	name := req.Caller.Name
+	id := req.OperationID
+	switch {
+	case id != "":
+	case req.IdempotencyKey != "":
+		id = uuidOf("idempotency key", name, req.IdempotencyKey)
+	default:
+		id = newID()
+	}
+	return record.Record{
+		ID: id, Caller: name, Tags: m.Delivery.Tags, Fingerprint: fingerprint(m),
+		// Two callers may choose the same id; ACS must see two.
+		OperationID: uuidOf("operation", name, id),
+	}
+}
+
+// fingerprint is the same for two requests that mean the same message: it is
+// taken after check has normalised it, and over the content of attachments, not
+// over their Base64.
+func fingerprint(m *mail.Message) string {
+	h := sha256.New()
+	// A message holds strings, numbers and maps of strings: it always encodes,
+	// and with its maps in order.
+	text, _ := json.Marshal(m)
+	h.Write(text)
+	fmt.Fprintf(h, "\x00%s", m.Language)
+	for _, a := range m.Attachments {
+		fmt.Fprintf(h, "\x00%x", a.SHA256)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// uuidOf derives a UUID of version 8 (RFC 9562 section 5.8) from a purpose and
+// two strings, the first of which has no NUL.
+func uuidOf(purpose, a, b string) string {
+	h := sha256.Sum256([]byte("posthorn " + purpose + "\x00" + a + "\x00" + b))
+	u := h[:16]
+	u[6] = u[6]&0x0f | 0x80
+	u[8] = u[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+}
+
+func isContentLanguage(name string) bool { return strings.EqualFold(name, "Content-Language") }
+
+// signedBody passes a body through and, at its end, refuses it unless its hash
+// is the one that was signed.
+type signedBody struct {
+	r    io.Reader
+	hash hash.Hash
+	want []byte
+}
+
+func newSignedBody(r io.Reader, want []byte) io.Reader {
+	return &signedBody{r: r, hash: sha256.New(), want: want}
+}
+
+func (b *signedBody) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	b.hash.Write(p[:n])
+	if err == io.EOF && !bytes.Equal(b.hash.Sum(nil), b.want) {
+		return n, problem.New(problem.Unauthenticated, "The body is not the one that was signed: its SHA-256 differs from x-ms-content-sha256.")
+	}
+	return n, err
+}
