@@ -1,0 +1,229 @@
+package front
+
+import (
+	"context"
+	"mime"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// apiVersions are those that Microsoft has published for ACS Email.
+var apiVersions = []string{
+	"2021-10-01-preview", "2023-01-15-preview", "2023-03-31", "2024-07-01-preview",
+	"2025-01-01-preview", "2025-01-15-preview", "2025-09-01",
+}
+
+// operation is what ACS says of an operation, and what it has no words for.
+type operation struct {
+	ID       string    `json:"id"`
+	Status   string    `json:"status"`
+	Error    *acsError `json:"error"`
+	Delivery delivery  `json:"delivery"`
+}
+
+type delivery struct {
+	State   record.State `json:"state"`
+	Created time.Time    `json:"created"`
+	Updated time.Time    `json:"updated"`
+	Links   []link       `json:"links,omitempty"`
+	Tags    []mail.Tag   `json:"tags,omitempty"`
+}
+
+// link tells the caller of an attachment that was moved. Its address is a secret
+// of the recipients and is not told.
+type link struct {
+	Attachment int       `json:"attachment"`
+	Name       string    `json:"name"`
+	Size       int64     `json:"size"`
+	Expires    time.Time `json:"expires"`
+}
+
+func (f *front) send(w http.ResponseWriter, req *http.Request) error {
+	version, err := apiVersion(req)
+	if err != nil {
+		return err
+	}
+	proof, err := f.authenticate(w, req)
+	if err != nil {
+		return err
+	}
+	if err := jsonBody(req); err != nil {
+		return err
+	}
+	message := gateway.Request{Caller: proof.Caller, BodySHA256: proof.BodySHA256, Language: contentLanguage(req)}
+	if message.OperationID, message.IdempotencyKey, err = names(req.Header); err != nil {
+		return err
+	}
+	limit := f.MaxRequestBytes
+	if own := proof.Caller.Policy.MaxRequestBytes; own > 0 && own < limit {
+		limit = own
+	}
+	if req.ContentLength > limit {
+		return problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send.", limit)
+	}
+	// Behind the host the deadline is the host's; it is no error if there is none.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(f.RequestTimeout))
+	message.Body = http.MaxBytesReader(w, req.Body, limit)
+
+	answer, err := f.Gateway.Send(req.Context(), message)
+	f.rateLimit(w)
+	if answer.Replayed {
+		w.Header().Set("Idempotency-Replayed", "true")
+	}
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Operation-Location", f.Public.JoinPath("emails", "operations", answer.Record.ID).String()+"?api-version="+url.QueryEscape(version))
+	w.Header().Set("Retry-After", "1")
+	o := describe(answer.Record)
+	// ACS's own answer to a POST is always Running, and its clients poll then.
+	o.Status, o.Error = "Running", nil
+	writeJSON(w, http.StatusAccepted, "application/json", o)
+	return nil
+}
+
+func (f *front) operation(w http.ResponseWriter, req *http.Request) error {
+	if _, err := apiVersion(req); err != nil {
+		return err
+	}
+	proof, err := f.authenticate(w, req)
+	if err != nil {
+		return err
+	}
+	id := strings.ToLower(req.PathValue("id"))
+	if !uuidPattern.MatchString(id) {
+		return problem.New(problem.NotFound, "This caller has no message with that id.")
+	}
+	rec, err := f.Gateway.Find(req.Context(), proof.Caller, id)
+	if err != nil {
+		return err
+	}
+	if !rec.State.Final() {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, http.StatusOK, "application/json", describe(rec))
+	return nil
+}
+
+// describe puts a record into ACS's words. ACS has none for "unknown": a client
+// that waits must be told an end, and the error says what is known.
+func describe(r *record.Record) operation {
+	o := operation{ID: r.ID, Delivery: delivery{State: r.State, Created: r.Created, Updated: r.Updated, Tags: r.Tags}}
+	for _, l := range r.Moved {
+		o.Delivery.Links = append(o.Delivery.Links, link{l.Index, l.Name, l.Size, l.Expires})
+	}
+	switch r.State {
+	case record.Accepted:
+		o.Status = "Succeeded"
+	case record.Failed:
+		o.Status = "Failed"
+		if fail := r.Failure; fail != nil {
+			o.Error = &acsError{fail.Upstream, fail.Detail}
+			if o.Error.Code == "" {
+				o.Error.Code = "RefusedByAcs"
+			}
+		}
+	case record.Unknown:
+		o.Status = "Failed"
+		o.Error = &acsError{"OutcomeUnknown", "ACS gave no clear answer, so the message may or may not have been sent. Ask a recipient before sending it again."}
+	default:
+		o.Status = "Running"
+	}
+	return o
+}
+
+// authenticate finds the caller and lets every answer to it carry the quota.
+func (f *front) authenticate(w http.ResponseWriter, req *http.Request) (caller.Proof, error) {
+	ctx, cancel := context.WithTimeout(req.Context(), 5*time.Second)
+	defer cancel()
+	proof, err := f.Callers.Authenticate(ctx, caller.Request{
+		Method: req.Method, Target: req.RequestURI, Header: req.Header, Hosts: []string{req.Host, f.Public.Host},
+	})
+	if err == nil {
+		f.rateLimit(w)
+		if proof.BodySHA256 != nil && req.Method == http.MethodGet && !emptyHash(proof.BodySHA256) {
+			return caller.Proof{}, problem.New(problem.Unauthenticated, "The signed hash is not that of an empty body.")
+		}
+	}
+	return proof, err
+}
+
+// rateLimit tells the sending quota as draft-ietf-httpapi-ratelimit-headers does.
+func (f *front) rateLimit(w http.ResponseWriter) {
+	limit, policy := f.Gateway.Quota().Headers()
+	w.Header().Set("RateLimit", limit)
+	w.Header().Set("RateLimit-Policy", policy)
+}
+
+var (
+	uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	keyPattern  = regexp.MustCompile(`^[!-~](?:[ -~]{0,253}[!-~])?$`)
+)
+
+// names reads the two headers that make a repeat harmless. Operation-Id is
+// ACS's; Idempotency-Key is the IETF draft's, whose quotes most clients leave out.
+func names(h http.Header) (operationID, key string, err error) {
+	operationID, key = h.Get("Operation-Id"), h.Get("Idempotency-Key")
+	switch {
+	case len(h.Values("Operation-Id")) > 1 || len(h.Values("Idempotency-Key")) > 1:
+		return "", "", problem.New(problem.InvalidRequest, "Operation-Id and Idempotency-Key may be sent once each.")
+	case operationID != "" && key != "":
+		return "", "", problem.New(problem.InvalidRequest, "Send Operation-Id or Idempotency-Key, not both: each names the message.")
+	case operationID != "":
+		operationID = strings.ToLower(operationID)
+		if !uuidPattern.MatchString(operationID) {
+			return "", "", problem.New(problem.InvalidRequest, "Operation-Id must be a UUID.")
+		}
+	case len(h.Values("Idempotency-Key")) == 1:
+		if len(key) > 1 && key[0] == '"' && key[len(key)-1] == '"' {
+			key = key[1 : len(key)-1]
+		}
+		if !keyPattern.MatchString(key) {
+			return "", "", problem.New(problem.InvalidRequest, "Idempotency-Key must be 1 to 255 printable ASCII characters.")
+		}
+	}
+	return operationID, key, nil
+}
+
+func apiVersion(req *http.Request) (string, error) {
+	query, err := url.ParseQuery(req.URL.RawQuery)
+	if err != nil {
+		return "", problem.New(problem.InvalidRequest, "The query of the request cannot be read.")
+	}
+	version := query.Get("api-version")
+	if version == "" {
+		return apiVersions[len(apiVersions)-1], nil
+	}
+	if !slices.Contains(apiVersions, version) {
+		return "", problem.New(problem.InvalidRequest, "The api-version is none that ACS Email has published. Leave it out, or send %s.", apiVersions[len(apiVersions)-1])
+	}
+	return version, nil
+}
+
+func jsonBody(req *http.Request) error {
+	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return problem.New(problem.UnsupportedMediaType, "Content-Encoding is not understood. Send the JSON as it is.")
+	}
+	media, parameters, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
+	charset, ok := parameters["charset"]
+	if err != nil || media != "application/json" || ok && !strings.EqualFold(charset, "utf-8") {
+		return problem.New(problem.UnsupportedMediaType, "The body must be JSON in UTF-8. Send `Content-Type: application/json`.")
+	}
+	return nil
+}
+
+// contentLanguage is the first language of the header, or "".
+func contentLanguage(req *http.Request) string {
+	first, _, _ := strings.Cut(req.Header.Get("Content-Language"), ",")
+	return strings.TrimSpace(first)
+}

@@ -1,0 +1,112 @@
+// Package front is the HTTP door: routes, methods, media types and sizes come
+// in, answers and problems go out. A problem becomes an answer here and nowhere
+// else; an error is logged here, once.
+//
+// It decides nothing about a message: gateway does. What the Functions host
+// calls by itself (timers, queues) is accept/trigger's.
+//
+// Routes are explicit. The host calls a trigger as `POST /<FunctionName>` on the
+// same port, so no route below may match such a path.
+package front
+
+import (
+	"context"
+	_ "embed"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// Config is what a Front is made of.
+type Config struct {
+	Gateway *gateway.Gateway
+	Callers *caller.Registry
+	// Public is the address under which callers reach us. Absolute URLs are made
+	// of it and never of the Host header, which the Functions host may replace.
+	Public *url.URL
+	// Language is the default for pages that a recipient sees.
+	Language string
+	// MaxRequestBytes bounds a body before it is parsed.
+	MaxRequestBytes int64
+	// RequestTimeout bounds how long a body may take to arrive.
+	RequestTimeout time.Duration
+	// Probes are what /readyz looks at.
+	Probes []Probe
+	// Now is a local clock.
+	Now        func() time.Time
+	NewID      func() string // a random UUID
+	Log        *slog.Logger
+	Tracer     trace.Tracer
+	Propagator propagation.TextMapPropagator
+}
+
+// Probe is one thing that must work for messages to be sent.
+type Probe struct {
+	Name  string
+	Check func(ctx context.Context) error
+}
+
+//go:embed openapi.json
+var openAPI []byte
+
+// route is one public path. Only these are ever served to the outside.
+type route struct {
+	path    string
+	methods []string
+	serve   func(*front, http.ResponseWriter, *http.Request) error
+}
+
+var routes = []route{
+	{"/emails:send", []string{http.MethodPost}, (*front).send},
+	{"/emails/operations/{id}", []string{http.MethodGet}, (*front).operation},
+	{"/files/{token}", []string{http.MethodGet, http.MethodHead}, (*front).file},
+	{"/healthz", []string{http.MethodGet}, (*front).healthz},
+	{"/readyz", []string{http.MethodGet}, (*front).readyz},
+	{"/openapi.json", []string{http.MethodGet}, (*front).openapi},
+}
+
+// Routes lists path and methods of every public route, in the form of
+// http.ServeMux, for the test that holds function.json against them.
+func Routes() map[string][]string {
+	all := make(map[string][]string, len(routes))
+	for _, r := range routes {
+		all[r.path] = r.methods
+	}
+	return all
+}
+
+type front struct {
+	Config
+	ready readiness
+}
+
+// New returns the handler of all public routes. Anything else is 404.
+func New(c Config) http.Handler {
+	f := &front{Config: c}
+	mux := http.NewServeMux()
+	for _, r := range routes {
+		for _, m := range r.methods {
+			mux.Handle(m+" "+r.path, f.door(r))
+		}
+		allow := strings.Join(r.methods, ", ")
+		mux.Handle(r.path, f.door(route{path: r.path, serve: func(_ *front, w http.ResponseWriter, req *http.Request) error {
+			w.Header().Set("Allow", allow)
+			return problem.New(problem.MethodNotAllowed, "%s is not understood here; this route takes %s.", req.Method, allow)
+		}}))
+	}
+	mux.Handle("/", f.door(route{path: "/", serve: func(_ *front, _ http.ResponseWriter, _ *http.Request) error {
+		return problem.New(problem.NotFound, "There is nothing at this path. GET /openapi.json lists what there is.")
+	}}))
+	// The host asks for / every 25 ms until it is answered, and now and then later.
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	return mux
+}

@@ -1,0 +1,152 @@
+package front
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"mime"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// document is a problem on the wire: RFC 9457, with ACS's error beside it so
+// that ACS's SDKs find their code and message.
+type document struct {
+	Type   string          `json:"type"`
+	Title  string          `json:"title"`
+	Status int             `json:"status"`
+	Detail string          `json:"detail"`
+	Errors []problem.Fault `json:"errors,omitempty"`
+	Error  acsError        `json:"error"`
+}
+
+type acsError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// StatusClientGone is what the log says of a caller that went away; nobody
+// receives it. It is nginx's 499.
+const StatusClientGone = 499
+
+func (f *front) writeProblem(w *recorder, req *http.Request, err error) {
+	if gone(req.Context(), err) {
+		w.status = StatusClientGone
+		return
+	}
+	p := understand(err)
+	h := w.Header()
+	if p.Kind == problem.Unauthenticated {
+		h.Set("WWW-Authenticate", `Bearer realm="posthorn"`)
+	}
+	if wait := retryAfter(p); wait > 0 {
+		h.Set("Retry-After", strconv.Itoa(wait))
+	}
+	code := acsCode(p)
+	h.Set("X-Ms-Error-Code", code)
+	writeJSON(w, p.Kind.Status(), problemType(req), document{
+		Type: p.Kind.Type(), Title: p.Kind.Title(), Status: p.Kind.Status(), Detail: p.Detail,
+		Errors: p.Faults, Error: acsError{code, sentence(p)},
+	})
+}
+
+// gone says whether nobody is left to answer.
+func gone(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) &&
+		(errors.Is(err, context.Canceled) || errors.Is(err, io.ErrUnexpectedEOF))
+}
+
+// understand gives a kind to what a broken connection leaves behind; all other
+// errors that a caller can cause are problems already.
+func understand(err error) *problem.Problem {
+	if _, ok := errors.AsType[*problem.Problem](err); ok {
+		return problem.Of(err)
+	}
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send.", tooLarge.Limit)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return problem.New(problem.RequestTimeout, "The body did not arrive in time. Send it again, faster.")
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
+		return problem.New(problem.MalformedJSON, "The body ended before it was complete. Send it again whole.")
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return problem.Of(problem.Wrap(problem.Unavailable, "The request could not be finished in time, and nothing was sent. Try again after Retry-After.", err))
+	}
+	return problem.Of(err)
+}
+
+// retryAfter is in whole seconds, rounded up; 0 means none.
+func retryAfter(p *problem.Problem) int {
+	if p.RetryAfter > 0 {
+		return int(math.Ceil(p.RetryAfter.Seconds()))
+	}
+	if p.Kind == problem.Unavailable {
+		return int((5 * time.Second).Seconds())
+	}
+	return 0
+}
+
+// acsCode is ACS's own code if it gave one, else the slug in ACS's way of
+// writing: over-quota is OverQuota.
+func acsCode(p *problem.Problem) string {
+	if p.Upstream != "" {
+		return p.Upstream
+	}
+	var b strings.Builder
+	for word := range strings.SplitSeq(p.Kind.Slug(), "-") {
+		b.WriteString(strings.ToUpper(word[:1]) + word[1:])
+	}
+	return b.String()
+}
+
+// sentence is all that a client shows that knows only a message.
+func sentence(p *problem.Problem) string {
+	var b strings.Builder
+	b.WriteString(p.Detail)
+	for i, fault := range p.Faults {
+		if i == 5 {
+			b.WriteString(" And more.")
+			break
+		}
+		b.WriteString(" " + fault.Pointer + ": " + fault.Detail)
+	}
+	return b.String()
+}
+
+// problemType is RFC 9457's media type unless the client says that it takes
+// application/json and does not mention the other: ACS's SDKs read only that.
+func problemType(req *http.Request) string {
+	plain := false
+	for part := range strings.SplitSeq(req.Header.Get("Accept"), ",") {
+		switch media, _, _ := mime.ParseMediaType(strings.TrimSpace(part)); media {
+		case "application/problem+json":
+			return media
+		case "application/json":
+			plain = true
+		}
+	}
+	if plain {
+		return "application/json"
+	}
+	return "application/problem+json"
+}
+
+// writeJSON encodes v, which is made of types that always encode.
+func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
+	text, _ := json.Marshal(v)
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)+1))
+	w.WriteHeader(status)
+	// A caller that has gone is no news.
+	_, _ = w.Write(append(text, '\n'))
+}

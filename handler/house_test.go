@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/settings"
+)
+
+var update = flag.Bool("update", false, "write the golden files and the generated pages anew")
+
+const (
+	module = "github.com/posthorn/posthorn/"
+	root   = ".."
+)
+
+type goPackage struct {
+	ImportPath string
+	Doc        string
+	Imports    []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Doc,Imports", "./...")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := d.Decode(&p); err == io.EOF {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// Who may import whom stands in imports.golden, so that a new arrow is seen in
+// review.
+func TestImportsAreThoseOfTheGoldenFile(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	for _, p := range packages(t) {
+		fmt.Fprintln(&b, strings.TrimPrefix(p.ImportPath, module))
+		slices.Sort(p.Imports)
+		for _, i := range p.Imports {
+			if own, ok := strings.CutPrefix(i, module); ok {
+				fmt.Fprintf(&b, "\t%s\n", own)
+			} else if first, _, _ := strings.Cut(i, "/"); strings.Contains(first, ".") {
+				fmt.Fprintf(&b, "\t(%s)\n", i)
+			}
+		}
+	}
+	golden(t, "imports.golden", b.String())
+}
+
+func TestEveryPackageHasADocComment(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		if p.Doc == "" {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+// Local parts of Azure never get into the product.
+func TestTheHandlerDoesNotContainLocalParts(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "./handler")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, module+"handler/local") || strings.HasPrefix(line, module+"handler/store/mem") {
+			t.Errorf("the product contains %s", line)
+		}
+	}
+}
+
+func TestGeneratedPagesAreCurrent(t *testing.T) {
+	t.Parallel()
+	golden(t, filepath.Join(root, "docs", "problems.md"), problemsPage())
+	golden(t, filepath.Join(root, "docs", "settings.md"), settingsPage())
+}
+
+func golden(t *testing.T, name, want string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s is not current; run `make generate` and look at the difference", name)
+	}
+}
+
+func problemsPage() string {
+	var b strings.Builder
+	b.WriteString("# Problems\n\nEvery error of Posthorn is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem whose `type` ends in one of these names.\n" +
+		"`detail` says what happened this time; `errors` lists each fault with its JSON pointer.\nThis page is generated from the code.\n")
+	for _, k := range problem.Kinds() {
+		fmt.Fprintf(&b, "\n## %s\n\n**%d** %s\n\n%s\n", k.Slug(), k.Status(), k.Title(), k.Advice())
+	}
+	return b.String()
+}
+
+func settingsPage() string {
+	var b strings.Builder
+	b.WriteString("# Settings\n\nAll settings are environment variables, in Azure application settings. This page is generated from the code.\n\n| variable | default | meaning |\n| --- | --- | --- |\n")
+	for _, r := range settings.Table() {
+		value := "-"
+		if r.Default != "" {
+			value = "`" + r.Default + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.Variable, value, r.Doc)
+	}
+	return b.String()
+}
+
+var (
+	markdownLink = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	codeBlock    = regexp.MustCompile("(?s)```.*?```")
+	heading      = regexp.MustCompile(`(?m)^#+ +(.+?) *$`)
+	notInAnchor  = regexp.MustCompile(`[^\p{L}\p{N}\- _]`)
+)
+
+// Links between the project's own pages lead somewhere.
+func TestPagesHaveNoDeadLinks(t *testing.T) {
+	t.Parallel()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git" || d.Name() == ".local" || d.Name() == "dist") {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) != ".md" {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range markdownLink.FindAllStringSubmatch(codeBlock.ReplaceAllString(string(text), ""), -1) {
+			checkLink(t, path, m[1])
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkLink(t *testing.T, page, link string) {
+	t.Helper()
+	if strings.Contains(link, "://") || strings.HasPrefix(link, "mailto:") {
+		return
+	}
+	file, anchor, _ := strings.Cut(link, "#")
+	target := page
+	if file != "" {
+		target = filepath.Join(filepath.Dir(page), file)
+	}
+	text, err := os.ReadFile(target)
+	if info, statErr := os.Stat(target); statErr == nil && info.IsDir() {
+		return
+	}
+	if err != nil {
+		t.Errorf("%s: the link to %s leads nowhere", page, link)
+		return
+	}
+	if anchor == "" || filepath.Ext(target) != ".md" {
+		return
+	}
+	for _, h := range heading.FindAllStringSubmatch(string(text), -1) {
+		if strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-") == anchor {
+			return
+		}
+	}
+	t.Errorf("%s: %s has no heading for #%s", page, target, anchor)
+}

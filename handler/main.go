@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/settings"
+	"github.com/posthorn/posthorn/handler/wiring"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout)
+	stop()
+	if err != nil {
+		// Exit code 0 would tell the host that all is well and that no restart is
+		// needed. The host keeps the last lines of standard error.
+		fmt.Fprintln(os.Stderr, "posthorn:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args, environ []string, out io.Writer) error {
+	if len(args) > 0 {
+		return operate(ctx, args, environ, out)
+	}
+	return serve(ctx, environ, out)
+}
+
+// drainTime is how long a request may go on after SIGTERM. Azure's host gives no
+// SIGTERM at all, so no promise rests on it.
+const drainTime = 25 * time.Second
+
+// serve listens first, because the host waits for an answer on / before anything
+// else, and then builds the program, which makes no request.
+func serve(ctx context.Context, environ []string, out io.Writer) error {
+	s, err := settings.Load(environ)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)))
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	log := wiring.NewLog(out, s.LogLevel)
+	app, err := wiring.New(s, log)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           app.Handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	log.Info("serving", "address", listener.Addr().String())
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	return errors.Join(server.Shutdown(ctx), app.Close(ctx))
+}

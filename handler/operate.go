@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/settings"
+	"github.com/posthorn/posthorn/handler/wiring"
+)
+
+const usage = `usage: handler                     serve, as the Functions host does
+       handler callers add NAME --sender ADDRESS [--sender ...] [--recipient-domain DOMAIN ...]
+                               [--max-request-bytes N] [--max-recipients N] [--hmac]
+       handler callers list
+       handler callers rotate NAME    a new key; the one before it stays alive
+       handler callers retire NAME    end the older key
+       handler callers revoke NAME    end the caller and all its keys
+       handler links revoke URL       withdraw a link to an attachment
+
+--sender and --recipient-domain may be repeated; '*' allows all, '*@DOMAIN' every
+sender of a domain. The settings are those of the environment: see docs/settings.md.`
+
+// operate runs one command of the operator.
+func operate(ctx context.Context, args, environ []string, out io.Writer) error {
+	if len(args) == 1 && (args[0] == "-h" || args[0] == "--help" || args[0] == "help") {
+		_, err := fmt.Fprintln(out, usage)
+		return err
+	}
+	if len(args) < 2 {
+		return errors.New("which command?\n" + usage)
+	}
+	s, err := settings.Load(environ)
+	if err != nil {
+		return err
+	}
+	app, err := wiring.New(s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	switch args[0] + " " + args[1] {
+	case "callers add":
+		err = addCaller(ctx, app.Callers, s.PublicURL, args[2:], out)
+	case "callers list":
+		err = listCallers(ctx, app.Callers, out)
+	case "callers rotate":
+		err = withName(args[2:], func(name string) error {
+			secrets, err := app.Callers.Rotate(ctx, name)
+			if err != nil {
+				return err
+			}
+			return printSecrets(out, s.PublicURL, secrets)
+		})
+	case "callers retire":
+		err = withName(args[2:], func(name string) error { return app.Callers.Retire(ctx, name) })
+	case "callers revoke":
+		err = withName(args[2:], func(name string) error { return app.Callers.Revoke(ctx, name) })
+	case "links revoke":
+		err = withName(args[2:], func(link string) error {
+			return app.Offload.Revoke(ctx, link[strings.LastIndexByte(link, '/')+1:])
+		})
+	default:
+		return errors.New("there is no such command\n" + usage)
+	}
+	return plain(err)
+}
+
+// plain keeps of a problem the sentence for people and its cause.
+func plain(err error) error {
+	if err == nil {
+		return nil
+	}
+	p, ok := errors.AsType[*problem.Problem](err)
+	if !ok {
+		return err
+	}
+	if inner := errors.Unwrap(p); inner != nil {
+		return fmt.Errorf("%s (%w)", p.Detail, inner)
+	}
+	return errors.New(p.Detail)
+}
+
+func withName(args []string, f func(string) error) error {
+	if len(args) != 1 {
+		return errors.New("one name is needed\n" + usage)
+	}
+	return f(args[0])
+}
+
+func addCaller(ctx context.Context, callers *caller.Registry, publicURL string, args []string, out io.Writer) error {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return errors.New("one name is needed\n" + usage)
+	}
+	var p caller.Policy
+	flags := flag.NewFlagSet("callers add", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	list := func(to *[]string) func(string) error {
+		return func(v string) error { *to = append(*to, v); return nil }
+	}
+	flags.Func("sender", "address that the caller may send from", list(&p.Senders))
+	flags.Func("recipient-domain", "domain that the caller may write to", list(&p.RecipientDomains))
+	flags.Int64Var(&p.MaxRequestBytes, "max-request-bytes", 0, "largest request")
+	flags.IntVar(&p.MaxRecipients, "max-recipients", 0, "most recipients of a message")
+	flags.BoolVar(&p.HMAC, "hmac", false, "let the caller sign as ACS's SDKs do")
+	if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
+		return fmt.Errorf("the flags are not right: %w\n%s", errors.Join(err, unexpected(flags.Args())), usage)
+	}
+	if len(p.Senders) == 0 {
+		return errors.New("a caller needs at least one --sender")
+	}
+	secrets, err := callers.Add(ctx, args[0], p)
+	if err != nil {
+		return err
+	}
+	return printSecrets(out, publicURL, secrets)
+}
+
+func unexpected(args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%q was not expected", args[0])
+}
+
+// printSecrets shows a key for the only time: it is kept nowhere.
+func printSecrets(out io.Writer, publicURL string, s caller.Secrets) error {
+	if _, err := fmt.Fprintln(out, s.Key); err != nil || s.AccessKey == "" {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "endpoint=%s/;accesskey=%s\n", publicURL, s.AccessKey)
+	return err
+}
+
+func listCallers(ctx context.Context, callers *caller.Registry, out io.Writer) error {
+	list, err := callers.Callers(ctx)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tKEYS ALIVE\tSENDERS\tRECIPIENT DOMAINS\tHMAC")
+	for _, c := range list {
+		generations := strings.Trim(strings.ReplaceAll(fmt.Sprint(c.Generations), " ", ","), "[]")
+		domains := strings.Join(c.Policy.RecipientDomains, ",")
+		if domains == "" {
+			domains = "-"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%t\n", c.Name, generations, strings.Join(c.Policy.Senders, ","), domains, c.Policy.HMAC)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,174 @@
+// Package settings turns the environment into one value.
+//
+// In: a lookup of variables. Out: Settings, or one error that names every
+// variable that is missing or wrong. It opens no file and no connection: wiring
+// does. docs/settings.md is generated from the tags below.
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/go-playground/validator/v10"
+)
+
+// Settings are all that a deployment can set. Sizes are bytes.
+type Settings struct {
+	// Port is where the Functions host expects the handler, on 127.0.0.1.
+	Port int `env:"FUNCTIONS_CUSTOMHANDLER_PORT" envDefault:"7071" validate:"min=1,max=65535" doc:"Port to listen on, at 127.0.0.1. The Functions host sets it."`
+
+	PublicURL       string `env:"POSTHORN_PUBLIC_URL" validate:"omitempty,http_url" doc:"Address under which callers and recipients reach the gateway. Default: https:// and WEBSITE_HOSTNAME, which Azure sets."`
+	WebsiteHostname string `env:"WEBSITE_HOSTNAME" validate:"omitempty,hostname_port|hostname_rfc1123" doc:"Set by Azure; used when POSTHORN_PUBLIC_URL is not."`
+	Production      bool   `env:"POSTHORN_PRODUCTION" envDefault:"false" doc:"Whether callers without a list of recipient domains may write to everybody."`
+	MasterKey       string `env:"POSTHORN_MASTER_KEY" validate:"required_without=MasterKeyFile,omitempty,len=64,hexadecimal" doc:"256 random bits in hex from which the keys of all callers derive. In Azure a Key Vault reference."`
+	MasterKeyFile   string `env:"POSTHORN_MASTER_KEY_FILE" doc:"File with the same, instead of POSTHORN_MASTER_KEY."`
+	OldMasterKey    string `env:"POSTHORN_MASTER_KEY_OLD" validate:"omitempty,len=64,hexadecimal" doc:"The master key before the current one, while callers change their keys."`
+
+	BlobEndpoint   string `env:"POSTHORN_BLOB_ENDPOINT" validate:"required,url,startswith=https://" doc:"Blob service, such as https://ACCOUNT.blob.core.windows.net. The account must be the first part of the host name."`
+	TableEndpoint  string `env:"POSTHORN_TABLE_ENDPOINT" validate:"required,url,startswith=https://" doc:"Table service, such as https://ACCOUNT.table.core.windows.net."`
+	StorageCAFile  string `env:"POSTHORN_STORAGE_CA_FILE" doc:"PEM file of a certificate authority to trust for storage, beside the system's."`
+	DownloadOrigin string `env:"POSTHORN_DOWNLOAD_ORIGIN" validate:"omitempty,http_url" doc:"Scheme and host that recipients reach the Blob service under, if not its own: a custom domain or a front door."`
+	Credential     string `env:"POSTHORN_CREDENTIAL" envDefault:"managed-identity" validate:"oneof=managed-identity workload-identity azure-cli environment" doc:"How to prove this deployment's identity to Azure: managed-identity, workload-identity, azure-cli or environment."`
+	ClientID       string `env:"AZURE_CLIENT_ID" doc:"Client id of a user-assigned managed identity."`
+
+	ACSEndpoint        string `env:"POSTHORN_ACS_ENDPOINT" validate:"required,http_url" doc:"The Communication Services resource, such as https://NAME.REGION.communication.azure.com."`
+	ACSAccessKey       string `env:"POSTHORN_ACS_ACCESS_KEY" validate:"omitempty,base64" doc:"Access key, for emulators only. In Azure leave it out: the identity is used."`
+	ACSScope           string `env:"POSTHORN_ACS_SCOPE" validate:"omitempty,url" doc:"Token scope for clouds other than the public one."`
+	ACSMaxRequestBytes int64  `env:"POSTHORN_ACS_MAX_REQUEST_BYTES" envDefault:"10485760" validate:"min=65536,max=104857600" doc:"Largest request that ACS takes, after Base64. Raise it when Microsoft has raised it for the subscription."`
+	ACSConnections     int    `env:"POSTHORN_ACS_CONNECTIONS" envDefault:"32" validate:"min=1,max=250" doc:"Connections to ACS at once for one instance; ACS allows 250 for a subscription."`
+
+	Quota          string `env:"POSTHORN_QUOTA" envDefault:"custom-domain" validate:"oneof=custom-domain managed-domain custom" doc:"Sending limits of the subscription: custom-domain (30 a minute, 100 an hour), managed-domain (5 and 10), or custom with the two settings below."`
+	QuotaPerMinute int    `env:"POSTHORN_QUOTA_PER_MINUTE" validate:"required_if=Quota custom,min=0,max=8192" doc:"Messages a minute, with POSTHORN_QUOTA=custom."`
+	QuotaPerHour   int    `env:"POSTHORN_QUOTA_PER_HOUR" validate:"required_if=Quota custom,min=0,max=8192" doc:"Messages an hour, with POSTHORN_QUOTA=custom."`
+	QuotaCost      string `env:"POSTHORN_QUOTA_COST" envDefault:"message" validate:"oneof=message recipients" doc:"What one call costs: 1 (message) or its number of recipients (recipients). ACS does not document which."`
+
+	MaxRequestBytes int64         `env:"POSTHORN_MAX_REQUEST_BYTES" envDefault:"33554432" validate:"min=65536,max=104857600" doc:"Largest request body."`
+	RequestTimeout  time.Duration `env:"POSTHORN_REQUEST_TIMEOUT" envDefault:"100s" validate:"min=5s,max=200s" doc:"Longest time for one request; shorter than the host's functionTimeout and the load balancer's 230 s."`
+	Links           string        `env:"POSTHORN_LINKS" envDefault:"gateway" validate:"oneof=gateway sas" doc:"What a recipient clicks: gateway (revocable, lives as long as the policy says) or sas (straight to storage, 7 days at most)."`
+	Language        string        `env:"POSTHORN_LANGUAGE" envDefault:"en" validate:"bcp47_language_tag" doc:"Language of text that Posthorn adds when the message names none."`
+
+	LogLevel          slog.Level `env:"POSTHORN_LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error."`
+	OTLPEndpoint      string     `env:"OTEL_EXPORTER_OTLP_ENDPOINT" validate:"omitempty,url" doc:"Where to send spans and metrics by OTLP over HTTP."`
+	AzureMonitor      string     `env:"APPLICATIONINSIGHTS_CONNECTION_STRING" doc:"Where to send spans and metrics in Azure Monitor's form."`
+	OTelServiceName   string     `env:"OTEL_SERVICE_NAME" envDefault:"posthorn" doc:"Name of this deployment in telemetry."`
+	WebsiteSiteName   string     `env:"WEBSITE_SITE_NAME" doc:"Set by Azure; kept in telemetry."`
+	WebsiteInstanceID string     `env:"WEBSITE_INSTANCE_ID" doc:"Set by Azure; kept in telemetry."`
+}
+
+// Load reads settings from environ, a list of NAME=value as os.Environ gives.
+// The error lists every fault by the name of its variable, and no value: one of
+// them may be a secret.
+func Load(environ []string) (Settings, error) {
+	var s Settings
+	err := env.ParseWithOptions(&s, env.Options{Environment: env.ToMap(environ)})
+	faults := parseFaults(err)
+	faults = append(faults, ruleFaults(s)...)
+	if s.PublicURL == "" && s.WebsiteHostname != "" {
+		s.PublicURL = "https://" + s.WebsiteHostname
+	}
+	if s.PublicURL == "" {
+		faults = append(faults, errors.New("POSTHORN_PUBLIC_URL: is missing: say under which address the gateway is reached"))
+	}
+	s.PublicURL = strings.TrimSuffix(s.PublicURL, "/")
+	if s.Quota == "custom" && s.QuotaPerHour < s.QuotaPerMinute {
+		faults = append(faults, errors.New("POSTHORN_QUOTA_PER_HOUR: must not be smaller than POSTHORN_QUOTA_PER_MINUTE"))
+	}
+	if len(faults) > 0 {
+		return Settings{}, fmt.Errorf("settings: %w", errors.Join(faults...))
+	}
+	return s, nil
+}
+
+// Public is PublicURL taken apart. Load has checked that it is a URL.
+func (s Settings) Public() *url.URL {
+	u, _ := url.Parse(s.PublicURL)
+	return u
+}
+
+// parseFaults turns a value of the wrong type into a sentence without the value.
+func parseFaults(err error) []error {
+	if err == nil {
+		return nil
+	}
+	aggregate, ok := errors.AsType[env.AggregateError](err)
+	if !ok {
+		return []error{errors.New("the environment could not be read")}
+	}
+	names := variables()
+	var faults []error
+	for _, e := range aggregate.Errors {
+		if p, ok := errors.AsType[env.ParseError](e); ok {
+			faults = append(faults, fmt.Errorf("%s: is not a %s", names[p.Name], p.Type))
+		} else {
+			faults = append(faults, errors.New("the environment could not be read"))
+		}
+	}
+	return faults
+}
+
+func ruleFaults(s Settings) []error {
+	v := validator.New()
+	v.RegisterTagNameFunc(func(f reflect.StructField) string {
+		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+		return name
+	})
+	failed, ok := errors.AsType[validator.ValidationErrors](v.Struct(s))
+	if !ok {
+		return nil
+	}
+	var faults []error
+	for _, f := range failed {
+		faults = append(faults, fmt.Errorf("%s: %s", f.Field(), sentence(f)))
+	}
+	return faults
+}
+
+func sentence(f validator.FieldError) string {
+	switch f.Tag() {
+	case "required", "required_if":
+		return "is missing"
+	case "required_without":
+		return "is missing: set it, or POSTHORN_MASTER_KEY_FILE"
+	case "oneof":
+		return "must be one of " + strings.ReplaceAll(f.Param(), " ", ", ")
+	case "min":
+		return "must be at least " + f.Param()
+	case "max":
+		return "must be at most " + f.Param()
+	case "startswith":
+		return "must start with " + f.Param()
+	case "len":
+		return "must be " + f.Param() + " characters long"
+	default:
+		return "is not a valid " + f.Tag()
+	}
+}
+
+func variables() map[string]string {
+	names := map[string]string{}
+	for _, row := range Table() {
+		names[row.Field] = row.Variable
+	}
+	return names
+}
+
+// Row describes one setting.
+type Row struct{ Field, Variable, Default, Doc string }
+
+// Table lists all settings in order, for the documentation and for tests that
+// hold templates and samples against the code.
+func Table() []Row {
+	t := reflect.TypeFor[Settings]()
+	rows := make([]Row, 0, t.NumField())
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+		rows = append(rows, Row{f.Name, name, f.Tag.Get("envDefault"), f.Tag.Get("doc")})
+	}
+	return rows
+}

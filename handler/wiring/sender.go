@@ -1,0 +1,97 @@
+package wiring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/acs"
+	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// sender lets the gateway speak to ACS: its messages in ACS's types, ACS's
+// errors in the gateway's problems.
+type sender struct{ client *acs.Client }
+
+func (s sender) Size(m *mail.Message) int64 { return toACS(m).Size() }
+
+func (s sender) Send(ctx context.Context, operationID string, m *mail.Message) error {
+	_, err := s.client.Send(ctx, operationID, toACS(m))
+	return sendProblem(err)
+}
+
+func (s sender) Fate(ctx context.Context, operationID string) (bool, *record.Failure, error) {
+	op, err := s.client.Status(ctx, operationID)
+	if failed, ok := errors.AsType[*acs.Error](err); ok && failed.StatusCode == 404 {
+		return false, nil, nil
+	}
+	if err != nil {
+		return false, nil, fmt.Errorf("ask ACS for an operation: %w", err)
+	}
+	if op.Status != acs.Failed && op.Status != acs.Canceled {
+		return true, nil, nil
+	}
+	f := &record.Failure{Kind: problem.RefusedByACS.Slug(), Detail: "ACS took the message and then gave up on it."}
+	if op.Error != nil {
+		f.Upstream, f.Detail = op.Error.Code, "ACS took the message and then gave up on it: "+op.Error.Message
+	}
+	return true, f, nil
+}
+
+// sendProblem says what an error of Send means for the message and its caller.
+// ACS's own sentence is shown where it is about the caller's message; where it
+// is about this deployment, only the log has it.
+func sendProblem(err error) error {
+	if err == nil {
+		return nil
+	}
+	e, ok := errors.AsType[*acs.Error](err)
+	if !ok {
+		return problem.Wrap(problem.Internal, "The message could not be put into ACS's form. It was not sent.", err)
+	}
+	if e.Accepted == acs.MayBeAccepted {
+		return fmt.Errorf("%w: %w", gateway.ErrDoubt, err)
+	}
+	switch {
+	case e.StatusCode == 429:
+		p := problem.New(problem.ACSBusy, "ACS asks to wait: a limit of the subscription was reached, perhaps by another program in it. Nothing was sent. Try again after Retry-After.")
+		p.RetryAfter, p.Upstream = e.RetryAfter, e.Code
+		return p
+	case e.Misconfigured():
+		return problem.Wrap(problem.ACSMisconfigured, "ACS does not let this deployment send from this address: its identity, role or domain is not set up. Nothing was sent. Tell the operator.", err)
+	case e.StatusCode >= 400 && e.StatusCode < 500:
+		p := problem.New(problem.RefusedByACS, "ACS refused the message: %s", e.Message)
+		p.Upstream = e.Code
+		return p
+	default:
+		return problem.Wrap(problem.ACSFailed, "ACS could not be reached. Nothing was sent. Send the message again.", err)
+	}
+}
+
+func toACS(m *mail.Message) *acs.Message {
+	out := &acs.Message{
+		SenderAddress: m.SenderAddress, Subject: m.Content.Subject,
+		PlainText: m.Content.PlainText, HTML: m.Content.HTML,
+		To: addresses(m.Recipients.To), CC: addresses(m.Recipients.CC), BCC: addresses(m.Recipients.BCC),
+		ReplyTo: addresses(m.ReplyTo), Headers: m.Headers,
+		UserEngagementTrackingDisabled: m.UserEngagementTrackingDisabled,
+	}
+	for _, a := range m.Attachments {
+		if a.Content == nil {
+			continue // it has become a link
+		}
+		out.Attachments = append(out.Attachments, acs.Attachment{Name: a.Name, ContentType: a.ContentType, ContentID: a.ContentID, Content: a.Content})
+	}
+	return out
+}
+
+func addresses(list []mail.Address) []acs.Address {
+	var out []acs.Address
+	for _, a := range list {
+		out = append(out, acs.Address{Address: a.Address, DisplayName: a.DisplayName})
+	}
+	return out
+}

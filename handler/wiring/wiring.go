@@ -1,0 +1,240 @@
+// Package wiring builds the program from settings: the one place where concrete
+// Azure clients meet the packages that need them. In: settings. Out: an App.
+//
+// Building makes no request, so that the process answers at once; the first use
+// of storage or ACS does.
+package wiring
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
+	"github.com/google/uuid"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/accept/front"
+	"github.com/posthorn/posthorn/handler/accept/trigger"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/acs"
+	"github.com/posthorn/posthorn/handler/deliver/offload"
+	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/settings"
+	"github.com/posthorn/posthorn/handler/store/blob"
+	"github.com/posthorn/posthorn/handler/store/table"
+	"github.com/posthorn/posthorn/handler/wiring/telemetry"
+)
+
+// Names of what the deployment keeps in storage.
+const (
+	CallersTable   = "posthorncallers"
+	RecordsTable   = "posthornrecords"
+	LinksTable     = "posthornlinks"
+	QuotaTable     = "posthornquota"
+	FilesContainer = "posthorn-files"
+)
+
+// SweepFunction is the timer that removes what has outlived its time; its
+// template is function.json-templates/sweep.json.
+const SweepFunction = "sweep"
+
+// App is the program.
+type App struct {
+	Handler http.Handler                // both doors
+	Callers *caller.Registry            // for the operator
+	Offload *offload.Offload            // for the operator
+	Close   func(context.Context) error // sends what telemetry still holds
+}
+
+// New builds the program.
+func New(s settings.Settings, log *slog.Logger) (*App, error) {
+	b, err := newBuilder(s)
+	if err != nil {
+		return nil, err
+	}
+	callers, err := b.callers()
+	if err != nil {
+		return nil, err
+	}
+	files, blobs, err := b.offload()
+	if err != nil {
+		return nil, err
+	}
+	client, err := b.acs()
+	if err != nil {
+		return nil, err
+	}
+	tel, err := telemetry.New(b.s, log)
+	if err != nil {
+		return nil, err
+	}
+	g, err := b.gateway(files, client, tel, log)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", front.New(front.Config{
+		Gateway: g, Callers: callers, Public: s.Public(), Language: s.Language,
+		MaxRequestBytes: s.MaxRequestBytes, RequestTimeout: s.RequestTimeout,
+		Probes: []front.Probe{
+			{Name: "tables", Check: func(ctx context.Context) error { _, err := callers.Callers(ctx); return err }},
+			{Name: "blobs", Check: func(ctx context.Context) error { _, err := blobs.List(ctx, "", "", 1); return err }},
+			{Name: "acs", Check: reachable(s.ACSEndpoint)},
+		},
+		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tel.Tracer, Propagator: tel.Propagator,
+	}))
+	mux.Handle("POST /"+SweepFunction, trigger.Handler(SweepFunction, func(ctx context.Context, _ trigger.Invocation) error {
+		return g.Sweep(ctx)
+	}, log))
+	return &App{Handler: mux, Callers: callers, Offload: files, Close: tel.Shutdown}, nil
+}
+
+type builder struct {
+	s       settings.Settings
+	cred    azcore.TokenCredential
+	options azcore.ClientOptions
+}
+
+func newBuilder(s settings.Settings) (*builder, error) {
+	cred, err := credential(s)
+	if err != nil {
+		return nil, fmt.Errorf("POSTHORN_CREDENTIAL: %w", err)
+	}
+	options, err := storageOptions(s)
+	if err != nil {
+		return nil, err
+	}
+	return &builder{s, cred, options}, nil
+}
+
+func (b *builder) table(name string) (*table.Table, error) {
+	return table.Open(b.s.TableEndpoint, name, b.cred, &aztables.ClientOptions{ClientOptions: b.options})
+}
+
+func (b *builder) callers() (*caller.Registry, error) {
+	t, err := b.table(CallersTable)
+	if err != nil {
+		return nil, err
+	}
+	masters, err := masters(b.s)
+	if err != nil {
+		return nil, err
+	}
+	return caller.NewRegistry(t, masters, b.s.Production, time.Now), nil
+}
+
+func (b *builder) offload() (*offload.Offload, *blob.Container, error) {
+	files, err := blob.Open(b.s.BlobEndpoint, FilesContainer, b.cred, time.Now, &service.ClientOptions{ClientOptions: b.options})
+	if err != nil {
+		return nil, nil, err
+	}
+	links, err := b.table(LinksTable)
+	if err != nil {
+		return nil, nil, err
+	}
+	var origin *url.URL
+	if b.s.DownloadOrigin != "" {
+		if origin, err = url.Parse(b.s.DownloadOrigin); err != nil {
+			return nil, nil, errors.New("POSTHORN_DOWNLOAD_ORIGIN: is not a URL")
+		}
+	}
+	return offload.New(offload.Config{
+		Blobs: files, Links: links, PublicURL: b.s.Public(), DownloadOrigin: origin,
+		SASInMail: b.s.Links == "sas", DefaultLanguage: b.s.Language, Now: time.Now, Rand: rand.Reader,
+	}), files, nil
+}
+
+func (b *builder) acs() (*acs.Client, error) {
+	o := &acs.ClientOptions{MaxConns: b.s.ACSConnections, Scope: b.s.ACSScope}
+	if b.s.ACSAccessKey != "" {
+		return acs.NewClientWithKey(b.s.ACSEndpoint, b.s.ACSAccessKey, o)
+	}
+	return acs.NewClient(b.s.ACSEndpoint, b.cred, o)
+}
+
+func (b *builder) gateway(files *offload.Offload, client *acs.Client, tel *telemetry.Telemetry, log *slog.Logger) (*gateway.Gateway, error) {
+	records, err := b.table(RecordsTable)
+	if err != nil {
+		return nil, err
+	}
+	ledger, err := b.table(QuotaTable)
+	if err != nil {
+		return nil, err
+	}
+	sends, asks := limits(b.s)
+	return gateway.New(gateway.Config{
+		Check:   check.New(),
+		Records: record.NewBook(records, time.Now, uuid.NewString),
+		Sends:   quota.New(ledger, "send", sends, time.Now, uuid.NewString),
+		Asks:    quota.New(ledger, "status", asks, time.Now, uuid.NewString),
+		Offload: files, ACS: sender{client}, MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
+		CostRecipients: b.s.QuotaCost == "recipients", RequestTimeout: b.s.RequestTimeout,
+		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tel.Tracer, Meter: tel.Meter,
+	})
+}
+
+// limits are those of sending and of asking for a status. Whoever has raised
+// the one is taken to have kept ACS's proportion for the other.
+func limits(s settings.Settings) (sends, asks quota.Limits) {
+	switch s.Quota {
+	case "managed-domain":
+		return quota.ManagedDomainSend, quota.ManagedDomainStatus
+	case "custom":
+		return quota.Limits{PerMinute: s.QuotaPerMinute, PerHour: s.QuotaPerHour}, quota.CustomDomainStatus
+	default:
+		return quota.CustomDomainSend, quota.CustomDomainStatus
+	}
+}
+
+func masters(s settings.Settings) (caller.Masters, error) {
+	text := s.MasterKey
+	if text == "" {
+		raw, err := os.ReadFile(s.MasterKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("POSTHORN_MASTER_KEY_FILE: %w", err)
+		}
+		text = strings.TrimSpace(string(raw))
+	}
+	var all caller.Masters
+	for _, t := range []string{text, s.OldMasterKey} {
+		if t == "" {
+			continue
+		}
+		key, err := hex.DecodeString(t)
+		if err != nil || len(key) != 32 {
+			return nil, errors.New("the master key is not 64 hex digits")
+		}
+		all = append(all, key)
+	}
+	return all, nil
+}
+
+// reachable asks for any answer at all: ACS has no route that costs nothing, and
+// a request without credentials costs nothing.
+func reachable(endpoint string) func(context.Context) error {
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodHead, endpoint, nil)
+		if err != nil {
+			return err
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		return res.Body.Close()
+	}
+}
