@@ -1,206 +1,157 @@
 package offload
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"maps"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
-	"slices"
-	"strings"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// cloud is a container and a table in memory, and what goes wrong with them.
+// cloud is storage in memory, what goes wrong with it, and how often each call
+// was made: "insert", "delete row", "delete blob" and so on.
 type cloud struct {
-	mu     sync.Mutex
-	staged map[string]map[int][]byte
-	blobs  map[string]blob
-	rows   map[key]store.Entity
-	calls  map[string]int // by operation
-	// fault is asked at every call, nth counting from 1. With lost, the call
-	// happens and its answer is err all the same.
-	fault func(op string, nth int) (err error, lost bool)
+	container *mem.Container
+	table     *mem.Table
+
+	mu    sync.Mutex
+	calm  bool // no counting and no faults, for the test's own looking
+	calls map[string]int
+	fault fault
 }
 
-type blob struct {
-	content []byte
-	headers store.BlobHeaders
+// fault decides on a call, nth counting from 1.
+type fault func(call string, nth int) mem.Fault
+
+func newCloud(now func() time.Time) *cloud {
+	c := &cloud{calls: map[string]int{}}
+	c.container, c.table = mem.NewContainer(now, c.plan), mem.NewTable(now, c.plan)
+	return c
 }
 
-func newCloud() *cloud {
-	return &cloud{
-		staged: map[string]map[int][]byte{},
-		blobs:  map[string]blob{},
-		rows:   map[key]store.Entity{},
-		calls:  map[string]int{},
-		fault:  func(string, int) (error, bool) { return nil, false },
+var rowKey = regexp.MustCompile(`^[0-9]{8}/`)
+
+func (c *cloud) plan(op mem.Op, key string) mem.Fault {
+	c.mu.Lock()
+	if c.calm {
+		c.mu.Unlock()
+		return mem.Fault{}
 	}
+	call := string(op)
+	if op == mem.Delete || op == mem.List {
+		call += " blob"
+		if rowKey.MatchString(key) {
+			call = string(op) + " row"
+		}
+	}
+	c.calls[call]++
+	fault, nth := c.fault, c.calls[call]
+	c.mu.Unlock()
+	if fault == nil {
+		return mem.Fault{}
+	}
+	return fault(call, nth)
 }
 
-// do runs what op does to the cloud, or its fault.
-func (c *cloud) do(ctx context.Context, op string, effect func() error) error {
+// calmly runs look without counting and without faults.
+func (c *cloud) calmly(look func()) {
+	c.setCalm(true)
+	defer c.setCalm(false)
+	look()
+}
+
+func (c *cloud) setCalm(calm bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%s: %w", op, store.ErrUnavailable)
-	}
-	c.calls[op]++
-	err, lost := c.fault(op, c.calls[op])
-	if err == nil || lost {
-		if effectErr := effect(); err == nil {
-			err = effectErr
-		}
-	}
-	return err
+	c.calm = calm
 }
 
-// failing makes the nth call of op, and with sticky all later ones, fail.
-func failing(failed string, first int, sticky bool) func(string, int) (error, bool) {
-	return func(op string, nth int) (error, bool) {
-		if op == failed && (nth == first || sticky && nth > first) {
-			return fmt.Errorf("%s: %w", op, store.ErrUnavailable), false
+// failing makes the given call end so at its nth time.
+func failing(call string, nth int, o mem.Outcome) fault {
+	return func(called string, n int) mem.Fault {
+		if called == call && n == nth {
+			return mem.Fault{Outcome: o}
 		}
-		return nil, false
+		return mem.Fault{}
 	}
 }
 
-type container struct{ *cloud }
-
-func (c container) Stage(ctx context.Context, name string, n int, block []byte) error {
-	return c.do(ctx, "stage", func() error {
-		if c.staged[name] == nil {
-			c.staged[name] = map[int][]byte{}
+// refusing makes the given call fail every time.
+func refusing(call string) fault {
+	return func(called string, _ int) mem.Fault {
+		if called == call {
+			return mem.Fault{Outcome: mem.Refused}
 		}
-		c.staged[name][n] = bytes.Clone(block)
-		return nil
+		return mem.Fault{}
+	}
+}
+
+// names are those of all blobs.
+func (c *cloud) names(t testing.TB) (names []string) {
+	t.Helper()
+	c.calmly(func() {
+		found, err := c.container.List(context.Background(), "", "", 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range found {
+			names = append(names, b.Name)
+		}
 	})
+	return names
 }
 
-func (c container) Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error {
-	return c.do(ctx, "commit", func() error {
-		if _, ok := c.blobs[name]; ok {
-			return store.ErrExists
-		}
-		content := []byte{}
-		for n := range blocks {
-			content = append(content, c.staged[name][n]...)
-		}
-		delete(c.staged, name)
-		c.blobs[name] = blob{content: content, headers: h}
-		return nil
-	})
-}
-
-func (c container) Delete(ctx context.Context, name string) error {
-	return c.do(ctx, "delete blob", func() error {
-		if _, ok := c.blobs[name]; !ok {
-			return store.ErrMissing
-		}
-		delete(c.blobs, name)
-		return nil
-	})
-}
-
-const secretSignature = "c2VjcmV0/+="
-
-func (c container) SignRead(ctx context.Context, name string, from, until time.Time) (string, error) {
-	q := url.Values{
-		"st": {from.Format(time.RFC3339)}, "se": {until.Format(time.RFC3339)},
-		"sp": {"r"}, "spr": {"https"}, "sr": {"b"}, "sig": {secretSignature},
-	}
-	u := url.URL{Scheme: "https", Host: "account.blob.core.windows.net", Path: "/attachments/" + name, RawQuery: q.Encode()}
-	return u.String(), c.do(ctx, "sign", func() error { return nil })
-}
-
-func (c container) List(ctx context.Context, prefix string, limit int) ([]store.Blob, error) {
-	var found []store.Blob
-	err := c.do(ctx, "list blobs", func() error {
-		for _, name := range slices.Sorted(maps.Keys(c.blobs)) {
-			if strings.HasPrefix(name, prefix) && len(found) < limit {
-				found = append(found, store.Blob{Name: name, Size: int64(len(c.blobs[name].content))})
+// rows are those of links that end within two months of noon.
+func (c *cloud) rows(t testing.TB) (rows []store.Entity) {
+	t.Helper()
+	c.calmly(func() {
+		for day := range 60 {
+			found, err := c.table.List(context.Background(), noon.AddDate(0, 0, day).Format(linkDay))
+			if err != nil {
+				t.Fatal(err)
 			}
+			rows = append(rows, found...)
 		}
-		return nil
 	})
-	return found, err
+	return rows
 }
 
-type table struct{ *cloud }
-
-func (t table) put(e store.Entity) {
-	e.ETag = store.ETag(fmt.Sprint(len(t.calls), t.calls))
-	e.Values = maps.Clone(e.Values)
-	t.rows[key{e.Partition, e.Row}] = e
-}
-
-func (t table) Insert(ctx context.Context, e store.Entity) (store.Receipt, error) {
-	return store.Receipt{}, t.do(ctx, "insert", func() error {
-		if _, ok := t.rows[key{e.Partition, e.Row}]; ok {
-			return store.ErrExists
+// put makes a blob of nothing.
+func (c *cloud) put(t testing.TB, name string) {
+	t.Helper()
+	c.calmly(func() {
+		if err := c.container.Commit(context.Background(), name, 0, store.BlobHeaders{}); err != nil {
+			t.Fatal(err)
 		}
-		t.put(e)
-		return nil
 	})
 }
 
-func (t table) Get(ctx context.Context, partition, row string) (e store.Entity, r store.Receipt, err error) {
-	err = t.do(ctx, "get", func() error {
-		found, ok := t.rows[key{partition, row}]
-		if !ok {
-			return store.ErrMissing
-		}
-		e = found
-		e.Values = maps.Clone(found.Values)
-		return nil
-	})
-	return e, r, err
+// get fetches what a signed URL leads to.
+func (c *cloud) get(t testing.TB, address string) *http.Response {
+	t.Helper()
+	response, err := (&http.Client{Transport: c.container}).Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response
 }
 
-func (t table) Replace(ctx context.Context, e store.Entity) (store.Receipt, error) {
-	return store.Receipt{}, t.do(ctx, "replace", func() error {
-		old, ok := t.rows[key{e.Partition, e.Row}]
-		if !ok {
-			return store.ErrMissing
-		}
-		if e.ETag != "" && e.ETag != old.ETag {
-			return store.ErrChanged
-		}
-		t.put(e)
-		return nil
-	})
+// assertEmpty holds that nothing readable is left.
+func assertEmpty(t testing.TB, c *cloud) {
+	t.Helper()
+	if blobs, rows := len(c.names(t)), len(c.rows(t)); blobs != 0 || rows != 0 {
+		t.Errorf("%d blobs and %d rows are left", blobs, rows)
+	}
 }
 
-func (t table) Delete(ctx context.Context, partition, row string, _ store.ETag) error {
-	return t.do(ctx, "delete row", func() error {
-		if _, ok := t.rows[key{partition, row}]; !ok {
-			return store.ErrMissing
-		}
-		delete(t.rows, key{partition, row})
-		return nil
-	})
-}
-
-func (t table) List(ctx context.Context, partition string) ([]store.Entity, error) {
-	var found []store.Entity
-	err := t.do(ctx, "list rows", func() error {
-		for k, e := range t.rows {
-			if k.partition == partition {
-				found = append(found, e)
-			}
-		}
-		return nil
-	})
-	return found, err
-}
-
-// setting is an Offload over a cloud, and the clock that both see.
+// setting is an Offload over a cloud, and the clock of both.
 type setting struct {
 	*Offload
 	cloud *cloud
@@ -211,12 +162,14 @@ type setting struct {
 var noon = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
 
 func newSetting(adjust ...func(*Config)) *setting {
-	s := &setting{cloud: newCloud(), now: noon}
+	s := &setting{now: noon}
+	clock := func() time.Time { return s.now }
+	s.cloud = newCloud(clock)
 	c := Config{
-		Blobs:     container{s.cloud},
-		Links:     table{s.cloud},
+		Blobs:     s.cloud.container,
+		Links:     s.cloud.table,
 		PublicURL: &url.URL{Scheme: "https", Host: "mail.example.com"},
-		Now:       func() time.Time { return s.now },
+		Now:       clock,
 		Rand:      rand.NewChaCha8([32]byte{1}),
 	}
 	for _, a := range adjust {
@@ -225,6 +178,8 @@ func newSetting(adjust ...func(*Config)) *setting {
 	s.Offload = New(c)
 	return s
 }
+
+func linksToGateway(*Config) {}
 
 func sasInMail(c *Config) { c.SASInMail = true }
 
@@ -270,7 +225,7 @@ func wireSize(m *mail.Message) int64 {
 }
 
 // plan is Plan that must succeed, for the default life.
-func (s *setting) plan(t *testing.T, m *mail.Message, limit int64) *Move {
+func (s *setting) plan(t testing.TB, m *mail.Message, limit int64) *Move {
 	t.Helper()
 	mv, err := s.Plan(t.Context(), m, mail.DefaultLinkLife, limit, wireSize)
 	if err != nil {
@@ -279,8 +234,8 @@ func (s *setting) plan(t *testing.T, m *mail.Message, limit int64) *Move {
 	return mv
 }
 
-// linked is a message whose only attachment has been moved, and its token.
-func (s *setting) linked(t *testing.T, life time.Duration) (token string) {
+// linked commits a message whose only attachment is a link of the given life.
+func (s *setting) linked(t testing.TB, life time.Duration) file {
 	t.Helper()
 	mv, err := s.Plan(t.Context(), message(placed(mail.PlacementLink, attached("report.pdf", 10))), life, 1<<20, wireSize)
 	if err != nil {
@@ -292,5 +247,5 @@ func (s *setting) linked(t *testing.T, life time.Duration) (token string) {
 	if err := mv.Commit(t.Context()); err != nil {
 		t.Fatalf("Commit: %v", err)
 	}
-	return mv.files[0].token
+	return mv.files[0]
 }

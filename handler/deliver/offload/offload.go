@@ -61,6 +61,9 @@ const (
 	// ClockSkew is how far our clock may be ahead of storage's before a fresh
 	// SAS is refused as not yet valid. It counts towards the life of the SAS.
 	ClockSkew = 5 * time.Minute
+	// LongestSASInMail is mail.MaxSASLife less what the key that signs may have
+	// lived already.
+	LongestSASInMail = mail.MaxSASLife - 2*time.Hour
 	// UndoTimeout bounds the deletion of what a failed Commit left behind.
 	UndoTimeout = 10 * time.Second
 	// SweepPage is how many blobs Sweep looks at in one listing.
@@ -79,8 +82,9 @@ type Blobs interface {
 	Delete(ctx context.Context, name string) error
 	// SignRead makes an HTTPS-only user delegation SAS URL that reads this blob.
 	SignRead(ctx context.Context, name string, from, until time.Time) (string, error)
-	// List returns at most max blobs in the order of their names.
-	List(ctx context.Context, prefix string, max int) ([]store.Blob, error)
+	// List returns at most n blobs in the order of their names, from the first
+	// after the name after.
+	List(ctx context.Context, prefix, after string, n int) ([]store.Blob, error)
 }
 
 // Links is the table of links. An error wraps one of package store's, and what
@@ -103,7 +107,7 @@ type Config struct {
 	// storage that recipients reach under another name than the gateway does.
 	DownloadOrigin *url.URL
 	// SASInMail puts a SAS URL into the mail in place of a link to the gateway.
-	// It lives at most mail.MaxSASLife and cannot be revoked.
+	// It lives at most LongestSASInMail and cannot be revoked.
 	SASInMail bool
 	// DefaultLanguage is a BCP 47 tag; optional, English if empty or unknown.
 	DefaultLanguage string
@@ -151,7 +155,7 @@ func (o *Offload) linkURL(token string) string {
 // lastInstant is when a link made now ends: a whole second, as in a SAS.
 func (o *Offload) lastInstant(life time.Duration) time.Time {
 	if o.config.SASInMail {
-		life = min(life, mail.MaxSASLife-ClockSkew)
+		life = min(life, LongestSASInMail)
 	}
 	return o.config.Now().UTC().Add(life).Truncate(time.Second)
 }

@@ -3,14 +3,16 @@ package offload
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
-	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
 // assertSAS holds a URL against what any SAS of ours must be.
@@ -21,14 +23,12 @@ func assertSAS(t *testing.T, address string, now time.Time, life time.Duration, 
 		t.Fatal(err)
 	}
 	q := u.Query()
-	if q.Get("sp") != "r" || q.Get("sr") != "b" || q.Get("spr") != "https" || q.Get("sig") != secretSignature {
-		t.Errorf("not read-only, for one blob, over HTTPS, or changed: %s", address)
-	}
-	from, err1 := time.Parse(time.RFC3339, q.Get("st"))
-	until, err2 := time.Parse(time.RFC3339, q.Get("se"))
+	begin, err1 := strconv.ParseInt(q.Get("st"), 10, 64)
+	end, err2 := strconv.ParseInt(q.Get("se"), 10, 64)
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
+	from, until := time.Unix(begin, 0).UTC(), time.Unix(end, 0).UTC()
 	if from.After(now.Add(-ClockSkew)) {
 		t.Errorf("begins %v, which a slow clock at %v takes for the future", from, now)
 	}
@@ -55,7 +55,7 @@ func TestOpen(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSetting()
-			token := s.linked(t, life)
+			token := s.linked(t, life).token
 			s.now = noon.Add(tt.at)
 			location, err := s.Open(t.Context(), token)
 			if tt.kind != 0 {
@@ -68,6 +68,9 @@ func TestOpen(t *testing.T) {
 				t.Fatal(err)
 			}
 			assertSAS(t, location, s.now, mail.ClickSASLife, noon.Add(life))
+			if r := s.cloud.get(t, location); r.StatusCode != http.StatusOK || r.ContentLength != 10 {
+				t.Errorf("status %d, %d bytes", r.StatusCode, r.ContentLength)
+			}
 		})
 	}
 }
@@ -75,11 +78,11 @@ func TestOpen(t *testing.T) {
 func TestOpenElsewhere(t *testing.T) {
 	t.Parallel()
 	s := newSetting(func(c *Config) { c.DownloadOrigin = &url.URL{Scheme: "http", Host: "127.0.0.1:7071"} })
-	location, err := s.Open(t.Context(), s.linked(t, time.Hour))
+	location, err := s.Open(t.Context(), s.linked(t, time.Hour).token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(location, "http://127.0.0.1:7071/attachments/2026-11-24/") {
+	if !strings.HasPrefix(location, "http://127.0.0.1:7071/2026-11-24%2F") {
 		t.Errorf("got %s", location)
 	}
 	assertSAS(t, location, s.now, mail.ClickSASLife, noon.Add(time.Hour))
@@ -130,12 +133,12 @@ func second(_ string, err error) error { return err }
 
 func TestOpenWithStorageAway(t *testing.T) {
 	t.Parallel()
-	for _, op := range []string{"get", "sign"} {
-		t.Run(op, func(t *testing.T) {
+	for _, call := range []string{"get", "sign"} {
+		t.Run(call, func(t *testing.T) {
 			t.Parallel()
 			s := newSetting()
-			token := s.linked(t, time.Hour)
-			s.cloud.fault = failing(op, 1, true)
+			token := s.linked(t, time.Hour).token
+			s.cloud.fault = refusing(call)
 			_, err := s.Open(t.Context(), token)
 			if !problem.Is(err, problem.Unavailable) {
 				t.Errorf("got %v, want Unavailable", err)
@@ -153,9 +156,12 @@ func TestOpenRowOfAnotherMaking(t *testing.T) {
 		t.Run("without "+value, func(t *testing.T) {
 			t.Parallel()
 			s := newSetting()
-			token := s.linked(t, time.Hour)
-			k, _ := keyOf(token)
-			delete(s.cloud.rows[k].Values, value)
+			token := s.linked(t, time.Hour).token
+			row := s.cloud.rows(t)[0]
+			delete(row.Values, value)
+			if _, err := s.cloud.table.Replace(t.Context(), row); err != nil {
+				t.Fatal(err)
+			}
 			if _, err := s.Open(t.Context(), token); !problem.Is(err, problem.Gone) {
 				t.Errorf("got %v, want Gone", err)
 			}
@@ -166,11 +172,13 @@ func TestOpenRowOfAnotherMaking(t *testing.T) {
 func TestAddressThatIsNone(t *testing.T) {
 	t.Parallel()
 	s := newSetting(func(c *Config) { c.Blobs = badSigner{c.Blobs} })
-	_, err := s.Open(t.Context(), s.linked(t, time.Hour))
+	_, err := s.Open(t.Context(), s.linked(t, time.Hour).token)
 	if !problem.Is(err, problem.Internal) || strings.Contains(err.Error(), secretSignature) {
 		t.Errorf("got %v, want Internal without the signature", err)
 	}
 }
+
+const secretSignature = "c2VjcmV0/+="
 
 // badSigner quotes a signature in an address that cannot be parsed.
 type badSigner struct{ Blobs }
@@ -181,39 +189,35 @@ func (badSigner) SignRead(context.Context, string, time.Time, time.Time) (string
 
 func TestRevoke(t *testing.T) {
 	t.Parallel()
-	busy := func(times int) func(string, int) (error, bool) {
-		return func(op string, nth int) (error, bool) {
-			if op == "replace" && nth <= times {
-				return store.ErrChanged, false
-			}
-			return nil, false
-		}
-	}
-	lostFirst := func(op string, nth int) (error, bool) {
-		if op == "replace" && nth == 1 {
-			return store.ErrChanged, true
-		}
-		return nil, false
-	}
 	tests := []struct {
-		name  string
-		fault func(string, int) (error, bool)
-		kind  problem.Kind // Internal, the zero one: it is revoked
+		name    string
+		fault   fault
+		changes int          // of the row by others, one before each try
+		kind    problem.Kind // Internal, the zero one: it is revoked
 	}{
-		{"at once", busy(0), 0},
-		{"the row changed meanwhile", busy(1), 0},
-		{"our own first answer was lost", lostFirst, 0},
-		{"the row changes for ever", busy(100), problem.Unavailable},
-		{"storage away", failing("replace", 1, true), problem.Unavailable},
+		{"at once", nil, 0, 0},
+		{"the row changed meanwhile", nil, 1, 0},
+		{"our own first answer was lost", failing("replace", 1, mem.Repeated), 0, 0},
+		{"the row changes for ever", nil, 100, problem.Unavailable},
+		{"storage away", refusing("replace"), 0, problem.Unavailable},
+		{"storage away for reading", refusing("get"), 0, problem.Unavailable},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSetting()
-			token := s.linked(t, time.Hour)
-			s.cloud.fault = tt.fault
+			token := s.linked(t, time.Hour).token
+			s.cloud.fault = func(call string, nth int) mem.Fault {
+				if call == "replace" && nth <= tt.changes {
+					s.cloud.touch(t)
+				}
+				if tt.fault != nil {
+					return tt.fault(call, nth)
+				}
+				return mem.Fault{}
+			}
 			err := s.Revoke(t.Context(), token)
-			s.cloud.fault = failing("", 0, false)
+			s.cloud.fault = nil
 			_, opened := s.Open(t.Context(), token)
 			if tt.kind != 0 {
 				if !problem.Is(err, tt.kind) || opened != nil {
@@ -226,6 +230,17 @@ func TestRevoke(t *testing.T) {
 			}
 			if err := s.Revoke(t.Context(), token); err != nil {
 				t.Errorf("again: %v", err)
+			}
+		})
+	}
+}
+
+// touch writes every row as it is, so that its ETag changes.
+func (c *cloud) touch(t *testing.T) {
+	for _, row := range c.rows(t) {
+		c.calmly(func() {
+			if _, err := c.table.Replace(t.Context(), row); err != nil {
+				t.Error(err)
 			}
 		})
 	}

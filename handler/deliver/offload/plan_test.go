@@ -1,6 +1,7 @@
 package offload
 
 import (
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -167,9 +168,9 @@ func TestPlanLinks(t *testing.T) {
 		prefix  string
 		expires time.Time
 	}{
-		{"to the gateway", func(*Config) {}, year, "https://mail.example.com/files/20271123-", noon.Add(year)},
-		{"to storage, for as long as asked", sasInMail, time.Hour, "https://account.blob.core.windows.net/attachments/2026-11-24/", noon.Add(time.Hour)},
-		{"to storage, for seven days less the skew of clocks", sasInMail, year, "https://account.blob.core.windows.net/attachments/2026-12-01/", noon.Add(mail.MaxSASLife - ClockSkew)},
+		{"to the gateway", linksToGateway, year, "https://mail.example.com/files/20271123-", noon.Add(year)},
+		{"to storage, for as long as asked", sasInMail, time.Hour, "https://memory.invalid/2026-11-24%2F", noon.Add(time.Hour)},
+		{"to storage, for as long as a key lives", sasInMail, year, "https://memory.invalid/2026-12-01%2F", noon.Add(LongestSASInMail)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -198,7 +199,7 @@ func TestPlanLinks(t *testing.T) {
 func TestPlanWithoutSignature(t *testing.T) {
 	t.Parallel()
 	s := newSetting(sasInMail)
-	s.cloud.fault = failing("sign", 1, true)
+	s.cloud.fault = refusing("sign")
 	m := message(attached("a.pdf", 30_000))
 	before := clone(m)
 	_, err := s.Plan(t.Context(), m, time.Hour, 20_000, wireSize)
@@ -251,7 +252,9 @@ func TestPlanProperties(t *testing.T) {
 				forced++
 			}
 		}
-		if len(links) > forced && wireSize(before) <= limit {
+		leastMoved := clone(before)
+		newSetting().plan(t, leastMoved, math.MaxInt64)
+		if len(links) > forced && wireSize(leastMoved) <= limit {
 			rt.Fatal("something moved that need not")
 		}
 	})

@@ -16,18 +16,22 @@ import (
 // several at once. deleted counts blobs, with an error too, which is Unavailable.
 func (o *Offload) Sweep(ctx context.Context) (deleted int, err error) {
 	now := o.config.Now()
-	for {
-		page, err := o.config.Blobs.List(ctx, "", SweepPage)
+	var failed error
+	for after, more := "", true; more; {
+		page, err := o.config.Blobs.List(ctx, "", after, SweepPage)
 		if err != nil {
-			return deleted, notSwept(err)
+			return deleted, notSwept(errors.Join(failed, err))
 		}
-		due := dueBy(now, page)
+		var due []dueBlob
+		due, more = dueBy(now, page)
 		n, err := o.sweep(ctx, due)
 		deleted += n
-		if err != nil || len(due) < SweepPage {
-			return deleted, notSwept(err)
+		failed = errors.Join(failed, err)
+		if more {
+			after = page[len(page)-1].Name
 		}
 	}
+	return deleted, notSwept(failed)
 }
 
 type dueBlob struct {
@@ -35,19 +39,25 @@ type dueBlob struct {
 	mayGo time.Time
 }
 
-func dueBy(now time.Time, page []store.Blob) []dueBlob {
-	var due []dueBlob
+// dueBy picks from a page what may go now. There may be more behind the page
+// unless it ends short or with blobs of days to come.
+func dueBy(now time.Time, page []store.Blob) (due []dueBlob, more bool) {
 	for _, b := range page {
-		if at, ok := blobMayGo(b.Name); ok && !now.Before(at) {
-			due = append(due, dueBlob{name: b.Name, mayGo: at})
+		at, ok := blobMayGo(b.Name)
+		if !ok {
+			continue
 		}
+		if now.Before(at) {
+			return due, false
+		}
+		due = append(due, dueBlob{name: b.Name, mayGo: at})
 	}
-	return due
+	return due, len(page) == SweepPage
 }
 
 // sweep deletes blobs that come in the order of their days. A blob that cannot
-// be deleted does not keep the others from it; a day whose rows cannot be
-// deleted keeps its blobs, by which the next Sweep finds it.
+// be deleted does not keep the others; rows that cannot be deleted keep all
+// blobs from their day on, by which the next Sweep finds them.
 func (o *Offload) sweep(ctx context.Context, due []dueBlob) (deleted int, err error) {
 	var failed []error
 	var swept time.Time
