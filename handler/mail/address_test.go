@@ -255,14 +255,14 @@ func domainOf(n int) string {
 type isemailTest struct{ id, address string }
 
 // isemail reads the corpus, in which U+2400+n stands for the control n.
-func isemail(t testing.TB) []isemailTest {
-	t.Helper()
+func isemail(tb testing.TB) []isemailTest {
+	tb.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "..", "..", "shared", "data", "isemail", "test", "tests.xml"))
 	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("isemail's corpus is not beside this checkout")
+		tb.Skip("isemail's corpus is not beside this checkout")
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var file struct {
 		Tests []struct {
@@ -271,7 +271,7 @@ func isemail(t testing.TB) []isemailTest {
 		} `xml:"test"`
 	}
 	if err := xml.Unmarshal(data, &file); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	tests := make([]isemailTest, 0, len(file.Tests))
 	for _, test := range file.Tests {

@@ -1,0 +1,117 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestISODuration(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	rows := []struct {
+		s    string
+		want time.Duration
+		err  error
+	}{
+		{"P30D", 30 * day, nil},
+		{"P2W", 14 * day, nil},
+		{"PT36H", 36 * time.Hour, nil},
+		{"PT90M", 90 * time.Minute, nil},
+		{"PT5S", 5 * time.Second, nil},
+		{"P1DT2H3M4S", day + 2*time.Hour + 3*time.Minute + 4*time.Second, nil},
+		{"PT1H30S", time.Hour + 30*time.Second, nil},
+		{"P007D", 7 * day, nil},
+		{"P0D", 0, nil},
+		{fmt.Sprintf("PT%dS", 999_999_999), 999_999_999 * time.Second, nil},
+		{"P106751D", 106751 * day, nil},
+		{"P106752D", 0, errDurationLong},
+		{"P999999999W", 0, errDurationLong},
+		{"P1Y", 0, errDurationYear},
+		{"P3M", 0, errDurationYear},
+		{"P1Y2M3DT4H", 0, errDurationYear},
+		{"", 0, errDuration},
+		{"P", 0, errDuration},
+		{"PT", 0, errDuration},
+		{"P1DT", 0, errDuration},
+		{"1D", 0, errDuration},
+		{"P1", 0, errDuration},
+		{"P1H", 0, errDuration},
+		{"PT1D", 0, errDuration},
+		{"PT1M1H", 0, errDuration},
+		{"P1W1D", 0, errDuration},
+		{"-P1D", 0, errDuration},
+		{"P-1D", 0, errDuration},
+		{"P+1D", 0, errDuration},
+		{"P1.5D", 0, errDuration},
+		{"PT1,5S", 0, errDuration},
+		{"p1d", 0, errDuration},
+		{" P1D", 0, errDuration},
+		{"P1D\n", 0, errDuration},
+		{"P١D", 0, errDuration},
+		{"P1234567890D", 0, errDuration},
+	}
+	for _, row := range rows {
+		got, err := isoDuration(row.s)
+		if got != row.want || !errors.Is(err, row.err) {
+			t.Errorf("%q is %v, %v; want %v, %v", row.s, got, err, row.want, row.err)
+		}
+	}
+}
+
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	later := now.Add(90 * time.Minute)
+	rows := []struct {
+		s    string
+		want time.Time // zero: a fault
+	}{
+		{"2030-01-31T13:30:00Z", later},
+		{"2030-01-31T14:30:00+01:00", later},
+		{"2030-01-31T13:30:00-00:00", later},
+		{"2030-01-31T13:30:00.000Z", later},
+		{"2030-01-31T12:00:00.000000001Z", now.Add(1)},
+		{"2030-01-31T12:00:00Z", time.Time{}},
+		{"2020-01-31T12:00:00Z", time.Time{}},
+		{"2030-01-31T13:30:00", time.Time{}},
+		{"2030-01-31 13:30:00Z", time.Time{}},
+		{"2030-01-31", time.Time{}},
+		{"2030-1-31T13:30:00Z", time.Time{}},
+		{"2030-01-31T13:30:00,5Z", time.Time{}},
+		{"2030-01-31T13:30:00+24:00", time.Time{}},
+		{"2030-01-31T24:00:00Z", time.Time{}},
+		{"2030-13-31T13:30:00Z", time.Time{}},
+		{"2030-02-30T13:30:00Z", time.Time{}},
+		{"1926208800", time.Time{}},
+	}
+	for _, row := range rows {
+		var f faults
+		got := deadline(&f, row.s, now)
+		if bad := row.want.IsZero(); bad != (len(f.list) == 1) || !bad && !got.Equal(row.want) {
+			t.Errorf("%q is %v with faults %v, want %v", row.s, got, f.list, row.want)
+		}
+	}
+}
+
+func FuzzISO8601(f *testing.F) {
+	for _, seed := range []string{"P30D", "P2W", "P1DT2H3M4S", "PT1H30S", "P", "PT", "P1Y", "P106752D", "P999999999W"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		d, err := isoDuration(s)
+		if err != nil {
+			if d != 0 {
+				t.Fatalf("%q refused, yet %v came back", s, d)
+			}
+			return
+		}
+		if d < 0 || d%time.Second != 0 {
+			t.Fatalf("%q is %v", s, d)
+		}
+		written := fmt.Sprintf("P%dDT%dH%dM%dS", d/(24*time.Hour), d/time.Hour%24, d/time.Minute%60, d/time.Second%60)
+		if again, err := isoDuration(written); err != nil || again != d {
+			t.Fatalf("%q is %v, but %q is %v, %v", s, d, written, again, err)
+		}
+	})
+}

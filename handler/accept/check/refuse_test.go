@@ -1,0 +1,319 @@
+package check
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// refusal is a change to a good message and all faults that it must bring, each
+// as "pointer sentence".
+type refusal struct {
+	name   string
+	change func(*mail.Message)
+	want   []string
+}
+
+func refuses(t *testing.T, kind problem.Kind, rows []refusal) {
+	t.Helper()
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			m, before := good(), good()
+			row.change(m)
+			row.change(before)
+			terms, err := New().Message(m, now)
+			if !problem.Is(err, kind) {
+				t.Fatalf("error %v, want %v", err, kind)
+			}
+			var got []string
+			for _, fault := range problem.Of(err).Faults {
+				got = append(got, fault.Pointer+" "+fault.Detail)
+			}
+			if !slices.Equal(got, row.want) {
+				t.Errorf("faults\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(row.want, "\n"))
+			}
+			if terms != (Terms{}) || !reflect.DeepEqual(m, before) {
+				t.Errorf("left behind: %v, %+v", terms, m)
+			}
+		})
+	}
+}
+
+func TestMessageRefusesMembers(t *testing.T) {
+	t.Parallel()
+	const required = " This is required and may not be empty."
+	refuses(t, problem.InvalidMessage, []refusal{
+		{"nothing at all", func(m *mail.Message) { *m = mail.Message{} }, []string{
+			"/content At least one of plainText and html is needed, and may not be empty.",
+			"/content/subject" + required,
+			"/recipients At least one recipient is needed in to, cc or bcc.",
+			"/senderAddress" + required,
+		}},
+		{"bad sender", func(m *mail.Message) { m.SenderAddress = "nobody" }, []string{"/senderAddress The address has no @."}},
+		{"subject with a header in it", func(m *mail.Message) { m.Content.Subject = "Hi\r\nBcc: eve@example.com" }, []string{
+			"/content/subject This contains U+000D, a control character or line separator.",
+		}},
+		{"subject too long and with a line break", func(m *mail.Message) {
+			m.Content.Subject = strings.Repeat("s", mail.MaxSubjectBytes) + "\n"
+		}, []string{
+			"/content/subject This contains U+000A, a control character or line separator.",
+			"/content/subject This is longer than 998 bytes.",
+		}},
+		{"bodies too long", func(m *mail.Message) {
+			m.Content.PlainText = strings.Repeat("ä", mail.MaxBodyBytes/2) + "a"
+			m.Content.HTML = strings.Repeat("a", mail.MaxBodyBytes+1)
+		}, []string{
+			"/content/html This is longer than 10485760 bytes.",
+			"/content/plainText This is longer than 10485760 bytes.",
+		}},
+		{"bodies not UTF-8", func(m *mail.Message) { m.Content.PlainText, m.Content.HTML = "\xff", "\xc0" }, []string{
+			"/content/html This is not valid UTF-8.",
+			"/content/plainText This is not valid UTF-8.",
+		}},
+		{"bad addresses everywhere", func(m *mail.Message) {
+			m.Recipients.To[0].Address = ""
+			m.Recipients.CC[0].Address = "grace"
+			m.Recipients.BCC[0].Address = "edsger@localhost"
+			m.ReplyTo[1].Address = "help@[192.0.2.1]"
+		}, []string{
+			"/recipients/bcc/0/address The domain has no dot.",
+			"/recipients/cc/0/address The address has no @.",
+			"/recipients/to/0/address" + required,
+			"/replyTo/1/address The domain is an IP address; a name is needed.",
+		}},
+		{"bad display names", func(m *mail.Message) {
+			m.Recipients.To[0].DisplayName = "Ada\u202e"
+			m.Recipients.CC[0].DisplayName = strings.Repeat("d", mail.MaxDisplayNameBytes+1)
+			m.ReplyTo[0].DisplayName = "\x7f"
+		}, []string{
+			"/recipients/cc/0/displayName This is longer than 256 bytes.",
+			"/recipients/to/0/displayName This contains U+202E, which changes the direction of text.",
+			"/replyTo/0/displayName This contains U+007F, a control character or line separator.",
+		}},
+		{"an attachment of nothing", func(m *mail.Message) { m.Attachments[0] = mail.Attachment{} }, []string{
+			"/attachments/0/contentInBase64 This is required.",
+			"/attachments/0/contentType" + required,
+			"/attachments/0/name" + required,
+		}},
+		{"bad attachment", func(m *mail.Message) {
+			m.Attachments[1] = mail.Attachment{
+				Name: "../x", ContentType: "text", ContentID: "<logo>", Placement: "aside", HasContent: true, Size: 1,
+			}
+		}, []string{
+			"/attachments/1/contentId A content id has letters, digits and !#$&'*+-/=?^_{|}~.@ only, without angle brackets.",
+			"/attachments/1/contentType This is not a media type such as text/plain.",
+			`/attachments/1/name A file's name may not contain any of / \ : * ? " < > |.`,
+			"/attachments/1/placement This must be one of: auto, inline, link.",
+		}},
+		{"attachment with long members", func(m *mail.Message) {
+			m.Attachments[1].Name = strings.Repeat("n", mail.MaxAttachmentNameBytes+1)
+			m.Attachments[1].ContentType = "text/" + strings.Repeat("c", mail.MaxContentTypeBytes)
+			m.Attachments[1].ContentID = strings.Repeat("i", mail.MaxContentIDBytes+1)
+		}, []string{
+			"/attachments/1/contentId This is longer than 255 bytes.",
+			"/attachments/1/contentType This is longer than 255 bytes.",
+			"/attachments/1/name This is longer than 255 bytes.",
+		}},
+	})
+}
+
+func TestMessageRefusesTogether(t *testing.T) {
+	t.Parallel()
+	refuses(t, problem.InvalidMessage, []refusal{
+		{"no body", func(m *mail.Message) { m.Content.PlainText, m.Content.HTML = "", "" }, []string{
+			"/content At least one of plainText and html is needed, and may not be empty.",
+		}},
+		{"no recipient", func(m *mail.Message) { m.Recipients = mail.Recipients{} }, []string{
+			"/recipients At least one recipient is needed in to, cc or bcc.",
+		}},
+		{"51 recipients, the 50th bad", func(m *mail.Message) {
+			m.Recipients.To = people("to", 49)
+			m.Recipients.To[48].Address = "x"
+		}, []string{
+			"/recipients A message has at most 50 recipients over to, cc and bcc, not 51.",
+			"/recipients/to/48/address The address has no @.",
+		}},
+		{"lists beyond their limits are looked at as far as the limits", func(m *mail.Message) {
+			m.Recipients.To = append(people("to", 50), mail.Address{})
+			m.ReplyTo = append(people("reply", 50), mail.Address{})
+			m.Attachments = append(manyAttachments(100), mail.Attachment{})
+			m.Headers = manyHeaders(50)
+			m.Headers["Y"] = ""
+			m.Delivery.Tags = append(manyTags(10), mail.Tag{})
+		}, []string{
+			"/attachments A message has at most 100 attachments, not 101.",
+			"/delivery/tags A message has at most 10 tags, not 11.",
+			"/headers A message has at most 50 headers, not 51.",
+			"/recipients A message has at most 50 recipients over to, cc and bcc, not 53.",
+			"/replyTo A message has at most 50 addresses to reply to, not 51.",
+		}},
+		{"the same recipient again", func(m *mail.Message) {
+			m.Recipients.To = append(m.Recipients.To, mail.Address{Address: "ADA@example.com"})
+			m.Recipients.CC[0].Address = "ada@EXAMPLE.com"
+			m.Recipients.BCC[0].Address = "Ada@ｅxample.com"
+		}, []string{
+			"/recipients/bcc/0/address The same address stands at /recipients/to/0/address.",
+			"/recipients/cc/0/address The same address stands at /recipients/to/0/address.",
+			"/recipients/to/1/address The same address stands at /recipients/to/0/address.",
+		}},
+		{"the same address to reply to", func(m *mail.Message) { m.ReplyTo[1] = m.ReplyTo[0] }, []string{
+			"/replyTo/1/address The same address stands at /replyTo/0/address.",
+		}},
+		{"empty attachment", func(m *mail.Message) { m.Attachments[0].Size = 0 }, []string{
+			"/attachments/0/contentInBase64 The attachment is empty, which ACS refuses.",
+		}},
+		{"attachment with two sources", func(m *mail.Message) { m.Attachments[0].UploadID = "u" }, []string{
+			"/attachments/0 An attachment has contentInBase64 or uploadId, not both.",
+			"/attachments/0/uploadId Uploads are not served yet; send contentInBase64.",
+		}},
+		{"inline image as a link", func(m *mail.Message) { m.Attachments[1].Placement = mail.PlacementLink }, []string{
+			"/attachments/1/placement An attachment with a contentId is shown inside the HTML, so it cannot be a link.",
+		}},
+		{"the same contentId", func(m *mail.Message) { m.Attachments = append(m.Attachments, m.Attachments[1]) }, []string{
+			"/attachments/2/contentId The same contentId stands at /attachments/1/contentId.",
+		}},
+	})
+}
+
+func TestMessageRefusesHeaders(t *testing.T) {
+	t.Parallel()
+	header := func(name, value string) func(*mail.Message) {
+		return func(m *mail.Message) { m.Headers = map[string]string{name: value} }
+	}
+	refuses(t, problem.InvalidMessage, []refusal{
+		{"no name", header("", "v"), []string{"/headers/ A header needs a name."}},
+		{"name too long", header("X-"+strings.Repeat("n", mail.MaxHeaderNameBytes), "v"), []string{
+			"/headers The name of a header is longer than 76 bytes.",
+		}},
+		{"name with a colon", header("X-A: b\r\nBcc", "v"), []string{
+			"/headers/X-A: b\r\nBcc The name of a header has letters, digits and !#$%&'*+-.^_`|~ only.",
+		}},
+		{"name to be escaped in the pointer", header("X~/Y", "v"), []string{
+			"/headers/X~0~1Y The name of a header has letters, digits and !#$%&'*+-.^_`|~ only.",
+		}},
+		{"reserved name", header("BCC", "eve@example.com"), []string{
+			"/headers/BCC This header is reserved: recipients sets it.",
+		}},
+		{"reserved prefix", header("X-MS-AcsEmail-Suppress-Invalid-Attachment", "true"), []string{
+			"/headers/X-MS-AcsEmail-Suppress-Invalid-Attachment This header is reserved: it steers ACS itself.",
+		}},
+		{"unlisted name", header("Errors-To", "eve@example.com"), []string{
+			"/headers/Errors-To Only X-…, List-… and a list of known headers may be set; this is none of them.",
+		}},
+		{"blank value", header("X-A", " "), []string{"/headers/X-A The value is empty; leave the header out."}},
+		{"folded value", header("X-A", "b\r\n c"), []string{
+			"/headers/X-A This contains U+000D, a control character or line separator.",
+		}},
+		{"value outside ASCII", header("X-A", "ü"), []string{
+			"/headers/X-A The value has characters outside ASCII; write them as encoded words of RFC 2047.",
+		}},
+		{"value too long for its line", header("X-A", strings.Repeat("v", mail.MaxLineBytes-4)), []string{
+			"/headers/X-A The header with its name is longer than a line of 998 bytes.",
+		}},
+		{"name and value both bad", header("To", ""), []string{
+			"/headers/To This header is reserved: recipients sets it.",
+			"/headers/To The value is empty; leave the header out.",
+		}},
+		{"the same name in another case", func(m *mail.Message) {
+			m.Headers = map[string]string{"x-a": "1", "X-A": "2", "X-a": "3"}
+		}, []string{
+			"/headers/X-a The same header stands at /headers/X-A; case makes no difference.",
+			"/headers/x-a The same header stands at /headers/X-A; case makes no difference.",
+		}},
+	})
+}
+
+func TestHeaderNames(t *testing.T) {
+	t.Parallel()
+	for name := range allowed {
+		if err := headerName(strings.ToUpper(name)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"X-Priority", "X-MSMail-Priority", "List-Unsubscribe-Post", "List-Id"} {
+		if err := headerName(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	refused := maps.Clone(reserved)
+	for _, r := range reservedPrefixes {
+		refused[r.prefix+"anything"] = r.reason
+	}
+	for name, reason := range refused {
+		err := headerName(strings.ToUpper(name))
+		if err == nil || err.Error() != "this header is reserved: "+reason {
+			t.Errorf("%s: %v, want the reason %q", name, err, reason)
+		}
+		if allowed[name] {
+			t.Errorf("%s is both allowed and reserved", name)
+		}
+	}
+}
+
+func TestMessageRefusesDelivery(t *testing.T) {
+	t.Parallel()
+	const bidi = " This contains U+2066, which changes the direction of text."
+	refuses(t, problem.InvalidMessage, []refusal{
+		{"unknown whenBusy", func(m *mail.Message) { m.Delivery.WhenBusy = "later" }, []string{
+			"/delivery/whenBusy This must be one of: wait, refuse.",
+		}},
+		{"deadline in another form", func(m *mail.Message) { m.Delivery.Deadline = "2031-01-31T1:00:00Z" }, []string{
+			"/delivery/deadline This must be a time of RFC 3339 such as 2030-01-31T12:00:00Z.",
+		}},
+		{"deadline on no day", func(m *mail.Message) { m.Delivery.Deadline = "2031-02-29T01:00:00Z" }, []string{
+			"/delivery/deadline This must be a time of RFC 3339 such as 2030-01-31T12:00:00Z.",
+		}},
+		{"deadline now", func(m *mail.Message) { m.Delivery.Deadline = "2030-01-31T13:00:00+01:00" }, []string{
+			"/delivery/deadline The deadline has passed already.",
+		}},
+		{"no duration", func(m *mail.Message) { m.Delivery.LinkExpiresAfter = "30 days" }, []string{
+			"/delivery/linkExpiresAfter This must be a duration of ISO 8601 in whole numbers such as P30D, P2W or PT36H.",
+		}},
+		{"links that live too short", func(m *mail.Message) { m.Delivery.LinkExpiresAfter = "PT59M59S" }, []string{
+			"/delivery/linkExpiresAfter This must be between 1 and 8760 hours.",
+		}},
+		{"links that live too long", func(m *mail.Message) { m.Delivery.LinkExpiresAfter = "P365DT1S" }, []string{
+			"/delivery/linkExpiresAfter This must be between 1 and 8760 hours.",
+		}},
+		{"bad tags", func(m *mail.Message) {
+			long := strings.Repeat("t", mail.MaxTagBytes+1)
+			m.Delivery.Tags = []mail.Tag{{Name: "a b"}, {}, {}, {Name: "n", Value: "\u2066"}, {Name: "n"}, {Name: long, Value: long}}
+		}, []string{
+			"/delivery/tags/0/name The name of a tag has letters, digits, dots, hyphens and underscores only.",
+			"/delivery/tags/1/name This is required and may not be empty.",
+			"/delivery/tags/2/name This is required and may not be empty.",
+			"/delivery/tags/3/value" + bidi,
+			"/delivery/tags/4/name The same name stands at /delivery/tags/3/name.",
+			"/delivery/tags/5/name This is longer than 256 bytes.",
+			"/delivery/tags/5/value This is longer than 256 bytes.",
+		}},
+		{"not yet served beside a fault", func(m *mail.Message) { m.Delivery.SendAt, m.Content.Subject = "2030-02-01T00:00:00Z", "" }, []string{
+			"/content/subject This is required and may not be empty.",
+			"/delivery/sendAt Sending at a later time is not served yet; leave it out to send now.",
+		}},
+	})
+}
+
+func TestMessageNotAvailable(t *testing.T) {
+	t.Parallel()
+	refuses(t, problem.NotAvailable, []refusal{
+		{"sendAt, whatever it says", func(m *mail.Message) { m.Delivery.SendAt = "soon" }, []string{
+			"/delivery/sendAt Sending at a later time is not served yet; leave it out to send now.",
+		}},
+		{"priority, whatever it says", func(m *mail.Message) { m.Delivery.Priority = "normal" }, []string{
+			"/delivery/priority Priorities are not served yet; leave it out.",
+		}},
+		{"whenBusy wait", func(m *mail.Message) { m.Delivery.WhenBusy = mail.WhenBusyWait }, []string{
+			"/delivery/whenBusy Waiting for quota is not served yet; use refuse or leave it out.",
+		}},
+		{"upload", func(m *mail.Message) { m.Attachments[0].HasContent, m.Attachments[0].UploadID = false, "u" }, []string{
+			"/attachments/0/uploadId Uploads are not served yet; send contentInBase64.",
+		}},
+	})
+}
