@@ -87,12 +87,9 @@ func (l locale) size(n int64) string {
 	}
 	units := []string{"kB", "MB", "GB", "TB"}
 	unit := int64(1000)
-	for i, name := range units {
-		tenths := (n + unit/20) / (unit / 10)
-		if tenths < 10_000 || i == len(units)-1 {
-			return fmt.Sprintf("%d%s%d %s", tenths/10, l.decimal, tenths%10, name)
-		}
-		unit *= 1000
+	tenths := func() int64 { return (n + unit/20) / (unit / 10) }
+	for tenths() >= 10_000 && len(units) > 1 {
+		unit, units = unit*1000, units[1:]
 	}
-	return ""
+	return fmt.Sprintf("%d%s%d %s", tenths()/10, l.decimal, tenths()%10, units[0])
 }
