@@ -1,0 +1,262 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/trigger"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+func TestWhatTheHostTakesForSuccess(t *testing.T) {
+	t.Parallel()
+	const good = `{"Outputs":{},"Logs":[],"ReturnValue":null}`
+	for _, c := range []struct {
+		name         string
+		status       int
+		kind, answer string
+		ok, hangs    bool
+	}{
+		{"explicit", 200, "application/json", good, true, false},
+		{"with a charset", 201, "application/json; charset=utf-8", good, true, false},
+		{"empty", 200, "application/json", "", false, true},
+		{"no content", 204, "", "", false, true},
+		{"null", 200, "application/json", " null\n", false, true},
+		{"text", 200, "text/plain; charset=utf-8", good, false, false},
+		{"null as text", 200, "text/plain", "null", false, false},
+		{"cut off", 200, "application/json", good[:20], false, false},
+		{"an array", 200, "application/json", "[]", false, false},
+		{"refused", 400, "application/json", good, false, false},
+		{"failed", 500, "application/json", good, false, false},
+		{"redirected", 302, "application/json", good, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			err := judge(c.status, c.kind, []byte(c.answer))
+			if (err == nil) != c.ok || errors.Is(err, errHangs) != c.hangs {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// newTestHost has a handler in this process, which is always ready.
+func newTestHost(handler http.Handler) *Host {
+	s := settings{functionTimeout: 5 * time.Minute, initialization: 30 * time.Second,
+		queues: queueSettings{batch: 16, maxDequeueCount: 5, hiddenAfterFail: 30 * time.Second, maxPolling: 5 * time.Second}}
+	h := &Host{
+		settings: s,
+		handler:  newSupervisor(s, Config{}),
+		client:   &http.Client{Transport: inProcess{handler}},
+		log:      slog.New(slog.DiscardHandler),
+	}
+	h.handler.set(&child{url: &url.URL{Scheme: "http", Host: "handler"}, exited: make(chan struct{}), recycled: make(chan string, 1)}, nil)
+	return h
+}
+
+type inProcess struct{ http.Handler }
+
+func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+// calls records what a trigger function was told.
+type calls struct {
+	mu  sync.Mutex
+	all []trigger.Invocation
+	at  []time.Time
+	err error
+}
+
+func (c *calls) handler(name string) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("POST /"+name, trigger.Handler(name, func(_ context.Context, in trigger.Invocation) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.all, c.at = append(c.all, in), append(c.at, time.Now())
+		return c.err
+	}, slog.New(slog.DiscardHandler)))
+	return mux
+}
+
+func TestAMessageIsDeliveredAndSettled(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		message Message
+		err     error
+		trigger string // "" if there was no call
+		settled string
+	}{
+		{"text", Message{Text: "hello", DequeueCount: 1}, nil, `"hello"`, "deleted"},
+		{"object", Message{Text: `{"v":1,"list":[1],"id":"other"}`, DequeueCount: 2}, nil, `{"v":1,"list":[1],"id":"other"}`, "deleted"},
+		{"given up", Message{Text: "hello", DequeueCount: 1}, problem.New(problem.Gone, "x"), `"hello"`, "deleted"},
+		{"failed", Message{Text: "hello", DequeueCount: 4}, problem.New(problem.Unavailable, "x"), `"hello"`, "hidden 30s"},
+		{"failed for the last time", Message{Text: "hello", DequeueCount: 5}, problem.New(problem.Unavailable, "x"), `"hello"`, "poison hello, deleted"},
+		{"died with the handler each time", Message{Text: "hello", DequeueCount: 6}, nil, "", "poison hello, deleted"},
+		{"foreign", Message{Text: "<xml>", Foreign: true, DequeueCount: 1}, nil, "", "poison <xml>, deleted"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got := calls{err: c.err}
+			h := newTestHost(got.handler("mail"))
+			c.message.ID, c.message.PopReceipt = "id-1", "receipt/+="
+			c.message.InsertedAt = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+			q := &memory{}
+			if err := h.deliver(t.Context(), function{name: "mail", binding: "msg"}, c.message, q, poison{q}); err != nil {
+				t.Fatal(err)
+			}
+			if q.settled != c.settled {
+				t.Errorf("settled: %q, want %q", q.settled, c.settled)
+			}
+			if c.trigger == "" {
+				if len(got.all) > 0 {
+					t.Error("called")
+				}
+				return
+			}
+			want := &trigger.Queue{ID: "id-1", PopReceipt: "receipt/+=", DequeueCount: int(c.message.DequeueCount), Inserted: c.message.InsertedAt}
+			if len(got.all) != 1 || string(got.all[0].Trigger) != c.trigger || !reflect.DeepEqual(got.all[0].Queue, want) {
+				t.Errorf("calls %+v", got.all)
+			}
+		})
+	}
+}
+
+func TestPollingBacksOffWhileAQueueIsEmpty(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var got calls
+		h := newTestHost(got.handler("mail"))
+		q := &memory{}
+		ctx, cancel := context.WithCancel(t.Context())
+		go h.poll(ctx, function{name: "mail", binding: "msg"}, q, poison{q})
+		time.Sleep(time.Minute)
+		asked := q.asked()
+		if asked < 12 || asked > 20 { // 100 ms doubled up to 5 s
+			t.Errorf("asked %d times in a minute", asked)
+		}
+		q.put(Message{ID: "1", Text: "a", DequeueCount: 1}, Message{ID: "2", Text: "b", DequeueCount: 1})
+		time.Sleep(5 * time.Second)
+		cancel()
+		synctest.Wait()
+		if len(got.all) != 2 {
+			t.Errorf("%d calls", len(got.all))
+		}
+	})
+}
+
+func TestATimerKeepsItsSchedule(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { // the bubble's clock starts at 2000-01-01T00:00:00Z
+		got := calls{err: problem.New(problem.Unavailable, "x")} // a failure changes no schedule
+		h := newTestHost(got.handler("sweep"))
+		hourly, err := parseSchedule("0 7 * * * *")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go h.keepTime(ctx, function{name: "sweep", binding: "timer", timer: hourly, runOnStartup: true})
+		time.Sleep(2 * time.Hour)
+		cancel()
+		synctest.Wait()
+		midnight := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+		want := []time.Time{midnight, midnight.Add(7 * time.Minute), midnight.Add(67 * time.Minute)}
+		if fmt.Sprint(utc(got.at)) != fmt.Sprint(want) {
+			t.Errorf("fired at %v", got.at)
+		}
+		if *got.all[0].Timer != (trigger.Timer{}) {
+			t.Errorf("first run was told %+v", got.all[0].Timer)
+		}
+		if last := *got.all[2].Timer; !last.Last.Equal(want[1]) || !last.Next.Equal(want[2]) {
+			t.Errorf("third run was told %+v", last)
+		}
+	})
+}
+
+func utc(times []time.Time) []time.Time {
+	all := make([]time.Time, len(times))
+	for i, t := range times {
+		all[i] = t.UTC()
+	}
+	return all
+}
+
+func TestAHangingCallIsEndedByFunctionTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newTestHost(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "") }))
+		started := time.Now()
+		err := h.invoke(t.Context(), function{name: "f"}, envelope{})
+		if !errors.Is(err, errTimeout) || time.Since(started) != 5*time.Minute {
+			t.Errorf("ended with %v after %v", err, time.Since(started))
+		}
+		if k, _ := h.handler.ready(t.Context()); len(k.recycled) != 1 {
+			t.Error("the handler was not told to go")
+		}
+	})
+}
+
+// memory is a queue that remembers how its last message was settled.
+type memory struct {
+	mu       sync.Mutex
+	messages []Message
+	settled  string
+	receives int
+}
+
+func (q *memory) put(m ...Message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.messages = append(q.messages, m...)
+}
+
+func (q *memory) asked() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.receives
+}
+
+func (q *memory) Receive(context.Context, int, time.Duration) ([]Message, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.receives++
+	all := q.messages
+	q.messages = nil
+	return all, nil
+}
+
+func (q *memory) note(s string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.settled += s
+	return nil
+}
+
+func (q *memory) Hide(_ context.Context, _, _ string, d time.Duration) error {
+	return q.note("hidden " + d.String())
+}
+func (q *memory) Delete(context.Context, string, string) error { return q.note("deleted") }
+func (q *memory) Send(context.Context, string, time.Duration) error {
+	return errors.New("nothing is sent to the queue itself")
+}
+
+// poison takes what its queue gave up.
+type poison struct{ *memory }
+
+func (p poison) Send(_ context.Context, text string, _ time.Duration) error {
+	return p.note("poison " + text + ", ")
+}

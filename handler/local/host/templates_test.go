@@ -1,0 +1,152 @@
+package host
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/trigger"
+	product "github.com/posthorn/posthorn/handler/settings"
+)
+
+const root = "../../.."
+
+func templates(t *testing.T) []function {
+	t.Helper()
+	files, err := filepath.Glob(root + "/function.json-templates/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no templates", err)
+	}
+	all := make([]function, len(files))
+	for i, file := range files {
+		// readFunction holds names, one HTTP input and one HTTP output.
+		all[i], err = readFunction(file, strings.TrimSuffix(filepath.Base(file), ".json"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+func TestTemplatesAreTheRoutesAndTriggersOfTheProduct(t *testing.T) {
+	t.Parallel()
+	got := map[string]string{}
+	for _, f := range templates(t) {
+		switch {
+		case f.route != nil:
+			got[f.name] = strings.Join(f.methods, " ") + " /" + strings.Join(f.route, "/")
+		case f.timer != nil:
+			got[f.name] = "timer, then " + f.timer.next(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)).Format(time.TimeOnly)
+		default:
+			got[f.name] = "queue " + f.queue
+		}
+	}
+	want := map[string]string{
+		"emails-send":       "POST /emails:send",
+		"emails-operations": "GET /emails/operations/{id}",
+		"files":             "GET HEAD /files/{token}",
+		"healthz":           "GET HEAD /healthz",
+		"readyz":            "GET HEAD /readyz",
+		"openapi":           "GET HEAD /openapi.json",
+		"sweep":             "timer, then 12:07:00",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+// The host calls a trigger as POST /NAME. A public route that matches such a path
+// would let a stranger make the call.
+func TestNoPublicRouteReachesATrigger(t *testing.T) {
+	t.Parallel()
+	all := templates(t)
+	for _, public := range all {
+		if public.route != nil && strings.HasPrefix(public.route[len(public.route)-1], "{*") {
+			t.Errorf("%s has a catch-all route", public.name)
+		}
+		for _, private := range all {
+			if public.route != nil && private.route == nil && matchRoute(public.route, []string{private.name}) {
+				t.Errorf("the route of %s reaches %s", public.name, private.name)
+			}
+		}
+	}
+}
+
+// The product authenticates every caller itself.
+func TestTheHostAsksForNoKeyOfItsOwn(t *testing.T) {
+	t.Parallel()
+	files, _ := filepath.Glob(root + "/function.json-templates/*.json")
+	for _, file := range files {
+		var doc struct {
+			Bindings []struct{ Type, AuthLevel string }
+		}
+		if err := readJSON(file, &doc); err != nil {
+			t.Fatal(err)
+		}
+		if b := doc.Bindings[0]; b.Type == "httpTrigger" && b.AuthLevel != "anonymous" {
+			t.Errorf("%s: authLevel %q", file, b.AuthLevel)
+		}
+	}
+}
+
+func TestHostJSONServesTheProduct(t *testing.T) {
+	t.Parallel()
+	s, err := readSettings(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.routePrefix != "" {
+		t.Errorf("route prefix %q", s.routePrefix)
+	}
+	if s.functionTimeout < trigger.Deadline+30*time.Second {
+		t.Errorf("functionTimeout %v leaves no room for work of %v to end by itself", s.functionTimeout, trigger.Deadline)
+	}
+	loaded, err := product.Load([]string{"POSTHORN_PUBLIC_URL=http://127.0.0.1", "POSTHORN_MASTER_KEY_FILE=x",
+		"POSTHORN_BLOB_ENDPOINT=https://a.b", "POSTHORN_TABLE_ENDPOINT=https://a.b", "POSTHORN_ACS_ENDPOINT=https://a.b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.functionTimeout <= loaded.RequestTimeout {
+		t.Errorf("functionTimeout %v, requests may take %v", s.functionTimeout, loaded.RequestTimeout)
+	}
+}
+
+// hosts are variables that Azure or the host sets, never a person.
+var hosts = map[string]bool{
+	"FUNCTIONS_CUSTOMHANDLER_PORT": true, "WEBSITE_HOSTNAME": true, "WEBSITE_SITE_NAME": true, "WEBSITE_INSTANCE_ID": true,
+}
+
+func TestTheSampleNamesEverySetting(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile(root + "/local.settings.sample.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sample struct{ Values map[string]string }
+	if err := json.Unmarshal(data, &sample); err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{"FUNCTIONS_WORKER_RUNTIME": true, "AzureWebJobsSecretStorageType": true, "IDENTITY_ENDPOINT": true, "IDENTITY_HEADER": true}
+	for _, row := range product.Table() {
+		known[row.Variable] = true
+		if _, ok := sample.Values[row.Variable]; !ok && !hosts[row.Variable] {
+			t.Errorf("%s is not in the sample", row.Variable)
+		}
+	}
+	var env []string
+	for name, value := range sample.Values {
+		if !known[name] {
+			t.Errorf("%s is no setting", name)
+		}
+		if value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	if _, err := product.Load(env); err != nil {
+		t.Errorf("the sample as it stands: %v", err)
+	}
+}
