@@ -17,27 +17,34 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
+
+var errReset = errors.New("connection reset")
+
+func request(body string) gateway.Request {
+	return gateway.Request{Caller: gatewaytest.Shop, Body: strings.NewReader(body)}
+}
 
 var plenty = quota.Limits{PerMinute: 1000, PerHour: 1000}
 
 func TestAMessageIsSentAndItsRecordTold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, plenty)
-		answer, err := h.Send(t.Context(), request(small("one")))
+		h := gatewaytest.New(t, plenty)
+		answer, err := h.Send(t.Context(), request(gatewaytest.Small("one")))
 		if err != nil || answer.Record.State != record.Accepted || answer.Replayed {
 			t.Fatalf("got %+v, %v", answer, err)
 		}
-		rec, err := h.Find(t.Context(), shop, answer.Record.ID)
+		rec, err := h.Find(t.Context(), gatewaytest.Shop, answer.Record.ID)
 		if err != nil || rec.State != record.Accepted {
 			t.Errorf("the record is %+v, %v", rec, err)
 		}
-		if len(h.acs.sent) != 1 || h.acs.sent[0].Content.Subject != "one" {
-			t.Errorf("ACS has %+v", h.acs.sent)
+		if len(h.ACS.Sent) != 1 || h.ACS.Sent[0].Content.Subject != "one" {
+			t.Errorf("ACS has %+v", h.ACS.Sent)
 		}
 	})
 }
@@ -45,14 +52,14 @@ func TestAMessageIsSentAndItsRecordTold(t *testing.T) {
 func TestAnAttachmentThatDoesNotFitBecomesALink(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, plenty)
-		answer, err := h.Send(t.Context(), request(large()))
+		h := gatewaytest.New(t, plenty)
+		answer, err := h.Send(t.Context(), request(gatewaytest.Large()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		sent := h.acs.sent[0]
-		if len(sent.Attachments) != 0 || len(answer.Record.Moved) != 1 || h.visible(t) != 1 {
-			t.Fatalf("attachments sent %d, moved %d, blobs %d", len(sent.Attachments), len(answer.Record.Moved), h.visible(t))
+		sent := h.ACS.Sent[0]
+		if len(sent.Attachments) != 0 || len(answer.Record.Moved) != 1 || h.Visible(t) != 1 {
+			t.Fatalf("attachments sent %d, moved %d, blobs %d", len(sent.Attachments), len(answer.Record.Moved), h.Visible(t))
 		}
 		_, after, found := strings.Cut(sent.Content.PlainText, "https://mail.example.com/files/")
 		if !found {
@@ -62,7 +69,7 @@ func TestAnAttachmentThatDoesNotFitBecomesALink(t *testing.T) {
 		if _, err := h.Open(t.Context(), token); err != nil {
 			t.Errorf("the link does not open: %v", err)
 		}
-		if strings.Contains(h.log.String(), token) {
+		if strings.Contains(h.Log.String(), token) {
 			t.Error("the token is in the log")
 		}
 	})
@@ -77,24 +84,24 @@ func TestWhatIsRefusedLeavesNothing(t *testing.T) {
 		req  gateway.Request
 		want problem.Kind
 	}{
-		{"cut off half-way", request(large()[:len(large())/2]), problem.MalformedJSON},
-		{"not the signed body", gateway.Request{Caller: shop, Body: strings.NewReader(large()), BodySHA256: wrong[:]}, problem.Unauthenticated},
-		{"no recipient", request(strings.Replace(small("x"), `{"address":"ann@example.com"}`, "", 1)), problem.InvalidMessage},
-		{"unknown member", request(strings.Replace(small("x"), `"content"`, `"Content":{},"content"`, 1)), problem.InvalidMessage},
-		{"not served yet", request(strings.TrimSuffix(small("x"), "}") + `,"delivery":{"whenBusy":"wait"}}`), problem.NotAvailable},
-		{"policy", gateway.Request{Caller: withoutSenders(), Body: strings.NewReader(small("x"))}, problem.Forbidden},
+		{"cut off half-way", request(gatewaytest.Large()[:len(gatewaytest.Large())/2]), problem.MalformedJSON},
+		{"not the signed body", gateway.Request{Caller: gatewaytest.Shop, Body: strings.NewReader(gatewaytest.Large()), BodySHA256: wrong[:]}, problem.Unauthenticated},
+		{"no recipient", request(strings.Replace(gatewaytest.Small("x"), `{"address":"ann@example.com"}`, "", 1)), problem.InvalidMessage},
+		{"unknown member", request(strings.Replace(gatewaytest.Small("x"), `"content"`, `"Content":{},"content"`, 1)), problem.InvalidMessage},
+		{"not served yet", request(strings.TrimSuffix(gatewaytest.Small("x"), "}") + `,"delivery":{"whenBusy":"wait"}}`), problem.NotAvailable},
+		{"policy", gateway.Request{Caller: withoutSenders(), Body: strings.NewReader(gatewaytest.Small("x"))}, problem.Forbidden},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t, plenty)
+				h := gatewaytest.New(t, plenty)
 				if _, err := h.Send(t.Context(), c.req); !problem.Is(err, c.want) {
 					t.Errorf("got %v", err)
 				}
-				if len(h.acs.arrivals) != 0 || h.visible(t) != 0 || h.Quota().Known {
-					t.Errorf("calls %d, blobs %d, quota touched %t", len(h.acs.arrivals), h.visible(t), h.Quota().Known)
+				if len(h.ACS.Arrivals) != 0 || h.Visible(t) != 0 || h.Quota().Known {
+					t.Errorf("calls %d, blobs %d, quota touched %t", len(h.ACS.Arrivals), h.Visible(t), h.Quota().Known)
 				}
-				if _, err := h.Send(t.Context(), request(small("next"))); err != nil {
+				if _, err := h.Send(t.Context(), request(gatewaytest.Small("next"))); err != nil {
 					t.Errorf("the next request: %v", err)
 				}
 			})
@@ -103,7 +110,7 @@ func TestWhatIsRefusedLeavesNothing(t *testing.T) {
 }
 
 func withoutSenders() caller.Caller {
-	c := shop
+	c := gatewaytest.Shop
 	c.Policy.Senders = nil
 	return c
 }
@@ -111,14 +118,14 @@ func withoutSenders() caller.Caller {
 func TestACallerThatGoesAwayLeavesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, plenty)
-		half := io.MultiReader(strings.NewReader(large()[:len(large())/2]), iotest.ErrReader(io.ErrUnexpectedEOF))
-		req := gateway.Request{Caller: shop, Body: half}
+		h := gatewaytest.New(t, plenty)
+		half := io.MultiReader(strings.NewReader(gatewaytest.Large()[:len(gatewaytest.Large())/2]), iotest.ErrReader(io.ErrUnexpectedEOF))
+		req := gateway.Request{Caller: gatewaytest.Shop, Body: half}
 		if _, err := h.Send(t.Context(), req); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("got %v", err)
 		}
-		if len(h.acs.arrivals) != 0 || h.visible(t) != 0 {
-			t.Errorf("calls %d, blobs %d", len(h.acs.arrivals), h.visible(t))
+		if len(h.ACS.Arrivals) != 0 || h.Visible(t) != 0 {
+			t.Errorf("calls %d, blobs %d", len(h.ACS.Arrivals), h.Visible(t))
 		}
 	})
 }
@@ -127,25 +134,25 @@ func TestACallerThatGoesAwayLeavesNothing(t *testing.T) {
 func TestACallerThatGoesAwayWhileACSIsAskedIsToldLater(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, plenty)
+		h := gatewaytest.New(t, plenty)
 		ctx, leave := context.WithCancel(t.Context())
-		h.acs.answer = func(*mail.Message) (bool, error) {
+		h.ACS.Answer = func(*mail.Message) (bool, error) {
 			leave()
 			return true, fmt.Errorf("%w: %w", gateway.ErrDoubt, errReset)
 		}
-		req := request(large())
+		req := request(gatewaytest.Large())
 		req.IdempotencyKey = "k"
 		if _, err := h.Send(ctx, req); err != nil {
 			t.Fatal(err)
 		}
-		again := request(large())
+		again := request(gatewaytest.Large())
 		again.IdempotencyKey = "k"
 		answer, err := h.Send(t.Context(), again)
 		if err != nil || !answer.Replayed || answer.Record.State != record.Accepted {
 			t.Errorf("got %+v, %v", answer, err)
 		}
-		if len(h.acs.sent) != 1 || h.visible(t) != 1 {
-			t.Errorf("sent %d, blobs %d", len(h.acs.sent), h.visible(t))
+		if len(h.ACS.Sent) != 1 || h.Visible(t) != 1 {
+			t.Errorf("sent %d, blobs %d", len(h.ACS.Sent), h.Visible(t))
 		}
 	})
 }
@@ -181,19 +188,19 @@ func TestAnswersOfACS(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t, plenty)
-				h.acs.answer = func(*mail.Message) (bool, error) { return c.taken, c.err }
-				h.acs.fate = c.fate
-				req := request(large())
+				h := gatewaytest.New(t, plenty)
+				h.ACS.Answer = func(*mail.Message) (bool, error) { return c.taken, c.err }
+				h.ACS.FateErr = c.fate
+				req := request(gatewaytest.Large())
 				req.OperationID = "11111111-1111-4111-8111-111111111111"
 				if c.failed != "" {
-					h.acs.answer = func(*mail.Message) (bool, error) {
+					h.ACS.Answer = func(*mail.Message) (bool, error) {
 						go func() {
 							time.Sleep(100 * time.Millisecond)
-							h.acs.mu.Lock()
-							defer h.acs.mu.Unlock()
-							for id := range h.acs.known {
-								h.acs.known[id] = c.failed
+							h.ACS.Lock()
+							defer h.ACS.Unlock()
+							for id := range h.ACS.Known {
+								h.ACS.Known[id] = c.failed
 							}
 						}()
 						return true, c.err
@@ -208,11 +215,11 @@ func TestAnswersOfACS(t *testing.T) {
 					t.Errorf("got %s (%v), want %s", got, err, c.want)
 				}
 				state := record.State("none")
-				if rec, err := h.Find(t.Context(), shop, req.OperationID); err == nil {
+				if rec, err := h.Find(t.Context(), gatewaytest.Shop, req.OperationID); err == nil {
 					state = rec.State
 				}
-				if state != c.state || h.visible(t) != c.blobs || len(h.acs.arrivals) != 1 {
-					t.Errorf("state %s, blobs %d, calls %d; want %s, %d, 1", state, h.visible(t), len(h.acs.arrivals), c.state, c.blobs)
+				if state != c.state || h.Visible(t) != c.blobs || len(h.ACS.Arrivals) != 1 {
+					t.Errorf("state %s, blobs %d, calls %d; want %s, %d, 1", state, h.Visible(t), len(h.ACS.Arrivals), c.state, c.blobs)
 				}
 			})
 		})
@@ -223,20 +230,20 @@ func TestAnswersOfACS(t *testing.T) {
 func TestABusyACSIsLeftInPeace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, plenty)
+		h := gatewaytest.New(t, plenty)
 		busy := problem.New(problem.ACSBusy, "wait")
 		busy.RetryAfter = 40 * time.Second
-		h.acs.answer = func(*mail.Message) (bool, error) { return false, busy }
-		if _, err := h.Send(t.Context(), request(small("1"))); !problem.Is(err, problem.ACSBusy) {
+		h.ACS.Answer = func(*mail.Message) (bool, error) { return false, busy }
+		if _, err := h.Send(t.Context(), request(gatewaytest.Small("1"))); !problem.Is(err, problem.ACSBusy) {
 			t.Fatalf("got %v", err)
 		}
-		h.acs.answer = nil
-		_, err := h.Send(t.Context(), request(small("2")))
-		if !problem.Is(err, problem.OverQuota) || len(h.acs.arrivals) != 1 {
-			t.Fatalf("got %v after %d calls", err, len(h.acs.arrivals))
+		h.ACS.Answer = nil
+		_, err := h.Send(t.Context(), request(gatewaytest.Small("2")))
+		if !problem.Is(err, problem.OverQuota) || len(h.ACS.Arrivals) != 1 {
+			t.Fatalf("got %v after %d calls", err, len(h.ACS.Arrivals))
 		}
 		time.Sleep(problem.Of(err).RetryAfter)
-		if _, err := h.Send(t.Context(), request(small("3"))); err != nil {
+		if _, err := h.Send(t.Context(), request(gatewaytest.Small("3"))); err != nil {
 			t.Errorf("after Retry-After: %v", err)
 		}
 	})
@@ -245,13 +252,13 @@ func TestABusyACSIsLeftInPeace(t *testing.T) {
 func TestOneIdIsOneMessage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, plenty)
+		h := gatewaytest.New(t, plenty)
 		send := func(key, body string) (gateway.Answer, error) {
 			req := request(body)
 			req.IdempotencyKey = key
 			return h.Send(t.Context(), req)
 		}
-		first, err := send("k", small("one"))
+		first, err := send("k", gatewaytest.Small("one"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -261,14 +268,14 @@ func TestOneIdIsOneMessage(t *testing.T) {
 		if err != nil || !second.Replayed || second.Record.ID != first.Record.ID {
 			t.Errorf("the repeat got %+v, %v", second, err)
 		}
-		if _, err := send("k", small("two")); !problem.Is(err, problem.KeyReused) {
+		if _, err := send("k", gatewaytest.Small("two")); !problem.Is(err, problem.KeyReused) {
 			t.Errorf("another message with the key got %v", err)
 		}
-		if _, err := send("l", small("one")); err != nil {
+		if _, err := send("l", gatewaytest.Small("one")); err != nil {
 			t.Errorf("another key got %v", err)
 		}
-		if len(h.acs.sent) != 2 {
-			t.Errorf("ACS has %d messages, want 2", len(h.acs.sent))
+		if len(h.ACS.Sent) != 2 {
+			t.Errorf("ACS has %d messages, want 2", len(h.ACS.Sent))
 		}
 	})
 }
@@ -276,11 +283,11 @@ func TestOneIdIsOneMessage(t *testing.T) {
 func TestManyRequestsWithOneIdSendOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, plenty)
+		h := gatewaytest.New(t, plenty)
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				req := request(small("one"))
+				req := request(gatewaytest.Small("one"))
 				req.IdempotencyKey = "k"
 				if _, err := h.Send(t.Context(), req); err != nil && !problem.Is(err, problem.InProgress) {
 					t.Errorf("got %v", err)
@@ -288,8 +295,8 @@ func TestManyRequestsWithOneIdSendOnce(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if len(h.acs.sent) != 1 {
-			t.Errorf("ACS has %d messages, want 1", len(h.acs.sent))
+		if len(h.ACS.Sent) != 1 {
+			t.Errorf("ACS has %d messages, want 1", len(h.ACS.Sent))
 		}
 	})
 }
@@ -307,20 +314,20 @@ func TestStorageFaults(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %d", name, outcome), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					h := newHouse(t, plenty)
-					h.failing(op, outcome)
-					_, err := h.Send(t.Context(), request(large()))
+					h := gatewaytest.New(t, plenty)
+					h.Failing(op, outcome)
+					_, err := h.Send(t.Context(), request(gatewaytest.Large()))
 					if err != nil && !problem.Is(err, problem.Unavailable) {
 						t.Errorf("got %v", err)
 					}
-					if got := h.visible(t); got != len(h.acs.sent) {
-						t.Errorf("%d blobs are readable, %d messages sent", got, len(h.acs.sent))
+					if got := h.Visible(t); got != len(h.ACS.Sent) {
+						t.Errorf("%d blobs are readable, %d messages sent", got, len(h.ACS.Sent))
 					}
-					if err == nil != (len(h.acs.sent) == 1) {
-						t.Errorf("answer %v, sent %d", err, len(h.acs.sent))
+					if err == nil != (len(h.ACS.Sent) == 1) {
+						t.Errorf("answer %v, sent %d", err, len(h.ACS.Sent))
 					}
 					// A token may have been spent for nothing, the window is wide.
-					if _, err := h.Send(t.Context(), request(small("next"))); err != nil {
+					if _, err := h.Send(t.Context(), request(gatewaytest.Small("next"))); err != nil {
 						t.Errorf("the next request: %v", err)
 					}
 				})
@@ -334,14 +341,14 @@ func TestStorageFaults(t *testing.T) {
 func TestTheQuotaIsUsedUpAndNeverPassed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, quota.CustomDomainSend)
+		h := gatewaytest.New(t, quota.CustomDomainSend)
 		start := time.Now()
 		end := start.Add(3 * time.Hour)
 		var all sync.WaitGroup
 		for i := range 1000 {
 			all.Go(func() {
 				for time.Now().Before(end) {
-					_, err := h.Send(t.Context(), request(small(fmt.Sprint(i))))
+					_, err := h.Send(t.Context(), request(gatewaytest.Small(fmt.Sprint(i))))
 					if err == nil {
 						return
 					}
@@ -354,7 +361,7 @@ func TestTheQuotaIsUsedUpAndNeverPassed(t *testing.T) {
 			})
 		}
 		all.Wait()
-		at := h.acs.arrivals
+		at := h.ACS.Arrivals
 		for i := range at {
 			if j := i + quota.CustomDomainSend.PerMinute; j < len(at) && at[j].Sub(at[i]) < time.Minute {
 				t.Fatalf("31 calls within %s", at[j].Sub(at[i]))

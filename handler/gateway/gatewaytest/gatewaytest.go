@@ -1,11 +1,13 @@
-package gateway_test
+// Package gatewaytest builds a gateway over storage in memory and an ACS of a
+// test's making, for the tests of gateway and of accept/front. The record, the
+// ledger and the move of attachments in it are the real ones.
+package gatewaytest
 
 import (
 	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -29,24 +31,25 @@ import (
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// house is a gateway over storage in memory and an ACS of the test's making. It
+// House is a gateway over storage in memory and an ACS of the test's making. It
 // is made inside a synctest bubble, so its clock is the bubble's.
-type house struct {
+type House struct {
 	*gateway.Gateway
-	acs   *fakeACS
-	files *mem.Container
-	log   *bytes.Buffer
+	ACS   *ACS
+	Files *mem.Container
+	Log   *bytes.Buffer
 
 	mu    sync.Mutex
 	fault func(op mem.Op, key string) mem.Fault
 }
 
-// maxRequest is the request that the fake ACS takes.
-const maxRequest = 4000
+// MaxRequestBytes is the largest request that ACS takes here.
+const MaxRequestBytes = 4000
 
-func newHouse(t *testing.T, limits quota.Limits) *house {
+// New makes a House with these limits for sending.
+func New(t *testing.T, limits quota.Limits) *House {
 	t.Helper()
-	h := &house{acs: &fakeACS{known: map[string]string{}}, log: &bytes.Buffer{}}
+	h := &House{ACS: &ACS{Known: map[string]string{}}, Log: &bytes.Buffer{}}
 	plan := func(op mem.Op, key string) mem.Fault {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -55,7 +58,7 @@ func newHouse(t *testing.T, limits quota.Limits) *house {
 		}
 		return h.fault(op, key)
 	}
-	h.files = mem.NewContainer(time.Now, plan)
+	h.Files = mem.NewContainer(time.Now, plan)
 	table := func() *mem.Table { return mem.NewTable(time.Now, plan) }
 	random := rand.NewChaCha8([32]byte{1})
 	var ids sync.Mutex
@@ -71,10 +74,10 @@ func newHouse(t *testing.T, limits quota.Limits) *house {
 		Sends: quota.New(ledgers, "send", limits, time.Now, newID),
 		Asks:  quota.New(ledgers, "status", quota.CustomDomainStatus, time.Now, newID),
 		Offload: offload.New(offload.Config{
-			Blobs: h.files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
+			Blobs: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
 		}),
-		ACS: h.acs, MaxACSRequestBytes: maxRequest, RequestTimeout: 100 * time.Second,
-		Now: time.Now, NewID: newID, Log: slog.New(slog.NewTextHandler(h.log, nil)),
+		ACS: h.ACS, MaxACSRequestBytes: MaxRequestBytes, RequestTimeout: 100 * time.Second,
+		Now: time.Now, NewID: newID, Log: slog.New(slog.NewTextHandler(h.Log, nil)),
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Meter: metricnoop.NewMeterProvider().Meter(""),
 	})
 	if err != nil {
@@ -84,8 +87,8 @@ func newHouse(t *testing.T, limits quota.Limits) *house {
 	return h
 }
 
-// failing makes calls of op fail, or all calls if op is "".
-func (h *house) failing(op mem.Op, o mem.Outcome) {
+// Failing makes calls of op fail, or all calls if op is "".
+func (h *House) Failing(op mem.Op, o mem.Outcome) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fault = func(got mem.Op, _ string) mem.Fault {
@@ -96,37 +99,39 @@ func (h *house) failing(op mem.Op, o mem.Outcome) {
 	}
 }
 
-func (h *house) working() {
+// Working ends all faults.
+func (h *House) Working() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fault = nil
 }
 
-// visible are the blobs that can be read.
-func (h *house) visible(t *testing.T) int {
+// Visible counts the blobs that can be read.
+func (h *House) Visible(t *testing.T) int {
 	t.Helper()
-	h.working()
-	list, err := h.files.List(t.Context(), "", "", 1000)
+	h.Working()
+	list, err := h.Files.List(t.Context(), "", "", 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return len(list)
 }
 
-// fakeACS keeps when each call came and what is known of each operation.
-type fakeACS struct {
-	mu       sync.Mutex
-	arrivals []time.Time
-	sent     []mail.Message
-	known    map[string]string // operation -> "", or the code of its failure
+// ACS keeps when each call came and what is known of each operation.
+type ACS struct {
+	sync.Mutex
+	Arrivals []time.Time
+	Sent     []mail.Message
+	Known    map[string]string // operation -> "", or the code of its failure
 
-	// answer decides on a call; taken says whether the message is then sent.
-	answer func(m *mail.Message) (taken bool, err error)
-	// fate may say that ACS cannot be asked.
-	fate error
+	// Answer decides on a call; taken says whether the message is then sent.
+	Answer func(m *mail.Message) (taken bool, err error)
+	// FateErr may say that ACS cannot be asked.
+	FateErr error
 }
 
-func (a *fakeACS) Size(m *mail.Message) int64 {
+// Size is near enough to that of ACS's JSON.
+func (a *ACS) Size(m *mail.Message) int64 {
 	c := *m
 	c.Attachments = going(m)
 	n := 0
@@ -137,31 +142,33 @@ func (a *fakeACS) Size(m *mail.Message) int64 {
 	return int64(len(text) + n)
 }
 
-func (a *fakeACS) Send(_ context.Context, id string, m *mail.Message) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.arrivals = append(a.arrivals, time.Now())
+// Send answers as Answer says; without it every message is taken.
+func (a *ACS) Send(_ context.Context, id string, m *mail.Message) error {
+	a.Lock()
+	defer a.Unlock()
+	a.Arrivals = append(a.Arrivals, time.Now())
 	taken, err := true, error(nil)
-	if a.answer != nil {
-		taken, err = a.answer(m)
+	if a.Answer != nil {
+		taken, err = a.Answer(m)
 	}
 	if taken {
 		c := *m
 		c.Attachments = going(m)
-		a.sent = append(a.sent, c)
-		a.known[id] = ""
+		a.Sent = append(a.Sent, c)
+		a.Known[id] = ""
 	}
 	return err
 }
 
-func (a *fakeACS) Fate(_ context.Context, id string) (bool, *record.Failure, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	code, known := a.known[id]
+// Fate tells what is Known.
+func (a *ACS) Fate(_ context.Context, id string) (bool, *record.Failure, error) {
+	a.Lock()
+	defer a.Unlock()
+	code, known := a.Known[id]
 	if code != "" {
-		return known, &record.Failure{Kind: "refused-by-acs", Detail: "gave up", Upstream: code}, a.fate
+		return known, &record.Failure{Kind: "refused-by-acs", Detail: "gave up", Upstream: code}, a.FateErr
 	}
-	return known, nil, a.fate
+	return known, nil, a.FateErr
 }
 
 // going are the attachments that have not become links.
@@ -169,20 +176,16 @@ func going(m *mail.Message) []mail.Attachment {
 	return slices.DeleteFunc(slices.Clone(m.Attachments), func(a mail.Attachment) bool { return a.Content == nil })
 }
 
-var errReset = errors.New("connection reset")
+// Shop may send from and to everywhere.
+var Shop = caller.Caller{Name: "shop", Policy: caller.Policy{Senders: []string{caller.Any}, RecipientDomains: []string{caller.Any}}}
 
-var shop = caller.Caller{Name: "shop", Policy: caller.Policy{Senders: []string{caller.Any}, RecipientDomains: []string{caller.Any}}}
-
-func small(subject string) string {
+// Small is a message without attachments.
+func Small(subject string) string {
 	return `{"senderAddress":"donotreply@example.com","content":{"subject":"` + subject + `","plainText":"Hello"},"recipients":{"to":[{"address":"ann@example.com"}]}}`
 }
 
-// large has an attachment that does not fit.
-func large() string {
+// Large has an attachment that does not fit.
+func Large() string {
 	content := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("posthorn"), 600))
-	return strings.TrimSuffix(small("large"), "}") + `,"attachments":[{"name":"a.bin","contentType":"application/octet-stream","contentInBase64":"` + content + `"}]}`
-}
-
-func request(body string) gateway.Request {
-	return gateway.Request{Caller: shop, Body: strings.NewReader(body)}
+	return strings.TrimSuffix(Small("large"), "}") + `,"attachments":[{"name":"a.bin","contentType":"application/octet-stream","contentInBase64":"` + content + `"}]}`
 }
