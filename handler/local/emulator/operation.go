@@ -132,14 +132,13 @@ func (e *Emulator) handleStatus(w http.ResponseWriter, r *http.Request) {
 		refused.write(w)
 		return
 	}
-	if f, wait := e.faults.next(onStatus); f != nil {
-		if f.stage == refuses {
-			f.refusal(wait).write(w)
-			return
-		}
-		if !e.spoil(w, r, f, http.StatusOK) {
-			return
-		}
+	f, wait := e.faults.next(onStatus)
+	if f != nil && f.stage == refuses {
+		f.refusal(wait).write(w)
+		return
+	}
+	if e.spoil(w, r, f, http.StatusOK) {
+		return
 	}
 	id, _ := canonicalUUID(r.PathValue("id"))
 	op, ok := e.ops.find(id)

@@ -24,12 +24,12 @@ func (e *Emulator) handleSend(w http.ResponseWriter, r *http.Request) {
 	e.calls.set(place, call)
 	w.Header().Set("Operation-Location", baseURL(r)+"/emails/operations/"+call.OperationID+"?api-version="+r.URL.Query().Get("api-version"))
 	w.Header().Set("Retry-After", seconds(e.cfg.Delay))
-	if f != nil && !e.spoil(w, r, f, http.StatusAccepted) {
-		return
-	}
+	answered := e.spoil(w, r, f, http.StatusAccepted)
 	call.Status = http.StatusAccepted
 	e.calls.set(place, call)
-	writeJSON(w, http.StatusAccepted, sendResult{ID: call.OperationID, Status: "Running"})
+	if !answered {
+		writeJSON(w, http.StatusAccepted, sendResult{ID: call.OperationID, Status: "Running"})
+	}
 }
 
 // take accepts or refuses a send call. It completes call, and returns the fault
@@ -120,15 +120,19 @@ func (e *Emulator) accept(call *arrival, body []byte, msg *message, f *fault) *r
 	return nil
 }
 
-// spoil does what a fault does to an answer that would have this status, and
-// says whether the answer is still to be given.
-func (e *Emulator) spoil(w http.ResponseWriter, r *http.Request, f *fault, status int) bool {
+// spoil does what f, which may be nil, does to an answer that would have this
+// status, and says whether that was an answer. It does not return if there is
+// to be none.
+func (e *Emulator) spoil(w http.ResponseWriter, r *http.Request, f *fault, status int) (answered bool) {
+	if f == nil || f.stage != spoils {
+		return false
+	}
 	ctx, cancel := e.held(r)
 	defer cancel()
 	switch f.name {
 	case "slow":
 		if pause(ctx, e.cfg.Slowness) {
-			return true
+			return false
 		}
 	case "timeout":
 		<-ctx.Done()
@@ -136,11 +140,8 @@ func (e *Emulator) spoil(w http.ResponseWriter, r *http.Request, f *fault, statu
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, `{"id":"`)
-		return false
-	case "lost":
-	default:
 		return true
 	}
-	// net/http's way to cut a connection, without a line in the log.
+	// net/http's way to cut a connection, without a line in its log.
 	panic(http.ErrAbortHandler)
 }
