@@ -10,18 +10,48 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 
 	"github.com/posthorn/posthorn/handler/local/azurite/azuritetest"
+	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/blob"
 	"github.com/posthorn/posthorn/handler/store/storetest"
 )
 
-func TestContainerKeepsTheContractOnAzurite(t *testing.T) {
+func TestOnAzurite(t *testing.T) {
 	t.Parallel()
 	azure := azuritetest.Start(t)
-	storetest.Blobs(t, func(t *testing.T) (storetest.Container, *http.Client) {
-		c, err := blob.Open(azure.Blob, strings.ToLower(rand.Text()), azure.Credential, time.Now, &service.ClientOptions{ClientOptions: azure.Options})
+	open := func(t *testing.T, now func() time.Time) *blob.Container {
+		t.Helper()
+		c, err := blob.Open(azure.Blob, strings.ToLower(rand.Text()), azure.Credential, now, &service.ClientOptions{ClientOptions: azure.Options})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c, azure.Client
+		return c
+	}
+	t.Run("contract", func(t *testing.T) {
+		t.Parallel()
+		storetest.Blobs(t, func(t *testing.T) (storetest.Container, *http.Client) { return open(t, time.Now), azure.Client })
+	})
+	t.Run("a signed URL that has ended is refused", func(t *testing.T) {
+		t.Parallel()
+		anHourAgo := func() time.Time { return time.Now().Add(-time.Hour) }
+		c := open(t, anHourAgo)
+		if err := c.Commit(t.Context(), "b", 0, store.BlobHeaders{}); err != nil {
+			t.Fatal(err)
+		}
+		for minutes, want := range map[time.Duration]int{59: http.StatusForbidden, 65: http.StatusOK} {
+			signed, err := c.SignRead(t.Context(), "b", anHourAgo(), anHourAgo().Add(minutes*time.Minute))
+			if err != nil {
+				t.Fatal(err)
+			}
+			response, err := azure.Client.Get(signed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if response.StatusCode != want {
+				t.Errorf("%d minutes: status %d, want %d", minutes, response.StatusCode, want)
+			}
+			if err := response.Body.Close(); err != nil {
+				t.Error(err)
+			}
+		}
 	})
 }

@@ -32,9 +32,6 @@ import (
 	"github.com/posthorn/posthorn/handler/store/sdk"
 )
 
-// MaxBlocks is how many blocks a blob may have: blockblob.MaxBlocks.
-const MaxBlocks = blockblob.MaxBlocks
-
 // Container is one container. It is safe for concurrent use.
 type Container struct {
 	name   string
@@ -73,8 +70,8 @@ func (c *Container) Create(ctx context.Context) error {
 // Stage stores block n of a blob that is to be; n counts from 0, and the same n
 // again replaces the block. The block is the caller's again when Stage returns.
 func (c *Container) Stage(ctx context.Context, name string, n int, block []byte) error {
-	if len(block) == 0 || n < 0 || n >= MaxBlocks {
-		return fmt.Errorf("block %d with %d bytes cannot be staged", n, len(block))
+	if err := limits.Block(n, len(block)); err != nil {
+		return err
 	}
 	// With an MD5 the service refuses a block that was damaged on the way.
 	sum := md5.Sum(block) //nolint:gosec // as above
@@ -91,8 +88,8 @@ func (c *Container) Stage(ctx context.Context, name string, n int, block []byte)
 // Commit makes a blob of the blocks 0 to blocks-1. ErrExists if there is a blob of
 // the name, which stays as it is; ErrMissing if a block was not staged.
 func (c *Container) Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error {
-	if blocks < 0 || blocks > MaxBlocks {
-		return fmt.Errorf("blob cannot have %d blocks", blocks)
+	if err := limits.Blocks(blocks); err != nil {
+		return err
 	}
 	ids := make([]string, blocks)
 	for n := range ids {

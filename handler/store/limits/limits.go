@@ -34,6 +34,9 @@ const (
 	// EntityValues is 255 less the three that the service keeps for itself.
 	EntityValues = 252
 
+	// BlobBlocks is how many blocks a blob may have: blockblob.MaxBlocks.
+	BlobBlocks = 50_000
+
 	// DelegationKey is the longest that a user delegation key lives.
 	DelegationKey = 7 * 24 * time.Hour
 	// ClockError is how far an instance's clock may be from the service's.
@@ -135,6 +138,25 @@ func chars(s string) (n int) {
 		n += utf16.RuneLen(r)
 	}
 	return n
+}
+
+// Block says whether block n of a blob, counted from 0, can have so many bytes.
+func Block(n, size int) error {
+	if size == 0 {
+		return errors.New("block is empty")
+	}
+	if n < 0 || n >= BlobBlocks {
+		return fmt.Errorf("blob cannot have a block %d", n)
+	}
+	return nil
+}
+
+// Blocks says whether a blob can have so many blocks.
+func Blocks(n int) error {
+	if n < 0 || n > BlobBlocks {
+		return fmt.Errorf("blob cannot have %d blocks", n)
+	}
+	return nil
 }
 
 // Read says whether a read permission may be signed now.

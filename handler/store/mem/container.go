@@ -22,9 +22,6 @@ import (
 	"github.com/posthorn/posthorn/handler/store/limits"
 )
 
-// maxBlocks is blob.MaxBlocks.
-const maxBlocks = 50_000
-
 // Container is a container in memory. It is safe for concurrent use. It is an
 // http.RoundTripper too, which answers the URLs that SignRead made.
 type Container struct {
@@ -48,8 +45,8 @@ func NewContainer(now func() time.Time, plan Plan) *Container {
 
 // Stage is as in store/blob.
 func (c *Container) Stage(ctx context.Context, name string, n int, block []byte) error {
-	if len(block) == 0 || n < 0 || n >= maxBlocks {
-		return fmt.Errorf("block %d with %d bytes cannot be staged", n, len(block))
+	if err := limits.Block(n, len(block)); err != nil {
+		return err
 	}
 	return c.call(ctx, Stage, name, func() error {
 		if c.staged[name] == nil {
@@ -62,8 +59,8 @@ func (c *Container) Stage(ctx context.Context, name string, n int, block []byte)
 
 // Commit is as in store/blob.
 func (c *Container) Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error {
-	if blocks < 0 || blocks > maxBlocks {
-		return fmt.Errorf("blob cannot have %d blocks", blocks)
+	if err := limits.Blocks(blocks); err != nil {
+		return err
 	}
 	return c.call(ctx, Commit, name, func() error {
 		if _, found := c.blobs[name]; found {

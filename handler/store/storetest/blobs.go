@@ -231,8 +231,8 @@ func cancelledBlob(t *testing.T, c Container, _ *http.Client) {
 func refusedBlobs(t *testing.T, c Container, _ *http.Client) {
 	wantRefused(t, "empty block", c.Stage(t.Context(), "b", 0, nil))
 	wantRefused(t, "negative block", c.Stage(t.Context(), "b", -1, random(1)))
-	wantRefused(t, "block 50,000", c.Stage(t.Context(), "b", 50_000, random(1)))
-	wantRefused(t, "50,001 blocks", c.Commit(t.Context(), "b", 50_001, octets))
+	wantRefused(t, "block 50,000", c.Stage(t.Context(), "b", limits.BlobBlocks, random(1)))
+	wantRefused(t, "50,001 blocks", c.Commit(t.Context(), "b", limits.BlobBlocks+1, octets))
 }
 
 func put(t *testing.T, c Container, name string, blocks ...[]byte) {

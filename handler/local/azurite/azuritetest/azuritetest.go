@@ -8,13 +8,12 @@ package azuritetest
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"net/http"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -42,13 +41,8 @@ func Start(t *testing.T) Storage {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), StartTime)
 	defer cancel()
-	a, err := azurite.Start(ctx, azurite.Config{NodeModules: nodeModules(t)})
-	if errors.Is(err, azurite.ErrNotInstalled) && os.Getenv("POSTHORN_TEST_REQUIRE_AZURITE") != "1" {
-		t.Skip("Azurite is not installed: run `make setup`")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	a, err := azurite.Start(ctx, azurite.Config{NodeModules: NodeModules(t)})
+	Check(t, err)
 	t.Cleanup(func() {
 		if err := a.Stop(); err != nil {
 			t.Error(err)
@@ -60,18 +54,28 @@ func Start(t *testing.T) Storage {
 	}
 	client := &http.Client{Transport: transport}
 	return Storage{
-		Azurite: a,
-		Client:  client,
-		Options: azcore.ClientOptions{
-			Transport: client,
-			Retry:     policy.RetryOptions{MaxRetries: -1},
-		},
+		Azurite:    a,
+		Client:     client,
+		Options:    azcore.ClientOptions{Transport: client, Retry: policy.RetryOptions{MaxRetries: -1}},
 		Credential: Credential{},
 	}
 }
 
-// nodeModules looks beside the go.mod above the folder that the test runs in.
-func nodeModules(t *testing.T) string {
+// Check ends the test if err, of azurite.Start, is one: as skipped if Azurite is not
+// installed and need not be.
+func Check(t *testing.T, err error) {
+	t.Helper()
+	if errors.Is(err, azurite.ErrNotInstalled) && os.Getenv("POSTHORN_TEST_REQUIRE_AZURITE") != "1" {
+		t.Skip("Azurite is not installed: run `make setup`")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// NodeModules is where make setup installs Azurite: beside the go.mod above
+// the folder that the test runs in.
+func NodeModules(t *testing.T) string {
 	t.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
