@@ -2,7 +2,6 @@ package acs
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -41,33 +40,39 @@ type Operation struct {
 // OperationError says why a message failed. Message may hold addresses.
 type OperationError struct{ Code, Message, Target string }
 
+// answer is what came back, its text bounded by MaxAnswerBytes.
+type answer struct {
+	status int
+	header http.Header
+	text   []byte
+	came   time.Time
+}
+
 // accepted reads the answer to a message that was taken. What cannot be read of
 // it changes nothing of that: the message then counts as Running.
-func (c *Client) accepted(operationID string, resp *http.Response) Operation {
-	op := c.operation(operationID, resp)
+func (a *answer) accepted(operationID string) Operation {
+	op := a.operation(operationID)
 	if op.Status == "" {
 		op.Status = Running
 	}
 	return op
 }
 
-func (c *Client) state(operationID string, resp *http.Response) (Operation, error) {
-	op := c.operation(operationID, resp)
+func (a *answer) state(operationID string) (Operation, error) {
+	op := a.operation(operationID)
 	if op.Status == "" {
-		return Operation{}, &Error{
-			method: methodStatus, StatusCode: resp.StatusCode, Trace: op.Trace, cause: causeUnreadable,
-		}
+		return Operation{}, &Error{method: methodStatus, StatusCode: a.status, Trace: op.Trace, cause: causeUnreadable}
 	}
 	return op, nil
 }
 
-func (c *Client) operation(operationID string, resp *http.Response) Operation {
+func (a *answer) operation(operationID string) Operation {
 	var said struct {
 		ID     string
 		Status string
 		Error  *OperationError
 	}
-	_ = json.Unmarshal(text(resp), &said) // what it could not read stays empty
+	_ = json.Unmarshal(a.text, &said) // what it could not read stays empty
 	if !uuid.MatchString(said.ID) || strings.EqualFold(said.ID, operationID) {
 		said.ID = operationID
 	}
@@ -78,45 +83,51 @@ func (c *Client) operation(operationID string, resp *http.Response) Operation {
 		ID:         said.ID,
 		Status:     Status(clean(said.Status)),
 		Error:      said.Error,
-		RetryAfter: retryAfter(resp.Header, "", c.now()),
-		Trace:      traceOf(resp),
+		RetryAfter: retryAfter(a.header, "", a.came),
+		Trace:      a.trace(),
 	}
 }
 
 // refused makes the error of an answer. Common to both versions of the API is
 // {"error":{"code","message","target"}}, and the code in a header besides.
-func (c *Client) refused(method string, resp *http.Response, wrote int64) *Error {
-	content := text(resp)
+func (a *answer) refused(method string, wrote int64) *Error {
 	var said struct{ Error OperationError }
-	_ = json.Unmarshal(content, &said) // an answer of a proxy has none of it
-	if code := resp.Header.Get("X-Ms-Error-Code"); code != "" {
+	_ = json.Unmarshal(a.text, &said) // an answer of a proxy has none of it
+	if code := a.header.Get("X-Ms-Error-Code"); code != "" {
 		said.Error.Code = code
 	}
 	words := said.Error.Message
 	if words == "" {
-		words = string(content)
+		words = string(a.text)
 	}
 	e := &Error{
-		StatusCode: resp.StatusCode,
+		StatusCode: a.status,
 		Code:       token.FindString(said.Error.Code),
 		Message:    clean(said.Error.Message),
 		Target:     clean(said.Error.Target),
-		RetryAfter: retryAfter(resp.Header, words, c.now()),
-		Accepted:   acceptance(resp.StatusCode),
+		RetryAfter: retryAfter(a.header, words, a.came),
+		Accepted:   acceptance(a.status),
 		Wrote:      wrote,
-		Trace:      traceOf(resp),
+		Trace:      a.trace(),
 		method:     method,
 	}
-	if resp.StatusCode == http.StatusTooManyRequests {
+	if a.status == http.StatusTooManyRequests {
 		e.Window = windowOf(said.Error.Code + " " + words)
 		if e.RetryAfter == 0 {
 			e.RetryAfter = DefaultRetryAfter
 		}
 	}
-	if resp.StatusCode == http.StatusNotFound && method == methodStatus {
+	if a.status == http.StatusNotFound && method == methodStatus {
 		e.inner = ErrNotFound
 	}
 	return e
+}
+
+func (a *answer) trace() Trace {
+	return Trace{
+		CorrelationID: clean(a.header.Get("Mise-Correlation-Id")),
+		AzureRef:      clean(a.header.Get("X-Azure-Ref")),
+	}
 }
 
 // lost makes the error of a call without an answer. The message may have been
@@ -159,19 +170,6 @@ func windowOf(words string) Window {
 	default:
 		return UnknownWindow
 	}
-}
-
-func traceOf(resp *http.Response) Trace {
-	return Trace{
-		CorrelationID: clean(resp.Header.Get("Mise-Correlation-Id")),
-		AzureRef:      clean(resp.Header.Get("X-Azure-Ref")),
-	}
-}
-
-// text is what transport has kept of the answer; reading it cannot fail.
-func text(resp *http.Response) []byte {
-	content, _ := io.ReadAll(resp.Body)
-	return content
 }
 
 // token is the form of all codes seen; anything else is no code.

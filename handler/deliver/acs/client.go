@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -199,7 +200,7 @@ func (c *Client) Send(ctx context.Context, operationID string, m *Message) (_ Op
 
 	content := newBody(m)
 	var taken progress
-	resp, err := c.do(ctx, http.MethodPost, "/emails:send", func(req *policy.Request) error {
+	answer, err := c.do(ctx, http.MethodPost, "/emails:send", func(req *policy.Request) error {
 		req.Raw().Header.Set("Operation-Id", operationID)
 		if err := req.SetBody(content, "application/json"); err != nil {
 			return err
@@ -208,13 +209,13 @@ func (c *Client) Send(ctx context.Context, operationID string, m *Message) (_ Op
 		return nil
 	})
 	wrote := taken.bytes.Load()
-	if resp == nil {
+	if answer == nil {
 		return Operation{}, lost(methodSend, err, wrote, content.size)
 	}
-	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
-		return c.accepted(operationID, resp), nil
+	if answer.status >= 200 && answer.status < 300 {
+		return answer.accepted(operationID), nil
 	}
-	return Operation{}, c.refused(methodSend, resp, wrote)
+	return Operation{}, answer.refused(methodSend, wrote)
 }
 
 func (c *Client) check(operationID string, m *Message) error {
@@ -241,19 +242,19 @@ func (c *Client) Status(ctx context.Context, operationID string) (_ Operation, e
 	ctx, end := runtime.StartSpan(ctx, "Client.Status", c.pipeline.Tracer(), nil)
 	defer func() { end(err) }()
 
-	resp, err := c.do(ctx, http.MethodGet, "/emails/operations/"+operationID, nil)
-	if resp == nil {
+	answer, err := c.do(ctx, http.MethodGet, "/emails/operations/"+operationID, nil)
+	if answer == nil {
 		return Operation{}, lost(methodStatus, err, 0, 0)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return Operation{}, c.refused(methodStatus, resp, 0)
+	if answer.status != http.StatusOK {
+		return Operation{}, answer.refused(methodStatus, 0)
 	}
-	return c.state(operationID, resp)
+	return answer.state(operationID)
 }
 
 // do returns the answer, if there was one, whatever azcore says beside it: it
 // reports the end of the context even when the service has answered by then.
-func (c *Client) do(ctx context.Context, method, path string, prepare func(*policy.Request) error) (*http.Response, error) {
+func (c *Client) do(ctx context.Context, method, path string, prepare func(*policy.Request) error) (*answer, error) {
 	// By the context because azcore lets a context override the client's options.
 	ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1})
 	req, err := runtime.NewRequest(ctx, method, c.endpoint+path+"?api-version="+url.QueryEscape(c.version))
@@ -266,5 +267,11 @@ func (c *Client) do(ctx context.Context, method, path string, prepare func(*poli
 			return nil, err
 		}
 	}
-	return c.pipeline.Pipeline().Do(req)
+	resp, err := c.pipeline.Pipeline().Do(req)
+	if resp == nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body) // from memory, see transport.Do
+	return &answer{status: resp.StatusCode, header: resp.Header, text: text, came: c.now()}, nil
 }

@@ -4,17 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/posthorn/posthorn/handler/deliver/acs"
 )
@@ -188,7 +189,7 @@ func TestChallengeIsAnsweredOnceWithTheWholeMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.Send(t.Context(), id, hello())
-	if e, ok := errors.AsType[*acs.Error](err); !ok || e.StatusCode != 401 || e.Accepted != acs.NotAccepted {
+	if e, ok := errors.AsType[*acs.Error](err); !ok || e.StatusCode != http.StatusUnauthorized || e.Accepted != acs.NotAccepted {
 		t.Errorf("got %v", err)
 	}
 	seen := s.requests()
@@ -309,16 +310,18 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 func TestConnectionsAreBoundedUnderConcurrentUse(t *testing.T) {
 	t.Parallel()
 	const bound, calls = 3, 40
-	var open, most atomic.Int64
+	var mu sync.Mutex
+	var open, most int
 	s := newService(accept)
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			for n := open.Add(1); n > most.Load(); {
-				most.Store(n)
-			}
-		case http.StateClosed:
-			open.Add(-1)
+		mu.Lock()
+		defer mu.Unlock()
+		if state == http.StateNew {
+			open++
+			most = max(most, open)
+		}
+		if state == http.StateClosed {
+			open--
 		}
 	}
 	s.Start()
@@ -342,7 +345,35 @@ func TestConnectionsAreBoundedUnderConcurrentUse(t *testing.T) {
 			t.Error("the signature does not fit the request")
 		}
 	}
-	if len(ids) != calls || most.Load() > bound {
-		t.Errorf("%d messages over at most %d connections, want %d over %d", len(ids), most.Load(), calls, bound)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(ids) != calls || most > bound {
+		t.Errorf("%d messages over at most %d connections, want %d over %d", len(ids), most, calls, bound)
 	}
 }
+
+func TestPoliciesOfTheCallerSeeTheWholeSignedRequest(t *testing.T) {
+	t.Parallel()
+	s := serve(t, accept)
+	m := hello()
+	read := 0
+	o := new(acs.ClientOptions)
+	o.PerRetryPolicies = []policy.Policy{policyFunc(func(r *policy.Request) (*http.Response, error) {
+		content, err := io.ReadAll(r.Raw().Body)
+		if err != nil {
+			return nil, err
+		}
+		read = len(content)
+		return r.Next()
+	})}
+	if _, err := keyClient(t, s.URL, o).Send(t.Context(), id, m); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.requests()[0]; int64(read) != m.Size() || int64(len(r.body)) != m.Size() || !signed(r) {
+		t.Errorf("the policy read %d bytes, the service %d of %d", read, len(r.body), m.Size())
+	}
+}
+
+type policyFunc func(*policy.Request) (*http.Response, error)
+
+func (f policyFunc) Do(r *policy.Request) (*http.Response, error) { return f(r) }

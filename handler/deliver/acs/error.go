@@ -163,7 +163,7 @@ const (
 	causeAnswer cause = iota // the answer is the cause
 	causeUnreadable
 	causeRequest
-	causeCredential
+	causeIdentity
 	causeTimeout
 	causeCanceled
 	causeName
@@ -177,7 +177,7 @@ func (c cause) String() string {
 		causeAnswer:      "",
 		causeUnreadable:  "unreadable answer, ",
 		causeRequest:     "", // its inner error says it
-		causeCredential:  "no token from the credential",
+		causeIdentity:    "no token from the credential",
 		causeTimeout:     "no answer in time",
 		causeCanceled:    "canceled",
 		causeName:        "the host's name cannot be resolved",
@@ -189,7 +189,7 @@ func (c cause) String() string {
 
 func causeOf(err error) cause {
 	if _, ok := errors.AsType[credentialError](err); ok {
-		return causeCredential
+		return causeIdentity
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
 		return causeTimeout

@@ -158,6 +158,9 @@ func TestRefusalsOfStatus(t *testing.T) {
 			if !ok || e.StatusCode != tt.status {
 				t.Fatalf("got %v", err)
 			}
+			if e.Misconfigured() != (tt.status == http.StatusUnauthorized) {
+				t.Errorf("misconfigured %t", e.Misconfigured())
+			}
 			if errors.Is(err, acs.ErrNotFound) != tt.notFound || e.Temporary() != tt.temporary || e.Error() != tt.text {
 				t.Errorf("got %q, not found %t, temporary %t", e.Error(), errors.Is(err, acs.ErrNotFound), e.Temporary())
 			}

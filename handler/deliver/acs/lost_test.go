@@ -1,10 +1,12 @@
 package acs_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -106,6 +108,7 @@ func TestConnectionLostWithinTheMessage(t *testing.T) {
 
 // hangUp closes the connection without an answer.
 func hangUp(t *testing.T, w http.ResponseWriter) {
+	t.Helper()
 	c, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		t.Error(err)
@@ -192,8 +195,13 @@ func TestDeadlineWithEveryAmountTaken(t *testing.T) {
 func TestServiceThatDoesNotAnswerInTime(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	_, err := keyClient(t, s.URL, &acs.ClientOptions{AnswerTimeout: 10 * time.Millisecond}).Send(t.Context(), id, hello())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err := keyClient(t, s.URL, &acs.ClientOptions{AnswerTimeout: 10 * time.Millisecond}).Send(ctx, id, hello())
 	doubt(t, err, acs.MayBeAccepted, "no answer in time")
+	if ctx.Err() != nil {
+		t.Error("it was the context that ended")
+	}
 }
 
 func TestDeadlineWhileWaitingForAConnection(t *testing.T) {
@@ -226,7 +234,7 @@ func TestAnswerThatCameIsNotLost(t *testing.T) {
 	t.Parallel()
 	answer := func(r *http.Request, body io.Reader) *http.Response {
 		io.Copy(io.Discard, r.Body)
-		return &http.Response{StatusCode: 202, Header: http.Header{"Retry-After": {"3"}}, Body: io.NopCloser(body), Request: r}
+		return &http.Response{StatusCode: http.StatusAccepted, Header: http.Header{"Retry-After": {"3"}}, Body: io.NopCloser(body), Request: r}
 	}
 	tests := []struct {
 		name   string
@@ -265,13 +273,38 @@ func TestRefusalThatBreaksOffIsARefusal(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1000")
 		w.Header().Set("x-ms-error-code", "BadRequest")
-		w.WriteHeader(400)
+		w.WriteHeader(http.StatusBadRequest)
 		io.WriteString(w, `{"error":{`)
 	})
 	_, err := keyClient(t, s.URL, nil).Send(t.Context(), id, hello())
 	if err == nil || err.Error() != "acs: send: HTTP 400 BadRequest, not accepted" {
 		t.Errorf("got %v", err)
 	}
+}
+
+func TestAnswerIsReadNoFurtherThanItsBound(t *testing.T) {
+	t.Parallel()
+	endless := &counting{Reader: rand.NewChaCha8([32]byte{})}
+	c := keyClient(t, "https://name.example.com", withTransport(transportFunc(func(r *http.Request) (*http.Response, error) {
+		io.Copy(io.Discard, r.Body)
+		return &http.Response{StatusCode: http.StatusBadGateway, Header: http.Header{}, Body: io.NopCloser(io.LimitReader(endless, 1<<24))}, nil
+	})))
+	_, err := c.Send(t.Context(), id, hello())
+	if e, ok := errors.AsType[*acs.Error](err); !ok || e.StatusCode != http.StatusBadGateway || endless.read > acs.MaxAnswerBytes {
+		t.Errorf("read %d bytes, got %v", endless.read, err)
+	}
+}
+
+// counting counts what is read of it.
+type counting struct {
+	io.Reader
+	read int
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.read += n
+	return n, err
 }
 
 func TestTransportThatSaysNothing(t *testing.T) {
@@ -294,11 +327,12 @@ func TestBodiesOfTwoTriesAreApart(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		io.CopyN(io.Discard, first, 10)
+		start := make([]byte, 10)
+		io.ReadFull(first, start[:5])
 		content, _ := io.ReadAll(again)
-		rest, _ := io.ReadAll(first)
-		if int64(len(content)) != r.ContentLength || int64(len(rest)) != r.ContentLength-10 {
-			t.Errorf("read %d and %d of %d", len(content), len(rest), r.ContentLength)
+		io.ReadFull(first, start[5:])
+		if int64(len(content)) != r.ContentLength || !bytes.HasPrefix(content, start) {
+			t.Errorf("read %q and %q", content, start)
 		}
 		return nil, io.ErrUnexpectedEOF
 	})))

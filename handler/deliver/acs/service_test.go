@@ -46,19 +46,19 @@ func (s *service) requests() []request {
 }
 
 // serve starts a service that reads a request to its end and then answers.
-func serve(t testing.TB, answer http.HandlerFunc) *service {
-	t.Helper()
+func serve(tb testing.TB, answer http.HandlerFunc) *service {
+	tb.Helper()
 	s := newService(answer)
 	s.Start()
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	return s
 }
 
-func serveTLS(t testing.TB, answer http.HandlerFunc) *service {
-	t.Helper()
+func serveTLS(tb testing.TB, answer http.HandlerFunc) *service {
+	tb.Helper()
 	s := newService(answer)
 	s.StartTLS()
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	return s
 }
 
@@ -96,11 +96,11 @@ func say(status int, body string, headers ...string) http.HandlerFunc {
 	}
 }
 
-func keyClient(t testing.TB, endpoint string, o *acs.ClientOptions) *acs.Client {
-	t.Helper()
+func keyClient(tb testing.TB, endpoint string, o *acs.ClientOptions) *acs.Client {
+	tb.Helper()
 	c, err := acs.NewClientWithKey(endpoint, key, o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }

@@ -46,7 +46,7 @@ func (s *signer) Do(req *policy.Request) (*http.Response, error) {
 func (s *signer) sign(r *http.Request, contentHash string) {
 	date := s.now().UTC().Format(http.TimeFormat)
 	mac := hmac.New(sha256.New, s.key)
-	io.WriteString(mac, r.Method+"\n"+r.URL.RequestURI()+"\n"+date+";"+r.Host+";"+contentHash) // a hash never fails
+	mac.Write([]byte(r.Method + "\n" + r.URL.RequestURI() + "\n" + date + ";" + r.Host + ";" + contentHash))
 	r.Header.Set("X-Ms-Date", date)
 	r.Header.Set("X-Ms-Content-Sha256", contentHash)
 	r.Header.Set("Authorization", "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="+
