@@ -28,7 +28,10 @@ func TestOnAzurite(t *testing.T) {
 	}
 	t.Run("contract", func(t *testing.T) {
 		t.Parallel()
-		storetest.Blobs(t, func(t *testing.T) (storetest.Container, *http.Client) { return open(t, time.Now), azure.Client })
+		storetest.Blobs(t, func(t *testing.T) (storetest.Container, *http.Client) {
+			t.Helper()
+			return open(t, time.Now), azure.Client
+		})
 	})
 	t.Run("a signed URL that has ended is refused", func(t *testing.T) {
 		t.Parallel()
@@ -37,8 +40,8 @@ func TestOnAzurite(t *testing.T) {
 		if err := c.Commit(t.Context(), "b", 0, store.BlobHeaders{}); err != nil {
 			t.Fatal(err)
 		}
-		for minutes, want := range map[time.Duration]int{59: http.StatusForbidden, 65: http.StatusOK} {
-			signed, err := c.SignRead(t.Context(), "b", anHourAgo(), anHourAgo().Add(minutes*time.Minute))
+		for span, want := range map[time.Duration]int{59 * time.Minute: http.StatusForbidden, 65 * time.Minute: http.StatusOK} {
+			signed, err := c.SignRead(t.Context(), "b", anHourAgo(), anHourAgo().Add(span))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -47,7 +50,7 @@ func TestOnAzurite(t *testing.T) {
 				t.Fatal(err)
 			}
 			if response.StatusCode != want {
-				t.Errorf("%d minutes: status %d, want %d", minutes, response.StatusCode, want)
+				t.Errorf("%s: status %d, want %d", span, response.StatusCode, want)
 			}
 			if err := response.Body.Close(); err != nil {
 				t.Error(err)

@@ -17,6 +17,7 @@ func TestQueueKeepsTheContractOnAzurite(t *testing.T) {
 	t.Parallel()
 	azure := azuritetest.Start(t)
 	storetest.Queue(t, func(t *testing.T) (storetest.Messages, func(time.Duration)) {
+		t.Helper()
 		q, err := queue.Open(azure.Queue, strings.ToLower(rand.Text()), azure.Credential, &azqueue.ClientOptions{ClientOptions: azure.Options})
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -54,11 +55,11 @@ func TestTranslateAnswers(t *testing.T) {
 			t.Parallel()
 			err := sdk.Translate("get row", fmt.Errorf("wrapped: %w", &azcore.ResponseError{StatusCode: c.status, ErrorCode: c.code}))
 			for _, kind := range []error{store.ErrExists, store.ErrMissing, store.ErrChanged, store.ErrUnavailable} {
-				if errors.Is(err, kind) != (kind == c.want) {
+				if errors.Is(err, kind) != errors.Is(c.want, kind) {
 					t.Errorf("error %v, want %v", err, c.want)
 				}
 			}
-			for _, part := range []string{"get row: ", fmt.Sprint(c.status), c.code} {
+			for _, part := range []string{"get row: ", strconv.Itoa(c.status), c.code} {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("error %v does not tell %q", err, part)
 				}

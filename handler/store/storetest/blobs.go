@@ -77,13 +77,13 @@ func emptyContainer(t *testing.T, c Container, _ *http.Client) {
 func download(t *testing.T, c Container, client *http.Client) {
 	data := random(300_000)
 	put(t, c, "dir/rep ort+ü%.bin", data[:100_000], data[100_000:200_000], data[200_000:])
-	response, body := fetch(t, client, http.MethodGet, sign(t, c, "dir/rep ort+ü%.bin"))
-	if response.StatusCode != http.StatusOK || !bytes.Equal(body, data) {
-		t.Errorf("status %d, %d bytes, equal %t", response.StatusCode, len(body), bytes.Equal(body, data))
+	a := fetch(t, client, http.MethodGet, sign(t, c, "dir/rep ort+ü%.bin"))
+	if a.status != http.StatusOK || !bytes.Equal(a.body, data) {
+		t.Errorf("status %d, %d bytes, equal %t", a.status, len(a.body), bytes.Equal(a.body, data))
 	}
 	got := store.BlobHeaders{
-		ContentType:        response.Header.Get("Content-Type"),
-		ContentDisposition: response.Header.Get("Content-Disposition"),
+		ContentType:        a.header.Get("Content-Type"),
+		ContentDisposition: a.header.Get("Content-Disposition"),
 	}
 	if got != octets {
 		t.Errorf("headers %+v, want %+v", got, octets)
@@ -92,8 +92,8 @@ func download(t *testing.T, c Container, client *http.Client) {
 
 func uncommitted(t *testing.T, c Container, client *http.Client) {
 	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, random(10)), nil)
-	if response, _ := fetch(t, client, http.MethodGet, sign(t, c, "b")); response.StatusCode != http.StatusNotFound {
-		t.Errorf("status %d, want 404", response.StatusCode)
+	if a := fetch(t, client, http.MethodGet, sign(t, c, "b")); a.status != http.StatusNotFound {
+		t.Errorf("status %d, want 404", a.status)
 	}
 	found, err := c.List(t.Context(), "", "", 10)
 	wantErr(t, "list", err, nil)
@@ -106,7 +106,7 @@ func restage(t *testing.T, c Container, client *http.Client) {
 	data := random(30)
 	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, data[:10]), nil)
 	put(t, c, "b", data[10:20], data[20:])
-	wantBlob(t, c, client, "b", data[10:])
+	wantBlob(t, c, client, data[10:])
 }
 
 func reuseBlock(t *testing.T, c Container, client *http.Client) {
@@ -118,7 +118,7 @@ func reuseBlock(t *testing.T, c Container, client *http.Client) {
 	wantErr(t, "stage", c.Stage(t.Context(), "b", 1, block), nil)
 	clear(block)
 	wantErr(t, "commit", c.Commit(t.Context(), "b", 2, octets), nil)
-	wantBlob(t, c, client, "b", data)
+	wantBlob(t, c, client, data)
 }
 
 func commitTwice(t *testing.T, c Container, client *http.Client) {
@@ -126,20 +126,20 @@ func commitTwice(t *testing.T, c Container, client *http.Client) {
 	put(t, c, "b", data[:10])
 	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, data[10:]), nil)
 	wantErr(t, "second commit", c.Commit(t.Context(), "b", 1, octets), store.ErrExists)
-	wantBlob(t, c, client, "b", data[:10])
+	wantBlob(t, c, client, data[:10])
 }
 
 func missingBlock(t *testing.T, c Container, client *http.Client) {
 	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, random(10)), nil)
 	wantErr(t, "commit", c.Commit(t.Context(), "b", 2, octets), store.ErrMissing)
-	if response, _ := fetch(t, client, http.MethodGet, sign(t, c, "b")); response.StatusCode != http.StatusNotFound {
-		t.Errorf("status %d, want 404", response.StatusCode)
+	if a := fetch(t, client, http.MethodGet, sign(t, c, "b")); a.status != http.StatusNotFound {
+		t.Errorf("status %d, want 404", a.status)
 	}
 }
 
 func noBlocks(t *testing.T, c Container, client *http.Client) {
 	put(t, c, "b")
-	wantBlob(t, c, client, "b", nil)
+	wantBlob(t, c, client, nil)
 }
 
 func narrowURL(t *testing.T, c Container, client *http.Client) {
@@ -160,11 +160,11 @@ func narrowURL(t *testing.T, c Container, client *http.Client) {
 		"no signature":    {http.MethodGet, with(t, signed, "sig", "")},
 		"before its time": {http.MethodGet, early},
 	} {
-		if response, _ := fetch(t, client, u.method, u.url); response.StatusCode != http.StatusForbidden {
-			t.Errorf("%s: status %d, want 403", name, response.StatusCode)
+		if a := fetch(t, client, u.method, u.url); a.status != http.StatusForbidden {
+			t.Errorf("%s: status %d, want 403", name, a.status)
 		}
 	}
-	wantBlob(t, c, client, "b", data)
+	wantBlob(t, c, client, data)
 }
 
 func refusedURL(t *testing.T, c Container, _ *http.Client) {
@@ -186,11 +186,11 @@ func deleteBlob(t *testing.T, c Container, client *http.Client) {
 	put(t, c, "b", data[:10])
 	wantErr(t, "delete", c.Delete(t.Context(), "b"), nil)
 	wantErr(t, "second delete", c.Delete(t.Context(), "b"), store.ErrMissing)
-	if response, _ := fetch(t, client, http.MethodGet, sign(t, c, "b")); response.StatusCode != http.StatusNotFound {
-		t.Errorf("status %d, want 404", response.StatusCode)
+	if a := fetch(t, client, http.MethodGet, sign(t, c, "b")); a.status != http.StatusNotFound {
+		t.Errorf("status %d, want 404", a.status)
 	}
 	put(t, c, "b", data[10:])
-	wantBlob(t, c, client, "b", data[10:])
+	wantBlob(t, c, client, data[10:])
 }
 
 func listBlobs(t *testing.T, c Container, _ *http.Client) {
@@ -270,7 +270,14 @@ func query(t *testing.T, signed string) url.Values {
 	return u.Query()
 }
 
-func fetch(t *testing.T, client *http.Client, method, target string) (*http.Response, []byte) {
+// answer is what a stranger gets.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func fetch(t *testing.T, client *http.Client, method, target string) answer {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, target, nil)
 	wantErr(t, "request", err, nil)
@@ -280,12 +287,13 @@ func fetch(t *testing.T, client *http.Client, method, target string) (*http.Resp
 	body, err := io.ReadAll(response.Body)
 	wantErr(t, "read", err, nil)
 	wantErr(t, "close", response.Body.Close(), nil)
-	return response, body
+	return answer{status: response.StatusCode, header: response.Header, body: body}
 }
 
-func wantBlob(t *testing.T, c Container, client *http.Client, name string, want []byte) {
+// wantBlob looks at the blob that all checks call b.
+func wantBlob(t *testing.T, c Container, client *http.Client, want []byte) {
 	t.Helper()
-	if response, body := fetch(t, client, http.MethodGet, sign(t, c, name)); response.StatusCode != http.StatusOK || !bytes.Equal(body, want) {
-		t.Errorf("%s: status %d, %d bytes %.20x, want %d bytes %.20x", name, response.StatusCode, len(body), body, len(want), want)
+	if a := fetch(t, client, http.MethodGet, sign(t, c, "b")); a.status != http.StatusOK || !bytes.Equal(a.body, want) {
+		t.Errorf("status %d, %d bytes %.20x, want %d bytes %.20x", a.status, len(a.body), a.body, len(want), want)
 	}
 }
