@@ -136,6 +136,10 @@ func (r *Registry) Add(ctx context.Context, name string, p Policy) (Secrets, err
 	if !namePattern.MatchString(name) {
 		return Secrets{}, problem.New(problem.InvalidRequest, "%q is no name for a caller: use 1 to 32 of a-z, 0-9 and -, with no - at either end.", name)
 	}
+	p, err := p.normalised()
+	if err != nil {
+		return Secrets{}, err
+	}
 	c := Caller{Name: name, Generations: []int64{1}, Policy: p}
 	e, err := encode(c)
 	if err != nil {

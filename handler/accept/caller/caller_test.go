@@ -208,6 +208,7 @@ func TestTheOperatorIsToldWhatCannotBeDone(t *testing.T) {
 	o.add(t, "shop", caller.Policy{})
 	ctx := context.Background()
 	add := func(name string) error { _, err := o.Add(ctx, name, caller.Policy{}); return err }
+	addWith := func(p caller.Policy) error { _, err := o.Add(ctx, "other", p); return err }
 	rotate := func(name string) error { _, err := o.Rotate(ctx, name); return err }
 	for _, c := range []struct {
 		name string
@@ -218,6 +219,10 @@ func TestTheOperatorIsToldWhatCannotBeDone(t *testing.T) {
 		{"an underscore in the name", add("web_shop"), problem.InvalidRequest},
 		{"an empty name", add(""), problem.InvalidRequest},
 		{"a name of 33 characters", add(strings.Repeat("a", 33)), problem.InvalidRequest},
+		{"a sender that is no address", addWith(caller.Policy{Senders: []string{"shop"}}), problem.InvalidRequest},
+		{"a sender's domain that is none", addWith(caller.Policy{Senders: []string{"*@-"}}), problem.InvalidRequest},
+		{"a recipient domain that is none", addWith(caller.Policy{RecipientDomains: []string{"a b"}}), problem.InvalidRequest},
+		{"51 recipients", addWith(caller.Policy{MaxRecipients: 51}), problem.InvalidRequest},
 		{"rotate nobody", rotate("ghost"), problem.NotFound},
 		{"retire nobody", o.Retire(ctx, "ghost"), problem.NotFound},
 		{"revoke nobody", o.Revoke(ctx, "ghost"), problem.NotFound},
@@ -322,6 +327,7 @@ func TestPolicies(t *testing.T) {
 		{"all allowed", caller.Policy{Senders: everybody, RecipientDomains: everybody}, false, nil},
 		{"the address allowed", caller.Policy{Senders: []string{"DoNotReply@Example.com"}, RecipientDomains: everybody}, false, nil},
 		{"the domain allowed", caller.Policy{Senders: []string{"*@example.com"}, RecipientDomains: everybody}, false, nil},
+		{"an international domain", caller.Policy{Senders: everybody, RecipientDomains: []string{"example.net", "ExAmple.org"}}, false, nil},
 		{"another domain's address", caller.Policy{Senders: []string{"*@example.org"}, RecipientDomains: everybody}, false, []string{"/senderAddress"}},
 		{"a part of the domain is not the domain", caller.Policy{Senders: []string{"*@ample.com"}, RecipientDomains: everybody}, false, []string{"/senderAddress"}},
 		{"no sender at all", caller.Policy{RecipientDomains: everybody}, false, []string{"/senderAddress"}},

@@ -26,6 +26,44 @@ type Policy struct {
 	HMAC bool `json:"hmac,omitempty"`
 }
 
+// normalised returns p with its addresses and domains written as check writes
+// those of a message. One that is none is a problem of kind InvalidRequest.
+func (p Policy) normalised() (Policy, error) {
+	senders := make([]string, len(p.Senders))
+	for i, s := range p.Senders {
+		domain, whole := strings.CutPrefix(s, "*@")
+		var err error
+		switch {
+		case s == Any:
+			senders[i] = Any
+		case whole:
+			domain, err = mail.Domain(domain)
+			senders[i] = "*@" + domain
+		default:
+			senders[i], err = mail.Mailbox(s)
+		}
+		if err != nil {
+			return Policy{}, problem.New(problem.InvalidRequest, "The sender %q is no address, nor *@DOMAIN, nor *: %s.", s, err)
+		}
+	}
+	domains := make([]string, len(p.RecipientDomains))
+	for i, d := range p.RecipientDomains {
+		if d == Any {
+			domains[i] = Any
+			continue
+		}
+		var err error
+		if domains[i], err = mail.Domain(d); err != nil {
+			return Policy{}, problem.New(problem.InvalidRequest, "The recipient domain %q is no domain, nor *: %s.", d, err)
+		}
+	}
+	if p.MaxRequestBytes < 0 || p.MaxRecipients < 0 || p.MaxRecipients > mail.MaxRecipients {
+		return Policy{}, problem.New(problem.InvalidRequest, "The sizes of a policy must not be negative, and the recipients at most %d.", mail.MaxRecipients)
+	}
+	p.Senders, p.RecipientDomains = senders, domains
+	return p, nil
+}
+
 // Allow says whether c may send m, whose addresses check has normalised. It
 // returns a problem of kind Forbidden that names every rule that says no.
 func (c Caller) Allow(m *mail.Message) error {

@@ -161,8 +161,10 @@ func (f *front) authenticate(w http.ResponseWriter, req *http.Request) (caller.P
 // rateLimit tells the sending quota as draft-ietf-httpapi-ratelimit-headers does.
 func (f *front) rateLimit(w http.ResponseWriter) {
 	limit, policy := f.Gateway.Quota().Headers()
-	w.Header().Set("RateLimit", limit)
 	w.Header().Set("RateLimit-Policy", policy)
+	if limit != "" {
+		w.Header().Set("RateLimit", limit)
+	}
 }
 
 var (

@@ -26,7 +26,7 @@ func (f *front) file(w http.ResponseWriter, req *http.Request) error {
 		page, language := offload.Page(p.Kind, req.Header.Get("Accept-Language"), f.Language)
 		h.Set("Content-Language", language)
 		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", offload.PageSecurityPolicy)
 		h.Set("Content-Length", strconv.Itoa(len(page)))
 		if wait := retryAfter(p); wait > 0 {
 			h.Set("Retry-After", strconv.Itoa(wait))

@@ -20,6 +20,7 @@ const octetStream = "application/octet-stream"
 type Move struct {
 	offload *Offload
 	files   []file
+	begun   bool // Commit may have left something
 }
 
 // file is one attachment that moves.
@@ -80,6 +81,7 @@ func (mv *Move) Stage(ctx context.Context) error {
 // is Unavailable, what was done is undone; where storage is away for that too,
 // blobs that no mail leads to stay until Sweep comes to their day.
 func (mv *Move) Commit(ctx context.Context) error {
+	mv.begun = true
 	err := mv.commit(ctx)
 	if err != nil {
 		return notStored(errors.Join(err, mv.remove(ctx)))
@@ -121,6 +123,9 @@ func unlessOurs(err error) error {
 // for UndoTimeout when ctx is cancelled. An error is Unavailable, and then Sweep
 // deletes the rest in time.
 func (mv *Move) Discard(ctx context.Context) error {
+	if !mv.begun {
+		return nil
+	}
 	return problem.Wrap(problem.Unavailable, "The attachments of the message could not all be deleted.", mv.remove(ctx))
 }
 

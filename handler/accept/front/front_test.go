@@ -1,0 +1,363 @@
+package front_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+
+	"github.com/posthorn/posthorn/handler/accept/front"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+func TestOpenAPIIsValid(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := libopenapi.NewDocument(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, errs := validator.NewValidator(doc)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	if ok, faults := v.ValidateDocument(); !ok {
+		for _, f := range faults {
+			t.Errorf("%s: %s", f.Message, f.Reason)
+		}
+	}
+	for path := range front.Routes() {
+		if !strings.Contains(string(text), `"`+path+`"`) {
+			t.Errorf("openapi.json has no %s", path)
+		}
+	}
+}
+
+func TestAMessageIsTakenAndItsStatusTold(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	res := d.do(t, d.request(t, "POST", "/emails:send?api-version=2023-03-31", gatewaytest.Large()))
+	o := res.document(t)
+	if res.StatusCode != http.StatusAccepted || o.Status != "Running" || o.Error != nil || o.Delivery.State != "accepted" {
+		t.Fatalf("%d %s", res.StatusCode, res.text)
+	}
+	if len(o.Delivery.Links) != 1 || o.Delivery.Links[0].Name != "a.bin" {
+		t.Errorf("links are %v", o.Delivery.Links)
+	}
+	if want := d.server.URL + "/emails/operations/" + o.ID + "?api-version=2023-03-31"; res.Header.Get("Operation-Location") != want {
+		t.Errorf("Operation-Location is %s, want %s", res.Header.Get("Operation-Location"), want)
+	}
+	for _, name := range []string{"Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-Id"} {
+		if res.Header.Get(name) == "" {
+			t.Errorf("no %s", name)
+		}
+	}
+	status := d.do(t, d.request(t, "GET", "/emails/operations/"+o.ID+"?api-version=2023-03-31", ""))
+	if s := status.document(t); status.StatusCode != http.StatusOK || s.Status != "Succeeded" || s.ID != o.ID {
+		t.Errorf("%d %s", status.StatusCode, status.text)
+	}
+}
+
+func TestRequestsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	body := gatewaytest.Small("x")
+	const post = "/emails:send"
+	for _, c := range []struct {
+		name, method, path, body string
+		headers                  []string
+		status                   int
+		slug                     string
+	}{
+		{"no key", "POST", post, body, []string{"Authorization", ""}, 401, "unauthenticated"},
+		{"wrong key", "POST", post, body, []string{"Authorization", "Bearer ph_shop_1_00"}, 401, "unauthenticated"},
+		{"no key for a status", "GET", "/emails/operations/11111111-1111-4111-8111-111111111111", "", []string{"Authorization", ""}, 401, "unauthenticated"},
+		{"another sender", "POST", post, strings.Replace(body, "donotreply@example.com", "a@example.org", 1), nil, 403, "forbidden"},
+		{"another recipient", "POST", post, strings.Replace(body, "ann@example.com", "ann@example.org", 1), nil, 403, "forbidden"},
+		{"no JSON", "POST", post, "hello", nil, 400, "malformed-json"},
+		{"empty body", "POST", post, "", nil, 400, "malformed-json"},
+		{"an array", "POST", post, "[]", nil, 400, "invalid-message"},
+		{"unknown member", "POST", post, strings.Replace(body, `"content"`, `"subject":"x","content"`, 1), nil, 400, "invalid-message"},
+		{"not served yet", "POST", post, strings.TrimSuffix(body, "}") + `,"delivery":{"priority":"high"}}`, nil, 400, "not-available"},
+		{"media type", "POST", post, body, []string{"Content-Type", "text/plain"}, 415, "unsupported-media-type"},
+		{"no media type", "POST", post, body, []string{"Content-Type", ""}, 415, "unsupported-media-type"},
+		{"charset", "POST", post, body, []string{"Content-Type", "application/json; charset=latin1"}, 415, "unsupported-media-type"},
+		{"encoding", "POST", post, body, []string{"Content-Encoding", "gzip"}, 415, "unsupported-media-type"},
+		{"too large", "POST", post, strings.Repeat(" ", 100_001), nil, 413, "too-large"},
+		{"api-version", "POST", post + "?api-version=2020-01-01", body, nil, 400, "invalid-request"},
+		{"query", "POST", post + "?api-version=%zz", body, nil, 400, "invalid-request"},
+		{"operation id", "POST", post, body, []string{"Operation-Id", "42"}, 400, "invalid-request"},
+		{"idempotency key too long", "POST", post, body, []string{"Idempotency-Key", strings.Repeat("k", 256)}, 400, "invalid-request"},
+		{"two names", "POST", post, body, []string{"Idempotency-Key", "k", "Operation-Id", "11111111-1111-4111-8111-111111111111"}, 400, "invalid-request"},
+		{"method", "GET", post, "", nil, 405, "method-not-allowed"},
+		{"cancel", "DELETE", "/emails/operations/11111111-1111-4111-8111-111111111111", "", nil, 405, "method-not-allowed"},
+		{"unknown operation", "GET", "/emails/operations/11111111-1111-4111-8111-111111111111", "", nil, 404, "not-found"},
+		{"operation that is no id", "GET", "/emails/operations/x%2F..%00", "", nil, 404, "not-found"},
+		{"unknown path", "GET", "/admin", "", nil, 404, "not-found"},
+		{"a trigger's path", "POST", "/sweep", "{}", nil, 404, "not-found"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			res := d.do(t, d.request(t, c.method, c.path, c.body, c.headers...))
+			if res.StatusCode != c.status || res.slug(t) != c.slug {
+				t.Errorf("got %d %s", res.StatusCode, res.text)
+			}
+			if got := res.Header.Get("Content-Type"); got != "application/problem+json" {
+				t.Errorf("Content-Type is %s", got)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if n := len(d.ACS.Sent); n != 0 {
+			t.Errorf("%d messages were sent", n)
+		}
+	})
+}
+
+func TestAllFaultsAreToldAtOnce(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	res := d.do(t, d.request(t, "POST", "/emails:send", `{"senderAddress":"nobody","content":{"subject":"a\nb"},"recipients":{"to":[{"address":"ann@example.com"},{"address":"ANN@example.com"}]}}`, "Accept", "application/json"))
+	doc := res.document(t)
+	var pointers []string
+	for _, e := range doc.Errors {
+		pointers = append(pointers, e.Pointer)
+	}
+	want := "/content /content/subject /recipients/to/1/address /senderAddress"
+	if strings.Join(pointers, " ") != want {
+		t.Errorf("faults at %v, want %s", pointers, want)
+	}
+	if res.Header.Get("Content-Type") != "application/json" || doc.Error == nil || !strings.Contains(doc.Error.Message, "/senderAddress") {
+		t.Errorf("an ACS SDK would see %s %v", res.Header.Get("Content-Type"), doc.Error)
+	}
+}
+
+func TestNoQuotaLeft(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, quota.Limits{PerMinute: 1, PerHour: 2})
+	if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1"))); res.StatusCode != http.StatusAccepted {
+		t.Fatal(res.text)
+	}
+	res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("2")))
+	if res.StatusCode != http.StatusTooManyRequests || res.slug(t) != "over-quota" || res.Header.Get("Retry-After") == "" {
+		t.Errorf("got %d %s, Retry-After %q", res.StatusCode, res.text, res.Header.Get("Retry-After"))
+	}
+	if got := res.Header.Get("RateLimit-Policy"); got != `"minute";q=1;w=60, "hour";q=2;w=3600` {
+		t.Errorf("RateLimit-Policy is %s", got)
+	}
+	if got := res.Header.Get("RateLimit"); !strings.HasPrefix(got, `"minute";r=0;t=`) {
+		t.Errorf("RateLimit is %s", got)
+	}
+}
+
+func TestARepeatGetsTheSameAnswer(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	for _, key := range []string{`order-4711`, `"order-4711"`} {
+		res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1"), "Idempotency-Key", key))
+		if res.StatusCode != http.StatusAccepted {
+			t.Fatal(res.text)
+		}
+		if want := key[0] == '"'; (res.Header.Get("Idempotency-Replayed") == "true") != want {
+			t.Errorf("%s: Idempotency-Replayed is %q", key, res.Header.Get("Idempotency-Replayed"))
+		}
+	}
+	res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("2"), "Idempotency-Key", "order-4711"))
+	if res.StatusCode != http.StatusUnprocessableEntity || res.slug(t) != "key-reused" {
+		t.Errorf("got %d %s", res.StatusCode, res.text)
+	}
+	const id = "ABCDEFAB-1111-4111-8111-111111111111"
+	res = d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("3"), "Operation-Id", id))
+	if got := res.document(t).ID; got != strings.ToLower(id) {
+		t.Errorf("id is %s", got)
+	}
+	if len(d.ACS.Sent) != 2 {
+		t.Errorf("%d messages were sent, want 2", len(d.ACS.Sent))
+	}
+}
+
+func TestSignedRequests(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	key, err := base64.StdEncoding.DecodeString(d.access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(req *http.Request, body string) {
+		sum := sha256.Sum256([]byte(body))
+		hash := base64.StdEncoding.EncodeToString(sum[:])
+		date := time.Now().UTC().Format(http.TimeFormat)
+		m := hmac.New(sha256.New, key)
+		m.Write([]byte(req.Method + "\n" + req.URL.RequestURI() + "\n" + date + ";" + req.URL.Host + ";" + hash))
+		req.Header.Set("x-ms-date", date)
+		req.Header.Set("x-ms-content-sha256", hash)
+		req.Header.Set("Authorization", "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="+base64.StdEncoding.EncodeToString(m.Sum(nil)))
+	}
+	good := d.request(t, "POST", "/emails:send?api-version=2025-09-01", gatewaytest.Small("1"))
+	sign(good, gatewaytest.Small("1"))
+	res := d.do(t, good)
+	if res.StatusCode != http.StatusAccepted {
+		t.Fatalf("%d %s", res.StatusCode, res.text)
+	}
+	poll := d.request(t, "GET", "/emails/operations/"+res.document(t).ID+"?api-version=2025-09-01", "")
+	sign(poll, "")
+	if res := d.do(t, poll); res.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", res.StatusCode, res.text)
+	}
+	forged := d.request(t, "POST", "/emails:send?api-version=2025-09-01", gatewaytest.Small("2"))
+	sign(forged, gatewaytest.Small("1"))
+	if res := d.do(t, forged); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("%d %s", res.StatusCode, res.text)
+	}
+	if len(d.ACS.Sent) != 1 {
+		t.Errorf("%d messages were sent, want 1", len(d.ACS.Sent))
+	}
+}
+
+func TestLinksOfRecipients(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Large()))
+	_, after, _ := strings.Cut(d.ACS.Sent[0].Content.PlainText, "/files/")
+	token := strings.Fields(after)[0]
+	open := func(token string) answer {
+		return d.do(t, d.request(t, "GET", "/files/"+token, "", "Authorization", "", "Accept-Language", "de"))
+	}
+	res := open(token)
+	if res.StatusCode != http.StatusFound || res.Header.Get("Location") == "" || res.Header.Get("Referrer-Policy") != "no-referrer" {
+		t.Errorf("%d %v", res.StatusCode, res.Header)
+	}
+	if res := open("nothing"); res.StatusCode != http.StatusNotFound || !strings.Contains(res.text, "<html") || res.Header.Get("Content-Language") != "de" {
+		t.Errorf("unknown: %d %s", res.StatusCode, res.text)
+	}
+	if err := d.Offload.Revoke(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	if res := open(token); res.StatusCode != http.StatusGone {
+		t.Errorf("revoked: %d %s", res.StatusCode, res.text)
+	}
+	d.Failing("", 1)
+	if res := open(token); res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+		t.Errorf("storage away: %d %s", res.StatusCode, res.text)
+	}
+	if strings.Contains(d.log.String(), token) {
+		t.Error("a token is in the log")
+	}
+}
+
+func TestStorageAway(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	d.storageDown(true)
+	res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1")))
+	if res.StatusCode != http.StatusServiceUnavailable || res.slug(t) != "unavailable" || res.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", res.StatusCode, res.text)
+	}
+	d.storageDown(false)
+	d.Failing("", 1)
+	if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1"))); res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("%d %s", res.StatusCode, res.text)
+	}
+	d.Working()
+	if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1"))); res.StatusCode != http.StatusAccepted {
+		t.Errorf("%d %s", res.StatusCode, res.text)
+	}
+}
+
+func TestWhatACSSaysReachesTheCaller(t *testing.T) {
+	t.Parallel()
+	refused := problem.New(problem.RefusedByACS, "ACS refused the message: no such user")
+	refused.Upstream = "InvalidEmailAddress"
+	busy := problem.New(problem.ACSBusy, "ACS asks to wait.")
+	busy.RetryAfter = 1500 * time.Millisecond
+	for _, c := range []struct {
+		name   string
+		err    error
+		status int
+		code   string
+	}{
+		{"refused", refused, 422, "InvalidEmailAddress"},
+		{"busy", busy, 429, "AcsBusy"},
+		{"misconfigured", problem.New(problem.ACSMisconfigured, "Tell the operator."), 502, "AcsMisconfigured"},
+		{"out of reach", problem.New(problem.ACSFailed, "Send it again."), 502, "AcsFailed"},
+		{"a fault of ours", errors.New("secret inner text"), 500, "Internal"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDoor(t, plenty)
+			d.ACS.Answer = func(*mail.Message) (bool, error) { return false, c.err }
+			res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1")))
+			if res.StatusCode != c.status || res.Header.Get("X-Ms-Error-Code") != c.code {
+				t.Errorf("%d %s", res.StatusCode, res.text)
+			}
+			if strings.Contains(res.text, "secret inner text") {
+				t.Error("the inner error reached the caller")
+			}
+			if c.name == "busy" && res.Header.Get("Retry-After") != "2" {
+				t.Errorf("Retry-After is %s", res.Header.Get("Retry-After"))
+			}
+		})
+	}
+}
+
+func TestAPanicHarmsOnlyItsRequest(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	d.ACS.Answer = func(*mail.Message) (bool, error) { panic("a secret address") }
+	res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1")))
+	if res.StatusCode != http.StatusInternalServerError || strings.Contains(d.log.String(), "a secret address") {
+		t.Errorf("%d, log %s", res.StatusCode, d.log)
+	}
+	d.ACS.Answer = nil
+	if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("2"))); res.StatusCode != http.StatusAccepted {
+		t.Errorf("%d %s", res.StatusCode, res.text)
+	}
+}
+
+func TestAliveAndReady(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	for _, path := range []string{"/healthz", "/readyz", "/openapi.json"} {
+		if res := d.do(t, d.request(t, "GET", path, "", "Authorization", "")); res.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", path, res.StatusCode, res.text)
+		}
+	}
+	res, err := http.Get(d.server.URL + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusNoContent {
+		t.Errorf("the host's ping got %d", res.StatusCode)
+	}
+}
+
+// Nothing that a caller sends may be found in the log again.
+func TestTheLogHoldsNoSecrets(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	body := `{"senderAddress":"canary1@example.com","content":{"subject":"canary2","plainText":"canary3","html":"canary4"},"recipients":{"to":[{"address":"canary5@example.com","displayName":"canary6"}]},"headers":{"X-A":"canary7"},"delivery":{"tags":[{"name":"canary8","value":"canary9"}]}%s}`
+	for _, tail := range []string{"", `,"canaryA":1`, `,"attachments":[{"name":"canaryB","contentType":"canaryC","contentInBase64":"canaryD"}]`} {
+		d.do(t, d.request(t, "POST", "/emails:send?x=canaryE", strings.Replace(body, "%s", tail, 1), "Idempotency-Key", "canaryF"))
+	}
+	d.do(t, d.request(t, "GET", "/emails/operations/canaryG", "", "X-Api-Key", "canaryH"))
+	for _, secret := range []string{"canary", d.key, d.access} {
+		if strings.Contains(d.log.String(), secret) || strings.Contains(d.Log.String(), secret) {
+			t.Errorf("%s is in the log", secret)
+		}
+	}
+}
