@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -14,23 +15,43 @@ import (
 // context. w is standard output: the Functions host calls every line on standard
 // error an error.
 func NewLog(w io.Writer, level slog.Level) *slog.Logger {
-	return slog.New(correlated{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})})
+	return slog.New(correlated{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}), nil})
 }
 
-type correlated struct{ slog.Handler }
+// correlated holds back what With and WithGroup ask for until a line is written,
+// so that the ids stand at the top of the line and never inside a group.
+type correlated struct {
+	slog.Handler
+	asked []func(slog.Handler) slog.Handler
+}
 
 func (c correlated) Handle(ctx context.Context, r slog.Record) error {
+	h := c.Handler.WithAttrs(ids(ctx))
+	for _, ask := range c.asked {
+		h = ask(h)
+	}
+	return h.Handle(ctx, r)
+}
+
+func ids(ctx context.Context) []slog.Attr {
+	var attrs []slog.Attr
 	if id := front.RequestID(ctx); id != "" {
-		r.AddAttrs(slog.String("request_id", id))
+		attrs = append(attrs, slog.String("request_id", id))
 	}
 	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
-		r.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
+		attrs = append(attrs, slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
 	}
-	return c.Handler.Handle(ctx, r)
+	return attrs
 }
 
 func (c correlated) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return correlated{c.Handler.WithAttrs(attrs)}
+	return c.with(func(h slog.Handler) slog.Handler { return h.WithAttrs(attrs) })
 }
 
-func (c correlated) WithGroup(name string) slog.Handler { return correlated{c.Handler.WithGroup(name)} }
+func (c correlated) WithGroup(name string) slog.Handler {
+	return c.with(func(h slog.Handler) slog.Handler { return h.WithGroup(name) })
+}
+
+func (c correlated) with(ask func(slog.Handler) slog.Handler) slog.Handler {
+	return correlated{c.Handler, append(slices.Clip(c.asked), ask)}
+}

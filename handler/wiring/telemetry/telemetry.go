@@ -2,6 +2,19 @@
 // Azure Monitor, to both, or nowhere. In: settings. Out: a tracer, a meter and a
 // propagator for the rest of the program, which knows OpenTelemetry's API only.
 //
+// The OTLP exporters and the SDK read the OTEL_* variables of the process by
+// themselves: endpoint, headers, time-outs, the sampler. Without OTEL_TRACES_SAMPLER
+// a span is kept unless whoever called us has marked the trace as not sampled.
+//
+// It sets none of OpenTelemetry's global variables. What an exporter cannot send
+// is told to the log given to New; only what the SDK has to say of a malformed
+// OTEL_* variable goes to standard error, where OpenTelemetry's global handler
+// writes.
+//
+// Azure Monitor is reached with the instrumentation key alone: New has no
+// credential to give to azuremonitor, so the resource must allow local
+// authentication.
+//
 // Logs are not its concern: they go to standard output, where the Functions host
 // picks them up. It never holds a message, an address or a key.
 package telemetry
@@ -11,6 +24,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
@@ -25,6 +40,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/posthorn/posthorn/handler/settings"
+	"github.com/posthorn/posthorn/handler/wiring/telemetry/azuremonitor"
 )
 
 const scope = "github.com/posthorn/posthorn"
@@ -45,31 +61,83 @@ func New(s settings.Settings, log *slog.Logger) (*Telemetry, error) {
 		Tracer: tracenoop.NewTracerProvider().Tracer(scope), Meter: metricnoop.NewMeterProvider().Meter(scope),
 		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 	}
-	if s.OTLPEndpoint == "" {
+	destinations, err := destinations(s)
+	if err != nil {
+		return nil, err
+	}
+	if len(destinations) == 0 {
 		return t, nil
 	}
-	ctx := context.Background()
-	spans, err := otlptracehttp.New(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: spans: %w", err)
+	res := describe(s)
+	traceOptions := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
+	meterOptions := []sdkmetric.Option{sdkmetric.WithResource(res)}
+	for _, d := range destinations {
+		complain := func(what string) *complaint {
+			return &complaint{log: log.With("to", d.name, "what", what), now: time.Now}
+		}
+		spans := sdktrace.NewBatchSpanProcessor(spanExporter{d.spans, complain("spans")})
+		metrics := sdkmetric.NewPeriodicReader(metricExporter{d.metrics, complain("metrics")})
+		traceOptions = append(traceOptions, sdktrace.WithSpanProcessor(spans))
+		meterOptions = append(meterOptions, sdkmetric.WithReader(metrics))
+		t.shutdown = append(t.shutdown, spans.Shutdown, metrics.Shutdown)
 	}
-	metrics, err := otlpmetrichttp.New(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: metrics: %w", err)
-	}
-	res := resource.NewSchemaless(attribute.String("service.name", s.OTelServiceName))
-	traces := sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithBatcher(spans))
-	meters := sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(sdkmetric.NewPeriodicReader(metrics)))
-	t.Tracer, t.Meter = traces.Tracer(scope), meters.Meter(scope)
-	t.shutdown = append(t.shutdown, traces.Shutdown, meters.Shutdown)
+	t.Tracer = sdktrace.NewTracerProvider(traceOptions...).Tracer(scope)
+	t.Meter = sdkmetric.NewMeterProvider(meterOptions...).Meter(scope)
 	return t, nil
 }
 
-// Shutdown sends what is still held.
+// Shutdown sends what is still held, to all destinations at once, so that one
+// which is away does not use up the time of the others.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
-	var errs []error
-	for _, f := range t.shutdown {
-		errs = append(errs, f(ctx))
+	errs := make([]error, len(t.shutdown))
+	var all sync.WaitGroup
+	for i, f := range t.shutdown {
+		all.Go(func() { errs[i] = f(ctx) })
 	}
+	all.Wait()
 	return errors.Join(errs...)
+}
+
+type destination struct {
+	name    string
+	spans   sdktrace.SpanExporter
+	metrics sdkmetric.Exporter
+}
+
+func destinations(s settings.Settings) ([]destination, error) {
+	var all []destination
+	if s.OTLPEndpoint != "" {
+		spans, err := otlptracehttp.New(context.Background())
+		if err != nil {
+			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: spans: %w", err)
+		}
+		metrics, err := otlpmetrichttp.New(context.Background())
+		if err != nil {
+			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: metrics: %w", err)
+		}
+		all = append(all, destination{"otlp", spans, metrics})
+	}
+	if s.AzureMonitor != "" {
+		spans, metrics, err := azuremonitor.New(azuremonitor.Config{ConnectionString: s.AzureMonitor})
+		if err != nil {
+			return nil, fmt.Errorf("APPLICATIONINSIGHTS_CONNECTION_STRING: %w", err)
+		}
+		all = append(all, destination{"azure-monitor", spans, metrics})
+	}
+	return all, nil
+}
+
+// describe names this program. cloud.role is the function app, which the host's
+// own telemetry bears too.
+func describe(s settings.Settings) *resource.Resource {
+	attributes := []attribute.KeyValue{attribute.String("service.name", s.OTelServiceName)}
+	for _, a := range []struct{ name, value string }{
+		{"cloud.role", s.WebsiteSiteName},
+		{"service.instance.id", s.WebsiteInstanceID},
+	} {
+		if a.value != "" {
+			attributes = append(attributes, attribute.String(a.name, a.value))
+		}
+	}
+	return resource.NewSchemaless(attributes...)
 }
