@@ -1,0 +1,52 @@
+# Go and Node.js 20 or newer are all that these need. `make help` lists them.
+
+GOARCH ?= amd64
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## install Azurite, the emulator of Azure Storage, if it is missing
+	@go run ./handler/local setup
+
+.PHONY: run
+run: ## start everything on this machine; Ctrl-C ends it
+	@go build -o .local/bin/local ./handler/local && exec .local/bin/local run
+
+.PHONY: func
+func: ## the same under Azure Functions Core Tools, where they are installed
+	@go build -o .local/bin/local ./handler/local && exec .local/bin/local func
+
+.PHONY: reset
+reset: ## forget all local data
+	@rm -rf .local
+
+.PHONY: build
+build: ## compile the handler into dist/handler
+	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o dist/handler ./handler
+
+.PHONY: package
+package: ## write dist/posthorn-linux-GOARCH.zip to deploy (GOARCH=amd64 or arm64)
+	@GOARCH= go run ./handler/local package -arch $(GOARCH)
+
+.PHONY: emulator
+emulator: ## compile the emulator of ACS Email into ./emulator
+	@go build -o emulator ./handler/local/emulator/cmd/emulator
+
+.PHONY: test
+test: setup ## run all tests, with Azurite
+	@POSTHORN_TEST_REQUIRE_AZURITE=1 go test ./...
+
+.PHONY: generate
+generate: ## write golden files and generated pages anew
+	@go test ./handler -run 'Golden|Generated' -update
+
+.PHONY: check
+check: ## formatting and vet
+	@test -z "$$(gofmt -l handler)" || { gofmt -l handler; exit 1; }
+	@go vet ./...
+
+.PHONY: bench
+bench: ## run the benchmarks
+	@go test -run '^$$' -bench . ./...

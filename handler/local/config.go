@@ -1,0 +1,101 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/posthorn/posthorn/handler/local/emulator"
+)
+
+// config is what a developer may set. Every address is of this machine.
+type config struct {
+	Gateway   string `env:"POSTHORN_LOCAL_GATEWAY" envDefault:"127.0.0.1:7071"`
+	Inbox     string `env:"POSTHORN_LOCAL_INBOX" envDefault:"127.0.0.1:8025"`
+	Emulator  string `env:"POSTHORN_LOCAL_EMULATOR" envDefault:"127.0.0.1:8026"`
+	Downloads string `env:"POSTHORN_LOCAL_DOWNLOADS" envDefault:"127.0.0.1:8027"` // storage without a certificate to accept
+	Identity  string `env:"POSTHORN_LOCAL_IDENTITY" envDefault:"127.0.0.1:8028"`  // managed identity
+	BlobPort  int    `env:"POSTHORN_LOCAL_BLOB_PORT" envDefault:"10000"`
+	QueuePort int    `env:"POSTHORN_LOCAL_QUEUE_PORT" envDefault:"10001"`
+	TablePort int    `env:"POSTHORN_LOCAL_TABLE_PORT" envDefault:"10002"`
+	Dir       string `env:"POSTHORN_LOCAL_DIR" envDefault:".local"` // holds all data
+
+	Quota string `env:"POSTHORN_QUOTA" envDefault:"custom-domain"` // the gateway's; the emulator keeps the same
+}
+
+// readConfig makes Dir absolute, because handler and Azurite run elsewhere.
+func readConfig(environ []string) (config, error) {
+	var c config
+	if err := env.ParseWithOptions(&c, env.Options{Environment: env.ToMap(environ)}); err != nil {
+		return config{}, fmt.Errorf("a setting cannot be read: %w", err)
+	}
+	dir, err := filepath.Abs(c.Dir)
+	c.Dir = dir
+	return c, err
+}
+
+func (c config) path(name string) string { return filepath.Join(c.Dir, name) }
+func (c config) publicURL() string       { return "http://" + c.Gateway }
+func (c config) blobHost() string        { return storageHost("blob", c.BlobPort) }
+func (c config) certFile() string        { return c.path("azurite/cert.pem") }
+func (c config) port(port int) string    { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+func storageHost(kind string, p int) string {
+	return fmt.Sprintf("devstoreaccount1.%s.localhost:%d", kind, p)
+}
+
+// limits are those of the subscription that the emulator plays.
+func (c config) limits() emulator.Limits {
+	switch c.Quota {
+	case "custom-domain":
+		return emulator.CustomDomain
+	case "managed-domain":
+		return emulator.ManagedDomain
+	}
+	return emulator.Limits{}
+}
+
+// gatewayEnv is the environment of the gateway. What joins the local parts is
+// fixed, whatever a developer's shell holds for a deployment in Azure; the rest
+// may be set from outside, such as POSTHORN_LANGUAGE=de make run.
+func (c config) gatewayEnv(environ []string) []string {
+	return append(append([]string{"POSTHORN_QUOTA=" + c.Quota, "POSTHORN_LOG_LEVEL=info"}, environ...), c.fixedEnv()...)
+}
+
+func (c config) fixedEnv() []string {
+	return []string{
+		"POSTHORN_PUBLIC_URL=" + c.publicURL(),
+		"POSTHORN_PRODUCTION=false",
+		"POSTHORN_MASTER_KEY=",
+		"POSTHORN_MASTER_KEY_OLD=",
+		"POSTHORN_MASTER_KEY_FILE=" + c.path("master.key"),
+		"POSTHORN_BLOB_ENDPOINT=https://" + c.blobHost(),
+		"POSTHORN_TABLE_ENDPOINT=https://" + storageHost("table", c.TablePort),
+		"POSTHORN_STORAGE_CA_FILE=" + c.certFile(),
+		"POSTHORN_DOWNLOAD_ORIGIN=http://" + c.Downloads,
+		"POSTHORN_CREDENTIAL=managed-identity",
+		"AZURE_CLIENT_ID=",
+		"IDENTITY_ENDPOINT=http://" + c.Identity + identityPath,
+		"IDENTITY_HEADER=" + identitySecret,
+		"POSTHORN_ACS_ENDPOINT=http://" + c.Emulator,
+		"POSTHORN_ACS_ACCESS_KEY=" + emulator.DevelopmentKey,
+		"POSTHORN_ACS_SCOPE=",
+	}
+}
+
+// createMasterKey leaves a key that is there as it is: callers' keys derive from it.
+func createMasterKey(file string) error {
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var key [32]byte
+	rand.Read(key[:])
+	return os.WriteFile(file, []byte(hex.EncodeToString(key[:])+"\n"), 0o600)
+}

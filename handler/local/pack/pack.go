@@ -1,0 +1,128 @@
+// Package pack lays a function app out as the Functions host wants it. In: the
+// project's folder. Out: a static handler, and beside it host.json and
+// NAME/function.json of each template, in a directory or in a zip to deploy.
+//
+// It deploys nothing. The zip is written here, because the handler must be
+// executable in it and the zip tools of many systems forget that; the host sets
+// the bit on some plans only. The same input gives the same zip, byte by byte.
+//
+// Sources: learn.microsoft.com, "Azure Functions custom handlers", section
+// Deploying; Azure/azure-functions-host, WorkerProcess.cs,
+// AssignUserExecutePermissionsIfNotExists.
+package pack
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Handler is the name of the executable; host.json says the same.
+const Handler = "handler"
+
+// Build compiles the handler for a system (GOOS, GOARCH; "" is this machine's)
+// into the file out, static and without debugging information.
+func Build(ctx context.Context, root, goos, goarch, out string) error {
+	out, err := filepath.Abs(out)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "./handler")
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("the handler does not build: %w\n%s", err, bytes.TrimSpace(said.Bytes()))
+	}
+	return nil
+}
+
+type file struct {
+	name   string // in the app, with slashes
+	source string
+	mode   fs.FileMode
+}
+
+// files are those of an app whose handler was built into handler.
+func files(root, handler string) ([]file, error) {
+	const templates, ext = "function.json-templates", ".json"
+	found, err := filepath.Glob(filepath.Join(root, templates, "*"+ext))
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, errors.New("there are no templates in " + filepath.Join(root, templates))
+	}
+	all := []file{{Handler, handler, 0o755}, {"host.json", filepath.Join(root, "host.json"), 0o644}}
+	for _, f := range found {
+		name := strings.TrimSuffix(filepath.Base(f), ext)
+		all = append(all, file{name + "/function.json", f, 0o644})
+	}
+	return all, nil
+}
+
+// Dir writes the app into the directory dir and removes what an older layout has
+// left of functions there. The handler may be there already.
+func Dir(root, handler, dir string) error {
+	all, err := files(root, handler)
+	if err != nil {
+		return err
+	}
+	old, err := filepath.Glob(filepath.Join(dir, "*", "function.json"))
+	if err != nil {
+		return err
+	}
+	for _, f := range old {
+		if err := os.RemoveAll(filepath.Dir(f)); err != nil {
+			return err
+		}
+	}
+	for _, f := range all {
+		to := filepath.Join(dir, filepath.FromSlash(f.name))
+		if to == filepath.Clean(f.source) {
+			continue
+		}
+		data, err := os.ReadFile(f.source)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, data, f.mode)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Zip writes the app to w.
+func Zip(w io.Writer, root, handler string) error {
+	all, err := files(root, handler)
+	if err != nil {
+		return err
+	}
+	z := zip.NewWriter(w)
+	for _, f := range all {
+		h := &zip.FileHeader{Name: f.name, Method: zip.Deflate}
+		h.SetMode(f.mode)
+		part, err := z.CreateHeader(h)
+		if err != nil {
+			return err
+		}
+		data, err := os.ReadFile(f.source)
+		if err != nil {
+			return err
+		}
+		if _, err := part.Write(data); err != nil {
+			return err
+		}
+	}
+	return z.Close()
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// run starts the parts in the order of who needs whom, shows the screen, and
+// ends them in the opposite order when ctx ends.
+func run(ctx context.Context, c config, environ []string, out io.Writer, coreTools bool) error {
+	ports, err := claim(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer ports.close()
+	if err := setup(ctx, c, out); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "Starting ...")
+	ends, err := startParts(ctx, c, ports)
+	defer func() {
+		for _, end := range slices.Backward(ends) {
+			end()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	env, dir := c.gatewayEnv(environ), c.path("app")
+	if coreTools {
+		dir = filepath.Join("dist", "app")
+	}
+	if err := layOut(ctx, dir); err != nil {
+		return err
+	}
+	handler, err := filepath.Abs(filepath.Join(dir, "handler"))
+	if err != nil {
+		return err
+	}
+	return runGateway(ctx, c, ports.gateway, gatewayRun{dir, handler, env, coreTools}, out)
+}
+
+// startParts starts what the gateway needs. The functions that end the parts are
+// returned with an error too.
+func startParts(ctx context.Context, c config, ports *listeners) (ends []func(), err error) {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := createMasterKey(c.path("master.key")); err != nil {
+		return nil, err
+	}
+	file, err := openLog(c, "local.log")
+	if err != nil {
+		return nil, err
+	}
+	ends = append(ends, func() { file.Close() })
+	log := slog.New(slog.NewJSONHandler(file, nil))
+	storage, err := startStorage(ctx, c, log)
+	if err != nil {
+		return ends, err
+	}
+	ends = append(ends, storage)
+	files, err := downloads(c, log)
+	if err != nil {
+		return ends, err
+	}
+	ends = append(ends, serve(ports.downloads, files, log), serve(ports.identity, identity(time.Now), log))
+	post, err := serveMail(c, ports, log)
+	if err != nil {
+		return ends, err
+	}
+	return append(ends, post), nil
+}
+
+type gatewayRun struct {
+	dir, handler string
+	env          []string
+	coreTools    bool
+}
+
+// runGateway runs the gateway until ctx ends or it fails, and meanwhile sends the
+// samples and shows the screen.
+func runGateway(ctx context.Context, c config, l net.Listener, g gatewayRun, out io.Writer) error {
+	output, err := openLog(c, "gateway.log")
+	if err != nil {
+		return err
+	}
+	defer output.Close()
+	said, err := openLog(c, "host.log")
+	if err != nil {
+		return err
+	}
+	defer said.Close()
+	work, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	go func() {
+		if g.coreTools {
+			served <- underFunc(work, c, g.dir, l, output)
+			return
+		}
+		served <- underHost(work, g.dir, g.env, l, output, slog.New(slog.NewJSONHandler(said, nil)))
+	}()
+	greeted := make(chan error, 1)
+	go func() { greeted <- greet(work, c, g, out) }()
+	select {
+	case err = <-served:
+		stop()
+		<-greeted
+		return ended(err, c)
+	case err = <-greeted:
+	}
+	if err == nil {
+		select {
+		case err = <-served:
+			return ended(err, c)
+		case <-ctx.Done():
+			fmt.Fprintln(out, "\nEnding ...")
+		}
+	}
+	stop()
+	return errors.Join(err, <-served)
+}
+
+func ended(err error, c config) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("the gateway has ended: %w\nIts log is %s", err, short(c.path("log/gateway.log")))
+}
+
+// greet makes the caller, sends the samples and shows the screen.
+func greet(ctx context.Context, c config, g gatewayRun, out io.Writer) error {
+	if err := awaitGateway(ctx, c); err != nil {
+		return err
+	}
+	s, err := ensureCaller(ctx, c, g.handler, g.env)
+	if err != nil {
+		return err
+	}
+	all, err := samples()
+	if err != nil {
+		return err
+	}
+	sent := make([]outcome, len(all))
+	for i, m := range all {
+		became, err := send(ctx, c, s.key, m)
+		if err != nil {
+			return fmt.Errorf("the sample %q could not be sent: %w", m.Subject, err)
+		}
+		sent[i] = outcome{m.Subject, became}
+	}
+	show(out, c, s, sent)
+	return nil
+}

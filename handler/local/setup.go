@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	oldestNode = 20
+	// npmLines of npm's output are shown when it fails.
+	npmLines = 12
+	// modules is where npm keeps what local/package-lock.json lists.
+	modules = "local/node_modules"
+	lock    = "local/package-lock.json"
+)
+
+// setup installs Azurite if it is missing or older than its lock file.
+func setup(ctx context.Context, c config, out io.Writer) error {
+	if err := checkNode(ctx); err != nil {
+		return err
+	}
+	if installed() {
+		return nil
+	}
+	fmt.Fprintln(out, "Installing Azurite, the emulator of Azure Storage. This happens once and takes a minute or two.")
+	cmd := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund")
+	cmd.Dir = "local"
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	said, err := cmd.CombinedOutput()
+	if logErr := writeLog(c, "npm.log", said); logErr != nil {
+		return logErr
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, exec.ErrNotFound):
+		return errors.New("npm is missing: it belongs to Node.js; install Node.js 20 or newer from https://nodejs.org and run the command again")
+	case err != nil:
+		return fmt.Errorf("npm could not install Azurite (%w). Correct what it says and run the command again; all of it is in %s.\n\n%s",
+			err, c.path("log/npm.log"), lastLines(said, npmLines))
+	}
+	return markInstalled()
+}
+
+func checkNode(ctx context.Context) error {
+	said, err := exec.CommandContext(ctx, "node", "--version").Output()
+	if err != nil {
+		return errors.New("Node.js is missing, which runs Azurite: install Node.js 20 or newer from https://nodejs.org and run the command again")
+	}
+	version := strings.TrimSpace(string(said))
+	major, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
+	if n, err := strconv.Atoi(major); err != nil || n < oldestNode {
+		return fmt.Errorf("Node.js %s is too old for Azurite: install Node.js %d or newer from https://nodejs.org and run the command again", version, oldestNode)
+	}
+	return nil
+}
+
+// stamp is the lock file that was installed, written when npm has finished. (Times
+// of files say nothing: a checkout renews them.)
+const stamp = modules + "/.installed-lock.json"
+
+func installed() bool {
+	want, err := os.ReadFile(lock)
+	if err != nil {
+		return false
+	}
+	got, err := os.ReadFile(stamp)
+	return err == nil && bytes.Equal(got, want)
+}
+
+func markInstalled() error {
+	data, err := os.ReadFile(lock)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(stamp, data, 0o600)
+}
+
+func writeLog(c config, name string, data []byte) error {
+	if err := os.MkdirAll(c.path("log"), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(c.path("log/"+name), data, 0o600)
+}
+
+func lastLines(text []byte, n int) []byte {
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	return bytes.Join(lines[max(0, len(lines)-n):], []byte("\n"))
+}
