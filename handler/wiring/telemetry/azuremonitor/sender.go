@@ -39,7 +39,7 @@ type outcome struct {
 	again []envelope
 	lost  int
 	wait  time.Duration // what the service asks for, or 0
-	err   error         // why some were not taken
+	err   error         // why items are lost, or have to be tried again if none is
 }
 
 // send tries until all items are taken or lost. A lost answer can make the
@@ -49,18 +49,16 @@ func (s *sender) send(ctx context.Context, items []envelope) error {
 	var why error
 	for try, wait := 1, firstWait; ; try, wait = try+1, 2*wait {
 		o := s.attempt(ctx, items)
-		lost += o.lost
-		if o.err != nil {
-			why = o.err
+		if len(o.again) > 0 && (try == maxTries || !sleep(ctx, max(wait, o.wait))) {
+			o.lost, o.again = o.lost+len(o.again), nil
+		}
+		if o.lost > 0 {
+			lost, why = lost+o.lost, o.err
+		}
+		if len(o.again) == 0 {
+			break
 		}
 		items = o.again
-		if len(items) == 0 {
-			break
-		}
-		if try == maxTries || !sleep(ctx, max(wait, o.wait)) {
-			lost += len(items)
-			break
-		}
 	}
 	if lost == 0 {
 		return nil
@@ -144,11 +142,13 @@ func partial(items []envelope, answer []byte) outcome {
 			continue
 		}
 		seen[e.Index] = true
-		o.err = statusError(e.StatusCode)
-		if passing(e.StatusCode) {
-			o.again = append(o.again, items[e.Index])
-		} else {
-			o.lost++
+		if !passing(e.StatusCode) {
+			o.lost, o.err = o.lost+1, statusError(e.StatusCode)
+			continue
+		}
+		o.again = append(o.again, items[e.Index])
+		if o.lost == 0 {
+			o.err = statusError(e.StatusCode)
 		}
 	}
 	return o
