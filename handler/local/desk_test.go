@@ -1,0 +1,307 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/local/emulator"
+	"github.com/posthorn/posthorn/handler/settings"
+)
+
+func TestTheGatewayLoadsWhatItIsGiven(t *testing.T) {
+	t.Parallel()
+	c, err := readConfig([]string{"POSTHORN_LOCAL_GATEWAY=127.0.0.1:9000", "POSTHORN_LOCAL_DIR=/data", "POSTHORN_QUOTA=managed-domain"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A shell that is set up for a deployment in Azure does not leak into the desk.
+	s, err := settings.Load(c.gatewayEnv([]string{
+		"POSTHORN_PUBLIC_URL=https://mail.example.com", "AZURE_CLIENT_ID=0f0f", "POSTHORN_CREDENTIAL=azure-cli",
+		"POSTHORN_LANGUAGE=de", "POSTHORN_LOG_LEVEL=debug",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.PublicURL != "http://127.0.0.1:9000" || s.ClientID != "" || s.Credential != "managed-identity" ||
+		s.MasterKeyFile != "/data/master.key" || s.StorageCAFile != "/data/azurite/cert.pem" {
+		t.Errorf("fixed settings: %+v", s)
+	}
+	if s.Language != "de" || s.LogLevel.String() != "DEBUG" || s.Quota != "managed-domain" {
+		t.Errorf("free settings: %+v", s)
+	}
+}
+
+func TestTheSampleSettingsAreThoseOfTheDesk(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../local.settings.sample.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sample struct{ Values map[string]string }
+	if err := json.Unmarshal(data, &sample); err != nil {
+		t.Fatal(err)
+	}
+	c, err := readConfig(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, setting := range c.fixedEnv() {
+		name, want, _ := strings.Cut(setting, "=")
+		want = strings.Replace(want, c.Dir, ".local", 1)
+		if got, ok := sample.Values[name]; !ok || got != want {
+			t.Errorf("%s: the sample has %q, the desk %q", name, got, want)
+		}
+	}
+}
+
+func TestTheEmulatorKeepsTheGatewaysQuota(t *testing.T) {
+	t.Parallel()
+	for quota, want := range map[string]emulator.Limits{"custom-domain": emulator.CustomDomain, "managed-domain": emulator.ManagedDomain, "custom": {}} {
+		if got := (config{Quota: quota}).limits(); got != want {
+			t.Errorf("%s: %+v", quota, got)
+		}
+	}
+}
+
+func TestATakenPortIsNamedWithItsSetting(t *testing.T) {
+	t.Parallel()
+	c := freeConfig(t)
+	l, err := net.Listen("tcp", c.Inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	other, err := net.Listen("tcp", c.port(c.QueuePort))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	_, err = claim(t.Context(), c)
+	if err == nil {
+		t.Fatal("claimed")
+	}
+	for _, want := range []string{c.Inbox, "POSTHORN_LOCAL_INBOX=127.0.0.1:1", c.port(c.QueuePort), fmt.Sprintf("POSTHORN_LOCAL_QUEUE_PORT=%d", c.QueuePort+10_000)} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not name %s", err, want)
+		}
+	}
+	if strings.Contains(err.Error(), c.Gateway) {
+		t.Errorf("%q names a free one", err)
+	}
+	again, err := net.Listen("tcp", c.Gateway)
+	if err != nil {
+		t.Fatal("a claimed port was kept:", err)
+	}
+	again.Close()
+}
+
+func TestTheIdentityAnswersAsAzureDoes(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		name, query, secret string
+		status              int
+	}{
+		{"right", "?api-version=2019-08-01&resource=https://storage.azure.com", identitySecret, 200},
+		{"no secret", "?api-version=2019-08-01&resource=https://storage.azure.com", "", 401},
+		{"other version", "?api-version=2017-09-01&resource=https://storage.azure.com", identitySecret, 400},
+		{"no resource", "?api-version=2019-08-01", identitySecret, 400},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, identityPath+c.query, nil)
+			r.Header.Set("X-Identity-Header", c.secret)
+			w := httptest.NewRecorder()
+			identity(func() time.Time { return now }).ServeHTTP(w, r)
+			if w.Code != c.status {
+				t.Fatalf("got %d %s", w.Code, w.Body)
+			}
+			if c.status != 200 {
+				return
+			}
+			var got map[string]string
+			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Count(got["access_token"], ".") != 2 {
+				t.Errorf("token %q", got["access_token"])
+			}
+			delete(got, "access_token")
+			want := map[string]string{"expires_on": "1795521600", "resource": "https://storage.azure.com", "token_type": "Bearer"}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+func TestTheLargeSampleIsTheSameEachTime(t *testing.T) {
+	t.Parallel()
+	data := measurements()
+	if len(data) != largeBytes {
+		t.Errorf("%d bytes", len(data))
+	}
+	if got := sum(data); got != measurementsSum {
+		t.Errorf("SHA-256 %s", got)
+	}
+}
+
+const measurementsSum = "8b6ce868f6577252610123e93d045693878c53a197d358328009d57a6788c36a"
+
+func sum(data []byte) string {
+	s := sha256.Sum256(data)
+	return hex.EncodeToString(s[:])
+}
+
+func TestWhatBecameOfAMessage(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ answer, words string }{
+		"sent":   {`{"status":"Succeeded","error":null}`, "succeeded"},
+		"failed": {`{"status":"Failed","error":{"message":"No such domain."}}`, "failed: No such domain."},
+		"moved": {`{"status":"Succeeded","delivery":{"links":[{"name":"a.csv","size":12582912,"expires":"2026-12-23T12:00:00Z"}]}}`,
+			"succeeded; a.csv (12.6 MB) became a link, good until 23 December 2026"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var o operation
+			if err := json.Unmarshal([]byte(c.answer), &o); err != nil {
+				t.Fatal(err)
+			}
+			if got := o.words(); got != c.words {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
+// tools is a PATH of shell scripts.
+func tools(t *testing.T, scripts map[string]string) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, script := range scripts {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir)
+}
+
+func TestSetup(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		scripts map[string]string
+		says    string // "" for success
+	}{
+		{"installs", map[string]string{"node": "echo v22.1.0", "npm": "echo run >> runs"}, ""},
+		{"no Node.js", nil, "Node.js is missing"},
+		{"old Node.js", map[string]string{"node": "echo v18.20.4"}, "Node.js v18.20.4 is too old"},
+		{"odd Node.js", map[string]string{"node": "echo nightly"}, "Node.js nightly is too old"},
+		{"no npm", map[string]string{"node": "echo v20.0.0"}, "npm is missing"},
+		{"npm fails", map[string]string{"node": "echo v20.0.0", "npm": "echo first; echo 'E404 no such package' >&2; exit 1"}, "E404 no such package"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			if err := os.MkdirAll(modules, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(lock, []byte("{}"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			tools(t, c.scripts)
+			err := setup(t.Context(), config{Dir: t.TempDir()}, io.Discard)
+			if c.says != "" {
+				if err == nil || !strings.Contains(err.Error(), c.says) || installed() {
+					t.Errorf("got %v, installed %t", err, installed())
+				}
+				return
+			}
+			if err != nil || !installed() {
+				t.Fatalf("got %v, installed %t", err, installed())
+			}
+			if err := setup(t.Context(), config{Dir: t.TempDir()}, io.Discard); err != nil {
+				t.Fatal(err)
+			}
+			if runs, _ := os.ReadFile("local/runs"); string(runs) != "run\n" {
+				t.Errorf("npm ran %q", runs)
+			}
+			if err := os.WriteFile(lock, []byte(`{"new":1}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if installed() {
+				t.Error("a changed lock file is not noticed")
+			}
+		})
+	}
+}
+
+func TestUnderFuncTheAppIsToldTheSameSettings(t *testing.T) {
+	c := freeConfig(t)
+	c.Dir = t.TempDir()
+	tools(t, map[string]string{"func": `echo "$@"; trap 'exit 0' INT; while :; do :; done`})
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "sweep"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", c.Gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	said, ended := make(lineChannel, 1), make(chan error, 1)
+	go func() { ended <- underFunc(ctx, c, dir, l, said) }()
+	_, port, _ := net.SplitHostPort(c.Gateway)
+	if got := <-said; got != "start --port "+port+"\n" {
+		t.Errorf("func was called with %q", got)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "sweep")); err == nil {
+		t.Error("the timer is still there")
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "local.settings.json"))
+	if err != nil || !bytes.Contains(data, []byte(`"POSTHORN_PUBLIC_URL": "http://`+c.Gateway)) {
+		t.Errorf("settings %s, %v", data, err)
+	}
+}
+
+type lineChannel chan string
+
+func (c lineChannel) Write(p []byte) (int, error) {
+	c <- string(p)
+	return len(p), nil
+}
+
+// freeConfig has addresses that were free a moment ago.
+func freeConfig(t *testing.T) config {
+	t.Helper()
+	var ports [8]int
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // only at the end, so that all differ
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+	}
+	var c config
+	return config{
+		Gateway: c.port(ports[0]), Inbox: c.port(ports[1]), Emulator: c.port(ports[2]), Downloads: c.port(ports[3]), Identity: c.port(ports[4]),
+		BlobPort: ports[5], QueuePort: ports[6], TablePort: ports[7], Quota: "custom-domain",
+	}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The whole of it, twice, on the same data.
+func TestADeskFromStartToEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and starts everything")
+	}
+	t.Chdir("../..")
+	if !installed() {
+		if os.Getenv("POSTHORN_TEST_REQUIRE_AZURITE") == "1" {
+			t.Fatal("Azurite is not installed: run `make setup`")
+		}
+		t.Skip("Azurite is not installed: run `make setup`")
+	}
+	c := freeConfig(t)
+	c.Dir = t.TempDir()
+	first := start(t, c)
+	for _, want := range []string{"Welcome to Posthorn: succeeded\n", "A file that does not fit: succeeded; measurements.csv (12.6 MB) became a link"} {
+		if !strings.Contains(first.screen(), want) {
+			t.Errorf("the screen lacks %q:\n%s", want, first.screen())
+		}
+	}
+	if got := sum(download(t, c)); got != measurementsSum {
+		t.Errorf("the link leads to a file with SHA-256 %s", got)
+	}
+	key := read(t, c.path("key"))
+	first.end(t)
+
+	second := start(t, c)
+	if got := read(t, c.path("key")); got != key || !strings.Contains(second.screen(), strings.TrimSpace(key)) {
+		t.Error("the key is another one, or not shown")
+	}
+	if n := len(inboxOf(t, c)); n != 4 {
+		t.Errorf("%d messages after two starts", n)
+	}
+	second.end(t)
+}
+
+type desk struct {
+	cancel context.CancelFunc
+	ended  chan error
+
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func (d *desk) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.out.Write(p)
+}
+
+func (d *desk) screen() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.out.String()
+}
+
+// start returns when the screen is whole.
+func start(t *testing.T, c config) *desk {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	d := &desk{cancel: cancel, ended: make(chan error, 1)}
+	go func() { d.ended <- run(ctx, c, os.Environ(), d, false) }()
+	t.Cleanup(cancel)
+	for !strings.Contains(d.screen(), "Ctrl-C") {
+		select {
+		case err := <-d.ended:
+			t.Fatalf("ended with %v\n%s", err, d.screen())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return d
+}
+
+// end expects a calm end that leaves every address free.
+func (d *desk) end(t *testing.T) {
+	t.Helper()
+	d.cancel()
+	if err := <-d.ended; err != nil {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func fetch(t *testing.T, url string) []byte {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d, %v", url, resp.StatusCode, err)
+	}
+	return data
+}
+
+type summary struct{ ID, Subject string }
+
+func inboxOf(t *testing.T, c config) []summary {
+	t.Helper()
+	var list struct{ Messages []summary }
+	if err := json.Unmarshal(fetch(t, "http://"+c.Inbox+"/api/messages"), &list); err != nil {
+		t.Fatal(err)
+	}
+	return list.Messages
+}
+
+var link = regexp.MustCompile(`http://127\.0\.0\.1:\d+/files/[\w-]+`)
+
+// download follows the link in the message whose file did not fit.
+func download(t *testing.T, c config) []byte {
+	t.Helper()
+	for _, m := range inboxOf(t, c) {
+		if url := link.Find(fetch(t, "http://"+c.Inbox+"/api/messages/"+m.ID)); url != nil {
+			return fetch(t, string(url))
+		}
+	}
+	t.Fatal("no message has a link")
+	return nil
+}
