@@ -5,6 +5,12 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/constant"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
 	"io"
 	"io/fs"
 	"os"
@@ -14,6 +20,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/settings"
@@ -100,6 +107,7 @@ func TestGeneratedPagesAreCurrent(t *testing.T) {
 	t.Parallel()
 	golden(t, filepath.Join(root, "docs", "problems.md"), problemsPage())
 	golden(t, filepath.Join(root, "docs", "settings.md"), settingsPage())
+	golden(t, filepath.Join(root, "docs", "limits.md"), limitsPage(t))
 }
 
 func golden(t *testing.T, name, want string) {
@@ -138,6 +146,42 @@ func settingsPage() string {
 			value = "`" + r.Default + "`"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.Variable, value, r.Doc)
+	}
+	return b.String()
+}
+
+// limitsPage lists the constants of mail/limits.go with their values and the
+// sources that their comments give.
+func limitsPage(t *testing.T) string {
+	t.Helper()
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, filepath.Join("mail", "limits.go"), nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkg, err := (&types.Config{Importer: importer.ForCompiler(set, "source", nil)}).Check("mail", set, []*ast.File{file}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("# Limits\n\nSizes are bytes, before Base64 unless it says otherwise. This page is generated from the code.\n")
+	for _, d := range file.Decls {
+		group, ok := d.(*ast.GenDecl)
+		if !ok || group.Tok != token.CONST {
+			continue
+		}
+		fmt.Fprintf(&b, "\n%s\n\n| limit | value | |\n| --- | --- | --- |\n", strings.TrimSpace(group.Doc.Text()))
+		for _, s := range group.Specs {
+			spec := s.(*ast.ValueSpec)
+			name := spec.Names[0].Name
+			value := pkg.Scope().Lookup(name).(*types.Const)
+			shown := value.Val().String()
+			if value.Type().String() == "time.Duration" {
+				n, _ := constant.Int64Val(value.Val())
+				shown = time.Duration(n).String()
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, shown, strings.Join(strings.Fields(spec.Doc.Text()), " "))
+		}
 	}
 	return b.String()
 }

@@ -111,10 +111,10 @@ type Answer struct {
 // the caller, or the reader's own error when the body did not arrive.
 func (g *Gateway) Send(ctx context.Context, req Request) (Answer, error) {
 	answer, err := g.send(ctx, req)
-	outcome := "not read"
-	if err != nil {
-		outcome = problem.Of(err).Kind.Slug()
-	} else {
+	outcome := "not-read"
+	if p, ok := errors.AsType[*problem.Problem](err); ok {
+		outcome = p.Kind.Slug()
+	} else if err == nil {
 		outcome = string(answer.Record.State)
 	}
 	g.messages.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))

@@ -16,18 +16,13 @@ var settleWaits = [...]time.Duration{500 * time.Millisecond, 1500 * time.Millise
 // settle asks ACS for an operation that it may or may not have taken. An error
 // means that ACS does not know it: the message was not sent. If ACS cannot be
 // asked, the state is Unknown; nothing is sent again by guess.
-func (g *Gateway) settle(ctx context.Context, operationID string) (record.State, *record.Failure, error) {
+func (g *Gateway) settle(ctx context.Context, operationID string) (state record.State, failure *record.Failure, err error) {
 	for _, wait := range settleWaits {
-		if err := sleep(ctx, wait); err != nil {
-			return record.Unknown, nil, nil
-		}
-		if _, err := g.Asks.Book(ctx, 1); err != nil {
-			return record.Unknown, nil, nil
-		}
-		known, failure, err := g.ACS.Fate(ctx, operationID)
+		known, failure, err := g.ask(ctx, operationID, wait)
 		switch {
 		case err != nil:
-			return record.Unknown, nil, nil
+			g.Log.WarnContext(ctx, "ACS could not be asked for an operation", "error", err)
+			return record.Unknown, nil, nil //nolint:nilerr // not to know is an outcome, and is told as one
 		case known && failure != nil:
 			return record.Failed, failure, nil
 		case known:
@@ -37,6 +32,17 @@ func (g *Gateway) settle(ctx context.Context, operationID string) (record.State,
 	p := problem.New(problem.ACSFailed, "ACS answered with an error and has not taken the message: it was not sent. Send it again.")
 	p.RetryAfter = 10 * time.Second
 	return "", nil, p
+}
+
+// ask waits, books the question and asks it.
+func (g *Gateway) ask(ctx context.Context, operationID string, wait time.Duration) (known bool, failure *record.Failure, err error) {
+	if err := sleep(ctx, wait); err != nil {
+		return false, nil, err
+	}
+	if _, err := g.Asks.Book(ctx, 1); err != nil {
+		return false, nil, err
+	}
+	return g.ACS.Fate(ctx, operationID)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

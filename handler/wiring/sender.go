@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/acs"
@@ -25,7 +26,7 @@ func (s sender) Send(ctx context.Context, operationID string, m *mail.Message) e
 
 func (s sender) Fate(ctx context.Context, operationID string) (bool, *record.Failure, error) {
 	op, err := s.client.Status(ctx, operationID)
-	if failed, ok := errors.AsType[*acs.Error](err); ok && failed.StatusCode == 404 {
+	if failed, ok := errors.AsType[*acs.Error](err); ok && failed.StatusCode == http.StatusNotFound {
 		return false, nil, nil
 	}
 	if err != nil {
@@ -56,13 +57,13 @@ func sendProblem(err error) error {
 		return fmt.Errorf("%w: %w", gateway.ErrDoubt, err)
 	}
 	switch {
-	case e.StatusCode == 429:
+	case e.StatusCode == http.StatusTooManyRequests:
 		p := problem.New(problem.ACSBusy, "ACS asks to wait: a limit of the subscription was reached, perhaps by another program in it. Nothing was sent. Try again after Retry-After.")
 		p.RetryAfter, p.Upstream = e.RetryAfter, e.Code
 		return p
 	case e.Misconfigured():
 		return problem.Wrap(problem.ACSMisconfigured, "ACS does not let this deployment send from this address: its identity, role or domain is not set up. Nothing was sent. Tell the operator.", err)
-	case e.StatusCode >= 400 && e.StatusCode < 500:
+	case e.StatusCode >= http.StatusBadRequest && e.StatusCode < http.StatusInternalServerError:
 		p := problem.New(problem.RefusedByACS, "ACS refused the message: %s", e.Message)
 		p.Upstream = e.Code
 		return p

@@ -32,7 +32,7 @@ func (f *front) file(w http.ResponseWriter, req *http.Request) error {
 			h.Set("Retry-After", strconv.Itoa(wait))
 		}
 		w.WriteHeader(p.Kind.Status())
-		_, _ = w.Write(page)
+		_, _ = w.Write(page) //nolint:gosec // html/template made it; a request chooses its language only
 		return err
 	}
 	h.Set("Location", location)
