@@ -95,7 +95,7 @@ type Emulator struct {
 	faults *injections
 	hook   *webhook
 
-	closing context.Context
+	closing context.Context //nolint:containedctx // the emulator's own life, not a call's
 	close   context.CancelFunc
 	work    sync.WaitGroup
 }
@@ -175,11 +175,13 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	seen := &statusWriter{ResponseWriter: w}
-	defer func() {
-		e.log.LogAttrs(r.Context(), slog.LevelInfo, "call", slog.String("method", r.Method),
-			slog.String("route", r.Pattern), slog.Int("status", seen.status))
-	}()
+	defer e.logCall(r, seen)
 	e.mux.ServeHTTP(seen, r)
+}
+
+func (e *Emulator) logCall(r *http.Request, seen *statusWriter) {
+	e.log.LogAttrs(r.Context(), slog.LevelInfo, "call", slog.String("method", r.Method),
+		slog.String("route", r.Pattern), slog.Int("status", seen.status))
 }
 
 // statusWriter remembers the status for the log; 0 means no answer was given.
@@ -193,10 +195,9 @@ func (s *statusWriter) WriteHeader(status int) {
 	s.ResponseWriter.WriteHeader(status)
 }
 
-// held returns a context that ends when the caller goes away or the emulator is
-// closed.
-func (e *Emulator) held(r *http.Request) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(r.Context())
+// held returns a context that ends with ctx or when the emulator is closed.
+func (e *Emulator) held(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(e.closing, cancel)
 	return ctx, func() { stop(); cancel() }
 }

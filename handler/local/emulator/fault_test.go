@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -81,7 +82,10 @@ func TestFaultByAddress(t *testing.T) {
 // callOrAbort returns nil for a connection that was cut.
 func callOrAbort(e *Emulator, r *http.Request) (w *httptest.ResponseRecorder) {
 	defer func() {
-		if recover() == http.ErrAbortHandler {
+		if r := recover(); r != nil {
+			if err, ok := r.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+				panic(r)
+			}
 			w = nil
 		}
 	}()
@@ -136,7 +140,7 @@ func TestLostAnswerOnTheWire(t *testing.T) {
 	e, out := newTest(t, Config{})
 	server := httptest.NewServer(e)
 	defer server.Close()
-	r, _ := http.NewRequestWithContext(t.Context(), "POST", server.URL+sendPath, strings.NewReader(messageTo("lost@example.com")))
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+sendPath, strings.NewReader(messageTo("lost@example.com")))
 	r.Header = newCall("POST", sendPath, "").Header
 	resp, err := http.DefaultClient.Do(r)
 	if err == nil {

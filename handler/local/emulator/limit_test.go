@@ -1,8 +1,8 @@
 package emulator
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -56,7 +56,7 @@ func TestLimitAnswers(t *testing.T) {
 				return
 			}
 			wantRefusal(t, w, 429, "TooManyRequests", test.message)
-			if got, want := w.Header().Get("Retry-After"), fmt.Sprint(test.wait); got != want {
+			if got, want := w.Header().Get("Retry-After"), strconv.Itoa(test.wait); got != want {
 				t.Errorf("Retry-After %s, want %s", got, want)
 			}
 			if out.count() != len(test.before) {

@@ -137,7 +137,7 @@ func (e *Emulator) handleStatus(w http.ResponseWriter, r *http.Request) {
 		f.refusal(wait).write(w)
 		return
 	}
-	if e.spoil(w, r, f, http.StatusOK) {
+	if e.spoil(r.Context(), w, f, http.StatusOK) {
 		return
 	}
 	id, _ := canonicalUUID(r.PathValue("id"))

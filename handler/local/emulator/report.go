@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -140,7 +142,7 @@ func (h *webhook) validate(ctx context.Context) error {
 		ValidationResponse string `json:"validationResponse"`
 	}
 	if err := json.Unmarshal(answer, &given); err != nil || given.ValidationResponse != code {
-		return fmt.Errorf("the webhook did not answer its validation with the code")
+		return errors.New("the webhook did not answer its validation with the code")
 	}
 	h.validated = true
 	return nil
@@ -161,7 +163,7 @@ func (h *webhook) post(ctx context.Context, kind string, ev event) ([]byte, erro
 	req.Header.Set("aeg-data-version", ev.DataVersion)
 	req.Header.Set("aeg-metadata-version", ev.MetadataVersion)
 	req.Header.Set("aeg-delivery-count", "0")
-	resp, err := h.client.Do(req)
+	resp, err := h.client.Do(req) //nolint:gosec // the URL is the user's own setting
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +173,8 @@ func (h *webhook) post(ctx context.Context, kind string, ev event) ([]byte, erro
 		return nil, err
 	}
 	// A validation must be answered 200; events may be, with 201, 202 or 204 too.
-	if resp.StatusCode > 204 || resp.StatusCode == 203 || kind != "Notification" && resp.StatusCode != http.StatusOK {
+	taken := []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent}
+	if !slices.Contains(taken, resp.StatusCode) || kind != "Notification" && resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("the webhook answered %d", resp.StatusCode)
 	}
 	return answer, nil

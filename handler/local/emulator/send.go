@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -24,7 +25,7 @@ func (e *Emulator) handleSend(w http.ResponseWriter, r *http.Request) {
 	e.calls.set(place, call)
 	w.Header().Set("Operation-Location", baseURL(r)+"/emails/operations/"+call.OperationID+"?api-version="+r.URL.Query().Get("api-version"))
 	w.Header().Set("Retry-After", seconds(e.cfg.Delay))
-	answered := e.spoil(w, r, f, http.StatusAccepted)
+	answered := e.spoil(r.Context(), w, f, http.StatusAccepted)
 	call.Status = http.StatusAccepted
 	e.calls.set(place, call)
 	if !answered {
@@ -123,11 +124,11 @@ func (e *Emulator) accept(call *arrival, body []byte, msg *message, f *fault) *r
 // spoil does what f, which may be nil, does to an answer that would have this
 // status, and says whether that was an answer. It does not return if there is
 // to be none.
-func (e *Emulator) spoil(w http.ResponseWriter, r *http.Request, f *fault, status int) (answered bool) {
+func (e *Emulator) spoil(ctx context.Context, w http.ResponseWriter, f *fault, status int) (answered bool) {
 	if f == nil || f.stage != spoils {
 		return false
 	}
-	ctx, cancel := e.held(r)
+	ctx, cancel := e.held(ctx)
 	defer cancel()
 	switch f.name {
 	case "slow":

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -82,6 +83,9 @@ func (b *Inbox) handlePage(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	if id := r.PathValue("id"); id != "" {
 		m, request, err := b.open(id)
+		if err != nil && !errors.Is(err, errNoMessage) {
+			b.log.Error("a message could not be opened", "error", err)
+		}
 		if err != nil {
 			status, v.Missing = http.StatusNotFound, true
 		} else {

@@ -9,13 +9,12 @@ const rows = () => [...document.querySelectorAll('#list [data-id]')]
 const current = () => $('#list [aria-current]')
 const chosen = () => document.activeElement?.closest('#list [data-id]') ?? current()
 
-// load fetches a page and puts the named parts of it in place of ours.
-let latest = 0
-async function load(url, ...parts) {
-  const turn = ++latest
+// load fetches a page and puts the named parts of it in place of ours, unless
+// it is stale by then.
+async function load(url, parts, stale) {
   const answer = await fetch(url, { headers: { Accept: 'text/html' } })
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html')
-  if (turn !== latest) return false
+  if (stale()) return false
   for (const part of parts) {
     const focused = document.activeElement?.closest(`${part} [data-id]`)?.dataset.id
     const { scrollTop } = $(part)
@@ -31,9 +30,18 @@ async function load(url, ...parts) {
   return true
 }
 
+// A later visit overtakes an earlier one; a refresh never overtakes a visit.
+let visits = 0
+let visiting = 0
 async function visit(url, how = 'pushState') {
-  if (!await load(url, '#list', '#message')) return
-  if (how) history[how](null, '', url)
+  const turn = ++visits
+  visiting++
+  try {
+    if (!await load(url, ['#list', '#message'], () => turn !== visits)) return
+    if (how) history[how](null, '', url)
+  } finally {
+    visiting--
+  }
 }
 
 async function search(text) {
@@ -64,13 +72,13 @@ async function remove(id) {
 function say(sentence) { $('#live [role=status]').textContent = sentence }
 
 function askToClear() {
-  if (!rows().length) return
   const sure = $('#sure')
   sure.returnValue = 'no'
   sure.showModal()
   sure.onclose = async () => {
     if (sure.returnValue !== 'yes') return
     await fetch('/api/messages', { method: 'DELETE' })
+    $('.search input').value = ''
     say('All messages deleted')
     await visit('/')
   }
@@ -139,12 +147,15 @@ addEventListener('popstate', () => {
 
 // refresh renews the list only: the message being read stays as it is.
 let waiting
+let refreshes = 0
 function refresh(fresh) {
   clearTimeout(waiting)
   waiting = setTimeout(async () => {
+    if (visiting) return refresh(fresh)
     const before = new Set(rows().map(row => row.dataset.id))
     const parts = document.body.classList.contains('reading') ? ['#list'] : ['#list', '#message']
-    if (!await load(location.href, ...parts)) return
+    const [visit, turn] = [visits, ++refreshes]
+    if (!await load(location.href, parts, () => visit !== visits || turn !== refreshes)) return
     for (const row of rows()) if (!before.has(row.dataset.id)) row.classList.add('fresh')
     if (fresh) say('New message')
   }, 60)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -104,7 +105,7 @@ func describeLimit(l emulator.Limit) string {
 		if n == 0 {
 			return "any number"
 		}
-		return fmt.Sprint(n)
+		return strconv.Itoa(n)
 	}
 	return word(l.PerMinute) + " a minute and " + word(l.PerHour) + " an hour"
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"io"
 	"net"
@@ -46,7 +47,7 @@ func TestFlags(t *testing.T) {
 			var printed bytes.Buffer
 			o, err := parseFlags(strings.Fields(test.args), &printed)
 			if test.wrong != "" {
-				if err != errUsage || !strings.Contains(printed.String(), test.wrong) {
+				if !errors.Is(err, errUsage) || !strings.Contains(printed.String(), test.wrong) {
 					t.Errorf("got %v and %q, want %q", err, printed.String(), test.wrong)
 				}
 				return
@@ -56,7 +57,7 @@ func TestFlags(t *testing.T) {
 			}
 		})
 	}
-	if _, err := parseFlags([]string{"-h"}, io.Discard); err != flag.ErrHelp {
+	if _, err := parseFlags([]string{"-h"}, io.Discard); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("-h: %v", err)
 	}
 }
@@ -107,7 +108,7 @@ func TestRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = resp.Body.Close() }()
-		if resp.StatusCode != 200 {
+		if resp.StatusCode != http.StatusOK {
 			t.Errorf("GET %s: %d", url, resp.StatusCode)
 		}
 	}
