@@ -22,9 +22,10 @@ func TestComplaintOnceAMinute(t *testing.T) {
 		}
 		var said []string
 		for line := range strings.Lines(log.String()) {
-			said = append(said, strings.TrimSpace(line[strings.Index(line, "level="):]))
+			_, rest, _ := strings.Cut(strings.TrimSpace(line), "level=")
+			said = append(said, rest)
 		}
-		const word = `level=WARN msg="telemetry is lost" error=away unsaid=`
+		const word = `WARN msg="telemetry is lost" error=away unsaid=`
 		if got, want := strings.Join(said, "\n"), word+"0\n"+word+"59\n"+word+"59"; got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}

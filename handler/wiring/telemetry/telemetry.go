@@ -61,17 +61,17 @@ func New(s settings.Settings, log *slog.Logger) (*Telemetry, error) {
 		Tracer: tracenoop.NewTracerProvider().Tracer(scope), Meter: metricnoop.NewMeterProvider().Meter(scope),
 		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 	}
-	destinations, err := destinations(s)
+	all, err := destinations(s)
 	if err != nil {
 		return nil, err
 	}
-	if len(destinations) == 0 {
+	if len(all) == 0 {
 		return t, nil
 	}
 	res := describe(s)
 	traceOptions := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
 	meterOptions := []sdkmetric.Option{sdkmetric.WithResource(res)}
-	for _, d := range destinations {
+	for _, d := range all {
 		complain := func(what string) *complaint {
 			return &complaint{log: log.With("to", d.name, "what", what), now: time.Now}
 		}

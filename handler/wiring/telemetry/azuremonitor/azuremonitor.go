@@ -21,6 +21,7 @@ import (
 	"errors"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -61,7 +62,7 @@ func New(c Config) (*SpanExporter, *MetricExporter, error) {
 		return nil, nil, errors.New("a token would go over an endpoint that is not https")
 	}
 	if c.Transport == nil {
-		c.Transport = http.DefaultTransport.(*http.Transport).Clone()
+		c.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: 90 * time.Second}
 	}
 	s := &sender{
 		connection: to, credential: c.Credential,
