@@ -22,21 +22,18 @@ import (
 // requestContext is a context as the front makes it.
 func requestContext(t *testing.T, header map[string]string) context.Context {
 	t.Helper()
-	var got context.Context
+	seen := make(chan context.Context, 1)
 	door := front.New(front.Config{
 		Public: &url.URL{}, Now: time.Now, NewID: func() string { return "made here" },
 		Log: slog.New(slog.DiscardHandler), Tracer: noop.NewTracerProvider().Tracer(""), Propagator: propagation.TraceContext{},
-		Probes: []front.Probe{{Name: "peep", Check: func(ctx context.Context) error { got = ctx; return nil }}},
+		Probes: []front.Probe{{Name: "peep", Check: func(ctx context.Context) error { seen <- ctx; return nil }}},
 	})
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil)
 	for name, value := range header {
 		req.Header.Set(name, value)
 	}
 	door.ServeHTTP(httptest.NewRecorder(), req)
-	if got == nil {
-		t.Fatal("the front did not come to its probe")
-	}
-	return got
+	return <-seen
 }
 
 func TestLogLines(t *testing.T) {
@@ -128,6 +125,7 @@ func TestHandlerKeepsTheRulesOfSlog(t *testing.T) {
 		out.Reset()
 		return NewLog(&out, slog.LevelInfo).Handler()
 	}, func(t *testing.T) map[string]any {
+		t.Helper()
 		var line map[string]any
 		if err := json.Unmarshal(out.Bytes(), &line); err != nil {
 			t.Fatal(err)
