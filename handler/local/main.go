@@ -56,7 +56,7 @@ func command(ctx context.Context, args, environ []string, out io.Writer) error {
 		return run(ctx, c, environ, out, false)
 	case "func":
 		if _, err := exec.LookPath("func"); err != nil {
-			return errors.New("Azure Functions Core Tools 4 are not installed, so there is no func command. `make run` needs none; to install them see https://learn.microsoft.com/azure/azure-functions/functions-run-local") //nolint:staticcheck // sentences for people
+			return errors.New("Azure Functions Core Tools 4 are not installed, so there is no func command. `make run` needs none; to install them see https://learn.microsoft.com/azure/azure-functions/functions-run-local")
 		}
 		return run(ctx, c, environ, out, true)
 	case "setup":
@@ -75,7 +75,7 @@ func writePackage(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if *arch != "amd64" && *arch != "arm64" {
-		return errors.New("Azure Functions runs amd64 and arm64") //nolint:staticcheck // a name comes first
+		return errors.New("Azure Functions runs amd64 and arm64")
 	}
 	name := filepath.Join("dist", "posthorn-linux-"+*arch)
 	handler := filepath.Join(name, pack.Handler)

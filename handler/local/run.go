@@ -110,11 +110,9 @@ func runGateway(ctx context.Context, c config, l net.Listener, g gatewayRun, out
 		served <- underHost(work, g.dir, g.env, l, output, slog.New(slog.NewJSONHandler(said, nil)))
 	}()
 	greeted := make(chan error, 1)
-	go func() { greeted <- greet(work, c, g, out) }()
+	go func() { greeted <- greet(work, c, g, out) }() // ends with work
 	select {
 	case err = <-served:
-		stop()
-		<-greeted
 		return ended(err, c)
 	case err = <-greeted:
 	}

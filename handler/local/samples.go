@@ -155,12 +155,13 @@ func follow(ctx context.Context, c config, key, id string) (string, error) {
 
 // words say what became of a message.
 func (o *operation) words() string {
-	said := strings.ToLower(o.Status)
+	var said strings.Builder
+	said.WriteString(strings.ToLower(o.Status))
 	if o.Error != nil {
-		said += ": " + o.Error.Message
+		said.WriteString(": " + o.Error.Message)
 	}
 	for _, l := range o.Delivery.Links {
-		said += fmt.Sprintf("; %s (%.1f MB) became a link, good until %s", l.Name, float64(l.Size)/1e6, l.Expires.Format("2 January 2006"))
+		fmt.Fprintf(&said, "; %s (%.1f MB) became a link, good until %s", l.Name, float64(l.Size)/1e6, l.Expires.Format("2 January 2006"))
 	}
-	return said
+	return said.String()
 }

@@ -89,12 +89,10 @@ func parseQueue(count json.RawMessage, metadata map[string]json.RawMessage) (*Qu
 	}, nil
 }
 
-// parseTimer returns nil for a trigger that is no timer.
+// parseTimer returns nil for a trigger that is no timer: an event, an array, a
+// text.
 func parseTimer(trigger json.RawMessage) (*Timer, error) {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(trigger, &members) != nil {
-		return nil, nil
-	}
+	members := object(trigger)
 	pastDue, ok := members["IsPastDue"]
 	if !ok {
 		return nil, nil
@@ -115,6 +113,14 @@ func parseTimer(trigger json.RawMessage) (*Timer, error) {
 		Next:        instant(status["Next"]),
 		LastUpdated: instant(status["LastUpdated"]),
 	}, nil
+}
+
+// object is the members of a JSON object, nil for any other JSON.
+func object(value json.RawMessage) (members map[string]json.RawMessage) {
+	if json.Unmarshal(value, &members) != nil {
+		return nil
+	}
+	return members
 }
 
 // unwrap takes off the JSON strings that the host puts round a value: none round

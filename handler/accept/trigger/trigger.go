@@ -80,8 +80,9 @@ func Temporary(err error) bool {
 	case problem.Internal, problem.InProgress, problem.OverQuota, problem.RequestTimeout,
 		problem.ACSBusy, problem.ACSFailed, problem.ACSMisconfigured, problem.Unavailable:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // run calls f under Deadline; a panic becomes an error, so that the other

@@ -96,11 +96,11 @@ func (k *child) verdict() error {
 }
 
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	a, ok := l.Addr().(*net.TCPAddr)
 	if !ok {
 		return 0, errors.New("no TCP port")

@@ -26,7 +26,7 @@ func TestARequestIsPassedOnAsItCame(t *testing.T) {
 	resp, body = a.do(t, "POST", "/echo?a=1&a=2&b=%2F;x", "hello",
 		"X-Azure-Functions-InvocationId", "forged", "X-Ms-Invocation-Id", "mine",
 		"Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "X-Forwarded-For", "10.0.0.1")
-	if resp.StatusCode != 200 || body != "hello" {
+	if resp.StatusCode != http.StatusOK || body != "hello" {
 		t.Fatalf("got %d %q", resp.StatusCode, body)
 	}
 	u, _ := url.Parse(a.url)
@@ -69,12 +69,13 @@ func TestOnlyRoutesOfTheAppAreServed(t *testing.T) {
 		{"a timer asked for", "GET", "/admin/functions/sweep", 404},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			if got := a.status(t, c.method, c.path); got != c.status {
 				t.Errorf("got %d, want %d", got, c.status)
 			}
 		})
 	}
-	a.output.await(t, "swept\n", 1)
+	t.Cleanup(func() { a.output.await(t, "swept\n", 1) }) // before the app is stopped
 }
 
 func TestBodiesStreamBothWays(t *testing.T) {
@@ -114,7 +115,8 @@ func TestABodyPastTheLimitIsRefused(t *testing.T) {
 		{"chunked above", MaxBodyBytes + 1, -1, 413},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, err := http.NewRequestWithContext(t.Context(), "POST", a.url+"/discard", io.LimitReader(zeros{}, c.length))
+			t.Parallel()
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+"/discard", io.LimitReader(zeros{}, c.length))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -102,20 +102,18 @@ func (h *Host) match(r *http.Request) (function, bool) {
 // matchRoute knows literal segments, {name} (with or without a constraint,
 // which it does not check) and a last {*name}.
 func matchRoute(route, segments []string) bool {
-	for i, want := range route {
-		if strings.HasPrefix(want, "{*") {
-			return true
-		}
-		if i >= len(segments) {
-			return false
-		}
-		got, err := url.PathUnescape(segments[i])
-		parameter := strings.HasPrefix(want, "{") && got != ""
-		if err != nil || !parameter && !strings.EqualFold(want, got) {
-			return false
-		}
+	if last := len(route) - 1; strings.HasPrefix(route[last], "{*") {
+		route, segments = route[:last], segments[:min(last, len(segments))]
 	}
-	return len(route) == len(segments)
+	return slices.EqualFunc(route, segments, matchSegment)
+}
+
+func matchSegment(want, got string) bool {
+	got, err := url.PathUnescape(got)
+	if strings.HasPrefix(want, "{") {
+		return err == nil && got != ""
+	}
+	return err == nil && strings.EqualFold(want, got)
 }
 
 // target is the key under which a request's context holds the handler's URL.

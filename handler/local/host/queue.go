@@ -80,11 +80,11 @@ func (h *Host) deliver(ctx context.Context, f function, m Message, q, poison Que
 	last := m.Foreign || m.DequeueCount > limit
 	if !last {
 		err := h.invoke(ctx, f, f.messageEnvelope(m))
-		if ctx.Err() != nil {
-			return nil // the host has stopped; the message comes again
-		}
 		if err == nil {
 			return q.Delete(ctx, m.ID, m.PopReceipt)
+		}
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // the host has stopped; the message comes again
 		}
 		h.log.Error("queue call failed", "function", f.name, "message", m.ID, "count", m.DequeueCount, "error", err)
 		last = m.DequeueCount == limit

@@ -22,7 +22,7 @@ const (
 )
 
 // ErrTooManyCrashes ends a Host; the words are those of the real one.
-var ErrTooManyCrashes = errors.New("Exceeded http worker restart retry count. Shutting down Functions Host") //nolint:staticcheck // a quotation
+var ErrTooManyCrashes = errors.New("Exceeded http worker restart retry count. Shutting down Functions Host")
 
 var (
 	errClosed = errors.New("the handler has ended with exit code 0 and is not started again")
@@ -95,7 +95,7 @@ func (s *supervisor) run(ctx context.Context) error {
 		s.set(nil, nil)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // a handler that was told to end did
 		case err == nil:
 			s.log.Info("handler restarts")
 		case errors.Is(err, errClosed):

@@ -95,7 +95,10 @@ func Dir(root, handler, dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, data, f.mode)); err != nil {
+		if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
+			return err
+		}
+		if err := os.WriteFile(to, data, f.mode); err != nil { //nolint:gosec // names are those of the templates
 			return err
 		}
 	}
