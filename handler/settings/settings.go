@@ -67,8 +67,8 @@ type Settings struct {
 func Load(environ []string) (Settings, error) {
 	var s Settings
 	err := env.ParseWithOptions(&s, env.Options{Environment: env.ToMap(environ)})
-	faults := parseFaults(err)
-	faults = append(faults, ruleFaults(s)...)
+	faults, unread := parseFaults(err)
+	faults = append(faults, ruleFaults(s, unread)...)
 	if s.PublicURL == "" && s.WebsiteHostname != "" {
 		s.PublicURL = "https://" + s.WebsiteHostname
 	}
@@ -91,40 +91,38 @@ func (s Settings) Public() *url.URL {
 	return u
 }
 
-// parseFaults turns a value of the wrong type into a sentence without the value.
-func parseFaults(err error) []error {
-	if err == nil {
-		return nil
-	}
+// parseFaults turns a value of the wrong type into a sentence without the value,
+// and names the variables that hold one.
+func parseFaults(err error) (faults []error, unread map[string]bool) {
 	aggregate, ok := errors.AsType[env.AggregateError](err)
 	if !ok {
-		return []error{errors.New("the environment could not be read")}
+		return nil, nil
 	}
 	names := variables()
-	var faults []error
+	unread = map[string]bool{}
 	for _, e := range aggregate.Errors {
 		if p, ok := errors.AsType[env.ParseError](e); ok {
-			faults = append(faults, fmt.Errorf("%s: is not a %s", names[p.Name], p.Type))
-		} else {
-			faults = append(faults, errors.New("the environment could not be read"))
+			unread[names[p.Name]] = true
+			faults = append(faults, fmt.Errorf("%s: cannot be read as %s", names[p.Name], p.Type))
 		}
 	}
-	return faults
+	return faults, unread
 }
 
-func ruleFaults(s Settings) []error {
+// ruleFaults are the rules that s breaks, but for the variables whose values
+// were not read.
+func ruleFaults(s Settings, unread map[string]bool) []error {
 	v := validator.New()
 	v.RegisterTagNameFunc(func(f reflect.StructField) string {
 		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
 		return name
 	})
-	failed, ok := errors.AsType[validator.ValidationErrors](v.Struct(s))
-	if !ok {
-		return nil
-	}
+	failed, _ := errors.AsType[validator.ValidationErrors](v.Struct(s))
 	var faults []error
 	for _, f := range failed {
-		faults = append(faults, fmt.Errorf("%s: %s", f.Field(), sentence(f)))
+		if !unread[f.Field()] {
+			faults = append(faults, fmt.Errorf("%s: %s", f.Field(), sentence(f)))
+		}
 	}
 	return faults
 }

@@ -1,0 +1,168 @@
+package wiring
+
+import (
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/deliver/acs"
+	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+const operation = "11111111-1111-4111-8111-111111111111"
+
+// senderTo is a sender to a server that answers as h does.
+func senderTo(t *testing.T, h http.HandlerFunc) sender {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	client, err := acs.NewClientWithKey(server.URL, base64.StdEncoding.EncodeToString([]byte("key")), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sender{client}
+}
+
+func message() *mail.Message {
+	return &mail.Message{
+		SenderAddress: "donotreply@example.com",
+		Content:       mail.Content{Subject: "Hello", PlainText: "Hi"},
+		Recipients:    mail.Recipients{To: []mail.Address{{Address: "ann@example.com"}}},
+		Attachments: []mail.Attachment{
+			{Name: "moved.bin", ContentType: "application/octet-stream"},
+			{Name: "kept.txt", ContentType: "text/plain", Content: []byte("kept")},
+		},
+	}
+}
+
+func TestWhatACSSaysBecomesTheRightProblem(t *testing.T) {
+	t.Parallel()
+	answer := func(status int, text string, headers ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			for i := 0; i < len(headers); i += 2 {
+				w.Header().Set(headers[i], headers[i+1])
+			}
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, text)
+		}
+	}
+	const doubt = "doubt"
+	for _, c := range []struct {
+		name   string
+		answer http.HandlerFunc
+		want   string // a problem's slug, doubt, or nothing
+		code   string
+		wait   time.Duration
+		inner  bool // ACS's sentence is for the log alone
+	}{
+		{"accepted", answer(202, `{"id":"`+operation+`","status":"Running"}`), "", "", 0, false},
+		{"invalid address", answer(400, `{"error":{"code":"InvalidEmailAddress","message":"said by ACS"}}`), "refused-by-acs", "InvalidEmailAddress", 0, false},
+		{"too large", answer(413, ``), "refused-by-acs", "", 0, false},
+		{"busy", answer(429, `{"error":{"code":"TooManyRequests","message":"said by ACS"}}`, "Retry-After", "77"), "acs-busy", "TooManyRequests", 77 * time.Second, true},
+		{"denied", answer(401, `{"error":{"code":"Denied","message":"said by ACS"}}`), "acs-misconfigured", "", 0, true},
+		{"domain not linked", answer(404, `{"error":{"code":"DomainNotLinked","message":"said by ACS"}}`), "acs-misconfigured", "", 0, true},
+		{"error after the body", answer(500, ``), doubt, "", 0, true},
+		{"connection cut after the body", func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			panic(http.ErrAbortHandler)
+		}, doubt, "", 0, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			err := senderTo(t, c.answer).Send(t.Context(), operation, message())
+			got, p := "", problem.Of(err)
+			switch {
+			case errors.Is(err, gateway.ErrDoubt):
+				got = doubt
+			case err != nil:
+				got = p.Kind.Slug()
+			}
+			if got != c.want {
+				t.Fatalf("got %q (%v), want %q", got, err, c.want)
+			}
+			if got != "" && got != doubt && (p.Upstream != c.code || p.RetryAfter != c.wait) {
+				t.Errorf("code %q, wait %s", p.Upstream, p.RetryAfter)
+			}
+			if c.inner && strings.Contains(p.Detail, "said by ACS") {
+				t.Errorf("the caller is told %q", p.Detail)
+			}
+		})
+	}
+}
+
+func TestNobodyThereIsCertainlyNotSent(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	client, err := acs.NewClientWithKey(server.URL, base64.StdEncoding.EncodeToString([]byte("key")), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	err = sender{client}.Send(t.Context(), operation, message())
+	if !problem.Is(err, problem.ACSFailed) || errors.Is(err, gateway.ErrDoubt) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheFateOfAnOperation(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		status int
+		text   string
+		known  bool
+		code   string
+		failed bool // the question itself
+	}{
+		{"running", 200, `{"id":"x","status":"Running"}`, true, "", false},
+		{"succeeded", 200, `{"id":"x","status":"Succeeded"}`, true, "", false},
+		{"failed", 200, `{"id":"x","status":"Failed","error":{"code":"EmailDropped","message":"m"}}`, true, "EmailDropped", false},
+		{"not known", 404, ``, false, "", false},
+		{"not allowed to ask", 401, ``, false, "", true},
+		{"too many questions", 429, ``, false, "", true},
+		{"error", 500, ``, false, "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := senderTo(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(c.status)
+				_, _ = io.WriteString(w, c.text)
+			})
+			known, failure, err := s.Fate(t.Context(), operation)
+			if known != c.known || (err != nil) != c.failed || (failure != nil) != (c.code != "") {
+				t.Fatalf("known %t, failure %v, error %v", known, failure, err)
+			}
+			if failure != nil && failure.Upstream != c.code {
+				t.Errorf("code %s", failure.Upstream)
+			}
+		})
+	}
+}
+
+func TestTheSizeIsThatOfTheRequest(t *testing.T) {
+	t.Parallel()
+	var sent int64
+	s := senderTo(t, func(w http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		sent = int64(len(text))
+		if strings.Contains(string(text), "moved.bin") || !strings.Contains(string(text), "kept.txt") {
+			t.Errorf("sent %s", text)
+		}
+		w.WriteHeader(http.StatusAccepted)
+	})
+	m := message()
+	if err := s.Send(t.Context(), operation, m); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Size(m); got != sent {
+		t.Errorf("size %d, sent %d", got, sent)
+	}
+}
