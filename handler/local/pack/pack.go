@@ -23,6 +23,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Handler is the name of the executable; host.json says the same.
@@ -45,6 +46,9 @@ func Build(ctx context.Context, root, goos, goarch, out string) error {
 	}
 	return nil
 }
+
+// epoch is the first time that a zip can hold.
+var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
 type file struct {
 	name   string // in the app, with slashes
@@ -113,7 +117,7 @@ func Zip(w io.Writer, root, handler string) error {
 	}
 	z := zip.NewWriter(w)
 	for _, f := range all {
-		h := &zip.FileHeader{Name: f.name, Method: zip.Deflate}
+		h := &zip.FileHeader{Name: f.name, Method: zip.Deflate, Modified: epoch}
 		h.SetMode(f.mode)
 		part, err := z.CreateHeader(h)
 		if err != nil {
