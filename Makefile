@@ -19,8 +19,8 @@ func: ## the same under Azure Functions Core Tools, where they are installed
 	@go build -o .local/bin/local ./handler/local && exec .local/bin/local func
 
 .PHONY: reset
-reset: ## forget all local data
-	@rm -rf .local
+reset: ## forget all local data; refuses while a run uses it
+	@go run ./handler/local reset
 
 .PHONY: build
 build: ## compile the handler into dist/handler

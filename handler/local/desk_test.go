@@ -188,6 +188,37 @@ func TestWhatBecameOfAMessage(t *testing.T) {
 	}
 }
 
+func TestDataInUseIsNotRemoved(t *testing.T) {
+	t.Parallel()
+	c := config{Dir: filepath.Join(t.TempDir(), "data")}
+	if err := reset(c); err != nil {
+		t.Errorf("without data: %v", err)
+	}
+	f, err := own(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeLog(c, "some.log", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := reset(c); err == nil || !strings.Contains(err.Error(), "another run uses the data") {
+		t.Errorf("in use: %v", err)
+	}
+	if err := run(t.Context(), c, nil, io.Discard, false); err == nil || !strings.Contains(err.Error(), "another run uses the data") {
+		t.Errorf("a second run: %v", err)
+	}
+	if _, err := os.Stat(c.path("log/some.log")); err != nil {
+		t.Error("data in use was removed:", err)
+	}
+	f.Close()
+	if err := reset(c); err != nil {
+		t.Errorf("no longer in use: %v", err)
+	}
+	if _, err := os.Stat(c.path("log")); err == nil {
+		t.Error("data is still there")
+	}
+}
+
 // tools is a PATH of shell scripts.
 func tools(t *testing.T, scripts map[string]string) {
 	t.Helper()
@@ -218,7 +249,7 @@ func TestSetup(t *testing.T) {
 			if err := os.MkdirAll(modules, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(lock, []byte("{}"), 0o600); err != nil {
+			if err := os.WriteFile(lockFile, []byte("{}"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			tools(t, c.scripts)
@@ -238,7 +269,7 @@ func TestSetup(t *testing.T) {
 			if runs, _ := os.ReadFile("local/runs"); string(runs) != "run\n" {
 				t.Errorf("npm ran %q", runs)
 			}
-			if err := os.WriteFile(lock, []byte(`{"new":1}`), 0o600); err != nil {
+			if err := os.WriteFile(lockFile, []byte(`{"new":1}`), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if installed() {

@@ -27,6 +27,7 @@ import (
 const usage = `usage: local run                    start everything, in the project's folder
        local func                   the same, under Azure Functions Core Tools
        local setup                  install Azurite if it is missing or old
+       local reset                  remove all data, unless a run uses it
        local package [-arch ARCH]   write dist/posthorn-linux-ARCH.zip`
 
 func main() {
@@ -59,6 +60,8 @@ func command(ctx context.Context, args, environ []string, out io.Writer) error {
 			return errors.New("Azure Functions Core Tools 4 are not installed, so there is no func command. `make run` needs none; to install them see https://learn.microsoft.com/azure/azure-functions/functions-run-local")
 		}
 		return run(ctx, c, environ, out, true)
+	case "reset":
+		return reset(c)
 	case "setup":
 		return setup(ctx, c, out)
 	case "package":

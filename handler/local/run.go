@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -16,6 +15,11 @@ import (
 // run starts the parts in the order of who needs whom, shows the screen, and
 // ends them in the opposite order when ctx ends.
 func run(ctx context.Context, c config, environ []string, out io.Writer, coreTools bool) error {
+	data, err := own(c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = data.Close() }()
 	ports, err := claim(ctx, c)
 	if err != nil {
 		return err
@@ -51,9 +55,6 @@ func run(ctx context.Context, c config, environ []string, out io.Writer, coreToo
 // startParts starts what the gateway needs. The functions that end the parts are
 // returned with an error too.
 func startParts(ctx context.Context, c config, ports *listeners) (ends []func(), err error) {
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return nil, err
-	}
 	if err := createMasterKey(c.path("master.key")); err != nil {
 		return nil, err
 	}

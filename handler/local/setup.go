@@ -19,8 +19,8 @@ const (
 	// npmLines of npm's output are shown when it fails.
 	npmLines = 12
 	// modules is where npm keeps what local/package-lock.json lists.
-	modules = "local/node_modules"
-	lock    = "local/package-lock.json"
+	modules  = "local/node_modules"
+	lockFile = "local/package-lock.json"
 )
 
 // setup installs Azurite if it is missing or older than its lock file.
@@ -70,7 +70,7 @@ func checkNode(ctx context.Context) error {
 const stamp = "local/node_modules/.installed-lock.json"
 
 func installed() bool {
-	want, err := os.ReadFile(lock)
+	want, err := os.ReadFile(lockFile)
 	if err != nil {
 		return false
 	}
@@ -79,7 +79,7 @@ func installed() bool {
 }
 
 func markInstalled() error {
-	data, err := os.ReadFile(lock)
+	data, err := os.ReadFile(lockFile)
 	if err != nil {
 		return err
 	}
