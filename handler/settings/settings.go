@@ -56,6 +56,8 @@ type Settings struct {
 	LogLevel          slog.Level `env:"POSTHORN_LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error."`
 	OTLPEndpoint      string     `env:"OTEL_EXPORTER_OTLP_ENDPOINT" validate:"omitempty,url" doc:"Where to send spans and metrics by OTLP over HTTP."`
 	AzureMonitor      string     `env:"APPLICATIONINSIGHTS_CONNECTION_STRING" doc:"Where to send spans and metrics in Azure Monitor's form."`
+	AzureMonitorAuth  string     `env:"APPLICATIONINSIGHTS_AUTHENTICATION_STRING" doc:"Authorization=AAD, if Azure Monitor takes no local authentication."`
+	TracesSampler     string     `env:"OTEL_TRACES_SAMPLER" doc:"As OpenTelemetry defines it. Without it every span is kept."`
 	OTelServiceName   string     `env:"OTEL_SERVICE_NAME" envDefault:"posthorn" doc:"Name of this deployment in telemetry."`
 	WebsiteSiteName   string     `env:"WEBSITE_SITE_NAME" doc:"Set by Azure; kept in telemetry."`
 	WebsiteInstanceID string     `env:"WEBSITE_INSTANCE_ID" doc:"Set by Azure; kept in telemetry."`

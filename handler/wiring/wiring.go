@@ -77,7 +77,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	tel, err := telemetry.New(b.s, log)
+	tel, err := telemetry.New(b.s, b.cred, log)
 	if err != nil {
 		return nil, err
 	}

@@ -4,16 +4,16 @@
 //
 // The OTLP exporters and the SDK read the OTEL_* variables of the process by
 // themselves: endpoint, headers, time-outs, the sampler. Without OTEL_TRACES_SAMPLER
-// a span is kept unless whoever called us has marked the trace as not sampled.
+// every span is kept: the Functions host may mark the traces that it hands on as
+// not sampled although nobody has decided so (open-telemetry/opentelemetry-js#3057).
 //
 // It sets none of OpenTelemetry's global variables. What an exporter cannot send
 // is told to the log given to New; only what the SDK has to say of a malformed
 // OTEL_* variable goes to standard error, where OpenTelemetry's global handler
 // writes.
 //
-// Azure Monitor is reached with the instrumentation key alone: New has no
-// credential to give to azuremonitor, so the resource must allow local
-// authentication.
+// Azure Monitor is reached with the instrumentation key, and with a token beside
+// it if APPLICATIONINSIGHTS_AUTHENTICATION_STRING says Authorization=AAD.
 //
 // Logs are not its concern: they go to standard output, where the Functions host
 // picks them up. It never holds a message, an address or a key.
@@ -24,9 +24,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -55,13 +57,14 @@ type Telemetry struct {
 }
 
 // New starts the exporters that s asks for. It makes no request; an exporter
-// whose server is away loses what it holds and says so in the log.
-func New(s settings.Settings, log *slog.Logger) (*Telemetry, error) {
+// whose server is away loses what it holds and says so in the log. cred is the
+// deployment's identity.
+func New(s settings.Settings, cred azcore.TokenCredential, log *slog.Logger) (*Telemetry, error) {
 	t := &Telemetry{
 		Tracer: tracenoop.NewTracerProvider().Tracer(scope), Meter: metricnoop.NewMeterProvider().Meter(scope),
 		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 	}
-	all, err := destinations(s)
+	all, err := destinations(s, cred)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +73,9 @@ func New(s settings.Settings, log *slog.Logger) (*Telemetry, error) {
 	}
 	res := describe(s)
 	traceOptions := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
+	if s.TracesSampler == "" {
+		traceOptions = append(traceOptions, sdktrace.WithSampler(sdktrace.AlwaysSample()))
+	}
 	meterOptions := []sdkmetric.Option{sdkmetric.WithResource(res)}
 	for _, d := range all {
 		complain := func(what string) *complaint {
@@ -104,7 +110,7 @@ type destination struct {
 	metrics sdkmetric.Exporter
 }
 
-func destinations(s settings.Settings) ([]destination, error) {
+func destinations(s settings.Settings, cred azcore.TokenCredential) ([]destination, error) {
 	var all []destination
 	if s.OTLPEndpoint != "" {
 		spans, err := otlptracehttp.New(context.Background())
@@ -118,7 +124,11 @@ func destinations(s settings.Settings) ([]destination, error) {
 		all = append(all, destination{"otlp", spans, metrics})
 	}
 	if s.AzureMonitor != "" {
-		spans, metrics, err := azuremonitor.New(azuremonitor.Config{ConnectionString: s.AzureMonitor})
+		config := azuremonitor.Config{ConnectionString: s.AzureMonitor}
+		if strings.Contains(strings.ToUpper(s.AzureMonitorAuth), "AUTHORIZATION=AAD") {
+			config.Credential = cred
+		}
+		spans, metrics, err := azuremonitor.New(config)
 		if err != nil {
 			return nil, fmt.Errorf("APPLICATIONINSIGHTS_CONNECTION_STRING: %w", err)
 		}

@@ -152,7 +152,7 @@ func TestDestinations(t *testing.T) {
 				s.AzureMonitor = "InstrumentationKey=" + testKey + ";IngestionEndpoint=" + c.URL
 			}
 			var log bytes.Buffer
-			tel, err := New(s, slog.New(slog.NewTextHandler(&log, nil)))
+			tel, err := New(s, nil, slog.New(slog.NewTextHandler(&log, nil)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -175,7 +175,7 @@ func TestDestinations(t *testing.T) {
 
 func TestConnectionStringThatIsWrongIsNamedAndNotQuoted(t *testing.T) {
 	t.Parallel()
-	_, err := New(settings.Settings{AzureMonitor: "InstrumentationKey=SECRET"}, slog.New(slog.DiscardHandler))
+	_, err := New(settings.Settings{AzureMonitor: "InstrumentationKey=SECRET"}, nil, slog.New(slog.DiscardHandler))
 	const want = "APPLICATIONINSIGHTS_CONNECTION_STRING: has an InstrumentationKey that is not a UUID"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
@@ -187,7 +187,7 @@ func TestWhatIsLostIsToldToTheLogWithoutTheKey(t *testing.T) {
 	c := newCollector(t, http.StatusForbidden)
 	var log bytes.Buffer
 	s := settings.Settings{AzureMonitor: "InstrumentationKey=" + testKey + ";IngestionEndpoint=" + c.URL}
-	tel, err := New(s, slog.New(slog.NewTextHandler(&log, nil)))
+	tel, err := New(s, nil, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,16 +206,18 @@ func TestTraceOfTheCallerGoesOn(t *testing.T) {
 	t.Parallel()
 	const traceID = "0af7651916cd43dd8448eb211c80319c"
 	for _, tt := range []struct {
-		name, flags string
-		sampled     bool
+		name, flags, sampler string
+		sampled              bool
 	}{
-		{"sampled", "01", true},
-		{"not sampled", "00", false},
+		{"sampled", "01", "", true},
+		{"marked as not sampled, with no sampler chosen", "00", "", true},
+		{"marked as not sampled, with a sampler that asks the parent", "00", "parentbased_always_on", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCollector(t, http.StatusOK)
-			tel, err := New(settings.Settings{AzureMonitor: "InstrumentationKey=" + testKey + ";IngestionEndpoint=" + c.URL}, slog.New(slog.DiscardHandler))
+			s := settings.Settings{AzureMonitor: "InstrumentationKey=" + testKey + ";IngestionEndpoint=" + c.URL, TracesSampler: tt.sampler}
+			tel, err := New(s, nil, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -227,7 +229,11 @@ func TestTraceOfTheCallerGoesOn(t *testing.T) {
 			if err := tel.Shutdown(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			want := "00-" + traceID + "-" + span.SpanContext().SpanID().String() + "-" + tt.flags
+			flags := "00"
+			if tt.sampled {
+				flags = "01"
+			}
+			want := "00-" + traceID + "-" + span.SpanContext().SpanID().String() + "-" + flags
 			if out["traceparent"] != want {
 				t.Errorf("passed on %s, want %s", out["traceparent"], want)
 			}
@@ -258,7 +264,7 @@ func BenchmarkNew(b *testing.B) {
 	s := settings.Settings{OTLPEndpoint: "http://127.0.0.1:1", AzureMonitor: "InstrumentationKey=" + testKey + ";IngestionEndpoint=http://127.0.0.1:1"}
 	log := slog.New(slog.DiscardHandler)
 	for b.Loop() {
-		tel, err := New(s, log)
+		tel, err := New(s, nil, log)
 		if err != nil {
 			b.Fatal(err)
 		}
