@@ -25,16 +25,13 @@ func (l *Ledger) Backoff(ctx context.Context, wait time.Duration) error {
 	}
 	wait = min(max(wait, shortestBackoff), longestBackoff)
 	heard := l.now()
-	var until instant
 	var failed error
 	for try := 1; ; try++ {
 		s, err := l.read(ctx)
 		if err != nil {
 			return unavailable(err)
 		}
-		if until == 0 {
-			until = s.at.latest(heard).add(wait).wholeSecond()
-		}
+		until := s.at.latest(heard).add(wait).wholeSecond()
 		if s.backoffUntil >= until {
 			return nil
 		}

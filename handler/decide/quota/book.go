@@ -25,9 +25,9 @@ const (
 
 // request is one call of Book.
 type request struct {
-	ctx  context.Context
 	cost int
-	done chan result // buffered: whoever left does not block the others
+	left func() error // not nil once the caller is gone
+	done chan result  // buffered: whoever left does not block the others
 }
 
 type result struct {
@@ -52,23 +52,23 @@ type attempt struct {
 }
 
 // enter queues r, and serves the queue if nobody does.
-func (l *Ledger) enter(r *request) {
+func (l *Ledger) enter(ctx context.Context, r *request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting = append(l.waiting, r)
 	if !l.serving {
 		l.serving = true
-		go l.serve()
+		go l.serve(context.WithoutCancel(ctx))
 	}
 }
 
 // serve books what is waiting, all of it at a time, until nothing is. No caller
 // does this himself: one who leaves would take the others' booking with him.
-func (l *Ledger) serve() {
+func (l *Ledger) serve(ctx context.Context) {
 	for batch := l.next(); batch != nil; batch = l.next() {
-		batch = slices.DeleteFunc(batch, func(r *request) bool { return r.ctx.Err() != nil })
+		batch = slices.DeleteFunc(batch, func(r *request) bool { return r.left() != nil })
 		if len(batch) > 0 {
-			l.settle(batch)
+			l.settle(ctx, batch)
 		}
 	}
 }
@@ -82,8 +82,8 @@ func (l *Ledger) next() []*request {
 }
 
 // settle books batch and tells every request what became of it.
-func (l *Ledger) settle(batch []*request) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(batch[0].ctx), servingTime)
+func (l *Ledger) settle(ctx context.Context, batch []*request) {
+	ctx, cancel := context.WithTimeout(ctx, servingTime)
 	defer cancel()
 	a, s, err := l.book(ctx, batch)
 	local := l.now()
@@ -127,8 +127,8 @@ func (l *Ledger) book(ctx context.Context, batch []*request) (attempt, snapshot,
 	return l.bookAfresh(ctx, batch, nil, nil)
 }
 
-// bookAfresh reads the row and books on it until a write of this batch is there. No
-// error of a write is believed: its answer may have been lost, or the write may
+// bookAfresh reads the row and books on it until a write of this batch is there.
+// No error of a write is believed: its answer may have been lost, or the write may
 // even be still on its way, so all made so far are looked for.
 func (l *Ledger) bookAfresh(ctx context.Context, batch []*request, made []attempt, failed error) (attempt, snapshot, error) {
 	for {

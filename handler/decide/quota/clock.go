@@ -34,7 +34,8 @@ func (r reading) earliest(local time.Time) instant { return r.date.add(local.Sub
 
 // latest is a time that storage's clock has not yet passed, seen from local.
 func (r reading) latest(local time.Time) instant {
-	return r.date.add(time.Second + local.Sub(r.sent) + time.Millisecond)
+	const roundUp = time.Millisecond - 1
+	return r.date.add(time.Second + local.Sub(r.sent) + roundUp)
 }
 
 // until is the local time up to which storage's clock cannot be past i.

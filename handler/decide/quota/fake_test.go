@@ -3,6 +3,7 @@ package quota_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,11 +50,8 @@ func (f *front) Get(ctx context.Context, _, _ string) (store.Entity, store.Recei
 		return store.Entity{}, store.Receipt{}, err
 	}
 	next := f.next(false)
-	switch next {
-	case dropped:
-		return store.Entity{}, store.Receipt{}, store.ErrUnavailable
-	case broken:
-		return store.Entity{}, store.Receipt{}, errBroken
+	if err := next.instead(); err != nil {
+		return store.Entity{}, store.Receipt{}, err
 	}
 	e, receipt := f.get()
 	if next == timeless {
@@ -73,25 +71,26 @@ func (f *front) Insert(ctx context.Context, e store.Entity) (store.Receipt, erro
 }
 
 func (f *front) Replace(ctx context.Context, e store.Entity) (store.Receipt, error) {
+	if e.ETag == "" {
+		return store.Receipt{}, errBroken
+	}
 	return f.put(ctx, e, store.ErrChanged)
 }
 
-var errBroken = fmt.Errorf("the table is of another shape")
+var errBroken = errors.New("the table is of another shape")
 
 func (f *front) put(ctx context.Context, e store.Entity, conflict error) (store.Receipt, error) {
 	if err := f.travel(ctx); err != nil {
 		return store.Receipt{}, err
 	}
 	next := f.next(true)
-	switch next {
-	case dropped:
-		return store.Receipt{}, store.ErrUnavailable
-	case broken:
-		return store.Receipt{}, errBroken
-	case late:
+	if next == late {
 		time.AfterFunc(100*time.Millisecond, func() { f.set(e) })
-		return store.Receipt{}, store.ErrUnavailable
-	case overtaken:
+	}
+	if err := next.instead(); err != nil {
+		return store.Receipt{}, err
+	}
+	if next == overtaken {
 		f.touch()
 	}
 	receipt, ok := f.set(e)
@@ -107,6 +106,17 @@ func (f *front) put(ctx context.Context, e store.Entity, conflict error) (store.
 		return receipt, conflict
 	}
 	return receipt, nil
+}
+
+// instead is the answer to a call that is not done.
+func (f fate) instead() error {
+	if f == dropped || f == late {
+		return store.ErrUnavailable
+	}
+	if f == broken {
+		return errBroken
+	}
+	return nil
 }
 
 func (f *front) next(write bool) fate {

@@ -92,8 +92,8 @@ func (l *Ledger) Book(ctx context.Context, cost int) (Grant, error) {
 		return Grant{}, problem.New(problem.InvalidMessage,
 			"The message needs %d of the sending quota at once, and the quota is %d. Send it to fewer recipients.", cost, most)
 	}
-	r := &request{ctx: ctx, cost: cost, done: make(chan result, 1)}
-	l.enter(r)
+	r := &request{cost: cost, left: ctx.Err, done: make(chan result, 1)}
+	l.enter(ctx, r)
 	select {
 	case res := <-r.done:
 		return res.grant, res.err
