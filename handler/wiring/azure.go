@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/posthorn/posthorn/handler/settings"
 )
@@ -50,6 +51,15 @@ func storageOptions(s settings.Settings) (azcore.ClientOptions, error) {
 		Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: 100 * time.Millisecond, MaxRetryDelay: 400 * time.Millisecond},
 		Telemetry: policy.TelemetryOptions{ApplicationID: "posthorn"},
 	}, nil
+}
+
+// traceContext passes the trace of a request on to Azure, as W3C Trace Context.
+type traceContext struct{ propagation.TextMapPropagator }
+
+func (t traceContext) Do(req *policy.Request) (*http.Response, error) {
+	raw := req.Raw()
+	t.Inject(raw.Context(), propagation.HeaderCarrier(raw.Header))
+	return req.Next()
 }
 
 func storageTransport(caFile string) (*http.Transport, error) {

@@ -61,7 +61,15 @@ type App struct {
 
 // New builds the program.
 func New(s settings.Settings, log *slog.Logger) (*App, error) {
-	b, err := newBuilder(s)
+	cred, err := credential(s)
+	if err != nil {
+		return nil, fmt.Errorf("POSTHORN_CREDENTIAL: %w", err)
+	}
+	tel, err := telemetry.New(s, cred, log)
+	if err != nil {
+		return nil, err
+	}
+	b, err := newBuilder(s, cred, tel)
 	if err != nil {
 		return nil, err
 	}
@@ -74,10 +82,6 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 		return nil, err
 	}
 	client, err := b.acs()
-	if err != nil {
-		return nil, err
-	}
-	tel, err := telemetry.New(b.s, b.cred, log)
 	if err != nil {
 		return nil, err
 	}
@@ -105,19 +109,18 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 type builder struct {
 	s       settings.Settings
 	cred    azcore.TokenCredential
-	options azcore.ClientOptions
+	options azcore.ClientOptions // of storage
+	trace   traceContext
 }
 
-func newBuilder(s settings.Settings) (*builder, error) {
-	cred, err := credential(s)
-	if err != nil {
-		return nil, fmt.Errorf("POSTHORN_CREDENTIAL: %w", err)
-	}
+func newBuilder(s settings.Settings, cred azcore.TokenCredential, tel *telemetry.Telemetry) (*builder, error) {
+	trace := traceContext{tel.Propagator}
 	options, err := storageOptions(s)
 	if err != nil {
 		return nil, err
 	}
-	return &builder{s, cred, options}, nil
+	options.PerCallPolicies = append(options.PerCallPolicies, trace)
+	return &builder{s, cred, options, trace}, nil
 }
 
 func (b *builder) table(name string) (*table.Table, error) {
@@ -159,6 +162,7 @@ func (b *builder) offload() (*offload.Offload, *blob.Container, error) {
 
 func (b *builder) acs() (*acs.Client, error) {
 	o := &acs.ClientOptions{MaxConns: b.s.ACSConnections, Scope: b.s.ACSScope}
+	o.PerCallPolicies = append(o.PerCallPolicies, b.trace)
 	if b.s.ACSAccessKey != "" {
 		return acs.NewClientWithKey(b.s.ACSEndpoint, b.s.ACSAccessKey, o)
 	}
