@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -348,7 +349,7 @@ func TestTheQuotaIsUsedUpAndNeverPassed(t *testing.T) {
 		for i := range 1000 {
 			all.Go(func() {
 				for time.Now().Before(end) {
-					_, err := h.Send(t.Context(), request(gatewaytest.Small(fmt.Sprint(i))))
+					_, err := h.Send(t.Context(), request(gatewaytest.Small(strconv.Itoa(i))))
 					if err == nil {
 						return
 					}

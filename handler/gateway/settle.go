@@ -22,7 +22,7 @@ func (g *Gateway) settle(ctx context.Context, operationID string) (state record.
 		switch {
 		case err != nil:
 			g.Log.WarnContext(ctx, "ACS could not be asked for an operation", "error", err)
-			return record.Unknown, nil, nil //nolint:nilerr // not to know is an outcome, and is told as one
+			return record.Unknown, nil, nil
 		case known && failure != nil:
 			return record.Failed, failure, nil
 		case known:

@@ -43,7 +43,7 @@ func TestIntakeOfWhatBreaksOff(t *testing.T) {
 	broken := errors.New("connection lost")
 	in := newSetting().Intake()
 	err := in.Attachment(context.Background(), 0, io.MultiReader(bytes.NewReader(noise(1, 100)), iotest.ErrReader(broken)))
-	if err != broken {
+	if err != broken { //nolint:errorlint // it must come back as it is, not wrapped
 		t.Errorf("got %v, want the reader's error as it is", err)
 	}
 	m := &mail.Message{Attachments: make([]mail.Attachment, 1)}

@@ -106,7 +106,7 @@ func (a *Azurite) run(node, script, dir string, cfg Config) error {
 	} else {
 		args = append(args, "--location", dir)
 	}
-	a.cmd = exec.Command(node, args...) //nolint:gosec,noctx // node from PATH with our own arguments; Stop ends it, gently
+	a.cmd = exec.Command(node, args...) //nolint:noctx // node from PATH with our own arguments; Stop ends it, gently
 	a.cmd.Dir = dir
 	a.cmd.Env = append(os.Environ(), "AZURITE_ACCOUNTS=") // only devstoreaccount1
 	a.cmd.Stdout, a.cmd.Stderr = a.out, a.out
