@@ -1,0 +1,332 @@
+package test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// An operation id of the caller's own choice tells afterwards what is left.
+const someID = "0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a1900"
+
+// expectNothing wants no trace of a message: no call to ACS, no file, no record.
+func (w *world) expectNothing(t *testing.T, size int64, calls int) {
+	t.Helper()
+	if got := len(w.acs.arrivals(t)); got != calls {
+		t.Errorf("ACS saw %d calls, want %d", got, calls)
+	}
+	if n := w.blobs(t, size); n != 0 {
+		t.Errorf("%d files are left", n)
+	}
+	w.get(t, operation(someID)).want(t, http.StatusNotFound, "not-found")
+}
+
+// expectNext wants the same message to go at the next try.
+func (w *world) expectNext(t *testing.T, message string, size int64) {
+	t.Helper()
+	w.mustSend(t, message, "Operation-Id", someID)
+	if n := w.blobs(t, size); n != 1 {
+		t.Errorf("%d files are there after the next try, want 1", n)
+	}
+	w.acs.message(t)
+}
+
+// A connection that ends in the middle of a body, in each way that it can.
+func (p *product) testCutOff(t *testing.T) {
+	const size = fileBytes + 3
+	w := newWorld(t, p, worldOptions{})
+	whole := message(attached("a.zip", file(size)))
+	half := whole[:len(whole)/2]
+	head := w.head(someID)
+	for _, c := range []struct{ name, request string }{
+		{"of a known length", fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(whole), half)},
+		{"between chunks", fmt.Sprintf("%sTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", head, len(half), half)},
+		{"within a chunk", fmt.Sprintf("%sTransfer-Encoding: chunked\r\n\r\n%x\r\n%s", head, len(whole), half)},
+		{"whole, but too short as JSON", fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(half), half)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w.halfClose(t, c.request).want(t, http.StatusBadRequest, "malformed-json")
+			w.expectNothing(t, size, 0)
+			conn := w.dial(t, c.request)
+			if err := errors.Join(conn.SetLinger(0), conn.Close()); err != nil { // a reset
+				t.Fatal(err)
+			}
+		})
+	}
+	w.expectNothing(t, size, 0)
+	w.expectNext(t, whole, size)
+}
+
+// A client that says that it has nothing more to say may still listen: it is told
+// what became of its message, and can send it again.
+func (p *product) testHalfClosed(t *testing.T) {
+	w := newWorld(t, p, worldOptions{})
+	small := message()
+	for i := range 5 {
+		id := fmt.Sprintf("0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a193%d", i)
+		a := w.halfClose(t, fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", w.head(id), len(small), small))
+		if a.StatusCode != http.StatusAccepted && a.StatusCode < http.StatusBadRequest {
+			t.Errorf("%s: %q", a.Status, a.body)
+		}
+		w.mustSend(t, small, "Operation-Id", id)
+		if n := len(w.acs.messages(t)); n != i+1 {
+			t.Errorf("ACS has %d messages, want %d", n, i+1)
+		}
+	}
+}
+
+// head is that of a request to send, without what says how long its body is.
+func (w *world) head(id string) string {
+	return fmt.Sprintf("POST /emails:send HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nOperation-Id: %s\r\n",
+		strings.TrimPrefix(w.url, "http://"), w.key, id)
+}
+
+func (w *world) dial(t *testing.T, request string) *net.TCPConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	return conn.(*net.TCPConn)
+}
+
+func (w *world) halfClose(t *testing.T, request string) answer {
+	t.Helper()
+	conn := w.dial(t, request)
+	if err := conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read(t, res)
+}
+
+// post sends from a caller that need not stay for the answer.
+func (w *world) post(ctx context.Context, body io.Reader, headers ...string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url+"/emails:send", body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+w.key)
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := w.client.Do(req)
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
+}
+
+// whenRead calls then when all before it has been read, and reads as empty.
+type whenRead func()
+
+func (then whenRead) Read([]byte) (int, error) {
+	then()
+	return 0, io.EOF
+}
+
+func (p *product) testGoneAway(t *testing.T) {
+	const size = fileBytes + 4
+	w := newWorld(t, p, worldOptions{emulator: []string{"-slow", "500ms"}})
+	whole := message(attached("a.zip", file(size)))
+	ctx, leave := context.WithCancel(t.Context())
+	body := io.MultiReader(strings.NewReader(whole[:len(whole)/2]), whenRead(leave), strings.NewReader(whole[len(whole)/2:]))
+	if err := w.post(ctx, body, "Operation-Id", someID); !errors.Is(err, context.Canceled) {
+		t.Fatalf("the upload ended with %v", err)
+	}
+	w.expectNothing(t, size, 0)
+	w.expectNext(t, whole, size)
+
+	// Once ACS may have the message, it is followed to its end.
+	const late = "0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a1901"
+	ctx, leave = context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := w.post(ctx, strings.NewReader(message(to("slow@example.net"))), "Operation-Id", late); !errors.Is(err, context.Canceled) {
+			t.Errorf("the request ended with %v", err)
+		}
+	})
+	await(t, "the call to ACS", func(context.Context) bool { return len(w.acs.arrivals(t)) == 2 })
+	leave()
+	all.Wait()
+	await(t, "the end of the message", func(context.Context) bool { return w.get(t, operation(late)).document(t).Status == "Succeeded" })
+}
+
+// ACS may have a message although its answer is lost, and may not have it
+// although it failed. The gateway finds out, and sends nothing twice.
+func (p *product) testNoAnswer(t *testing.T) {
+	const size = fileBytes + 5
+	// Longer than the questions about an operation take, shorter than ACS may.
+	w := newWorld(t, p, worldOptions{settings: []string{"POSTHORN_REQUEST_TIMEOUT=8s"}})
+	var all sync.WaitGroup
+	for i, c := range []struct {
+		to       string
+		accepted bool
+	}{{"timeout", true}, {"lost", true}, {"malformed", true}, {"500", false}, {"503", false}} {
+		all.Go(func() {
+			id := fmt.Sprintf("0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a191%d", i)
+			edits := []func(map[string]any){to(c.to + "@example.net")}
+			if !c.accepted {
+				edits = append(edits, attached("a.zip", file(size)))
+			}
+			a := w.send(t, message(edits...), "Operation-Id", id)
+			status := w.get(t, operation(id))
+			if !c.accepted {
+				a.want(t, http.StatusBadGateway, "acs-failed")
+				status.want(t, http.StatusNotFound, "not-found")
+				return
+			}
+			if a.StatusCode != http.StatusAccepted || status.document(t).Status != "Succeeded" {
+				t.Errorf("%s: %s %s, then %s", c.to, a.Status, a.body, status.body)
+			}
+		})
+	}
+	all.Wait()
+	if calls, messages := len(w.acs.arrivals(t)), len(w.acs.messages(t)); calls != 5 || messages != 3 {
+		t.Errorf("ACS saw %d calls and has %d messages, want 5 and 3", calls, messages)
+	}
+	if n := w.blobs(t, size); n != 0 {
+		t.Errorf("%d files of messages that did not go are left", n)
+	}
+}
+
+func (p *product) testRefusals(t *testing.T) {
+	const size = fileBytes + 6
+	w := newWorld(t, p, worldOptions{})
+	refused := message(to("400@example.net"), attached("a.zip", file(size)))
+	for range 2 { // the second is told what the first was
+		a := w.send(t, refused, "Operation-Id", someID)
+		a.want(t, http.StatusUnprocessableEntity, "refused-by-acs")
+		if code := a.Header.Get("X-Ms-Error-Code"); code != "BadRequest" {
+			t.Errorf("the code is %s", code)
+		}
+	}
+	if d := w.get(t, operation(someID)).document(t); d.Status != "Failed" || d.Error.Code != "BadRequest" {
+		t.Errorf("the record says %+v", d)
+	}
+	const other = "0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a1920"
+	w.send(t, message(to("401@example.net"), attached("a.zip", file(size))), "Operation-Id", other).want(t, http.StatusBadGateway, "acs-misconfigured")
+	w.get(t, operation(other)).want(t, http.StatusNotFound, "not-found")
+	if calls, messages, files := len(w.acs.arrivals(t)), len(w.acs.messages(t)), w.blobs(t, size); calls != 2 || messages != 0 || files != 0 {
+		t.Errorf("ACS saw %d calls and has %d messages, %d files are left; want 2, 0 and 0", calls, messages, files)
+	}
+}
+
+func (p *product) testACSDown(t *testing.T) {
+	const size = fileBytes + 7
+	w := newWorld(t, p, worldOptions{})
+	w.mustSend(t, message())
+	w.acs.kill(t)
+	whole := message(attached("a.zip", file(size)))
+	w.send(t, whole, "Operation-Id", someID).want(t, http.StatusBadGateway, "acs-failed")
+	w.get(t, operation(someID)).want(t, http.StatusNotFound, "not-found")
+	if n := w.blobs(t, size); n != 0 {
+		t.Errorf("%d files are left", n)
+	}
+	if a := w.get(t, "/readyz"); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(a.body), `"acs":"failed"`) {
+		t.Errorf("%s: %s", a.Status, a.body)
+	}
+	w.acs.restart(t)
+	w.expectNext(t, whole, size)
+}
+
+// SIGKILL at the worst moments: while a body arrives, and while ACS has the
+// message and has not said so.
+func (p *product) testKilled(t *testing.T) {
+	const size = fileBytes + 8
+	w := newWorld(t, p, worldOptions{})
+	whole := message(attached("a.zip", file(size)))
+	body := io.MultiReader(strings.NewReader(whole[:len(whole)/2]), whenRead(func() { w.handler.kill(t) }), strings.NewReader(whole[len(whole)/2:]))
+	if err := w.post(t.Context(), body, "Operation-Id", someID); err == nil {
+		t.Error("a handler that is no more has answered")
+	}
+	w.restart(t)
+	w.expectNothing(t, size, 0)
+	w.expectNext(t, whole, size)
+
+	doubtful, key := message(to("timeout@example.net")), []string{"Idempotency-Key", "canary-killed"}
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := w.post(t.Context(), strings.NewReader(doubtful), key...); err == nil {
+			t.Error("a handler that is no more has answered")
+		}
+	})
+	await(t, "the message in ACS", func(context.Context) bool { return len(w.acs.messages(t)) == 2 })
+	w.handler.kill(t)
+	all.Wait()
+	w.restart(t)
+	for range 3 {
+		w.send(t, doubtful, key...).want(t, http.StatusConflict, "in-progress")
+	}
+	if calls := len(w.acs.arrivals(t)); calls != 2 {
+		t.Errorf("ACS saw %d calls, want 2", calls)
+	}
+}
+
+// 429 of ACS closes the ledger for all instances, for as long as ACS says.
+func (p *product) testACSBusy(t *testing.T) {
+	w := newWorld(t, p, worldOptions{})
+	w.acs.fault(t, `{"kind":"429","count":1,"retryAfterSeconds":2}`)
+	a := w.send(t, message())
+	a.want(t, http.StatusTooManyRequests, "acs-busy")
+	if wait := a.Header.Get("Retry-After"); wait != "2" {
+		t.Errorf("Retry-After is %s", wait)
+	}
+	w.send(t, message()).want(t, http.StatusTooManyRequests, "over-quota")
+	if calls := len(w.acs.arrivals(t)); calls != 1 {
+		t.Errorf("ACS saw %d calls, want 1", calls)
+	}
+	await(t, "the ledger to open", func(context.Context) bool { return w.send(t, message()).StatusCode == http.StatusAccepted })
+	w.acs.message(t)
+}
+
+func (p *product) testStorageAway(t *testing.T) {
+	const size = fileBytes + 9
+	w := newWorld(t, p, worldOptions{})
+	before := w.mustSend(t, message(attached("a.zip", file(size))))
+	link := strings.TrimPrefix(anyAddress.FindString(w.acs.message(t).Text), w.url)
+
+	p.stopStorage(t)
+	later := message(attached("a.zip", file(size+1)))
+	w.send(t, later, "Operation-Id", someID).want(t, http.StatusServiceUnavailable, "unavailable")
+	w.get(t, operation(before.ID)).want(t, http.StatusServiceUnavailable, "unavailable")
+	if a := w.get(t, link); a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" || !strings.Contains(string(a.body), "<html") {
+		t.Errorf("the link: %s %s", a.Status, a.body)
+	}
+	if a := w.get(t, "/readyz"); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(a.body), `"tables":"failed"`) {
+		t.Errorf("%s: %s", a.Status, a.body)
+	}
+	fresh := w.another(t)
+	fresh.send(t, later).want(t, http.StatusServiceUnavailable, "unavailable")
+
+	p.startStorage(t)
+	for _, w := range []*world{w, fresh} {
+		if d := w.get(t, operation(before.ID)).document(t); d.Status != "Succeeded" {
+			t.Errorf("after the outage the record says %+v", d)
+		}
+	}
+	w.expectFile(t, w.get(t, link).Header.Get("Location"), file(size))
+	if n := w.blobs(t, size+1); n != 0 {
+		t.Errorf("%d files are left of the outage", n)
+	}
+	w.mustSend(t, later, "Operation-Id", someID)
+	fresh.mustSend(t, later)
+	if n := len(w.acs.messages(t)); n != 3 {
+		t.Errorf("ACS has %d messages, want 3", n)
+	}
+}

@@ -1,0 +1,73 @@
+package test
+
+import (
+	"strings"
+	"testing"
+)
+
+// Settings that are wrong end the handler at once, with 1: at 0 the host would
+// not try again. Each is named, and none is quoted.
+func (p *product) testWrongSettings(t *testing.T) {
+	complete := []string{
+		"POSTHORN_PUBLIC_URL=https://mail.example.com", "POSTHORN_MASTER_KEY=" + masterKey,
+		"POSTHORN_BLOB_ENDPOINT=https://a.blob.example.com", "POSTHORN_TABLE_ENDPOINT=https://a.table.example.com",
+		"POSTHORN_ACS_ENDPOINT=https://acs.example.com",
+	}
+	for _, c := range []struct {
+		name string
+		env  []string
+		want []string
+	}{
+		{"none at all", []string{"PATH=/"}, []string{
+			"POSTHORN_PUBLIC_URL: is missing", "POSTHORN_MASTER_KEY: is missing", "POSTHORN_BLOB_ENDPOINT: is missing",
+			"POSTHORN_TABLE_ENDPOINT: is missing", "POSTHORN_ACS_ENDPOINT: is missing",
+		}},
+		{"all sorts of nonsense", append(complete, "FUNCTIONS_CUSTOMHANDLER_PORT=quux", "POSTHORN_REQUEST_TIMEOUT=quux",
+			"POSTHORN_PRODUCTION=quux", "POSTHORN_LOG_LEVEL=quux", "POSTHORN_MAX_REQUEST_BYTES=quux"), []string{
+			"FUNCTIONS_CUSTOMHANDLER_PORT: ", "POSTHORN_REQUEST_TIMEOUT: ", "POSTHORN_PRODUCTION: ",
+			"POSTHORN_LOG_LEVEL: ", "POSTHORN_MAX_REQUEST_BYTES: ",
+		}},
+		{"values out of range", append(complete, "FUNCTIONS_CUSTOMHANDLER_PORT=65536", "POSTHORN_REQUEST_TIMEOUT=1s",
+			"POSTHORN_MAX_REQUEST_BYTES=1", "POSTHORN_ACS_CONNECTIONS=251"), []string{
+			"FUNCTIONS_CUSTOMHANDLER_PORT: must be at most 65535", "POSTHORN_REQUEST_TIMEOUT: must be at least 5s",
+			"POSTHORN_MAX_REQUEST_BYTES: must be at least 65536", "POSTHORN_ACS_CONNECTIONS: must be at most 250",
+		}},
+		{"words that are none of those", append(complete, "POSTHORN_CREDENTIAL=quux", "POSTHORN_QUOTA=quux", "POSTHORN_LINKS=quux",
+			"POSTHORN_QUOTA_COST=quux", "POSTHORN_LANGUAGE=quux quux"), []string{
+			"POSTHORN_CREDENTIAL: must be one of managed-identity, ", "POSTHORN_QUOTA: must be one of custom-domain, ",
+			"POSTHORN_LINKS: must be one of gateway, sas", "POSTHORN_QUOTA_COST: must be one of ", "POSTHORN_LANGUAGE: ",
+		}},
+		{"addresses that are none", append(complete, "POSTHORN_PUBLIC_URL=quux", "POSTHORN_BLOB_ENDPOINT=http://quux.example.com",
+			"POSTHORN_TABLE_ENDPOINT=quux", "POSTHORN_ACS_ENDPOINT=quux"), []string{
+			"POSTHORN_PUBLIC_URL: ", "POSTHORN_BLOB_ENDPOINT: must start with https://", "POSTHORN_TABLE_ENDPOINT: ", "POSTHORN_ACS_ENDPOINT: ",
+		}},
+		{"a custom quota without numbers", append(complete, "POSTHORN_QUOTA=custom"), []string{
+			"POSTHORN_QUOTA_PER_MINUTE: is missing", "POSTHORN_QUOTA_PER_HOUR: is missing",
+		}},
+		{"an hour that is less than a minute", append(complete, "POSTHORN_QUOTA=custom", "POSTHORN_QUOTA_PER_MINUTE=9", "POSTHORN_QUOTA_PER_HOUR=8"), []string{
+			"POSTHORN_QUOTA_PER_HOUR: must not be smaller",
+		}},
+		{"a master key of another length", append(complete, "POSTHORN_MASTER_KEY=abcdef"), []string{"POSTHORN_MASTER_KEY: must be 64 characters long"}},
+		{"a master key that is no hex", append(complete, "POSTHORN_MASTER_KEY="+strings.Repeat("quux", 16)), []string{"POSTHORN_MASTER_KEY: "}},
+		{"a file that is not there", append(complete, "POSTHORN_STORAGE_CA_FILE=/nowhere/ca.pem"), []string{"POSTHORN_STORAGE_CA_FILE: "}},
+	} {
+		for _, args := range [][]string{nil, {"callers", "list"}} {
+			t.Run(strings.Join(append([]string{c.name}, args...), ", "), func(t *testing.T) {
+				t.Parallel()
+				h := run(t, c.env, p.handler, args...)
+				said := h.stderr.String()
+				if code := h.exitCode(t); code != 1 || !strings.HasPrefix(said, "posthorn: ") || h.stdout.String() != "" {
+					t.Errorf("exit code %d, standard error %q, standard output %q", code, said, h.stdout.String())
+				}
+				for _, want := range c.want {
+					if !strings.Contains(said, want) {
+						t.Errorf("want %q in %q", want, said)
+					}
+				}
+				if strings.Contains(said, "quux") || strings.Contains(said, masterKey) {
+					t.Errorf("a value is told: %q", said)
+				}
+			})
+		}
+	}
+}
