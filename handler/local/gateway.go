@@ -73,6 +73,17 @@ func writeLocalSettings(c config, dir string) error {
 	return os.WriteFile(filepath.Join(dir, "local.settings.json"), data, 0o600)
 }
 
+// writeEnv leaves the gateway's settings for a shell, so that the operator's
+// commands can be tried: `. .local/env`.
+func writeEnv(c config) error {
+	var b strings.Builder
+	for _, setting := range c.gatewayEnv(nil) {
+		name, value, _ := strings.Cut(setting, "=")
+		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
+	}
+	return os.WriteFile(c.path("env"), []byte(b.String()), 0o600)
+}
+
 // layOut builds the handler and puts the app into dir.
 func layOut(ctx context.Context, dir string) error {
 	handler := filepath.Join(dir, pack.Handler)

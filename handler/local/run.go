@@ -141,6 +141,9 @@ func greet(ctx context.Context, c config, g gatewayRun, out io.Writer) error {
 	if err := awaitGateway(ctx, c); err != nil {
 		return err
 	}
+	if err := writeEnv(c); err != nil {
+		return err
+	}
 	s, err := ensureCaller(ctx, c, g.handler, g.env)
 	if err != nil {
 		return err
