@@ -1,0 +1,104 @@
+package front
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+func TestTheBudgetIsNeverPassedAndAlwaysGivenBack(t *testing.T) {
+	t.Parallel()
+	const shares = 32
+	a := NewAdmission(shares * 12)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var admitted []func()
+	for range 100 {
+		all.Go(func() {
+			release, err := a.take(12)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				admitted = append(admitted, release)
+			case !problem.Is(err, problem.Unavailable) || problem.Of(err).RetryAfter == 0:
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	all.Wait()
+	if len(admitted) != shares {
+		t.Errorf("%d were admitted, want %d", len(admitted), shares)
+	}
+	for _, release := range admitted {
+		release()
+	}
+	if _, err := a.take(shares * 12); err != nil {
+		t.Errorf("not all was given back: %v", err)
+	}
+}
+
+// connection is the least that http.ResponseController needs.
+type connection struct {
+	http.ResponseWriter
+	net.Conn
+}
+
+func (c connection) SetReadDeadline(t time.Time) error { return c.Conn.SetReadDeadline(t) }
+func (connection) Write(p []byte) (int, error)         { return len(p), nil }
+
+func TestABodyThatDribblesIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name         string
+		chunk        int
+		every, until time.Duration
+		slowReader   time.Duration // how long we take between reads
+		ok           bool
+	}{
+		{"a byte a second", 1, time.Second, 10 * time.Minute, 0, false},
+		{"just fast enough", 10_500, time.Second, 3 * time.Minute, 0, true},
+		{"just fast enough, but for too long", 10_500, time.Second, 5 * time.Minute, 0, false},
+		{"just too slow", 9_500, time.Second, 5 * time.Minute, 0, false},
+		{"in gulps with long pauses", 400_000, 20 * time.Second, 3 * time.Minute, 0, true},
+		{"fast, and we are slow", 32 << 10, time.Millisecond, 100 * time.Millisecond, 10 * time.Second, true},
+		{"short and done in time", 1, time.Second, 20 * time.Second, 0, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, server := net.Pipe()
+				go func() {
+					for waited := time.Duration(0); waited < c.until; waited += c.every {
+						if _, err := client.Write(make([]byte, c.chunk)); err != nil {
+							return
+						}
+						time.Sleep(c.every)
+					}
+					client.Close()
+				}()
+				body := &steadyBody{body: server, connection: http.NewResponseController(connection{Conn: server}), now: time.Now, end: time.Now().Add(4 * time.Minute)}
+				buf, start := make([]byte, 64<<10), time.Now()
+				var err error
+				for err == nil {
+					_, err = body.Read(buf)
+					time.Sleep(c.slowReader)
+				}
+				server.Close()
+				if c.ok && err != io.EOF {
+					t.Errorf("got %v after %s", err, time.Since(start))
+				}
+				if !c.ok && (!problem.Is(err, problem.RequestTimeout) || time.Since(start) > 4*time.Minute) {
+					t.Errorf("got %v after %s", err, time.Since(start))
+				}
+			})
+		})
+	}
+}
+
