@@ -67,14 +67,15 @@ func TestABodyThatDribblesIsGivenUp(t *testing.T) {
 		{"just fast enough, but for too long", 10_500, time.Second, 5 * time.Minute, 0, false},
 		{"just too slow", 9_500, time.Second, 5 * time.Minute, 0, false},
 		{"in gulps with long pauses", 400_000, 20 * time.Second, 3 * time.Minute, 0, true},
-		{"fast, and we are slow", 32 << 10, time.Millisecond, 100 * time.Millisecond, 10 * time.Second, true},
+		{"fast, and we are slow", 32 << 10, time.Millisecond, 100 * time.Millisecond, 2 * time.Second, true},
 		{"short and done in time", 1, time.Second, 20 * time.Second, 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client, server := net.Pipe()
-				go func() {
+				var writer sync.WaitGroup
+				writer.Go(func() {
 					for waited := time.Duration(0); waited < c.until; waited += c.every {
 						if _, err := client.Write(make([]byte, c.chunk)); err != nil {
 							return
@@ -82,7 +83,7 @@ func TestABodyThatDribblesIsGivenUp(t *testing.T) {
 						time.Sleep(c.every)
 					}
 					client.Close()
-				}()
+				})
 				body := &steadyBody{body: server, connection: http.NewResponseController(connection{Conn: server}), now: time.Now, end: time.Now().Add(4 * time.Minute)}
 				buf, start := make([]byte, 64<<10), time.Now()
 				var err error
@@ -91,6 +92,7 @@ func TestABodyThatDribblesIsGivenUp(t *testing.T) {
 					time.Sleep(c.slowReader)
 				}
 				server.Close()
+				writer.Wait()
 				if c.ok && err != io.EOF {
 					t.Errorf("got %v after %s", err, time.Since(start))
 				}
@@ -101,4 +103,3 @@ func TestABodyThatDribblesIsGivenUp(t *testing.T) {
 		})
 	}
 }
-
