@@ -41,6 +41,9 @@ type Entity struct {
 	Values map[string]any
 }
 
+// Key is where a row stands. Keys are ordered by partition, then by row.
+type Key struct{ Partition, Row string }
+
 // Receipt is what a table says beside its answer.
 type Receipt struct {
 	// ETag is the row's new version after a write.

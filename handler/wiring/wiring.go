@@ -140,7 +140,7 @@ func (b *builder) callers() (*caller.Registry, error) {
 }
 
 func (b *builder) offload() (*offload.Offload, *blob.Container, error) {
-	files, err := blob.Open(b.s.BlobEndpoint, FilesContainer, b.cred, time.Now, &service.ClientOptions{ClientOptions: b.options})
+	files, err := blob.Open(b.s.BlobEndpoint, FilesContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.options}, Checksum: blob.MD5})
 	if err != nil {
 		return nil, nil, err
 	}

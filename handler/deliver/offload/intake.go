@@ -25,7 +25,7 @@ func (o *Offload) Intake() *Intake { return &Intake{contents: map[int]content{}}
 
 // Attachment reads the content of the i-th attachment to its end. An error of r
 // comes back as it is, and then nothing of the attachment is kept.
-func (in *Intake) Attachment(_ context.Context, i int, r io.Reader) error {
+func (in *Intake) Attachment(_ context.Context, i int, _ mail.Attachment, r io.Reader) error {
 	b, err := io.ReadAll(r)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ func TestIntakeInAnyOrder(t *testing.T) {
 		if i < len(contents) {
 			r = iotest.OneByteReader(bytes.NewReader(contents[i]))
 		}
-		if err := in.Attachment(t.Context(), i, r); err != nil {
+		if err := in.Attachment(t.Context(), i, mail.Attachment{}, r); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -42,7 +42,7 @@ func TestIntakeOfWhatBreaksOff(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("connection lost")
 	in := newSetting().Intake()
-	err := in.Attachment(context.Background(), 0, io.MultiReader(bytes.NewReader(noise(1, 100)), iotest.ErrReader(broken)))
+	err := in.Attachment(context.Background(), 0, mail.Attachment{}, io.MultiReader(bytes.NewReader(noise(1, 100)), iotest.ErrReader(broken)))
 	if err != broken { //nolint:errorlint // it must come back as it is, not wrapped
 		t.Errorf("got %v, want the reader's error as it is", err)
 	}

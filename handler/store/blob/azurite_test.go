@@ -18,25 +18,28 @@ import (
 func TestOnAzurite(t *testing.T) {
 	t.Parallel()
 	azure := azuritetest.Start(t)
-	open := func(t *testing.T, now func() time.Time) *blob.Container {
+	open := func(t *testing.T, now func() time.Time, sum blob.Checksum) *blob.Container {
 		t.Helper()
-		c, err := blob.Open(azure.Blob, strings.ToLower(rand.Text()), azure.Credential, now, &service.ClientOptions{ClientOptions: azure.Options})
+		c, err := blob.Open(azure.Blob, strings.ToLower(rand.Text()), azure.Credential, now,
+			blob.Options{Client: &service.ClientOptions{ClientOptions: azure.Options}, Checksum: sum})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
-	t.Run("contract", func(t *testing.T) {
-		t.Parallel()
-		storetest.Blobs(t, func(t *testing.T) (storetest.Container, *http.Client) {
-			t.Helper()
-			return open(t, time.Now), azure.Client
+	for _, sum := range []blob.Checksum{blob.CRC64, blob.MD5} {
+		t.Run("contract with "+string(sum), func(t *testing.T) {
+			t.Parallel()
+			storetest.Blobs(t, func(t *testing.T) (storetest.Container, *http.Client) {
+				t.Helper()
+				return open(t, time.Now, sum), azure.Client
+			})
 		})
-	})
+	}
 	t.Run("a signed URL that has ended is refused", func(t *testing.T) {
 		t.Parallel()
 		anHourAgo := func() time.Time { return time.Now().Add(-time.Hour) }
-		c := open(t, anHourAgo)
+		c := open(t, anHourAgo, blob.CRC64)
 		if err := c.Commit(t.Context(), "b", 0, store.BlobHeaders{}); err != nil {
 			t.Fatal(err)
 		}

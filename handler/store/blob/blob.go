@@ -2,8 +2,8 @@
 //
 // Blocks go in under a name and a number; after Commit they are a blob, before it
 // nobody can read them, and the service drops them after a week. What comes out
-// is a listing and URLs that read one blob for a while, which the service itself
-// answers. A container that does not exist is created, private, at its first use.
+// is a listing and URLs that read or write one blob for a while, which the service
+// itself answers. What a stranger wrote can be sealed. A container that does not exist is created, private, at its first use.
 //
 // Names that nobody guesses, block sizes and expiry are not its concern. It sets
 // no retries: the client's options do, and a Commit that is repeated after a lost
@@ -14,10 +14,10 @@ package blob
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // the service's checksum of a transfer, no signature
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -32,36 +32,47 @@ import (
 	"github.com/posthorn/posthorn/handler/store/sdk"
 )
 
+// Options are optional.
+type Options struct {
+	Client *service.ClientOptions
+	// Checksum goes with every block; empty means CRC64.
+	Checksum Checksum
+}
+
 // Container is one container. It is safe for concurrent use.
 type Container struct {
-	name   string
-	client *container.Client
-	signer *signer
+	name     string
+	client   *container.Client
+	signer   *signer
+	checksum Checksum
+	created  atomic.Bool
 }
 
 // Open connects to the container called name at an account's blob endpoint, such
 // as https://ACCOUNT.blob.core.windows.net. It makes no call. The first label of
 // the host must be the account, since the SDK signs with it: no custom domain, no
 // address. now is for the dates of signed URLs only.
-func Open(endpoint, name string, cred azcore.TokenCredential, now func() time.Time, opts *service.ClientOptions) (*Container, error) {
+func Open(endpoint, name string, cred azcore.TokenCredential, now func() time.Time, o Options) (*Container, error) {
 	if err := sdk.CheckEndpoint(endpoint); err != nil {
 		return nil, err
 	}
-	account, err := service.NewClient(endpoint, cred, opts)
+	account, err := service.NewClient(endpoint, cred, o.Client)
 	if err != nil {
 		return nil, sdk.Translate("open container", err)
 	}
 	return &Container{
-		name:   name,
-		client: account.NewContainerClient(name),
-		signer: newSigner(account, now),
+		name:     name,
+		client:   account.NewContainerClient(name),
+		signer:   newSigner(account, now),
+		checksum: o.Checksum,
 	}, nil
 }
 
 // Create makes the container; that it exists is no error.
 func (c *Container) Create(ctx context.Context) error {
 	_, err := c.client.Create(ctx, nil)
-	if sdk.Code(err) == string(bloberror.ContainerAlreadyExists) {
+	if err == nil || sdk.Code(err) == string(bloberror.ContainerAlreadyExists) {
+		c.created.Store(true)
 		return nil
 	}
 	return sdk.Translate("create container", err)
@@ -73,13 +84,12 @@ func (c *Container) Stage(ctx context.Context, name string, n int, block []byte)
 	if err := limits.Block(n, len(block)); err != nil {
 		return err
 	}
-	// With an MD5 the service refuses a block that was damaged on the way.
-	sum := md5.Sum(block) //nolint:gosec // as above
+	sum := c.checksum.of(block)
 	return sdk.Do(ctx, "stage block", c.Create, func(ctx context.Context) error {
 		body := lend(block)
 		defer body.takeBack()
 		_, err := c.client.NewBlockBlobClient(name).StageBlock(ctx, blockID(n), body, &blockblob.StageBlockOptions{
-			TransactionalValidation: blob.TransferValidationTypeMD5(sum[:]),
+			TransactionalValidation: sum,
 		})
 		return err
 	})
@@ -115,15 +125,6 @@ func (c *Container) Commit(ctx context.Context, name string, blocks int, h store
 	return err
 }
 
-// Delete removes a blob. ErrMissing if there is none; of one that is not committed
-// nothing is promised, services differ.
-func (c *Container) Delete(ctx context.Context, name string) error {
-	return sdk.Do(ctx, "delete blob", c.Create, func(ctx context.Context) error {
-		_, err := c.client.NewBlobClient(name).Delete(ctx, nil)
-		return err
-	})
-}
-
 // List returns at most n committed blobs, in the order of their names, that start
 // with prefix and come after the name after. The service has no such start, so a
 // late page costs as much as all before it.
@@ -152,20 +153,6 @@ func (c *Container) List(ctx context.Context, prefix, after string, n int) ([]st
 		return nil, err
 	}
 	return found, nil
-}
-
-// SignRead returns an HTTPS URL with which anyone may read the blob from one time
-// until another, at most limits.LongestRead ahead, and do nothing else. It does
-// not look whether there is a blob. The URL is a secret: it stays out of logs.
-func (c *Container) SignRead(ctx context.Context, name string, from, until time.Time) (string, error) {
-	if err := limits.Read(c.signer.now(), from, until); err != nil {
-		return "", err
-	}
-	query, err := c.signer.sign(ctx, c.name, name, from, until)
-	if err != nil {
-		return "", err
-	}
-	return c.client.NewBlobClient(name).URL() + "?" + query, nil
 }
 
 // blockID has the same length for every block, as the service demands.

@@ -11,6 +11,36 @@ import (
 	"github.com/posthorn/posthorn/handler/store/sdk"
 )
 
+// SignRead returns an HTTPS URL with which anyone may read the blob from one time
+// until another, at most limits.LongestSigned ahead, and do nothing else. It does
+// not look whether there is a blob. The URL is a secret: it stays out of logs.
+func (c *Container) SignRead(ctx context.Context, name string, from, until time.Time) (string, error) {
+	return c.sign(ctx, name, sas.BlobPermissions{Read: true}, from, until)
+}
+
+// SignWrite is SignRead for a URL with which anyone may make the blob and write to
+// it again, at once or in blocks, until Seal; and neither read nor delete it.
+func (c *Container) SignWrite(ctx context.Context, name string, from, until time.Time) (string, error) {
+	return c.sign(ctx, name, sas.BlobPermissions{Create: true, Write: true}, from, until)
+}
+
+func (c *Container) sign(ctx context.Context, name string, allow sas.BlobPermissions, from, until time.Time) (string, error) {
+	if err := limits.Signed(c.signer.now(), from, until); err != nil {
+		return "", err
+	}
+	if allow.Create && !c.created.Load() {
+		// Whoever has only the URL cannot create the container at its first use.
+		if err := c.Create(ctx); err != nil {
+			return "", err
+		}
+	}
+	query, err := c.signer.sign(ctx, c.name, name, allow, from, until)
+	if err != nil {
+		return "", err
+	}
+	return c.client.NewBlobClient(name).URL() + "?" + query, nil
+}
+
 // signer signs with a user delegation key, which it fetches when it is first
 // needed and again when it is limits.KeyFresh old. No account key is involved.
 //
@@ -34,8 +64,8 @@ func newSigner(account *service.Client, now func() time.Time) *signer {
 	return &signer{account: account, now: now, turn: make(chan struct{}, 1)}
 }
 
-// sign expects what limits.Read accepts.
-func (s *signer) sign(ctx context.Context, container, name string, from, until time.Time) (query string, err error) {
+// sign expects what limits.Signed accepts.
+func (s *signer) sign(ctx context.Context, container, name string, allow sas.BlobPermissions, from, until time.Time) (query string, err error) {
 	key, err := s.delegation(ctx, until)
 	if err != nil {
 		return "", err
@@ -47,7 +77,7 @@ func (s *signer) sign(ctx context.Context, container, name string, from, until t
 		Protocol:      sas.ProtocolHTTPS,
 		StartTime:     from.UTC(),
 		ExpiryTime:    until.UTC(),
-		Permissions:   (&sas.BlobPermissions{Read: true}).String(),
+		Permissions:   allow.String(),
 		ContainerName: container,
 		BlobName:      name,
 	}.SignWithUserDelegation(key.cred)

@@ -53,9 +53,9 @@ func (k *keys) Do(r *http.Request) (*http.Response, error) {
 
 func open(t *testing.T, k policy.Transporter) *blob.Container {
 	t.Helper()
-	c, err := blob.Open("https://account.blob.core.windows.net/", "files", azuritetest.Credential{}, time.Now, &service.ClientOptions{
+	c, err := blob.Open("https://account.blob.core.windows.net/", "files", azuritetest.Credential{}, time.Now, blob.Options{Client: &service.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: k, Retry: policy.RetryOptions{MaxRetries: -1}},
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestSignedURLStaysWithinItsKey(t *testing.T) {
 		c := open(t, &keys{})
 		sign(t, c, 0, time.Minute)
 		time.Sleep(limits.KeyFresh - time.Second)
-		got := sign(t, c, -24*time.Hour, limits.LongestRead)
+		got := sign(t, c, -24*time.Hour, limits.LongestSigned)
 		if got.Get("se") > got.Get("ske") || got.Get("st") < got.Get("skt") {
 			t.Errorf("URL from %s until %s, key from %s until %s", got.Get("st"), got.Get("se"), got.Get("skt"), got.Get("ske"))
 		}
@@ -120,7 +120,7 @@ func TestDelegationKeyIsRenewed(t *testing.T) {
 		"a fresh one signs again":                  {limits.KeyFresh - time.Second, false, time.Minute, 1, nil},
 		"an older one is renewed":                  {limits.KeyFresh, false, time.Minute, 2, nil},
 		"an older one signs while there is no new": {24 * time.Hour, true, 15 * time.Minute, 1, nil},
-		"but not beyond its end":                   {24 * time.Hour, true, limits.LongestRead, 1, store.ErrUnavailable},
+		"but not beyond its end":                   {24 * time.Hour, true, limits.LongestSigned, 1, store.ErrUnavailable},
 		"and not after its end":                    {7 * 24 * time.Hour, true, time.Minute, 1, store.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {

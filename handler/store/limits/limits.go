@@ -1,7 +1,7 @@
 // Package limits says what Azure Storage takes, so that every implementation of
 // storage refuses the same things before a call, with the same error.
 //
-// A row, a read permission or a delay goes in, nil or an error comes out. The
+// A row, the span of a signed URL or a delay goes in, nil or an error comes out. The
 // errors are none of store's: nothing happened, and the fault is in the program,
 // not in storage. They name no key and no value. What a service checks and
 // Azurite checks too is left to the service. Sizes are bytes where not said
@@ -12,6 +12,7 @@
 package limits
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -44,9 +45,9 @@ const (
 	// KeyFresh is how long one delegation key signs, so that a revoked one does
 	// not stay in use for a week.
 	KeyFresh = time.Hour
-	// LongestRead is how far ahead a signed URL may end, whatever the age of the
+	// LongestSigned is how far ahead a signed URL may end, whatever the age of the
 	// key that signs it: Azure refuses a URL that outlives its key.
-	LongestRead = DelegationKey - ClockError - KeyFresh
+	LongestSigned = DelegationKey - ClockError - KeyFresh
 
 	// LongestDelay is how long a queue hides a message at most.
 	LongestDelay = 7 * 24 * time.Hour
@@ -96,6 +97,17 @@ func Keys(partition, row string) error {
 		}
 	}
 	return nil
+}
+
+// Range says whether rows may be listed from after a key to before a partition.
+func Range(after store.Key, partition string) error {
+	if after.Partition == "" && after.Row != "" {
+		return errors.New("row key has no partition")
+	}
+	if after.Partition >= partition {
+		return errors.New("range of rows ends before it begins")
+	}
+	return errors.Join(Keys(partition, "any"), Keys(cmp.Or(after.Partition, "any"), cmp.Or(after.Row, "any")))
 }
 
 func notInKeys(r rune) bool {
@@ -159,13 +171,13 @@ func Blocks(n int) error {
 	return nil
 }
 
-// Read says whether a read permission may be signed now.
-func Read(now, from, until time.Time) error {
+// Signed says whether a URL with such a span may be signed now.
+func Signed(now, from, until time.Time) error {
 	switch {
 	case !until.After(now) || !until.After(from):
 		return errors.New("signed URL would never be valid")
-	case until.After(now.Add(LongestRead)):
-		return fmt.Errorf("signed URL would last beyond the %s that a delegation key allows", LongestRead)
+	case until.After(now.Add(LongestSigned)):
+		return fmt.Errorf("signed URL would last beyond the %s that a delegation key allows", LongestSigned)
 	}
 	return nil
 }

@@ -73,7 +73,33 @@ func TestEntity(t *testing.T) {
 	}
 }
 
-func TestRead(t *testing.T) {
+func TestRange(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("r", 512)
+	for name, c := range map[string]struct {
+		after     store.Key
+		partition string
+		fault     string
+	}{
+		"from the first":        {store.Key{}, "p", ""},
+		"from a partition":      {store.Key{Partition: "a"}, "p", ""},
+		"from a row":            {store.Key{Partition: "a", Row: long}, long, ""},
+		"a row of no partition": {store.Key{Row: "r"}, "p", "no partition"},
+		"backwards":             {store.Key{Partition: "q"}, "p", "ends before"},
+		"of nothing":            {store.Key{Partition: "p"}, "p", "ends before"},
+		"to nowhere":            {store.Key{}, "", "ends before"},
+		"quote in the end":      {store.Key{}, "p'", "character"},
+		"quote in the start":    {store.Key{Partition: "a'"}, "p", "character"},
+		"quote in the row":      {store.Key{Partition: "a", Row: "'"}, "p", "character"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			check(t, limits.Range(c.after, c.partition), c.fault)
+		})
+	}
+}
+
+func TestSigned(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, time.November, 23, 14, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
@@ -83,14 +109,14 @@ func TestRead(t *testing.T) {
 		"a quarter of an hour":    {0, 15 * time.Minute, ""},
 		"begun already":           {-time.Hour, time.Minute, ""},
 		"begins later":            {time.Hour, 2 * time.Hour, ""},
-		"the longest":             {0, limits.LongestRead, ""},
-		"longer than the longest": {0, limits.LongestRead + 1, "beyond the 166h45m0s"},
+		"the longest":             {0, limits.LongestSigned, ""},
+		"longer than the longest": {0, limits.LongestSigned + 1, "beyond the 166h45m0s"},
 		"ends now":                {-time.Hour, 0, "never be valid"},
 		"ends as it begins":       {time.Hour, time.Hour, "never be valid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			check(t, limits.Read(now, now.Add(c.from), now.Add(c.until)), c.fault)
+			check(t, limits.Signed(now, now.Add(c.from), now.Add(c.until)), c.fault)
 		})
 	}
 }

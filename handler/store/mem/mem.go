@@ -30,6 +30,8 @@ const (
 	Stage   Op = "stage"
 	Commit  Op = "commit"
 	Sign    Op = "sign"
+	Size    Op = "size"
+	Seal    Op = "seal"
 	Send    Op = "send"
 	Receive Op = "receive"
 )

@@ -1,6 +1,7 @@
 package mem
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,9 +24,15 @@ type Table struct {
 	rows   map[tableKey]store.Entity
 }
 
-type tableKey struct{ partition, row string }
+type tableKey store.Key
 
-func (k tableKey) String() string { return k.partition + "/" + k.row }
+func (k tableKey) String() string { return k.Partition + "/" + k.Row }
+
+func keyOf(e store.Entity) tableKey { return tableKey{e.Partition, e.Row} }
+
+func compareKeys(a, b tableKey) int {
+	return cmp.Or(strings.Compare(a.Partition, b.Partition), strings.Compare(a.Row, b.Row))
+}
 
 // NewTable returns an empty table whose service has the clock now.
 func NewTable(now func() time.Time, plan Plan) *Table {
@@ -37,7 +44,7 @@ func (t *Table) Insert(ctx context.Context, e store.Entity) (store.Receipt, erro
 	if err := limits.Entity(e); err != nil {
 		return store.Receipt{}, err
 	}
-	key := tableKey{e.Partition, e.Row}
+	key := keyOf(e)
 	return t.call(ctx, Insert, key, func(r *store.Receipt) error {
 		if _, found := t.rows[key]; found {
 			return store.ErrExists
@@ -73,7 +80,7 @@ func (t *Table) Replace(ctx context.Context, e store.Entity) (store.Receipt, err
 	if err := limits.Entity(e); err != nil {
 		return store.Receipt{}, err
 	}
-	key := tableKey{e.Partition, e.Row}
+	key := keyOf(e)
 	return t.call(ctx, Replace, key, func(r *store.Receipt) error {
 		if err := t.match(key, e.ETag); err != nil {
 			return err
@@ -104,10 +111,10 @@ func (t *Table) List(ctx context.Context, partition string) (rows []store.Entity
 	if err := limits.Keys(partition, "all"); err != nil {
 		return nil, err
 	}
-	_, err = t.call(ctx, List, tableKey{partition: partition}, func(*store.Receipt) error {
+	_, err = t.call(ctx, List, tableKey{Partition: partition}, func(*store.Receipt) error {
 		rows = nil
 		for key, e := range t.rows {
-			if key.partition == partition {
+			if key.Partition == partition {
 				rows = append(rows, clone(e))
 			}
 		}
@@ -118,6 +125,27 @@ func (t *Table) List(ctx context.Context, partition string) (rows []store.Entity
 	}
 	slices.SortFunc(rows, func(a, b store.Entity) int { return strings.Compare(a.Row, b.Row) })
 	return rows, nil
+}
+
+// ListBefore is as in store/table.
+func (t *Table) ListBefore(ctx context.Context, after store.Key, partition string, n int) (rows []store.Entity, err error) {
+	if err := limits.Range(after, partition); err != nil {
+		return nil, err
+	}
+	_, err = t.call(ctx, List, tableKey(after), func(*store.Receipt) error {
+		rows = nil
+		for key, e := range t.rows {
+			if key.Partition < partition && compareKeys(key, tableKey(after)) > 0 {
+				rows = append(rows, clone(e))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(rows, func(a, b store.Entity) int { return compareKeys(keyOf(a), keyOf(b)) })
+	return rows[:min(n, len(rows))], nil
 }
 
 // call runs act under the lock and gives its answer the time, as table.Table does.

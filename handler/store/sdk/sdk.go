@@ -37,6 +37,7 @@ var kinds = map[string]error{
 	"UpdateConditionNotSatisfied": store.ErrChanged,
 	"ConditionNotMet":             store.ErrChanged,
 	"Md5Mismatch":                 store.ErrUnavailable, // damaged on the way
+	"Crc64Mismatch":               store.ErrUnavailable, // damaged on the way
 }
 
 // Do calls, and once more after create if the table, the container or the queue

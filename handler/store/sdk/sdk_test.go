@@ -34,6 +34,7 @@ func TestTranslateAnswers(t *testing.T) {
 		{412, "UpdateConditionNotSatisfied", store.ErrChanged},
 		{412, "ConditionNotMet", store.ErrChanged},
 		{400, "Md5Mismatch", store.ErrUnavailable},
+		{400, "Crc64Mismatch", store.ErrUnavailable},
 		{400, "PropertyValueTooLarge", nil},
 		{405, "", nil},
 		{411, "", nil},

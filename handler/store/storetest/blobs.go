@@ -22,7 +22,10 @@ type Container interface {
 	Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error
 	Delete(ctx context.Context, name string) error
 	List(ctx context.Context, prefix, after string, n int) ([]store.Blob, error)
+	Size(ctx context.Context, name string) (int64, error)
+	Seal(ctx context.Context, name string, h store.BlobHeaders) (int64, error)
 	SignRead(ctx context.Context, name string, from, until time.Time) (string, error)
+	SignWrite(ctx context.Context, name string, from, until time.Time) (string, error)
 }
 
 // Blobs checks a container. The client that open returns is a stranger's: it
@@ -43,6 +46,12 @@ func Blobs(t *testing.T, open func(*testing.T) (Container, *http.Client)) {
 		"a list is in order, by prefix, page by page":       listBlobs,
 		"a cancelled call is unavailable":                   cancelledBlob,
 		"what a container cannot hold is refused by itself": refusedBlobs,
+		"a size is told of what is committed":               size,
+		"a stranger uploads at once":                        uploadAtOnce,
+		"a stranger uploads in blocks":                      uploadInBlocks,
+		"a URL that writes does nothing else":               narrowUpload,
+		"a sealed blob is as it was, under our headers":     seal,
+		"a sealed blob can be deleted":                      deleteSealed,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -172,12 +181,14 @@ func refusedURL(t *testing.T, c Container, _ *http.Client) {
 	for name, span := range map[string][2]time.Duration{
 		"over already":      {-time.Hour, -time.Second},
 		"ends first":        {time.Hour, time.Minute},
-		"longer than a key": {0, limits.LongestRead + time.Minute},
+		"longer than a key": {0, limits.LongestSigned + time.Minute},
 	} {
 		_, err := c.SignRead(t.Context(), "b", now.Add(span[0]), now.Add(span[1]))
 		wantRefused(t, name, err)
+		_, err = c.SignWrite(t.Context(), "b", now.Add(span[0]), now.Add(span[1]))
+		wantRefused(t, name+", to write", err)
 	}
-	_, err := c.SignRead(t.Context(), "b", now, now.Add(limits.LongestRead))
+	_, err := c.SignRead(t.Context(), "b", now, now.Add(limits.LongestSigned))
 	wantErr(t, "the longest", err, nil)
 }
 
@@ -226,6 +237,12 @@ func cancelledBlob(t *testing.T, c Container, _ *http.Client) {
 	now := time.Now()
 	_, err = c.SignRead(ctx, "b", now, now.Add(time.Minute))
 	wantCancelled(t, "sign", err)
+	_, err = c.SignWrite(ctx, "b", now, now.Add(time.Minute))
+	wantCancelled(t, "sign", err)
+	_, err = c.Size(ctx, "b")
+	wantCancelled(t, "size", err)
+	_, err = c.Seal(ctx, "b", octets)
+	wantCancelled(t, "seal", err)
 }
 
 func refusedBlobs(t *testing.T, c Container, _ *http.Client) {
@@ -279,9 +296,18 @@ type answer struct {
 
 func fetch(t *testing.T, client *http.Client, method, target string) answer {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, target, nil)
+	return upload(t, client, method, target, nil)
+}
+
+// upload is fetch with a body, as Put Blob unless the URL says otherwise.
+func upload(t *testing.T, client *http.Client, method, target string, data []byte) answer {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, target, bytes.NewReader(data))
 	wantErr(t, "request", err, nil)
-	request.Header.Set("X-Ms-Blob-Type", "BlockBlob")
+	request.Header.Set("Content-Type", "text/html")
+	if request.URL.Query().Get("comp") == "" {
+		request.Header.Set("X-Ms-Blob-Type", "BlockBlob")
+	}
 	response, err := client.Do(request)
 	wantErr(t, method, err, nil)
 	body, err := io.ReadAll(response.Body)

@@ -28,6 +28,7 @@ type Rows interface {
 	Replace(context.Context, store.Entity) (store.Receipt, error)
 	Delete(ctx context.Context, partition, row string, etag store.ETag) error
 	List(ctx context.Context, partition string) ([]store.Entity, error)
+	ListBefore(ctx context.Context, after store.Key, partition string, n int) ([]store.Entity, error)
 }
 
 // Table checks a table.
@@ -42,6 +43,7 @@ func Table(t *testing.T, open func(*testing.T) Rows) {
 		"a row that was deleted is missing, not changed":   conditionOnMissing,
 		"an ETag never comes back":                         freshETags,
 		"list gives one partition in the order of rows":    list,
+		"list before a partition gives a range of keys":    listBefore,
 		"every answer tells the time":                      clock,
 		"concurrent increments are never lost":             increments,
 		"a cancelled call is unavailable and changes none": cancelledRow,
@@ -196,6 +198,47 @@ func list(t *testing.T, rows Rows) {
 	wantErr(t, "replace with the ETag of a listing", err, nil)
 }
 
+func listBefore(t *testing.T, rows Rows) {
+	for _, place := range strings.Fields("2/b 1/b 3/a 1/a 2/a upload-1/a") {
+		k := key(place)
+		insert(t, rows, store.Entity{Partition: k.Partition, Row: k.Row, Values: map[string]any{"n": int64(1)}})
+	}
+	for name, c := range map[string]struct {
+		after, before string
+		n             int
+		want          string
+	}{
+		"from the first":          {"", "3", 9, "1/a 1/b 2/a 2/b"},
+		"no more than asked for":  {"", "3", 3, "1/a 1/b 2/a"},
+		"after a row":             {"1/a", "3", 9, "1/b 2/a 2/b"},
+		"after a row, a few":      {"1/a", "3", 2, "1/b 2/a"},
+		"after a row, one":        {"1/a", "3", 1, "1/b"},
+		"after one that is gone":  {"1/aa", "2", 9, "1/b"},
+		"after the last":          {"2/b", "3", 9, ""},
+		"from a partition on":     {"2/", "3", 9, "2/a 2/b"},
+		"from where there is one": {"upload-/", "upload-2", 9, "upload-1/a"},
+		"where there is none":     {"upload-/", "upload-1", 9, ""},
+	} {
+		found, err := rows.ListBefore(t.Context(), key(c.after), c.before, c.n)
+		wantErr(t, name, err, nil)
+		var got []string
+		for _, e := range found {
+			got = append(got, e.Partition+"/"+e.Row)
+			if e.ETag == "" || e.Values["n"] != int64(1) {
+				t.Errorf("%s: %+v", name, e)
+			}
+		}
+		if !slices.Equal(got, strings.Fields(c.want)) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+func key(place string) store.Key {
+	partition, row, _ := strings.Cut(place, "/")
+	return store.Key{Partition: partition, Row: row}
+}
+
 func clock(t *testing.T, rows Rows) {
 	var last time.Time
 	check := func(what string, r store.Receipt, err, want error) {
@@ -275,6 +318,8 @@ func cancelledRow(t *testing.T, rows Rows) {
 	wantCancelled(t, "delete", rows.Delete(ctx, "p", "r", ""))
 	_, err = rows.List(ctx, "p")
 	wantCancelled(t, "list", err)
+	_, err = rows.ListBefore(ctx, store.Key{}, "q", 1)
+	wantCancelled(t, "list before", err)
 	found, err := rows.List(t.Context(), "p")
 	wantErr(t, "list", err, nil)
 	if len(found) != 1 || found[0].Values["n"] != int64(1) {
@@ -310,6 +355,8 @@ func refusedRows(t *testing.T, rows Rows) {
 	wantRefused(t, "delete", rows.Delete(t.Context(), "o'brien", "r", ""))
 	_, err = rows.List(t.Context(), "x' or 'a' eq 'a")
 	wantRefused(t, "list", err)
+	_, err = rows.ListBefore(t.Context(), store.Key{}, "x' or 'a' eq 'a", 1)
+	wantRefused(t, "list before", err)
 }
 
 func notShared(t *testing.T, rows Rows) {
