@@ -46,7 +46,7 @@ var acsAttachment = object[mail.Attachment]{
 	text("name", slack*mail.MaxAttachmentNameBytes, func(a *mail.Attachment) *string { return &a.Name }),
 	text("contentType", slack*mail.MaxContentTypeBytes, func(a *mail.Attachment) *string { return &a.ContentType }),
 	text("contentId", slack*mail.MaxContentIDBytes, func(a *mail.Attachment) *string { return &a.ContentID }),
-	encoded("contentInBase64", func(a *mail.Attachment) *bool { return &a.HasContent }),
+	encoded("contentInBase64", func(a *mail.Attachment) *mail.Attachment { return a }),
 	text("placement", maxWordBytes, func(a *mail.Attachment) *mail.Placement { return &a.Placement }),
 	text("uploadId", maxWordBytes, func(a *mail.Attachment) *string { return &a.UploadID }),
 }

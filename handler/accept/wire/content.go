@@ -6,17 +6,26 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"unicode/utf8"
 
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// content is a Base64 string of the body, decoded while it is read. It takes
-// what it decodes from the reader's buffer straight to the caller's; only
-// quanta that an escape sequence or the end of a buffer splits are put together.
+const (
+	// directBytes of Base64 in one piece are worth decoding where they stand.
+	// Shorter pieces, as line breaks and escaped slashes make them, are put
+	// together first.
+	directBytes = 512
+	// scratchBytes are put together at a time.
+	scratchBytes = 4 << 10
+)
+
+// content is a Base64 string of the body, decoded while it is read: many quanta
+// at a time, but for those that are padded or near a fault.
 type content struct {
 	r       *reader
-	err     error   // what ended it
-	whole   bool    // it ended behind its closing quote: err is io.EOF
+	err     error   // what ended it; io.EOF is its closing quote
 	bad     bool    // err is a fault of the Base64, so the JSON can be read on
 	padded  bool    // nothing may follow
 	slow    bool    // a fault is near: find it character by character
@@ -28,17 +37,20 @@ type content struct {
 
 // content reads the string at the reader into the sink. What the sink did not
 // take, and all of it once there are faults, is checked only.
-func (r *reader) content() error {
+func (r *reader) content(known mail.Attachment) error {
 	r.pos++
 	c := &content{r: r}
 	if len(r.faults) == 0 {
-		err := r.attach(r.item, c)
-		own := c.err != nil && !c.whole && errors.Is(err, c.err)
-		if err != nil && !own {
+		if err := r.attach(r.item, known, c); err != nil && !isOf(c.err, err) {
 			return err
 		}
 	}
 	return c.close()
+}
+
+// isOf says whether the error of a sink is what its content ended with.
+func isOf(content, sink error) bool {
+	return content != nil && content != io.EOF && errors.Is(sink, content)
 }
 
 // close reads to the end of the string. Reading content after it ends at once.
@@ -57,27 +69,28 @@ func (c *content) close() error {
 
 // Read returns no byte of a quantum before all of it is there and right, and
 // io.EOF only once the string has ended. A body that ends early is never io.EOF.
-func (c *content) Read(p []byte) (int, error) {
-	for len(p) > 0 {
+func (c *content) Read(p []byte) (n int, err error) {
+	for n < len(p) {
 		if len(c.left) > 0 {
-			n := copy(p, c.left)
-			c.left = c.left[n:]
+			k := copy(p[n:], c.left)
+			c.left = c.left[k:]
+			n += k
+			continue
+		}
+		if n > 0 && (c.err != nil || c.r.pos == c.r.end) {
 			return n, nil
 		}
 		if c.err != nil {
 			return 0, c.err
 		}
-		n, err := c.step(p)
-		c.err = err
-		if n > 0 {
-			return n, nil
-		}
+		var k int
+		k, c.err = c.step(p[n:])
+		n += k
 	}
-	return 0, nil
+	return n, nil
 }
 
-// step goes on by the whole quanta in the buffer for which p has room or, when
-// there are none, by one character.
+// step goes on by as many quanta as it can or, when it cannot, by one character.
 func (c *content) step(p []byte) (int, error) {
 	char, err := c.r.peek()
 	if err != nil {
@@ -88,10 +101,9 @@ func (c *content) step(p []byte) (int, error) {
 			return 0, c.fault(c.r.offset(), "The Base64 ends within a group of four characters.")
 		}
 		c.r.pos++
-		c.whole = true
 		return 0, io.EOF
 	}
-	if n := c.decode(p); n > 0 {
+	if n, ok := c.decode(p); ok {
 		return n, nil
 	}
 	start := c.r.offset()
@@ -109,32 +121,87 @@ func (c *content) step(p []byte) (int, error) {
 	return 0, c.add(unescaped, start)
 }
 
-// decode decodes the whole quanta at the reader for which p has room. It is not
-// for the last quantum if that is padded, nor for anything that may be wrong.
-func (c *content) decode(p []byte) int {
-	if c.n > 0 || c.padded || c.slow {
-		return 0
+// decode decodes the quanta in the buffer for which p has room, and says whether
+// it read anything.
+func (c *content) decode(p []byte) (n int, ok bool) {
+	room := len(p) / 3 * 4
+	if room == 0 || c.padded || c.slow {
+		return 0, false
 	}
-	window := c.r.buf[c.r.pos:c.r.end]
-	window = window[:min(len(window), len(p)/3*4)]
-	if i := bytes.IndexByte(window, '"'); i >= 0 {
-		window = window[:i]
+	window := c.r.ahead()
+	if len(piece(window[:min(len(window), directBytes)])) < directBytes {
+		return c.gather(p, window, room)
 	}
-	if i := bytes.IndexByte(window, '\\'); i >= 0 {
-		window = window[:i]
+	if c.n > 0 {
+		return 0, false
 	}
-	window = window[:len(window)/4*4]
+	quanta := piece(window[:min(len(window), room)])
+	quanta = quanta[:len(quanta)/4*4]
+	return c.quanta(p, quanta, len(quanta))
+}
+
+// piece returns the start of window in which all characters stand for
+// themselves, and none is padding if the Base64 is right.
+func piece(window []byte) []byte {
+	for _, end := range []byte(`\"`) {
+		if i := bytes.IndexByte(window, end); i >= 0 {
+			window = window[:i]
+		}
+	}
 	if bytes.HasSuffix(window, []byte{'='}) {
-		window = window[:len(window)-4]
+		window = window[:max(0, len(window)-4)]
 	}
-	n, err := strict.Decode(p, window)
-	// Decode skips bare line breaks, which no JSON string may have.
-	if err != nil || n != len(window)/4*3 {
+	return window
+}
+
+// gather decodes short pieces of window, put together without line breaks.
+func (c *content) gather(p, window []byte, room int) (n int, ok bool) {
+	room = min(room, scratchBytes)
+	chars := append(c.r.scratch[:0], c.quantum[:c.n]...)
+	read := 0
+	for len(chars) < room {
+		next := piece(window[read:min(len(window), read+room-len(chars))])
+		chars = append(chars, next...)
+		read += len(next)
+		if read == len(window) || window[read] != '\\' {
+			break
+		}
+		char, size := unescape(window[read:])
+		switch {
+		case size > 0 && (char == '\r' || char == '\n'):
+		case size > 0 && char < utf8.RuneSelf && char != '=' && len(chars) < room:
+			chars = append(chars, byte(char))
+		default:
+			size = 0
+		}
+		if size == 0 {
+			break
+		}
+		read += size
+	}
+	whole := len(chars) / 4 * 4
+	rest := chars[whole:]
+	if strings.Trim(string(rest), alphabet[:64]) != "" {
 		c.slow = true
-		return 0
+		return 0, false
 	}
-	c.r.pos += len(window)
-	return n
+	if n, ok = c.quanta(p, chars[:whole], read); ok {
+		c.n = copy(c.quantum[:], rest)
+	}
+	return n, ok
+}
+
+// quanta decodes quanta, for which read bytes of the buffer stand.
+func (c *content) quanta(p, quanta []byte, read int) (n int, ok bool) {
+	n, err := manyQuanta.Decode(p, quanta)
+	// Decode skips bare line breaks, which no JSON string may have, and takes
+	// padding, after which nothing may follow.
+	if err != nil || n != len(quanta)/4*3 {
+		c.slow = true
+		return 0, false
+	}
+	c.r.pos += read
+	return n, read > 0
 }
 
 // add adds one character, found at offset, to the quantum.
@@ -150,7 +217,7 @@ func (c *content) add(char rune, offset int64) error {
 		return nil
 	}
 	c.n = 0
-	n, err := strict.Decode(c.out[:], c.quantum[:])
+	n, err := oneQuantum.Decode(c.out[:], c.quantum[:])
 	if err != nil {
 		return c.fault(offset, "The Base64 is padded wrongly, or has stray bits before its padding.")
 	}
@@ -169,4 +236,4 @@ func (c *content) fault(offset int64, detail string) error {
 // alphabet: RFC 4648 section 4.
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 
-var strict = base64.StdEncoding.Strict()
+var oneQuantum = base64.StdEncoding.Strict()

@@ -13,6 +13,7 @@ import (
 	"testing/iotest"
 
 	"github.com/posthorn/posthorn/handler/accept/wire"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -105,8 +106,8 @@ func TestBase64(t *testing.T) {
 // byBytes is keep with room for one byte a read, to split every quantum.
 type byBytes struct{ keep keep }
 
-func (b byBytes) Attachment(ctx context.Context, i int, content io.Reader) error {
-	return b.keep.Attachment(ctx, i, iotest.OneByteReader(content))
+func (b byBytes) Attachment(ctx context.Context, i int, known mail.Attachment, content io.Reader) error {
+	return b.keep.Attachment(ctx, i, known, iotest.OneByteReader(content))
 }
 
 func TestLargeContentIsReadByAnyRoom(t *testing.T) {
@@ -142,7 +143,9 @@ func TestLargeContentIsReadByAnyRoom(t *testing.T) {
 
 type sinkFunc func(i int, content io.Reader) error
 
-func (f sinkFunc) Attachment(_ context.Context, i int, content io.Reader) error { return f(i, content) }
+func (f sinkFunc) Attachment(_ context.Context, i int, _ mail.Attachment, content io.Reader) error {
+	return f(i, content)
+}
 
 func TestContentIsAReader(t *testing.T) {
 	t.Parallel()

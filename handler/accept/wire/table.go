@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+
+	"github.com/posthorn/posthorn/handler/mail"
 )
 
 // object is the table of the members that fill a T, at most 64. A dialect is
@@ -91,15 +93,16 @@ func pairs[T any](name string, limit, valueLimit int, at func(*T) *map[string]st
 	}}
 }
 
-// encoded is a member that is the content of an attachment; at takes note of it.
+// encoded is a member that is the content of the attachment at.
 // It stands in an item of a list, and before it in the item is no other list.
-func encoded[T any](name string, at func(*T) *bool) member[T] {
+func encoded[T any](name string, at func(*T) *mail.Attachment) member[T] {
 	return member[T]{name, func(r *reader, to *T) error {
 		if ok, err := r.starts(isString); !ok {
 			return err
 		}
-		*at(to) = true
-		return r.content()
+		a := at(to)
+		a.HasContent = true
+		return r.content(*a)
 	}}
 }
 

@@ -34,7 +34,7 @@ func (r *reader) skip() error {
 	if c == '-' || isDigit(c) {
 		return r.number()
 	}
-	if c == 0xEF && r.offset() == 0 {
+	if c == 0xEF && r.offset() == r.start {
 		return r.malformed("The body starts with a byte order mark or is not UTF-8.")
 	}
 	return r.malformed("Expected a value.")

@@ -28,13 +28,17 @@ import (
 // Sink takes the content of attachments while the body is being read.
 type Sink interface {
 	// Attachment is called for each attachments[i].contentInBase64 in the order
-	// of the body, not again after a fault was found. It reads the decoded bytes
-	// from content, which is of no use after it returned; what it leaves unread
-	// is checked and dropped. An error of content other than io.EOF is a fault of
-	// the body: Attachment returns it, unchanged or wrapped, and keeps nothing.
-	// Any other error of Attachment stops the reading. Even content that came to
-	// its end belongs to a message only when Message returns without an error.
-	Attachment(ctx context.Context, i int, content io.Reader) error
+	// of the body, then for each part that is a file; not again after a fault was
+	// found. Of attachments[i], known has the members that stand before the
+	// content, as they came: in JSON, which has no order, any may follow.
+	//
+	// Attachment reads the decoded bytes from content, which is of no use after
+	// it returned; what it leaves unread is checked and dropped. An error of
+	// content other than io.EOF is a fault of the body: Attachment returns it,
+	// unchanged or wrapped, and keeps nothing. Any other error of Attachment
+	// stops the reading. Even content that came to its end belongs to a message
+	// only when Message or Multipart returns without an error.
+	Attachment(ctx context.Context, i int, known mail.Attachment, content io.Reader) error
 }
 
 // Message reads a body in ACS's own dialect: exactly one JSON object.
@@ -46,10 +50,12 @@ type Sink interface {
 // problem.TooLarge if it is an http.MaxBytesError, untouched if it holds a
 // problem; so does, untouched, an error of the sink.
 func Message(ctx context.Context, body io.Reader, sink Sink) (*mail.Message, error) {
-	r := newReader(ctx, body)
-	r.attach = func(i int, content io.Reader) error { return sink.Attachment(ctx, i, content) }
-	m := new(mail.Message)
-	if err := r.document(func() error { return acs.read(r, m) }); err != nil {
+	r := newReader(incoming{ctx, body}, 0)
+	m, err := r.message(ctx, sink)
+	if err == nil {
+		err = r.found()
+	}
+	if err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -60,23 +66,35 @@ func Message(ctx context.Context, body io.Reader, sink Sink) (*mail.Message, err
 // U+0000 in strings, which only a message must not have. It holds the names of
 // the objects that it is in, so text must have a limit.
 func Valid(ctx context.Context, text io.Reader) error {
-	r := newReader(ctx, text)
+	r := newReader(incoming{ctx, text}, 0)
 	r.unique = true
-	return r.document(r.skip)
-}
-
-// document reads one value by read, and white space to the end of the body.
-func (r *reader) document(read func() error) error {
-	if err := read(); err != nil {
+	if err := r.skip(); err != nil {
 		return err
 	}
 	if err := r.finish(); err != nil {
 		return err
 	}
-	if len(r.faults) > 0 {
-		return r.invalid("The message has members that are not as they should be: errors lists them all.")
+	return r.found()
+}
+
+// message reads a message, and white space to the end of the text.
+func (r *reader) message(ctx context.Context, sink Sink) (*mail.Message, error) {
+	r.attach = func(i int, known mail.Attachment, content io.Reader) error {
+		return sink.Attachment(ctx, i, known, content)
 	}
-	return nil
+	m := new(mail.Message)
+	if err := acs.read(r, m); err != nil {
+		return nil, err
+	}
+	return m, r.finish()
+}
+
+// found is the problem that the faults collected make.
+func (r *reader) found() error {
+	if len(r.faults) == 0 {
+		return nil
+	}
+	return r.invalid("The message has members that are not as they should be: errors lists them all.")
 }
 
 // maxFaults is how many faults of members are collected before reading stops.

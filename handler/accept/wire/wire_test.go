@@ -22,7 +22,7 @@ import (
 // keep is a sink that holds every attachment that came to its end.
 type keep map[int]string
 
-func (k keep) Attachment(_ context.Context, i int, content io.Reader) error {
+func (k keep) Attachment(_ context.Context, i int, _ mail.Attachment, content io.Reader) error {
 	b, err := io.ReadAll(content)
 	if err != nil {
 		return fmt.Errorf("keeping: %w", err)
@@ -93,9 +93,9 @@ var (
 	}
 )
 
-func TestMessageWithEveryMemberInAnyChunks(t *testing.T) {
-	t.Parallel()
-	chunkings := map[string]func(io.Reader) io.Reader{
+// chunkings are ways in which a body may come.
+func chunkings() map[string]func(io.Reader) io.Reader {
+	return map[string]func(io.Reader) io.Reader{
 		"at once":                 func(r io.Reader) io.Reader { return r },
 		"byte by byte":            iotest.OneByteReader,
 		"halves":                  iotest.HalfReader,
@@ -105,7 +105,11 @@ func TestMessageWithEveryMemberInAnyChunks(t *testing.T) {
 		},
 		"random, some empty": func(r io.Reader) io.Reader { return &randomReader{r, rand.New(rand.NewPCG(1, 2))} },
 	}
-	for name, chunked := range chunkings {
+}
+
+func TestMessageWithEveryMemberInAnyChunks(t *testing.T) {
+	t.Parallel()
+	for name, chunked := range chunkings() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			contents := keep{}
