@@ -50,7 +50,7 @@ func (r *reader) content(known mail.Attachment) error {
 
 // isOf says whether the error of a sink is what its content ended with.
 func isOf(content, sink error) bool {
-	return content != nil && content != io.EOF && errors.Is(sink, content)
+	return content != nil && !errors.Is(content, io.EOF) && errors.Is(sink, content)
 }
 
 // close reads to the end of the string. Reading content after it ends at once.
@@ -71,24 +71,25 @@ func (c *content) close() error {
 // io.EOF only once the string has ended. A body that ends early is never io.EOF.
 func (c *content) Read(p []byte) (n int, err error) {
 	for n < len(p) {
-		if len(c.left) > 0 {
-			k := copy(p[n:], c.left)
-			c.left = c.left[k:]
-			n += k
-			continue
-		}
-		if n > 0 && (c.err != nil || c.r.pos == c.r.end) {
-			return n, nil
-		}
-		if c.err != nil {
-			return 0, c.err
-		}
 		var k int
-		k, c.err = c.step(p[n:])
+		switch {
+		case len(c.left) > 0:
+			k = copy(p[n:], c.left)
+			c.left = c.left[k:]
+		case n > 0 && !c.ready():
+			return n, nil
+		case c.err != nil:
+			return 0, c.err
+		default:
+			k, c.err = c.step(p[n:])
+		}
 		n += k
 	}
 	return n, nil
 }
+
+// ready says whether more can be read without waiting for the body.
+func (c *content) ready() bool { return c.err == nil && c.r.pos < c.r.end }
 
 // step goes on by as many quanta as it can or, when it cannot, by one character.
 func (c *content) step(p []byte) (int, error) {
@@ -129,53 +130,52 @@ func (c *content) decode(p []byte) (n int, ok bool) {
 		return 0, false
 	}
 	window := c.r.ahead()
-	if len(piece(window[:min(len(window), directBytes)])) < directBytes {
-		return c.gather(p, window, room)
+	window = window[:min(len(window), room)]
+	if len(before('\\', window[:min(len(window), directBytes)])) < directBytes {
+		return c.gather(p, before('"', window[:min(len(window), scratchBytes-len(c.quantum))]))
 	}
 	if c.n > 0 {
 		return 0, false
 	}
-	quanta := piece(window[:min(len(window), room)])
+	quanta := unpadded(before('"', before('\\', window)))
 	quanta = quanta[:len(quanta)/4*4]
 	return c.quanta(p, quanta, len(quanta))
 }
 
-// piece returns the start of window in which all characters stand for
-// themselves, and none is padding if the Base64 is right.
-func piece(window []byte) []byte {
-	for _, end := range []byte(`\"`) {
-		if i := bytes.IndexByte(window, end); i >= 0 {
-			window = window[:i]
-		}
-	}
-	if bytes.HasSuffix(window, []byte{'='}) {
-		window = window[:max(0, len(window)-4)]
+// before returns what of window stands before the first end.
+func before(end byte, window []byte) []byte {
+	if i := bytes.IndexByte(window, end); i >= 0 {
+		return window[:i]
 	}
 	return window
 }
 
-// gather decodes short pieces of window, put together without line breaks.
-func (c *content) gather(p, window []byte, room int) (n int, ok bool) {
-	room = min(room, scratchBytes)
+// unpadded returns window without the quantum at its end that is padded.
+func unpadded(window []byte) []byte {
+	if n := len(window); n > 0 && window[n-1] == '=' {
+		return window[:max(0, n-4)]
+	}
+	return window
+}
+
+// gather decodes window, which has escape sequences. Without them and the line
+// breaks that they stand for it is put together first.
+func (c *content) gather(p, window []byte) (n int, ok bool) {
 	chars := append(c.r.scratch[:0], c.quantum[:c.n]...)
 	read := 0
-	for len(chars) < room {
-		next := piece(window[read:min(len(window), read+room-len(chars))])
-		chars = append(chars, next...)
-		read += len(next)
+	for read < len(window) {
+		piece := unpadded(before('\\', window[read:]))
+		chars = append(chars, piece...)
+		read += len(piece)
 		if read == len(window) || window[read] != '\\' {
 			break
 		}
 		char, size := unescape(window[read:])
-		switch {
-		case size > 0 && (char == '\r' || char == '\n'):
-		case size > 0 && char < utf8.RuneSelf && char != '=' && len(chars) < room:
-			chars = append(chars, byte(char))
-		default:
-			size = 0
-		}
-		if size == 0 {
+		if size == 0 || char == '=' || char >= utf8.RuneSelf {
 			break
+		}
+		if char != '\r' && char != '\n' {
+			chars = append(chars, byte(char))
 		}
 		read += size
 	}

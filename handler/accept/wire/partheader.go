@@ -53,7 +53,7 @@ func (h *partHeader) dispose(disposition string, form bool) (detail string) {
 		return "Content-Disposition is not well-formed."
 	}
 	h.field, h.filename = params["name"], params["filename"]
-	if form && !strings.Contains(strings.ToLower(disposition), "filename*") {
+	if form {
 		h.filename = asBrowsersEscape.Replace(h.filename)
 	}
 	return ""

@@ -175,6 +175,6 @@ func (p *part) close() error {
 
 // isBoundary: RFC 2046 section 5.1.1.
 func isBoundary(s string) bool {
-	const chars = alphabet + "'()+_,-./:=? "
+	const chars = alphabet + "'(),-.:?_ "
 	return s != "" && len(s) <= 70 && s[len(s)-1] != ' ' && strings.Trim(s, chars) == ""
 }

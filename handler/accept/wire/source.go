@@ -68,14 +68,17 @@ func (i incoming) Read(p []byte) (int, error) {
 		return 0, explain(err)
 	}
 	n, err := i.src.Read(p)
+	if err == io.EOF {
+		return n, err
+	}
 	return n, explain(err)
 }
 
 // explain gives a failure of the body's reader its kind. A connection that broke
 // is io.ErrUnexpectedEOF in net/http, which is no fault of the JSON.
 func explain(err error) error {
-	if err == nil || err == io.EOF {
-		return err
+	if err == nil {
+		return nil
 	}
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return problem.Wrap(problem.TooLarge, fmt.Sprintf("The body is larger than %d bytes.", large.Limit), err)

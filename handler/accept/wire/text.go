@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -24,6 +25,9 @@ func (r *reader) rest(dst []byte, limit int) ([]byte, int, error) {
 			return dst, size, err
 		}
 		if size += len(run); size <= limit {
+			if cap(dst)-len(dst) < len(run) {
+				dst = slices.Grow(dst, cap(dst)+len(run)) // append grows large ones by little
+			}
 			dst = append(dst, run...)
 		}
 		if r.pos == r.end || r.buf[r.pos] >= utf8.RuneSelf {

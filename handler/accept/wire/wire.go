@@ -1,18 +1,25 @@
-// Package wire reads the JSON of a request as a stream, strictly.
+// Package wire reads the message of a request as a stream, strictly.
 //
 // In goes the body of a request, out come a mail.Message and, while the body is
 // still being read, the decoded content of each attachment as an io.Reader. Of
-// the body it holds one buffer of bufferBytes and the texts of the message, each
-// up to a cap that only guards memory; attachments are never held.
+// the body it holds a buffer of bufferBytes, of a multipart body two, and the
+// texts of the message, each up to a cap that only guards memory; attachments are
+// never held.
 //
-// It says whether a body is well-formed: RFC 8259 with the choices that RFC 7493
-// (I-JSON) makes, UTF-8 alone, no lone surrogate, no member twice, and beyond
-// both no unknown member and at most mail.MaxDepth levels. Base64 is RFC 4648
-// section 4 as its sections 3.1 to 3.5 demand (nothing but the alphabet, padding,
-// no stray bits), save that escaped line breaks are skipped, as RFC 2045 wraps
-// it. Whether the texts mean anything is accept/check's to say, the size of a
-// body is limited by whoever made its reader, and where the content of an
-// attachment goes is the Sink's concern.
+// Message reads JSON. It says whether a body is well-formed: RFC 8259 with the
+// choices that RFC 7493 (I-JSON) makes, UTF-8 alone, no lone surrogate, no member
+// twice, and beyond both no unknown member and at most mail.MaxDepth levels.
+// Base64 is RFC 4648 section 4 as its sections 3.1 to 3.5 demand (nothing but the
+// alphabet, padding, no stray bits), save that escaped line breaks are skipped, as
+// RFC 2045 wraps it. It is decoded with vector instructions; the build tag purego
+// leaves it to encoding/base64, with the same verdicts.
+//
+// Multipart reads the same message with files beside it, unencoded: RFC 2046 and
+// RFC 7578.
+//
+// Whether the texts mean anything is accept/check's to say, the size of a body is
+// limited by whoever made its reader, and where the content of an attachment goes
+// is the Sink's concern.
 //
 // All sizes are bytes.
 package wire
