@@ -231,15 +231,32 @@ func TestMemoryDoesNotGrowWithContent(t *testing.T) {
 			}
 		}
 	})
-	allocs := func(size int) float64 {
-		body := attached(`"` + strings.Repeat("QUJD", size/4) + `"`)
-		return testing.AllocsPerRun(5, func() {
-			if _, err := wire.Message(t.Context(), strings.NewReader(body), sink); err != nil {
-				t.Fatal(err)
-			}
-		})
+	tests := map[string]struct {
+		body func(content string) string
+		read func(body io.Reader) (*mail.Message, error)
+	}{
+		"JSON": {
+			func(content string) string { return attached(`"` + content + `"`) },
+			func(body io.Reader) (*mail.Message, error) { return wire.Message(t.Context(), body, sink) },
+		},
+		"multipart": {
+			func(content string) string { return lines(jsonPart + "--b\n\n" + content + "\n--b--") },
+			func(body io.Reader) (*mail.Message, error) {
+				return wire.Multipart(t.Context(), body, mixedType, sink)
+			},
+		},
 	}
-	if small, large := allocs(1<<10), allocs(8<<20); large > small {
-		t.Errorf("%v allocations for 1 KiB, %v for 8 MiB", small, large)
+	for name, tt := range tests {
+		allocs := func(size int) float64 {
+			body := tt.body(strings.Repeat("QUJD", size/4))
+			return testing.AllocsPerRun(5, func() {
+				if _, err := tt.read(strings.NewReader(body)); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+		if small, large := allocs(1<<10), allocs(8<<20); large > small {
+			t.Errorf("%s: %v allocations for 1 KiB, %v for 8 MiB", name, small, large)
+		}
 	}
 }

@@ -87,15 +87,12 @@ func (p *parts) message(ctx context.Context, form bool, sink Sink) (*reader, *ma
 	return r, m, err
 }
 
-// file reads a part that is an attachment. Faults of it are collected by r.
+// file reads a part that is an attachment. Faults of its header are collected by r.
 func (p *parts) file(r *reader, m *mail.Message, form bool) error {
 	i := len(m.Attachments)
 	if i == mail.MaxAttachments {
-		r.pointer = append(r.pointer[:0], "/attachments"...)
-		if err := r.fault(fmt.Sprintf("There are more than %d of them.", i)); err != nil {
-			return err
-		}
-		return r.found()
+		p.pointer = "/attachments"
+		return p.fault(p.offset(), fmt.Sprintf("There are more than %d of them.", i))
 	}
 	p.pointer = fmt.Sprintf("/attachments/%d", i)
 	start := p.offset() + 2
@@ -105,42 +102,49 @@ func (p *parts) file(r *reader, m *mail.Message, form bool) error {
 	}
 	h, detail := parseHeader(lines, form)
 	if detail != "" {
-		return p.fault(start, detail)
+		err = r.collect(problem.Fault{Pointer: p.pointer, Detail: detail, Offset: &start})
+	} else {
+		err = r.guardHeader(p.pointer, h)
 	}
-	a := mail.Attachment{Name: h.filename, ContentType: h.contentType, ContentID: h.contentID, HasContent: true}
-	if a.ContentType == "" {
-		a.ContentType = "application/octet-stream"
+	if err != nil {
+		return err
 	}
-	m.Attachments = append(m.Attachments, a)
-	for _, text := range []struct {
-		member, value string
-		limit         int
-	}{
-		{"/name", a.Name, slack * mail.MaxAttachmentNameBytes},
-		{"/contentType", a.ContentType, slack * mail.MaxContentTypeBytes},
-		{"/contentId", a.ContentID, slack * mail.MaxContentIDBytes},
-	} {
-		r.pointer = append(append(r.pointer[:0], p.pointer...), text.member...)
-		if err := r.guard(text.value, text.limit); err != nil {
-			return err
-		}
+	known := mail.Attachment{Name: h.filename, ContentType: h.contentType, ContentID: h.contentID, HasContent: true}
+	if known.ContentType == "" {
+		known.ContentType = "application/octet-stream"
 	}
+	m.Attachments = append(m.Attachments, known)
 	content := &part{of: p}
 	if len(r.faults) == 0 {
-		if err := r.attach(i, a, content); err != nil && !isOf(content.err, err) {
+		if err := r.attach(i, known, content); err != nil && !isOf(content.err, err) {
 			return err
 		}
 	}
 	return content.close()
 }
 
-// guard holds a text of a header against what hold asks of one in JSON.
-func (r *reader) guard(text string, limit int) error {
-	if len(text) > limit {
-		return r.fault(fmt.Sprintf("It is longer than %d bytes.", limit))
-	}
-	if strings.ContainsRune(text, 0) {
-		return r.fault(withNUL)
+// guardHeader holds the texts of a header against what a table asks of them.
+func (r *reader) guardHeader(pointer string, h partHeader) error {
+	for _, text := range []struct {
+		member, value string
+		limit         int
+	}{
+		{"/name", h.filename, slack * mail.MaxAttachmentNameBytes},
+		{"/contentType", h.contentType, slack * mail.MaxContentTypeBytes},
+		{"/contentId", h.contentID, slack * mail.MaxContentIDBytes},
+	} {
+		var detail string
+		switch {
+		case len(text.value) > text.limit:
+			detail = fmt.Sprintf("It is longer than %d bytes.", text.limit)
+		case strings.ContainsRune(text.value, 0):
+			detail = withNUL
+		default:
+			continue
+		}
+		if err := r.collect(problem.Fault{Pointer: pointer + text.member, Detail: detail}); err != nil {
+			return err
+		}
 	}
 	return nil
 }

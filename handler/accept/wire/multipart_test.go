@@ -182,14 +182,16 @@ func TestFaultsOfPartsAndMembersAreListedTogether(t *testing.T) {
 	t.Parallel()
 	body := lines("--b\nContent-Type: application/json\n\n{\"x\":1,\"attachments\":[{\"contentInBase64\":\"QQ==\"}]}\n" +
 		"--b\nContent-Disposition: attachment; filename*=utf-8''%00\n\nhi\n" +
-		"--b\nContent-Disposition: attachment; filename=" + strings.Repeat("a", 1021) + "\nContent-ID: " + strings.Repeat("a", 1021) + "\n\nhi\n--b--\n")
+		"--b\nContent-Disposition: attachment; filename=" + strings.Repeat("a", 1021) + "\nContent-ID: " + strings.Repeat("a", 1021) + "\n\nhi\n" +
+		"--b\nContent-Transfer-Encoding: base64\n\naGk=\n--b--\n")
 	contents := keep{}
 	_, err := wire.Multipart(t.Context(), strings.NewReader(body), mixedType, contents)
 	if !problem.Is(err, problem.InvalidMessage) {
 		t.Fatal(err)
 	}
 	equal(t, places(err), []string{"/x: There is no such member.", "/attachments/1/name: It contains U+0000, which no message may have.",
-		"/attachments/2/name: It is longer than 1020 bytes.", "/attachments/2/contentId: It is longer than 1020 bytes."})
+		"/attachments/2/name: It is longer than 1020 bytes.", "/attachments/2/contentId: It is longer than 1020 bytes.",
+		"/attachments/3: Content-Transfer-Encoding must be binary, 8bit or 7bit. Base64 belongs into contentInBase64."})
 	equal(t, contents, keep{})
 }
 
