@@ -263,6 +263,20 @@ func TestTooManyParts(t *testing.T) {
 	equal(t, places(err), []string{"/attachments: There are more than 100 of them."})
 }
 
+func TestFaultsOfPartsAreCollectedUpToAPoint(t *testing.T) {
+	t.Parallel()
+	for name, header := range map[string]string{
+		"of headers":       "Content-Transfer-Encoding: base64",
+		"of texts in them": "Content-Disposition: attachment; filename*=utf-8''%00",
+	} {
+		body := lines(jsonPart + strings.Repeat("--b\n"+header+"\n\n\n", 60))
+		_, err := wire.Multipart(t.Context(), strings.NewReader(body), mixedType, keep{})
+		if !problem.Is(err, problem.InvalidMessage) || len(places(err)) != 50 {
+			t.Errorf("60 faults %s: %v, %d", name, err, len(places(err)))
+		}
+	}
+}
+
 func TestMultipartCutOffAnywhere(t *testing.T) {
 	t.Parallel()
 	end := strings.LastIndex(wholeParts, "--b--") + len("--b--")
