@@ -7,25 +7,27 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/posthorn/posthorn/handler/test/world"
 )
 
 // A caller's way from its first key to its end, as its operator goes it.
 func (p *product) testCallers(t *testing.T) {
-	w := newWorld(t, p, worldOptions{})
-	first := w.key
-	if !regexp.MustCompile(`^ph_` + w.caller + `_1_[0-9a-f]{64}$`).MatchString(first) {
+	w := newHouse(t, p, world.Options{})
+	first := w.Key
+	if !regexp.MustCompile(`^ph_` + w.Caller + `_1_[0-9a-f]{64}$`).MatchString(first) {
 		t.Errorf("the key is %q", first)
 	}
-	if !regexp.MustCompile(`^endpoint=` + w.url + `/;accesskey=[A-Za-z0-9+/]{43}=$`).MatchString(w.connection) {
-		t.Errorf("the connection string is %q", w.connection)
+	if !regexp.MustCompile(`^endpoint=` + w.URL + `/;accesskey=[A-Za-z0-9+/]{43}=$`).MatchString(w.Connection) {
+		t.Errorf("the connection string is %q", w.Connection)
 	}
-	plain := w.caller + "-plain"
-	if said := w.operate(t, "callers", "add", plain, "--sender", "*@example.com", "--sender", "a@example.org",
+	plain := w.Caller + "-plain"
+	if said := w.Operate(t, "callers", "add", plain, "--sender", "*@example.com", "--sender", "a@example.org",
 		"--recipient-domain", "example.net", "--max-recipients", "3", "--max-request-bytes", "100000"); !regexp.MustCompile(`^ph_` + plain + `_1_[0-9a-f]{64}$`).MatchString(said) {
 		t.Errorf("without --hmac: %q", said)
 	}
 	line := func(name string) string {
-		for line := range strings.Lines(w.operate(t, "callers", "list")) {
+		for line := range strings.Lines(w.Operate(t, "callers", "list")) {
 			if fields := strings.Fields(line); fields[0] == name {
 				return strings.Join(fields[1:], " ")
 			}
@@ -39,39 +41,39 @@ func (p *product) testCallers(t *testing.T) {
 		t.Errorf("the list says %q", got)
 	}
 
-	second, _, _ := strings.Cut(w.operate(t, "callers", "rotate", w.caller), "\n")
-	third, _, _ := strings.Cut(w.operate(t, "callers", "rotate", w.caller), "\n")
-	if got, want := line(w.caller), "2,3 "+sender+" * true"; got != want {
+	second, _, _ := strings.Cut(w.Operate(t, "callers", "rotate", w.Caller), "\n")
+	third, _, _ := strings.Cut(w.Operate(t, "callers", "rotate", w.Caller), "\n")
+	if got, want := line(w.Caller), "2,3 "+world.Sender+" * true"; got != want {
 		t.Errorf("the list says %q, want %q", got, want)
 	}
 	w.expectKeys(t, map[string]bool{first: false, second: true, third: true})
-	w.operate(t, "callers", "retire", w.caller)
+	w.Operate(t, "callers", "retire", w.Caller)
 	w.expectKeys(t, map[string]bool{first: false, second: false, third: true})
-	w.operate(t, "callers", "revoke", w.caller)
+	w.Operate(t, "callers", "revoke", w.Caller)
 	w.expectKeys(t, map[string]bool{first: false, second: false, third: false})
-	if got := line(w.caller); got != "" {
+	if got := line(w.Caller); got != "" {
 		t.Errorf("the list still says %q", got)
 	}
 }
 
 // expectKeys says which keys a handler that has just started lets in.
-func (w *world) expectKeys(t *testing.T, keys map[string]bool) {
+func (w *house) expectKeys(t *testing.T, keys map[string]bool) {
 	t.Helper()
-	w.restart(t)
+	w.Restart(t)
 	for key, alive := range keys {
-		a := w.do(t, http.MethodGet, operation("00000000-0000-4000-8000-000000000000"), nil, "Authorization", "Bearer "+key)
+		a := w.Do(t, http.MethodGet, world.Operation("00000000-0000-4000-8000-000000000000"), nil, "Authorization", "Bearer "+key)
 		if alive {
-			a.want(t, http.StatusNotFound, "not-found")
+			a.Want(t, http.StatusNotFound, "not-found")
 		} else {
-			a.want(t, http.StatusUnauthorized, "unauthenticated")
+			a.Want(t, http.StatusUnauthorized, "unauthenticated")
 		}
 	}
 }
 
 // What cannot be done ends with 1 and says why on standard error.
 func (p *product) testWrongCommands(t *testing.T) {
-	env := p.settings("https://mail.example.com", "http://127.0.0.1:9", freePort(t))
-	add := []string{"callers", "add", "wrong", "--sender", sender}
+	env := p.Settings("https://mail.example.com", "http://127.0.0.1:9", world.FreePort(t))
+	add := []string{"callers", "add", "wrong", "--sender", world.Sender}
 	for _, c := range []struct {
 		name string
 		args []string
@@ -81,7 +83,7 @@ func (p *product) testWrongCommands(t *testing.T) {
 		{"no such command", []string{"callers", "frobnicate"}, "there is no such command"},
 		{"no such noun", []string{"mails", "list"}, "there is no such command"},
 		{"a caller without a name", []string{"callers", "add"}, "one name is needed"},
-		{"flags before the name", []string{"callers", "add", "--sender", sender}, "one name is needed"},
+		{"flags before the name", []string{"callers", "add", "--sender", world.Sender}, "one name is needed"},
 		{"no sender", []string{"callers", "add", "wrong"}, "at least one --sender"},
 		{"a sender that is none", []string{"callers", "add", "wrong", "--sender", "nobody"}, `"nobody" is no address`},
 		{"a flag without its value", append(add, "--recipient-domain"), "needs an argument"},
@@ -90,7 +92,7 @@ func (p *product) testWrongCommands(t *testing.T) {
 		{"a number that is none", append(add, "--max-recipients", "many"), `"many"`},
 		{"more recipients than there may be", append(add, "--max-recipients", "51"), "at most 50"},
 		{"one word too many", append(add, "and"), `"and" was not expected`},
-		{"a name with capitals", []string{"callers", "add", "Shop", "--sender", sender}, `"Shop" is no name`},
+		{"a name with capitals", []string{"callers", "add", "Shop", "--sender", world.Sender}, `"Shop" is no name`},
 		{"rotate whom", []string{"callers", "rotate"}, "one name is needed"},
 		{"rotate nobody", []string{"callers", "rotate", "nobody"}, `There is no caller "nobody"`},
 		{"retire nobody", []string{"callers", "retire", "nobody"}, `There is no caller "nobody"`},
@@ -102,24 +104,24 @@ func (p *product) testWrongCommands(t *testing.T) {
 		})
 	}
 	t.Run("storage that is away", func(t *testing.T) {
-		away := slices.Concat(env, []string{fmt.Sprintf("POSTHORN_TABLE_ENDPOINT=https://account.table.localhost:%d", freePort(t))})
+		away := slices.Concat(env, []string{fmt.Sprintf("POSTHORN_TABLE_ENDPOINT=https://account.table.localhost:%d", world.FreePort(t))})
 		p.expectFailure(t, away, []string{"callers", "list"}, "The list of callers could not be read")
 	})
 	t.Run("help is no failure", func(t *testing.T) {
-		if h := run(t, []string{}, p.handler, "--help"); h.exitCode(t) != 0 || !strings.HasPrefix(h.stdout.String(), "usage: ") {
-			t.Errorf("exit code %d, %s", h.exitCode(t), h.stdout.String())
+		if h := world.Run(t, []string{}, p.HandlerFile, "--help"); h.ExitCode(t) != 0 || !strings.HasPrefix(h.Stdout.String(), "usage: ") {
+			t.Errorf("exit code %d, %s", h.ExitCode(t), h.Stdout.String())
 		}
 	})
 }
 
 func (p *product) expectFailure(t *testing.T, env, args []string, want string) {
 	t.Helper()
-	c := run(t, env, p.handler, args...)
-	if code := c.exitCode(t); code != 1 || c.stdout.String() != "" {
-		t.Errorf("exit code %d, standard output %q", code, c.stdout.String())
+	c := world.Run(t, env, p.HandlerFile, args...)
+	if code := c.ExitCode(t); code != 1 || c.Stdout.String() != "" {
+		t.Errorf("exit code %d, standard output %q", code, c.Stdout.String())
 	}
-	said := c.stderr.String()
-	if !strings.HasPrefix(said, "posthorn: ") || !strings.Contains(said, want) || strings.Contains(said, masterKey) {
+	said := c.Stderr.String()
+	if !strings.HasPrefix(said, "posthorn: ") || !strings.Contains(said, want) || strings.Contains(said, world.MasterKey) {
 		t.Errorf("want %q in %q", want, said)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/posthorn/posthorn/handler/test/world"
 )
 
 // testJavaScript sends with @azure/communication-email as its users do: nothing
@@ -20,19 +22,19 @@ func (p *product) testJavaScript(t *testing.T) {
 		}
 		t.Skip(missing)
 	}
-	w := newWorld(t, p, worldOptions{})
-	got := w.sendByClient(t, message(attached("canary.txt", []byte("canary-content"))))
+	w := newHouse(t, p, world.Options{})
+	got := w.sendByClient(t, world.Message(world.Attached("canary.txt", []byte("canary-content"))))
 	if got.Status != "Succeeded" || got.ID == "" {
 		t.Errorf("the client says %+v", got)
 	}
-	if m := w.acs.message(t); m.Subject != subject || len(m.Attachments) != 1 || m.Attachments[0].Size != int64(len("canary-content")) {
+	if m := w.ACS.Message(t); m.Subject != world.Subject || len(m.Attachments) != 1 || m.Attachments[0].Size != int64(len("canary-content")) {
 		t.Errorf("arrived as %+v", m)
 	}
-	refused := w.sendByClient(t, message(with("senderAddress", "canary-other@example.com")))
+	refused := w.sendByClient(t, world.Message(world.With("senderAddress", "canary-other@example.com")))
 	if refused.StatusCode != http.StatusForbidden || refused.Code != "Forbidden" || !strings.Contains(refused.Message, "/senderAddress: The rule `senders`") {
 		t.Errorf("the client says %+v", refused)
 	}
-	invalid := w.sendByClient(t, message(to("nobody")))
+	invalid := w.sendByClient(t, world.Message(world.To("nobody")))
 	if invalid.StatusCode != http.StatusBadRequest || !strings.Contains(invalid.Message, "/recipients/to/0/address: ") {
 		t.Errorf("the client says %+v", invalid)
 	}
@@ -45,11 +47,11 @@ type said struct {
 	StatusCode          int
 }
 
-func (w *world) sendByClient(t *testing.T, message string) said {
+func (w *house) sendByClient(t *testing.T, message string) said {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "node", "send.mjs")
 	cmd.Dir = "clients"
-	cmd.Env = append(os.Environ(), "CONNECTION_STRING="+w.connection)
+	cmd.Env = append(os.Environ(), "CONNECTION_STRING="+w.Connection)
 	cmd.Stdin = strings.NewReader(message)
 	var complaint bytes.Buffer
 	cmd.Stderr = &complaint

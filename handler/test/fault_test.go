@@ -11,38 +11,40 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/posthorn/posthorn/handler/test/world"
 )
 
 // An operation id of the caller's own choice tells afterwards what is left.
 const someID = "0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a1900"
 
 // expectNothing wants no trace of a message: no call to ACS, no file, no record.
-func (w *world) expectNothing(t *testing.T, size int64, calls int) {
+func (w *house) expectNothing(t *testing.T, size int64, calls int) {
 	t.Helper()
-	if got := len(w.acs.arrivals(t)); got != calls {
+	if got := len(w.ACS.Arrivals(t)); got != calls {
 		t.Errorf("ACS saw %d calls, want %d", got, calls)
 	}
-	if n := w.blobs(t, size); n != 0 {
+	if n := w.Blobs(t, size); n != 0 {
 		t.Errorf("%d files are left", n)
 	}
-	w.get(t, operation(someID)).want(t, http.StatusNotFound, "not-found")
+	w.Get(t, world.Operation(someID)).Want(t, http.StatusNotFound, "not-found")
 }
 
 // expectNext wants the same message to go at the next try.
-func (w *world) expectNext(t *testing.T, message string, size int64) {
+func (w *house) expectNext(t *testing.T, message string, size int64) {
 	t.Helper()
-	w.mustSend(t, message, "Operation-Id", someID)
-	if n := w.blobs(t, size); n != 1 {
+	w.MustSend(t, message, "Operation-Id", someID)
+	if n := w.Blobs(t, size); n != 1 {
 		t.Errorf("%d files are there after the next try, want 1", n)
 	}
-	w.acs.message(t)
+	w.ACS.Message(t)
 }
 
 // A connection that ends in the middle of a body, in each way that it can.
 func (p *product) testCutOff(t *testing.T) {
 	const size = fileBytes + 3
-	w := newWorld(t, p, worldOptions{})
-	whole := message(attached("a.zip", file(size)))
+	w := newHouse(t, p, world.Options{})
+	whole := world.Message(world.Attached("a.zip", file(size)))
 	half := whole[:len(whole)/2]
 	head := w.head(someID)
 	for _, c := range []struct{ name, request string }{
@@ -52,7 +54,7 @@ func (p *product) testCutOff(t *testing.T) {
 		{"whole, but too short as JSON", fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(half), half)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w.halfClose(t, c.request).want(t, http.StatusBadRequest, "malformed-json")
+			w.halfClose(t, c.request).Want(t, http.StatusBadRequest, "malformed-json")
 			w.expectNothing(t, size, 0)
 			conn := w.dial(t, c.request)
 			if err := errors.Join(conn.SetLinger(0), conn.Close()); err != nil { // a reset
@@ -67,30 +69,30 @@ func (p *product) testCutOff(t *testing.T) {
 // A client that says that it has nothing more to say may still listen: it is told
 // what became of its message, and can send it again.
 func (p *product) testHalfClosed(t *testing.T) {
-	w := newWorld(t, p, worldOptions{})
-	small := message()
+	w := newHouse(t, p, world.Options{})
+	small := world.Message()
 	for i := range 5 {
 		id := fmt.Sprintf("0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a193%d", i)
 		a := w.halfClose(t, fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", w.head(id), len(small), small))
 		if a.StatusCode != http.StatusAccepted && a.StatusCode < http.StatusBadRequest {
-			t.Errorf("%s: %q", a.Status, a.body)
+			t.Errorf("%s: %q", a.Status, a.Body)
 		}
-		w.mustSend(t, small, "Operation-Id", id)
-		if n := len(w.acs.messages(t)); n != i+1 {
+		w.MustSend(t, small, "Operation-Id", id)
+		if n := len(w.ACS.Messages(t)); n != i+1 {
 			t.Errorf("ACS has %d messages, want %d", n, i+1)
 		}
 	}
 }
 
 // head is that of a request to send, without what says how long its body is.
-func (w *world) head(id string) string {
+func (w *house) head(id string) string {
 	return fmt.Sprintf("POST /emails:send HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nOperation-Id: %s\r\n",
-		strings.TrimPrefix(w.url, "http://"), w.key, id)
+		strings.TrimPrefix(w.URL, "http://"), w.Key, id)
 }
 
-func (w *world) dial(t *testing.T, request string) *net.TCPConn {
+func (w *house) dial(t *testing.T, request string) *net.TCPConn {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +103,7 @@ func (w *world) dial(t *testing.T, request string) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-func (w *world) halfClose(t *testing.T, request string) answer {
+func (w *house) halfClose(t *testing.T, request string) world.Answer {
 	t.Helper()
 	conn := w.dial(t, request)
 	if err := conn.CloseWrite(); err != nil {
@@ -111,21 +113,21 @@ func (w *world) halfClose(t *testing.T, request string) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return read(t, res)
+	return world.Read(t, res)
 }
 
 // post sends from a caller that need not stay for the answer.
-func (w *world) post(ctx context.Context, body io.Reader, headers ...string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url+"/emails:send", body)
+func (w *house) post(ctx context.Context, body io.Reader, headers ...string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL+"/emails:send", body)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+w.key)
+	req.Header.Set("Authorization", "Bearer "+w.Key)
 	req.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	res, err := w.client.Do(req)
+	res, err := w.Client.Do(req)
 	if err != nil {
 		return err
 	}
@@ -142,8 +144,8 @@ func (then whenRead) Read([]byte) (int, error) {
 
 func (p *product) testGoneAway(t *testing.T) {
 	const size = fileBytes + 4
-	w := newWorld(t, p, worldOptions{emulator: []string{"-slow", "500ms"}})
-	whole := message(attached("a.zip", file(size)))
+	w := newHouse(t, p, world.Options{Emulator: []string{"-slow", "500ms"}})
+	whole := world.Message(world.Attached("a.zip", file(size)))
 	ctx, leave := context.WithCancel(t.Context())
 	body := io.MultiReader(strings.NewReader(whole[:len(whole)/2]), whenRead(leave), strings.NewReader(whole[len(whole)/2:]))
 	if err := w.post(ctx, body, "Operation-Id", someID); !errors.Is(err, context.Canceled) {
@@ -157,14 +159,14 @@ func (p *product) testGoneAway(t *testing.T) {
 	ctx, leave = context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	all.Go(func() {
-		if err := w.post(ctx, strings.NewReader(message(to("slow@example.net"))), "Operation-Id", late); !errors.Is(err, context.Canceled) {
+		if err := w.post(ctx, strings.NewReader(world.Message(world.To("slow@example.net"))), "Operation-Id", late); !errors.Is(err, context.Canceled) {
 			t.Errorf("the request ended with %v", err)
 		}
 	})
-	await(t, "the call to ACS", func(context.Context) bool { return len(w.acs.arrivals(t)) == 2 })
+	world.Await(t, "the call to ACS", func(context.Context) bool { return len(w.ACS.Arrivals(t)) == 2 })
 	leave()
 	all.Wait()
-	await(t, "the end of the message", func(context.Context) bool { return w.get(t, operation(late)).document(t).Status == "Succeeded" })
+	world.Await(t, "the end of the message", func(context.Context) bool { return w.Get(t, world.Operation(late)).Document(t).Status == "Succeeded" })
 }
 
 // ACS may have a message although its answer is lost, and may not have it
@@ -172,7 +174,7 @@ func (p *product) testGoneAway(t *testing.T) {
 func (p *product) testNoAnswer(t *testing.T) {
 	const size = fileBytes + 5
 	// Longer than the questions about an operation take, shorter than ACS may.
-	w := newWorld(t, p, worldOptions{settings: []string{"POSTHORN_REQUEST_TIMEOUT=8s"}})
+	w := newHouse(t, p, world.Options{Settings: []string{"POSTHORN_REQUEST_TIMEOUT=8s"}})
 	var all sync.WaitGroup
 	for i, c := range []struct {
 		to       string
@@ -180,68 +182,68 @@ func (p *product) testNoAnswer(t *testing.T) {
 	}{{"timeout", true}, {"lost", true}, {"malformed", true}, {"500", false}, {"503", false}} {
 		all.Go(func() {
 			id := fmt.Sprintf("0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a191%d", i)
-			edits := []func(map[string]any){to(c.to + "@example.net")}
+			edits := []func(map[string]any){world.To(c.to + "@example.net")}
 			if !c.accepted {
-				edits = append(edits, attached("a.zip", file(size)))
+				edits = append(edits, world.Attached("a.zip", file(size)))
 			}
-			a := w.send(t, message(edits...), "Operation-Id", id)
-			status := w.get(t, operation(id))
+			a := w.Send(t, world.Message(edits...), "Operation-Id", id)
+			status := w.Get(t, world.Operation(id))
 			if !c.accepted {
-				a.want(t, http.StatusBadGateway, "acs-failed")
-				status.want(t, http.StatusNotFound, "not-found")
+				a.Want(t, http.StatusBadGateway, "acs-failed")
+				status.Want(t, http.StatusNotFound, "not-found")
 				return
 			}
-			if a.StatusCode != http.StatusAccepted || status.document(t).Status != "Succeeded" {
-				t.Errorf("%s: %s %s, then %s", c.to, a.Status, a.body, status.body)
+			if a.StatusCode != http.StatusAccepted || status.Document(t).Status != "Succeeded" {
+				t.Errorf("%s: %s %s, then %s", c.to, a.Status, a.Body, status.Body)
 			}
 		})
 	}
 	all.Wait()
-	if calls, messages := len(w.acs.arrivals(t)), len(w.acs.messages(t)); calls != 5 || messages != 3 {
+	if calls, messages := len(w.ACS.Arrivals(t)), len(w.ACS.Messages(t)); calls != 5 || messages != 3 {
 		t.Errorf("ACS saw %d calls and has %d messages, want 5 and 3", calls, messages)
 	}
-	if n := w.blobs(t, size); n != 0 {
+	if n := w.Blobs(t, size); n != 0 {
 		t.Errorf("%d files of messages that did not go are left", n)
 	}
 }
 
 func (p *product) testRefusals(t *testing.T) {
 	const size = fileBytes + 6
-	w := newWorld(t, p, worldOptions{})
-	refused := message(to("400@example.net"), attached("a.zip", file(size)))
+	w := newHouse(t, p, world.Options{})
+	refused := world.Message(world.To("400@example.net"), world.Attached("a.zip", file(size)))
 	for range 2 { // the second is told what the first was
-		a := w.send(t, refused, "Operation-Id", someID)
-		a.want(t, http.StatusUnprocessableEntity, "refused-by-acs")
+		a := w.Send(t, refused, "Operation-Id", someID)
+		a.Want(t, http.StatusUnprocessableEntity, "refused-by-acs")
 		if code := a.Header.Get("X-Ms-Error-Code"); code != "BadRequest" {
 			t.Errorf("the code is %s", code)
 		}
 	}
-	if d := w.get(t, operation(someID)).document(t); d.Status != "Failed" || d.Error.Code != "BadRequest" {
+	if d := w.Get(t, world.Operation(someID)).Document(t); d.Status != "Failed" || d.Error.Code != "BadRequest" {
 		t.Errorf("the record says %+v", d)
 	}
 	const other = "0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a1920"
-	w.send(t, message(to("401@example.net"), attached("a.zip", file(size))), "Operation-Id", other).want(t, http.StatusBadGateway, "acs-misconfigured")
-	w.get(t, operation(other)).want(t, http.StatusNotFound, "not-found")
-	if calls, messages, files := len(w.acs.arrivals(t)), len(w.acs.messages(t)), w.blobs(t, size); calls != 2 || messages != 0 || files != 0 {
+	w.Send(t, world.Message(world.To("401@example.net"), world.Attached("a.zip", file(size))), "Operation-Id", other).Want(t, http.StatusBadGateway, "acs-misconfigured")
+	w.Get(t, world.Operation(other)).Want(t, http.StatusNotFound, "not-found")
+	if calls, messages, files := len(w.ACS.Arrivals(t)), len(w.ACS.Messages(t)), w.Blobs(t, size); calls != 2 || messages != 0 || files != 0 {
 		t.Errorf("ACS saw %d calls and has %d messages, %d files are left; want 2, 0 and 0", calls, messages, files)
 	}
 }
 
 func (p *product) testACSDown(t *testing.T) {
 	const size = fileBytes + 7
-	w := newWorld(t, p, worldOptions{})
-	w.mustSend(t, message())
-	w.acs.kill(t)
-	whole := message(attached("a.zip", file(size)))
-	w.send(t, whole, "Operation-Id", someID).want(t, http.StatusBadGateway, "acs-failed")
-	w.get(t, operation(someID)).want(t, http.StatusNotFound, "not-found")
-	if n := w.blobs(t, size); n != 0 {
+	w := newHouse(t, p, world.Options{})
+	w.MustSend(t, world.Message())
+	w.ACS.Kill(t)
+	whole := world.Message(world.Attached("a.zip", file(size)))
+	w.Send(t, whole, "Operation-Id", someID).Want(t, http.StatusBadGateway, "acs-failed")
+	w.Get(t, world.Operation(someID)).Want(t, http.StatusNotFound, "not-found")
+	if n := w.Blobs(t, size); n != 0 {
 		t.Errorf("%d files are left", n)
 	}
-	if a := w.get(t, "/readyz"); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(a.body), `"acs":"failed"`) {
-		t.Errorf("%s: %s", a.Status, a.body)
+	if a := w.Get(t, "/readyz"); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(a.Body), `"acs":"failed"`) {
+		t.Errorf("%s: %s", a.Status, a.Body)
 	}
-	w.acs.restart(t)
+	w.ACS.Restart(t)
 	w.expectNext(t, whole, size)
 }
 
@@ -249,84 +251,84 @@ func (p *product) testACSDown(t *testing.T) {
 // message and has not said so.
 func (p *product) testKilled(t *testing.T) {
 	const size = fileBytes + 8
-	w := newWorld(t, p, worldOptions{})
-	whole := message(attached("a.zip", file(size)))
-	body := io.MultiReader(strings.NewReader(whole[:len(whole)/2]), whenRead(func() { w.handler.kill(t) }), strings.NewReader(whole[len(whole)/2:]))
+	w := newHouse(t, p, world.Options{})
+	whole := world.Message(world.Attached("a.zip", file(size)))
+	body := io.MultiReader(strings.NewReader(whole[:len(whole)/2]), whenRead(func() { w.Handler.Kill(t) }), strings.NewReader(whole[len(whole)/2:]))
 	if err := w.post(t.Context(), body, "Operation-Id", someID); err == nil {
 		t.Error("a handler that is no more has answered")
 	}
-	w.restart(t)
+	w.Restart(t)
 	w.expectNothing(t, size, 0)
 	w.expectNext(t, whole, size)
 
-	doubtful, key := message(to("timeout@example.net")), []string{"Idempotency-Key", "canary-killed"}
+	doubtful, key := world.Message(world.To("timeout@example.net")), []string{"Idempotency-Key", "canary-killed"}
 	var all sync.WaitGroup
 	all.Go(func() {
 		if err := w.post(t.Context(), strings.NewReader(doubtful), key...); err == nil {
 			t.Error("a handler that is no more has answered")
 		}
 	})
-	await(t, "the message in ACS", func(context.Context) bool { return len(w.acs.messages(t)) == 2 })
-	w.handler.kill(t)
+	world.Await(t, "the message in ACS", func(context.Context) bool { return len(w.ACS.Messages(t)) == 2 })
+	w.Handler.Kill(t)
 	all.Wait()
-	w.restart(t)
+	w.Restart(t)
 	for range 3 {
-		w.send(t, doubtful, key...).want(t, http.StatusConflict, "in-progress")
+		w.Send(t, doubtful, key...).Want(t, http.StatusConflict, "in-progress")
 	}
-	if calls := len(w.acs.arrivals(t)); calls != 2 {
+	if calls := len(w.ACS.Arrivals(t)); calls != 2 {
 		t.Errorf("ACS saw %d calls, want 2", calls)
 	}
 }
 
 // 429 of ACS closes the ledger for all instances, for as long as ACS says.
 func (p *product) testACSBusy(t *testing.T) {
-	w := newWorld(t, p, worldOptions{})
-	w.acs.fault(t, `{"kind":"429","count":1,"retryAfterSeconds":2}`)
-	a := w.send(t, message())
-	a.want(t, http.StatusTooManyRequests, "acs-busy")
+	w := newHouse(t, p, world.Options{})
+	w.ACS.Fault(t, `{"kind":"429","count":1,"retryAfterSeconds":2}`)
+	a := w.Send(t, world.Message())
+	a.Want(t, http.StatusTooManyRequests, "acs-busy")
 	if wait := a.Header.Get("Retry-After"); wait != "2" {
 		t.Errorf("Retry-After is %s", wait)
 	}
-	w.send(t, message()).want(t, http.StatusTooManyRequests, "over-quota")
-	if calls := len(w.acs.arrivals(t)); calls != 1 {
+	w.Send(t, world.Message()).Want(t, http.StatusTooManyRequests, "over-quota")
+	if calls := len(w.ACS.Arrivals(t)); calls != 1 {
 		t.Errorf("ACS saw %d calls, want 1", calls)
 	}
-	await(t, "the ledger to open", func(context.Context) bool { return w.send(t, message()).StatusCode == http.StatusAccepted })
-	w.acs.message(t)
+	world.Await(t, "the ledger to open", func(context.Context) bool { return w.Send(t, world.Message()).StatusCode == http.StatusAccepted })
+	w.ACS.Message(t)
 }
 
 func (p *product) testStorageAway(t *testing.T) {
 	const size = fileBytes + 9
-	w := newWorld(t, p, worldOptions{})
-	before := w.mustSend(t, message(attached("a.zip", file(size))))
-	link := strings.TrimPrefix(anyAddress.FindString(w.acs.message(t).Text), w.url)
+	w := newHouse(t, p, world.Options{})
+	before := w.MustSend(t, world.Message(world.Attached("a.zip", file(size))))
+	link := strings.TrimPrefix(anyAddress.FindString(w.ACS.Message(t).Text), w.URL)
 
-	p.stopStorage(t)
-	later := message(attached("a.zip", file(size+1)))
-	w.send(t, later, "Operation-Id", someID).want(t, http.StatusServiceUnavailable, "unavailable")
-	w.get(t, operation(before.ID)).want(t, http.StatusServiceUnavailable, "unavailable")
-	if a := w.get(t, link); a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" || !strings.Contains(string(a.body), "<html") {
-		t.Errorf("the link: %s %s", a.Status, a.body)
+	p.StopStorage(t)
+	later := world.Message(world.Attached("a.zip", file(size+1)))
+	w.Send(t, later, "Operation-Id", someID).Want(t, http.StatusServiceUnavailable, "unavailable")
+	w.Get(t, world.Operation(before.ID)).Want(t, http.StatusServiceUnavailable, "unavailable")
+	if a := w.Get(t, link); a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" || !strings.Contains(string(a.Body), "<html") {
+		t.Errorf("the link: %s %s", a.Status, a.Body)
 	}
-	if a := w.get(t, "/readyz"); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(a.body), `"tables":"failed"`) {
-		t.Errorf("%s: %s", a.Status, a.body)
+	if a := w.Get(t, "/readyz"); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(a.Body), `"tables":"failed"`) {
+		t.Errorf("%s: %s", a.Status, a.Body)
 	}
-	fresh := w.another(t)
-	fresh.send(t, later).want(t, http.StatusServiceUnavailable, "unavailable")
+	fresh := &house{w.Another(t)}
+	fresh.Send(t, later).Want(t, http.StatusServiceUnavailable, "unavailable")
 
-	p.startStorage(t)
-	for _, w := range []*world{w, fresh} {
-		if d := w.get(t, operation(before.ID)).document(t); d.Status != "Succeeded" {
+	p.StartStorage(t)
+	for _, w := range []*house{w, fresh} {
+		if d := w.Get(t, world.Operation(before.ID)).Document(t); d.Status != "Succeeded" {
 			t.Errorf("after the outage the record says %+v", d)
 		}
 	}
-	w.expectFile(t, w.get(t, link).Header.Get("Location"), file(size))
-	if n := w.blobs(t, size+1); n != 0 {
+	w.expectFile(t, w.Get(t, link).Header.Get("Location"), file(size))
+	if n := w.Blobs(t, size+1); n != 0 {
 		t.Errorf("%d files are left of the outage", n)
 	}
-	w.mustSend(t, later, "Operation-Id", someID)
-	fresh.mustSend(t, later)
-	if n := len(w.acs.messages(t)); n != 3 {
+	w.MustSend(t, later, "Operation-Id", someID)
+	fresh.MustSend(t, later)
+	if n := len(w.ACS.Messages(t)); n != 3 {
 		t.Errorf("ACS has %d messages, want 3", n)
 	}
 }

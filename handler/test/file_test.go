@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/posthorn/posthorn/handler/test/world"
 )
 
 // fileBytes does not fit into ACS's 10 MiB, before or after Base64.
@@ -30,25 +32,25 @@ var anyAddress = regexp.MustCompile(`https?://[^\s"<]+`)
 // its operator withdraws it.
 func (p *product) testFile(t *testing.T) {
 	const size = fileBytes + 1
-	w := newWorld(t, p, worldOptions{})
+	w := newHouse(t, p, world.Options{})
 	content := file(size)
-	d := w.mustSend(t, message(attached("Jahres bericht ä.zip", content)), "Content-Language", "de")
+	d := w.MustSend(t, world.Message(world.Attached("Jahres bericht ä.zip", content)), "Content-Language", "de")
 	if l := d.Delivery.Links; len(l) != 1 || l[0].Name != "Jahres bericht ä.zip" || l[0].Size != size || l[0].Attachment != 0 {
 		t.Errorf("the answer tells of %+v", l)
 	}
-	got := w.acs.message(t)
+	got := w.ACS.Message(t)
 	link := anyAddress.FindString(got.Text)
-	if len(got.Attachments) != 0 || !strings.HasPrefix(got.Text, text) || strings.Count(got.Text, link) != 1 ||
+	if len(got.Attachments) != 0 || !strings.HasPrefix(got.Text, world.Text) || strings.Count(got.Text, link) != 1 ||
 		strings.Count(got.HTML, `href="`+link+`"`) != 1 || !strings.Contains(got.HTML, "Angehängte Dateien") {
 		t.Fatalf("attachments %d, text %q, HTML %q", len(got.Attachments), got.Text, got.HTML)
 	}
-	token, ok := strings.CutPrefix(link, w.url+"/files/")
+	token, ok := strings.CutPrefix(link, w.URL+"/files/")
 	if !ok {
 		t.Fatalf("the link is %s", link)
 	}
 
 	before := time.Now()
-	redirect := w.do(t, http.MethodGet, "/files/"+token, nil, "Authorization", "")
+	redirect := w.Do(t, http.MethodGet, "/files/"+token, nil, "Authorization", "")
 	if redirect.StatusCode != http.StatusFound || redirect.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%s: %v", redirect.Status, redirect.Header)
 	}
@@ -56,27 +58,27 @@ func (p *product) testFile(t *testing.T) {
 	w.expectFile(t, redirect.Header.Get("Location"), content)
 	w.expectPrivate(t, redirect.Header.Get("Location"))
 
-	w.operate(t, "links", "revoke", link)
-	if a := w.do(t, http.MethodGet, "/files/"+token, nil, "Authorization", "", "Accept-Language", "de"); a.StatusCode != http.StatusGone || !strings.Contains(string(a.body), "Dieser Link gilt nicht mehr") {
-		t.Errorf("withdrawn: %s %s", a.Status, a.body)
+	w.Operate(t, "links", "revoke", link)
+	if a := w.Do(t, http.MethodGet, "/files/"+token, nil, "Authorization", "", "Accept-Language", "de"); a.StatusCode != http.StatusGone || !strings.Contains(string(a.Body), "Dieser Link gilt nicht mehr") {
+		t.Errorf("withdrawn: %s %s", a.Status, a.Body)
 	}
 	// One character of the secret is another one.
 	wrong := token[:len(token)-1] + string('A'+('B'-rune(token[len(token)-1]))&1)
-	if a := w.do(t, http.MethodGet, "/files/"+wrong, nil); a.StatusCode != http.StatusNotFound || !strings.Contains(string(a.body), "<html") {
-		t.Errorf("unknown: %s %s", a.Status, a.body)
+	if a := w.Do(t, http.MethodGet, "/files/"+wrong, nil); a.StatusCode != http.StatusNotFound || !strings.Contains(string(a.Body), "<html") {
+		t.Errorf("unknown: %s %s", a.Status, a.Body)
 	}
 }
 
 // With POSTHORN_LINKS=sas the mail leads straight to storage, for a week.
 func (p *product) testFileSAS(t *testing.T) {
 	const size = fileBytes + 2
-	w := newWorld(t, p, worldOptions{settings: []string{"POSTHORN_LINKS=sas"}})
+	w := newHouse(t, p, world.Options{Settings: []string{"POSTHORN_LINKS=sas"}})
 	content := file(size)
 	before := time.Now()
-	w.mustSend(t, message(attached("report.zip", content)))
-	got := w.acs.message(t)
+	w.MustSend(t, world.Message(world.Attached("report.zip", content)))
+	got := w.ACS.Message(t)
 	link := anyAddress.FindString(got.Text)
-	if strings.Contains(got.Text+got.HTML, w.url) || !strings.Contains(got.HTML, strings.ReplaceAll(link, "&", "&amp;")) {
+	if strings.Contains(got.Text+got.HTML, w.URL) || !strings.Contains(got.HTML, strings.ReplaceAll(link, "&", "&amp;")) {
 		t.Errorf("text %q, HTML %q", got.Text, got.HTML)
 	}
 	w.expectSAS(t, link, before.Add(7*24*time.Hour))
@@ -85,7 +87,7 @@ func (p *product) testFileSAS(t *testing.T) {
 
 // expectSAS wants a signature of an identity, for reading one blob by HTTPS, that
 // ends at the latest a minute after a time.
-func (w *world) expectSAS(t *testing.T, location string, latest time.Time) {
+func (w *house) expectSAS(t *testing.T, location string, latest time.Time) {
 	t.Helper()
 	u, err := url.Parse(location)
 	if err != nil {
@@ -96,16 +98,16 @@ func (w *world) expectSAS(t *testing.T, location string, latest time.Time) {
 	if err != nil || until.After(latest.Add(time.Minute)) {
 		t.Errorf("it lives until %s, %v", q.Get("se"), err)
 	}
-	if "https://"+u.Host != w.storage.Blob || q.Get("sp") != "r" || q.Get("sr") != "b" || q.Get("spr") != "https" || q.Get("skoid") == "" {
+	if "https://"+u.Host != w.Storage.Blob || q.Get("sp") != "r" || q.Get("sr") != "b" || q.Get("spr") != "https" || q.Get("skoid") == "" {
 		t.Errorf("not a SAS to read one blob: %s", location)
 	}
 }
 
-func (w *world) expectFile(t *testing.T, location string, content []byte) {
+func (w *house) expectFile(t *testing.T, location string, content []byte) {
 	t.Helper()
 	a := w.fetch(t, location)
-	if a.StatusCode != http.StatusOK || sha256.Sum256(a.body) != sha256.Sum256(content) {
-		t.Errorf("%s, %d bytes, want the %d sent", a.Status, len(a.body), len(content))
+	if a.StatusCode != http.StatusOK || sha256.Sum256(a.Body) != sha256.Sum256(content) {
+		t.Errorf("%s, %d bytes, want the %d sent", a.Status, len(a.Body), len(content))
 	}
 	if d := a.Header.Get("Content-Disposition"); !strings.HasPrefix(d, "attachment;") {
 		t.Errorf("Content-Disposition is %q", d)
@@ -117,7 +119,7 @@ func (w *world) expectFile(t *testing.T, location string, content []byte) {
 
 // expectPrivate wants the signature to be the only way to the blob, and the blob
 // to be all that it opens.
-func (w *world) expectPrivate(t *testing.T, location string) {
+func (w *house) expectPrivate(t *testing.T, location string) {
 	t.Helper()
 	u, err := url.Parse(location)
 	if err != nil {
@@ -137,15 +139,15 @@ func (w *world) expectPrivate(t *testing.T, location string) {
 	}
 }
 
-func (w *world) fetch(t *testing.T, location string) answer {
+func (w *house) fetch(t *testing.T, location string) world.Answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, location, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := w.recipients.Do(req)
+	res, err := w.Recipients.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return read(t, res)
+	return world.Read(t, res)
 }

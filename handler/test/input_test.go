@@ -10,14 +10,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/posthorn/posthorn/handler/test/world"
 )
 
 // Whatever is wrong with a request is told as a problem of the caller's, and
 // nothing comes of it.
 func (p *product) testWrongRequests(t *testing.T) {
 	const send = "/emails:send"
-	w := newWorld(t, p, worldOptions{settings: []string{"POSTHORN_MAX_REQUEST_BYTES=100000"}})
-	good := message()
+	w := newHouse(t, p, world.Options{Settings: []string{"POSTHORN_MAX_REQUEST_BYTES=100000"}})
+	good := world.Message()
 	replace := func(part, by string) string { return strings.Replace(good, part, by, 1) }
 	recipients := func(n int) []string {
 		list := make([]string, n)
@@ -38,25 +40,25 @@ func (p *product) testWrongRequests(t *testing.T) {
 		{"a comma too many", "POST", send, replace(`{"content"`, `{,"content"`), nil, 400, "malformed-json"},
 		{"a byte order mark", "POST", send, "\ufeff" + good, nil, 400, "malformed-json"},
 		{"UTF-16", "POST", send, "{\x00\"\x00", nil, 400, "malformed-json"},
-		{"Latin-1", "POST", send, replace(subject, "canary \xfc"), nil, 400, "malformed-json"},
-		{"a lone surrogate", "POST", send, replace(subject, `\ud800`), nil, 400, "malformed-json"},
-		{"a NUL", "POST", send, replace(subject, `canary\u0000`), nil, 400, "invalid-message"},
+		{"Latin-1", "POST", send, replace(world.Subject, "canary \xfc"), nil, 400, "malformed-json"},
+		{"a lone surrogate", "POST", send, replace(world.Subject, `\ud800`), nil, 400, "malformed-json"},
+		{"a NUL", "POST", send, replace(world.Subject, `canary\u0000`), nil, 400, "invalid-message"},
 		{"deep nesting", "POST", send, strings.Repeat("[", 10_000), nil, 400, "malformed-json"},
 		{"a member twice", "POST", send, replace(`"senderAddress"`, `"senderAddress":"canary","senderAddress"`), nil, 400, "invalid-message"},
 		{"a list", "POST", send, "[" + good + "]", nil, 400, "invalid-message"},
 		{"null", "POST", send, "null", nil, 400, "invalid-message"},
 		{"an empty object", "POST", send, "{}", nil, 400, "invalid-message"},
 		{"an unknown member", "POST", send, replace(`{"content"`, `{"canary":1,"content"`), nil, 400, "invalid-message"},
-		{"a number for a text", "POST", send, replace(`"`+subject+`"`, "1e999"), nil, 400, "invalid-message"},
-		{"no recipient", "POST", send, message(to()), nil, 400, "invalid-message"},
-		{"51 recipients", "POST", send, message(to(recipients(51)...)), nil, 400, "invalid-message"},
-		{"a recipient twice", "POST", send, message(to(recipient, strings.ToUpper(recipient))), nil, 400, "invalid-message"},
-		{"a header in the subject", "POST", send, replace(subject, `canary\r\nBcc: canary@example.net`), nil, 400, "invalid-message"},
-		{"a reserved header", "POST", send, message(with("headers", map[string]string{"Bcc": "canary@example.net"})), nil, 400, "invalid-message"},
-		{"no Base64", "POST", send, message(with("attachments", []any{map[string]string{"name": "a.txt", "contentType": "text/plain", "contentInBase64": "canary!"}})), nil, 400, "invalid-message"},
-		{"a path for a name", "POST", send, message(attached("../canary", []byte("x"))), nil, 400, "invalid-message"},
-		{"what is not served yet", "POST", send, message(with("delivery", map[string]string{"sendAt": "2030-01-01T00:00:00Z"})), nil, 400, "not-available"},
-		{"another sender", "POST", send, replace(sender, "canary@example.com"), nil, 403, "forbidden"},
+		{"a number for a text", "POST", send, replace(`"`+world.Subject+`"`, "1e999"), nil, 400, "invalid-message"},
+		{"no recipient", "POST", send, world.Message(world.To()), nil, 400, "invalid-message"},
+		{"51 recipients", "POST", send, world.Message(world.To(recipients(51)...)), nil, 400, "invalid-message"},
+		{"a recipient twice", "POST", send, world.Message(world.To(world.Recipient, strings.ToUpper(world.Recipient))), nil, 400, "invalid-message"},
+		{"a header in the subject", "POST", send, replace(world.Subject, `canary\r\nBcc: canary@example.net`), nil, 400, "invalid-message"},
+		{"a reserved header", "POST", send, world.Message(world.With("headers", map[string]string{"Bcc": "canary@example.net"})), nil, 400, "invalid-message"},
+		{"no Base64", "POST", send, world.Message(world.With("attachments", []any{map[string]string{"name": "a.txt", "contentType": "text/plain", "contentInBase64": "canary!"}})), nil, 400, "invalid-message"},
+		{"a path for a name", "POST", send, world.Message(world.Attached("../canary", []byte("x"))), nil, 400, "invalid-message"},
+		{"what is not served yet", "POST", send, world.Message(world.With("delivery", map[string]string{"sendAt": "2030-01-01T00:00:00Z"})), nil, 400, "not-available"},
+		{"another sender", "POST", send, replace(world.Sender, "canary@example.com"), nil, 403, "forbidden"},
 		{"no key", "POST", send, good, []string{"Authorization", ""}, 401, "unauthenticated"},
 		{"a key that is none", "POST", send, good, []string{"Authorization", "Bearer ph_canary_1_" + strings.Repeat("0", 64)}, 401, "unauthenticated"},
 		{"a signature that is none", "POST", send, good, []string{"Authorization", "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=canary"}, 401, "unauthenticated"},
@@ -72,18 +74,18 @@ func (p *product) testWrongRequests(t *testing.T) {
 		{"a host's trigger without an envelope", "GET", "/sweep", "", nil, 404, "not-found"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := w.do(t, c.method, c.path, strings.NewReader(c.body), c.headers...)
-			a.want(t, c.status, c.slug)
+			a := w.Do(t, c.method, c.path, strings.NewReader(c.body), c.headers...)
+			a.Want(t, c.status, c.slug)
 		})
 	}
 	t.Run("too large, of unknown length", func(t *testing.T) {
 		body := struct{ *strings.Reader }{strings.NewReader(strings.Repeat(" ", 100_001))} // net/http sends chunks
-		w.do(t, http.MethodPost, send, body).want(t, http.StatusRequestEntityTooLarge, "too-large")
+		w.Do(t, http.MethodPost, send, body).Want(t, http.StatusRequestEntityTooLarge, "too-large")
 	})
-	if calls := len(w.acs.arrivals(t)); calls != 0 {
+	if calls := len(w.ACS.Arrivals(t)); calls != 0 {
 		t.Errorf("ACS saw %d calls", calls)
 	}
-	w.mustSend(t, good)
+	w.MustSend(t, good)
 }
 
 // Strings that have broken programs elsewhere either arrive as they were sent or
@@ -97,7 +99,7 @@ func (p *product) testNaughtyStrings(t *testing.T) {
 	if err := errors.Join(err, json.Unmarshal(list, &naughty)); err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t, p, worldOptions{emulator: []string{"-max-messages", "10000"}})
+	w := newHouse(t, p, world.Options{Emulator: []string{"-max-messages", "10000"}})
 	type offer struct{ number, subject, name, body string }
 	next := make(chan offer)
 	var mu sync.Mutex
@@ -106,10 +108,10 @@ func (p *product) testNaughtyStrings(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for o := range next {
-				a := w.send(t, message(
-					with("content", map[string]string{"subject": o.subject, "plainText": o.body}),
-					with("recipients", map[string]any{"to": []address{{recipient, o.name}}}),
-					with("headers", map[string]string{"X-Number": o.number}),
+				a := w.Send(t, world.Message(
+					world.With("content", map[string]string{"subject": o.subject, "plainText": o.body}),
+					world.With("recipients", map[string]any{"to": []world.Address{mailbox(world.Recipient, o.name)}}),
+					world.With("headers", map[string]string{"X-Number": o.number}),
 				))
 				switch a.StatusCode {
 				case http.StatusAccepted:
@@ -118,19 +120,19 @@ func (p *product) testNaughtyStrings(t *testing.T) {
 					mu.Unlock()
 				case http.StatusBadRequest:
 				default:
-					t.Errorf("%+q: %s %s", o, a.Status, a.body)
+					t.Errorf("%+q: %s %s", o, a.Status, a.Body)
 				}
 			}
 		})
 	}
 	for i, s := range naughty {
-		next <- offer{strconv.Itoa(i) + " body", subject, "", s}
-		next <- offer{strconv.Itoa(i) + " header", s, s, text}
+		next <- offer{strconv.Itoa(i) + " body", world.Subject, "", s}
+		next <- offer{strconv.Itoa(i) + " header", s, s, world.Text}
 	}
 	close(next)
 	all.Wait()
 	t.Logf("%d of %d were accepted", len(accepted), 2*len(naughty))
-	for _, m := range w.acs.messages(t) {
+	for _, m := range w.ACS.Messages(t) {
 		number := m.Headers["X-Number"]
 		o, ok := accepted[number]
 		if !ok || m.Subject != o.subject || m.Text != o.body || m.Recipients.To[0].DisplayName != o.name {

@@ -9,16 +9,18 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/posthorn/posthorn/handler/test/world"
 )
 
 // Only the Functions host, on the same machine, may reach the handler, and there
 // is one handler to a port.
 func (p *product) testListen(t *testing.T) {
-	w := newWorld(t, p, worldOptions{})
-	if a := w.do(t, http.MethodGet, "/", nil, "Authorization", ""); a.StatusCode != http.StatusNoContent {
+	w := newHouse(t, p, world.Options{})
+	if a := w.Do(t, http.MethodGet, "/", nil, "Authorization", ""); a.StatusCode != http.StatusNoContent {
 		t.Errorf("the host's question was answered %s", a.Status)
 	}
-	port := strconv.Itoa(portOf(t, w.url))
+	port := strconv.Itoa(world.PortOf(t, w.URL))
 	elsewhere := []string{"127.0.0.2", "::1"}
 	interfaces, err := net.InterfaceAddrs()
 	if err != nil {
@@ -36,28 +38,28 @@ func (p *product) testListen(t *testing.T) {
 		}
 	}
 
-	second := run(t, w.env, p.handler)
-	if code, said := second.exitCode(t), second.stderr.String(); code != 1 || !strings.HasPrefix(said, "posthorn: ") || !strings.Contains(said, port) {
+	second := world.Run(t, w.Env, p.HandlerFile)
+	if code, said := second.ExitCode(t), second.Stderr.String(); code != 1 || !strings.HasPrefix(said, "posthorn: ") || !strings.Contains(said, port) {
 		t.Errorf("exit code %d, %q", code, said)
 	}
-	if a := w.get(t, "/healthz"); a.StatusCode != http.StatusOK {
+	if a := w.Get(t, "/healthz"); a.StatusCode != http.StatusOK {
 		t.Errorf("the first says %s", a.Status)
 	}
 }
 
 // SIGTERM lets a request that has begun come to its end.
 func (p *product) testDrain(t *testing.T) {
-	w := newWorld(t, p, worldOptions{emulator: []string{"-slow", "500ms"}})
+	w := newHouse(t, p, world.Options{Emulator: []string{"-slow", "500ms"}})
 	var all sync.WaitGroup
-	all.Go(func() { w.mustSend(t, message(to("slow@example.net"))) })
-	await(t, "the call to ACS", func(context.Context) bool { return len(w.acs.arrivals(t)) == 1 })
-	w.handler.terminate(t)
+	all.Go(func() { w.MustSend(t, world.Message(world.To("slow@example.net"))) })
+	world.Await(t, "the call to ACS", func(context.Context) bool { return len(w.ACS.Arrivals(t)) == 1 })
+	w.Handler.Terminate(t)
 	all.Wait()
-	if code := w.handler.exitCode(t); code != 0 {
+	if code := w.Handler.ExitCode(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if _, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", portOf(t, w.url))); err == nil {
+	if _, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", world.PortOf(t, w.URL))); err == nil {
 		t.Error("it still listens")
 	}
-	w.acs.message(t)
+	w.ACS.Message(t)
 }

@@ -3,13 +3,15 @@ package test
 import (
 	"strings"
 	"testing"
+
+	"github.com/posthorn/posthorn/handler/test/world"
 )
 
 // Settings that are wrong end the handler at once, with 1: at 0 the host would
 // not try again. Each is named, and none is quoted.
 func (p *product) testWrongSettings(t *testing.T) {
 	complete := []string{
-		"POSTHORN_PUBLIC_URL=https://mail.example.com", "POSTHORN_MASTER_KEY=" + masterKey,
+		"POSTHORN_PUBLIC_URL=https://mail.example.com", "POSTHORN_MASTER_KEY=" + world.MasterKey,
 		"POSTHORN_BLOB_ENDPOINT=https://a.blob.example.com", "POSTHORN_TABLE_ENDPOINT=https://a.table.example.com",
 		"POSTHORN_ACS_ENDPOINT=https://acs.example.com",
 	}
@@ -54,17 +56,17 @@ func (p *product) testWrongSettings(t *testing.T) {
 		for _, args := range [][]string{nil, {"callers", "list"}} {
 			t.Run(strings.Join(append([]string{c.name}, args...), ", "), func(t *testing.T) {
 				t.Parallel()
-				h := run(t, c.env, p.handler, args...)
-				said := h.stderr.String()
-				if code := h.exitCode(t); code != 1 || !strings.HasPrefix(said, "posthorn: ") || h.stdout.String() != "" {
-					t.Errorf("exit code %d, standard error %q, standard output %q", code, said, h.stdout.String())
+				h := world.Run(t, c.env, p.HandlerFile, args...)
+				said := h.Stderr.String()
+				if code := h.ExitCode(t); code != 1 || !strings.HasPrefix(said, "posthorn: ") || h.Stdout.String() != "" {
+					t.Errorf("exit code %d, standard error %q, standard output %q", code, said, h.Stdout.String())
 				}
 				for _, want := range c.want {
 					if !strings.Contains(said, want) {
 						t.Errorf("want %q in %q", want, said)
 					}
 				}
-				if strings.Contains(said, "quux") || strings.Contains(said, masterKey) {
+				if strings.Contains(said, "quux") || strings.Contains(said, world.MasterKey) {
 					t.Errorf("a value is told: %q", said)
 				}
 			})
