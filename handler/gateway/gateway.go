@@ -125,7 +125,9 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
 	defer cancel()
 
-	m, err := g.read(ctx, req)
+	in := g.Offload.Intake(-1, g.MaxACSRequestBytes)
+	defer in.Close()
+	m, err := g.read(ctx, req, in)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -137,7 +139,7 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 		return Answer{}, err
 	}
 	claim := newRecord(req, m, g.NewID)
-	move, err := g.Offload.Plan(ctx, m, terms.LinkLife, g.MaxACSRequestBytes, g.ACS.Size)
+	move, err := g.Offload.Plan(ctx, m, in, offload.Owner{Caller: req.Caller.Name, Message: claim.ID}, terms.LinkLife, g.MaxACSRequestBytes, g.ACS.Size)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -157,14 +159,13 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 }
 
 // read takes the message off the wire, and its attachments with it.
-func (g *Gateway) read(ctx context.Context, req Request) (*mail.Message, error) {
+func (g *Gateway) read(ctx context.Context, req Request, in *offload.Intake) (*mail.Message, error) {
 	ctx, span := g.Tracer.Start(ctx, "read")
 	defer span.End()
 	body := req.Body
 	if req.BodySHA256 != nil {
 		body = newSignedBody(body, req.BodySHA256)
 	}
-	in := g.Offload.Intake()
 	m, err := wire.Message(ctx, body, in)
 	if err != nil {
 		return nil, err
@@ -292,7 +293,8 @@ func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (*record
 
 // Open returns where the attachment behind a link's token is to be had now.
 func (g *Gateway) Open(ctx context.Context, token string) (location string, err error) {
-	return g.Offload.Open(ctx, token)
+	opened, err := g.Offload.Open(ctx, token, 0, "")
+	return opened.Location, err
 }
 
 // Quota is what is known of the sending quota without asking storage.

@@ -155,7 +155,7 @@ func (b *builder) offload() (*offload.Offload, *blob.Container, error) {
 		}
 	}
 	return offload.New(offload.Config{
-		Blobs: files, Links: links, PublicURL: b.s.Public(), DownloadOrigin: origin,
+		Blobs: files, Uploads: files, Links: links, PublicURL: b.s.Public(), DownloadOrigin: origin,
 		SASInMail: b.s.Links == "sas", DefaultLanguage: b.s.Language, Now: time.Now, Rand: rand.Reader,
 	}), files, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"html/template"
 	"strings"
+	"time"
 
 	"golang.org/x/net/html"
 
@@ -19,8 +20,8 @@ var blockHTML = template.Must(template.New("block").Parse(
 {{end}}</table>
 `))
 
-// block is the same list of links for either body.
-type block struct{ html, text string }
+// linkBlock is the same list of links for either body.
+type linkBlock struct{ html, text string }
 
 type blockView struct {
 	Language, Heading string
@@ -29,21 +30,21 @@ type blockView struct {
 
 type fileView struct{ Name, URL, Size, Until string }
 
-func newBlock(l locale, files []file) (block, error) {
+func newBlock(l locale, files []file) (linkBlock, error) {
 	v := blockView{Language: l.tag.String(), Heading: l.heading}
 	for _, f := range files {
-		v.Files = append(v.Files, fileView{
-			Name:  plainName(f.link.Name),
-			URL:   f.link.URL,
-			Size:  l.size(f.link.Size),
-			Until: l.availableUntil(f.link.Expires),
-		})
+		v.Files = append(v.Files, l.view(f.link.Name, f.link.Size, f.link.URL, f.link.Expires))
 	}
 	var h strings.Builder
 	if err := blockHTML.Execute(&h, v); err != nil {
-		return block{}, problem.Wrap(problem.Internal, "The list of links could not be written.", err)
+		return linkBlock{}, problem.Wrap(problem.Internal, "The list of links could not be written.", err)
 	}
-	return block{html: h.String(), text: v.text()}, nil
+	return linkBlock{html: h.String(), text: v.text()}, nil
+}
+
+// view is a file as a recipient sees it.
+func (l locale) view(name string, size int64, address string, expires time.Time) fileView {
+	return fileView{Name: plainName(name), URL: address, Size: l.size(size), Until: l.availableUntil(expires)}
 }
 
 // text puts each address on a line of its own, which mail clients make a link.

@@ -105,7 +105,7 @@ func TestEveryLocaleIsComplete(t *testing.T) {
 	for _, l := range locales {
 		t.Run(l.tag.String(), func(t *testing.T) {
 			t.Parallel()
-			if l.heading == "" || l.decimal == "" || strings.Count(l.until, "%s") != 1 {
+			if l.heading == "" || l.button == "" || l.decimal == "" || strings.Count(l.until, "%s") != 1 {
 				t.Error("a phrase is missing")
 			}
 			seen := map[string]bool{}
@@ -283,7 +283,7 @@ func TestHostileNames(t *testing.T) {
 
 func TestAddressesStayAsTheyAre(t *testing.T) {
 	t.Parallel()
-	const address = "https://a.blob.core.windows.net/c/2026-11-24/x?se=2026-11-23T12%3A00%3A00Z&sig=a%2Fb%2Bc%3D&rscd=attachment%3B%20filename%3D%22x%22"
+	const address = "https://a.blob.core.windows.net/c/moved/x?se=2026-11-23T12%3A00%3A00Z&sig=a%2Fb%2Bc%3D&rscd=attachment%3B%20filename%3D%22x%22"
 	b, err := newBlock(localeFor("en"), []file{{link: mail.Link{Name: "x", URL: address}}})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package offload
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
 	"net/http"
@@ -36,7 +37,7 @@ func newCloud(now func() time.Time) *cloud {
 	return c
 }
 
-var rowKey = regexp.MustCompile(`^[0-9]{8}/`)
+var rowKey = regexp.MustCompile(`^(upload-)?[0-9]{8}/`)
 
 func (c *cloud) plan(op mem.Op, key string) mem.Fault {
 	c.mu.Lock()
@@ -45,7 +46,7 @@ func (c *cloud) plan(op mem.Op, key string) mem.Fault {
 		return mem.Fault{}
 	}
 	call := string(op)
-	if op == mem.Delete || op == mem.List {
+	if op == mem.Delete {
 		call += " blob"
 		if rowKey.MatchString(key) {
 			call = string(op) + " row"
@@ -108,29 +109,29 @@ func (c *cloud) names(t testing.TB) (names []string) {
 	return names
 }
 
-// rows are those of links that end within two months of noon.
+// rows are all there are.
 func (c *cloud) rows(t testing.TB) (rows []store.Entity) {
 	t.Helper()
 	c.calmly(func() {
-		for day := range 60 {
-			found, err := c.table.List(context.Background(), noon.AddDate(0, 0, day).Format(linkDay))
-			if err != nil {
-				t.Fatal(err)
-			}
-			rows = append(rows, found...)
+		var err error
+		if rows, err = c.table.ListBefore(context.Background(), store.Key{}, "v", 1<<20); err != nil {
+			t.Fatal(err)
 		}
 	})
 	return rows
 }
 
-// put makes a blob of nothing.
-func (c *cloud) put(t testing.TB, name string) {
+// put uploads data to a signed URL.
+func (c *cloud) put(t testing.TB, address string, data []byte) {
 	t.Helper()
-	c.calmly(func() {
-		if err := c.container.Commit(context.Background(), name, 0, store.BlobHeaders{}); err != nil {
-			t.Fatal(err)
-		}
-	})
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPut, address, bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := c.container.RoundTrip(request)
+	if err != nil || response.StatusCode != http.StatusCreated {
+		t.Fatalf("upload: %+v, %v", response, err)
+	}
 }
 
 // get fetches what a signed URL leads to.
@@ -167,6 +168,7 @@ func newSetting(adjust ...func(*Config)) *setting {
 	s.cloud = newCloud(clock)
 	c := Config{
 		Blobs:     s.cloud.container,
+		Uploads:   s.cloud.container,
 		Links:     s.cloud.table,
 		PublicURL: &url.URL{Scheme: "https", Host: "mail.example.com"},
 		Now:       clock,
@@ -224,28 +226,45 @@ func wireSize(m *mail.Message) int64 {
 	return int64(n)
 }
 
+// owner is who sends every message.
+var owner = Owner{Caller: "shop", Message: "message-1"}
+
 // plan is Plan that must succeed, for the default life.
 func (s *setting) plan(t testing.TB, m *mail.Message, limit int64) *Move {
 	t.Helper()
-	mv, err := s.Plan(t.Context(), m, mail.DefaultLinkLife, limit, wireSize)
+	return s.planFor(t, m, mail.DefaultLinkLife, limit)
+}
+
+func (s *setting) planFor(t testing.TB, m *mail.Message, life time.Duration, limit int64) *Move {
+	t.Helper()
+	mv, err := s.Plan(t.Context(), m, s.Intake(0, limit), owner, life, limit, wireSize)
 	if err != nil {
 		t.Fatalf("Plan: %v", err)
 	}
 	return mv
 }
 
-// linked commits a message whose only attachment is a link of the given life.
-func (s *setting) linked(t testing.TB, life time.Duration) file {
+// commit is Stage and Commit that must succeed.
+func commit(t testing.TB, mv *Move) *Move {
 	t.Helper()
-	mv, err := s.Plan(t.Context(), message(placed(mail.PlacementLink, attached("report.pdf", 10))), life, 1<<20, wireSize)
-	if err != nil {
-		t.Fatalf("Plan: %v", err)
-	}
 	if err := mv.Stage(t.Context()); err != nil {
 		t.Fatalf("Stage: %v", err)
 	}
 	if err := mv.Commit(t.Context()); err != nil {
 		t.Fatalf("Commit: %v", err)
 	}
-	return mv.files[0]
+	return mv
+}
+
+// linked commits a message whose only attachment is a link of the given life.
+func (s *setting) linked(t testing.TB, life time.Duration) *Move {
+	t.Helper()
+	m := message(placed(mail.PlacementLink, attached("report.pdf", 10)))
+	return commit(t, s.planFor(t, m, life, 1<<20))
+}
+
+// open is Open of a file, for its location.
+func (s *setting) open(ctx context.Context, token string) (string, error) {
+	opened, err := s.Open(ctx, token, 0, "")
+	return opened.Location, err
 }

@@ -4,43 +4,271 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
+	"slices"
 
 	"github.com/posthorn/posthorn/handler/mail"
 )
 
+// KeepBytes is what is kept of attachments whose body cannot fit into a request
+// to ACS.
+const KeepBytes = 2 << 20
+
+// Memory is how many bytes an Intake holds at most.
+func Memory(bodyBytes, limit int64) int64 {
+	now, most := room(bodyBytes, limit)
+	if bodyBytes >= 0 && bodyBytes <= limit {
+		return now
+	}
+	return max(now+BlocksInFlight*BlockBytes, most+BlockBytes)
+}
+
+// room is how much may be kept of a body: of attachments of any kind, and if some
+// of them must stay in the message.
+func room(bodyBytes, limit int64) (now, most int64) {
+	most = decoded(limit)
+	switch {
+	case bodyBytes < 0 || bodyBytes > limit && bodyBytes <= limit+limit/4:
+		// It may fit without its bodies and the line breaks in its Base64.
+		return most, most
+	case bodyBytes <= limit:
+		fits := decoded(bodyBytes)
+		return fits, fits
+	default:
+		return min(KeepBytes, most), most
+	}
+}
+
+// decoded is the most that so much Base64 can stand for.
+func decoded(base64 int64) int64 { return (base64 + 3) / 4 * 3 }
+
 // Intake takes in the attachments of one message, in whatever order they come.
-// It holds their bytes; the limit on the request's body bounds them. It is for
-// one goroutine.
+// It is for one goroutine.
 type Intake struct {
-	contents map[int]content
+	offload *Offload
+	limit   int64
+	now     int  // may be kept
+	most    int  // may be kept if it must
+	fits    bool // the body's length says so
+
+	held   []byte // what is kept, one after another
+	kept   []*taken
+	all    map[int]*taken
+	flight *flight // nil before the first attachment
 }
 
-type content struct {
-	bytes  []byte
+// taken is an attachment, kept or streamed away.
+type taken struct {
+	index  int
+	known  mail.Attachment
+	size   int
 	sha256 [sha256.Size]byte
+	at     int     // where it begins in held
+	stream *stream // nil if it is kept
 }
 
-// Intake returns an empty one.
-func (o *Offload) Intake() *Intake { return &Intake{contents: map[int]content{}} }
+// Intake returns one for a body of so many bytes, -1 if that is not known, where
+// limit is what a request to ACS may have. The length is that of a body with
+// Base64; of raw files it is what they would have in Base64. Close must be called.
+func (o *Offload) Intake(bodyBytes, limit int64) *Intake {
+	now, most := room(bodyBytes, limit)
+	return &Intake{
+		offload: o, limit: limit, now: int(now), most: int(most),
+		fits: bodyBytes >= 0 && bodyBytes <= limit,
+		all:  map[int]*taken{},
+	}
+}
 
-// Attachment reads the content of the i-th attachment to its end. An error of r
-// comes back as it is, and then nothing of the attachment is kept.
-func (in *Intake) Attachment(_ context.Context, i int, _ mail.Attachment, r io.Reader) error {
-	b, err := io.ReadAll(r)
-	if err != nil {
+// Attachment reads the content of the i-th attachment to its end, once for each i.
+// known is what else is known of it by now. An error of r comes back as it is, and
+// then nothing of the attachment is kept. Others are Unavailable if storage failed
+// or ctx ended, InvalidMessage if what must be inline cannot be.
+func (in *Intake) Attachment(ctx context.Context, i int, known mail.Attachment, r io.Reader) error {
+	if in.flight == nil {
+		in.flight = newFlight(ctx, in.offload.config.Blobs)
+	}
+	t := &taken{index: i, known: known, at: len(in.held)}
+	hash := sha256.New()
+	if err := in.take(ctx, t, io.TeeReader(r, hash)); err != nil {
+		in.held = in.held[:t.at]
+		if t.stream != nil {
+			t.stream.drop()
+		}
 		return err
 	}
-	in.contents[i] = content{bytes: b, sha256: sha256.Sum256(b)}
+	hash.Sum(t.sha256[:0])
+	in.all[i] = t
 	return nil
 }
 
-// Fill gives m's attachments their Content (not nil, even if empty), Size and
-// SHA256. One whose content was not taken in stays as it is.
+func (in *Intake) take(ctx context.Context, t *taken, r io.Reader) error {
+	if !in.fits && t.known.Placement == mail.PlacementLink {
+		var err error
+		if t.stream, err = in.newStream(); err != nil {
+			return err
+		}
+	}
+	for t.stream == nil {
+		more, err := in.keep(ctx, t, r)
+		if err != nil {
+			return err
+		}
+		if !more {
+			in.kept = append(in.kept, t)
+			return nil
+		}
+	}
+	n, err := t.stream.readFrom(ctx, r)
+	t.size += int(n)
+	if err == nil {
+		t.stream.end()
+	}
+	return err
+}
+
+// keep reads on behind what is kept, until t ends or has been moved out. Only a
+// byte that does not fit makes room.
+func (in *Intake) keep(ctx context.Context, t *taken, r io.Reader) (more bool, err error) {
+	var first [1]byte
+	space := in.held[len(in.held):cap(in.held)]
+	if len(space) == 0 {
+		space = first[:]
+	}
+	n, err := r.Read(space)
+	switch {
+	case n == 0:
+	case len(in.held) < cap(in.held):
+		in.held = in.held[:len(in.held)+n]
+	default:
+		if err := in.makeRoom(ctx, t); err != nil {
+			return false, err
+		}
+		if t.stream != nil {
+			if err := t.stream.write(ctx, first[:]); err != nil {
+				return false, err
+			}
+		} else {
+			in.held = append(in.held, first[0])
+		}
+	}
+	t.size += n
+	if err == io.EOF {
+		return t.stream != nil, nil
+	}
+	return true, err
+}
+
+// makeRoom makes held larger, or moves the largest out of it, which may be t, the
+// one being read.
+func (in *Intake) makeRoom(ctx context.Context, t *taken) error {
+	if cap(in.held) == 0 && in.now > 0 {
+		in.held = make([]byte, 0, in.now)
+		return nil
+	}
+	if t.known.Placement == mail.PlacementInline && in.now < in.most {
+		return in.grow(ctx)
+	}
+	candidates := slices.DeleteFunc(append(slices.Clone(in.kept), t), func(c *taken) bool {
+		return c.known.Placement == mail.PlacementInline || c.size == 0 && c != t
+	})
+	if len(candidates) == 0 {
+		return in.refuse(t)
+	}
+	return in.moveOut(ctx, slices.MinFunc(candidates, func(a, b *taken) int {
+		return firstToMove(a.attachment(), b.attachment())
+	}), t)
+}
+
+func (t *taken) attachment() mail.Attachment {
+	return mail.Attachment{ContentID: t.known.ContentID, Size: int64(t.size)}
+}
+
+// grow makes room for what must stay in the message, and gives up one block for
+// it, so that Memory holds.
+func (in *Intake) grow(ctx context.Context) error {
+	if err := in.flight.narrow(ctx); err != nil {
+		return err
+	}
+	in.now = in.most
+	in.held = append(make([]byte, 0, in.now), in.held...)
+	return nil
+}
+
+// moveOut sends an attachment from held to storage and closes the gap.
+func (in *Intake) moveOut(ctx context.Context, v, reading *taken) error {
+	s, err := in.newStream()
+	if err != nil {
+		return err
+	}
+	v.stream = s
+	if err := s.write(ctx, in.held[v.at:v.at+v.size]); err != nil {
+		s.drop()
+		return err
+	}
+	if v != reading {
+		s.end()
+		in.kept = slices.DeleteFunc(in.kept, func(t *taken) bool { return t == v })
+	}
+	in.held = slices.Delete(in.held, v.at, v.at+v.size)
+	for _, t := range append(slices.Clone(in.kept), reading) {
+		if t.at > v.at {
+			t.at -= v.size
+		}
+	}
+	return nil
+}
+
+func (in *Intake) refuse(t *taken) error {
+	var inline []int
+	for _, t := range append(slices.Clone(in.kept), t) {
+		if t.known.Placement == mail.PlacementInline {
+			inline = append(inline, t.index)
+		}
+	}
+	slices.Sort(inline)
+	return notInline(inline, in.limit)
+}
+
+// Fill gives m's attachments their Size and SHA256, and their Content if it was
+// kept (not nil, even if empty). One whose content was not taken in stays as it
+// is. Nothing can be taken in afterwards.
 func (in *Intake) Fill(m *mail.Message) {
 	for i := range m.Attachments {
-		if c, ok := in.contents[i]; ok {
-			a := &m.Attachments[i]
-			a.Content, a.Size, a.SHA256 = c.bytes, int64(len(c.bytes)), c.sha256
+		t, ok := in.all[i]
+		if !ok {
+			continue
 		}
+		a := &m.Attachments[i]
+		a.Size, a.SHA256 = int64(t.size), t.sha256
+		switch {
+		case t.stream != nil:
+		case t.size == 0:
+			a.Content = []byte{}
+		default:
+			a.Content = in.held[t.at : t.at+t.size : t.at+t.size]
+		}
+	}
+}
+
+// streamed is the i-th attachment on its way to storage, nil if it is not.
+func (in *Intake) streamed(i int) *stream {
+	if t, ok := in.all[i]; ok {
+		return t.stream
+	}
+	return nil
+}
+
+// settle waits for what is under way.
+func (in *Intake) settle(ctx context.Context) error {
+	if in.flight == nil {
+		return nil
+	}
+	return in.flight.settle(ctx)
+}
+
+// Close stops what is under way and gives all blocks back. What Fill gave to a
+// message stays good. It may be repeated.
+func (in *Intake) Close() {
+	if in.flight != nil {
+		in.flight.close()
 	}
 }

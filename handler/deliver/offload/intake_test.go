@@ -15,7 +15,7 @@ import (
 func TestIntakeInAnyOrder(t *testing.T) {
 	t.Parallel()
 	contents := [][]byte{noise(1, 5000), {}, noise(2, 1)}
-	in := newSetting().Intake()
+	in := newSetting().Intake(-1, 1<<20)
 	for _, i := range []int{2, 0, 1, 7} {
 		r := io.Reader(bytes.NewReader(nil))
 		if i < len(contents) {
@@ -41,7 +41,7 @@ func TestIntakeInAnyOrder(t *testing.T) {
 func TestIntakeOfWhatBreaksOff(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("connection lost")
-	in := newSetting().Intake()
+	in := newSetting().Intake(-1, 1<<20)
 	err := in.Attachment(context.Background(), 0, mail.Attachment{}, io.MultiReader(bytes.NewReader(noise(1, 100)), iotest.ErrReader(broken)))
 	if err != broken { //nolint:errorlint // it must come back as it is, not wrapped
 		t.Errorf("got %v, want the reader's error as it is", err)

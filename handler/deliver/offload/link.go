@@ -2,7 +2,10 @@ package offload
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/mail"
@@ -11,90 +14,205 @@ import (
 )
 
 // The values of a link's row. Those that no code reads are for an operator who
-// is asked what a link was.
+// is asked what a link was. The files are one value each, valueFile and a number
+// from 1, as the address has it: one value for all could be too long.
 const (
-	valueBlob        = "blob"
-	valueName        = "name"
-	valueSize        = "size"
-	valueContentType = "contentType"
-	valueExpires     = "expires"
-	valueRevoked     = "revoked"
+	valueExpires  = "expires"
+	valueCaller   = "caller"
+	valueMessage  = "message"
+	valueLanguage = "language"
+	valueInMail   = "inMail" // SAS URLs are in the mail
+	valueRevoked  = "revoked"
+	valueFile     = "file"
 )
 
-// maxRevokeTries is how often Revoke meets a row that changes under it; a row
-// changes only by being revoked.
-const maxRevokeTries = 3
+// maxTries is how often a writer meets a row that changes under it.
+const maxTries = 4
 
-func (f file) row() store.Entity {
-	k, _ := keyOf(f.token)
-	return store.Entity{Partition: k.partition, Row: k.row, Values: map[string]any{
-		valueBlob:        f.blob,
-		valueName:        f.link.Name,
-		valueSize:        f.link.Size,
-		valueContentType: f.contentType,
-		valueExpires:     f.link.Expires,
-		valueRevoked:     false,
-	}}
+// linked is a file as the row of its link has it.
+type linked struct {
+	Index int    `json:"index"` // in the caller's attachments
+	Name  string `json:"name"`
+	Size  int64  `json:"size"`
+	Blob  string `json:"blob"` // empty once another row lists it
 }
 
-// Open returns where the file behind a link can be fetched just now: a SAS URL
-// that lives at most mail.ClickSASLife and never longer than the link. It may be
-// repeated. An error is NotFound for a token that was never made, Gone for one
-// that has expired or was revoked, Unavailable if storage does not answer.
-func (o *Offload) Open(ctx context.Context, token string) (location string, err error) {
-	e, err := o.link(ctx, token)
+func (l linked) value() (string, error) {
+	text, err := json.Marshal(l)
+	return string(text), err
+}
+
+func (mv *Move) row() (store.Entity, error) {
+	values := map[string]any{
+		valueExpires:  mv.expires,
+		valueCaller:   mv.owner.Caller,
+		valueMessage:  mv.owner.Message,
+		valueLanguage: mv.language,
+		valueInMail:   mv.offload.config.SASInMail,
+		valueRevoked:  false,
+	}
+	for at, f := range mv.files {
+		text, err := linked{Index: f.link.Index, Name: f.link.Name, Size: f.link.Size, Blob: f.blob}.value()
+		if err != nil {
+			return store.Entity{}, err
+		}
+		values[fileValue(at+1)] = text
+	}
+	return store.Entity{Partition: mv.key.Partition, Row: mv.key.Row, Values: values}, nil
+}
+
+func fileValue(n int) string { return valueFile + strconv.Itoa(n) }
+
+// files are those that a row lists, the first being number 1.
+func files(e store.Entity) (all []linked, err error) {
+	for n := 1; ; n++ {
+		text, ok := e.Values[fileValue(n)].(string)
+		if !ok {
+			return all, nil
+		}
+		var l linked
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			return nil, fmt.Errorf("file %d of a link's row cannot be read", n)
+		}
+		all = append(all, l)
+	}
+}
+
+// expiry is when what a row stands for ends. One without a time has ended.
+func expiry(e store.Entity) time.Time {
+	t, _ := e.Values[valueExpires].(time.Time)
+	return t
+}
+
+// Opened is what a recipient gets: where a file can be fetched just now, or a
+// page that lists several.
+type Opened struct {
+	Location string // empty if there is a Page
+	Page     []byte // HTML, to be shown under PageSecurityPolicy
+	Language string // of Page, for Content-Language
+}
+
+// Open resolves the n-th file behind a link's token, counted from 1, or for n = 0
+// the only one, or the page that lists them all in the language that the browser
+// asks for, else that of the message. The location is a SAS URL that lives at
+// most mail.ClickSASLife and never longer than the link. It counts as a download,
+// which goes on after Open has returned and may fail unheard. Open may be
+// repeated. An error is NotFound for a token that was never made or a number
+// that it does not have, Gone for one that has expired or was revoked,
+// Unavailable if storage does not answer.
+func (o *Offload) Open(ctx context.Context, token string, n int, acceptLanguage string) (Opened, error) {
+	k, ok := keyOf(token, "")
+	if !ok {
+		return Opened{}, notFound()
+	}
+	e, err := o.link(ctx, k)
 	if err != nil {
-		return "", err
+		return Opened{}, err
 	}
-	// A row without a time has expired, one without a blob has nothing to open.
-	expires, _ := e.Values[valueExpires].(time.Time)
-	blob, _ := e.Values[valueBlob].(string)
+	all, err := files(e)
+	expires := expiry(e)
 	revoked, _ := e.Values[valueRevoked].(bool)
-	if revoked || blob == "" || !o.config.Now().Before(expires) {
-		return "", gone()
+	if err != nil || len(all) == 0 || revoked || !o.config.Now().Before(expires) {
+		return Opened{}, gone()
 	}
-	return o.sign(ctx, blob, expires, mail.ClickSASLife)
+	switch {
+	case n < 0 || n > len(all):
+		return Opened{}, notFound()
+	case n == 0 && len(all) > 1:
+		language, _ := e.Values[valueLanguage].(string)
+		return o.list(token, all, expires, localeFor(acceptLanguage, language, o.config.DefaultLanguage)), nil
+	}
+	n = max(n, 1)
+	blob := all[n-1].Blob
+	if blob == "" {
+		return Opened{}, gone()
+	}
+	location, err := o.sign(ctx, o.config.Blobs.SignRead, blob, expires, mail.ClickSASLife)
+	if err != nil {
+		return Opened{}, err
+	}
+	o.count(ctx, k, expires, n, len(all))
+	return Opened{Location: location}, nil
 }
 
-// Revoke ends a link before its time. A SAS that Open has already given out
-// lives on for its minutes; the blob goes on the day it would have gone anyway.
-// It may be repeated. Errors are those of Open.
+// Revoke ends all links of a message before their time. A SAS that Open has
+// already given out lives on for its minutes; the blobs go on the day they would
+// have gone anyway, or at once if the mail itself holds SAS URLs, which nothing
+// else ends. It may be repeated. Errors are those of Open.
 func (o *Offload) Revoke(ctx context.Context, token string) error {
-	for range maxRevokeTries {
-		e, err := o.link(ctx, token)
+	k, ok := keyOf(token, "")
+	if !ok {
+		return notFound()
+	}
+	return o.RevokeMessage(ctx, k)
+}
+
+// RevokeMessage is Revoke for whoever has the key and not the token.
+func (o *Offload) RevokeMessage(ctx context.Context, k Key) error {
+	for range maxTries {
+		e, err := o.link(ctx, k)
 		if err != nil {
 			return err
 		}
-		if revoked, _ := e.Values[valueRevoked].(bool); revoked {
-			return nil
+		if revoked, _ := e.Values[valueRevoked].(bool); !revoked {
+			e.Values[valueRevoked] = true
+			_, err = o.config.Links.Replace(ctx, e)
 		}
-		e.Values[valueRevoked] = true
-		_, err = o.config.Links.Replace(ctx, e)
-		if !errors.Is(err, store.ErrChanged) {
-			return away(err)
+		if errors.Is(err, store.ErrChanged) {
+			continue
 		}
+		if inMail, _ := e.Values[valueInMail].(bool); err == nil && inMail {
+			_, err = o.deleteFiles(ctx, e)
+		}
+		return away(err)
 	}
 	return away(store.ErrChanged)
 }
 
-// link reads the row of a token.
-func (o *Offload) link(ctx context.Context, token string) (store.Entity, error) {
-	k, ok := keyOf(token)
-	if !ok {
+// link reads the row of a message's links.
+func (o *Offload) link(ctx context.Context, k Key) (store.Entity, error) {
+	if k == (Key{}) {
 		return store.Entity{}, notFound()
 	}
-	e, _, err := o.config.Links.Get(ctx, k.partition, k.row)
+	e, _, err := o.config.Links.Get(ctx, k.Partition, k.Row)
 	switch {
 	case err == nil:
 		return e, nil
 	case !errors.Is(err, store.ErrMissing):
 		return store.Entity{}, away(err)
-	case k.over(o.config.Now()):
+	case day(o.config.Now()) > k.Partition:
 		// Sweep has been: such a link cannot be told from one never made.
 		return store.Entity{}, gone()
 	default:
 		return store.Entity{}, notFound()
 	}
+}
+
+// forget takes a blob off the row of an earlier try to send the same message, if
+// there is one, so that the row does not delete it before its new time.
+func (o *Offload) forget(ctx context.Context, k Key, blob string) error {
+	for range maxTries {
+		e, _, err := o.config.Links.Get(ctx, k.Partition, k.Row)
+		if err != nil {
+			return unlessMissing(err)
+		}
+		all, err := files(e)
+		if err != nil {
+			return err
+		}
+		for at, f := range all {
+			if f.Blob == blob {
+				f.Blob = ""
+				if e.Values[fileValue(at+1)], err = f.value(); err != nil {
+					return err
+				}
+			}
+		}
+		if _, err := o.config.Links.Replace(ctx, e); !errors.Is(err, store.ErrChanged) {
+			return unlessMissing(err)
+		}
+	}
+	return store.ErrChanged
 }
 
 func gone() error { return problem.New(problem.Gone, "The link has expired or was withdrawn.") }

@@ -14,6 +14,7 @@ import (
 type locale struct {
 	tag     language.Tag
 	heading string // over the links
+	button  string // that downloads a file
 	until   string // %s is the time at which a link ends
 	layout  string // of that time, in UTC, for time.Format; January is replaced
 	months  [12]string
@@ -29,6 +30,7 @@ var locales = []locale{
 	{
 		tag:     language.English,
 		heading: "Attached files",
+		button:  "Download",
 		until:   "available until %s",
 		layout:  "2 January 2006, 15:04 MST",
 		months: [12]string{"January", "February", "March", "April", "May", "June",
@@ -43,6 +45,7 @@ var locales = []locale{
 	{
 		tag:     language.German,
 		heading: "Angehängte Dateien",
+		button:  "Herunterladen",
 		until:   "verfügbar bis %s",
 		layout:  "2. January 2006, 15:04 Uhr MST",
 		months: [12]string{"Januar", "Februar", "März", "April", "Mai", "Juni",

@@ -1,6 +1,7 @@
 package offload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -18,39 +19,83 @@ const octetStream = "application/octet-stream"
 // Move is the attachments of one message on their way to Blob Storage. It is for
 // one goroutine.
 type Move struct {
-	offload *Offload
-	files   []file
-	begun   bool // Commit may have left something
+	offload  *Offload
+	intake   *Intake
+	owner    Owner
+	expires  time.Time
+	language string // of the message, a BCP 47 tag or empty
+	token    string
+	key      store.Key
+	files    []file // in the order of the message's attachments
+
+	begun       bool // Commit may have left something
+	rowInDoubt  bool // the row may yet appear
+	blobInDoubt bool // a blob may yet appear
 }
 
-// file is one attachment that moves.
+// file is one attachment that moves. Its bytes are in content, or staged
+// already, or in a slot.
 type file struct {
-	link        mail.Link
-	contentType string
-	content     []byte
-	blob        string
-	token       string // empty if the link is the SAS itself
+	link    mail.Link
+	blob    string
+	content []byte
+	stream  *stream
+	slot    *slot
 }
 
-func (o *Offload) newFile(ctx context.Context, i int, a mail.Attachment, expires time.Time) (file, error) {
+// add makes the i-th attachment a file that moves.
+func (mv *Move) add(ctx context.Context, i int, a mail.Attachment, s *slot) error {
+	o := mv.offload
+	if mv.token == "" {
+		var err error
+		if mv.token, err = newToken(o.config.Rand, mv.expires); err != nil {
+			return err
+		}
+		mv.key, _ = keyOf(mv.token, "")
+	}
 	f := file{
-		link:        mail.Link{Index: i, Name: a.Name, Size: a.Size, Expires: expires},
-		contentType: a.ContentType,
-		content:     a.Content,
+		link:    mail.Link{Index: i, Name: a.Name, Size: a.Size, Expires: mv.expires},
+		content: a.Content,
+		stream:  mv.intake.streamed(i),
+		slot:    s,
 	}
 	var err error
-	if f.blob, err = blobName(o.config.Rand, expires); err != nil {
-		return file{}, err
+	switch {
+	case f.slot != nil:
+		f.blob = f.slot.blob
+	case f.stream != nil:
+		f.blob = f.stream.blob
+	default:
+		f.blob, err = blobName(o.config.Rand, movedFolder)
+	}
+	if err != nil {
+		return err
 	}
 	if o.config.SASInMail {
-		f.link.URL, err = o.sign(ctx, f.blob, expires, mail.MaxSASLife)
-		return f, err
+		f.link.URL, err = o.sign(ctx, o.config.Blobs.SignRead, f.blob, mv.expires, mail.MaxSASLife)
+		if err != nil {
+			return err
+		}
 	}
-	if f.token, err = newToken(o.config.Rand, expires); err != nil {
-		return file{}, err
+	at, _ := slices.BinarySearchFunc(mv.files, i, func(f file, i int) int { return cmp.Compare(f.link.Index, i) })
+	mv.files = slices.Insert(mv.files, at, f)
+	mv.address()
+	return nil
+}
+
+// address numbers the links to the gateway: a file that comes between others
+// moves the numbers of those behind it.
+func (mv *Move) address() {
+	if mv.offload.config.SASInMail {
+		return
 	}
-	f.link.URL = o.linkURL(f.token)
-	return f, nil
+	for at := range mv.files {
+		n := at + 1
+		if len(mv.files) == 1 {
+			n = 0
+		}
+		mv.files[at].link.URL = mv.offload.linkURL(mv.token, n)
+	}
 }
 
 // Links are what the message now has in place of attachments, in their order.
@@ -62,25 +107,55 @@ func (mv *Move) Links() []mail.Link {
 	return links
 }
 
-// Stage uploads everything that moves. Nothing can be read before Commit, and
-// what is never committed vanishes by itself. An error is Unavailable.
+// Key names the links for RevokeMessage and Downloads. It is empty if nothing
+// moves.
+func (mv *Move) Key() Key { return mv.key }
+
+// Stage claims uploads for the message, waits for what its Intake has under way,
+// and uploads what else moves. Nothing can be read before Commit, and what is
+// never committed vanishes by itself. An error is Unavailable, or InvalidMessage
+// for an upload that changed since Plan; Discard gives up the claims.
 func (mv *Move) Stage(ctx context.Context) error {
-	for _, f := range mv.files {
+	if err := mv.claim(ctx); err != nil {
+		return err
+	}
+	if err := mv.intake.settle(ctx); err != nil {
+		return err
+	}
+	f := newFlight(ctx, mv.offload.config.Blobs)
+	defer f.close()
+	for _, moved := range mv.files {
 		n := 0
-		for block := range slices.Chunk(f.content, BlockBytes) {
-			if err := mv.offload.config.Blobs.Stage(ctx, f.blob, n, block); err != nil {
-				return notStored(err)
+		for block := range slices.Chunk(moved.content, BlockBytes) {
+			if err := f.turn(ctx); err != nil {
+				return err
 			}
+			f.send(moved.blob, n, block, func() {})
 			n++
 		}
 	}
-	return nil
+	return f.settle(ctx)
+}
+
+// blocks is of how many blocks the blob of a file that is not in a slot consists.
+func (f file) blocks() int {
+	if f.stream != nil {
+		return f.stream.blocks
+	}
+	return (len(f.content) + BlockBytes - 1) / BlockBytes
+}
+
+func (f file) headers() store.BlobHeaders {
+	return store.BlobHeaders{ContentType: octetStream, ContentDisposition: disposition(f.link.Name)}
 }
 
 // Commit makes what was staged readable and its links live. On an error, which
-// is Unavailable, what was done is undone; where storage is away for that too,
-// blobs that no mail leads to stay until Sweep comes to their day.
+// is Unavailable, what was done is undone; what cannot be undone now, Sweep
+// deletes when the links would have ended.
 func (mv *Move) Commit(ctx context.Context) error {
+	if len(mv.files) == 0 {
+		return nil
+	}
 	mv.begun = true
 	err := mv.commit(ctx)
 	if err != nil {
@@ -89,20 +164,24 @@ func (mv *Move) Commit(ctx context.Context) error {
 	return nil
 }
 
+// commit writes the row first: a blob without one would never be found again.
 func (mv *Move) commit(ctx context.Context) error {
 	c := mv.offload.config
-	for _, f := range mv.files {
-		blocks := (len(f.content) + BlockBytes - 1) / BlockBytes
-		h := store.BlobHeaders{ContentType: octetStream, ContentDisposition: disposition(f.link.Name)}
-		if err := unlessOurs(c.Blobs.Commit(ctx, f.blob, blocks, h)); err != nil {
-			return err
-		}
+	e, err := mv.row()
+	if err != nil {
+		return err
+	}
+	_, err = c.Links.Insert(ctx, e)
+	mv.rowInDoubt = errors.Is(err, store.ErrUnavailable)
+	if err := unlessOurs(err); err != nil {
+		return err
 	}
 	for _, f := range mv.files {
-		if f.token == "" {
+		if f.slot != nil {
 			continue
 		}
-		_, err := c.Links.Insert(ctx, f.row())
+		err := c.Blobs.Commit(ctx, f.blob, f.blocks(), f.headers())
+		mv.blobInDoubt = errors.Is(err, store.ErrUnavailable)
 		if err := unlessOurs(err); err != nil {
 			return err
 		}
@@ -119,31 +198,42 @@ func unlessOurs(err error) error {
 	return err
 }
 
-// Discard deletes what Commit made: for a message that ACS refused. It goes on
-// for UndoTimeout when ctx is cancelled. An error is Unavailable, and then Sweep
-// deletes the rest in time.
+// Discard deletes what Commit made and gives back the uploads: for a message
+// that was not sent. It goes on for UndoTimeout when ctx is cancelled. An error
+// is Unavailable, and then Sweep deletes the rest in time.
 func (mv *Move) Discard(ctx context.Context) error {
-	if !mv.begun {
-		return nil
-	}
 	return problem.Wrap(problem.Unavailable, "The attachments of the message could not all be deleted.", mv.remove(ctx))
 }
 
-// remove deletes rows first, so that no link leads to nothing, and tries all.
+// remove deletes the row last, since Sweep finds the blobs by it, and not at all
+// while a blob may be left. Uploads are given back only when no row will ever
+// list them: it would delete them under their next message.
 func (mv *Move) remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), UndoTimeout)
 	defer cancel()
+	if mv.begun {
+		if err := mv.delete(ctx); err != nil {
+			return err
+		}
+	}
+	if mv.rowInDoubt || mv.blobInDoubt {
+		return nil
+	}
+	return mv.release(ctx)
+}
+
+func (mv *Move) delete(ctx context.Context) error {
 	c := mv.offload.config
 	var failed []error
 	for _, f := range mv.files {
-		if k, ok := keyOf(f.token); ok {
-			failed = append(failed, unlessMissing(c.Links.Delete(ctx, k.partition, k.row, "")))
+		if f.slot == nil {
+			failed = append(failed, unlessMissing(c.Blobs.Delete(ctx, f.blob)))
 		}
 	}
-	for _, f := range mv.files {
-		failed = append(failed, unlessMissing(c.Blobs.Delete(ctx, f.blob)))
+	if err := errors.Join(failed...); err != nil || mv.blobInDoubt {
+		return err
 	}
-	return errors.Join(failed...)
+	return unlessMissing(c.Links.Delete(ctx, mv.key.Partition, mv.key.Row, ""))
 }
 
 func unlessMissing(err error) error {

@@ -40,34 +40,36 @@ func TestCommitMakesIdenticalFiles(t *testing.T) {
 			m := threeFiles()
 			want := clone(m).Attachments
 			mv := s.plan(t, m, 1<<20)
-			err := mv.Stage(t.Context())
-			if err != nil {
+			if err := mv.Stage(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			assertEmpty(t, s.cloud)
 			if err := mv.Commit(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			rows := 3
-			if s.config.SASInMail {
-				rows = 0
+			if b, r := len(s.cloud.names(t)), len(s.cloud.rows(t)); b != 3 || r != 1 {
+				t.Errorf("%d blobs, %d rows, want 3 and 1", b, r)
 			}
-			if b, r := len(s.cloud.names(t)), len(s.cloud.rows(t)); b != 3 || r != rows {
-				t.Errorf("%d blobs, %d rows, want 3 and %d", b, r, rows)
-			}
-			for i, f := range mv.files {
-				address := f.link.URL
-				if f.token != "" {
-					if address, err = s.Open(t.Context(), f.token); err != nil {
+			for i, l := range mv.Links() {
+				address := l.URL
+				if !s.config.SASInMail {
+					opened, err := s.Open(t.Context(), mv.token, i+1, "")
+					if err != nil {
 						t.Fatal(err)
 					}
+					address = opened.Location
 				}
 				assertDownload(t, s.cloud.get(t, address), want[i])
 			}
 			if err := mv.Discard(t.Context()); err != nil {
 				t.Errorf("Discard: %v", err)
 			}
-			assertEmpty(t, s.cloud)
+			if n := len(s.cloud.names(t)); n != 0 {
+				t.Errorf("%d blobs left", n)
+			}
+			if _, err := s.Open(t.Context(), mv.token, 1, ""); !problem.Is(err, problem.NotFound) {
+				t.Errorf("after Discard: got %v, want NotFound", err)
+			}
 			if err := mv.Discard(t.Context()); err != nil {
 				t.Errorf("Discard again: %v", err)
 			}
@@ -94,22 +96,40 @@ func assertDownload(t *testing.T, r *http.Response, want mail.Attachment) {
 func TestRowTellsNoToken(t *testing.T) {
 	t.Parallel()
 	s := newSetting()
-	f := s.linked(t, mail.DefaultLinkLife)
-	for _, e := range s.cloud.rows(t) {
-		_, bits, _ := strings.Cut(f.token, "-")
-		if strings.Contains(fmt.Sprint(e), bits) {
-			t.Error("the row holds the token")
-		}
-		want := map[string]any{
-			"blob": f.blob, "name": "report.pdf", "size": int64(10), "contentType": "application/pdf",
-			"expires": noon.Add(mail.DefaultLinkLife), "revoked": false,
-		}
-		if !reflect.DeepEqual(e.Values, want) {
-			t.Errorf("values %v, want %v", e.Values, want)
-		}
-		if e.Partition != "20261223" || len(e.Row) != 64 {
-			t.Errorf("key %s/%s", e.Partition, e.Row)
-		}
+	m := message(attached("kept.pdf", 3), placed(mail.PlacementLink, attached("report.pdf", 10)), placed(mail.PlacementLink, attached("b.pdf", 11)))
+	m.Language = "de"
+	mv := commit(t, s.plan(t, m, 1<<20))
+	row := s.cloud.rows(t)[0]
+	_, bits, _ := strings.Cut(mv.token, "-")
+	if strings.Contains(fmt.Sprint(row), bits) {
+		t.Error("the row holds the token")
+	}
+	want := map[string]any{
+		"expires": noon.Add(mail.DefaultLinkLife), "caller": "shop", "message": "message-1", "language": "de",
+		"inMail": false, "revoked": false,
+		"file1": `{"index":1,"name":"report.pdf","size":10,"blob":"` + mv.files[0].blob + `"}`,
+		"file2": `{"index":2,"name":"b.pdf","size":11,"blob":"` + mv.files[1].blob + `"}`,
+	}
+	if !reflect.DeepEqual(row.Values, want) {
+		t.Errorf("values %v, want %v", row.Values, want)
+	}
+	if row.Partition != "20261223" || len(row.Row) != 64 || mv.Key() != (Key{Partition: row.Partition, Row: row.Row}) {
+		t.Errorf("key %s/%s, Key %v", row.Partition, row.Row, mv.Key())
+	}
+}
+
+func TestRowOfTheMostThatAMessageHas(t *testing.T) {
+	t.Parallel()
+	s := newSetting()
+	m := message()
+	name := strings.Repeat(`"`, mail.MaxAttachmentNameBytes)
+	for range mail.MaxAttachments {
+		m.Attachments = append(m.Attachments, placed(mail.PlacementLink, attached(name, 1)))
+	}
+	mv := commit(t, s.plan(t, m, 1<<20))
+	downloads, _, err := s.Downloads(t.Context(), mv.Key())
+	if err != nil || len(downloads) != mail.MaxAttachments {
+		t.Errorf("%d files, %v", len(downloads), err)
 	}
 }
 
@@ -125,32 +145,67 @@ func TestStageFails(t *testing.T) {
 				t.Errorf("got %v, want Unavailable", err)
 			}
 			assertEmpty(t, s.cloud)
-			if n := s.cloud.calls["stage"]; n != nth {
-				t.Errorf("%d calls, want %d", n, nth)
+			if n := s.cloud.calls["stage"]; n > nth+BlocksInFlight {
+				t.Errorf("%d calls, though the %d. failed", n, nth)
 			}
 		})
 	}
 }
 
+func TestStageForACallerWhoLeaves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSetting()
+		mv := s.plan(t, threeFiles(), 1<<20)
+		s.cloud.fault = func(string, int) mem.Fault { return mem.Fault{Before: time.Hour} }
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if err := mv.Stage(ctx); !problem.Is(err, problem.Unavailable) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want Unavailable", err)
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("after %v, want a second", took)
+		}
+	})
+}
+
+// TestCommitFails: nothing readable is left, and what may yet appear has a row by
+// which it is swept.
 func TestCommitFails(t *testing.T) {
 	t.Parallel()
-	for _, call := range []string{"commit", "insert"} {
-		for nth := 1; nth <= 3; nth++ {
-			for what, outcome := range map[string]mem.Outcome{"refused": mem.Refused, "lost": mem.Lost} {
-				t.Run(fmt.Sprintf("%s %d %s", call, nth, what), func(t *testing.T) {
-					t.Parallel()
-					s := newSetting()
-					mv := s.plan(t, threeFiles(), 1<<20)
-					if err := mv.Stage(t.Context()); err != nil {
-						t.Fatal(err)
-					}
-					s.cloud.fault = failing(call, nth, outcome)
-					if err := mv.Commit(t.Context()); !problem.Is(err, problem.Unavailable) {
-						t.Errorf("got %v, want Unavailable", err)
-					}
-					assertEmpty(t, s.cloud)
-				})
-			}
+	for _, tt := range []struct {
+		call    string
+		calls   int
+		outcome mem.Outcome
+		rows    int // left until their day
+	}{
+		{"insert", 1, mem.Refused, 0},
+		{"insert", 1, mem.Lost, 0},
+		{"commit", 3, mem.Refused, 1},
+		{"commit", 3, mem.Lost, 1},
+	} {
+		for nth := 1; nth <= tt.calls; nth++ {
+			t.Run(fmt.Sprintf("%s %d, outcome %d", tt.call, nth, tt.outcome), func(t *testing.T) {
+				t.Parallel()
+				s := newSetting()
+				mv := s.plan(t, threeFiles(), 1<<20)
+				if err := mv.Stage(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				s.cloud.fault = failing(tt.call, nth, tt.outcome)
+				if err := mv.Commit(t.Context()); !problem.Is(err, problem.Unavailable) {
+					t.Errorf("got %v, want Unavailable", err)
+				}
+				if blobs, rows := len(s.cloud.names(t)), len(s.cloud.rows(t)); blobs != 0 || rows != tt.rows {
+					t.Errorf("%d blobs and %d rows are left, want 0 and %d", blobs, rows, tt.rows)
+				}
+				s.now = s.now.Add(mail.DefaultLinkLife + LinkGrace)
+				if _, err := s.Sweep(t.Context()); err != nil {
+					t.Error(err)
+				}
+				assertEmpty(t, s.cloud)
+			})
 		}
 	}
 }
@@ -171,8 +226,8 @@ func TestCommitMeetsItsOwnFirstTry(t *testing.T) {
 	if err := mv.Commit(t.Context()); err != nil {
 		t.Errorf("got %v, want success", err)
 	}
-	if b, r := len(s.cloud.names(t)), len(s.cloud.rows(t)); b != 3 || r != 3 {
-		t.Errorf("%d blobs, %d rows, want 3 of each", b, r)
+	if b, r := len(s.cloud.names(t)), len(s.cloud.rows(t)); b != 3 || r != 1 {
+		t.Errorf("%d blobs, %d rows, want 3 and 1", b, r)
 	}
 }
 
@@ -193,7 +248,9 @@ func TestCommitForACallerWhoLeaves(t *testing.T) {
 	if err := mv.Commit(ctx); !problem.Is(err, problem.Unavailable) {
 		t.Errorf("got %v, want Unavailable", err)
 	}
-	assertEmpty(t, s.cloud)
+	if blobs := s.cloud.names(t); len(blobs) != 0 {
+		t.Errorf("blobs %q are left", blobs)
+	}
 }
 
 func TestDiscardGoesOn(t *testing.T) {
@@ -210,9 +267,15 @@ func TestDiscardGoesOn(t *testing.T) {
 			if err := mv.Discard(t.Context()); !problem.Is(err, problem.Unavailable) {
 				t.Errorf("got %v, want Unavailable", err)
 			}
-			if left := len(s.cloud.names(t)) + len(s.cloud.rows(t)); left != 1 {
-				t.Errorf("%d things left, want the one that could not be deleted", left)
+			blobs, rows := len(s.cloud.names(t)), len(s.cloud.rows(t))
+			if rows != 1 || blobs > 1 {
+				t.Errorf("%d blobs and %d rows left, want what could not be deleted and the row that leads to it", blobs, rows)
 			}
+			s.cloud.fault = nil
+			if err := mv.Discard(t.Context()); err != nil {
+				t.Error(err)
+			}
+			assertEmpty(t, s.cloud)
 		})
 	}
 }
@@ -240,7 +303,7 @@ func TestNoRandomness(t *testing.T) {
 	t.Parallel()
 	for _, bytes := range []int{0, randomBytes} {
 		s := newSetting(func(c *Config) { c.Rand = strings.NewReader(strings.Repeat("r", bytes)) })
-		_, err := s.Plan(t.Context(), threeFiles(), mail.DefaultLinkLife, 1<<20, wireSize)
+		_, err := planIn(s, threeFiles(), mail.DefaultLinkLife, 1<<20)
 		if !problem.Is(err, problem.Internal) {
 			t.Errorf("with %d bytes: got %v, want Internal", bytes, err)
 		}
@@ -253,17 +316,20 @@ func TestNamesNeverRepeat(t *testing.T) {
 	a := placed(mail.PlacementLink, attached("same.pdf", 5))
 	var names []string
 	for range 100 {
-		for _, f := range s.plan(t, message(a, a, a), 1<<20).files {
-			_, blobBits, _ := strings.Cut(f.blob, "/")
-			_, tokenBits, _ := strings.Cut(f.token, "-")
-			if len(blobBits) != 26 || len(tokenBits) != 26 {
-				t.Fatalf("%q, %q: not 128 bits", f.blob, f.token)
-			}
-			names = append(names, blobBits, tokenBits)
+		mv := s.plan(t, message(a, a, a), 1<<20)
+		_, tokenBits, _ := strings.Cut(mv.token, "-")
+		names = append(names, tokenBits)
+		for _, f := range mv.files {
+			names = append(names, strings.TrimPrefix(f.blob, movedFolder))
+		}
+	}
+	for _, name := range names {
+		if len(name) != 26 {
+			t.Fatalf("%q: not 128 bits", name)
 		}
 	}
 	slices.Sort(names)
-	if n := len(slices.Compact(names)); n != 600 {
-		t.Errorf("%d different, want 600", n)
+	if n := len(slices.Compact(names)); n != 400 {
+		t.Errorf("%d different, want 400", n)
 	}
 }

@@ -12,13 +12,18 @@ import (
 	"unicode"
 
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
 )
 
 const (
-	blobDay     = "2006-01-02"
-	linkDay     = "20060102"
+	dayForm     = "20060102"
 	randomBytes = 16
-	tokenChars  = len(linkDay) + len("-") + 26
+	tokenChars  = len(dayForm) + len("-") + 26
+
+	// The folders of the container, by which a rule of its lifecycle may tell
+	// them apart.
+	movedFolder  = "moved/"
+	uploadFolder = "upload/"
 )
 
 var (
@@ -36,45 +41,33 @@ func random(r io.Reader) (string, error) {
 	return lowerBase32.EncodeToString(bits[:]), nil
 }
 
-// blobName names a blob that may go on the day after expires.
-func blobName(r io.Reader, expires time.Time) (string, error) {
+func blobName(r io.Reader, folder string) (string, error) {
 	bits, err := random(r)
-	return expires.UTC().AddDate(0, 0, 1).Format(blobDay) + "/" + bits, err
+	return folder + bits, err
 }
 
-// blobMayGo returns the first instant at which the blob may be deleted; ok is
-// false for a name that is not of blobName's making.
-func blobMayGo(name string) (at time.Time, ok bool) {
-	day, _, found := strings.Cut(name, "/")
-	at, err := time.Parse(blobDay, day)
-	return at, found && err == nil
-}
-
-// newToken makes the secret part of a link that expires at the given time.
+// newToken makes the secret part of a link, or the id of a slot, that expires at
+// the given time.
 func newToken(r io.Reader, expires time.Time) (string, error) {
 	bits, err := random(r)
-	return expires.UTC().Format(linkDay) + "-" + bits, err
+	return day(expires) + "-" + bits, err
 }
 
-// key is where the row of a link stands.
-type key struct{ partition, row string }
+func day(t time.Time) string { return t.UTC().Format(dayForm) }
 
-// keyOf finds the row of a token. It costs the same for whatever a stranger
-// sends: anything of another length or form is not looked at further.
-func keyOf(token string) (k key, ok bool) {
+// keyOf finds the row of a token or an id. It costs the same for whatever a
+// stranger sends: anything of another length or form is not looked at further.
+func keyOf(token, partitionPrefix string) (k store.Key, ok bool) {
 	if len(token) != tokenChars || !tokenForm.MatchString(token) {
-		return key{}, false
+		return store.Key{}, false
 	}
-	day := token[:len(linkDay)]
-	if _, err := time.Parse(linkDay, day); err != nil {
-		return key{}, false
+	last := token[:len(dayForm)]
+	if _, err := time.Parse(dayForm, last); err != nil {
+		return store.Key{}, false
 	}
 	hash := sha256.Sum256([]byte(token))
-	return key{partition: day, row: hex.EncodeToString(hash[:])}, true
+	return store.Key{Partition: partitionPrefix + last, Row: hex.EncodeToString(hash[:])}, true
 }
-
-// over says whether the day of the key's link has passed.
-func (k key) over(now time.Time) bool { return now.UTC().Format(linkDay) > k.partition }
 
 // disposition makes a browser save the blob under its name and never show it:
 // RFC 6266, the name by RFC 8187 where ASCII does not do.

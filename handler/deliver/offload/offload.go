@@ -1,28 +1,54 @@
 // Package offload moves attachments that do not fit into a message to Blob
-// Storage and puts links in their place, resolves those links when a recipient
-// clicks, and deletes what has expired.
+// Storage and puts links in their place, takes in files that callers upload
+// themselves, resolves the links when a recipient clicks, and deletes what has
+// expired.
 //
-// In: a checked mail.Message with the bytes of its attachments, and the size
-// that a request to ACS may have. Out: the same message made to fit, links for
-// the answer, blobs and link rows; later the address behind a link, or the page
-// that says why there is none.
+// In: attachments as streams while a message is being read, then the checked
+// mail.Message and the size that a request to ACS may have; or the id of an
+// upload. Out: the same message made to fit, links for the answer, blobs and
+// rows; later the address behind a link, the page that lists a message's files,
+// or the page that says why there is none.
 //
-// The order is Intake, Plan, Stage, Commit, and Discard if ACS refused. Staged
-// blocks are invisible and Azure drops them after a week, so nothing is to be
-// cleaned up before Commit. Commit makes blobs first and rows second: a link
-// never leads to a blob that is not there yet.
+// The order is Intake, Plan, Stage, Commit, and Discard if the message was not
+// sent; Intake.Close in any case.
 //
 // Base64 and the reading of requests are accept/wire's work, limits and names
-// are accept/check's, HTTP is accept/front's, the signature is store/blob's.
+// are accept/check's, HTTP is accept/front's, the signature is store/blob's, and
+// how many requests may be under way at once is for whoever asks Memory.
+//
+// # What is held in memory
+//
+// An Intake keeps attachments while all of them still fit into one request to
+// ACS by the arithmetic of Base64. At the first byte that does not, the largest
+// so far goes to staged blocks, the one being read counting with what is read of
+// it; inline images go last, what has placement inline never. A body whose
+// length says that everything fits is kept whole, one whose length says that it
+// cannot fit keeps KeepBytes and streams the rest. Memory is the bound.
 //
 // # What stands where
 //
-// A blob is called DAY/RANDOM, where DAY (2006-01-02) is the first day, in UTC,
-// on which it may be deleted: the day after its link's last. So a listing in
-// name order begins with what Sweep looks for. A token is DAY-RANDOM, where DAY
-// (20060102) is the link's last day. RANDOM is 128 bits in lower-case Base32.
-// The row of a link has the token's DAY as its partition and the SHA-256 of the
-// token as its row key: a copy of the table opens no file.
+// A message has one token, DAY-RANDOM, where DAY (20060102) is the last day of
+// its links in UTC and RANDOM is 128 bits in lower-case Base32. Its row has DAY as
+// its partition and the SHA-256 of the token as its row key: a copy of the table
+// opens no file. The row lists the message's blobs, and is how Sweep finds them:
+// it is written before a blob is committed and deleted after all of them. Names
+// of blobs say nothing, since an attachment may come before the member that says
+// how long it is kept. Where the mail holds SAS URLs there is a row all the same.
+//
+// The row of an upload slot is made alike, from its id, in the partition
+// upload-DAY. Once a message has claimed the upload, its row names that of the
+// message's links, and whichever of the two lists the blob last deletes it.
+//
+// Downloads are counted in a row of their own, beside that of the links, so that
+// counting never stands in the way of revoking.
+//
+// # What a crash leaves behind
+//
+// Staged blocks are invisible, and Azure drops them a week after the last write
+// to their blob. A row without blobs is swept on its day. A committed blob
+// always has a row; where it cannot be known whether a commit has happened or
+// will yet, the row stays until its day. A slot goes SlotGrace after its end:
+// with its blob, unless the row of a message lists that.
 //
 // # An inline image that had to move
 //
@@ -30,8 +56,8 @@
 // in the HTML shows the alternative text, because a mail client would not show
 // an image that storage serves as a download of unknown type, which is how all
 // senders' bytes must be served. The answer lists it among the links. A sender
-// for whom that is not good enough sets placement to inline and has the message
-// refused instead.
+// for whom that is not good enough sets placement to inline, before the content,
+// and has the message refused instead.
 //
 // # To add a language
 //
@@ -46,6 +72,8 @@ import (
 	"context"
 	"io"
 	"net/url"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/mail"
@@ -54,10 +82,6 @@ import (
 )
 
 const (
-	// BlockBytes is the size of a staged block, 4 MiB: the fastest with an MD5
-	// for each block, and 195 GiB with the 50,000 blocks that a blob may have.
-	// Source: learn.microsoft.com, "Put Block List".
-	BlockBytes = 4 << 20
 	// ClockSkew is how far our clock may be ahead of storage's before a fresh
 	// SAS is refused as not yet valid. It counts towards the life of the SAS.
 	ClockSkew = 5 * time.Minute
@@ -66,8 +90,6 @@ const (
 	LongestSASInMail = mail.MaxSASLife - 2*time.Hour
 	// UndoTimeout bounds the deletion of what a failed Commit left behind.
 	UndoTimeout = 10 * time.Second
-	// SweepPage is how many blobs Sweep looks at in one listing.
-	SweepPage = 1000
 )
 
 // Blobs is a private container that holds nothing but offload's blobs. Every
@@ -79,60 +101,94 @@ type Blobs interface {
 	// Commit makes the first blocks of the staged ones a blob. It answers
 	// store.ErrExists for a name that is taken, perhaps by its own first try.
 	Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error
+	// Delete removes a blob, sealed or not.
 	Delete(ctx context.Context, name string) error
 	// SignRead makes an HTTPS-only user delegation SAS URL that reads this blob.
 	SignRead(ctx context.Context, name string, from, until time.Time) (string, error)
-	// List returns at most n blobs in the order of their names, from the first
-	// after the name after.
-	List(ctx context.Context, prefix, after string, n int) ([]store.Blob, error)
 }
 
-// Links is the table of links. An error wraps one of package store's, and what
-// it leaves behind is said there.
+// Uploads are the same container, seen by those who write to it by themselves.
+// Every method may be repeated. An error wraps one of package store's.
+type Uploads interface {
+	// SignWrite makes an HTTPS-only user delegation SAS URL that writes this blob
+	// and can do nothing else.
+	SignWrite(ctx context.Context, name string, from, until time.Time) (string, error)
+	// Size is that of a blob; ErrMissing if nothing was committed.
+	Size(ctx context.Context, name string) (int64, error)
+	// Seal ends all writing to a blob, sets its headers and returns its size.
+	Seal(ctx context.Context, name string, h store.BlobHeaders) (int64, error)
+}
+
+// Links is the table of links and slots. An error wraps one of package store's,
+// and what it leaves behind is said there.
 type Links interface {
 	Insert(ctx context.Context, e store.Entity) (store.Receipt, error)
 	Get(ctx context.Context, partition, row string) (store.Entity, store.Receipt, error)
 	Replace(ctx context.Context, e store.Entity) (store.Receipt, error)
 	Delete(ctx context.Context, partition, row string, etag store.ETag) error
-	List(ctx context.Context, partition string) ([]store.Entity, error)
+	// ListBefore returns at most n rows in the order of their keys, from the first
+	// after a key to the last before a partition.
+	ListBefore(ctx context.Context, after store.Key, partition string, n int) ([]store.Entity, error)
 }
 
 // Config is what an Offload is made of. What is not called optional is required.
 type Config struct {
-	Blobs Blobs
-	Links Links
+	Blobs   Blobs
+	Uploads Uploads
+	Links   Links
 	// PublicURL is where recipients reach the gateway.
 	PublicURL *url.URL
 	// DownloadOrigin replaces scheme and host of every SAS URL; optional, for
-	// storage that recipients reach under another name than the gateway does.
+	// storage that recipients and callers reach under another name than the
+	// gateway does.
 	DownloadOrigin *url.URL
-	// SASInMail puts a SAS URL into the mail in place of a link to the gateway.
-	// It lives at most LongestSASInMail and cannot be revoked.
+	// SASInMail puts SAS URLs into the mail in place of links to the gateway.
+	// They live at most LongestSASInMail.
 	SASInMail bool
+	// MaxUploadBytes is the largest upload that a message may name; optional,
+	// DefaultMaxUploadBytes if 0.
+	MaxUploadBytes int64
 	// DefaultLanguage is a BCP 47 tag; optional, English if empty or unknown.
 	DefaultLanguage string
 	Now             func() time.Time
 	Rand            io.Reader // cryptographically secure
 }
 
+// Owner is whose files they are.
+type Owner struct{ Caller, Message string }
+
+// Key names the links of one message and opens none of them.
+type Key = store.Key
+
 // Offload moves attachments to blobs and resolves the links to them. It is safe
 // for concurrent use if its Config is.
 type Offload struct {
 	config Config
+	blocks pool
+	counts chan struct{} // one for each count under way
 }
 
 // New makes an Offload.
-func New(c Config) *Offload { return &Offload{config: c} }
+func New(c Config) *Offload {
+	if c.MaxUploadBytes == 0 {
+		c.MaxUploadBytes = DefaultMaxUploadBytes
+	}
+	return &Offload{
+		config: c,
+		blocks: &sync.Pool{New: func() any { return new(block) }},
+		counts: make(chan struct{}, maxCounts),
+	}
+}
 
-// sign makes a SAS URL that begins early enough for a slow clock of storage,
-// ends by expires, and lives at most life.
-func (o *Offload) sign(ctx context.Context, blob string, expires time.Time, life time.Duration) (string, error) {
+// sign makes a SAS URL by one of the two signing methods. It begins early enough
+// for a slow clock of storage, ends by expires, and lives at most life.
+func (o *Offload) sign(ctx context.Context, sign signer, blob string, expires time.Time, life time.Duration) (string, error) {
 	from := o.config.Now().UTC().Add(-ClockSkew).Truncate(time.Second)
 	until := from.Add(life)
 	if expires.Before(until) {
 		until = expires
 	}
-	signed, err := o.config.Blobs.SignRead(ctx, blob, from, until)
+	signed, err := sign(ctx, blob, from, until)
 	if err != nil {
 		return "", problem.Wrap(problem.Unavailable, "The file's address could not be signed. Try again.", err)
 	}
@@ -147,9 +203,16 @@ func (o *Offload) sign(ctx context.Context, blob string, expires time.Time, life
 	return address.String(), nil
 }
 
-// linkURL is the address that a recipient gets for a token.
-func (o *Offload) linkURL(token string) string {
-	return o.config.PublicURL.JoinPath("files", token).String()
+type signer func(ctx context.Context, name string, from, until time.Time) (string, error)
+
+// linkURL is the address that a recipient gets for a token, or for the n-th file
+// behind it, counted from 1.
+func (o *Offload) linkURL(token string, n int) string {
+	link := o.config.PublicURL.JoinPath("files", token)
+	if n > 0 {
+		link = link.JoinPath(strconv.Itoa(n))
+	}
+	return link.String()
 }
 
 // lastInstant is when a link made now ends: a whole second, as in a SAS.

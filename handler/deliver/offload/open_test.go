@@ -57,7 +57,7 @@ func TestOpen(t *testing.T) {
 			s := newSetting()
 			token := s.linked(t, life).token
 			s.now = noon.Add(tt.at)
-			location, err := s.Open(t.Context(), token)
+			location, err := s.open(t.Context(), token)
 			if tt.kind != 0 {
 				if location != "" || !problem.Is(err, tt.kind) {
 					t.Errorf("got %q, %v, want kind %v", location, err, tt.kind)
@@ -78,11 +78,11 @@ func TestOpen(t *testing.T) {
 func TestOpenElsewhere(t *testing.T) {
 	t.Parallel()
 	s := newSetting(func(c *Config) { c.DownloadOrigin = &url.URL{Scheme: "http", Host: "127.0.0.1:7071"} })
-	location, err := s.Open(t.Context(), s.linked(t, time.Hour).token)
+	location, err := s.open(t.Context(), s.linked(t, time.Hour).token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(location, "http://127.0.0.1:7071/2026-11-24%2F") {
+	if !strings.HasPrefix(location, "http://127.0.0.1:7071/moved%2F") {
 		t.Errorf("got %s", location)
 	}
 	assertSAS(t, location, s.now, mail.ClickSASLife, noon.Add(time.Hour))
@@ -115,7 +115,7 @@ func TestOpenUnknown(t *testing.T) {
 			t.Parallel()
 			s := newSetting()
 			for call, err := range map[string]error{
-				"Open":   second(s.Open(t.Context(), tt.token)),
+				"Open":   second(s.open(t.Context(), tt.token)),
 				"Revoke": s.Revoke(t.Context(), tt.token),
 			} {
 				if !problem.Is(err, tt.kind) {
@@ -139,7 +139,7 @@ func TestOpenWithStorageAway(t *testing.T) {
 			s := newSetting()
 			token := s.linked(t, time.Hour).token
 			s.cloud.fault = refusing(call)
-			_, err := s.Open(t.Context(), token)
+			_, err := s.open(t.Context(), token)
 			if !problem.Is(err, problem.Unavailable) {
 				t.Errorf("got %v, want Unavailable", err)
 			}
@@ -152,7 +152,7 @@ func TestOpenWithStorageAway(t *testing.T) {
 
 func TestOpenRowOfAnotherMaking(t *testing.T) {
 	t.Parallel()
-	for _, value := range []string{valueExpires, valueBlob} {
+	for _, value := range []string{valueExpires, fileValue(1)} {
 		t.Run("without "+value, func(t *testing.T) {
 			t.Parallel()
 			s := newSetting()
@@ -162,7 +162,7 @@ func TestOpenRowOfAnotherMaking(t *testing.T) {
 			if _, err := s.cloud.table.Replace(t.Context(), row); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Open(t.Context(), token); !problem.Is(err, problem.Gone) {
+			if _, err := s.open(t.Context(), token); !problem.Is(err, problem.Gone) {
 				t.Errorf("got %v, want Gone", err)
 			}
 		})
@@ -172,7 +172,7 @@ func TestOpenRowOfAnotherMaking(t *testing.T) {
 func TestAddressThatIsNone(t *testing.T) {
 	t.Parallel()
 	s := newSetting(func(c *Config) { c.Blobs = badSigner{c.Blobs} })
-	_, err := s.Open(t.Context(), s.linked(t, time.Hour).token)
+	_, err := s.open(t.Context(), s.linked(t, time.Hour).token)
 	if !problem.Is(err, problem.Internal) || strings.Contains(err.Error(), secretSignature) {
 		t.Errorf("got %v, want Internal without the signature", err)
 	}
@@ -218,7 +218,7 @@ func TestRevoke(t *testing.T) {
 			}
 			err := s.Revoke(t.Context(), token)
 			s.cloud.fault = nil
-			_, opened := s.Open(t.Context(), token)
+			_, opened := s.open(t.Context(), token)
 			if tt.kind != 0 {
 				if !problem.Is(err, tt.kind) || opened != nil {
 					t.Errorf("got %v, then %v; want kind %v, then a link that opens", err, opened, tt.kind)

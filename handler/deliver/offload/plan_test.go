@@ -1,6 +1,7 @@
 package offload
 
 import (
+	"context"
 	"math"
 	"reflect"
 	"slices"
@@ -18,6 +19,11 @@ func clone(m *mail.Message) *mail.Message {
 	c := *m
 	c.Attachments = slices.Clone(m.Attachments)
 	return &c
+}
+
+// planIn is Plan of what an empty intake knows nothing of.
+func planIn(s *setting, m *mail.Message, life time.Duration, limit int64) (*Move, error) {
+	return s.Plan(context.Background(), m, s.Intake(0, limit), owner, life, limit, wireSize)
 }
 
 func movedNames(mv *Move) string {
@@ -140,7 +146,7 @@ func TestPlanRefuses(t *testing.T) {
 			t.Parallel()
 			m := message(tt.attachments...)
 			before := clone(m)
-			mv, err := newSetting().Plan(t.Context(), m, mail.DefaultLinkLife, tt.limit, wireSize)
+			mv, err := planIn(newSetting(), m, mail.DefaultLinkLife, tt.limit)
 			if mv != nil || !problem.Is(err, tt.kind) {
 				t.Fatalf("got %v, %v, want kind %v", mv, err, tt.kind)
 			}
@@ -169,18 +175,15 @@ func TestPlanLinks(t *testing.T) {
 		expires time.Time
 	}{
 		{"to the gateway", linksToGateway, year, "https://mail.example.com/files/20271123-", noon.Add(year)},
-		{"to storage, for as long as asked", sasInMail, time.Hour, "https://memory.invalid/2026-11-24%2F", noon.Add(time.Hour)},
-		{"to storage, for as long as a key lives", sasInMail, year, "https://memory.invalid/2026-12-01%2F", noon.Add(LongestSASInMail)},
+		{"to storage, for as long as asked", sasInMail, time.Hour, "https://memory.invalid/moved%2F", noon.Add(time.Hour)},
+		{"to storage, for as long as a key lives", sasInMail, year, "https://memory.invalid/moved%2F", noon.Add(LongestSASInMail)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSetting(tt.adjust)
 			m := message(attached("kept.pdf", 10), placed(mail.PlacementLink, attached("report.pdf", 1234)))
-			mv, err := s.Plan(t.Context(), m, tt.life, 1<<20, wireSize)
-			if err != nil {
-				t.Fatal(err)
-			}
+			mv := s.planFor(t, m, tt.life, 1<<20)
 			got := mv.Links()[0]
 			if !strings.HasPrefix(got.URL, tt.prefix) {
 				t.Errorf("URL %s, want one at %s", got.URL, tt.prefix)
@@ -202,7 +205,7 @@ func TestPlanWithoutSignature(t *testing.T) {
 	s.cloud.fault = refusing("sign")
 	m := message(attached("a.pdf", 30_000))
 	before := clone(m)
-	_, err := s.Plan(t.Context(), m, time.Hour, 20_000, wireSize)
+	_, err := planIn(s, m, time.Hour, 20_000)
 	if !problem.Is(err, problem.Unavailable) {
 		t.Errorf("got %v, want Unavailable", err)
 	}
@@ -228,7 +231,7 @@ func TestPlanProperties(t *testing.T) {
 		m := message(attachments...)
 		before := clone(m)
 		limit := rapid.Int64Range(0, wireSize(m)+1000).Draw(rt, "limit")
-		mv, err := newSetting().Plan(t.Context(), m, mail.DefaultLinkLife, limit, wireSize)
+		mv, err := planIn(newSetting(), m, mail.DefaultLinkLife, limit)
 		if err != nil {
 			if mv != nil || !reflect.DeepEqual(m, before) {
 				rt.Fatal("refused, and yet something changed")

@@ -9,87 +9,95 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// Sweep deletes the blobs and rows of links whose last day (UTC) has passed, so
-// never before a link ends and at most a day after, if it runs at midnight. It
-// deletes rows before blobs: a sweep that breaks off is found again by its
-// blobs. What is not named like a blob of ours stays. It may be repeated, and by
-// several at once. deleted counts blobs, with an error too, which is Unavailable.
+const (
+	// LinkGrace is how long a file outlives its link, so that an end that was
+	// reckoned by another clock takes no file away.
+	LinkGrace = 24 * time.Hour
+	// SweepPage is how many rows Sweep looks at in one listing.
+	SweepPage = 200
+)
+
+// Sweep deletes the files of links that ended LinkGrace ago or earlier, and what
+// was uploaded to slots that ended SlotGrace ago and belongs to no message. It
+// deletes a row after all that it lists, so that a sweep that breaks off is found
+// again. It may be repeated, and by several at once. deleted counts blobs, with
+// an error too, which is Unavailable. What cannot be deleted does not keep the
+// rest.
 func (o *Offload) Sweep(ctx context.Context) (deleted int, err error) {
-	now := o.config.Now()
-	var failed error
-	for after, more := "", true; more; {
-		page, err := o.config.Blobs.List(ctx, "", after, SweepPage)
-		if err != nil {
-			return deleted, notSwept(errors.Join(failed, err))
-		}
-		var due []dueBlob
-		due, more = dueBy(now, page)
-		n, err := o.sweep(ctx, due)
-		deleted += n
-		failed = errors.Join(failed, err)
-		if more {
-			after = page[len(page)-1].Name
-		}
-	}
-	return deleted, notSwept(failed)
+	links, err := o.sweepRange(ctx, store.Key{}, "", LinkGrace, o.deleteFiles)
+	slots, slotErr := o.sweepRange(ctx, store.Key{Partition: slotPartition}, slotPartition, SlotGrace, o.deleteSlot)
+	return links + slots, problem.Wrap(problem.Unavailable, "What has expired could not all be deleted.", errors.Join(err, slotErr))
 }
 
-type dueBlob struct {
-	name  string
-	mayGo time.Time
-}
-
-// dueBy picks from a page what may go now. There may be more behind the page
-// unless it ends short or with blobs of days to come.
-func dueBy(now time.Time, page []store.Blob) (due []dueBlob, more bool) {
-	for _, b := range page {
-		at, ok := blobMayGo(b.Name)
-		if !ok {
-			continue
-		}
-		if now.Before(at) {
-			return due, false
-		}
-		due = append(due, dueBlob{name: b.Name, mayGo: at})
-	}
-	return due, len(page) == SweepPage
-}
-
-// sweep deletes blobs that come in the order of their days. A blob that cannot
-// be deleted does not keep the others; rows that cannot be deleted keep all
-// blobs from their day on, by which the next Sweep finds them.
-func (o *Offload) sweep(ctx context.Context, due []dueBlob) (deleted int, err error) {
+// sweepRange clears rows of partitions that are called by the day of their end.
+func (o *Offload) sweepRange(ctx context.Context, after store.Key, partitionPrefix string, grace time.Duration,
+	clearRow func(context.Context, store.Entity) (int, error)) (deleted int, err error) {
+	ended := o.config.Now().Add(-grace) // whatever ended by then may go
+	before := partitionPrefix + day(ended.AddDate(0, 0, 1))
 	var failed []error
-	var swept time.Time
-	for _, b := range due {
-		if !b.mayGo.Equal(swept) {
-			if err := o.sweepRows(ctx, b.mayGo.AddDate(0, 0, -1)); err != nil {
-				return deleted, errors.Join(append(failed, err)...)
-			}
-			swept = b.mayGo
+	for {
+		page, err := o.config.Links.ListBefore(ctx, after, before, SweepPage)
+		if err != nil {
+			return deleted, errors.Join(append(failed, err)...)
 		}
-		if err := unlessMissing(o.config.Blobs.Delete(ctx, b.name)); err != nil {
-			failed = append(failed, err)
+		for _, e := range page {
+			after = store.Key{Partition: e.Partition, Row: e.Row}
+			if expiry(e).After(ended) {
+				continue
+			}
+			n, err := clearRow(ctx, e)
+			deleted += n
+			if err == nil {
+				err = unlessMissing(o.config.Links.Delete(ctx, e.Partition, e.Row, ""))
+			}
+			if err != nil {
+				failed = append(failed, err)
+			}
+		}
+		if len(page) < SweepPage || ctx.Err() != nil {
+			return deleted, errors.Join(append(failed, ctx.Err())...)
+		}
+	}
+}
+
+// deleteFiles deletes what the row of a link lists; that of counts lists nothing.
+func (o *Offload) deleteFiles(ctx context.Context, e store.Entity) (deleted int, err error) {
+	all, err := files(e)
+	if err != nil {
+		return 0, err
+	}
+	var failed []error
+	for _, f := range all {
+		if f.Blob == "" {
 			continue
 		}
-		deleted++
+		n, err := o.deleteBlob(ctx, f.Blob)
+		deleted += n
+		failed = append(failed, err)
 	}
 	return deleted, errors.Join(failed...)
 }
 
-func (o *Offload) sweepRows(ctx context.Context, lastDay time.Time) error {
-	rows, err := o.config.Links.List(ctx, lastDay.Format(linkDay))
-	if err != nil {
-		return err
-	}
-	for _, r := range rows {
-		if err := unlessMissing(o.config.Links.Delete(ctx, r.Partition, r.Row, "")); err != nil {
-			return err
+// deleteSlot deletes what was uploaded, unless the row of a link lists it: that
+// will.
+func (o *Offload) deleteSlot(ctx context.Context, e store.Entity) (deleted int, err error) {
+	if message, link := claimOf(e); message != "" {
+		_, _, err := o.config.Links.Get(ctx, link.Partition, link.Row)
+		if !errors.Is(err, store.ErrMissing) {
+			return 0, err
 		}
 	}
-	return nil
+	blob, _ := e.Values[valueBlob].(string)
+	if blob == "" {
+		return 0, nil
+	}
+	return o.deleteBlob(ctx, blob)
 }
 
-func notSwept(err error) error {
-	return problem.Wrap(problem.Unavailable, "What has expired could not all be deleted.", err)
+func (o *Offload) deleteBlob(ctx context.Context, name string) (deleted int, err error) {
+	err = o.config.Blobs.Delete(ctx, name)
+	if err == nil {
+		return 1, nil
+	}
+	return 0, unlessMissing(err)
 }

@@ -1,7 +1,7 @@
 package offload
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -10,19 +10,21 @@ import (
 
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// TestSweepIsNeitherEarlyNorLate: while a link lives its file opens; a day after
-// its end a sweep has deleted both blob and row.
+// TestSweepIsNeitherEarlyNorLate: while a link lives its file opens; no file goes
+// before LinkGrace after its end, none is there after the next sweep.
 func TestSweepIsNeitherEarlyNorLate(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		s := newSetting()
-		var all []file
+		var all []*Move
 		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
 			s.now = s.now.Add(time.Duration(rapid.Int64Range(0, int64(80*time.Hour)).Draw(rt, "pause")))
 			life := time.Duration(rapid.Int64Range(int64(mail.MinLinkLife), int64(100*time.Hour)).Draw(rt, "life"))
+			s.config.SASInMail = rapid.Bool().Draw(rt, "sas in mail")
 			all = append(all, s.linked(t, life))
 			s.now = s.now.Add(time.Duration(rapid.Int64Range(0, int64(80*time.Hour)).Draw(rt, "wait")))
 
@@ -32,23 +34,18 @@ func TestSweepIsNeitherEarlyNorLate(t *testing.T) {
 			if err != nil || deleted != before-len(blobs) {
 				rt.Fatalf("deleted %d of %d, %d left: %v", deleted, before, len(blobs), err)
 			}
-			for _, f := range all {
-				expires := f.link.Expires
-				k, _ := keyOf(f.token)
-				_, _, missing := s.cloud.table.Get(t.Context(), k.partition, k.row)
-				blobThere, rowThere := slices.Contains(blobs, f.blob), missing == nil
-				switch {
-				case s.now.Before(expires) && !(blobThere && rowThere):
-					rt.Fatalf("at %v, deleted before its end at %v", s.now, expires)
-				case !s.now.Before(expires.Add(24*time.Hour)) && (blobThere || rowThere):
-					rt.Fatalf("at %v, still there a day after its end at %v", s.now, expires)
+			for _, mv := range all {
+				_, _, missing := s.cloud.table.Get(t.Context(), mv.key.Partition, mv.key.Row)
+				blobThere, rowThere := slices.Contains(blobs, mv.files[0].blob), missing == nil
+				if due := !s.now.Before(mv.expires.Add(LinkGrace)); blobThere == due || rowThere == due {
+					rt.Fatalf("at %v, blob %t, row %t; its end: %v", s.now, blobThere, rowThere, mv.expires)
 				}
-				_, err := s.Open(t.Context(), f.token)
-				if opens := err == nil; opens != s.now.Before(expires) {
-					rt.Fatalf("at %v, opens: %t; its end: %v", s.now, opens, expires)
+				_, err := s.open(t.Context(), mv.token)
+				if opens := err == nil; opens != s.now.Before(mv.expires) {
+					rt.Fatalf("at %v, opens: %t; its end: %v", s.now, opens, mv.expires)
 				}
 				if err != nil && !problem.Is(err, problem.Gone) {
-					rt.Fatalf("at %v, after its end at %v: %v", s.now, expires, err)
+					rt.Fatalf("at %v, after its end at %v: %v", s.now, mv.expires, err)
 				}
 			}
 		}
@@ -59,49 +56,48 @@ func TestSweepLooksAtMoreThanOnePage(t *testing.T) {
 	t.Parallel()
 	s := newSetting()
 	for i := range 2*SweepPage + 1 {
-		s.cloud.put(t, fmt.Sprintf("2026-11-%02d/%026d", 1+i%3, i))
+		s.linked(t, time.Duration(1+i%30)*time.Hour)
 	}
-	s.cloud.put(t, "2026-11-24/tomorrow")
+	later := s.linked(t, 40*time.Hour)
+	s.now = noon.Add(30*time.Hour + LinkGrace)
 	deleted, err := s.Sweep(t.Context())
-	if left := s.cloud.names(t); err != nil || deleted != 2*SweepPage+1 || !slices.Equal(left, []string{"2026-11-24/tomorrow"}) {
+	if left := s.cloud.names(t); err != nil || deleted != 2*SweepPage+1 || !slices.Equal(left, []string{later.files[0].blob}) {
 		t.Errorf("deleted %d, left %q: %v", deleted, left, err)
 	}
-	if n := s.cloud.calls["list blob"]; n != 3 {
-		t.Errorf("%d listings, want 3", n)
+	if n := s.cloud.calls["list"]; n != 4 { // three of links, one of slots
+		t.Errorf("%d listings, want 4", n)
 	}
 }
 
-func TestSweepLeavesWhatIsNotItsOwn(t *testing.T) {
+func TestSweepLeavesWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	s := newSetting()
-	foreign := []string{"1/x", "2026-11-01", "2026-13-01/x", "20261101/x", "spool/2026-11-01"}
-	for _, name := range foreign {
-		s.cloud.put(t, name)
+	broken := store.Entity{Partition: "20261101", Row: "a", Values: map[string]any{fileValue(1): "{"}}
+	if _, err := s.cloud.table.Insert(t.Context(), broken); err != nil {
+		t.Fatal(err)
 	}
-	s.cloud.put(t, "2026-11-01/x")
+	mv := s.linked(t, time.Hour)
+	s.now = mv.expires.Add(LinkGrace)
 	deleted, err := s.Sweep(t.Context())
-	if left := s.cloud.names(t); err != nil || deleted != 1 || !slices.Equal(left, foreign) {
-		t.Errorf("deleted %d, left %q: %v", deleted, left, err)
+	if rows := s.cloud.rows(t); !problem.Is(err, problem.Unavailable) || deleted != 1 || len(rows) != 1 || rows[0].Row != "a" {
+		t.Errorf("deleted %d, rows %v: %v", deleted, rows, err)
 	}
 }
 
 func TestSweepFindsAgainWhatItCouldNotDelete(t *testing.T) {
 	t.Parallel()
-	for _, call := range []string{"list blob", "list row", "delete row", "delete blob"} {
+	for _, call := range []string{"list", "delete row", "delete blob"} {
 		t.Run(call, func(t *testing.T) {
 			t.Parallel()
 			s := newSetting()
 			for range 3 {
 				s.linked(t, time.Hour)
 			}
-			s.now = s.now.Add(25 * time.Hour)
+			s.now = s.now.Add(time.Hour + LinkGrace)
 			s.cloud.fault = failing(call, 1, mem.Refused)
 			first, err := s.Sweep(t.Context())
 			if !problem.Is(err, problem.Unavailable) {
 				t.Errorf("got %v, want Unavailable", err)
-			}
-			if len(s.cloud.rows(t)) > 0 && len(s.cloud.names(t)) == 0 {
-				t.Error("rows are left that no blob leads to")
 			}
 			again, err := s.Sweep(t.Context())
 			if err != nil || first+again != 3 {
@@ -110,4 +106,60 @@ func TestSweepFindsAgainWhatItCouldNotDelete(t *testing.T) {
 			assertEmpty(t, s.cloud)
 		})
 	}
+}
+
+// TestNothingIsLeftAfterACrash: a process that ends at any call, with that call
+// done or not, leaves nothing that a sweep does not delete in time, and takes no
+// upload away that another message has since.
+func TestNothingIsLeftAfterACrash(t *testing.T) {
+	t.Parallel()
+	for _, outcome := range []mem.Outcome{mem.Refused, mem.Lost} {
+		for dies := 1; ; dies++ {
+			s, calls := crashAt(t, dies, outcome)
+			s.cloud.fault = nil
+			s.now = noon.Add(time.Hour + LinkGrace)
+			if _, err := s.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if blobs, rows := s.cloud.names(t), s.cloud.rows(t); len(blobs)+len(rows) > 0 {
+				t.Errorf("dead at call %d, outcome %d: left %q and %v", dies, outcome, blobs, rows)
+			}
+			if calls < dies {
+				break
+			}
+		}
+	}
+}
+
+// crashAt lives through a slot, an upload, a message of all kinds of attachments
+// and its Discard, and sees no call succeed after the given one.
+func crashAt(t *testing.T, dies int, outcome mem.Outcome) (s *setting, calls int) {
+	t.Helper()
+	s = newSetting()
+	s.cloud.fault = func(string, int) mem.Fault {
+		calls++
+		switch {
+		case calls < dies:
+			return mem.Fault{}
+		case calls == dies:
+			return mem.Fault{Outcome: outcome}
+		default:
+			return mem.Fault{Outcome: mem.Refused}
+		}
+	}
+	slot, err := s.Slot(t.Context(), owner.Caller)
+	if err != nil {
+		return s, calls
+	}
+	s.cloud.put(t, slot.URL, noise(1, 100))
+	m := message(placed(mail.PlacementLink, attached("a.pdf", 5)), mail.Attachment{Name: "u.zip", UploadID: slot.ID}, placed(mail.PlacementLink, attached("b.pdf", 6)))
+	mv, err := planIn(s, m, time.Hour, 1<<20)
+	if err != nil {
+		return s, calls
+	}
+	if err = mv.Stage(t.Context()); err == nil {
+		err = mv.Commit(t.Context())
+	}
+	_ = errors.Join(err, mv.Discard(t.Context())) // it fails from the crash on
+	return s, calls
 }

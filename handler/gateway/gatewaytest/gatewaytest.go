@@ -74,7 +74,7 @@ func New(t *testing.T, limits quota.Limits) *House {
 		Sends: quota.New(ledgers, "send", limits, time.Now, newID),
 		Asks:  quota.New(ledgers, "status", quota.CustomDomainStatus, time.Now, newID),
 		Offload: offload.New(offload.Config{
-			Blobs: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
+			Blobs: h.Files, Uploads: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
 		}),
 		ACS: h.ACS, MaxACSRequestBytes: MaxRequestBytes, RequestTimeout: 100 * time.Second,
 		Now: time.Now, NewID: newID, Log: slog.New(slog.NewTextHandler(h.Log, nil)),
