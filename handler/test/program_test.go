@@ -56,7 +56,7 @@ func build(tb testing.TB, pkg, name string) string {
 }
 
 // start runs a program until the end of the test at the latest. env is all of its
-// environment.
+// environment; nil means the test's own.
 func start(tb testing.TB, env []string, path string, args ...string) *program {
 	tb.Helper()
 	p := &program{cmd: exec.Command(path, args...), ended: make(chan struct{})}
@@ -114,8 +114,7 @@ func (p *program) signal(tb testing.TB, s os.Signal) {
 // await asks again and again until done says so.
 func await(tb testing.TB, what string, done func(ctx context.Context) bool) {
 	tb.Helper()
-	// A test's own context is over while its clean-up runs.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), programTime)
+	ctx, cancel := context.WithTimeout(tb.Context(), programTime)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
