@@ -97,7 +97,7 @@ func (f npmFolder) markInstalled() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(f.stamp(), data, 0o600)
+	return os.WriteFile(f.stamp(), data, 0o600) //nolint:gosec // the paths are constants
 }
 
 func writeLog(c config, name string, data []byte) error {
