@@ -7,7 +7,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: ## install Azurite, the emulator of Azure Storage, if it is missing
+setup: ## install what the tests need from npm: Azurite and mail clients
 	@go run ./handler/local setup
 
 .PHONY: run

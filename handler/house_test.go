@@ -22,8 +22,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/front"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/settings"
+	"github.com/posthorn/posthorn/handler/wiring"
 )
 
 var update = flag.Bool("update", false, "write the golden files and the generated pages anew")
@@ -100,6 +102,53 @@ func TestTheHandlerDoesNotContainLocalParts(t *testing.T) {
 		if strings.HasPrefix(line, module+"handler/local") || strings.HasPrefix(line, module+"handler/store/mem") {
 			t.Errorf("the product contains %s", line)
 		}
+	}
+}
+
+// The host reaches just the routes that front has, with just their methods, and
+// calls just the triggers that wiring mounts.
+func TestTemplatesAreThoseOfTheCode(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join(root, "function.json-templates", "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d templates, %v", len(files), err)
+	}
+	routes, triggers := map[string][]string{}, []string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var template struct {
+			Bindings []struct {
+				Type, Direction, Route string
+				Methods                []string
+			}
+		}
+		if err := json.Unmarshal(text, &template); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		in := template.Bindings[0]
+		if in.Type != "httpTrigger" {
+			triggers = append(triggers, strings.TrimSuffix(filepath.Base(file), ".json"))
+			continue
+		}
+		methods := strings.Split(strings.ToUpper(strings.Join(in.Methods, " ")), " ")
+		slices.Sort(methods)
+		routes["/"+in.Route] = methods
+	}
+	for path, methods := range front.Routes() {
+		slices.Sort(methods)
+		if !slices.Equal(routes[path], methods) {
+			t.Errorf("%s: templates have %v, the code %v", path, routes[path], methods)
+		}
+		delete(routes, path)
+	}
+	if len(routes) > 0 {
+		t.Errorf("templates without code: %v", routes)
+	}
+	if want := []string{wiring.SweepFunction}; !slices.Equal(triggers, want) {
+		t.Errorf("triggers are %v, the code has %v", triggers, want)
 	}
 }
 

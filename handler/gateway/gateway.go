@@ -63,7 +63,7 @@ type Config struct {
 	MaxACSRequestBytes int64
 	// CostRecipients makes a message cost its number of recipients, not 1.
 	CostRecipients bool
-	// RequestTimeout bounds Send, and is shorter than record.OwnerLife.
+	// RequestTimeout bounds all up to the fence: two minutes at most.
 	RequestTimeout time.Duration
 	Now            func() time.Time
 	NewID          func() string // a random UUID
@@ -145,7 +145,7 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 	}
 	claim.Moved = move.Links()
 
-	rec, replay, err := g.Records.Claim(ctx, claim)
+	rec, replay, err := g.claim(ctx, claim)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -156,6 +156,14 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 		return Answer{rec, false}, err
 	}
 	return Answer{rec, false}, failed(rec)
+}
+
+// claim goes on when the caller goes away: a row whose answer nobody awaited
+// would keep the caller's id until record.OwnerLife. deliver gives it back.
+func (g *Gateway) claim(ctx context.Context, r record.Record) (*record.Record, bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	return g.Records.Claim(ctx, r)
 }
 
 // read takes the message off the wire, and its attachments with it.
@@ -204,7 +212,13 @@ func (g *Gateway) deliver(ctx context.Context, rec *record.Record, m *mail.Messa
 	return err
 }
 
+// With RequestTimeout, which ends at the fence, these stay below record.OwnerLife
+// and the 230 s after which Azure's load balancer gives up.
 const (
+	// sendTimeout bounds the one call to ACS, settleTimeout all questions after it.
+	sendTimeout   = time.Minute
+	settleTimeout = 20 * time.Second
+	// undoTimeout bounds the record of an end, and the removal of what is left.
 	undoTimeout = 15 * time.Second
 	// bookings bounds how often a token may grow too old before the fence.
 	bookings = 3
@@ -251,12 +265,12 @@ func (g *Gateway) cost(m *mail.Message) int {
 // hand gives the message to ACS and records what came of it. An error means
 // that ACS does not have it and that the same request may be made again.
 func (g *Gateway) hand(ctx context.Context, rec *record.Record, m *mail.Message) error {
-	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
-	defer cancel()
 	ctx, span := g.Tracer.Start(ctx, "send", trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
 
-	err := g.ACS.Send(ctx, rec.OperationID, m)
+	sending, sent := context.WithTimeout(ctx, min(g.RequestTimeout, sendTimeout))
+	err := g.ACS.Send(sending, rec.OperationID, m)
+	sent()
 	state, failure := record.Accepted, (*record.Failure)(nil)
 	switch {
 	case err == nil:
@@ -277,6 +291,8 @@ func (g *Gateway) hand(ctx context.Context, rec *record.Record, m *mail.Message)
 	default:
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, undoTimeout)
+	defer cancel()
 	if err := g.Records.Finish(ctx, rec, state, failure); err != nil {
 		// ACS has answered, and the caller shall know; the row says `sending`
 		// and will be read as unknown, which is the safe side.

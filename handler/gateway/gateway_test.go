@@ -131,6 +131,51 @@ func TestACallerThatGoesAwayLeavesNothing(t *testing.T) {
 	})
 }
 
+// A caller that leaves while its message is claimed does not leave its id claimed.
+func TestACallerThatGoesAwayDuringTheClaimCanComeBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := gatewaytest.New(t, plenty)
+		h.Slow(mem.Insert, time.Second)
+		ctx, leave := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer leave()
+		named := func() gateway.Request {
+			r := request(gatewaytest.Large())
+			r.IdempotencyKey = "k"
+			return r
+		}
+		if _, err := h.Send(ctx, named()); err == nil {
+			t.Fatal("a caller that had gone was answered")
+		}
+		h.Working()
+		if answer, err := h.Send(t.Context(), named()); err != nil || answer.Replayed {
+			t.Errorf("coming back: replayed %t, %v", answer.Replayed, err)
+		}
+		if len(h.ACS.Sent) != 1 || h.Visible(t) != 1 {
+			t.Errorf("sent %d, blobs %d", len(h.ACS.Sent), h.Visible(t))
+		}
+	})
+}
+
+// The end is told even if ACS has used up all the time there was for the call.
+func TestACallThatRunsOutOfTimeIsSettled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := gatewaytest.New(t, plenty)
+		h.ACS.Answer = func(*mail.Message) (bool, error) {
+			time.Sleep(time.Minute)
+			return true, fmt.Errorf("%w: %w", gateway.ErrDoubt, context.DeadlineExceeded)
+		}
+		answer, err := h.Send(t.Context(), request(gatewaytest.Small("1")))
+		if err != nil || answer.Record.State != record.Accepted {
+			t.Fatalf("got %+v, %v", answer, err)
+		}
+		if rec, err := h.Find(t.Context(), gatewaytest.Shop, answer.Record.ID); err != nil || rec.State != record.Accepted {
+			t.Errorf("the record is %+v, %v", rec, err)
+		}
+	})
+}
+
 // Once ACS may have the message, the caller's going away changes nothing.
 func TestACallerThatGoesAwayWhileACSIsAskedIsToldLater(t *testing.T) {
 	t.Parallel()

@@ -17,6 +17,8 @@ var settleWaits = [...]time.Duration{500 * time.Millisecond, 1500 * time.Millise
 // means that ACS does not know it: the message was not sent. If ACS cannot be
 // asked, the state is Unknown; nothing is sent again by guess.
 func (g *Gateway) settle(ctx context.Context, operationID string) (state record.State, failure *record.Failure, err error) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
 	for _, wait := range settleWaits {
 		known, failure, err := g.ask(ctx, operationID, wait)
 		switch {

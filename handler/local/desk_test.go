@@ -246,33 +246,33 @@ func TestSetup(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
-			if err := os.MkdirAll(modules, 0o700); err != nil {
+			if err := os.MkdirAll(azuriteFolder.modules(), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(lockFile, []byte("{}"), 0o600); err != nil {
+			if err := os.WriteFile(azuriteFolder.lockFile(), []byte("{}"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			tools(t, c.scripts)
-			err := setup(t.Context(), config{Dir: t.TempDir()}, io.Discard)
+			err := setup(t.Context(), config{Dir: t.TempDir()}, io.Discard, azuriteFolder)
 			if c.says != "" {
-				if err == nil || !strings.Contains(err.Error(), c.says) || installed() {
-					t.Errorf("got %v, installed %t", err, installed())
+				if err == nil || !strings.Contains(err.Error(), c.says) || azuriteFolder.installed() {
+					t.Errorf("got %v, installed %t", err, azuriteFolder.installed())
 				}
 				return
 			}
-			if err != nil || !installed() {
-				t.Fatalf("got %v, installed %t", err, installed())
+			if err != nil || !azuriteFolder.installed() {
+				t.Fatalf("got %v, installed %t", err, azuriteFolder.installed())
 			}
-			if err := setup(t.Context(), config{Dir: t.TempDir()}, io.Discard); err != nil {
+			if err := setup(t.Context(), config{Dir: t.TempDir()}, io.Discard, azuriteFolder); err != nil {
 				t.Fatal(err)
 			}
 			if runs, _ := os.ReadFile("local/runs"); string(runs) != "run\n" {
 				t.Errorf("npm ran %q", runs)
 			}
-			if err := os.WriteFile(lockFile, []byte(`{"new":1}`), 0o600); err != nil {
+			if err := os.WriteFile(azuriteFolder.lockFile(), []byte(`{"new":1}`), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if installed() {
+			if azuriteFolder.installed() {
 				t.Error("a changed lock file is not noticed")
 			}
 		})

@@ -63,7 +63,7 @@ func command(ctx context.Context, args, environ []string, out io.Writer) error {
 	case "reset":
 		return reset(c)
 	case "setup":
-		return setup(ctx, c, out)
+		return errors.Join(setup(ctx, c, out, azuriteFolder), setup(ctx, c, out, clientsFolder))
 	case "package":
 		return writePackage(ctx, args[1:], out)
 	}

@@ -126,7 +126,7 @@ const (
 // startStorage runs Azurite and, if it ends by itself, runs it again: its data is
 // on disk. The returned function ends it for good.
 func startStorage(ctx context.Context, c config, log *slog.Logger) (stop func(), err error) {
-	here, err := filepath.Abs(modules) // Azurite runs elsewhere
+	here, err := filepath.Abs(azuriteFolder.modules()) // Azurite runs elsewhere
 	if err != nil {
 		return nil, err
 	}

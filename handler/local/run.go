@@ -25,7 +25,7 @@ func run(ctx context.Context, c config, environ []string, out io.Writer, coreToo
 		return err
 	}
 	defer ports.close()
-	if err := setup(ctx, c, out); err != nil {
+	if err := setup(ctx, c, out, azuriteFolder); err != nil {
 		return err
 	}
 	fmt.Fprintln(out, "Starting ...")

@@ -20,7 +20,7 @@ func TestADeskFromStartToEnd(t *testing.T) {
 		t.Skip("builds and starts everything")
 	}
 	t.Chdir("../..")
-	if !installed() {
+	if !azuriteFolder.installed() {
 		if os.Getenv("POSTHORN_TEST_REQUIRE_AZURITE") == "1" {
 			t.Fatal("Azurite is not installed: run `make setup`")
 		}

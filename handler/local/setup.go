@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,22 +19,32 @@ const (
 	oldestNode = 20
 	// npmLines of npm's output are shown when it fails.
 	npmLines = 12
-	// modules is where npm keeps what local/package-lock.json lists.
-	modules  = "local/node_modules"
-	lockFile = "local/package-lock.json"
+	// modules is where npm keeps what a lock file lists.
+	modules = "node_modules"
 )
 
-// setup installs Azurite if it is missing or older than its lock file.
-func setup(ctx context.Context, c config, out io.Writer) error {
+// npmFolder is a folder with a package.json and its lock file.
+type npmFolder struct {
+	dir  string
+	what string // is in it, for people
+}
+
+var (
+	azuriteFolder = npmFolder{"local", "Azurite, the emulator of Azure Storage"}
+	clientsFolder = npmFolder{"handler/test/clients", "the mail clients of the tests"}
+)
+
+// setup installs what is missing in a folder, or older than its lock file.
+func setup(ctx context.Context, c config, out io.Writer, f npmFolder) error {
 	if err := checkNode(ctx); err != nil {
 		return err
 	}
-	if installed() {
+	if f.installed() {
 		return nil
 	}
-	fmt.Fprintln(out, "Installing Azurite, the emulator of Azure Storage. This happens once and takes a minute or two.")
+	fmt.Fprintf(out, "Installing %s. This happens once and takes a minute or two.\n", f.what)
 	cmd := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund")
-	cmd.Dir = "local"
+	cmd.Dir = f.dir
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
 	said, err := cmd.CombinedOutput()
@@ -46,10 +57,10 @@ func setup(ctx context.Context, c config, out io.Writer) error {
 	case errors.Is(err, exec.ErrNotFound):
 		return errors.New("npm is missing: it belongs to Node.js; install Node.js 20 or newer from https://nodejs.org and run the command again")
 	case err != nil:
-		return fmt.Errorf("npm could not install Azurite (%w). Correct what it says and run the command again; all of it is in %s.\n\n%s",
-			err, c.path("log/npm.log"), lastLines(said, npmLines))
+		return fmt.Errorf("npm could not install %s (%w). Correct what it says and run the command again; all of it is in %s.\n\n%s",
+			f.what, err, c.path("log/npm.log"), lastLines(said, npmLines))
 	}
-	return markInstalled()
+	return f.markInstalled()
 }
 
 func checkNode(ctx context.Context) error {
@@ -65,25 +76,28 @@ func checkNode(ctx context.Context) error {
 	return nil
 }
 
+func (f npmFolder) lockFile() string { return filepath.Join(f.dir, "package-lock.json") }
+func (f npmFolder) modules() string  { return filepath.Join(f.dir, modules) }
+
 // stamp is the lock file that was installed, written when npm has finished. (Times
 // of files say nothing: a checkout renews them.)
-const stamp = "local/node_modules/.installed-lock.json"
+func (f npmFolder) stamp() string { return filepath.Join(f.modules(), ".installed-lock.json") }
 
-func installed() bool {
-	want, err := os.ReadFile(lockFile)
+func (f npmFolder) installed() bool {
+	want, err := os.ReadFile(f.lockFile())
 	if err != nil {
 		return false
 	}
-	got, err := os.ReadFile(stamp)
+	got, err := os.ReadFile(f.stamp())
 	return err == nil && bytes.Equal(got, want)
 }
 
-func markInstalled() error {
-	data, err := os.ReadFile(lockFile)
+func (f npmFolder) markInstalled() error {
+	data, err := os.ReadFile(f.lockFile())
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(stamp, data, 0o600) //nolint:gosec // a constant path
+	return os.WriteFile(f.stamp(), data, 0o600) //nolint:gosec // the paths are constants
 }
 
 func writeLog(c config, name string, data []byte) error {

@@ -49,7 +49,7 @@ type Settings struct {
 	QuotaCost      string `env:"POSTHORN_QUOTA_COST" envDefault:"message" validate:"oneof=message recipients" doc:"What one call costs: 1 (message) or its number of recipients (recipients). ACS does not document which."`
 
 	MaxRequestBytes int64         `env:"POSTHORN_MAX_REQUEST_BYTES" envDefault:"33554432" validate:"min=65536,max=104857600" doc:"Largest request body."`
-	RequestTimeout  time.Duration `env:"POSTHORN_REQUEST_TIMEOUT" envDefault:"100s" validate:"min=5s,max=200s" doc:"Longest time for one request; shorter than the host's functionTimeout and the load balancer's 230 s."`
+	RequestTimeout  time.Duration `env:"POSTHORN_REQUEST_TIMEOUT" envDefault:"100s" validate:"min=5s,max=120s" doc:"Longest time for a request to arrive and be stored. Sending and its end may take 95 s more; the load balancer gives up after 230 s."`
 	Links           string        `env:"POSTHORN_LINKS" envDefault:"gateway" validate:"oneof=gateway sas" doc:"What a recipient clicks: gateway (revocable, lives as long as the policy says) or sas (straight to storage, 7 days at most)."`
 	Language        string        `env:"POSTHORN_LANGUAGE" envDefault:"en" validate:"bcp47_language_tag" doc:"Language of text that Posthorn adds when the message names none."`
 

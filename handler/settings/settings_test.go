@@ -70,7 +70,7 @@ func TestFaultsAreNamedByTheirVariable(t *testing.T) {
 		{"unknown credential", []string{"POSTHORN_CREDENTIAL=" + secret}, []string{"POSTHORN_CREDENTIAL: must be one of managed-identity, workload-identity, azure-cli, environment"}},
 		{"custom quota without figures", []string{"POSTHORN_QUOTA=custom"}, []string{"POSTHORN_QUOTA_PER_MINUTE: is missing", "POSTHORN_QUOTA_PER_HOUR: is missing"}},
 		{"hour below minute", []string{"POSTHORN_QUOTA=custom", "POSTHORN_QUOTA_PER_MINUTE=10", "POSTHORN_QUOTA_PER_HOUR=9"}, []string{"POSTHORN_QUOTA_PER_HOUR: must not be smaller"}},
-		{"time-out longer than the load balancer's", []string{"POSTHORN_REQUEST_TIMEOUT=10m"}, []string{"POSTHORN_REQUEST_TIMEOUT: must be at most 200s"}},
+		{"time-out longer than the load balancer's", []string{"POSTHORN_REQUEST_TIMEOUT=10m"}, []string{"POSTHORN_REQUEST_TIMEOUT: must be at most 120s"}},
 		{"language that is none", []string{"POSTHORN_LANGUAGE=!"}, []string{"POSTHORN_LANGUAGE: is not a valid bcp47_language_tag"}},
 		{"access key not Base64", []string{"POSTHORN_ACS_ACCESS_KEY=" + secret + "!"}, []string{"POSTHORN_ACS_ACCESS_KEY: is not a valid base64"}},
 	} {

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,9 +70,9 @@ var routes = []route{
 	{"/emails:send", []string{http.MethodPost}, (*front).send},
 	{"/emails/operations/{id}", []string{http.MethodGet}, (*front).operation},
 	{"/files/{token}", []string{http.MethodGet, http.MethodHead}, (*front).file},
-	{"/healthz", []string{http.MethodGet}, (*front).healthz},
-	{"/readyz", []string{http.MethodGet}, (*front).readyz},
-	{"/openapi.json", []string{http.MethodGet}, (*front).openapi},
+	{"/healthz", []string{http.MethodGet, http.MethodHead}, (*front).healthz},
+	{"/readyz", []string{http.MethodGet, http.MethodHead}, (*front).readyz},
+	{"/openapi.json", []string{http.MethodGet, http.MethodHead}, (*front).openapi},
 }
 
 // Routes lists path and methods of every public route, in the form of
@@ -79,7 +80,7 @@ var routes = []route{
 func Routes() map[string][]string {
 	all := make(map[string][]string, len(routes))
 	for _, r := range routes {
-		all[r.path] = r.methods
+		all[r.path] = slices.Clone(r.methods)
 	}
 	return all
 }

@@ -38,10 +38,6 @@ type acsError struct {
 const StatusClientGone = 499
 
 func (f *front) writeProblem(w *recorder, req *http.Request, err error) {
-	if gone(req.Context(), err) {
-		w.status = StatusClientGone
-		return
-	}
 	p := understand(err)
 	h := w.Header()
 	if p.Kind == problem.Unauthenticated {
@@ -56,6 +52,11 @@ func (f *front) writeProblem(w *recorder, req *http.Request, err error) {
 		Type: p.Kind.Type(), Title: p.Kind.Title(), Status: p.Kind.Status(), Detail: p.Detail,
 		Errors: p.Faults, Error: acsError{code, sentence(p)},
 	})
+	// It is written all the same: a caller that has only closed its side reads on,
+	// and would take an answer without a status for 200.
+	if gone(req.Context(), err) {
+		w.status = StatusClientGone
+	}
 }
 
 // gone says whether nobody is left to answer.
@@ -79,7 +80,7 @@ func understand(err error) *problem.Problem {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
 		return problem.New(problem.MalformedJSON, "The body ended before it was complete. Send it again whole.")
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return problem.Of(problem.Wrap(problem.Unavailable, "The request could not be finished in time, and nothing was sent. Try again after Retry-After.", err))
 	}
 	return problem.Of(err)

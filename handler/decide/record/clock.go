@@ -23,8 +23,16 @@ func (c *serverClock) observe(r store.Receipt) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.server, c.at = r.Time, c.local()
+	now := c.local()
+	// A time that was cut to the second is behind the estimate most of the time;
+	// to follow it would let the clock run backwards.
+	if behind := c.server.Add(now.Sub(c.at)).Sub(r.Time); c.server.IsZero() || behind < 0 || behind > resolution {
+		c.server, c.at = r.Time, now
+	}
 }
+
+// resolution is that of HTTP's Date, with the way of an answer.
+const resolution = 2 * time.Second
 
 // now returns false as long as the service has not answered once.
 func (c *serverClock) now() (time.Time, bool) {

@@ -94,6 +94,22 @@ func TestAMessageGoesItsWay(t *testing.T) {
 	})
 }
 
+// HTTP's Date is cut to the second; the times of a record still go forward.
+func TestTimesGoForward(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBooks()
+		mustClaim(t, b.ours, claim("0", "f"))
+		time.Sleep(700 * time.Millisecond)
+		r := mustClaim(t, b.ours, claim("1", "f"))
+		time.Sleep(10 * time.Millisecond)
+		must(t, b.ours.Finish(t.Context(), r, record.Accepted, nil))
+		if r.Updated.Before(r.Created) {
+			t.Errorf("updated %s, created %s", r.Updated, r.Created)
+		}
+	})
+}
+
 func TestASecondRequestWithTheSameID(t *testing.T) {
 	t.Parallel()
 	type step func(*testing.T, *books, *record.Record)

@@ -87,6 +87,18 @@ func New(t *testing.T, limits quota.Limits) *House {
 	return h
 }
 
+// Slow makes each call of op take d before it arrives.
+func (h *House) Slow(op mem.Op, d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fault = func(got mem.Op, _ string) mem.Fault {
+		if op == got {
+			return mem.Fault{Before: d}
+		}
+		return mem.Fault{}
+	}
+}
+
 // Failing makes calls of op fail, or all calls if op is "".
 func (h *House) Failing(op mem.Op, o mem.Outcome) {
 	h.mu.Lock()
