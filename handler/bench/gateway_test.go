@@ -1,0 +1,114 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/accept/front"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/acs"
+	"github.com/posthorn/posthorn/handler/deliver/offload"
+	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/local/emulator"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/store/mem"
+	"github.com/posthorn/posthorn/handler/wiring"
+)
+
+// newEmulator is ACS, with access keys and without limits.
+func newEmulator(b *testing.B) *httptest.Server {
+	b.Helper()
+	e, err := emulator.New(emulator.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(e.Close)
+	s := httptest.NewServer(e)
+	b.Cleanup(s.Close)
+	return s
+}
+
+// newGateway is both doors' room over storage in memory, with the client of ACS
+// and the log of the product. It sends at most quota.LogEntries messages.
+func newGateway(b *testing.B, acsURL string) (address, key string) {
+	b.Helper()
+	table := func() *mem.Table { return mem.NewTable(time.Now, nil) }
+	server := httptest.NewUnstartedServer(nil)
+	public, err := url.Parse("http://" + server.Listener.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	client, err := acs.NewClientWithKey(acsURL, emulator.DevelopmentKey, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	log := wiring.NewLog(io.Discard, slog.LevelInfo)
+	tracer := tracenoop.NewTracerProvider().Tracer("")
+	plenty := quota.Limits{PerMinute: quota.LogEntries, PerHour: quota.LogEntries}
+	ledgers := table()
+	g, err := gateway.New(gateway.Config{
+		Check: check.New(), Records: record.NewBook(table(), time.Now, uuid.NewString),
+		Sends: quota.New(ledgers, "send", plenty, time.Now, uuid.NewString),
+		Asks:  quota.New(ledgers, "status", plenty, time.Now, uuid.NewString),
+		Offload: offload.New(offload.Config{
+			Blobs: mem.NewContainer(time.Now, nil), Links: table(), PublicURL: public, Now: time.Now, Rand: rand.Reader,
+		}),
+		ACS: sender{client}, MaxACSRequestBytes: mail.MaxACSRequestBytes, RequestTimeout: 100 * time.Second,
+		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tracer, Meter: metricnoop.NewMeterProvider().Meter(""),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	callers := caller.NewRegistry(table(), caller.Masters{make([]byte, 32)}, false, time.Now)
+	secrets, err := callers.Add(b.Context(), "shop", caller.Policy{Senders: []string{caller.Any}, RecipientDomains: []string{caller.Any}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	server.Config.Handler = front.New(front.Config{
+		Gateway: g, Callers: callers, Public: public, Language: "en", MaxRequestBytes: mib, RequestTimeout: 100 * time.Second,
+		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tracer, Propagator: propagation.TraceContext{},
+	})
+	server.Start()
+	b.Cleanup(server.Close)
+	return server.URL, secrets.Key
+}
+
+// sender gives small messages to the client of ACS, as wiring does.
+type sender struct{ client *acs.Client }
+
+func (s sender) Size(m *mail.Message) int64 { return toACS(m).Size() }
+
+func (s sender) Send(ctx context.Context, operationID string, m *mail.Message) error {
+	_, err := s.client.Send(ctx, operationID, toACS(m))
+	return err
+}
+
+func (sender) Fate(context.Context, string) (bool, *record.Failure, error) {
+	return false, nil, errors.New("the emulator leaves no doubt")
+}
+
+func toACS(m *mail.Message) *acs.Message {
+	out := &acs.Message{
+		SenderAddress: m.SenderAddress, Subject: m.Content.Subject,
+		PlainText: m.Content.PlainText, HTML: m.Content.HTML, Headers: m.Headers,
+	}
+	for _, a := range m.Recipients.To {
+		out.To = append(out.To, acs.Address{Address: a.Address, DisplayName: a.DisplayName})
+	}
+	return out
+}
