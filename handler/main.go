@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -50,6 +51,11 @@ func serve(ctx context.Context, environ []string, out io.Writer) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)))
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
+	}
+	// The collector works harder before the plan's memory is used up. GOMEMLIMIT,
+	// where it is set, is somebody's choice.
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(s.MemoryMB) << 20)
 	}
 	log := wiring.NewLog(out, s.LogLevel)
 	app, err := wiring.New(s, log)

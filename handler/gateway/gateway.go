@@ -18,6 +18,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -89,6 +90,10 @@ func New(c Config) (*Gateway, error) {
 type Request struct {
 	Caller caller.Caller
 	Body   io.Reader
+	// ContentType is JSON's, or that of a multipart body with the JSON first.
+	ContentType string
+	// BodyBytes is the length of the body, -1 if it is not known.
+	BodyBytes int64
 	// BodySHA256 is what the body must hash to; nil if the caller did not say.
 	BodySHA256 []byte
 	// OperationID or IdempotencyKey name the message, so that a repeat is
@@ -125,7 +130,7 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
 	defer cancel()
 
-	in := g.Offload.Intake(-1, g.MaxACSRequestBytes)
+	in := g.Offload.Intake(req.BodyBytes, g.MaxACSRequestBytes)
 	defer in.Close()
 	m, err := g.read(ctx, req, in)
 	if err != nil {
@@ -139,11 +144,12 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 		return Answer{}, err
 	}
 	claim := newRecord(req, m, g.NewID)
-	move, err := g.Offload.Plan(ctx, m, in, offload.Owner{Caller: req.Caller.Name, Message: claim.ID}, terms.LinkLife, g.MaxACSRequestBytes, g.ACS.Size)
+	owner := offload.Owner{Caller: claim.Caller, Message: claim.ID}
+	move, err := g.Offload.Plan(ctx, m, in, owner, terms.LinkLife, g.MaxACSRequestBytes, g.ACS.Size)
 	if err != nil {
 		return Answer{}, err
 	}
-	claim.Moved = move.Links()
+	claim.Moved, claim.Links = move.Links(), move.Key()
 
 	rec, replay, err := g.claim(ctx, claim)
 	if err != nil {
@@ -174,7 +180,7 @@ func (g *Gateway) read(ctx context.Context, req Request, in *offload.Intake) (*m
 	if req.BodySHA256 != nil {
 		body = newSignedBody(body, req.BodySHA256)
 	}
-	m, err := wire.Message(ctx, body, in)
+	m, err := g.message(ctx, req.ContentType, body, in)
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +192,13 @@ func (g *Gateway) read(ctx context.Context, req Request, in *offload.Intake) (*m
 		}
 	}
 	return m, nil
+}
+
+func (g *Gateway) message(ctx context.Context, contentType string, body io.Reader, in *offload.Intake) (*mail.Message, error) {
+	if strings.HasPrefix(contentType, "multipart/") {
+		return wire.Multipart(ctx, body, contentType, in)
+	}
+	return wire.Message(ctx, body, in)
 }
 
 // deliver takes a claimed message to its end. When it returns an error nothing
@@ -302,15 +315,55 @@ func (g *Gateway) hand(ctx context.Context, rec *record.Record, m *mail.Message)
 	return nil
 }
 
-// Find returns the record of a message of this caller.
-func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (*record.Record, error) {
-	return g.Records.Find(ctx, c.Name, id)
+// Found is a record, and what has become of its links.
+type Found struct {
+	*record.Record
+	Downloads map[int]int64 // by position in the caller's attachments
+	Revoked   bool
 }
 
-// Open returns where the attachment behind a link's token is to be had now.
-func (g *Gateway) Open(ctx context.Context, token string) (location string, err error) {
-	opened, err := g.Offload.Open(ctx, token, 0, "")
-	return opened.Location, err
+// Find returns what is known of a message of this caller.
+func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (Found, error) {
+	rec, err := g.Records.Find(ctx, c.Name, id)
+	if err != nil || len(rec.Moved) == 0 {
+		return Found{Record: rec}, err
+	}
+	f := Found{Record: rec, Downloads: map[int]int64{}}
+	downloads, revoked, err := g.Offload.Downloads(ctx, rec.Links)
+	switch {
+	case problem.Is(err, problem.NotFound), problem.Is(err, problem.Gone):
+		return f, nil // not live yet, or over
+	case err != nil:
+		return Found{}, err
+	}
+	f.Revoked = revoked
+	for _, d := range downloads {
+		f.Downloads[d.Index] = d.Count
+	}
+	return f, nil
+}
+
+// RevokeLinks withdraws the links of a message of this caller. It may be repeated.
+func (g *Gateway) RevokeLinks(ctx context.Context, c caller.Caller, id string) error {
+	rec, err := g.Records.Find(ctx, c.Name, id)
+	if err != nil {
+		return err
+	}
+	if len(rec.Moved) == 0 {
+		return problem.New(problem.NotFound, "The message has no links.")
+	}
+	return g.Offload.RevokeMessage(ctx, rec.Links)
+}
+
+// Slot gives a caller an address to which it may upload one file.
+func (g *Gateway) Slot(ctx context.Context, c caller.Caller) (offload.Slot, error) {
+	return g.Offload.Slot(ctx, c.Name)
+}
+
+// Open returns what a recipient gets for the n-th file behind a link's token, or
+// for n = 0 for all of them.
+func (g *Gateway) Open(ctx context.Context, token string, n int, acceptLanguage string) (offload.Opened, error) {
+	return g.Offload.Open(ctx, token, n, acceptLanguage)
 }
 
 // Quota is what is known of the sending quota without asking storage.

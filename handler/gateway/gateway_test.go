@@ -67,7 +67,7 @@ func TestAnAttachmentThatDoesNotFitBecomesALink(t *testing.T) {
 			t.Fatalf("no link in %q", sent.Content.PlainText)
 		}
 		token := strings.Fields(after)[0]
-		if _, err := h.Open(t.Context(), token); err != nil {
+		if _, err := h.Open(t.Context(), token, 0, ""); err != nil {
 			t.Errorf("the link does not open: %v", err)
 		}
 		if strings.Contains(h.Log.String(), token) {

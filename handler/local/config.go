@@ -79,6 +79,7 @@ func (c config) fixedEnv() []string {
 		"POSTHORN_BLOB_ENDPOINT=https://" + c.blobHost(),
 		"POSTHORN_TABLE_ENDPOINT=https://" + storageHost("table", c.TablePort),
 		"POSTHORN_STORAGE_CA_FILE=" + c.certFile(),
+		"POSTHORN_STORAGE_CHECKSUM=md5",
 		"POSTHORN_DOWNLOAD_ORIGIN=http://" + c.Downloads,
 		"POSTHORN_CREDENTIAL=managed-identity",
 		"AZURE_CLIENT_ID=",

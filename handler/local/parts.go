@@ -98,7 +98,7 @@ func identity(now func() time.Time) http.Handler {
 	return mux
 }
 
-// downloads passes GET and HEAD on to storage, so that a browser can follow a
+// downloads passes GET, HEAD and PUT on to storage, so that a browser can follow a
 // link without being asked to accept Azurite's certificate.
 func downloads(c config, log *slog.Logger) (http.Handler, error) {
 	transport, err := azurite.Transport(c.certFile())
@@ -113,6 +113,7 @@ func downloads(c config, log *slog.Logger) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /", proxy)
+	mux.Handle("PUT /", proxy) // for uploads
 	return mux, nil
 }
 

@@ -73,6 +73,7 @@ const (
 const (
 	// MaxDepth is the nesting of objects and arrays that a body may have.
 	MaxDepth = 32
-	// MaxRequestBytes is the default for a request's body.
-	MaxRequestBytes = 32 << 20
+	// MaxRequestBytes is the default for a request's body, and what the Functions
+	// host lets through: ScriptConstants.DefaultMaxRequestBodySize.
+	MaxRequestBytes = 100 << 20
 )

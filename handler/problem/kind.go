@@ -53,7 +53,7 @@ var kinds = map[Kind]entry{
 	InProgress:           {"in-progress", http.StatusConflict, "The first request is still under way", "The same Idempotency-Key or Operation-Id is being worked on. Wait for Retry-After, then ask again."},
 	Gone:                 {"gone", http.StatusGone, "No longer available", "It has expired or was withdrawn."},
 	TooLarge:             {"too-large", http.StatusRequestEntityTooLarge, "Too large", "The detail says which limit was passed."},
-	UnsupportedMediaType: {"unsupported-media-type", http.StatusUnsupportedMediaType, "Unsupported media type", "Send `Content-Type: application/json` without a Content-Encoding."},
+	UnsupportedMediaType: {"unsupported-media-type", http.StatusUnsupportedMediaType, "Unsupported media type", "Send `Content-Type: application/json`, or multipart with the JSON first, without a Content-Encoding."},
 	KeyReused:            {"key-reused", http.StatusUnprocessableEntity, "The key belongs to another message", "This Idempotency-Key or Operation-Id was used for a different message. Use a new one for a new message."},
 	OverQuota:            {"over-quota", http.StatusTooManyRequests, "No sending quota left", "Retry-After says when there is room again."},
 	RequestTimeout:       {"request-timeout", http.StatusRequestTimeout, "The request took too long", "The body did not arrive in time. Send it again."},

@@ -30,12 +30,13 @@ type Settings struct {
 	MasterKeyFile   string `env:"POSTHORN_MASTER_KEY_FILE" doc:"File with the same, instead of POSTHORN_MASTER_KEY."`
 	OldMasterKey    string `env:"POSTHORN_MASTER_KEY_OLD" validate:"omitempty,len=64,hexadecimal" doc:"The master key before the current one, while callers change their keys."`
 
-	BlobEndpoint   string `env:"POSTHORN_BLOB_ENDPOINT" validate:"required,url,startswith=https://" doc:"Blob service, such as https://ACCOUNT.blob.core.windows.net. The account must be the first part of the host name."`
-	TableEndpoint  string `env:"POSTHORN_TABLE_ENDPOINT" validate:"required,url,startswith=https://" doc:"Table service, such as https://ACCOUNT.table.core.windows.net."`
-	StorageCAFile  string `env:"POSTHORN_STORAGE_CA_FILE" doc:"PEM file of a certificate authority to trust for storage, beside the system's."`
-	DownloadOrigin string `env:"POSTHORN_DOWNLOAD_ORIGIN" validate:"omitempty,http_url" doc:"Scheme and host that recipients reach the Blob service under, if not its own: a custom domain or a front door."`
-	Credential     string `env:"POSTHORN_CREDENTIAL" envDefault:"managed-identity" validate:"oneof=managed-identity workload-identity azure-cli environment" doc:"How to prove this deployment's identity to Azure: managed-identity, workload-identity, azure-cli or environment."`
-	ClientID       string `env:"AZURE_CLIENT_ID" doc:"Client id of a user-assigned managed identity."`
+	BlobEndpoint    string `env:"POSTHORN_BLOB_ENDPOINT" validate:"required,url,startswith=https://" doc:"Blob service, such as https://ACCOUNT.blob.core.windows.net. The account must be the first part of the host name."`
+	TableEndpoint   string `env:"POSTHORN_TABLE_ENDPOINT" validate:"required,url,startswith=https://" doc:"Table service, such as https://ACCOUNT.table.core.windows.net."`
+	StorageCAFile   string `env:"POSTHORN_STORAGE_CA_FILE" doc:"PEM file of a certificate authority to trust for storage, beside the system's."`
+	StorageChecksum string `env:"POSTHORN_STORAGE_CHECKSUM" envDefault:"crc64" validate:"oneof=crc64 md5" doc:"What blocks travel with: crc64, which Azure prefers, or md5, which Azurite does faster."`
+	DownloadOrigin  string `env:"POSTHORN_DOWNLOAD_ORIGIN" validate:"omitempty,http_url" doc:"Scheme and host that recipients reach the Blob service under, if not its own: a custom domain or a front door."`
+	Credential      string `env:"POSTHORN_CREDENTIAL" envDefault:"managed-identity" validate:"oneof=managed-identity workload-identity azure-cli environment" doc:"How to prove this deployment's identity to Azure: managed-identity, workload-identity, azure-cli or environment."`
+	ClientID        string `env:"AZURE_CLIENT_ID" doc:"Client id of a user-assigned managed identity."`
 
 	ACSEndpoint        string `env:"POSTHORN_ACS_ENDPOINT" validate:"required,http_url" doc:"The Communication Services resource, such as https://NAME.REGION.communication.azure.com."`
 	ACSAccessKey       string `env:"POSTHORN_ACS_ACCESS_KEY" validate:"omitempty,base64" doc:"Access key, for emulators only. In Azure leave it out: the identity is used."`
@@ -48,7 +49,9 @@ type Settings struct {
 	QuotaPerHour   int    `env:"POSTHORN_QUOTA_PER_HOUR" validate:"required_if=Quota custom,min=0,max=8192" doc:"Messages an hour, with POSTHORN_QUOTA=custom."`
 	QuotaCost      string `env:"POSTHORN_QUOTA_COST" envDefault:"message" validate:"oneof=message recipients" doc:"What one call costs: 1 (message) or its number of recipients (recipients). ACS does not document which."`
 
-	MaxRequestBytes int64         `env:"POSTHORN_MAX_REQUEST_BYTES" envDefault:"33554432" validate:"min=65536,max=104857600" doc:"Largest request body."`
+	MaxRequestBytes int64         `env:"POSTHORN_MAX_REQUEST_BYTES" envDefault:"104857600" validate:"min=65536,max=104857600" doc:"Largest request body. The host lets no more than 100 MB through."`
+	MemoryMB        int           `env:"POSTHORN_MEMORY_MB" envDefault:"448" validate:"min=128,max=65536" doc:"Memory that the process may use, in MiB: what the plan gives an instance, less the host's part. Large requests that do not fit are sent away with 503."`
+	MaxUploadBytes  int64         `env:"POSTHORN_MAX_UPLOAD_BYTES" envDefault:"5368709120" validate:"min=1048576" doc:"Largest file that may be uploaded beside a message."`
 	RequestTimeout  time.Duration `env:"POSTHORN_REQUEST_TIMEOUT" envDefault:"100s" validate:"min=5s,max=120s" doc:"Longest time for a request to arrive and be stored. Sending and its end may take 95 s more; the load balancer gives up after 230 s."`
 	Links           string        `env:"POSTHORN_LINKS" envDefault:"gateway" validate:"oneof=gateway sas" doc:"What a recipient clicks: gateway (revocable, lives as long as the policy says) or sas (straight to storage, 7 days at most)."`
 	Language        string        `env:"POSTHORN_LANGUAGE" envDefault:"en" validate:"bcp47_language_tag" doc:"Language of text that Posthorn adds when the message names none."`

@@ -51,6 +51,10 @@ const (
 // template is function.json-templates/sweep.json.
 const SweepFunction = "sweep"
 
+// baseMemoryMB is for all that is not the body of a request: the program itself,
+// its connections, and what the garbage collector has not found yet.
+const baseMemoryMB = 64
+
 // App is the program.
 type App struct {
 	Handler http.Handler                // both doors
@@ -93,6 +97,8 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	mux.Handle("/", front.New(front.Config{
 		Gateway: g, Callers: callers, Public: s.Public(), Language: s.Language,
 		MaxRequestBytes: s.MaxRequestBytes, RequestTimeout: s.RequestTimeout,
+		Admission: front.NewAdmission(int64(s.MemoryMB-baseMemoryMB) << 20),
+		Memory:    func(bodyBytes int64) int64 { return offload.Memory(bodyBytes, s.ACSMaxRequestBytes) },
 		Probes: []front.Probe{
 			{Name: "tables", Check: func(ctx context.Context) error { _, err := callers.Callers(ctx); return err }},
 			{Name: "blobs", Check: func(ctx context.Context) error { _, err := blobs.List(ctx, "", "", 1); return err }},
@@ -140,7 +146,7 @@ func (b *builder) callers() (*caller.Registry, error) {
 }
 
 func (b *builder) offload() (*offload.Offload, *blob.Container, error) {
-	files, err := blob.Open(b.s.BlobEndpoint, FilesContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.options}, Checksum: blob.MD5})
+	files, err := blob.Open(b.s.BlobEndpoint, FilesContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.options}, Checksum: blob.Checksum(b.s.StorageChecksum)})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -156,7 +162,7 @@ func (b *builder) offload() (*offload.Offload, *blob.Container, error) {
 	}
 	return offload.New(offload.Config{
 		Blobs: files, Uploads: files, Links: links, PublicURL: b.s.Public(), DownloadOrigin: origin,
-		SASInMail: b.s.Links == "sas", DefaultLanguage: b.s.Language, Now: time.Now, Rand: rand.Reader,
+		MaxUploadBytes: b.s.MaxUploadBytes, SASInMail: b.s.Links == "sas", DefaultLanguage: b.s.Language, Now: time.Now, Rand: rand.Reader,
 	}), files, nil
 }
 

@@ -83,15 +83,16 @@ func attachments(f *faults, list []mail.Attachment) {
 // content wants one source of the bytes. ACS's clients refuse an attachment of
 // no bytes, so it would not arrive: github.com/Azure/azure-sdk-for-net issue 36086.
 func content(f *faults, here string, a mail.Attachment) {
-	if a.UploadID != "" {
-		f.notYet(here+"/uploadId", "Uploads are not served yet; send contentInBase64.")
-	}
 	switch {
 	case a.HasContent && a.UploadID != "":
 		f.add(here, "An attachment has contentInBase64 or uploadId, not both.")
 	case a.HasContent && a.Size == 0:
 		f.add(here+"/contentInBase64", "The attachment is empty, which ACS refuses.")
 	case !a.HasContent && a.UploadID == "":
-		f.add(here+"/contentInBase64", "This is required.")
+		f.add(here+"/contentInBase64", "This is required, or uploadId.")
+	case a.UploadID != "" && a.Placement == mail.PlacementInline:
+		f.add(here+"/placement", "An upload is always a link, so it cannot be inline.")
+	case a.UploadID != "" && a.ContentID != "":
+		f.add(here+"/contentId", "An upload is always a link, so it cannot be shown inside the HTML.")
 	}
 }

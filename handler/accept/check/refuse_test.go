@@ -97,7 +97,7 @@ func TestMessageRefusesMembers(t *testing.T) {
 			"/replyTo/0/displayName This contains U+007F, a control character or line separator.",
 		}},
 		{"an attachment of nothing", func(m *mail.Message) { m.Attachments[0] = mail.Attachment{} }, []string{
-			"/attachments/0/contentInBase64 This is required.",
+			"/attachments/0/contentInBase64 This is required, or uploadId.",
 			"/attachments/0/contentType" + required,
 			"/attachments/0/name" + required,
 		}},
@@ -170,7 +170,18 @@ func TestMessageRefusesTogether(t *testing.T) {
 		}},
 		{"attachment with two sources", func(m *mail.Message) { m.Attachments[0].UploadID = "u" }, []string{
 			"/attachments/0 An attachment has contentInBase64 or uploadId, not both.",
-			"/attachments/0/uploadId Uploads are not served yet; send contentInBase64.",
+		}},
+		{"upload that must be inline", func(m *mail.Message) {
+			a := &m.Attachments[0]
+			a.HasContent, a.UploadID, a.Placement = false, "u", mail.PlacementInline
+		}, []string{
+			"/attachments/0/placement An upload is always a link, so it cannot be inline.",
+		}},
+		{"upload as an inline image", func(m *mail.Message) {
+			a := &m.Attachments[1]
+			a.HasContent, a.UploadID, a.Placement = false, "u", mail.PlacementAuto
+		}, []string{
+			"/attachments/1/contentId An upload is always a link, so it cannot be shown inside the HTML.",
 		}},
 		{"inline image as a link", func(m *mail.Message) { m.Attachments[1].Placement = mail.PlacementLink }, []string{
 			"/attachments/1/placement An attachment with a contentId is shown inside the HTML, so it cannot be a link.",
@@ -311,9 +322,6 @@ func TestMessageNotAvailable(t *testing.T) {
 		}},
 		{"whenBusy wait", func(m *mail.Message) { m.Delivery.WhenBusy = mail.WhenBusyWait }, []string{
 			"/delivery/whenBusy Waiting for quota is not served yet; use refuse or leave it out.",
-		}},
-		{"upload", func(m *mail.Message) { m.Attachments[0].HasContent, m.Attachments[0].UploadID = false, "u" }, []string{
-			"/attachments/0/uploadId Uploads are not served yet; send contentInBase64.",
 		}},
 	})
 }

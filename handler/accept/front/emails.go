@@ -46,6 +46,8 @@ type link struct {
 	Name       string    `json:"name"`
 	Size       int64     `json:"size"`
 	Expires    time.Time `json:"expires"`
+	Downloads  int64     `json:"downloads"`
+	Revoked    bool      `json:"revoked"`
 }
 
 func (f *front) send(w http.ResponseWriter, req *http.Request) error {
@@ -57,10 +59,14 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := jsonBody(req); err != nil {
+	contentType, err := messageType(req)
+	if err != nil {
 		return err
 	}
-	message := gateway.Request{Caller: proof.Caller, BodySHA256: proof.BodySHA256, Language: contentLanguage(req)}
+	message := gateway.Request{
+		Caller: proof.Caller, BodySHA256: proof.BodySHA256, Language: contentLanguage(req),
+		ContentType: contentType, BodyBytes: req.ContentLength,
+	}
 	if message.OperationID, message.IdempotencyKey, err = names(req.Header); err != nil {
 		return err
 	}
@@ -71,9 +77,15 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	if req.ContentLength > limit {
 		return problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send.", limit)
 	}
-	// Behind the host the deadline is the host's; it is no error if there is none.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(f.RequestTimeout))
-	message.Body = http.MaxBytesReader(w, req.Body, limit)
+	release, err := f.Admission.take(f.Memory(req.ContentLength))
+	if err != nil {
+		return err
+	}
+	defer release()
+	message.Body = &steadyBody{
+		body: http.MaxBytesReader(w, req.Body, limit), connection: http.NewResponseController(w),
+		now: f.Now, end: f.Now().Add(f.RequestTimeout),
+	}
 
 	answer, err := f.Gateway.Send(req.Context(), message)
 	f.rateLimit(w)
@@ -85,7 +97,7 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	}
 	w.Header().Set("Operation-Location", f.Public.JoinPath("emails", "operations", answer.Record.ID).String()+"?api-version="+url.QueryEscape(version))
 	w.Header().Set("Retry-After", "1")
-	o := describe(answer.Record)
+	o := describe(gateway.Found{Record: answer.Record})
 	// ACS's own answer to a POST is always Running, and its clients poll then.
 	o.Status, o.Error = "Running", nil
 	writeJSON(w, http.StatusAccepted, "application/json", o)
@@ -100,27 +112,27 @@ func (f *front) operation(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id := strings.ToLower(req.PathValue("id"))
-	if !uuidPattern.MatchString(id) {
-		return problem.New(problem.NotFound, "This caller has no message with that id.")
-	}
-	rec, err := f.Gateway.Find(req.Context(), proof.Caller, id)
+	id, err := messageID(req)
 	if err != nil {
 		return err
 	}
-	if !rec.State.Final() {
+	found, err := f.Gateway.Find(req.Context(), proof.Caller, id)
+	if err != nil {
+		return err
+	}
+	if !found.State.Final() {
 		w.Header().Set("Retry-After", "1")
 	}
-	writeJSON(w, http.StatusOK, "application/json", describe(rec))
+	writeJSON(w, http.StatusOK, "application/json", describe(found))
 	return nil
 }
 
 // describe puts a record into ACS's words. ACS has none for "unknown": a client
 // that waits must be told an end, and the error says what is known.
-func describe(r *record.Record) operation {
+func describe(r gateway.Found) operation {
 	o := operation{ID: r.ID, Delivery: delivery{State: r.State, Created: r.Created, Updated: r.Updated, Tags: r.Tags}}
 	for _, l := range r.Moved {
-		o.Delivery.Links = append(o.Delivery.Links, link{l.Index, l.Name, l.Size, l.Expires})
+		o.Delivery.Links = append(o.Delivery.Links, link{l.Index, l.Name, l.Size, l.Expires, r.Downloads[l.Index], r.Revoked})
 	}
 	switch r.State {
 	case record.Accepted:
@@ -212,16 +224,30 @@ func apiVersion(req *http.Request) (string, error) {
 	return version, nil
 }
 
-func jsonBody(req *http.Request) error {
+// messageType is the media type in which a message came, with its parameters.
+func messageType(req *http.Request) (string, error) {
 	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return problem.New(problem.UnsupportedMediaType, "Content-Encoding is not understood. Send the JSON as it is.")
+		return "", problem.New(problem.UnsupportedMediaType, "Content-Encoding is not understood. Send the body as it is.")
 	}
-	media, parameters, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
-	charset, ok := parameters["charset"]
-	if err != nil || media != "application/json" || ok && !strings.EqualFold(charset, "utf-8") {
-		return problem.New(problem.UnsupportedMediaType, "The body must be JSON in UTF-8. Send `Content-Type: application/json`.")
+	contentType := req.Header.Get("Content-Type")
+	media, parameters, err := mime.ParseMediaType(contentType)
+	switch charset, ok := parameters["charset"]; {
+	case err != nil:
+	case media == "application/json" && (!ok || strings.EqualFold(charset, "utf-8")):
+		return media, nil
+	case media == "multipart/form-data" || media == "multipart/mixed":
+		return contentType, nil
 	}
-	return nil
+	return "", problem.New(problem.UnsupportedMediaType, "The body must be JSON in UTF-8, or multipart/form-data or multipart/mixed with the JSON as its first part. Set Content-Type accordingly.")
+}
+
+// messageID reads the id in the path.
+func messageID(req *http.Request) (string, error) {
+	id := strings.ToLower(req.PathValue("id"))
+	if !uuidPattern.MatchString(id) {
+		return "", problem.New(problem.NotFound, "This caller has no message with that id.")
+	}
+	return id, nil
 }
 
 // contentLanguage is the first language of the header, or "".

@@ -38,6 +38,10 @@ type Config struct {
 	Language string
 	// MaxRequestBytes bounds a body before it is parsed.
 	MaxRequestBytes int64
+	// Admission is the memory for bodies, and Memory what one of so many bytes
+	// (-1: of unknown length) may need of it.
+	Admission *Admission
+	Memory    func(bodyBytes int64) int64
 	// RequestTimeout bounds how long a body may take to arrive.
 	RequestTimeout time.Duration
 	// Probes are what /readyz looks at.
@@ -69,7 +73,10 @@ type route struct {
 var routes = []route{
 	{"/emails:send", []string{http.MethodPost}, (*front).send},
 	{"/emails/operations/{id}", []string{http.MethodGet}, (*front).operation},
+	{"/emails/operations/{id}/links", []string{http.MethodDelete}, (*front).revokeLinks},
+	{"/attachments", []string{http.MethodPost}, (*front).slot},
 	{"/files/{token}", []string{http.MethodGet, http.MethodHead}, (*front).file},
+	{"/files/{token}/{number}", []string{http.MethodGet, http.MethodHead}, (*front).file},
 	{"/healthz", []string{http.MethodGet, http.MethodHead}, (*front).healthz},
 	{"/readyz", []string{http.MethodGet, http.MethodHead}, (*front).readyz},
 	{"/openapi.json", []string{http.MethodGet, http.MethodHead}, (*front).openapi},

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/pb33f/libopenapi"
 	validator "github.com/pb33f/libopenapi-validator"
 
+	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/front"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
@@ -256,6 +258,145 @@ func TestLinksOfRecipients(t *testing.T) {
 	}
 	if strings.Contains(d.log.String(), token) {
 		t.Error("a token is in the log")
+	}
+}
+
+// twoFiles is a message whose two attachments are links in any case.
+func twoFiles() string {
+	file := func(name string) string {
+		return `{"name":"` + name + `","contentType":"text/plain","placement":"link","contentInBase64":"cG9zdGhvcm4="}`
+	}
+	return strings.TrimSuffix(gatewaytest.Small("files"), "}") + `,"attachments":[` + file("a.txt") + "," + file("b.txt") + "]}"
+}
+
+func TestSeveralFilesHaveOnePage(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	sent := d.do(t, d.request(t, "POST", "/emails:send", twoFiles()))
+	id := sent.document(t).ID
+	_, after, _ := strings.Cut(d.ACS.Sent[0].Content.PlainText, "/files/")
+	token, _, _ := strings.Cut(strings.Fields(after)[0], "/")
+	open := func(path string) answer {
+		return d.do(t, d.request(t, "GET", "/files/"+token+path, "", "Authorization", ""))
+	}
+	page := open("")
+	if page.StatusCode != http.StatusOK || !strings.Contains(page.text, "a.txt") || !strings.Contains(page.text, "b.txt") || page.Header.Get("Content-Security-Policy") == "" {
+		t.Errorf("page: %d %s", page.StatusCode, page.text)
+	}
+	if res := open("/2"); res.StatusCode != http.StatusFound {
+		t.Errorf("second file: %d %s", res.StatusCode, res.text)
+	}
+	for _, path := range []string{"/0", "/3", "/01", "/x", "/-1"} {
+		if res := open(path); res.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %d", path, res.StatusCode)
+		}
+	}
+	if res := d.do(t, d.request(t, "DELETE", "/emails/operations/"+id+"/links", "")); res.StatusCode != http.StatusNoContent {
+		t.Errorf("revoke: %d %s", res.StatusCode, res.text)
+	}
+	for _, path := range []string{"", "/1", "/2"} {
+		if res := open(path); res.StatusCode != http.StatusGone {
+			t.Errorf("revoked %s: %d", path, res.StatusCode)
+		}
+	}
+	status := d.do(t, d.request(t, "GET", "/emails/operations/"+id, ""))
+	for _, l := range status.document(t).Delivery.Links {
+		if !l.Revoked {
+			t.Errorf("%s is not told as revoked: %s", l.Name, status.text)
+		}
+	}
+}
+
+func TestLinksOfOthersAreNotRevoked(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	other, err := d.callers.Add(t.Context(), "other", caller.Policy{Senders: []string{"*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := d.do(t, d.request(t, "POST", "/emails:send", twoFiles())).document(t).ID
+	for _, c := range []struct {
+		name, path, key string
+		status          int
+	}{
+		{"another caller", id, other.Key, 404},
+		{"unknown message", "11111111-1111-4111-8111-111111111111", d.key, 404},
+		{"no id", "x", d.key, 404},
+		{"no key", id, "", 401},
+	} {
+		res := d.do(t, d.request(t, "DELETE", "/emails/operations/"+c.path+"/links", "", "Authorization", "Bearer "+c.key))
+		if res.StatusCode != c.status {
+			t.Errorf("%s: %d %s", c.name, res.StatusCode, res.text)
+		}
+	}
+	plain := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1"))).document(t).ID
+	if res := d.do(t, d.request(t, "DELETE", "/emails/operations/"+plain+"/links", "")); res.StatusCode != http.StatusNotFound {
+		t.Errorf("a message without links: %d", res.StatusCode)
+	}
+}
+
+func TestFilesAsPartsOfTheRequest(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	body := "--b\r\nContent-Disposition: form-data; name=\"message\"\r\n\r\n" + gatewaytest.Small("parts") +
+		"\r\n--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\nContent-Type: text/plain\r\n\r\nplain text\r\n--b--\r\n"
+	res := d.do(t, d.request(t, "POST", "/emails:send", body, "Content-Type", "multipart/form-data; boundary=b"))
+	if res.StatusCode != http.StatusAccepted {
+		t.Fatalf("%d %s", res.StatusCode, res.text)
+	}
+	if got := d.ACS.Sent[0].Attachments; len(got) != 1 || got[0].Name != "a.txt" || string(got[0].Content) != "plain text" {
+		t.Errorf("sent %+v", got)
+	}
+	cut := d.do(t, d.request(t, "POST", "/emails:send", body[:len(body)-10], "Content-Type", "multipart/form-data; boundary=b"))
+	if cut.StatusCode != http.StatusBadRequest || len(d.ACS.Sent) != 1 {
+		t.Errorf("cut off: %d %s", cut.StatusCode, cut.text)
+	}
+}
+
+func TestAnUploadIsNamedInAMessage(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	slot := d.do(t, d.request(t, "POST", "/attachments", "", "Content-Type", ""))
+	var s struct{ ID, URL string }
+	if err := json.Unmarshal([]byte(slot.text), &s); err != nil || slot.StatusCode != http.StatusCreated {
+		t.Fatalf("%d %s", slot.StatusCode, slot.text)
+	}
+	message := strings.TrimSuffix(gatewaytest.Small("upload"), "}") + `,"attachments":[{"name":"u.bin","contentType":"application/octet-stream","uploadId":"` + s.ID + `"}]}`
+	early := d.do(t, d.request(t, "POST", "/emails:send", message))
+	if early.StatusCode != http.StatusBadRequest || len(early.document(t).Errors) != 1 || early.document(t).Errors[0].Pointer != "/attachments/0/uploadId" {
+		t.Errorf("before the upload: %d %s", early.StatusCode, early.text)
+	}
+	put, err := http.NewRequestWithContext(t.Context(), "PUT", s.URL, strings.NewReader("uploaded"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put.Header.Set("x-ms-blob-type", "BlockBlob")
+	if res, err := d.Files.RoundTrip(put); err != nil || res.StatusCode != http.StatusCreated {
+		t.Fatalf("upload: %v %v", res, err)
+	}
+	res := d.do(t, d.request(t, "POST", "/emails:send", message))
+	if o := res.document(t); res.StatusCode != http.StatusAccepted || len(o.Delivery.Links) != 1 || o.Delivery.Links[0].Size != 8 {
+		t.Errorf("after the upload: %d %s", res.StatusCode, res.text)
+	}
+	if res := d.do(t, d.request(t, "POST", "/emails:send", message)); res.StatusCode != http.StatusBadRequest {
+		t.Errorf("a second message with the upload: %d %s", res.StatusCode, res.text)
+	}
+	if res := d.do(t, d.request(t, "POST", "/attachments", "{}")); res.StatusCode != http.StatusBadRequest {
+		t.Errorf("a slot with a body: %d", res.StatusCode)
+	}
+}
+
+func TestWithoutMemoryARequestIsSentAway(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	d.memory.Store(1 << 40)
+	res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1")))
+	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") != "1" {
+		t.Errorf("%d %s", res.StatusCode, res.text)
+	}
+	d.memory.Store(1)
+	if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1"))); res.StatusCode != http.StatusAccepted {
+		t.Errorf("%d %s", res.StatusCode, res.text)
 	}
 }
 

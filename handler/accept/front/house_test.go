@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ type door struct {
 	access  string
 	log     *lockedBuffer
 	callers *caller.Registry
+	memory  atomic.Int64 // that a request needs
 	mu      sync.Mutex
 	down    bool
 }
@@ -70,6 +72,7 @@ func newDoor(t *testing.T, limits quota.Limits) *door {
 	d.server.Config.Handler = front.New(front.Config{
 		Gateway: d.Gateway, Callers: d.callers, Public: public, Language: "en",
 		MaxRequestBytes: 1 << 20, RequestTimeout: 20 * time.Second,
+		Admission: front.NewAdmission(1 << 30), Memory: func(int64) int64 { return d.memory.Load() },
 		Now: time.Now, NewID: uuid.NewString, Log: slog.New(slog.NewJSONHandler(d.log, nil)),
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Propagator: propagation.TraceContext{},
 	})
@@ -133,7 +136,11 @@ type document struct {
 	Error                    *struct{ Code, Message string }
 	Delivery                 struct {
 		State string
-		Links []struct{ Name string }
+		Links []struct {
+			Name    string
+			Size    int64
+			Revoked bool
+		}
 	}
 }
 

@@ -8,37 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/posthorn/posthorn/handler/deliver/offload"
-	"github.com/posthorn/posthorn/handler/problem"
 )
-
-// file answers a recipient who clicked a link.
-func (f *front) file(w http.ResponseWriter, req *http.Request) error {
-	h := w.Header()
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Robots-Tag", "noindex, nofollow")
-	ctx, cancel := context.WithTimeout(req.Context(), 15*time.Second)
-	defer cancel()
-	location, err := f.Gateway.Open(ctx, req.PathValue("token"))
-	if err != nil {
-		p := problem.Of(err)
-		page, language := offload.Page(p.Kind, req.Header.Get("Accept-Language"), f.Language)
-		h.Set("Content-Language", language)
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", offload.PageSecurityPolicy)
-		h.Set("Content-Length", strconv.Itoa(len(page)))
-		if wait := retryAfter(p); wait > 0 {
-			h.Set("Retry-After", strconv.Itoa(wait))
-		}
-		w.WriteHeader(p.Kind.Status())
-		_, _ = w.Write(page) //nolint:gosec // html/template made it; a request chooses its language only
-		return err
-	}
-	h.Set("Location", location)
-	w.WriteHeader(http.StatusFound)
-	return nil
-}
 
 func (f *front) healthz(w http.ResponseWriter, _ *http.Request) error {
 	writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "alive"})

@@ -59,7 +59,9 @@ type Record struct {
 	Tags        []mail.Tag
 	// Moved are the attachments that became links, without their URLs: a token
 	// is a secret of the recipients and is kept nowhere.
-	Moved   []mail.Link
+	Moved []mail.Link
+	// Links names their row, and opens none of them.
+	Links   store.Key
 	Failure *Failure
 	Created time.Time
 	Updated time.Time
@@ -237,6 +239,7 @@ func unavailable(err error) error {
 type body struct {
 	Tags    []mail.Tag  `json:"tags,omitempty"`
 	Moved   []mail.Link `json:"moved,omitempty"`
+	Links   store.Key   `json:"links,omitzero"`
 	Failure *Failure    `json:"failure,omitempty"`
 }
 
@@ -245,7 +248,7 @@ func encode(r Record, attempt string) store.Entity {
 		r.Moved[i].URL = ""
 	}
 	// These types hold strings, numbers and times only: Marshal cannot fail.
-	text, _ := json.Marshal(body{r.Tags, r.Moved, r.Failure})
+	text, _ := json.Marshal(body{r.Tags, r.Moved, r.Links, r.Failure})
 	return store.Entity{Partition: key(r.Caller, r.ID), Row: row, Values: map[string]any{
 		"attempt": attempt, "id": r.ID, "caller": r.Caller, "fingerprint": r.Fingerprint,
 		"state": string(r.State), "operation": r.OperationID, "body": text,
@@ -271,6 +274,6 @@ func decode(e store.Entity) (*Record, string, error) {
 	if err := json.Unmarshal(text, &b); err != nil {
 		return nil, "", fmt.Errorf("decode record: %w", err)
 	}
-	r.Tags, r.Moved, r.Failure = b.Tags, b.Moved, b.Failure
+	r.Tags, r.Moved, r.Links, r.Failure = b.Tags, b.Moved, b.Links, b.Failure
 	return r, attempt, nil
 }

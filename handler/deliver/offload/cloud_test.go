@@ -263,6 +263,18 @@ func (s *setting) linked(t testing.TB, life time.Duration) *Move {
 	return commit(t, s.planFor(t, m, life, 1<<20))
 }
 
+// Open is Offload.Open, and waits for its count.
+func (s *setting) Open(ctx context.Context, token string, n int, acceptLanguage string) (Opened, error) {
+	opened, err := s.Offload.Open(ctx, token, n, acceptLanguage)
+	for range maxCounts {
+		s.counts <- struct{}{}
+	}
+	for range maxCounts {
+		<-s.counts
+	}
+	return opened, err
+}
+
 // open is Open of a file, for its location.
 func (s *setting) open(ctx context.Context, token string) (string, error) {
 	opened, err := s.Open(ctx, token, 0, "")

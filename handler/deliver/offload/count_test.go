@@ -102,7 +102,7 @@ func TestDownloadsAreCounted(t *testing.T) {
 				s.cloud.fault = tt.fault
 				began := time.Now()
 				for _, n := range []int{2, 0, 2, 1, 2} {
-					if _, err := s.Open(t.Context(), mv.token, n, ""); err != nil {
+					if _, err := s.Offload.Open(t.Context(), mv.token, n, ""); err != nil {
 						t.Fatal(err)
 					}
 					if took := time.Since(began); took != 0 {
@@ -135,7 +135,7 @@ func TestManyDownloadsAtOnce(t *testing.T) {
 			return mem.Fault{}
 		}
 		for range 3 * maxCounts {
-			if _, err := s.Open(t.Context(), mv.token, 1, ""); err != nil {
+			if _, err := s.Offload.Open(t.Context(), mv.token, 1, ""); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -3,6 +3,7 @@ package offload
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,7 +115,7 @@ func TestSweepFindsAgainWhatItCouldNotDelete(t *testing.T) {
 func TestNothingIsLeftAfterACrash(t *testing.T) {
 	t.Parallel()
 	for _, outcome := range []mem.Outcome{mem.Refused, mem.Lost} {
-		for dies := 1; ; dies++ {
+		for dies := int64(1); ; dies++ {
 			s, calls := crashAt(t, dies, outcome)
 			s.cloud.fault = nil
 			s.now = noon.Add(time.Hour + LinkGrace)
@@ -133,15 +134,15 @@ func TestNothingIsLeftAfterACrash(t *testing.T) {
 
 // crashAt lives through a slot, an upload, a message of all kinds of attachments
 // and its Discard, and sees no call succeed after the given one.
-func crashAt(t *testing.T, dies int, outcome mem.Outcome) (s *setting, calls int) {
+func crashAt(t *testing.T, dies int64, outcome mem.Outcome) (s *setting, calls int64) {
 	t.Helper()
 	s = newSetting()
+	var made atomic.Int64
 	s.cloud.fault = func(string, int) mem.Fault {
-		calls++
-		switch {
-		case calls < dies:
+		switch call := made.Add(1); {
+		case call < dies:
 			return mem.Fault{}
-		case calls == dies:
+		case call == dies:
 			return mem.Fault{Outcome: outcome}
 		default:
 			return mem.Fault{Outcome: mem.Refused}
@@ -149,17 +150,17 @@ func crashAt(t *testing.T, dies int, outcome mem.Outcome) (s *setting, calls int
 	}
 	slot, err := s.Slot(t.Context(), owner.Caller)
 	if err != nil {
-		return s, calls
+		return s, made.Load()
 	}
 	s.cloud.put(t, slot.URL, noise(1, 100))
 	m := message(placed(mail.PlacementLink, attached("a.pdf", 5)), mail.Attachment{Name: "u.zip", UploadID: slot.ID}, placed(mail.PlacementLink, attached("b.pdf", 6)))
 	mv, err := planIn(s, m, time.Hour, 1<<20)
 	if err != nil {
-		return s, calls
+		return s, made.Load()
 	}
 	if err = mv.Stage(t.Context()); err == nil {
 		err = mv.Commit(t.Context())
 	}
 	_ = errors.Join(err, mv.Discard(t.Context())) // it fails from the crash on
-	return s, calls
+	return s, made.Load()
 }
