@@ -10,9 +10,10 @@ const (
 	// for each block, and 195 GiB with the 50,000 blocks that a blob may have.
 	// Source: learn.microsoft.com, "Put Block List".
 	BlockBytes = 4 << 20
-	// BlocksInFlight is how many blocks of a message are on their way at once; one
-	// that is being filled counts.
+	// BlocksInFlight is how many blocks of a message are on their way at once.
 	BlocksInFlight = 2
+	// BlocksHeld is how many there are at all: one more is filled meanwhile.
+	BlocksHeld = BlocksInFlight + 1
 )
 
 // block is the memory of one staged block.
@@ -24,16 +25,17 @@ type pool interface {
 	Put(block any)
 }
 
-// flight is blocks on their way to storage, at most BlocksInFlight at once.
-// Whoever has taken a turn sends a block or gives the turn back. It is for one
+// flight is blocks on their way to storage. Whoever has taken a turn, of which
+// there are BlocksHeld, sends a block or gives the turn back. It is for one
 // goroutine.
 type flight struct {
-	blobs    Blobs
-	ctx      context.Context
-	cancel   context.CancelFunc
-	turns    chan struct{}
-	narrowed bool // one turn is taken for good
-	group    sync.WaitGroup
+	blobs   Blobs
+	ctx     context.Context
+	cancel  context.CancelFunc
+	turns   chan struct{} // full when all are taken
+	sending chan struct{} // holds BlocksInFlight
+	kept    int           // turns that nobody gets
+	group   sync.WaitGroup
 
 	mu  sync.Mutex
 	err error // the first
@@ -41,13 +43,13 @@ type flight struct {
 
 // newFlight makes a flight that goes on until it is closed, though ctx may end.
 func newFlight(ctx context.Context, blobs Blobs) *flight {
-	f := &flight{blobs: blobs, turns: make(chan struct{}, BlocksInFlight)}
+	f := &flight{blobs: blobs, turns: make(chan struct{}, BlocksHeld), sending: make(chan struct{}, BlocksInFlight)}
 	f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return f
 }
 
-// turn waits until a block may be sent. An error is Unavailable, and is that of
-// an earlier block, if one has failed.
+// turn waits until there is one. An error is Unavailable, and is that of an
+// earlier block, if one has failed.
 func (f *flight) turn(ctx context.Context) error {
 	select {
 	case f.turns <- struct{}{}:
@@ -68,42 +70,35 @@ func (f *flight) send(name string, n int, data []byte, done func()) {
 	f.group.Go(func() {
 		defer f.giveBack()
 		defer done()
+		f.sending <- struct{}{}
+		defer func() { <-f.sending }()
 		if err := f.blobs.Stage(f.ctx, name, n, data); err != nil {
 			f.fail(err)
 		}
 	})
 }
 
-// settle waits until all blocks have arrived.
-func (f *flight) settle(ctx context.Context) error {
-	all := cap(f.turns)
-	if f.narrowed {
-		all--
-	}
-	for taken := range all {
+// keep takes so many turns out of play, or puts them back.
+func (f *flight) keep(ctx context.Context, turns int) error {
+	for ; f.kept < turns; f.kept++ {
 		if err := f.turn(ctx); err != nil {
-			for range taken {
-				f.giveBack()
-			}
 			return err
 		}
 	}
-	for range all {
+	for ; f.kept > turns; f.kept-- {
 		f.giveBack()
 	}
 	return nil
 }
 
-// narrow waits until all blocks have arrived and sends one at a time from then on.
-func (f *flight) narrow(ctx context.Context) error {
-	if f.narrowed {
-		return nil
+// settle waits until all blocks have arrived.
+func (f *flight) settle(ctx context.Context) error {
+	before := f.kept
+	err := f.keep(ctx, BlocksHeld)
+	for ; f.kept > before; f.kept-- {
+		f.giveBack()
 	}
-	if err := f.settle(ctx); err != nil {
-		return err
-	}
-	f.narrowed = true
-	return f.turn(ctx)
+	return err
 }
 
 // close stops what is under way and returns when all of it has stopped.

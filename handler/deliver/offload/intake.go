@@ -13,26 +13,31 @@ import (
 // to ACS.
 const KeepBytes = 2 << 20
 
-// Memory is how many bytes an Intake holds at most.
+// Memory is how many bytes an Intake holds at most: all of a body that fits, else
+// BlocksHeld blocks, of which one makes way for what is kept, and two for more
+// than a block of that.
 func Memory(bodyBytes, limit int64) int64 {
 	now, most := room(bodyBytes, limit)
-	if bodyBytes >= 0 && bodyBytes <= limit {
+	if fits(bodyBytes, limit) {
 		return now
 	}
-	return max(now+BlocksInFlight*BlockBytes, most+BlockBytes)
+	return max(BlocksHeld*BlockBytes, most+BlockBytes)
 }
+
+func fits(bodyBytes, limit int64) bool { return bodyBytes >= 0 && bodyBytes <= limit }
 
 // room is how much may be kept of a body: of attachments of any kind, and if some
 // of them must stay in the message.
 func room(bodyBytes, limit int64) (now, most int64) {
 	most = decoded(limit)
 	switch {
-	case bodyBytes < 0 || bodyBytes > limit && bodyBytes <= limit+limit/4:
-		// It may fit without its bodies and the line breaks in its Base64.
+	case fits(bodyBytes, limit):
+		now = decoded(bodyBytes)
+		return now, now
+	case bodyBytes <= limit+limit/4:
+		// Of no known length, or it may fit without its bodies and the line breaks
+		// in its Base64.
 		return most, most
-	case bodyBytes <= limit:
-		fits := decoded(bodyBytes)
-		return fits, fits
 	default:
 		return min(KeepBytes, most), most
 	}
@@ -73,7 +78,7 @@ func (o *Offload) Intake(bodyBytes, limit int64) *Intake {
 	now, most := room(bodyBytes, limit)
 	return &Intake{
 		offload: o, limit: limit, now: int(now), most: int(most),
-		fits: bodyBytes >= 0 && bodyBytes <= limit,
+		fits: fits(bodyBytes, limit),
 		all:  map[int]*taken{},
 	}
 }
@@ -160,12 +165,14 @@ func (in *Intake) keep(ctx context.Context, t *taken, r io.Reader) (more bool, e
 // makeRoom makes held larger, or moves the largest out of it, which may be t, the
 // one being read.
 func (in *Intake) makeRoom(ctx context.Context, t *taken) error {
-	if cap(in.held) == 0 && in.now > 0 {
-		in.held = make([]byte, 0, in.now)
-		return nil
-	}
-	if t.known.Placement == mail.PlacementInline && in.now < in.most {
-		return in.grow(ctx)
+	mustStay := t.known.Placement == mail.PlacementInline
+	switch has := cap(in.held); {
+	case has < in.now && (in.fits || has >= KeepBytes):
+		return in.resize(ctx, in.now)
+	case has < in.now:
+		return in.resize(ctx, min(KeepBytes, in.now))
+	case has < in.most && mustStay:
+		return in.resize(ctx, in.most)
 	}
 	candidates := slices.DeleteFunc(append(slices.Clone(in.kept), t), func(c *taken) bool {
 		return c.known.Placement == mail.PlacementInline || c.size == 0 && c != t
@@ -178,19 +185,24 @@ func (in *Intake) makeRoom(ctx context.Context, t *taken) error {
 	}), t)
 }
 
-func (t *taken) attachment() mail.Attachment {
-	return mail.Attachment{ContentID: t.known.ContentID, Size: int64(t.size)}
-}
-
-// grow makes room for what must stay in the message, and gives up one block for
-// it, so that Memory holds.
-func (in *Intake) grow(ctx context.Context) error {
-	if err := in.flight.narrow(ctx); err != nil {
+// resize gives held another capacity, and takes as much from the blocks. Nothing
+// is under way while there are two of it.
+func (in *Intake) resize(ctx context.Context, capacity int) error {
+	if capacity > cap(in.held) {
+		if err := in.flight.settle(ctx); err != nil {
+			return err
+		}
+	}
+	blocks := min((capacity+BlockBytes-1)/BlockBytes, BlocksHeld-1)
+	if err := in.flight.keep(ctx, blocks); err != nil {
 		return err
 	}
-	in.now = in.most
-	in.held = append(make([]byte, 0, in.now), in.held...)
+	in.held = append(make([]byte, 0, capacity), in.held...)
 	return nil
+}
+
+func (t *taken) attachment() mail.Attachment {
+	return mail.Attachment{ContentID: t.known.ContentID, Size: int64(t.size)}
 }
 
 // moveOut sends an attachment from held to storage and closes the gap.
@@ -213,6 +225,13 @@ func (in *Intake) moveOut(ctx context.Context, v, reading *taken) error {
 		if t.at > v.at {
 			t.at -= v.size
 		}
+	}
+	switch left := len(in.held); {
+	case in.fits:
+	case left == 0:
+		return in.resize(ctx, 0)
+	case left < KeepBytes && cap(in.held) > KeepBytes:
+		return in.resize(ctx, KeepBytes)
 	}
 	return nil
 }

@@ -208,6 +208,7 @@ func TestIntakeOfABodyThatCannotFit(t *testing.T) {
 		streamed    string
 		blocks      int // out at once
 	}{
+		{"one that is large", []mail.Attachment{large}, "large", 3},
 		{"small ones are kept", []mail.Attachment{attached("a", 1000), large, attached("b", KeepBytes-1000)}, "large", 2},
 		{"not more than is kept of such a body", []mail.Attachment{attached("a", 1000), attached("b", KeepBytes)}, "b", 1},
 		{"what must be inline is kept", []mail.Attachment{attached("a", 1000), placed(mail.PlacementInline, attached("fixed", limit/4*3-3000)), large}, "large", 1},
@@ -247,9 +248,9 @@ func TestMemory(t *testing.T) {
 		{"no body", 0, limit, 0, 0},
 		{"a small body that fits", 1000, limit, 750, 753},
 		{"the largest that fits", limit, limit, limit / 4 * 3, limit / 4 * 3},
-		{"one that may fit", limit + 1, limit, 15 << 20, 16 << 20},
-		{"one of no known length", noLength, limit, 15 << 20, 16 << 20},
-		{"one that cannot fit", 100_000_000, limit, 10 << 20, 12 << 20},
+		{"one that may fit", limit + 1, limit, 12 << 20, 12 << 20},
+		{"one of no known length", noLength, limit, 12 << 20, 12 << 20},
+		{"one that cannot fit", 100_000_000, limit, 12 << 20, 12 << 20},
 		{"a larger limit", 100_000_000, 30 << 20, 22 << 20, 27 << 20},
 	} {
 		if got := Memory(tt.bodyBytes, tt.limit); got < tt.least || got > tt.most {
@@ -351,7 +352,7 @@ func TestIntakeWhenAStageFails(t *testing.T) {
 			}
 			in.Close()
 			p.assertReturned(t)
-			if n := s.cloud.calls["stage"]; n > nth+BlocksInFlight {
+			if n := s.cloud.calls["stage"]; n > nth+BlocksHeld {
 				t.Errorf("%d blocks were sent, though the %d. failed", n, nth)
 			}
 		})
@@ -418,7 +419,7 @@ func TestSlowStorageHoldsTheReaderBack(t *testing.T) {
 		go func() { done <- in.Attachment(ctx, 0, placed(mail.PlacementLink, mail.Attachment{}), read) }()
 		for minute := range 4 {
 			synctest.Wait()
-			if want := int64(minute+1) * BlocksInFlight * BlockBytes; read.n.Load() != want {
+			if want := int64(minute*BlocksInFlight+BlocksHeld) * BlockBytes; read.n.Load() != want {
 				t.Errorf("after %d minutes %d bytes were read, want %d", minute, read.n.Load(), want)
 			}
 			time.Sleep(time.Minute)
@@ -433,8 +434,8 @@ func TestSlowStorageHoldsTheReaderBack(t *testing.T) {
 			t.Errorf("Close took %v", took)
 		}
 		p.assertReturned(t)
-		if p.most != BlocksInFlight {
-			t.Errorf("%d blocks at once, want %d", p.most, BlocksInFlight)
+		if p.most != BlocksHeld {
+			t.Errorf("%d blocks at once, want %d", p.most, BlocksHeld)
 		}
 	})
 }
