@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -144,10 +145,13 @@ func problemType(req *http.Request) string {
 
 // writeJSON encodes v, which is made of types that always encode.
 func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
-	text, _ := json.Marshal(v)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // a signed URL is to be read by people too
+	_ = encoder.Encode(v)
 	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)+1))
+	w.Header().Set("Content-Length", strconv.Itoa(text.Len()))
 	w.WriteHeader(status)
 	// A caller that has gone is no news.
-	_, _ = w.Write(append(text, '\n'))
+	_, _ = w.Write(text.Bytes())
 }

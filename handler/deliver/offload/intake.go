@@ -15,33 +15,19 @@ const KeepBytes = 2 << 20
 
 // Memory is how many bytes an Intake holds at most: all of a body that fits, else
 // BlocksHeld blocks, of which one makes way for what is kept, and two for more
-// than a block of that.
+// than a block of that. The length is as for Intake.
 func Memory(bodyBytes, limit int64) int64 {
-	now, most := room(bodyBytes, limit)
 	if fits(bodyBytes, limit) {
-		return now
+		return decoded(bodyBytes)
 	}
-	return max(BlocksHeld*BlockBytes, most+BlockBytes)
+	return max(BlocksHeld*BlockBytes, decoded(limit)+BlockBytes)
 }
 
 func fits(bodyBytes, limit int64) bool { return bodyBytes >= 0 && bodyBytes <= limit }
 
-// room is how much may be kept of a body: of attachments of any kind, and if some
-// of them must stay in the message.
-func room(bodyBytes, limit int64) (now, most int64) {
-	most = decoded(limit)
-	switch {
-	case fits(bodyBytes, limit):
-		now = decoded(bodyBytes)
-		return now, now
-	case bodyBytes <= limit+limit/4:
-		// Of no known length, or it may fit without its bodies and the line breaks
-		// in its Base64.
-		return most, most
-	default:
-		return min(KeepBytes, most), most
-	}
-}
+// mayFit is true too for a body of no known length, and for one that would fit
+// without its bodies and the line breaks in its Base64.
+func mayFit(bodyBytes, limit int64) bool { return bodyBytes <= limit+limit/4 }
 
 // decoded is the most that so much Base64 can stand for.
 func decoded(base64 int64) int64 { return (base64 + 3) / 4 * 3 }
@@ -51,6 +37,7 @@ func decoded(base64 int64) int64 { return (base64 + 3) / 4 * 3 }
 type Intake struct {
 	offload *Offload
 	limit   int64
+	first   int  // is the capacity of held to begin with
 	now     int  // may be kept
 	most    int  // may be kept if it must
 	fits    bool // the body's length says so
@@ -75,12 +62,16 @@ type taken struct {
 // limit is what a request to ACS may have. The length is that of a body with
 // Base64; of raw files it is what they would have in Base64. Close must be called.
 func (o *Offload) Intake(bodyBytes, limit int64) *Intake {
-	now, most := room(bodyBytes, limit)
-	return &Intake{
-		offload: o, limit: limit, now: int(now), most: int(most),
-		fits: fits(bodyBytes, limit),
-		all:  map[int]*taken{},
+	in := &Intake{offload: o, limit: limit, most: int(decoded(limit)), fits: fits(bodyBytes, limit), all: map[int]*taken{}}
+	in.now = in.most
+	if !mayFit(bodyBytes, limit) {
+		in.now = min(KeepBytes, in.most)
 	}
+	in.first = min(KeepBytes, in.now)
+	if in.fits {
+		in.first = int(decoded(bodyBytes))
+	}
+	return in
 }
 
 // Attachment reads the content of the i-th attachment to its end, once for each i.
@@ -144,15 +135,15 @@ func (in *Intake) keep(ctx context.Context, t *taken, r io.Reader) (more bool, e
 	case len(in.held) < cap(in.held):
 		in.held = in.held[:len(in.held)+n]
 	default:
-		if err := in.makeRoom(ctx, t); err != nil {
-			return false, err
-		}
-		if t.stream != nil {
-			if err := t.stream.write(ctx, first[:]); err != nil {
+		for t.stream == nil && len(in.held) == cap(in.held) {
+			if err := in.makeRoom(ctx, t); err != nil {
 				return false, err
 			}
-		} else {
+		}
+		if t.stream == nil {
 			in.held = append(in.held, first[0])
+		} else if err := t.stream.write(ctx, first[:]); err != nil {
+			return false, err
 		}
 	}
 	t.size += n
@@ -167,10 +158,10 @@ func (in *Intake) keep(ctx context.Context, t *taken, r io.Reader) (more bool, e
 func (in *Intake) makeRoom(ctx context.Context, t *taken) error {
 	mustStay := t.known.Placement == mail.PlacementInline
 	switch has := cap(in.held); {
-	case has < in.now && (in.fits || has >= KeepBytes):
-		return in.resize(ctx, in.now)
+	case has < in.first:
+		return in.resize(ctx, in.first)
 	case has < in.now:
-		return in.resize(ctx, min(KeepBytes, in.now))
+		return in.resize(ctx, in.now)
 	case has < in.most && mustStay:
 		return in.resize(ctx, in.most)
 	}

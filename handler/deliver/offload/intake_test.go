@@ -119,7 +119,8 @@ func TestIntakeChooses(t *testing.T) {
 		{"a link goes at once", noLength, []mail.Attachment{placed(mail.PlacementLink, attached("a", 5)), attached("b", 5)}, "a"},
 		{"an empty link too", noLength, []mail.Attachment{placed(mail.PlacementLink, attached("a", 0))}, "a"},
 		{"nothing goes of a body that fits", limit, []mail.Attachment{placed(mail.PlacementLink, attached("a", 5)), attached("b", room-5)}, ""},
-		{"a body that says too little is met too", 400, []mail.Attachment{attached("a", 200), attached("b", 150)}, "a"},
+		{"a body that says too little is kept while it fits", 400, []mail.Attachment{attached("a", 200), attached("b", 150)}, ""},
+		{"and no longer", 400, []mail.Attachment{attached("a", room), attached("b", 1)}, "a"},
 		{"little more than fits may fit", limit + limit/4, []mail.Attachment{attached("a", room)}, ""},
 	}
 	for _, tt := range tests {

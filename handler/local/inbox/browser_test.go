@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,35 +14,9 @@ import (
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/posthorn/posthorn/handler/local/browsertest"
 )
-
-// patience bounds a browser that hangs; nothing waits for it to pass.
-const patience = time.Minute
-
-// openBrowser starts Chromium, or skips the test.
-func openBrowser(t *testing.T, width, height int) context.Context {
-	t.Helper()
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		t.Skip("There is no Chromium here, so the inbox was not looked at in a browser.")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("force-device-scale-factor", "2"), chromedp.WindowSize(width, height))
-	deadline, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	process, cancel := chromedp.NewExecAllocator(deadline, options...)
-	t.Cleanup(cancel)
-	ctx, cancel := chromedp.NewContext(process)
-	t.Cleanup(cancel)
-	return ctx
-}
 
 // site serves an inbox and remembers the paths that were asked for.
 type site struct {
@@ -113,7 +86,7 @@ func addSamples(t *testing.T, s *site) {
 }
 
 func TestBrowser(t *testing.T) {
-	ctx := openBrowser(t, 1280, 800)
+	ctx := browsertest.Open(t, 1280, 800)
 	s := newSite(t)
 	addSamples(t, s)
 
@@ -154,7 +127,7 @@ func TestBrowser(t *testing.T) {
 }
 
 func TestBrowserDownload(t *testing.T) {
-	ctx := openBrowser(t, 390, 844)
+	ctx := browsertest.Open(t, 390, 844)
 	s := newSite(t)
 	addSamples(t, s)
 	dir := t.TempDir()
@@ -182,7 +155,7 @@ func TestBrowserDownload(t *testing.T) {
 // Whatever a message holds, none of it runs: not in the page, not in the frame,
 // not when the HTML is opened by itself.
 func TestBrowserRunsNothing(t *testing.T) {
-	ctx := openBrowser(t, 1280, 800)
+	ctx := browsertest.Open(t, 1280, 800)
 	s := newSite(t)
 	attack := `"><script>fetch('/ran')</script><img src=x onerror="fetch('/ran');new Image().src='/ran'"><svg onload="location='/ran'"></svg>` +
 		`<iframe src="javascript:top.location='/ran'"></iframe><meta http-equiv=refresh content="0;url=javascript:fetch('/ran')"><form action=/ran><input autofocus onfocus="this.form.submit()"></form>`
