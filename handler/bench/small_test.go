@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -120,19 +121,24 @@ func (c *client) send(b *testing.B, n int64) usage {
 	var left atomic.Int64
 	left.Store(n)
 	var all sync.WaitGroup
+	each := make([][]time.Duration, atOnce)
 	begun := spent()
-	for range atOnce {
+	for i := range atOnce {
 		all.Go(func() {
 			for left.Add(-1) >= 0 {
+				start := time.Now()
 				if err := c.sendOne(b.Context()); err != nil {
 					b.Error(err)
 					return
 				}
+				each[i] = append(each[i], time.Since(start))
 			}
 		})
 	}
 	all.Wait()
-	return spent().since(begun)
+	u := spent().since(begun)
+	u.each = slices.Concat(each...)
+	return u
 }
 
 func (c *client) sendOne(ctx context.Context) error {

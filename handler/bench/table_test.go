@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,9 @@ import (
 type figure struct {
 	name string
 	unit string
+	// metric is the unit in the benchmark's own line, where each must be another;
+	// empty if it is unit.
+	metric string
 	// value is what was measured; baseline, if there is one, what it is held
 	// against, measured in the same run.
 	value, baseline float64
@@ -90,15 +94,15 @@ func (all *figures) print(w io.Writer) error {
 
 func amount(v float64, unit string) string { return fmt.Sprintf("%.4g %s", v, unit) }
 
-// report puts a figure into the table, and beside the benchmark's own line. The
-// units of the figures of one benchmark differ.
+// report puts a figure into the table and into the benchmark's own line.
 func report(b *testing.B, f figure) {
 	b.Helper()
 	table.add(f)
-	b.ReportMetric(f.value, f.unit)
+	metric := cmp.Or(f.metric, f.unit)
+	b.ReportMetric(f.value, metric)
 	if f.baseline != 0 {
-		b.ReportMetric(f.baseline, f.unit+"-baseline")
-		b.ReportMetric(f.judged(), f.unit+"-ratio")
+		b.ReportMetric(f.baseline, metric+"-baseline")
+		b.ReportMetric(f.judged(), metric+"-ratio")
 	}
 }
 

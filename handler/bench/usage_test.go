@@ -1,17 +1,28 @@
 package bench
 
 import (
+	"slices"
 	"syscall"
 	"time"
 )
 
 // usage is what something took: time on the clock, and time of the processors,
 // which other programs on the machine disturb less.
-type usage struct{ elapsed, processor time.Duration }
+type usage struct {
+	elapsed, processor time.Duration
+	each               []time.Duration // of the single requests
+}
 
 func (u *usage) add(v usage) {
 	u.elapsed += v.elapsed
 	u.processor += v.processor
+	u.each = append(u.each, v.each...)
+}
+
+// p99 is the time within which 99 of 100 requests were answered.
+func (u *usage) p99() time.Duration {
+	slices.Sort(u.each)
+	return u.each[len(u.each)*99/100]
 }
 
 // moment is a point in the life of this process.
@@ -30,5 +41,5 @@ func spent() moment {
 }
 
 func (m moment) since(begun moment) usage {
-	return usage{m.at.Sub(begun.at), m.processor - begun.processor}
+	return usage{elapsed: m.at.Sub(begun.at), processor: m.processor - begun.processor}
 }

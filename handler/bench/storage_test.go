@@ -1,0 +1,129 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"github.com/posthorn/posthorn/handler/local/azurite/azuritetest"
+	"github.com/posthorn/posthorn/handler/test/world"
+)
+
+// large lets requests of 100 MB in, and gives many at once the time they need.
+var large = world.Options{Settings: []string{
+	"POSTHORN_MAX_REQUEST_BYTES=" + strconv.Itoa(maxRequestBytes), "POSTHORN_REQUEST_TIMEOUT=120s",
+}}
+
+// BenchmarkIntoStorage sends 100 MB to the handler, whose file of 75 MB goes to
+// Azurite, and uploads the same file from memory with nothing but the Azure SDK.
+func BenchmarkIntoStorage(b *testing.B) {
+	p := world.NewProduct(b)
+	p.OpenStorage(b)
+	w := world.New(b, p, large)
+	w.MustSend(b, world.Message()) // opens connections and makes tables
+	content := make([]byte, largeBytes)
+	if _, err := io.ReadFull(file(1, largeBytes), content); err != nil {
+		b.Fatal(err)
+	}
+	message := wholeBody(b, 1)
+	files := newContainer(b, p)
+
+	var through, alone time.Duration
+	uploads := 0
+	for b.Loop() {
+		uploads++
+		start := time.Now()
+		c := files.NewBlockBlobClient("file-" + strconv.Itoa(uploads))
+		if err := upload(b.Context(), c, slices.Chunk(content, blockBytes)); err != nil {
+			b.Fatal(err)
+		}
+		alone += time.Since(start)
+
+		start = time.Now()
+		res, err := deliver(b.Context(), w, bytes.NewReader(message), int64(len(message)))
+		if err != nil || res.StatusCode != http.StatusAccepted {
+			b.Fatal(err, res)
+		}
+		through += time.Since(start)
+	}
+	rate := func(d time.Duration) float64 { return float64(largeBytes*uploads) / d.Seconds() / mb }
+	report(b, figure{
+		name: "75 MB of a request into Azurite", unit: "MB/s", value: rate(through),
+		baseline: rate(alone), of: "the SDK alone", goal: goal{atLeast: 0.9},
+	})
+}
+
+func newContainer(b *testing.B, p *world.Product) *container.Client {
+	b.Helper()
+	c, err := container.NewClient(p.Storage.Blob+"/bench", azuritetest.Credential{}, &container.ClientOptions{
+		ClientOptions: azcore.ClientOptions{Transport: p.Recipients},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := c.Create(b.Context(), nil); err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
+// upload stages blocks, two at a time, each with its MD5, and commits them.
+func upload(ctx context.Context, c *blockblob.Client, blocks iter.Seq[[]byte]) error {
+	var ids []string
+	turn := make(chan error, 2)
+	turn <- nil
+	turn <- nil
+	for block := range blocks {
+		if err := <-turn; err != nil {
+			return err
+		}
+		id := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%06d", len(ids)))
+		ids = append(ids, id)
+		go func() {
+			sum := md5.Sum(block)
+			_, err := c.StageBlock(ctx, id, streaming.NopCloser(bytes.NewReader(block)), &blockblob.StageBlockOptions{
+				TransactionalValidation: blob.TransferValidationTypeMD5(sum[:]),
+			})
+			turn <- err
+		}()
+	}
+	if err := errors.Join(<-turn, <-turn); err != nil {
+		return err
+	}
+	_, err := c.CommitBlockList(ctx, ids, nil)
+	return err
+}
+
+// deliver posts a message as the world's caller. The answer's body is read.
+func deliver(ctx context.Context, w *world.World, message io.Reader, length int64) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL+sendTarget, message)
+	if err != nil {
+		return nil, err
+	}
+	req.ContentLength = length
+	req.Header.Set("Authorization", "Bearer "+w.Key)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := w.Client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	_, err = io.Copy(io.Discard, res.Body)
+	return res, err
+}
