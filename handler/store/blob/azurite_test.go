@@ -2,6 +2,7 @@ package blob_test
 
 import (
 	"crypto/rand"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -36,6 +37,49 @@ func TestOnAzurite(t *testing.T) {
 			})
 		})
 	}
+	t.Run("a stranger's lease and snapshots keep no blob", func(t *testing.T) {
+		t.Parallel()
+		c := open(t, time.Now, blob.MD5)
+		signed, err := c.SignWrite(t.Context(), "b", time.Now().Add(-time.Minute), time.Now().Add(time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, call := range []struct {
+			query   string
+			headers map[string]string
+		}{
+			{"", map[string]string{"X-Ms-Blob-Type": "BlockBlob"}},
+			{"&comp=snapshot", nil},
+			{"&comp=lease", map[string]string{"X-Ms-Lease-Action": "acquire", "X-Ms-Lease-Duration": "-1"}},
+		} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, signed+call.query, strings.NewReader(""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, value := range call.headers {
+				request.Header.Set(name, value)
+			}
+			response, err := azure.Client.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if response.StatusCode != http.StatusCreated {
+				t.Errorf("%q: status %d, want 201", call.query, response.StatusCode)
+			}
+			if err := response.Body.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := c.Seal(t.Context(), "b", store.BlobHeaders{}); err != nil {
+			t.Errorf("seal: %v", err)
+		}
+		if err := c.Delete(t.Context(), "b"); err != nil {
+			t.Errorf("delete: %v", err)
+		}
+		if _, err := c.Size(t.Context(), "b"); !errors.Is(err, store.ErrMissing) {
+			t.Errorf("size: %v, want ErrMissing", err)
+		}
+	})
 	t.Run("a signed URL that has ended is refused", func(t *testing.T) {
 		t.Parallel()
 		anHourAgo := func() time.Time { return time.Now().Add(-time.Hour) }

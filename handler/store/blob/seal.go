@@ -75,19 +75,21 @@ func (c *Container) Seal(ctx context.Context, name string, h store.BlobHeaders) 
 	return c.Size(ctx, name)
 }
 
-// Delete removes a blob, sealed or not. ErrMissing if there is none; of one that
-// is not committed nothing is promised, services differ.
+// Delete removes a blob, sealed or not, with the snapshots that a signed URL that
+// writes can make. ErrMissing if there is none; of one that is not committed
+// nothing is promised, services differ.
 func (c *Container) Delete(ctx context.Context, name string) error {
 	b := c.client.NewBlobClient(name)
+	all := &blob.DeleteOptions{DeleteSnapshots: new(blob.DeleteSnapshotsOptionTypeInclude)}
 	return sdk.Do(ctx, "delete blob", c.Create, func(ctx context.Context) error {
-		_, err := b.Delete(ctx, nil)
+		_, err := b.Delete(ctx, all)
 		if sdk.Code(err) != string(bloberror.LeaseIDMissing) {
 			return err
 		}
 		if err := breakLease(ctx, b); err != nil {
 			return err
 		}
-		_, err = b.Delete(ctx, nil)
+		_, err = b.Delete(ctx, all)
 		return err
 	})
 }
