@@ -20,6 +20,7 @@ import (
 const usage = `usage: handler                     serve, as the Functions host does
        handler callers add NAME --sender ADDRESS [--sender ...] [--recipient-domain DOMAIN ...]
                                [--max-request-bytes N] [--max-recipients N] [--hmac]
+       handler callers set NAME --sender ADDRESS ...   the whole policy anew; its keys stay
        handler callers list
        handler callers rotate NAME    a new key; the one before it stays alive
        handler callers retire NAME    end the older key
@@ -51,6 +52,8 @@ func operate(ctx context.Context, args, environ []string, out io.Writer) error {
 	switch args[0] + " " + args[1] {
 	case "callers add":
 		err = addCaller(ctx, app.Callers, s.PublicURL, args[2:], out)
+	case "callers set":
+		err = setPolicy(ctx, app.Callers, args[2:])
 	case "callers list":
 		err = listCallers(ctx, app.Callers, out)
 	case "callers rotate":
@@ -98,11 +101,30 @@ func withName(args []string, f func(string) error) error {
 }
 
 func addCaller(ctx context.Context, callers *caller.Registry, publicURL string, args []string, out io.Writer) error {
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
-		return errors.New("one name is needed\n" + usage)
+	name, p, err := nameAndPolicy(args)
+	if err != nil {
+		return err
 	}
-	var p caller.Policy
-	flags := flag.NewFlagSet("callers add", flag.ContinueOnError)
+	secrets, err := callers.Add(ctx, name, p)
+	if err != nil {
+		return err
+	}
+	return printSecrets(out, publicURL, secrets)
+}
+
+func setPolicy(ctx context.Context, callers *caller.Registry, args []string) error {
+	name, p, err := nameAndPolicy(args)
+	if err != nil {
+		return err
+	}
+	return callers.SetPolicy(ctx, name, p)
+}
+
+func nameAndPolicy(args []string) (name string, p caller.Policy, err error) {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return "", p, errors.New("one name is needed\n" + usage)
+	}
+	flags := flag.NewFlagSet("callers", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	list := func(to *[]string) func(string) error {
 		return func(v string) error { *to = append(*to, v); return nil }
@@ -113,16 +135,12 @@ func addCaller(ctx context.Context, callers *caller.Registry, publicURL string, 
 	flags.IntVar(&p.MaxRecipients, "max-recipients", 0, "most recipients of a message")
 	flags.BoolVar(&p.HMAC, "hmac", false, "let the caller sign as ACS's SDKs do")
 	if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
-		return fmt.Errorf("the flags are not right: %w\n%s", errors.Join(err, unexpected(flags.Args())), usage)
+		return "", p, fmt.Errorf("the flags are not right: %w\n%s", errors.Join(err, unexpected(flags.Args())), usage)
 	}
 	if len(p.Senders) == 0 {
-		return errors.New("a caller needs at least one --sender")
+		return "", p, errors.New("a caller needs at least one --sender")
 	}
-	secrets, err := callers.Add(ctx, args[0], p)
-	if err != nil {
-		return err
-	}
-	return printSecrets(out, publicURL, secrets)
+	return args[0], p, nil
 }
 
 func unexpected(args []string) error {

@@ -16,6 +16,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -48,8 +49,14 @@ type ACS interface {
 	Fate(ctx context.Context, operationID string) (known bool, failure *record.Failure, err error)
 }
 
-// ErrDoubt means that ACS may or may not have taken the message.
-var ErrDoubt = errors.New("ACS may have taken the message")
+// Errors of ACS.Send that leave open whether the message was taken.
+var (
+	// ErrDoubt means that ACS may or may not have taken the message.
+	ErrDoubt = errors.New("ACS may have taken the message")
+	// ErrFailing is the doubt of an answer that says that ACS failed, which it
+	// mostly says when it has taken nothing.
+	ErrFailing = fmt.Errorf("ACS failed: %w", ErrDoubt)
+)
 
 // Config is what a Gateway is made of. All but Log are required.
 type Config struct {
@@ -132,11 +139,11 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 
 	in := g.Offload.Intake(req.BodyBytes, g.MaxACSRequestBytes)
 	defer in.Close()
-	m, err := g.read(ctx, req, in)
+	m, faults, err := g.read(ctx, req, in)
 	if err != nil {
 		return Answer{}, err
 	}
-	terms, err := g.Check.Message(m, g.Now())
+	terms, err := g.check(m, faults)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -158,7 +165,7 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 	if replay {
 		return Answer{rec, true}, failed(rec)
 	}
-	if err := g.deliver(ctx, rec, m, move); err != nil {
+	if err := g.deliver(ctx, rec, m, move, terms.Deadline); err != nil {
 		return Answer{rec, false}, err
 	}
 	return Answer{rec, false}, failed(rec)
@@ -172,17 +179,18 @@ func (g *Gateway) claim(ctx context.Context, r record.Record) (*record.Record, b
 	return g.Records.Claim(ctx, r)
 }
 
-// read takes the message off the wire, and its attachments with it.
-func (g *Gateway) read(ctx context.Context, req Request, in *offload.Intake) (*mail.Message, error) {
+// read takes the message off the wire, and its attachments with it. faults is a
+// problem of its members that left the rest of it readable.
+func (g *Gateway) read(ctx context.Context, req Request, in *offload.Intake) (m *mail.Message, faults, err error) {
 	ctx, span := g.Tracer.Start(ctx, "read")
 	defer span.End()
 	body := req.Body
 	if req.BodySHA256 != nil {
 		body = newSignedBody(body, req.BodySHA256)
 	}
-	m, err := g.message(ctx, req.ContentType, body, in)
-	if err != nil {
-		return nil, err
+	m, err = g.message(ctx, req.ContentType, body, in)
+	if m == nil {
+		return nil, nil, err
 	}
 	in.Fill(m)
 	m.Language = req.Language
@@ -191,7 +199,16 @@ func (g *Gateway) read(ctx context.Context, req Request, in *offload.Intake) (*m
 			m.Language = value
 		}
 	}
-	return m, nil
+	return m, err, nil
+}
+
+// check says all that is wrong with a message, of which read has found faults.
+func (g *Gateway) check(m *mail.Message, faults error) (check.Terms, error) {
+	terms, err := g.Check.Message(m, g.Now())
+	if faults == nil {
+		return terms, err
+	}
+	return check.Terms{}, merged(problem.Of(faults), err)
 }
 
 func (g *Gateway) message(ctx context.Context, contentType string, body io.Reader, in *offload.Intake) (*mail.Message, error) {
@@ -203,8 +220,8 @@ func (g *Gateway) message(ctx context.Context, contentType string, body io.Reade
 
 // deliver takes a claimed message to its end. When it returns an error nothing
 // was sent, nothing of the message is left in storage, and its id is free again.
-func (g *Gateway) deliver(ctx context.Context, rec *record.Record, m *mail.Message, move *offload.Move) error {
-	err := g.prepare(ctx, rec, m, move)
+func (g *Gateway) deliver(ctx context.Context, rec *record.Record, m *mail.Message, move *offload.Move, deadline time.Time) error {
+	err := g.prepare(ctx, rec, m, move, deadline)
 	if err == nil {
 		err = g.hand(context.WithoutCancel(ctx), rec, m)
 	}
@@ -238,11 +255,16 @@ const (
 )
 
 // prepare does all that can fail without harm, up to the fence.
-func (g *Gateway) prepare(ctx context.Context, rec *record.Record, m *mail.Message, move *offload.Move) error {
+func (g *Gateway) prepare(ctx context.Context, rec *record.Record, m *mail.Message, move *offload.Move, deadline time.Time) error {
 	ctx, span := g.Tracer.Start(ctx, "prepare")
 	defer span.End()
 	if err := move.Stage(ctx); err != nil {
 		return err
+	}
+	if !deadline.IsZero() && g.Now().After(deadline) {
+		late := problem.New(problem.InvalidMessage, "The deadline passed before the message could be sent. It was not sent.")
+		late.Faults = []problem.Fault{{Pointer: "/delivery/deadline", Detail: "This has passed."}}
+		return late
 	}
 	grant, err := g.Sends.Book(ctx, g.cost(m))
 	if err != nil {
@@ -289,7 +311,7 @@ func (g *Gateway) hand(ctx context.Context, rec *record.Record, m *mail.Message)
 	case err == nil:
 	case errors.Is(err, ErrDoubt):
 		g.Log.WarnContext(ctx, "ACS gave no clear answer, asking for the operation", "id", rec.ID, "error", err)
-		state, failure, err = g.settle(ctx, rec.OperationID)
+		state, failure, err = g.settle(ctx, rec.OperationID, err)
 		if err != nil {
 			return err
 		}
@@ -297,9 +319,7 @@ func (g *Gateway) hand(ctx context.Context, rec *record.Record, m *mail.Message)
 		p := problem.Of(err)
 		state, failure = record.Failed, &record.Failure{Kind: p.Kind.Slug(), Detail: p.Detail, Upstream: p.Upstream}
 	case problem.Is(err, problem.ACSBusy):
-		if backoffErr := g.Sends.Backoff(ctx, problem.Of(err).RetryAfter); backoffErr != nil {
-			g.Log.ErrorContext(ctx, "other instances could not be told to wait for ACS", "error", backoffErr)
-		}
+		g.backOff(ctx, problem.Of(err).RetryAfter)
 		return err
 	default:
 		return err
@@ -315,55 +335,13 @@ func (g *Gateway) hand(ctx context.Context, rec *record.Record, m *mail.Message)
 	return nil
 }
 
-// Found is a record, and what has become of its links.
-type Found struct {
-	*record.Record
-	Downloads map[int]int64 // by position in the caller's attachments
-	Revoked   bool
-}
-
-// Find returns what is known of a message of this caller.
-func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (Found, error) {
-	rec, err := g.Records.Find(ctx, c.Name, id)
-	if err != nil || len(rec.Moved) == 0 {
-		return Found{Record: rec}, err
+// backOff tells all instances to leave ACS in peace.
+func (g *Gateway) backOff(ctx context.Context, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, undoTimeout)
+	defer cancel()
+	if err := g.Sends.Backoff(ctx, wait); err != nil {
+		g.Log.ErrorContext(ctx, "other instances could not be told to wait for ACS", "error", err)
 	}
-	f := Found{Record: rec, Downloads: map[int]int64{}}
-	downloads, revoked, err := g.Offload.Downloads(ctx, rec.Links)
-	switch {
-	case problem.Is(err, problem.NotFound), problem.Is(err, problem.Gone):
-		return f, nil // not live yet, or over
-	case err != nil:
-		return Found{}, err
-	}
-	f.Revoked = revoked
-	for _, d := range downloads {
-		f.Downloads[d.Index] = d.Count
-	}
-	return f, nil
-}
-
-// RevokeLinks withdraws the links of a message of this caller. It may be repeated.
-func (g *Gateway) RevokeLinks(ctx context.Context, c caller.Caller, id string) error {
-	rec, err := g.Records.Find(ctx, c.Name, id)
-	if err != nil {
-		return err
-	}
-	if len(rec.Moved) == 0 {
-		return problem.New(problem.NotFound, "The message has no links.")
-	}
-	return g.Offload.RevokeMessage(ctx, rec.Links)
-}
-
-// Slot gives a caller an address to which it may upload one file.
-func (g *Gateway) Slot(ctx context.Context, c caller.Caller) (offload.Slot, error) {
-	return g.Offload.Slot(ctx, c.Name)
-}
-
-// Open returns what a recipient gets for the n-th file behind a link's token, or
-// for n = 0 for all of them.
-func (g *Gateway) Open(ctx context.Context, token string, n int, acceptLanguage string) (offload.Opened, error) {
-	return g.Offload.Open(ctx, token, n, acceptLanguage)
 }
 
 // Quota is what is known of the sending quota without asking storage.

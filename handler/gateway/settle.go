@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/decide/record"
@@ -14,9 +15,10 @@ import (
 var settleWaits = [...]time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second}
 
 // settle asks ACS for an operation that it may or may not have taken. An error
-// means that ACS does not know it: the message was not sent. If ACS cannot be
-// asked, the state is Unknown; nothing is sent again by guess.
-func (g *Gateway) settle(ctx context.Context, operationID string) (state record.State, failure *record.Failure, err error) {
+// means that ACS has failed, said so, and does not know it: the message was not
+// sent. If ACS does not know it and gave no answer either, or cannot be asked, the
+// state is Unknown: it may show the operation later, and nothing is sent by guess.
+func (g *Gateway) settle(ctx context.Context, operationID string, doubt error) (state record.State, failure *record.Failure, err error) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	for _, wait := range settleWaits {
@@ -31,7 +33,10 @@ func (g *Gateway) settle(ctx context.Context, operationID string) (state record.
 			return record.Accepted, nil, nil
 		}
 	}
-	p := problem.New(problem.ACSFailed, "ACS answered with an error and has not taken the message: it was not sent. Send it again.")
+	if !errors.Is(doubt, ErrFailing) {
+		return record.Unknown, nil, nil
+	}
+	p := problem.Of(problem.Wrap(problem.ACSFailed, "ACS answered with an error and has not taken the message: it was not sent. Send it again.", doubt))
 	p.RetryAfter = 10 * time.Second
 	return "", nil, p
 }

@@ -94,7 +94,7 @@ func TestATakenPortIsNamedWithItsSetting(t *testing.T) {
 	if err == nil {
 		t.Fatal("claimed")
 	}
-	for _, want := range []string{c.Inbox, "POSTHORN_LOCAL_INBOX=127.0.0.1:1", c.port(c.QueuePort), fmt.Sprintf("POSTHORN_LOCAL_QUEUE_PORT=%d", c.QueuePort+10_000)} {
+	for _, want := range []string{c.Inbox, "choose another with POSTHORN_LOCAL_INBOX=127.0.0.1:", c.port(c.QueuePort), fmt.Sprintf("POSTHORN_LOCAL_QUEUE_PORT=%d", further(c.QueuePort))} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not name %s", err, want)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 )
 
@@ -58,11 +59,21 @@ func claim(ctx context.Context, c config) (*listeners, error) {
 // example is a command that would work: the same address, 10,000 ports further.
 func example(setting, address string, port int) string {
 	if port > 0 {
-		return fmt.Sprintf("%s=%d make run", setting, port+10_000)
+		return fmt.Sprintf("%s=%d make run", setting, further(port))
 	}
 	host, p, err := net.SplitHostPort(address)
-	if err != nil {
+	n, notNumber := strconv.Atoi(p)
+	if err != nil || notNumber != nil {
 		return setting + "=127.0.0.1:PORT make run"
 	}
-	return fmt.Sprintf("%s=%s:1%s make run", setting, host, p)
+	return fmt.Sprintf("%s=%s:%d make run", setting, host, further(n))
+}
+
+// further is another port, as long as there are ports.
+func further(port int) int {
+	const step, last = 10_000, 65_535
+	if port+step > last {
+		return port - step
+	}
+	return port + step
 }

@@ -47,7 +47,7 @@ var kinds = map[Kind]entry{
 	NotAvailable:         {"not-available", http.StatusBadRequest, "Not available yet", "The member is part of the API but not yet served by this version. Leave it out."},
 	InvalidRequest:       {"invalid-request", http.StatusBadRequest, "The request is not valid", "A header or query parameter is wrong; the detail names it."},
 	Unauthenticated:      {"unauthenticated", http.StatusUnauthorized, "Who is calling?", "Send a live key as `Authorization: Bearer ph_…`, or sign the request with its ACS access key."},
-	Forbidden:            {"forbidden", http.StatusForbidden, "Outside the caller's policy", "The detail names the rule. The operator can change it with `handler callers`."},
+	Forbidden:            {"forbidden", http.StatusForbidden, "Outside the caller's policy", "The detail names the rule. The operator can change it with `handler callers set`."},
 	NotFound:             {"not-found", http.StatusNotFound, "Not found", "There is nothing here for this caller."},
 	MethodNotAllowed:     {"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed", "The Allow header lists what this route understands."},
 	InProgress:           {"in-progress", http.StatusConflict, "The first request is still under way", "The same Idempotency-Key or Operation-Id is being worked on. Wait for Retry-After, then ask again."},

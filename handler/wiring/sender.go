@@ -53,7 +53,10 @@ func sendProblem(err error) error {
 	if !ok {
 		return problem.Wrap(problem.Internal, "The message could not be put into ACS's form. It was not sent.", err)
 	}
-	if e.Accepted == acs.MayBeAccepted {
+	switch {
+	case e.Accepted == acs.MayBeAccepted && e.StatusCode >= http.StatusInternalServerError:
+		return fmt.Errorf("%w: %w", gateway.ErrFailing, err)
+	case e.Accepted == acs.MayBeAccepted:
 		return fmt.Errorf("%w: %w", gateway.ErrDoubt, err)
 	}
 	switch {

@@ -203,7 +203,8 @@ func limits(s settings.Settings) (sends, asks quota.Limits) {
 	case "managed-domain":
 		return quota.ManagedDomainSend, quota.ManagedDomainStatus
 	case "custom":
-		return quota.Limits{PerMinute: s.QuotaPerMinute, PerHour: s.QuotaPerHour}, quota.CustomDomainStatus
+		return quota.Limits{PerMinute: s.QuotaPerMinute, PerHour: s.QuotaPerHour},
+			quota.Limits{PerMinute: min(2*s.QuotaPerMinute, quota.LogEntries), PerHour: min(2*s.QuotaPerHour, quota.LogEntries)}
 	default:
 		return quota.CustomDomainSend, quota.CustomDomainStatus
 	}

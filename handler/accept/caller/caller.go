@@ -8,7 +8,9 @@
 // No key is stored. A key is ph_NAME_GENERATION_MAC, where MAC is the HMAC-SHA256
 // of name and generation under a master secret, so a stolen table opens nothing.
 // The table holds for each caller its policy and which generations are alive, at
-// most two, so that a caller can change its key without a gap.
+// most two, so that a caller can change its key without a gap. The row of a revoked
+// caller stays, without a generation: one made anew under its name begins with the
+// next, so that no key ever comes back to life.
 package caller
 
 import (
@@ -41,6 +43,7 @@ type Caller struct {
 	Generations []int64 // alive, ascending
 	Policy      Policy
 
+	last       int64 // generation that was ever given out
 	production bool
 	etag       store.ETag
 }
@@ -50,7 +53,6 @@ type Caller struct {
 type Table interface {
 	Insert(ctx context.Context, e store.Entity) (store.Receipt, error)
 	Replace(ctx context.Context, e store.Entity) (store.Receipt, error)
-	Delete(ctx context.Context, partition, row string, etag store.ETag) error
 	List(ctx context.Context, partition string) ([]store.Entity, error)
 }
 
@@ -89,6 +91,8 @@ func (r *Registry) all(ctx context.Context) (map[string]Caller, error) {
 	return known, nil
 }
 
+// load reads all rows, those of revoked callers too: they have no generation, and
+// so no key.
 func (r *Registry) load(ctx context.Context) (map[string]Caller, error) {
 	rows, err := r.table.List(ctx, partition)
 	if err != nil {
@@ -114,7 +118,9 @@ func (r *Registry) Callers(ctx context.Context) ([]Caller, error) {
 	}
 	list := make([]Caller, 0, len(known))
 	for _, c := range known {
-		list = append(list, c)
+		if len(c.Generations) > 0 {
+			list = append(list, c)
+		}
 	}
 	slices.SortFunc(list, func(a, b Caller) int {
 		if a.Name < b.Name {
@@ -140,27 +146,57 @@ func (r *Registry) Add(ctx context.Context, name string, p Policy) (Secrets, err
 	if err != nil {
 		return Secrets{}, err
 	}
-	c := Caller{Name: name, Generations: []int64{1}, Policy: p}
+	c := Caller{Name: name, Generations: []int64{1}, Policy: p, last: 1}
 	e, err := encode(c)
 	if err != nil {
 		return Secrets{}, err
 	}
-	if _, err := r.table.Insert(ctx, e); err != nil {
-		if errors.Is(err, store.ErrExists) {
-			return Secrets{}, problem.New(problem.InvalidRequest, "A caller %q is there already. Rotate its key, or revoke it first.", name)
-		}
+	_, err = r.table.Insert(ctx, e)
+	if errors.Is(err, store.ErrExists) {
+		return r.revive(ctx, c)
+	}
+	if err != nil {
 		return Secrets{}, unavailable(fmt.Errorf("add caller: %w", err))
 	}
 	return r.secrets(c), nil
+}
+
+// revive makes a caller anew under the name of a revoked one.
+func (r *Registry) revive(ctx context.Context, c Caller) (Secrets, error) {
+	taken := false
+	err := r.change(ctx, c.Name, true, func(stored *Caller) {
+		if taken = len(stored.Generations) > 0; taken {
+			return
+		}
+		stored.last++
+		stored.Generations, stored.Policy = []int64{stored.last}, c.Policy
+		c = *stored
+	})
+	if taken {
+		return Secrets{}, problem.New(problem.InvalidRequest, "A caller %q is there already. Rotate its key, set its policy, or revoke it first.", c.Name)
+	}
+	if err != nil {
+		return Secrets{}, err
+	}
+	return r.secrets(c), nil
+}
+
+// SetPolicy gives a caller another policy. Its keys stay.
+func (r *Registry) SetPolicy(ctx context.Context, name string, p Policy) error {
+	p, err := p.normalised()
+	if err != nil {
+		return err
+	}
+	return r.change(ctx, name, false, func(c *Caller) { c.Policy = p })
 }
 
 // Rotate gives a caller a new key. The one before it stays alive until the next
 // Rotate, or until Retire.
 func (r *Registry) Rotate(ctx context.Context, name string) (Secrets, error) {
 	var c Caller
-	err := r.change(ctx, name, func(stored *Caller) {
-		next := stored.Generations[len(stored.Generations)-1] + 1
-		stored.Generations = append(stored.Generations, next)
+	err := r.change(ctx, name, false, func(stored *Caller) {
+		stored.last++
+		stored.Generations = append(stored.Generations, stored.last)
 		if n := len(stored.Generations); n > MaxGenerations {
 			stored.Generations = stored.Generations[n-MaxGenerations:]
 		}
@@ -174,31 +210,25 @@ func (r *Registry) Rotate(ctx context.Context, name string) (Secrets, error) {
 
 // Retire ends all keys of a caller but the newest.
 func (r *Registry) Retire(ctx context.Context, name string) error {
-	return r.change(ctx, name, func(c *Caller) {
+	return r.change(ctx, name, false, func(c *Caller) {
 		c.Generations = c.Generations[len(c.Generations)-1:]
 	})
 }
 
-// Revoke removes a caller with all its keys.
+// Revoke ends a caller with all its keys.
 func (r *Registry) Revoke(ctx context.Context, name string) error {
-	err := r.table.Delete(ctx, partition, name, "")
-	if errors.Is(err, store.ErrMissing) {
-		return noCaller(name)
-	}
-	if err != nil {
-		return unavailable(fmt.Errorf("revoke caller: %w", err))
-	}
-	return nil
+	return r.change(ctx, name, false, func(c *Caller) { c.Generations, c.Policy = nil, Policy{} })
 }
 
-func (r *Registry) change(ctx context.Context, name string, f func(*Caller)) error {
+// change rewrites the row of a caller, or with revoked that of a revoked one too.
+func (r *Registry) change(ctx context.Context, name string, revoked bool, f func(*Caller)) error {
 	known, err := r.load(ctx)
 	if err != nil {
 		return err
 	}
 	c, ok := known[name]
-	if !ok {
-		return noCaller(name)
+	if !ok || len(c.Generations) == 0 && !revoked {
+		return problem.New(problem.NotFound, "There is no caller %q.", name)
 	}
 	f(&c)
 	e, err := encode(c)
@@ -234,7 +264,7 @@ func encode(c Caller) (store.Entity, error) {
 		return store.Entity{}, fmt.Errorf("encode generations: %w", err)
 	}
 	return store.Entity{Partition: partition, Row: c.Name, Values: map[string]any{
-		"policy": string(policy), "generations": string(generations),
+		"policy": string(policy), "generations": string(generations), "last": c.last,
 	}}, nil
 }
 
@@ -248,14 +278,8 @@ func decode(e store.Entity) (Caller, error) {
 	if err := json.Unmarshal([]byte(generations), &c.Generations); err != nil {
 		return Caller{}, fmt.Errorf("decode generations of caller %s: %w", e.Row, err)
 	}
-	if len(c.Generations) == 0 {
-		return Caller{}, fmt.Errorf("caller %s has no generation", e.Row)
-	}
+	c.last, _ = e.Values["last"].(int64)
 	return c, nil
-}
-
-func noCaller(name string) error {
-	return problem.New(problem.NotFound, "There is no caller %q.", name)
 }
 
 func unavailable(err error) error {

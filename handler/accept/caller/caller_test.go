@@ -189,6 +189,50 @@ func TestARevokedCallerIsDeadWhenTheCacheIs(t *testing.T) {
 	o.lives(t, key, false)
 }
 
+func TestAKeyOfARevokedCallerNeverComesBack(t *testing.T) {
+	t.Parallel()
+	o := newOffice()
+	old := o.add(t, "shop", caller.Policy{}).Key
+	if _, err := o.Rotate(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Revoke(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := o.Callers(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("callers are %v, %v", list, err)
+	}
+	if err := o.Revoke(t.Context(), "shop"); !problem.Is(err, problem.NotFound) {
+		t.Errorf("revoked twice: %v", err)
+	}
+	fresh := o.add(t, "shop", caller.Policy{}).Key
+	if !strings.HasPrefix(fresh, "ph_shop_3_") {
+		t.Errorf("the new key is %s", fresh)
+	}
+	o.lives(t, old, false)
+	o.lives(t, fresh, true)
+}
+
+func TestAPolicyIsChangedAndTheKeyStays(t *testing.T) {
+	t.Parallel()
+	o := newOffice()
+	key := o.add(t, "shop", caller.Policy{Senders: []string{"a@example.com"}}).Key
+	if err := o.SetPolicy(t.Context(), "shop", caller.Policy{Senders: []string{"b@Example.com"}}); err != nil {
+		t.Fatal(err)
+	}
+	o.lives(t, key, true)
+	list, err := o.Callers(t.Context())
+	if err != nil || len(list) != 1 || list[0].Policy.Senders[0] != "b@example.com" {
+		t.Errorf("callers are %+v, %v", list, err)
+	}
+	if err := o.SetPolicy(t.Context(), "shop", caller.Policy{Senders: []string{"x"}}); !problem.Is(err, problem.InvalidRequest) {
+		t.Errorf("a policy that is none: %v", err)
+	}
+	if err := o.SetPolicy(t.Context(), "ghost", caller.Policy{}); !problem.Is(err, problem.NotFound) {
+		t.Errorf("a caller that is none: %v", err)
+	}
+}
+
 func TestWithoutStorageNobodyIsKnown(t *testing.T) {
 	t.Parallel()
 	o := newOffice()

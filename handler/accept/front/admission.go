@@ -68,8 +68,14 @@ func (s *steadyBody) Read(p []byte) (int, error) {
 	if s.got += n; s.got >= progressBytes {
 		s.got, s.waited = 0, 0
 	}
+	if err == nil || err == io.EOF {
+		return n, err
+	}
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return n, err // wire's to explain
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, problem.New(problem.RequestTimeout, "The body came too slowly: at least %d bytes must arrive in %s. Send it again, faster.", progressBytes, progressTime)
 	}
-	return n, err
+	return n, problem.Wrap(problem.MalformedJSON, "The body ended before it was complete. Send it again whole.", err)
 }

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -93,7 +94,7 @@ func TestABodyThatDribblesIsGivenUp(t *testing.T) {
 				}
 				server.Close()
 				writer.Wait()
-				if c.ok && err != io.EOF {
+				if c.ok && !errors.Is(err, io.EOF) {
 					t.Errorf("got %v after %s", err, time.Since(start))
 				}
 				if !c.ok && (!problem.Is(err, problem.RequestTimeout) || time.Since(start) > 4*time.Minute+5*time.Second) {

@@ -193,7 +193,7 @@ func names(h http.Header) (operationID, key string, err error) {
 		return "", "", problem.New(problem.InvalidRequest, "Operation-Id and Idempotency-Key may be sent once each.")
 	case operationID != "" && key != "":
 		return "", "", problem.New(problem.InvalidRequest, "Send Operation-Id or Idempotency-Key, not both: each names the message.")
-	case operationID != "":
+	case len(h.Values("Operation-Id")) == 1:
 		operationID = strings.ToLower(operationID)
 		if !uuidPattern.MatchString(operationID) {
 			return "", "", problem.New(problem.InvalidRequest, "Operation-Id must be a UUID.")

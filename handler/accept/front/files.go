@@ -66,7 +66,7 @@ func writePage(w http.ResponseWriter, status int, page []byte, language string) 
 	h.Set("Content-Length", strconv.Itoa(len(page)))
 	w.WriteHeader(status)
 	// A recipient who has gone is no news.
-	_, _ = w.Write(page)
+	_, _ = w.Write(page) //nolint:gosec // html/template made it
 }
 
 // slotAnswer is an address to which one file may be uploaded.

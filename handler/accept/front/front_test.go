@@ -148,6 +148,26 @@ func TestAllFaultsAreToldAtOnce(t *testing.T) {
 	}
 }
 
+// Faults that reading finds and those that checking finds come in one answer.
+func TestFaultsOfReadingAndOfCheckingComeTogether(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	for _, c := range []struct{ name, body, want string }{
+		{"an unknown member", `{"foo":1,"recipients":{"to":[{"address":"bad"}]},"content":{}}`, "/content /content/subject /foo /recipients/to/0/address /senderAddress"},
+		{"a wrong type is not missing too", `{"senderAddress":1,"recipients":{"to":[{"address":"bad"}]},"content":{"subject":[],"plainText":"x"}}`, "/content/subject /recipients/to/0/address /senderAddress"},
+		{"bad Base64 and a bad name", strings.TrimSuffix(gatewaytest.Small("x"), "}") + `,"attachments":[{"name":"a/b","contentType":"text/plain","contentInBase64":"?"}]}`, "/attachments/0/contentInBase64 /attachments/0/name"},
+		{"no object at all", `[]`, ""},
+	} {
+		var pointers []string
+		for _, e := range d.do(t, d.request(t, "POST", "/emails:send", c.body)).document(t).Errors {
+			pointers = append(pointers, e.Pointer)
+		}
+		if strings.Join(pointers, " ") != c.want {
+			t.Errorf("%s: faults at %v, want %s", c.name, pointers, c.want)
+		}
+	}
+}
+
 func TestNoQuotaLeft(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t, quota.Limits{PerMinute: 1, PerHour: 2})
@@ -366,7 +386,7 @@ func TestAnUploadIsNamedInAMessage(t *testing.T) {
 	if early.StatusCode != http.StatusBadRequest || len(early.document(t).Errors) != 1 || early.document(t).Errors[0].Pointer != "/attachments/0/uploadId" {
 		t.Errorf("before the upload: %d %s", early.StatusCode, early.text)
 	}
-	put, err := http.NewRequestWithContext(t.Context(), "PUT", s.URL, strings.NewReader("uploaded"))
+	put, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.URL, strings.NewReader("uploaded"))
 	if err != nil {
 		t.Fatal(err)
 	}

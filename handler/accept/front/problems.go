@@ -8,9 +8,7 @@ import (
 	"io"
 	"math"
 	"mime"
-	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -66,23 +64,11 @@ func gone(ctx context.Context, err error) bool {
 		(errors.Is(err, context.Canceled) || errors.Is(err, io.ErrUnexpectedEOF))
 }
 
-// understand gives a kind to what a broken connection leaves behind; all other
-// errors that a caller can cause are problems already.
+// understand gives a kind to a context that has ended; all other errors that a
+// caller can cause are problems already.
 func understand(err error) *problem.Problem {
-	if _, ok := errors.AsType[*problem.Problem](err); ok {
-		return problem.Of(err)
-	}
-	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send.", tooLarge.Limit)
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return problem.New(problem.RequestTimeout, "The body did not arrive in time. Send it again, faster.")
-	}
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
-		return problem.New(problem.MalformedJSON, "The body ended before it was complete. Send it again whole.")
-	}
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return problem.Of(problem.Wrap(problem.Unavailable, "The request could not be finished in time, and nothing was sent. Try again after Retry-After.", err))
+	if _, ok := errors.AsType[*problem.Problem](err); !ok && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+		err = problem.Wrap(problem.Unavailable, "The request could not be finished in time, and nothing was sent. Try again after Retry-After.", err)
 	}
 	return problem.Of(err)
 }
@@ -120,7 +106,9 @@ func sentence(p *problem.Problem) string {
 			b.WriteString(" And more.")
 			break
 		}
-		b.WriteString(" " + fault.Pointer + ": " + fault.Detail)
+		if fault.Pointer != "" {
+			b.WriteString(" " + fault.Pointer + ": " + fault.Detail)
+		}
 	}
 	return b.String()
 }

@@ -43,10 +43,7 @@ func Multipart(ctx context.Context, body io.Reader, contentType string, sink Sin
 	if err := p.finish(); err != nil {
 		return nil, err
 	}
-	if err := r.found(); err != nil {
-		return nil, err
-	}
-	return m, nil
+	return m, r.found()
 }
 
 // multipart returns the boundary, and whether the body is a form.

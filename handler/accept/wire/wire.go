@@ -56,16 +56,17 @@ type Sink interface {
 // to maxFaults. An error of the body's reader comes back wrapped, as
 // problem.TooLarge if it is an http.MaxBytesError, untouched if it holds a
 // problem; so does, untouched, an error of the sink.
+//
+// With an InvalidMessage the message comes too if it was read to its end, without
+// what was wrong with it and without content after the first fault, so that the
+// caller can be told what else is wrong.
 func Message(ctx context.Context, body io.Reader, sink Sink) (*mail.Message, error) {
 	r := newReader(incoming{ctx, body}, 0)
 	m, err := r.message(ctx, sink)
-	if err == nil {
-		err = r.found()
-	}
 	if err != nil {
 		return nil, err
 	}
-	return m, nil
+	return m, r.found()
 }
 
 // Valid says whether text is one JSON value, with the strictness of Message for
@@ -93,7 +94,10 @@ func (r *reader) message(ctx context.Context, sink Sink) (*mail.Message, error) 
 	if err := acs.read(r, m); err != nil {
 		return nil, err
 	}
-	return m, r.finish()
+	if err := r.finish(); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // found is the problem that the faults collected make.

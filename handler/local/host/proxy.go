@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -128,6 +129,10 @@ func (h *Host) newProxy(transport http.RoundTripper) *httputil.ReverseProxy {
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 				w.WriteHeader(http.StatusRequestEntityTooLarge)
+				return
+			}
+			if errors.Is(err, io.ErrUnexpectedEOF) || r.Context().Err() != nil {
+				w.WriteHeader(http.StatusBadRequest) // the client's body broke off
 				return
 			}
 			h.log.Warn("request not forwarded", "method", r.Method, "error", err)

@@ -62,7 +62,7 @@ type Telemetry struct {
 func New(s settings.Settings, cred azcore.TokenCredential, log *slog.Logger) (*Telemetry, error) {
 	t := &Telemetry{
 		Tracer: tracenoop.NewTracerProvider().Tracer(scope), Meter: metricnoop.NewMeterProvider().Meter(scope),
-		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
+		Propagator: propagation.TraceContext{}, // no baggage: a stranger would choose what we pass on,
 	}
 	all, err := destinations(s, cred)
 	if err != nil {
