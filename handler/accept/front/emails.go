@@ -65,7 +65,7 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	}
 	message := gateway.Request{
 		Caller: proof.Caller, BodySHA256: proof.BodySHA256, Language: contentLanguage(req),
-		ContentType: contentType, BodyBytes: req.ContentLength,
+		ContentType: contentType, BodyBytes: jsonBytes(contentType, req.ContentLength),
 	}
 	if message.OperationID, message.IdempotencyKey, err = names(req.Header); err != nil {
 		return err
@@ -77,7 +77,7 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	if req.ContentLength > limit {
 		return problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send.", limit)
 	}
-	release, err := f.Admission.take(f.Memory(req.ContentLength))
+	release, err := f.Admission.take(f.Memory(message.BodyBytes))
 	if err != nil {
 		return err
 	}
@@ -239,6 +239,15 @@ func messageType(req *http.Request) (string, error) {
 		return contentType, nil
 	}
 	return "", problem.New(problem.UnsupportedMediaType, "The body must be JSON in UTF-8, or multipart/form-data or multipart/mixed with the JSON as its first part. Set Content-Type accordingly.")
+}
+
+// jsonBytes is how long a body of so many bytes (-1: not known) would be as JSON:
+// files that come as parts still go to ACS in Base64.
+func jsonBytes(contentType string, bytes int64) int64 {
+	if bytes < 0 || contentType == "application/json" {
+		return bytes
+	}
+	return (bytes + 2) / 3 * 4
 }
 
 // messageID reads the id in the path.
