@@ -136,6 +136,9 @@ func (c *client) send(b *testing.B, n int64) usage {
 		})
 	}
 	all.Wait()
+	if b.Failed() {
+		b.FailNow()
+	}
 	u := spent().since(begun)
 	u.each = slices.Concat(each...)
 	return u
