@@ -81,7 +81,7 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 	}
 	server.Config.Handler = front.New(front.Config{
 		Gateway: g, Callers: callers, Public: public, Language: "en", MaxRequestBytes: mib, RequestTimeout: 100 * time.Second,
-		Admission: front.NewAdmission(384 * mib), Memory: func(n int64) int64 { return offload.Memory(n, mail.MaxACSRequestBytes) },
+		Admission: front.NewAdmission(384*mib, 16*mib), Memory: func(n int64) int64 { return offload.Memory(n, mail.MaxACSRequestBytes) },
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tracer, Propagator: propagation.TraceContext{},
 	})
 	server.Start()

@@ -52,8 +52,12 @@ const (
 const SweepFunction = "sweep"
 
 // baseMemoryMB is for all that is not the body of a request: the program itself,
-// its connections, and what the garbage collector has not found yet.
-const baseMemoryMB = 64
+// its connections, what the garbage collector has not found yet, and the reserve
+// for small requests.
+const (
+	baseMemoryMB   = 64
+	smallReserveMB = 16
+)
 
 // App is the program.
 type App struct {
@@ -97,7 +101,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	mux.Handle("/", front.New(front.Config{
 		Gateway: g, Callers: callers, Public: s.Public(), Language: s.Language,
 		MaxRequestBytes: s.MaxRequestBytes, RequestTimeout: s.RequestTimeout,
-		Admission: front.NewAdmission(int64(s.MemoryMB-baseMemoryMB) << 20),
+		Admission: front.NewAdmission(int64(s.MemoryMB-baseMemoryMB)<<20, smallReserveMB<<20),
 		Memory:    func(bodyBytes int64) int64 { return offload.Memory(bodyBytes, s.ACSMaxRequestBytes) },
 		Probes: []front.Probe{
 			{Name: "tables", Check: func(ctx context.Context) error { _, err := callers.Callers(ctx); return err }},

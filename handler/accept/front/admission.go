@@ -11,30 +11,76 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
+// SmallBytes is what a small request needs at most. Large ones, however many and
+// however slow, leave a reserve to those.
+const SmallBytes = 256 << 10
+
 // Admission is the memory that requests may use together. A request takes its
 // share before its body is read, and one that finds too little left is sent away
 // at once: it can come back, a process without memory cannot.
 type Admission struct {
-	left atomic.Int64
+	common, reserve atomic.Int64 // bytes left
 }
 
-// NewAdmission returns a budget of so many bytes.
-func NewAdmission(bytes int64) *Admission {
+// NewAdmission returns a budget of so many bytes for all requests, and a reserve
+// for small ones.
+func NewAdmission(common, reserve int64) *Admission {
 	a := &Admission{}
-	a.left.Store(bytes)
+	a.common.Store(common)
+	a.reserve.Store(reserve)
 	return a
 }
 
 // take returns what gives the share back. Without room it is a problem of kind
 // Unavailable.
 func (a *Admission) take(bytes int64) (release func(), err error) {
-	if a.left.Add(-bytes) < 0 {
-		a.left.Add(bytes)
+	if bytes <= SmallBytes && takeFrom(&a.reserve, bytes) {
+		return func() { a.reserve.Add(bytes) }, nil
+	}
+	if !takeFrom(&a.common, bytes) {
 		p := problem.New(problem.Unavailable, "This instance is busy with other large requests. Nothing was sent. Try again after Retry-After.")
 		p.RetryAfter = time.Second
 		return nil, p
 	}
-	return func() { a.left.Add(bytes) }, nil
+	return func() { a.common.Add(bytes) }, nil
+}
+
+func takeFrom(left *atomic.Int64, bytes int64) bool {
+	if left.Add(-bytes) < 0 {
+		left.Add(bytes)
+		return false
+	}
+	return true
+}
+
+// growingBody is a body of unknown length. It is small until it shows that it is
+// not; then it must find room for all that it may become.
+type growingBody struct {
+	body io.Reader
+	grow func() (release func(), err error)
+
+	read    int64
+	release func() // nil while the body is small
+}
+
+func (g *growingBody) Read(p []byte) (int, error) {
+	n, err := g.body.Read(p)
+	g.read += int64(n)
+	if g.read > SmallBytes && g.release == nil {
+		release, growErr := g.grow()
+		if growErr != nil {
+			return 0, growErr
+		}
+		g.release = release
+	}
+	return n, err
+}
+
+// close gives back what the body has grown to.
+func (g *growingBody) close() {
+	if g.release != nil {
+		g.release()
+	}
 }
 
 // A body must make this much progress while it is waited for: 10 kB a second.

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -15,14 +16,14 @@ import (
 
 func TestTheBudgetIsNeverPassedAndAlwaysGivenBack(t *testing.T) {
 	t.Parallel()
-	const shares = 32
-	a := NewAdmission(shares * 12)
+	const shares, large = 32, 12 << 20
+	a := NewAdmission(shares*large, 0)
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var admitted []func()
 	for range 100 {
 		all.Go(func() {
-			release, err := a.take(12)
+			release, err := a.take(large)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -40,8 +41,60 @@ func TestTheBudgetIsNeverPassedAndAlwaysGivenBack(t *testing.T) {
 	for _, release := range admitted {
 		release()
 	}
-	if _, err := a.take(shares * 12); err != nil {
+	if _, err := a.take(shares * large); err != nil {
 		t.Errorf("not all was given back: %v", err)
+	}
+}
+
+func TestLargeRequestsLeaveRoomForSmallOnes(t *testing.T) {
+	t.Parallel()
+	a := NewAdmission(12<<20, 2*SmallBytes)
+	releaseLarge, err := a.take(12 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.take(SmallBytes + 1); !problem.Is(err, problem.Unavailable) {
+		t.Errorf("a large request beside another: %v", err)
+	}
+	for range 2 {
+		if _, err := a.take(SmallBytes); err != nil {
+			t.Errorf("a small request: %v", err)
+		}
+	}
+	if _, err := a.take(1); !problem.Is(err, problem.Unavailable) {
+		t.Errorf("past the reserve: %v", err)
+	}
+	releaseLarge()
+	if _, err := a.take(1); err != nil {
+		t.Errorf("past the reserve, with room: %v", err)
+	}
+}
+
+func TestABodyOfUnknownLengthIsSmallUntilItIsNot(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		bytes int
+		room  int64
+		ok    bool
+	}{
+		{"small, without room", SmallBytes, 0, true},
+		{"larger, with room", SmallBytes + 1, 12 << 20, true},
+		{"larger, without room", SmallBytes + 1, 12<<20 - 1, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			a := NewAdmission(c.room, 0)
+			body := &growingBody{body: bytes.NewReader(make([]byte, c.bytes)), grow: func() (func(), error) { return a.take(12 << 20) }}
+			n, err := io.Copy(io.Discard, body)
+			if c.ok && (err != nil || n != int64(c.bytes)) || !c.ok && !problem.Is(err, problem.Unavailable) {
+				t.Errorf("read %d, %v", n, err)
+			}
+			body.close()
+			if left := a.common.Load(); left != c.room {
+				t.Errorf("%d bytes are left, want %d", left, c.room)
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package front
 
 import (
 	"context"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -77,15 +78,12 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	if req.ContentLength > limit {
 		return problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send.", limit)
 	}
-	release, err := f.Admission.take(f.Memory(message.BodyBytes))
+	body, release, err := f.admit(w, req, message.BodyBytes, limit)
 	if err != nil {
 		return err
 	}
 	defer release()
-	message.Body = &steadyBody{
-		body: http.MaxBytesReader(w, req.Body, limit), connection: http.NewResponseController(w),
-		now: f.Now, end: f.Now().Add(f.RequestTimeout),
-	}
+	message.Body = body
 
 	answer, err := f.Gateway.Send(req.Context(), message)
 	f.rateLimit(w)
@@ -102,6 +100,26 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	o.Status, o.Error = "Running", nil
 	writeJSON(w, http.StatusAccepted, "application/json", o)
 	return nil
+}
+
+// admit finds room for a body of so many bytes as JSON (-1: not known), and bounds
+// its length and its patience. release gives the room back.
+func (f *front) admit(w http.ResponseWriter, req *http.Request, bytes, limit int64) (body io.Reader, release func(), err error) {
+	body = &steadyBody{
+		body: http.MaxBytesReader(w, req.Body, limit), connection: http.NewResponseController(w),
+		now: f.Now, end: f.Now().Add(f.RequestTimeout),
+	}
+	need := f.Memory(bytes)
+	if bytes >= 0 {
+		release, err = f.Admission.take(need)
+		return body, release, err
+	}
+	first, err := f.Admission.take(SmallBytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	growing := &growingBody{body: body, grow: func() (func(), error) { return f.Admission.take(need) }}
+	return growing, func() { growing.close(); first() }, nil
 }
 
 func (f *front) operation(w http.ResponseWriter, req *http.Request) error {

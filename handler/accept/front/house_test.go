@@ -72,7 +72,7 @@ func newDoor(t *testing.T, limits quota.Limits) *door {
 	d.server.Config.Handler = front.New(front.Config{
 		Gateway: d.Gateway, Callers: d.callers, Public: public, Language: "en",
 		MaxRequestBytes: 1 << 20, RequestTimeout: 20 * time.Second,
-		Admission: front.NewAdmission(1 << 30), Memory: func(int64) int64 { return d.memory.Load() },
+		Admission: front.NewAdmission(1<<30, 1<<20), Memory: func(int64) int64 { return d.memory.Load() },
 		Now: time.Now, NewID: uuid.NewString, Log: slog.New(slog.NewJSONHandler(d.log, nil)),
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Propagator: propagation.TraceContext{},
 	})

@@ -161,7 +161,11 @@ func unpadded(window []byte) []byte {
 // gather decodes window, which has escape sequences. Without them and the line
 // breaks that they stand for it is put together first.
 func (c *content) gather(p, window []byte) (n int, ok bool) {
-	chars := append(c.r.scratch[:0], c.quantum[:c.n]...)
+	if c.r.scratch == nil {
+		c.r.scratch = make([]byte, scratchBytes)
+	}
+	chars := c.r.scratch[:0]
+	chars = append(chars, c.quantum[:c.n]...)
 	read := 0
 	for read < len(window) {
 		piece := unpadded(before('\\', window[read:]))

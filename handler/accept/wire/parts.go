@@ -27,7 +27,8 @@ func newParts(src io.Reader, boundary string) *parts {
 	p := &parts{source: source{src: src}, delimiter: []byte("\r\n--" + boundary)}
 	// The first boundary may stand where the body begins, without the line
 	// break that belongs to all the others.
-	p.end = copy(p.buf[:], "\r\n")
+	p.buf = make([]byte, bufferBytes)
+	p.end = copy(p.buf, "\r\n")
 	p.base = -int64(p.end)
 	return p
 }

@@ -23,7 +23,7 @@ type reader struct {
 
 	item    int // index of the item begun last of a list in a table
 	attach  func(i int, known mail.Attachment, content io.Reader) error
-	scratch [scratchBytes]byte
+	scratch []byte // scratchBytes, once content needs them
 }
 
 func newReader(src io.Reader, start int64) *reader {

@@ -13,6 +13,8 @@ import (
 const (
 	// bufferBytes is all of a body that is held at a time, but for its texts.
 	bufferBytes = 64 << 10
+	// firstBytes are what a message without attachments mostly fits into.
+	firstBytes = 4 << 10
 	// maxEmptyReads is how often the body may give neither bytes nor an error.
 	maxEmptyReads = 100
 )
@@ -20,10 +22,10 @@ const (
 // source is a place in a stream of bytes.
 type source struct {
 	src      io.Reader
-	err      error // what ended src
-	buf      [bufferBytes]byte
-	pos, end int   // buf[pos:end] is not read yet
-	base     int64 // offset of buf[0] in the body
+	err      error  // what ended src
+	buf      []byte // grows from firstBytes to bufferBytes
+	pos, end int    // buf[pos:end] is not read yet
+	base     int64  // offset of buf[0] in the body
 }
 
 // offset is that of the next byte in the body.
@@ -38,7 +40,13 @@ var errEnd = errors.New("end of the body")
 // fill adds bytes to the unread ones and moves those to the start of the buffer.
 func (s *source) fill() error {
 	s.base += int64(s.pos)
-	s.end = copy(s.buf[:], s.buf[s.pos:s.end])
+	unread := s.buf[s.pos:s.end]
+	if s.buf == nil {
+		s.buf = make([]byte, firstBytes)
+	} else if s.end == len(s.buf) && len(s.buf) < bufferBytes {
+		s.buf = make([]byte, bufferBytes)
+	}
+	s.end = copy(s.buf, unread)
 	s.pos = 0
 	for range maxEmptyReads {
 		if s.err != nil {

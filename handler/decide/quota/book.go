@@ -164,7 +164,8 @@ func (l *Ledger) bookAfresh(ctx context.Context, batch []*request, made []attemp
 func (l *Ledger) plan(s snapshot, batch []*request) attempt {
 	at := max(s.at.earliest(l.now()), s.last())
 	a := attempt{id: l.newID(), after: s.ledger, fits: make([]bool, len(batch))}
-	a.after.times = slices.Clip(a.after.times) // the snapshot's own stays as it is
+	// The snapshot's own stay as they are.
+	a.after.times = append(make([]instant, 0, len(a.after.times)+len(batch)), a.after.times...)
 	for i, r := range batch {
 		if a.after.room(l.limits, r.cost) <= at {
 			a.after = a.after.book(at, r.cost)

@@ -44,6 +44,17 @@ func (l Limits) hour() window   { return widened(l.PerHour, time.Hour) }
 // leaves is the first time at which a token booked at i no longer counts.
 func (w window) leaves(i instant) instant { return i.wholeSecond().add(w.width) }
 
+// gone is how many of times, which ascend, no longer count at a time.
+func (w window) gone(times []instant, at instant) int {
+	n, _ := slices.BinarySearchFunc(times, at, func(t, at instant) int {
+		if w.leaves(t) <= at {
+			return -1
+		}
+		return 1
+	})
+	return n
+}
+
 // room is the earliest time at which cost more tokens fit. cost is at most the
 // window's limit.
 func (w window) room(times []instant, cost int) instant {
@@ -69,21 +80,16 @@ func (b ledger) last() instant {
 
 // book adds cost tokens at the time at. It may write behind the end of times.
 func (b ledger) book(at instant, cost int) ledger {
-	b.times = append(b.times, slices.Repeat([]instant{at}, cost)...)
+	for range cost {
+		b.times = append(b.times, at)
+	}
 	return b
 }
 
 // sign adds the id of a booking at the time at and drops what no longer counts.
 // Only a booking may drop: its own time keeps others from counting earlier.
 func (b ledger) sign(l Limits, at instant, id string) ledger {
-	hour := l.hour()
-	gone, _ := slices.BinarySearchFunc(b.times, at, func(t, at instant) int {
-		if hour.leaves(t) <= at {
-			return -1
-		}
-		return 1
-	})
-	b.times = b.times[gone:]
+	b.times = b.times[l.hour().gone(b.times, at):]
 	b.attempts = append(slices.Clone(b.attempts[max(0, len(b.attempts)-keptAttempts+1):]), id)
 	return b
 }

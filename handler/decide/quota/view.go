@@ -2,7 +2,6 @@ package quota
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -35,7 +34,7 @@ func (l *Ledger) View() View {
 
 // left is what a window has left, and the seconds until it has more.
 func (b ledger) left(w window, plain time.Duration, now instant) (remaining, reset int) {
-	counted := slices.DeleteFunc(slices.Clone(b.times), func(t instant) bool { return w.leaves(t) <= now })
+	counted := b.times[w.gone(b.times, now):]
 	remaining = w.limit - len(counted)
 	next := now.add(plain)
 	switch {

@@ -86,7 +86,7 @@ func (*body) Close() error { return nil }
 // parts lists the JSON in the order in which it is written. The order is fixed,
 // headers included, so that a repeat of a message is identical to the byte.
 func (m *Message) parts() []part {
-	var w partsWriter
+	w := partsWriter{make([]part, 0, 48)} // most messages
 	w.raw(`{"senderAddress":`)
 	w.text(m.SenderAddress)
 	w.raw(`,"content":{"subject":`)

@@ -31,7 +31,7 @@ func newSigner(accessKey string, now func() time.Time) (*signer, error) {
 func (s *signer) Do(req *policy.Request) (*http.Response, error) {
 	hash := sha256.New()
 	if content := req.Body(); content != nil {
-		if _, err := io.Copy(hash, content); err != nil {
+		if _, err := io.CopyBuffer(hash, content, make([]byte, min(max(req.Raw().ContentLength, minFill), 32<<10))); err != nil {
 			return nil, err
 		}
 		if err := req.RewindBody(); err != nil {

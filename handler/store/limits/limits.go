@@ -15,7 +15,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -57,7 +56,15 @@ const (
 	MessageBytes = 48 << 10
 )
 
-var valueName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,254}$`)
+func isValueName(name string) bool {
+	for i, c := range []byte(name) {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return len(name) >= 1 && len(name) <= 255
+}
 
 // Entity says whether e can be stored.
 func Entity(e store.Entity) error {
@@ -115,7 +122,7 @@ func notInKeys(r rune) bool {
 }
 
 func value(name string, v any) (size int, err error) {
-	if !valueName.MatchString(name) || name == "PartitionKey" || name == "RowKey" || name == "Timestamp" {
+	if !isValueName(name) || name == "PartitionKey" || name == "RowKey" || name == "Timestamp" {
 		return 0, fmt.Errorf("%q cannot name a value of a row", name)
 	}
 	switch v := v.(type) {
