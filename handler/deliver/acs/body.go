@@ -23,8 +23,9 @@ type body struct {
 const minFill = 512
 
 func newBody(m *Message) *body {
-	parts := m.parts()
-	return &body{parts: parts, size: partsSize(parts)}
+	w := partsWriter{keep: true, parts: make([]part, 0, 48)} // most messages
+	m.list(&w)
+	return &body{parts: w.parts, size: w.size}
 }
 
 // fresh returns a second body over the same message, at its start.
@@ -83,10 +84,9 @@ func (b *body) Seek(offset int64, whence int) (int64, error) {
 
 func (*body) Close() error { return nil }
 
-// parts lists the JSON in the order in which it is written. The order is fixed,
-// headers included, so that a repeat of a message is identical to the byte.
-func (m *Message) parts() []part {
-	w := partsWriter{make([]part, 0, 48)} // most messages
+// list gives w the parts of the JSON. Their order is fixed, headers included, so
+// that a repeat of a message is identical to the byte.
+func (m *Message) list(w *partsWriter) {
 	w.raw(`{"senderAddress":`)
 	w.text(m.SenderAddress)
 	w.raw(`,"content":{"subject":`)
@@ -123,16 +123,27 @@ func (m *Message) parts() []part {
 		w.raw(`]`)
 	}
 	w.raw(`}`)
-	return w.parts
 }
 
-type partsWriter struct{ parts []part }
+// partsWriter counts the parts that it is given, and keeps them if it shall.
+type partsWriter struct {
+	keep  bool
+	parts []part
+	size  int64 // of all
+}
 
-func (w *partsWriter) raw(s string) { w.parts = append(w.parts, part{kind: rawPart, text: s}) }
+func (w *partsWriter) add(p part) {
+	w.size += p.size()
+	if w.keep {
+		w.parts = append(w.parts, p)
+	}
+}
+
+func (w *partsWriter) raw(s string) { w.add(part{kind: rawPart, text: s}) }
 
 func (w *partsWriter) text(s string) {
 	w.raw(`"`)
-	w.parts = append(w.parts, part{kind: textPart, text: s})
+	w.add(part{kind: textPart, text: s})
 	w.raw(`"`)
 }
 
@@ -171,6 +182,6 @@ func (w *partsWriter) attachment(a Attachment) {
 	w.text(a.ContentType)
 	w.member(`,"contentId":`, a.ContentID)
 	w.raw(`,"contentInBase64":"`)
-	w.parts = append(w.parts, part{kind: base64Part, bytes: a.Content})
+	w.add(part{kind: base64Part, bytes: a.Content})
 	w.raw(`"}`)
 }

@@ -35,13 +35,6 @@ func (p part) size() int64 {
 	}
 }
 
-func partsSize(parts []part) (size int64) {
-	for _, p := range parts {
-		size += p.size()
-	}
-	return size
-}
-
 // write encodes the part from offset on, as far as it fits, and says how much
 // it wrote and how much of the part that took.
 func (p part) write(dst []byte, offset int) (written, taken int) {
