@@ -72,6 +72,9 @@ func (f *flight) send(name string, n int, data []byte, done func()) {
 		defer done()
 		f.sending <- struct{}{}
 		defer func() { <-f.sending }()
+		if f.failure() != nil {
+			return // the blob will not be committed
+		}
 		if err := f.blobs.Stage(f.ctx, name, n, data); err != nil {
 			f.fail(err)
 		}

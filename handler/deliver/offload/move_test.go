@@ -138,16 +138,23 @@ func TestStageFails(t *testing.T) {
 	for nth := 1; nth <= 4; nth++ { // three blocks and one
 		t.Run(fmt.Sprintf("at block %d", nth), func(t *testing.T) {
 			t.Parallel()
-			s := newSetting()
-			mv := s.plan(t, threeFiles(), 1<<20)
-			s.cloud.fault = failing("stage", nth, mem.Refused)
-			if err := mv.Stage(t.Context()); !problem.Is(err, problem.Unavailable) || !errors.Is(err, store.ErrUnavailable) {
-				t.Errorf("got %v, want Unavailable", err)
-			}
-			assertEmpty(t, s.cloud)
-			if n := s.cloud.calls["stage"]; n > nth+BlocksInFlight {
-				t.Errorf("%d calls, though the %d. failed", n, nth)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				s := newSetting()
+				mv := s.plan(t, threeFiles(), 1<<20)
+				s.cloud.fault = func(call string, n int) mem.Fault {
+					if call == "stage" && n != nth {
+						return mem.Fault{Before: time.Second} // what fails does so at once
+					}
+					return failing("stage", nth, mem.Refused)(call, n)
+				}
+				if err := mv.Stage(t.Context()); !problem.Is(err, problem.Unavailable) || !errors.Is(err, store.ErrUnavailable) {
+					t.Errorf("got %v, want Unavailable", err)
+				}
+				assertEmpty(t, s.cloud)
+				if n := s.cloud.calls["stage"]; n > nth+BlocksInFlight-1 {
+					t.Errorf("%d calls, though the %d. failed", n, nth)
+				}
+			})
 		})
 	}
 }
