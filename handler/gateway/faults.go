@@ -32,6 +32,14 @@ func follows(f problem.Fault, wire []problem.Fault) bool {
 		return true
 	}
 	return slices.ContainsFunc(wire, func(w problem.Fault) bool {
-		return f.Pointer == w.Pointer || strings.HasPrefix(f.Pointer, w.Pointer+"/")
+		return f.Pointer == w.Pointer || strings.HasPrefix(f.Pointer, w.Pointer+"/") ||
+			slices.Contains(oneOf[f.Pointer], w.Pointer)
 	})
+}
+
+// oneOf are the members of which check wants at least one: where one could not be
+// read, that none is there is no news.
+var oneOf = map[string][]string{
+	"/content":    {"/content/plainText", "/content/html"},
+	"/recipients": {"/recipients/to", "/recipients/cc", "/recipients/bcc"},
 }

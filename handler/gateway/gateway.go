@@ -154,7 +154,7 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 	owner := offload.Owner{Caller: claim.Caller, Message: claim.ID}
 	move, err := g.Offload.Plan(ctx, m, in, owner, terms.LinkLife, g.MaxACSRequestBytes, g.ACS.Size)
 	if err != nil {
-		return Answer{}, err
+		return g.earlier(ctx, claim, err)
 	}
 	claim.Moved, claim.Links = move.Links(), move.Key()
 
@@ -169,6 +169,16 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 		return Answer{rec, false}, err
 	}
 	return Answer{rec, false}, failed(rec)
+}
+
+// earlier is the answer of an earlier request with the same id, if there was one
+// for the same message: its upload may have ended since. Otherwise it is refusal.
+func (g *Gateway) earlier(ctx context.Context, claim record.Record, refusal error) (Answer, error) {
+	rec, err := g.Records.Find(ctx, claim.Caller, claim.ID)
+	if err != nil || rec.Fingerprint != claim.Fingerprint || !rec.State.Final() {
+		return Answer{}, refusal
+	}
+	return Answer{rec, true}, failed(rec)
 }
 
 // claim goes on when the caller goes away: a row whose answer nobody awaited

@@ -150,6 +150,9 @@ func (f *front) operation(w http.ResponseWriter, req *http.Request) error {
 func describe(r gateway.Found) operation {
 	o := operation{ID: r.ID, Delivery: delivery{State: r.State, Created: r.Created, Updated: r.Updated, Tags: r.Tags}}
 	for _, l := range r.Moved {
+		if r.State == record.Failed {
+			break // they went with the message
+		}
 		o.Delivery.Links = append(o.Delivery.Links, link{l.Index, l.Name, l.Size, l.Expires, r.Downloads[l.Index], r.Revoked})
 	}
 	switch r.State {

@@ -156,6 +156,7 @@ func TestFaultsOfReadingAndOfCheckingComeTogether(t *testing.T) {
 		{"an unknown member", `{"foo":1,"recipients":{"to":[{"address":"bad"}]},"content":{}}`, "/content /content/subject /foo /recipients/to/0/address /senderAddress"},
 		{"a wrong type is not missing too", `{"senderAddress":1,"recipients":{"to":[{"address":"bad"}]},"content":{"subject":[],"plainText":"x"}}`, "/content/subject /recipients/to/0/address /senderAddress"},
 		{"bad Base64 and a bad name", strings.TrimSuffix(gatewaytest.Small("x"), "}") + `,"attachments":[{"name":"a/b","contentType":"text/plain","contentInBase64":"?"}]}`, "/attachments/0/contentInBase64 /attachments/0/name"},
+		{"a body that cannot be read is not missing", `{"senderAddress":"donotreply@example.com","recipients":{"to":"x"},"content":{"subject":"x","html":1}}`, "/content/html /recipients/to"},
 		{"no object at all", `[]`, ""},
 	} {
 		var pointers []string
@@ -398,7 +399,8 @@ func TestAnUploadIsNamedInAMessage(t *testing.T) {
 	if o := res.document(t); res.StatusCode != http.StatusAccepted || len(o.Delivery.Links) != 1 || o.Delivery.Links[0].Size != 8 {
 		t.Errorf("after the upload: %d %s", res.StatusCode, res.text)
 	}
-	if res := d.do(t, d.request(t, "POST", "/emails:send", message)); res.StatusCode != http.StatusBadRequest {
+	other := strings.Replace(message, `"upload"`, `"another"`, 1)
+	if res := d.do(t, d.request(t, "POST", "/emails:send", other)); res.StatusCode != http.StatusBadRequest {
 		t.Errorf("a second message with the upload: %d %s", res.StatusCode, res.text)
 	}
 	if res := d.do(t, d.request(t, "POST", "/attachments", "{}")); res.StatusCode != http.StatusBadRequest {

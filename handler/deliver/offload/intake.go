@@ -156,13 +156,14 @@ func (in *Intake) keep(ctx context.Context, t *taken, r io.Reader) (more bool, e
 // makeRoom makes held larger, or moves the largest out of it, which may be t, the
 // one being read.
 func (in *Intake) makeRoom(ctx context.Context, t *taken) error {
-	mustStay := t.known.Placement == mail.PlacementInline
+	// What must be inline needs the room, and what is shown in the HTML deserves it.
+	stays := t.known.Placement == mail.PlacementInline || t.known.ContentID != ""
 	switch has := cap(in.held); {
 	case has < in.first:
 		return in.resize(ctx, in.first)
 	case has < in.now:
 		return in.resize(ctx, in.now)
-	case has < in.most && mustStay:
+	case has < in.most && stays:
 		return in.resize(ctx, in.most)
 	}
 	candidates := slices.DeleteFunc(append(slices.Clone(in.kept), t), func(c *taken) bool {

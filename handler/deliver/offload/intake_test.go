@@ -222,6 +222,7 @@ func TestIntakeOfABodyThatCannotFit(t *testing.T) {
 		{"one that is large", []mail.Attachment{large}, "large", 3},
 		{"small ones are kept", []mail.Attachment{attached("a", 1000), large, attached("b", KeepBytes-1000)}, "large", 2},
 		{"not more than is kept of such a body", []mail.Attachment{attached("a", 1000), attached("b", KeepBytes)}, "b", 1},
+		{"an image of the HTML is kept", []mail.Attachment{inlineImage("image", KeepBytes+1<<20), large}, "large", 2},
 		{"what must be inline is kept", []mail.Attachment{attached("a", 1000), placed(mail.PlacementInline, attached("fixed", limit/4*3-3000)), large}, "large", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
