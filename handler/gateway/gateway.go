@@ -7,8 +7,8 @@
 //
 //	read -> check -> allow -> plan -> claim -> stage -> book -> commit -> fence -> send -> finish
 //
-// Before the claim nothing is stored. Staged blocks are invisible, and storage
-// drops them by itself. A booked token is spent whatever happens. From the fence
+// Before the claim nothing is stored but blocks of attachments that stream away
+// while they are read. Those are invisible, and storage drops them by itself. A booked token is spent whatever happens. From the fence
 // on ACS may have the message, so from there the caller's going away stops
 // nothing, and an end that cannot be known is recorded as unknown.
 package gateway
@@ -154,7 +154,7 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 	owner := offload.Owner{Caller: claim.Caller, Message: claim.ID}
 	move, err := g.Offload.Plan(ctx, m, in, owner, terms.LinkLife, g.MaxACSRequestBytes, g.ACS.Size)
 	if err != nil {
-		return g.earlier(ctx, claim, err)
+		return g.earlier(ctx, req, claim, err)
 	}
 	claim.Moved, claim.Links = move.Links(), move.Key()
 
@@ -173,7 +173,10 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 
 // earlier is the answer of an earlier request with the same id, if there was one
 // for the same message: its upload may have ended since. Otherwise it is refusal.
-func (g *Gateway) earlier(ctx context.Context, claim record.Record, refusal error) (Answer, error) {
+func (g *Gateway) earlier(ctx context.Context, req Request, claim record.Record, refusal error) (Answer, error) {
+	if req.OperationID == "" && req.IdempotencyKey == "" {
+		return Answer{}, refusal
+	}
 	rec, err := g.Records.Find(ctx, claim.Caller, claim.ID)
 	if err != nil || rec.Fingerprint != claim.Fingerprint || !rec.State.Final() {
 		return Answer{}, refusal

@@ -19,7 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -285,5 +284,3 @@ func decode(e store.Entity) (Caller, error) {
 func unavailable(err error) error {
 	return problem.Wrap(problem.Unavailable, "The list of callers could not be read or written. Try again shortly.", err)
 }
-
-func itoa(i int) string { return strconv.Itoa(i) }

@@ -1,6 +1,7 @@
 package caller
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/posthorn/posthorn/handler/mail"
@@ -83,7 +84,7 @@ func (c Caller) Allow(m *mail.Message) error {
 	} {
 		for i, a := range list.addresses {
 			if reason := c.refusesRecipient(a.Address); reason != "" {
-				faults = append(faults, problem.Fault{Pointer: list.pointer + itoa(i) + "/address", Detail: reason})
+				faults = append(faults, problem.Fault{Pointer: list.pointer + strconv.Itoa(i) + "/address", Detail: reason})
 			}
 		}
 	}

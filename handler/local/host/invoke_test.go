@@ -17,6 +17,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/trigger"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store/queue"
 )
 
 func TestWhatTheHostTakesForSuccess(t *testing.T) {
@@ -96,18 +97,18 @@ func TestAMessageIsDeliveredAndSettled(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name    string
-		message Message
+		message queue.Message
 		err     error
 		trigger string // "" if there was no call
 		settled string
 	}{
-		{"text", Message{Text: "hello", DequeueCount: 1}, nil, `"hello"`, "deleted"},
-		{"object", Message{Text: `{"v":1,"list":[1],"id":"other"}`, DequeueCount: 2}, nil, `{"v":1,"list":[1],"id":"other"}`, "deleted"},
-		{"given up", Message{Text: "hello", DequeueCount: 1}, problem.New(problem.Gone, "x"), `"hello"`, "deleted"},
-		{"failed", Message{Text: "hello", DequeueCount: 4}, problem.New(problem.Unavailable, "x"), `"hello"`, "hidden 30s"},
-		{"failed for the last time", Message{Text: "hello", DequeueCount: 5}, problem.New(problem.Unavailable, "x"), `"hello"`, "poison hello, deleted"},
-		{"died with the handler each time", Message{Text: "hello", DequeueCount: 6}, nil, "", "poison hello, deleted"},
-		{"foreign", Message{Text: "<xml>", Foreign: true, DequeueCount: 1}, nil, "", "poison <xml>, deleted"},
+		{"text", queue.Message{Text: "hello", DequeueCount: 1}, nil, `"hello"`, "deleted"},
+		{"object", queue.Message{Text: `{"v":1,"list":[1],"id":"other"}`, DequeueCount: 2}, nil, `{"v":1,"list":[1],"id":"other"}`, "deleted"},
+		{"given up", queue.Message{Text: "hello", DequeueCount: 1}, problem.New(problem.Gone, "x"), `"hello"`, "deleted"},
+		{"failed", queue.Message{Text: "hello", DequeueCount: 4}, problem.New(problem.Unavailable, "x"), `"hello"`, "hidden 30s"},
+		{"failed for the last time", queue.Message{Text: "hello", DequeueCount: 5}, problem.New(problem.Unavailable, "x"), `"hello"`, "poison hello, deleted"},
+		{"died with the handler each time", queue.Message{Text: "hello", DequeueCount: 6}, nil, "", "poison hello, deleted"},
+		{"foreign", queue.Message{Text: "<xml>", Foreign: true, DequeueCount: 1}, nil, "", "poison <xml>, deleted"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -149,7 +150,7 @@ func TestPollingBacksOffWhileAQueueIsEmpty(t *testing.T) {
 		if asked < 12 || asked > 20 { // 100 ms doubled up to 5 s
 			t.Errorf("asked %d times in a minute", asked)
 		}
-		q.put(Message{ID: "1", Text: "a", DequeueCount: 1}, Message{ID: "2", Text: "b", DequeueCount: 1})
+		q.put(queue.Message{ID: "1", Text: "a", DequeueCount: 1}, queue.Message{ID: "2", Text: "b", DequeueCount: 1})
 		time.Sleep(5 * time.Second)
 		cancel()
 		synctest.Wait()
@@ -213,12 +214,12 @@ func TestAHangingCallIsEndedByFunctionTimeout(t *testing.T) {
 // memory is a queue that remembers how its last message was settled.
 type memory struct {
 	mu       sync.Mutex
-	messages []Message
+	messages []queue.Message
 	settled  string
 	receives int
 }
 
-func (q *memory) put(m ...Message) {
+func (q *memory) put(m ...queue.Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.messages = append(q.messages, m...)
@@ -230,7 +231,7 @@ func (q *memory) asked() int {
 	return q.receives
 }
 
-func (q *memory) Receive(context.Context, int, time.Duration) ([]Message, error) {
+func (q *memory) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.receives++
@@ -246,7 +247,7 @@ func (q *memory) note(s string) error {
 	return nil
 }
 
-func (q *memory) Hide(_ context.Context, _, _ string, d time.Duration) error {
+func (q *memory) Hide(_ context.Context, _ queue.Message, d time.Duration) error {
 	return q.note("hidden " + d.String())
 }
 func (q *memory) Delete(context.Context, string, string) error { return q.note("deleted") }

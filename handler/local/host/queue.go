@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/posthorn/posthorn/handler/store/queue"
 )
 
 const (
@@ -18,25 +20,12 @@ const (
 	minPolling = 100 * time.Millisecond
 )
 
-// Message is one that was received.
-type Message struct {
-	ID         string
-	PopReceipt string // names this receipt
-	Text       string
-	Foreign    bool // not base64, so that no function is called with it
-	// DequeueCount is 1 when a message is received for the first time.
-	DequeueCount int64
-	InsertedAt   time.Time
-	ExpiresAt    time.Time
-	VisibleAt    time.Time
-}
-
 // Queue is what the host asks of a queue. An error of Receive may leave messages
 // hidden until their time is over; after one of Hide or Delete the message comes
 // again; after one of Send it may be in the queue.
 type Queue interface {
-	Receive(ctx context.Context, n int, hide time.Duration) ([]Message, error)
-	Hide(ctx context.Context, id, popReceipt string, d time.Duration) error
+	Receive(ctx context.Context, n int, hide time.Duration) ([]queue.Message, error)
+	Hide(ctx context.Context, m queue.Message, d time.Duration) error
 	Delete(ctx context.Context, id, popReceipt string) error
 	Send(ctx context.Context, text string, delay time.Duration) error
 }
@@ -75,7 +64,7 @@ func (h *Host) poll(ctx context.Context, f function, q, poison Queue) {
 // it to poison. A message whose count is beyond the limit already, because the
 // handler died with it each time, is moved without a call. Source:
 // QueueProcessor.cs, BeginProcessingMessageAsync and CompleteProcessingMessageAsync.
-func (h *Host) deliver(ctx context.Context, f function, m Message, q, poison Queue) error {
+func (h *Host) deliver(ctx context.Context, f function, m queue.Message, q, poison Queue) error {
 	limit := int64(h.settings.queues.maxDequeueCount)
 	last := m.Foreign || m.DequeueCount > limit
 	if !last {
@@ -90,7 +79,7 @@ func (h *Host) deliver(ctx context.Context, f function, m Message, q, poison Que
 		last = m.DequeueCount == limit
 	}
 	if !last {
-		return q.Hide(ctx, m.ID, m.PopReceipt, h.settings.queues.hiddenAfterFail)
+		return q.Hide(ctx, m, h.settings.queues.hiddenAfterFail)
 	}
 	if err := poison.Send(ctx, m.Text, 0); err != nil {
 		return err
@@ -101,7 +90,7 @@ func (h *Host) deliver(ctx context.Context, f function, m Message, q, poison Que
 // messageEnvelope is the call with one message. The members of a message that is
 // a JSON object stand in Metadata too, arrays excepted, and do shadow the host's
 // own. Source: ScriptInvocationContextExtensions.cs, ApplyBindingData.
-func (f *function) messageEnvelope(m Message) envelope {
+func (f *function) messageEnvelope(m queue.Message) envelope {
 	metadata := map[string]any{
 		"DequeueCount":    strconv.FormatInt(m.DequeueCount, 10),
 		"Id":              text(m.ID),

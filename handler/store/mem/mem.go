@@ -34,6 +34,7 @@ const (
 	Seal    Op = "seal"
 	Send    Op = "send"
 	Receive Op = "receive"
+	Hide    Op = "hide"
 )
 
 // Outcome is what becomes of a call.

@@ -70,18 +70,34 @@ func (q *Queue) Receive(ctx context.Context, n int, hide time.Duration) (taken [
 	return taken, nil
 }
 
+// Hide is as in store/queue.
+func (q *Queue) Hide(ctx context.Context, m queue.Message, d time.Duration) error {
+	return q.call(ctx, Hide, m.ID, func() error {
+		at := q.at(m.ID, m.PopReceipt)
+		if at < 0 {
+			return store.ErrMissing
+		}
+		q.messages[at].PopReceipt = q.name()
+		q.messages[at].VisibleAt = q.now().UTC().Add(d)
+		return nil
+	})
+}
+
 // Delete is as in store/queue.
 func (q *Queue) Delete(ctx context.Context, id, popReceipt string) error {
 	return q.call(ctx, Delete, id, func() error {
-		at := slices.IndexFunc(q.messages, func(m queue.Message) bool {
-			return m.ID == id && m.PopReceipt == popReceipt
-		})
+		at := q.at(id, popReceipt)
 		if at < 0 {
 			return store.ErrMissing
 		}
 		q.messages = slices.Delete(q.messages, at, at+1)
 		return nil
 	})
+}
+
+// at is where the message of a receipt stands, or -1.
+func (q *Queue) at(id, popReceipt string) int {
+	return slices.IndexFunc(q.messages, func(m queue.Message) bool { return m.ID == id && m.PopReceipt == popReceipt })
 }
 
 func (q *Queue) name() string {

@@ -115,6 +115,20 @@ func (q *Queue) Receive(ctx context.Context, n int, hide time.Duration) ([]Messa
 	return messages, nil
 }
 
+// Hide changes when a message that was received can be seen again: d from now, 0
+// for at once. The receipt is worth nothing afterwards. ErrMissing as for Delete.
+func (q *Queue) Hide(ctx context.Context, m Message, d time.Duration) error {
+	// An update without the text would empty the message.
+	text := m.Text
+	if !m.Foreign {
+		text = base64.StdEncoding.EncodeToString([]byte(text))
+	}
+	return sdk.Do(ctx, "hide message", q.Create, func(ctx context.Context) error {
+		_, err := q.client.UpdateMessage(ctx, m.ID, m.PopReceipt, text, &azqueue.UpdateMessageOptions{VisibilityTimeout: seconds(d)})
+		return err
+	})
+}
+
 // Delete removes a message that was received. ErrMissing if it is gone, or if
 // someone has received it since, whose it is now.
 func (q *Queue) Delete(ctx context.Context, id, popReceipt string) error {

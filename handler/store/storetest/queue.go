@@ -15,6 +15,7 @@ import (
 type Messages interface {
 	Send(ctx context.Context, text string, delay time.Duration) error
 	Receive(ctx context.Context, n int, hide time.Duration) ([]queue.Message, error)
+	Hide(ctx context.Context, m queue.Message, d time.Duration) error
 	Delete(ctx context.Context, id, popReceipt string) error
 }
 
@@ -25,6 +26,7 @@ func Queue(t *testing.T, open func(*testing.T) (m Messages, pass func(time.Durat
 		"a text comes back as it was, and is then hidden": sendReceive,
 		"a message that is not deleted comes again":       comesAgain,
 		"only the last receiver can delete":               lastReceiver,
+		"a hidden message comes when it shall":            hiddenMessage,
 		"a delayed message waits":                         delayed,
 		"no more are received than asked for":             someOf,
 		"a cancelled call is unavailable":                 cancelledMessage,
@@ -95,6 +97,20 @@ func someOf(t *testing.T, m Messages, _ func(time.Duration)) {
 			t.Errorf("received %d, want %d", len(got), want)
 		}
 	}
+}
+
+func hiddenMessage(t *testing.T, m Messages, _ func(time.Duration)) {
+	wantErr(t, "send", m.Send(t.Context(), "again", 0), nil)
+	first := receive(t, m, time.Hour, "again")[0]
+	wantErr(t, "show at once", m.Hide(t.Context(), first, 0), nil)
+	second := receive(t, m, time.Hour, "again")[0]
+	if second.ID != first.ID || second.DequeueCount != 2 {
+		t.Errorf("received %+v after %+v", second, first)
+	}
+	wantErr(t, "hide by an old receipt", m.Hide(t.Context(), first, 0), store.ErrMissing)
+	wantErr(t, "hide for an hour", m.Hide(t.Context(), second, time.Hour), nil)
+	receive(t, m, time.Minute)
+	wantErr(t, "delete by an old receipt", m.Delete(t.Context(), second.ID, second.PopReceipt), store.ErrMissing)
 }
 
 func cancelledMessage(t *testing.T, m Messages, _ func(time.Duration)) {
