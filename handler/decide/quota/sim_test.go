@@ -125,7 +125,7 @@ func (w world) call(ctx context.Context, l *quota.Ledger, now func() time.Time, 
 	for begin := time.Now(); time.Since(begin) < w.length; {
 		time.Sleep(rnd.upTo(w.idle))
 		cost := 1 + rnd.n(w.costs)
-		g, err := l.Book(ctx, cost)
+		g, err := l.Book(ctx, costing(cost))
 		if err != nil {
 			out.note(err)
 			time.Sleep(max(problem.Of(err).RetryAfter, 100*time.Millisecond))
@@ -242,15 +242,15 @@ func TestRetryAfterIsExact(t *testing.T) {
 			one := func() *quota.Ledger { return ledgers[rnd.n(len(ledgers))] }
 			for i, gap := range gaps {
 				time.Sleep(time.Duration(gap) * time.Microsecond)
-				_, err := one().Book(t.Context(), 1+rnd.n(most))
+				_, err := one().Book(t.Context(), costing(1+rnd.n(most)))
 				if backoff > 0 && i == len(gaps)/2 {
-					err = one().Backoff(t.Context(), backoff)
+					err = one().Backoff(t.Context(), backoff, quota.Grant{})
 				}
 				if err != nil && !problem.Is(err, problem.OverQuota) {
 					faults = append(faults, err.Error())
 				}
 			}
-			_, err := one().Book(t.Context(), cost)
+			_, err := one().Book(t.Context(), costing(cost))
 			if err == nil {
 				return
 			}
@@ -259,11 +259,11 @@ func TestRetryAfterIsExact(t *testing.T) {
 				faults = append(faults, fmt.Sprintf("RetryAfter is %v", wait))
 			}
 			time.Sleep(wait - time.Second)
-			if _, err := one().Book(t.Context(), cost); !problem.Is(err, problem.OverQuota) {
+			if _, err := one().Book(t.Context(), costing(cost)); !problem.Is(err, problem.OverQuota) {
 				faults = append(faults, fmt.Sprintf("a second before RetryAfter %v: %v", wait, err))
 			}
 			time.Sleep(time.Second)
-			if _, err := one().Book(t.Context(), cost); err != nil {
+			if _, err := one().Book(t.Context(), costing(cost)); err != nil {
 				faults = append(faults, fmt.Sprintf("after RetryAfter %v: %v", wait, err))
 			}
 		})
@@ -281,7 +281,7 @@ func TestRetryAfterIsExactForASharperClock(t *testing.T) {
 		shared, limits := &row{}, quota.Limits{PerMinute: 6, PerHour: 100}
 		one, two := newLedger(&front{row: shared}, limits), newLedger(&front{row: shared}, limits)
 		refused := func(l *quota.Ledger) time.Duration {
-			_, err := l.Book(t.Context(), 5)
+			_, err := l.Book(t.Context(), costing(5))
 			return problem.Of(err).RetryAfter
 		}
 		book(t, one, 1)
