@@ -36,7 +36,7 @@ func (l *Ledger) Well(ctx context.Context, g Grant) error {
 	if !g.canary {
 		return nil
 	}
-	return l.ask(ctx, l.home(g.shard), func(p *page) answer {
+	return l.at(ctx, g.shard, func(p *page) answer {
 		p.dirty = p.health.recover(p.at, g) || p.dirty
 		return answer{}
 	}).err
@@ -44,14 +44,14 @@ func (l *Ledger) Well(ctx context.Context, g Grant) error {
 
 // everywhere lets change have its turn at every shard; g is known to its own.
 func (l *Ledger) everywhere(ctx context.Context, g Grant, change func(*page, Grant) bool) error {
+	l.pool.drop()
 	var failed error
-	for i := range l.shards {
-		s := l.home(g.shard + i)
+	for i := range l.known().shards {
 		own := g
 		if i > 0 {
 			own = Grant{}
 		}
-		failed = errors.Join(failed, l.ask(ctx, s, func(p *page) answer {
+		failed = errors.Join(failed, l.at(ctx, g.shard+i, func(p *page) answer {
 			p.dirty = change(p, own) || p.dirty
 			return answer{}
 		}).err)

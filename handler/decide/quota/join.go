@@ -2,6 +2,7 @@ package quota
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/problem"
@@ -28,9 +29,9 @@ func (l *Ledger) BookOrJoin(ctx context.Context, c Call, latest time.Time) (Gran
 	if err := l.check(c); err != nil {
 		return Grant{}, nil, err
 	}
-	a := l.ask(ctx, l.shards[0], func(p *page) answer {
-		if p.room(c) <= p.at && !p.before(c) {
-			return answer{grants: [][]Grant{{p.take(c)}}}
+	a := l.direct(ctx, c, func(p *page) answer {
+		if a := p.book(c); a.err == nil {
+			return a
 		}
 		return p.join(c, p.shard, 0, latest)
 	})
@@ -53,7 +54,7 @@ func (l *Ledger) Join(ctx context.Context, c Call, due, latest time.Time) (Place
 	if !due.IsZero() {
 		at = max(1, instantOf(due))
 	}
-	a := l.ask(ctx, l.shards[0], func(p *page) answer { return p.join(c, p.shard, at, latest) })
+	a := l.at(ctx, l.shardNow(), func(p *page) answer { return p.join(c, p.shard, at, latest) })
 	if a.err != nil {
 		l.stats.refuse(a.err)
 		return Place{}, a.err
@@ -65,7 +66,7 @@ func (l *Ledger) Join(ctx context.Context, c Call, due, latest time.Time) (Place
 // Leave says that n messages of a line went away without being taken. What is lost
 // of it, the pump finds out.
 func (l *Ledger) Leave(ctx context.Context, shard int, name Line, n int) error {
-	return l.ask(ctx, l.home(shard), func(p *page) answer {
+	return l.at(ctx, shard, func(p *page) answer {
 		d := p.desk(shard)
 		if o := d.find(name); o != nil {
 			o.take(n, -1)
@@ -127,21 +128,14 @@ func (p *page) wake(d *desk, goes instant) instant {
 // Busy says, without asking storage, whether c would have to wait now, so far as
 // this process knows.
 func (l *Ledger) Busy(c Call) bool {
-	for _, s := range l.shards {
-		seen, ok := l.recent(s)
-		if !ok {
-			return false
-		}
-		if p := l.newPage(s.number, seen, l.now()); p.room(c) <= p.at && !p.before(c) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(l.known().shards, func(s *shard) bool { return !l.full(s, c, readingLife) })
 }
 
 // refuse counts a refusal.
 func (c *counters) refuse(err error) {
-	if problem.Is(err, problem.OverQuota) {
+	if isOverQuota(err) {
 		c.refused.Add(1)
 	}
 }
+
+func isOverQuota(err error) bool { return problem.Is(err, problem.OverQuota) }

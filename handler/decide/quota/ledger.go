@@ -29,6 +29,8 @@ type ledger struct {
 	health   health
 	desks    []desk // the row's own shard's first
 	use      use
+	layout   layout  // the one that the row is of
+	next     *layout // not nil: the row is closed, and this is where it leads
 }
 
 func (b ledger) clone() ledger {
@@ -36,7 +38,7 @@ func (b ledger) clone() ledger {
 	for i := range b.desks {
 		b.desks[i] = b.desks[i].clone()
 	}
-	b.use = b.use.clone()
+	b.use, b.tally = b.use.clone(), b.tally.own()
 	return b
 }
 
@@ -51,8 +53,10 @@ func (b ledger) encode() (map[string]any, error) {
 		"attempts":     strings.Join(b.attempts, " "),
 		"backoffUntil": int64(b.health.BackoffUntil),
 	}
-	b.tally.encode(values)
-	for name, part := range map[string]any{"health": b.health, "desks": b.desks, "use": b.use} {
+	if err := b.tally.encode(values); err != nil {
+		return nil, err
+	}
+	for name, part := range map[string]any{"health": b.health, "desks": b.desks, "use": b.use, "layout": b.layout, "next": b.next} {
 		text, err := json.Marshal(part)
 		if err != nil {
 			return nil, fmt.Errorf("write quota ledger: %w", err)
@@ -81,7 +85,7 @@ func decode(e store.Entity) (ledger, error) {
 	if b.tally, err = decodeTally(e.Values); err != nil {
 		return ledger{}, err
 	}
-	for name, part := range map[string]any{"health": &b.health, "desks": &b.desks, "use": &b.use} {
+	for name, part := range map[string]any{"health": &b.health, "desks": &b.desks, "use": &b.use, "layout": &b.layout, "next": &b.next} {
 		text, ok := e.Values[name].([]byte)
 		if !ok && version == 1 {
 			continue
@@ -93,6 +97,12 @@ func decode(e store.Entity) (ledger, error) {
 		}
 	}
 	b.health.BackoffUntil = instant(backoff)
+	if version == 1 {
+		b.layout = layout{Shards: 1, Homes: 1}
+	}
+	if _, isLog := b.tally.(log); isLog == b.layout.Rings || b.layout.Shards < 1 || b.layout.Homes < b.layout.Shards {
+		return ledger{}, fmt.Errorf("quota ledger is corrupt: its layout is %+v", b.layout)
+	}
 	for caller, counts := range b.use.Callers {
 		if len(counts) != capBuckets {
 			return ledger{}, fmt.Errorf("quota ledger is corrupt: %d buckets of use by %q", len(counts), caller)
@@ -101,15 +111,19 @@ func decode(e store.Entity) (ledger, error) {
 	return b, nil
 }
 
-func (b log) encode(values map[string]any) {
+func (b log) encode(values map[string]any) error {
 	text := make([]byte, 0, 8*len(b))
 	for _, t := range b {
 		text = binary.BigEndian.AppendUint64(text, uint64(t))
 	}
 	values["log"] = text
+	return nil
 }
 
 func decodeTally(values map[string]any) (tally, error) {
+	if text, ok := values["rings"].([]byte); ok {
+		return decodeRings(text)
+	}
 	text, ok := values["log"].([]byte)
 	switch {
 	case !ok:

@@ -19,12 +19,14 @@ type page struct {
 	at       instant   // when bookings are logged
 	dirty    bool      // whether there is anything to write
 	plan     planned
+	leased   map[poolKey]bool // for whom this write leases already
 }
 
 // newPage takes what s knows to be the truth at a local time.
 func (l *Ledger) newPage(shard int, s snapshot, local time.Time) *page {
+	limits := s.layout.part(l.limits, shard)
 	p := &page{
-		ledger: s.ledger.clone(), shard: shard, limits: l.limits, reserved: l.options.ReservedForHigh,
+		ledger: s.ledger.clone(), shard: shard, limits: limits, reserved: l.options.ReservedForHigh,
 		was: s.at, local: local, now: s.at.earliest(local),
 	}
 	p.at = max(p.now, p.tally.last())
@@ -111,23 +113,17 @@ func (p *page) capped(n line) bool {
 // planned remembers a forecast, which many who join ask for one after the other.
 type planned struct {
 	limits Limits
-	from   instant
-	at     map[int]instant
+	of     func(n int) instant
 }
 
 // expected says when c goes, if it is the last of those of its caller and class
 // that wait, of which own tokens, c's included, go no later; c may not go before due.
 func (p *page) expected(c Call, own int, due instant) instant {
 	limits := p.limitsFor(c.Class, p.at)
-	if p.plan.at == nil || p.plan.limits != limits {
-		p.plan = planned{limits, max(p.at, p.health.BackoffUntil), map[int]instant{}}
+	if p.plan.of == nil || p.plan.limits != limits {
+		p.plan = planned{limits, p.tally.forecast(limits, max(p.at, p.health.BackoffUntil))}
 	}
-	n := p.position(c, own)
-	at, ok := p.plan.at[n]
-	if !ok {
-		at = p.tally.forecast(limits, p.plan.from, n)
-		p.plan.at[n] = at
-	}
+	at := p.plan.of(p.position(c, own))
 	if c.Cap > 0 {
 		at = max(at, p.use.forecast(c.Caller, p.capOf(c), own))
 	}

@@ -18,14 +18,14 @@ var (
 const fewest = 4
 
 // Shards is how many there are, those that only have old lines included.
-func (l *Ledger) Shards() int { return len(l.shards) }
+func (l *Ledger) Shards() int { return l.known().Homes }
 
 // Open takes the seat of a shard for pumpID, for SeatLife, if somebody may go.
 // lines are those of whom; room is about how many tokens could be booked now, but
 // at least a few. Otherwise ok is false, and next is when this tick must come
 // again: zero if nothing waits, or another pump or tick sees to it.
 func (l *Ledger) Open(ctx context.Context, shard int, pumpID string) (lines []LineView, room int, next time.Time, ok bool, err error) {
-	a := l.ask(ctx, l.home(shard), func(p *page) answer { return p.open(p.desk(shard), pumpID) })
+	a := l.at(ctx, shard, func(p *page) answer { return p.open(p.desk(shard), pumpID) })
 	return a.lines, a.room, a.next, a.ok, a.err
 }
 
@@ -117,7 +117,7 @@ func (l *Ledger) Take(ctx context.Context, shard int, pumpID string, wants []Wan
 			}
 		}
 	}
-	a := l.ask(ctx, l.home(shard), func(p *page) answer { return p.takeFor(p.desk(shard), pumpID, wants) })
+	a := l.at(ctx, shard, func(p *page) answer { return p.takeFor(p.desk(shard), pumpID, wants) })
 	for _, g := range a.grants {
 		l.stats.taken.Add(int64(len(g)))
 	}
@@ -209,7 +209,7 @@ func (p *page) correctLater(n *line, w Want, rest int, joining bool, look instan
 // sends; at zero: nothing waits. It is ErrJoined, and the seat is kept, if somebody
 // joined who may go sooner; ErrSeat if another pump has it.
 func (l *Ledger) Rest(ctx context.Context, shard int, pumpID string, at time.Time) error {
-	return l.ask(ctx, l.home(shard), func(p *page) answer {
+	return l.at(ctx, shard, func(p *page) answer {
 		d := p.desk(shard)
 		if d.Pump != pumpID {
 			return answer{err: ErrSeat}
@@ -232,8 +232,11 @@ func (l *Ledger) Rest(ctx context.Context, shard int, pumpID string, at time.Tim
 // seat, and no tick is on its way. found are the lines that the timer saw in the
 // table: what the ledger does not know of, it learns.
 func (l *Ledger) Overdue(ctx context.Context, found map[int][]LineView) (shards []int, err error) {
+	if y := l.known(); !y.same(l.limits.first()) {
+		l.leave(y) // a change was too early when it was last thought of
+	}
 	for shard := range l.Shards() {
-		a := l.ask(ctx, l.home(shard), func(p *page) answer {
+		a := l.at(ctx, shard, func(p *page) answer {
 			d := p.desk(shard)
 			for _, v := range found[shard] {
 				p.learn(d, v)

@@ -3,6 +3,8 @@ package quota
 import (
 	"context"
 	"errors"
+	"hash/fnv"
+	"sync"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/problem"
@@ -57,7 +59,14 @@ type Ledger struct {
 	newID   func() string
 	options Options
 	stats   counters
-	shards  []*shard
+
+	mu    sync.Mutex
+	place *place // nil: not known
+	lost  bool   // it was, and is another now
+
+	finding chan struct{} // holds one who looks for the place
+	pool    pool
+	turn    int // where this process begins with the shards
 }
 
 // Options are what a ledger need not be told.
@@ -66,13 +75,17 @@ type Options struct {
 	ReservedForHigh int
 }
 
-// New returns the ledger kept in the row called name. limits.PerHour is at most
-// LogEntries, more fails closed. now is the local clock, read for what has
+// New returns the ledger kept in the row called name, or in rows whose names begin
+// with it. now is the local clock, read for what has
 // elapsed only, so its times carry a monotonic reading. newID returns an id that
 // no other call of any instance returns, of at most 64 characters, none a space.
 func New(t Table, name string, limits Limits, now func() time.Time, newID func() string, options ...Options) *Ledger {
 	l := &Ledger{table: t, name: name, limits: limits, now: now, newID: newID}
-	l.shards = []*shard{{name: name}}
+	l.finding = make(chan struct{}, 1)
+	l.pool.keys = map[poolKey]*leased{}
+	h := fnv.New32a()
+	h.Write([]byte(newID()))
+	l.turn = int(h.Sum32() >> 1)
 	for _, o := range options {
 		l.options = o
 	}
@@ -116,7 +129,7 @@ func (l *Ledger) Book(ctx context.Context, c Call) (Grant, error) {
 	if err := l.check(c); err != nil {
 		return Grant{}, err
 	}
-	return l.granted(l.ask(ctx, l.shards[0], func(p *page) answer { return p.book(c) }))
+	return l.granted(l.direct(ctx, c, func(p *page) answer { return p.book(c) }))
 }
 
 // Rebook takes tokens of a shard for a call whose grant grew too old before it
@@ -125,7 +138,7 @@ func (l *Ledger) Rebook(ctx context.Context, shard int, c Call) (Grant, error) {
 	if err := l.check(c); err != nil {
 		return Grant{}, err
 	}
-	return l.granted(l.ask(ctx, l.home(shard), func(p *page) answer {
+	return l.granted(l.at(ctx, shard, func(p *page) answer {
 		if at := p.room(c); at > p.at {
 			return answer{err: p.refuse(at)}
 		}
@@ -133,15 +146,13 @@ func (l *Ledger) Rebook(ctx context.Context, shard int, c Call) (Grant, error) {
 	}))
 }
 
-// home is the row that serves a shard.
-func (l *Ledger) home(shard int) *shard { return l.shards[shard%len(l.shards)] }
-
 // check refuses what no ledger could book.
 func (l *Ledger) check(c Call) error {
 	if c.Cost < 1 || len(c.Caller) > callerBytes {
 		return problem.New(problem.Internal, "A call that costs %d, of a caller of %d bytes, cannot be booked.", c.Cost, len(c.Caller))
 	}
-	if most := min(l.limits.PerMinute, l.limits.PerHour); c.Cost > most {
+	y := l.known().layout
+	if most := min(l.limits.PerMinute/y.Shards, l.limits.PerHour/y.Shards); c.Cost > most {
 		return problem.New(problem.InvalidMessage,
 			"The message needs %d of the sending quota at once, and the quota is %d. Send it to fewer recipients.", c.Cost, most)
 	}

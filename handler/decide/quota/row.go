@@ -33,7 +33,7 @@ func (l *Ledger) read(ctx context.Context, s *shard) (snapshot, error) {
 	seen := snapshot{etag: e.ETag, at: reading{instantOf(receipt.Time), sent, l.now()}}
 	switch {
 	case errors.Is(err, store.ErrMissing):
-		seen.etag, seen.tally = "", log(nil)
+		seen.etag, seen.tally, seen.layout = "", s.layout.empty(), s.layout
 	case err != nil:
 		return snapshot{}, fmt.Errorf("read quota ledger: %w", err)
 	default:
@@ -48,8 +48,13 @@ func (l *Ledger) read(ctx context.Context, s *shard) (snapshot, error) {
 		return snapshot{}, fmt.Errorf("read quota ledger: an answer after %v does not tell the time", seen.at.heard.Sub(sent))
 	case ahead > 2*ClockError:
 		return snapshot{}, fmt.Errorf("quota ledger is %v ahead of the storage clock", ahead)
+	case seen.etag == "" && s.layout.Generation > 0: // no row of a later layout is ever missing
+		return snapshot{}, errMoved
 	}
 	s.remember(seen)
+	if seen.next != nil || seen.layout.Generation != s.layout.Generation || !seen.layout.same(s.layout) {
+		return seen, errMoved
+	}
 	return seen, nil
 }
 

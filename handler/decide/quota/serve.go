@@ -26,6 +26,7 @@ const (
 type shard struct {
 	number int
 	name   string
+	layout layout
 
 	mu      sync.Mutex
 	waiting []*request // in order of arrival
@@ -37,9 +38,11 @@ type shard struct {
 type request struct {
 	// do changes the page and says what it then answers. It may be called again,
 	// on another page: only one page becomes the row.
-	do   func(*page) answer
-	left func() error // not nil once the caller is gone
-	done chan answer  // buffered: whoever left does not block the others
+	do func(*page) answer
+	// spare, if not nil, answers without a row, if it can.
+	spare func() (answer, bool)
+	left  func() error // not nil once the caller is gone
+	done  chan answer  // buffered: whoever left does not block the others
 }
 
 // answer holds what the call that asked returns; err and the rest are not both set.
@@ -50,6 +53,8 @@ type answer struct {
 	room   int
 	next   time.Time
 	ok     bool
+	usage  Usage
+	lease  *lease // tokens beyond the call's, for this process to use soon
 	err    error
 }
 
@@ -71,7 +76,10 @@ type attempt struct {
 
 // ask lets do have its turn at the row of s.
 func (l *Ledger) ask(ctx context.Context, s *shard, do func(*page) answer) answer {
-	r := &request{do: do, left: ctx.Err, done: make(chan answer, 1)}
+	return l.wait(ctx, s, &request{do: do, left: ctx.Err, done: make(chan answer, 1)})
+}
+
+func (l *Ledger) wait(ctx context.Context, s *shard, r *request) answer {
 	l.enter(ctx, s, r)
 	select {
 	case a := <-r.done:
@@ -96,11 +104,23 @@ func (l *Ledger) enter(ctx context.Context, s *shard, r *request) {
 // does this himself: one who leaves would take the others' write with him.
 func (l *Ledger) serve(ctx context.Context, s *shard) {
 	for batch := s.next(); batch != nil; batch = s.next() {
-		batch = slices.DeleteFunc(batch, func(r *request) bool { return r.left() != nil })
+		batch = slices.DeleteFunc(batch, func(r *request) bool { return r.left() != nil || r.spared() })
 		if len(batch) > 0 {
 			l.settle(ctx, s, batch)
 		}
 	}
+}
+
+// spared answers r without a row, if that is possible.
+func (r *request) spared() bool {
+	if r.spare == nil {
+		return false
+	}
+	a, ok := r.spare()
+	if ok {
+		r.done <- a
+	}
+	return ok
 }
 
 func (s *shard) next() []*request {
@@ -117,9 +137,13 @@ func (l *Ledger) settle(ctx context.Context, s *shard, batch []*request) {
 	defer cancel()
 	a, err := l.commit(ctx, s, batch)
 	for i, r := range batch {
-		if err != nil {
+		switch {
+		case errors.Is(err, errMoved):
+			r.done <- answer{err: errMoved}
+		case err != nil:
 			r.done <- answer{err: unavailable(err)}
-		} else {
+		default:
+			l.pool.put(a.answers[i].lease)
 			r.done <- a.answers[i]
 		}
 	}
@@ -146,13 +170,16 @@ func (l *Ledger) commit(ctx context.Context, s *shard, batch []*request) (attemp
 func (l *Ledger) commitAfresh(ctx context.Context, s *shard, batch []*request, made []attempt, failed error) (attempt, error) {
 	for {
 		seen, err := l.read(ctx, s)
-		if err != nil {
+		if err != nil && !errors.Is(err, errMoved) {
 			return attempt{}, errors.Join(err, failed)
 		}
 		for _, a := range made {
 			if slices.Contains(seen.attempts, a.id) {
 				return a, nil
 			}
+		}
+		if err != nil { // no write can come to a closed row any more
+			return attempt{}, err
 		}
 		if len(made) == tries {
 			return attempt{}, fmt.Errorf("quota ledger: %d writes failed, the last with: %w", tries, failed)

@@ -242,7 +242,10 @@ func TestRetryAfterIsExact(t *testing.T) {
 			one := func() *quota.Ledger { return ledgers[rnd.n(len(ledgers))] }
 			for i, gap := range gaps {
 				time.Sleep(time.Duration(gap) * time.Microsecond)
-				_, err := one().Book(t.Context(), costing(1+rnd.n(most)))
+				g, err := one().Book(t.Context(), costing(1+rnd.n(most)))
+				if err == nil {
+					err = one().Well(t.Context(), g)
+				}
 				if backoff > 0 && i == len(gaps)/2 {
 					err = one().Backoff(t.Context(), backoff, quota.Grant{})
 				}

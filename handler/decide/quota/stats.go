@@ -37,7 +37,7 @@ func (l *Ledger) Stats() Stats {
 		Booked: c.booked.Load(), Refused: c.refused.Load(), Joined: c.joined.Load(), Taken: c.taken.Load(),
 		Backoffs: c.backoffs.Load(),
 	}
-	for _, s := range l.shards {
+	for _, s := range l.known().shards {
 		s.mu.Lock()
 		seen := s.seen
 		s.mu.Unlock()
@@ -50,7 +50,7 @@ func (l *Ledger) Stats() Stats {
 		st.Lost = max(st.Lost, p.health.lost(p.now))
 		if tokens > 0 {
 			from := max(p.now, p.health.BackoffUntil)
-			st.Drain = max(st.Drain, p.tally.forecast(p.limitsFor(Bulk, p.at), from, tokens).sub(p.now))
+			st.Drain = max(st.Drain, p.tally.forecast(p.limitsFor(Bulk, p.at), from)(tokens).sub(p.now))
 		}
 	}
 	return st
@@ -91,22 +91,27 @@ func (l *Ledger) Usage(ctx context.Context, c Call) (Usage, error) {
 		return Usage{}, err
 	}
 	u := Usage{Limits: l.limits, Share: c.Share, Cap: c.Cap}
-	for _, s := range l.shards {
-		seen, err := l.read(ctx, s)
-		if err != nil {
-			return Usage{}, unavailable(err)
+	y, err := l.current(ctx)
+	if err != nil {
+		return Usage{}, err
+	}
+	for i := range y.shards {
+		a := l.at(ctx, i, func(p *page) answer {
+			return answer{usage: p.usage(c)}
+		})
+		if a.err != nil {
+			return Usage{}, a.err
 		}
-		u.add(l.newPage(s.number, seen, l.now()), c)
+		u.add(a.usage)
 	}
 	return u, nil
 }
 
-func (u *Usage) add(p *page, c Call) {
-	minute, hour := p.tally.free(p.limitsFor(c.Class, p.at), p.at)
-	u.RemainingMinute, u.RemainingHour = u.RemainingMinute+minute, u.RemainingHour+hour
-	u.Used += p.use.of(c.Caller)
-	messages, _ := p.queue()
-	u.WaitingAll += messages
+// usage is what one shard knows.
+func (p *page) usage(c Call) Usage {
+	u := Usage{Used: p.use.of(c.Caller)}
+	u.RemainingMinute, u.RemainingHour = p.tally.free(p.limitsFor(c.Class, p.at), p.at)
+	u.WaitingAll, _ = p.queue()
 	for _, d := range p.desks {
 		for _, n := range d.Lines {
 			if n.Caller == c.Caller && n.demand(p.at) > 0 {
@@ -119,10 +124,19 @@ func (u *Usage) add(p *page, c Call) {
 	if p.before(c) {
 		expected = max(next, p.expected(c, p.waiting(c.Class, c.Caller)+c.Cost, 0))
 	}
-	if u.Next.IsZero() || next.time().Before(u.Next) {
-		u.Next = next.time()
+	u.Next, u.Expected = next.time(), expected.time()
+	return u
+}
+
+// add counts what another shard knows.
+func (u *Usage) add(o Usage) {
+	u.Used += o.Used
+	u.RemainingMinute, u.RemainingHour = u.RemainingMinute+o.RemainingMinute, u.RemainingHour+o.RemainingHour
+	u.WaitingOwn, u.WaitingAll = u.WaitingOwn+o.WaitingOwn, u.WaitingAll+o.WaitingAll
+	if u.Next.IsZero() || o.Next.Before(u.Next) {
+		u.Next = o.Next
 	}
-	if u.Expected.IsZero() || expected.time().Before(u.Expected) {
-		u.Expected = expected.time()
+	if u.Expected.IsZero() || o.Expected.Before(u.Expected) {
+		u.Expected = o.Expected
 	}
 }

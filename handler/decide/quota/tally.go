@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// tally is what was booked, so far as it still counts. Its values are never
-// changed: book returns another.
+// tally is what was booked, so far as it still counts.
 type tally interface {
+	// own is a copy that book may change.
+	own() tally
 	// last is the time of the newest booking, 0 without one.
 	last() instant
 	// room is the earliest time at which cost more tokens fit into l. More than a
@@ -21,11 +22,19 @@ type tally interface {
 	// book adds cost tokens at a time that is not before last, and drops what no
 	// longer counts then.
 	book(at instant, cost int) tally
-	// forecast says when the nth token from now goes, if from a time on tokens go
-	// as soon as they fit into l.
-	forecast(l Limits, from instant, n int) instant
+	// forecast says when the nth token goes, if from a time on tokens go as soon
+	// as they fit into l.
+	forecast(l Limits, from instant) func(n int) instant
+	// lots are bookings that count at least as long as those of the tally, ascending.
+	lots() []lot
 	// encode writes the properties that decodeTally reads.
-	encode(values map[string]any)
+	encode(values map[string]any) error
+}
+
+// lot is a number of tokens booked at a time.
+type lot struct {
+	at     instant
+	tokens int
 }
 
 // window is a limit and the time over which bookings count against it.
@@ -93,23 +102,49 @@ func (b log) next(at instant) (minute, hour instant) {
 	return first(Limits{}.minute()), first(Limits{}.hour())
 }
 
+func (b log) own() tally { return slices.Clip(b) }
+
 // Only a booking may drop: its own time keeps others from counting earlier.
 func (b log) book(at instant, cost int) tally {
-	kept := b[Limits{}.hour().gone(b, at):]
-	return append(append(make(log, 0, len(kept)+cost), kept...), slices.Repeat(log{at}, cost)...)
+	b = b[Limits{}.hour().gone(b, at):]
+	for range cost {
+		b = append(b, at)
+	}
+	return b
 }
 
 // forecast goes on with the log as it will be. Once an hour of it is its own
 // doing, it repeats.
-func (b log) forecast(l Limits, from instant, n int) instant {
+func (b log) forecast(l Limits, from instant) func(int) instant {
 	minute, hour := l.minute(), l.hour()
-	rounds := max(0, (n-1)/hour.limit-1)
-	n -= rounds * hour.limit
-	times := append(make(log, 0, len(b)+n), b...)
-	at := from
-	for range n {
-		at = max(at, minute.room(times, 1), hour.room(times, 1))
-		times = append(times, at)
+	times := slices.Clone(b)
+	return func(n int) instant {
+		whole, long := l.rounds(n, hour.width, minute.width)
+		for len(times) < len(b)+n-whole {
+			times = append(times, max(from, times.last(), minute.room(times, 1), hour.room(times, 1)))
+		}
+		return times[len(b)+n-whole-1].add(long)
 	}
-	return at.add(time.Duration(rounds) * hour.width)
+}
+
+// rounds is how many of n tokens go in whole rounds of the scarcer limit, after
+// the first hour of them, and how long that takes.
+func (l Limits) rounds(n int, hour, minute time.Duration) (whole int, long time.Duration) {
+	limit, width := l.PerHour, hour
+	if float64(l.PerMinute)/minute.Seconds() < float64(l.PerHour)/hour.Seconds() {
+		limit, width = l.PerMinute, minute
+	}
+	rounds := max(0, n-1-l.PerHour) / max(1, limit)
+	return rounds * limit, time.Duration(rounds) * width
+}
+
+func (b log) lots() (all []lot) {
+	for _, t := range b {
+		if len(all) > 0 && all[len(all)-1].at == t {
+			all[len(all)-1].tokens++
+			continue
+		}
+		all = append(all, lot{t, 1})
+	}
+	return all
 }

@@ -20,7 +20,7 @@ type View struct {
 // read of this process is not in it.
 func (l *Ledger) View() View {
 	v := View{Limits: l.limits}
-	for _, s := range l.shards {
+	for _, s := range l.known().shards {
 		s.mu.Lock()
 		seen := s.seen
 		s.mu.Unlock()
