@@ -50,3 +50,11 @@ func (r reading) slow() bool { return r.heard.Sub(r.sent) > slowestAnswer }
 func (r reading) stale(local time.Time) bool {
 	return r.slow() || local.Sub(r.heard) > readingLife
 }
+
+// time is i for those outside; the zero time is i 0.
+func (i instant) time() time.Time {
+	if i == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(i)).UTC()
+}

@@ -2,6 +2,8 @@ package quota
 
 import (
 	"context"
+	"errors"
+	"hash/fnv"
 	"sync"
 	"time"
 
@@ -48,26 +50,55 @@ type Table interface {
 }
 
 // Ledger books calls under one limit. It is safe for concurrent use; any number
-// of Ledgers, in any number of processes, share a row.
+// of Ledgers, in any number of processes, share its rows.
 type Ledger struct {
-	table  Table
-	name   string
-	limits Limits
-	now    func() time.Time
-	newID  func() string
+	table   Table
+	name    string
+	limits  Limits
+	now     func() time.Time
+	newID   func() string
+	options Options
+	stats   counters
 
-	mu      sync.Mutex
-	waiting []*request // in order of arrival
-	serving bool       // whether a goroutine serves waiting
-	seen    *snapshot  // the last one; nil before
+	mu    sync.Mutex
+	place *place // nil: not known
+	lost  bool   // it was, and is another now
+
+	finding chan struct{} // holds one who looks for the place
+	pool    pool
+	turn    int // where this process begins with the shards
 }
 
-// New returns the ledger kept in the row called name. limits.PerHour is at most
-// LogEntries, more fails closed. now is the local clock, read for what has
+// Options are what a ledger need not be told.
+type Options struct {
+	// ReservedForHigh is the percentage of the limits that only High may use.
+	ReservedForHigh int
+}
+
+// New returns the ledger kept in the row called name, or in rows whose names begin
+// with it. now is the local clock, read for what has
 // elapsed only, so its times carry a monotonic reading. newID returns an id that
 // no other call of any instance returns, of at most 64 characters, none a space.
-func New(t Table, name string, limits Limits, now func() time.Time, newID func() string) *Ledger {
-	return &Ledger{table: t, name: name, limits: limits, now: now, newID: newID}
+func New(t Table, name string, limits Limits, now func() time.Time, newID func() string, options ...Options) *Ledger {
+	l := &Ledger{table: t, name: name, limits: limits, now: now, newID: newID}
+	l.finding = make(chan struct{}, 1)
+	l.pool.keys = map[poolKey]*leased{}
+	h := fnv.New32a()
+	h.Write([]byte(newID()))
+	l.turn = int(h.Sum32() >> 1)
+	for _, o := range options {
+		l.options = o
+	}
+	return l
+}
+
+// Call is one call to ACS that wants to go.
+type Call struct {
+	Caller string // "" for calls that belong to nobody
+	Class  Class
+	Cost   int // tokens
+	Share  int // guaranteed percent of the limits for this caller, 0 none
+	Cap    int // at most this percent of the hourly limit, 0 none
 }
 
 // Grant allows one call to ACS, if its first byte is written before UseBy. Each
@@ -75,31 +106,80 @@ func New(t Table, name string, limits Limits, now func() time.Time, newID func()
 type Grant struct {
 	// UseBy is a local time: of the clock given to New, and of this process.
 	UseBy time.Time
+
+	shard   int
+	at      instant // when it was booked
+	canary  bool    // on its fate others wait
+	healthy bool
 }
 
 // Live says whether the call may be written now.
 func (g Grant) Live(now time.Time) bool { return now.Before(g.UseBy) }
 
-// Book takes cost tokens, all or none. It answers a problem otherwise:
-// OverQuota, whose RetryAfter is the time until cost fits if nobody else books;
-// InvalidMessage if it never fits; Unavailable if the ledger could not be read or
-// written, or ctx ended. With Unavailable, tokens may be spent.
-func (l *Ledger) Book(ctx context.Context, cost int) (Grant, error) {
-	if cost < 1 {
-		return Grant{}, problem.New(problem.Internal, "A call that costs %d cannot be booked.", cost)
+// Healthy says whether the ledger was well when the grant was given, so that a
+// failure of the call is likely the message's own.
+func (g Grant) Healthy() bool { return g.healthy }
+
+// Book takes the tokens of c, all or none. It answers a problem otherwise:
+// OverQuota, whose RetryAfter is when c is expected to fit behind those who wait,
+// and exact if nobody does and nobody else books; InvalidMessage if it never
+// fits; Unavailable if the ledger could not be read or written, or ctx ended.
+// With Unavailable, tokens may be spent.
+func (l *Ledger) Book(ctx context.Context, c Call) (Grant, error) {
+	if err := l.check(c); err != nil {
+		return Grant{}, err
 	}
-	if most := min(l.limits.PerMinute, l.limits.PerHour); cost > most {
-		return Grant{}, problem.New(problem.InvalidMessage,
-			"The message needs %d of the sending quota at once, and the quota is %d. Send it to fewer recipients.", cost, most)
+	return l.granted(l.direct(ctx, c, func(p *page) answer { return p.book(c) }))
+}
+
+// Rebook takes tokens of a shard for a call whose grant grew too old before it
+// was used; that one stays spent. It asks for no turn: the call had it.
+func (l *Ledger) Rebook(ctx context.Context, shard int, c Call) (Grant, error) {
+	if err := l.check(c); err != nil {
+		return Grant{}, err
 	}
-	r := &request{cost: cost, left: ctx.Err, done: make(chan result, 1)}
-	l.enter(ctx, r)
-	select {
-	case res := <-r.done:
-		return res.grant, res.err
-	case <-ctx.Done():
-		return Grant{}, unavailable(context.Cause(ctx))
+	return l.granted(l.at(ctx, shard, func(p *page) answer {
+		if at := p.room(c); at > p.at {
+			return answer{err: p.refuse(at)}
+		}
+		return answer{grants: [][]Grant{{p.take(c)}}}
+	}))
+}
+
+// check refuses what no ledger could book.
+func (l *Ledger) check(c Call) error {
+	if c.Cost < 1 || len(c.Caller) > callerBytes {
+		return problem.New(problem.Internal, "A call that costs %d, of a caller of %d bytes, cannot be booked.", c.Cost, len(c.Caller))
 	}
+	if most := min(l.limits.PerMinute, l.limits.PerHour); c.Cost > most {
+		return problem.New(problem.InvalidMessage,
+			"The message needs %d of the sending quota at once, and the quota is %d. Send it to fewer recipients.", c.Cost, most)
+	}
+	return nil
+}
+
+// granted is the one grant in a, if it can still be used.
+func (l *Ledger) granted(a answer) (Grant, error) {
+	switch {
+	case a.err != nil:
+		l.stats.refuse(a.err)
+		return Grant{}, a.err
+	case !a.grants[0][0].Live(l.now()):
+		return Grant{}, unavailable(errors.New("quota booking was answered too late, its tokens are burnt"))
+	}
+	l.stats.booked.Add(1)
+	return a.grants[0][0], nil
+}
+
+// book takes c if it fits and nobody waits before it.
+func (p *page) book(c Call) answer {
+	switch at := p.room(c); {
+	case p.before(c):
+		return answer{err: p.refuse(max(at, p.expected(c, p.waiting(c.Class, c.Caller)+c.Cost, 0)))}
+	case at > p.at:
+		return answer{err: p.refuse(at)}
+	}
+	return answer{grants: [][]Grant{{p.take(c)}}}
 }
 
 func unavailable(err error) error {

@@ -9,64 +9,77 @@ import (
 )
 
 // recent returns the last snapshot if its clock reading is still good.
-func (l *Ledger) recent() (snapshot, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.seen == nil || l.seen.at.stale(l.now()) {
+func (l *Ledger) recent(s *shard) (snapshot, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seen == nil || s.seen.at.stale(l.now()) {
 		return snapshot{}, false
 	}
-	return *l.seen, true
+	return *s.seen, true
 }
 
-func (l *Ledger) remember(s snapshot) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.seen = &s
+func (l *Ledger) remember(s *shard, seen snapshot) {
+	if h := seen.health; h.Probing || h.BackoffUntil > seen.at.date {
+		l.pool.drop()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = &seen
 }
 
 // read asks storage for the row and the time. A row that is missing is an empty
-// ledger.
-func (l *Ledger) read(ctx context.Context) (snapshot, error) {
+// ledger. With errMoved, what it returns is true of the row.
+func (l *Ledger) read(ctx context.Context, s *shard) (snapshot, error) {
 	sent := l.now()
-	e, receipt, err := l.table.Get(ctx, partition, l.name)
-	s := snapshot{etag: e.ETag, at: reading{instantOf(receipt.Time), sent, l.now()}}
+	e, receipt, err := l.table.Get(ctx, partition, s.name)
+	l.stats.reads.Add(1)
+	seen := snapshot{etag: e.ETag, at: reading{instantOf(receipt.Time), sent, l.now()}}
 	switch {
 	case errors.Is(err, store.ErrMissing):
-		s.etag = ""
+		seen.etag, seen.tally, seen.layout = "", s.layout.empty(), s.layout
 	case err != nil:
 		return snapshot{}, fmt.Errorf("read quota ledger: %w", err)
 	default:
-		if s.ledger, err = decode(e); err != nil {
+		if seen.ledger, err = decode(e); err != nil {
 			return snapshot{}, err
 		}
 	}
-	switch ahead := s.last().sub(s.at.latest(s.at.heard)); {
+	switch ahead := seen.tally.last().sub(seen.at.latest(seen.at.heard)); {
 	case receipt.Time.IsZero():
 		return snapshot{}, errors.New("read quota ledger: the answer has no time")
-	case s.at.slow():
-		return snapshot{}, fmt.Errorf("read quota ledger: an answer after %v does not tell the time", s.at.heard.Sub(sent))
+	case seen.at.slow():
+		return snapshot{}, fmt.Errorf("read quota ledger: an answer after %v does not tell the time", seen.at.heard.Sub(sent))
 	case ahead > 2*ClockError:
 		return snapshot{}, fmt.Errorf("quota ledger is %v ahead of the storage clock", ahead)
+	case seen.etag == "" && s.layout.Generation > 0: // no row of a later layout is ever missing
+		return snapshot{}, errMoved
 	}
-	l.remember(s)
-	return s, nil
+	if seen.next != nil || seen.layout.Generation != s.layout.Generation || !seen.layout.same(s.layout) {
+		return seen, errMoved // not remembered: nothing may be booked on it
+	}
+	l.remember(s, seen)
+	return seen, nil
 }
 
-// write replaces what s saw by b. After an error the row may or may not be b.
-func (l *Ledger) write(ctx context.Context, s snapshot, b ledger) (snapshot, error) {
+// write replaces what seen saw by b. After an error the row may or may not be b.
+func (l *Ledger) write(ctx context.Context, s *shard, seen snapshot, b ledger) error {
 	put := l.table.Replace
-	if s.etag == "" {
+	if seen.etag == "" {
 		put = l.table.Insert
 	}
-	sent := l.now()
-	receipt, err := put(ctx, store.Entity{Partition: partition, Row: l.name, ETag: s.etag, Values: b.encode()})
+	values, err := b.encode()
 	if err != nil {
-		return snapshot{}, fmt.Errorf("write quota ledger: %w", err)
+		return err
+	}
+	sent := l.now()
+	receipt, err := put(ctx, store.Entity{Partition: partition, Row: s.name, ETag: seen.etag, Values: values})
+	l.stats.writes.Add(1)
+	if err != nil {
+		return fmt.Errorf("write quota ledger: %w", err)
 	}
 	if receipt.Time.IsZero() {
-		return snapshot{}, errors.New("write quota ledger: the answer has no time")
+		return errors.New("write quota ledger: the answer has no time")
 	}
-	after := snapshot{b, receipt.ETag, reading{instantOf(receipt.Time), sent, l.now()}}
-	l.remember(after)
-	return after, nil
+	l.remember(s, snapshot{b, receipt.ETag, reading{instantOf(receipt.Time), sent, l.now()}})
+	return nil
 }

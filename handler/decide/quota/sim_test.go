@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,7 @@ type world struct {
 	error     time.Duration // of storage's Date, either way
 	steady    bool          // error is the same in all answers to one instance
 	seed      uint64
+	after     quota.Limits // with which every instance is started anew, some time; zero: none is
 }
 
 func draw(t *rapid.T) world {
@@ -107,7 +109,12 @@ func (w world) run(ctx context.Context) *outcome {
 			return []fate{dropped, broken, timeless}[rnd.n(3)]
 		}
 		off := rnd.upTo(48*time.Hour) - 24*time.Hour
-		l := quota.New(f, "send", w.limits, clock(off), newID)
+		l := &atomic.Pointer[quota.Ledger]{}
+		l.Store(quota.New(f, "send", w.limits, clock(off), newID))
+		if w.after != (quota.Limits{}) {
+			again := w.length/4 + rnd.upTo(w.length/2)
+			time.AfterFunc(again, func() { l.Store(quota.New(f, "send", w.after, clock(off), newID)) })
+		}
 		for c := range w.callers {
 			wg.Go(func() { w.call(ctx, l, clock(off), newRandom(w.seed, uint64(1000+100*i+c)), out) })
 		}
@@ -121,11 +128,11 @@ func (w world) run(ctx context.Context) *outcome {
 }
 
 // call sends as long as w goes on, and waits exactly as it is told.
-func (w world) call(ctx context.Context, l *quota.Ledger, now func() time.Time, rnd *random, out *outcome) {
+func (w world) call(ctx context.Context, l *atomic.Pointer[quota.Ledger], now func() time.Time, rnd *random, out *outcome) {
 	for begin := time.Now(); time.Since(begin) < w.length; {
 		time.Sleep(rnd.upTo(w.idle))
 		cost := 1 + rnd.n(w.costs)
-		g, err := l.Book(ctx, cost)
+		g, err := l.Load().Book(ctx, costing(cost))
 		if err != nil {
 			out.note(err)
 			time.Sleep(max(problem.Of(err).RetryAfter, 100*time.Millisecond))
@@ -242,15 +249,18 @@ func TestRetryAfterIsExact(t *testing.T) {
 			one := func() *quota.Ledger { return ledgers[rnd.n(len(ledgers))] }
 			for i, gap := range gaps {
 				time.Sleep(time.Duration(gap) * time.Microsecond)
-				_, err := one().Book(t.Context(), 1+rnd.n(most))
+				g, err := one().Book(t.Context(), costing(1+rnd.n(most)))
+				if err == nil {
+					err = one().Well(t.Context(), g)
+				}
 				if backoff > 0 && i == len(gaps)/2 {
-					err = one().Backoff(t.Context(), backoff)
+					err = one().Backoff(t.Context(), backoff, quota.Grant{})
 				}
 				if err != nil && !problem.Is(err, problem.OverQuota) {
 					faults = append(faults, err.Error())
 				}
 			}
-			_, err := one().Book(t.Context(), cost)
+			_, err := one().Book(t.Context(), costing(cost))
 			if err == nil {
 				return
 			}
@@ -259,11 +269,11 @@ func TestRetryAfterIsExact(t *testing.T) {
 				faults = append(faults, fmt.Sprintf("RetryAfter is %v", wait))
 			}
 			time.Sleep(wait - time.Second)
-			if _, err := one().Book(t.Context(), cost); !problem.Is(err, problem.OverQuota) {
+			if _, err := one().Book(t.Context(), costing(cost)); !problem.Is(err, problem.OverQuota) {
 				faults = append(faults, fmt.Sprintf("a second before RetryAfter %v: %v", wait, err))
 			}
 			time.Sleep(time.Second)
-			if _, err := one().Book(t.Context(), cost); err != nil {
+			if _, err := one().Book(t.Context(), costing(cost)); err != nil {
 				faults = append(faults, fmt.Sprintf("after RetryAfter %v: %v", wait, err))
 			}
 		})
@@ -281,7 +291,7 @@ func TestRetryAfterIsExactForASharperClock(t *testing.T) {
 		shared, limits := &row{}, quota.Limits{PerMinute: 6, PerHour: 100}
 		one, two := newLedger(&front{row: shared}, limits), newLedger(&front{row: shared}, limits)
 		refused := func(l *quota.Ledger) time.Duration {
-			_, err := l.Book(t.Context(), 5)
+			_, err := l.Book(t.Context(), costing(5))
 			return problem.Of(err).RetryAfter
 		}
 		book(t, one, 1)

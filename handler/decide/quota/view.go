@@ -16,34 +16,48 @@ type View struct {
 	ResetMinute, ResetHour int
 }
 
-// View asks storage for nothing, and what others booked since the last call of
-// Book is not in it.
+// View asks storage for nothing, and what others booked since the last write or
+// read of this process is not in it.
 func (l *Ledger) View() View {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	v := View{Limits: l.limits}
-	if l.seen == nil {
-		return v
+	for _, s := range l.known().shards {
+		s.mu.Lock()
+		seen := s.seen
+		s.mu.Unlock()
+		if seen == nil {
+			continue
+		}
+		v.add(l.newPage(s.number, *seen, l.now()))
 	}
-	v.Known = true
-	now := l.seen.at.earliest(l.now())
-	v.RemainingMinute, v.ResetMinute = l.seen.left(l.limits.minute(), time.Minute, now)
-	v.RemainingHour, v.ResetHour = l.seen.left(l.limits.hour(), time.Hour, now)
 	return v
 }
 
-// left is what a window has left, and the seconds until it has more.
-func (b ledger) left(w window, plain time.Duration, now instant) (remaining, reset int) {
-	counted := b.times[w.gone(b.times, now):]
-	remaining = w.limit - len(counted)
-	next := now.add(plain)
-	switch {
-	case remaining <= 0 || b.backoffUntil > now:
-		remaining, next = 0, max(b.backoffUntil, w.room(b.times, 1))
-	case len(counted) > 0:
-		next = w.leaves(counted[0])
+// add is what one shard has.
+func (v *View) add(p *page) {
+	limits := p.health.share(p.limits, p.now)
+	minute, hour := p.tally.free(limits, p.now)
+	nextMinute, nextHour := p.tally.next(p.now)
+	if p.health.room(p.limits, p.now, 1) > p.now {
+		minute, hour = 0, 0
 	}
-	return remaining, int((next - now).wholeSecond() / 1000)
+	reset := func(free int, limit, next instant, plain time.Duration) int {
+		switch {
+		case free == 0:
+			next = max(p.health.BackoffUntil, limit)
+		case next == 0:
+			next = p.now.add(plain)
+		}
+		return int((next - p.now).wholeSecond() / 1000)
+	}
+	const unbounded = int(^uint32(0) >> 1)
+	resetMinute := reset(minute, p.tally.room(Limits{limits.PerMinute, unbounded}, 1), nextMinute, time.Minute)
+	resetHour := reset(hour, p.tally.room(Limits{unbounded, limits.PerHour}, 1), nextHour, time.Hour)
+	if !v.Known {
+		v.ResetMinute, v.ResetHour = resetMinute, resetHour
+	}
+	v.Known = true
+	v.RemainingMinute, v.RemainingHour = v.RemainingMinute+minute, v.RemainingHour+hour
+	v.ResetMinute, v.ResetHour = min(v.ResetMinute, resetMinute), min(v.ResetHour, resetHour)
 }
 
 // Headers returns the values of RateLimit and RateLimit-Policy. rateLimit is

@@ -32,7 +32,7 @@ func TestHeaders(t *testing.T) {
 		"backing off": {func(t *testing.T, l *quota.Ledger) {
 			t.Helper()
 			book(t, l, 10)
-			if err := l.Backoff(t.Context(), 10*time.Minute); err != nil {
+			if err := l.Backoff(t.Context(), 10*time.Minute, quota.Grant{}); err != nil {
 				t.Fatal(err)
 			}
 		}, `"minute";r=0;t=601, "hour";r=0;t=601`},

@@ -1,0 +1,170 @@
+package quota
+
+import (
+	"math"
+	"time"
+)
+
+// What ACS asks for is kept within these. Source of the default: ACS documents
+// none, its shortest window is a minute.
+const (
+	defaultBackoff  = time.Minute
+	shortestBackoff = time.Second
+	longestBackoff  = 2 * time.Hour
+)
+
+const (
+	// firstClosure and longestClosure are how long the ledger is closed after ACS
+	// could not serve: doubled each time that it still cannot.
+	firstClosure   = 2 * time.Second
+	longestClosure = time.Minute
+	// canaryLife is after what time nothing will be heard of a canary: its token
+	// has its age and the call to ACS a minute.
+	canaryLife = 75 * time.Second
+	// canaryLook is how often somebody asks for the canary.
+	canaryLook = 2 * time.Second
+	// rampTime is how long the ledger opens after a 429: ACS's shortest window.
+	rampTime = time.Minute
+	// foreignLoss is the part of the share, of 1,000, that a 429 takes: somebody
+	// else uses the subscription. foreignGain comes back every foreignStep.
+	foreignLoss = 250
+	foreignGain = 10
+	foreignStep = 2 * time.Minute
+	// leastShare is what is left to us, of 1,000, whatever others do.
+	leastShare = 100
+)
+
+// health is what ACS's answers made of the ledger. The zero value is well.
+type health struct {
+	BackoffUntil instant `json:"-"`                 // a whole second; nothing is granted before it
+	Probing      bool    `json:"probing,omitempty"` // after it one call is, the canary
+	CanaryAt     instant `json:"canaryAt,omitempty"`
+	Ramp         bool    `json:"ramp,omitempty"`     // the canary's return begins one
+	RampFrom     instant `json:"rampFrom,omitempty"` // it began
+	RampUsed     int     `json:"rampUsed,omitempty"` // tokens since
+	Repeats      int     `json:"repeats,omitempty"`  // canaries and ramps that ended in a 429
+	Fails        int     `json:"fails,omitempty"`    // closures in a row
+	Lost         int     `json:"lost,omitempty"`     // of 1,000 of the share, to foreign use
+	LostAt       instant `json:"lostAt,omitempty"`
+}
+
+func (h health) ramping(at instant) bool {
+	return h.RampFrom > 0 && at < h.RampFrom.add(rampTime)
+}
+
+// well says that a failure at a time is the call's own.
+func (h health) well(at instant) bool {
+	return !h.Probing && h.BackoffUntil <= at && !h.ramping(at)
+}
+
+// lost is what foreign use takes of 1,000 at a time.
+func (h health) lost(at instant) int {
+	if h.Lost == 0 {
+		return 0
+	}
+	steps := max(0, int(at.sub(h.LostAt)/foreignStep))
+	return max(0, h.Lost-steps*foreignGain)
+}
+
+// gains is the next time after one when lost is less.
+func (h health) gains(at instant) instant {
+	return h.LostAt.add((at.sub(h.LostAt)/foreignStep + 1) * foreignStep)
+}
+
+// share is what is left of l for us at a time.
+func (h health) share(l Limits, at instant) Limits {
+	left := 1000 - h.lost(at)
+	return Limits{max(min(l.PerMinute, 1), l.PerMinute*left/1000), max(min(l.PerHour, 1), l.PerHour*left/1000)}
+}
+
+// room is the earliest time at which health lets cost tokens go.
+func (h health) room(l Limits, at instant, cost int) instant {
+	switch {
+	case h.Probing && h.CanaryAt > 0 && at < h.CanaryAt.add(canaryLife):
+		return max(h.BackoffUntil, at.add(canaryLook))
+	case h.Probing || !h.ramping(at):
+		return h.BackoffUntil
+	}
+	return max(h.BackoffUntil, h.rampRoom(l, cost))
+}
+
+// rampRoom doubles what may go in equal times, from one call to the whole limit
+// of a minute.
+func (h health) rampRoom(l Limits, cost int) instant {
+	n := h.RampUsed + cost
+	if h.RampUsed == 0 || l.PerMinute < 2 {
+		return h.RampFrom
+	}
+	part := math.Log(float64(n)) / math.Log(float64(l.PerMinute))
+	return h.RampFrom.add(time.Duration(min(part, 1) * float64(rampTime))).wholeSecond()
+}
+
+// rampFree is how many tokens the ramp lets go at a time.
+func (h health) rampFree(l Limits, at instant) int {
+	part := float64(at.sub(h.RampFrom)) / float64(rampTime)
+	return max(0, int(math.Pow(float64(l.PerMinute), part))-h.RampUsed)
+}
+
+// book counts tokens that go, and says whether they are the canary.
+func (h *health) book(at instant, cost int) (canary bool) {
+	if h.ramping(at) {
+		h.RampUsed += cost
+	}
+	if h.Probing {
+		h.CanaryAt = at
+	}
+	return h.Probing
+}
+
+// busy is what a 429 does that was the answer to g, heard before a time. wait is
+// what ACS asked for, 0 nothing. It says whether anything has changed.
+func (h *health) busy(at, heard instant, wait time.Duration, g Grant) bool {
+	was := *h
+	again := h.isCanary(g) || (!h.Probing && h.ramping(at))
+	switch {
+	case again:
+		h.Repeats++
+	case !h.Probing:
+		h.Repeats = 0
+	}
+	if !h.Probing { // not a straggler of the same crowd
+		h.Lost, h.LostAt = min(1000-leastShare, h.lost(at)+(1000-h.lost(at))*foreignLoss/1000), at.wholeSecond()
+	}
+	if wait == 0 {
+		wait = defaultBackoff << min(h.Repeats, 7)
+	}
+	wait = max(wait, shortestBackoff<<min(h.Repeats, 6))
+	h.BackoffUntil = max(h.BackoffUntil, heard.add(min(wait, longestBackoff)).wholeSecond())
+	h.Probing, h.Ramp, h.RampFrom, h.RampUsed = true, true, 0, 0
+	if again {
+		h.CanaryAt = 0
+	}
+	return *h != was
+}
+
+// failing is what a call that ACS could not serve does. Only the canary's, or the
+// first one's, counts: others were under way with it.
+func (h *health) failing(heard instant, g Grant) bool {
+	if h.Probing && !h.isCanary(g) {
+		return false
+	}
+	wait := min(firstClosure<<min(h.Fails, 6), longestClosure)
+	h.Fails++
+	h.Probing, h.CanaryAt = true, 0
+	h.BackoffUntil = max(h.BackoffUntil, heard.add(wait).wholeSecond())
+	return true
+}
+
+// recover is the canary's return.
+func (h *health) recover(at instant, g Grant) bool {
+	if !h.isCanary(g) {
+		return false
+	}
+	if h.Ramp {
+		h.RampFrom, h.RampUsed = at, 0
+	}
+	h.Probing, h.Ramp, h.CanaryAt, h.Fails = false, false, 0, 0
+	return true
+}
+
+func (h *health) isCanary(g Grant) bool { return h.Probing && g.canary && g.at == h.CanaryAt }

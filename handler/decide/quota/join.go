@@ -1,0 +1,141 @@
+package quota
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// Place is where a message waits. Its times are storage's.
+type Place struct {
+	Shard int
+	// At is when it joined, or when it is due: its order in its line, to the
+	// microsecond.
+	At time.Time
+	// Expected is when it will probably go.
+	Expected time.Time
+	// Wake, if not zero, is when a tick for Shard must be seen, and whoever joined
+	// must send it: the ledger counts on it.
+	Wake time.Time
+}
+
+// BookOrJoin takes the tokens of c or, where there is no room or others wait
+// before it, lets it join its line. If it is expected to go only after latest
+// (zero: no bound) it does neither and is OverQuota. Other errors are Book's; with
+// Unavailable, it may be counted as waiting. Place is nil if there is a Grant.
+func (l *Ledger) BookOrJoin(ctx context.Context, c Call, latest time.Time) (Grant, *Place, error) {
+	if err := l.check(c); err != nil {
+		return Grant{}, nil, err
+	}
+	a := l.direct(ctx, c, func(p *page) answer {
+		if a := p.book(c); a.err == nil {
+			return a
+		}
+		return p.join(c, p.shard, 0, latest)
+	})
+	if a.place != nil {
+		l.stats.joined.Add(1)
+		return Grant{}, a.place, nil
+	}
+	g, err := l.granted(a)
+	return g, nil, err
+}
+
+// Join lets c join its line without a look at the room: after an attempt that
+// failed, or to wait for a time of storage's clock first (due, else zero). Errors
+// are BookOrJoin's.
+func (l *Ledger) Join(ctx context.Context, c Call, due, latest time.Time) (Place, error) {
+	if err := l.check(c); err != nil {
+		return Place{}, err
+	}
+	var at instant
+	if !due.IsZero() {
+		at = max(1, instantOf(due))
+	}
+	a := l.at(ctx, l.shardNow(), func(p *page) answer { return p.join(c, p.shard, at, latest) })
+	if a.err != nil {
+		l.stats.refuse(a.err)
+		return Place{}, a.err
+	}
+	l.stats.joined.Add(1)
+	return *a.place, nil
+}
+
+// Leave says that n messages of a line went away without being taken. What is lost
+// of it, the pump finds out.
+func (l *Ledger) Leave(ctx context.Context, shard int, name Line, n int) error {
+	return l.at(ctx, shard, func(p *page) answer {
+		d := p.desk(shard)
+		if o := d.find(name); o != nil {
+			o.take(n, -1)
+			if o.Waiting == 0 {
+				o.Due = 0
+			}
+			d.forgetEmpty()
+			p.dirty = true
+		}
+		return answer{}
+	}).err
+}
+
+// join puts c at the end of its line. due 0: it waits for room only.
+func (p *page) join(c Call, shard int, due instant, latest time.Time) answer {
+	d := p.desk(shard)
+	name := Line{c.Class, c.Caller, due > 0}
+	if d.find(name) == nil && len(d.Lines) >= LinesKept {
+		return answer{err: p.refuse(p.at.add(time.Minute))}
+	}
+	expected := p.expected(c, p.waiting(c.Class, c.Caller)+c.Cost, due)
+	if !latest.IsZero() && expected > instantOf(latest) {
+		return answer{err: p.refuse(expected)}
+	}
+	n := d.line(name)
+	n.Waiting, n.Cost, n.Share, n.Cap = n.Waiting+1, n.Cost+c.Cost, c.Share, c.Cap
+	switch {
+	case p.at > n.Joined:
+		n.Joined, n.Nth = p.at, 0
+	default:
+		n.Nth++
+	}
+	place := &Place{Shard: shard, At: n.Joined.time().Add(time.Duration(n.Nth) * time.Microsecond), Expected: expected.time()}
+	if due > 0 {
+		place.At = due.time()
+		if n.Due == 0 || due < n.Due {
+			n.Due = due
+		}
+	}
+	place.Wake = p.wake(d, max(p.room(c), due)).time()
+	p.dirty = true
+	return answer{place: place}
+}
+
+// wake sets when the next tick must come, so that what joined goes at a time. It
+// is 0 if a pump is there or a tick on its way.
+func (p *page) wake(d *desk, goes instant) instant {
+	switch {
+	case d.seated(p.at):
+		d.Fresh = true
+		return 0
+	case d.ticking(p.at) && d.TickAt <= goes.add(time.Second):
+		return 0
+	}
+	d.TickAt = max(goes, p.at)
+	return d.TickAt
+}
+
+// Busy says, without asking storage, whether c would have to wait now, so far as
+// this process knows.
+func (l *Ledger) Busy(c Call) bool {
+	return !slices.ContainsFunc(l.known().shards, func(s *shard) bool { return !l.full(s, c, readingLife) })
+}
+
+// refuse counts a refusal.
+func (c *counters) refuse(err error) {
+	if isOverQuota(err) {
+		c.refused.Add(1)
+	}
+}
+
+func isOverQuota(err error) bool { return problem.Is(err, problem.OverQuota) }

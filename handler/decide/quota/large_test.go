@@ -1,0 +1,55 @@
+package quota_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/posthorn/posthorn/handler/decide/quota"
+)
+
+// The limits of every form of ledger: a log, rings in one row, in two, in six.
+var forms = []quota.Limits{
+	{PerMinute: 100, PerHour: 400}, {PerMinute: 600, PerHour: 9000}, {PerMinute: 2100, PerHour: 100_000}, {PerMinute: 6000, PerHour: 300_000},
+}
+
+func TestNoWindowOfLargeLimitsHoldsMore(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		w := draw(rt)
+		w.limits = rapid.SampledFrom(forms[1:]).Draw(rt, "large limits")
+		w.costs = rapid.SampledFrom([]int{1, 7, 50}).Draw(rt, "large costs")
+		w.length = time.Duration(rapid.IntRange(2, 70).Draw(rt, "large minutes")) * time.Minute
+		w.length = min(w.length, 2*time.Minute+time.Duration(3_000*int(time.Minute)/w.limits.PerMinute))
+		var out *outcome
+		synctest.Test(t, func(t *testing.T) { out = w.run(t.Context()) })
+		if err := out.fault(w.limits); err != nil {
+			rt.Error(err)
+		}
+		if out.wrongKind != nil {
+			rt.Errorf("Book: %v", out.wrongKind)
+		}
+	})
+}
+
+func TestNoWindowHoldsMoreWhileTheLayoutChanges(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		w := draw(rt)
+		w.limits = rapid.SampledFrom(forms).Draw(rt, "limits before")
+		w.after = rapid.SampledFrom(forms).Draw(rt, "limits after")
+		w.costs = rapid.SampledFrom([]int{1, 50}).Draw(rt, "large costs")
+		w.length = time.Duration(rapid.IntRange(2, 12).Draw(rt, "minutes with a change")) * time.Minute
+		var out *outcome
+		synctest.Test(t, func(t *testing.T) { out = w.run(t.Context()) })
+		most := quota.Limits{PerMinute: max(w.limits.PerMinute, w.after.PerMinute), PerHour: max(w.limits.PerHour, w.after.PerHour)}
+		if err := out.fault(most); err != nil {
+			rt.Error(err)
+		}
+		if out.wrongKind != nil {
+			rt.Errorf("Book: %v", out.wrongKind)
+		}
+	})
+}

@@ -1,0 +1,220 @@
+package quota
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+const (
+	// shardsMost is what 200 instances need, each of which writes about once a
+	// second: 12 writes a second on each row, and 20 with those that lose.
+	shardsMost = 16
+	// shardRate are the tokens a second that one shard is for.
+	shardRate = 12.5
+	// shardLeast is the smallest part of the minute's limit that a shard may have:
+	// a call to as many recipients as ACS allows must fit into it.
+	shardLeast = 64
+	// layoutLife is how long a layout lasts at least, lest instances of an old and
+	// of a new configuration change it to and fro.
+	layoutLife = 10 * time.Minute
+	// moves is how often a call follows the ledger to other rows.
+	moves = 4
+)
+
+// layout says in which rows the ledger is, and in which form. Generation 0 has the
+// row of the ledger's name as its first; that row always leads to the newest
+// layout.
+type layout struct {
+	Generation int     `json:"generation,omitempty"`
+	Rings      bool    `json:"rings,omitempty"`
+	Shards     int     `json:"shards"`
+	Homes      int     `json:"homes"` // shards that may have lines: not fewer
+	Since      instant `json:"since,omitempty"`
+}
+
+// same says that two layouts are of one form, so that no change is needed.
+func (y layout) same(o layout) bool { return y.Rings == o.Rings && y.Shards == o.Shards }
+
+// first is the layout of a ledger that has none.
+func (l Limits) first() layout {
+	y := layout{Rings: l.PerHour > LogEntries, Shards: 1}
+	if y.Rings {
+		y.Shards = max(1, min(shardsMost, int(float64(l.PerHour)/3600/shardRate), l.PerMinute/shardLeast))
+	}
+	y.Homes = y.Shards
+	return y
+}
+
+// row is the name of a shard's.
+func (y layout) row(name string, shard int) string {
+	if y.Generation == 0 && shard == 0 {
+		return name
+	}
+	return name + "-" + strconv.Itoa(y.Generation) + "-" + strconv.Itoa(shard)
+}
+
+// part is what shard has of l; the parts sum up to l. An exact log counts no more
+// than it can hold.
+func (y layout) part(l Limits, shard int) Limits {
+	if !y.Rings {
+		return Limits{min(l.PerMinute, LogEntries), min(l.PerHour, LogEntries)}
+	}
+	of := func(n int) int { return n*(shard+1)/y.Shards - n*shard/y.Shards }
+	return Limits{of(l.PerMinute), of(l.PerHour)}
+}
+
+func (y layout) empty() tally {
+	if y.Rings {
+		return newRings()
+	}
+	return log(nil)
+}
+
+// errMoved says that a row is not, or no more, of the layout that was thought.
+var errMoved = errors.New("the quota ledger is in other rows")
+
+// place is a layout, with what this process keeps of its rows.
+type place struct {
+	layout
+	shards []*shard
+}
+
+func (l *Ledger) newPlace(y layout) *place {
+	p := &place{layout: y}
+	for i := range y.Shards {
+		p.shards = append(p.shards, &shard{number: i, name: y.row(l.name, i), layout: y})
+	}
+	return p
+}
+
+// home is the row that serves a shard, which may be one of an older layout.
+func (p *place) home(shard int) *shard { return p.shards[shard%len(p.shards)] }
+
+// known is the layout as this process last knew it, or would make it.
+func (l *Ledger) known() *place {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.place == nil {
+		return l.newPlace(l.limits.first())
+	}
+	return l.place
+}
+
+// current is the layout to work in. Of one row, that row itself will tell if it
+// is another.
+func (l *Ledger) current(ctx context.Context) (*place, error) {
+	select { // not a mutex: storage is asked meanwhile
+	case l.finding <- struct{}{}:
+	case <-ctx.Done():
+		return nil, unavailable(context.Cause(ctx))
+	}
+	defer func() { <-l.finding }()
+	l.mu.Lock()
+	p, lost := l.place, l.lost
+	l.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	y := l.limits.first()
+	if y.Shards > 1 || lost {
+		var err error
+		if y, err = l.locate(context.WithoutCancel(ctx), y); err != nil {
+			return nil, unavailable(err)
+		}
+	}
+	p = l.newPlace(y)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.place, l.lost = p, false
+	return p, nil
+}
+
+// leave forgets a layout that is not the current one.
+func (l *Ledger) leave(p *place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.place == p {
+		l.place, l.lost = nil, true
+	}
+}
+
+// at lets do have its turn at the row of a shard, wherever that is.
+func (l *Ledger) at(ctx context.Context, number int, do func(*page) answer) answer {
+	var a answer
+	for range moves {
+		p, err := l.current(ctx)
+		if err != nil {
+			return answer{err: err}
+		}
+		if a = l.ask(ctx, p.home(number), do); !errors.Is(a.err, errMoved) {
+			return a
+		}
+		l.leave(p)
+	}
+	return answer{err: unavailable(a.err)}
+}
+
+// locate follows the rows to the newest layout, finishes a change that somebody
+// began, and begins one if the layout is not what the limits need.
+func (l *Ledger) locate(ctx context.Context, wanted layout) (layout, error) {
+	ctx, cancel := context.WithTimeout(ctx, servingTime)
+	defer cancel()
+	y, row := wanted, l.name
+	for try := 1; try <= tries; try++ {
+		seen, err := l.lookAt(ctx, row, y)
+		switch {
+		case err != nil:
+			return layout{}, err
+		case seen.etag == "":
+			if err := l.insert(ctx, row, ledger{tally: wanted.empty(), layout: wanted}); err != nil {
+				return layout{}, err
+			}
+			continue
+		}
+		next := seen.next
+		if next != nil {
+			if _, err := l.lookAt(ctx, next.row(l.name, 0), *next); err == nil {
+				y, row = *next, next.row(l.name, 0)
+				continue
+			}
+		} else {
+			if seen.layout.same(wanted) || seen.at.earliest(l.now()) < seen.layout.Since.add(layoutLife) {
+				return seen.layout, nil
+			}
+			next = &layout{seen.layout.Generation + 1, wanted.Rings, wanted.Shards, wanted.Shards, seen.at.latest(l.now())}
+		}
+		if y, err = l.move(ctx, seen.layout, *next); err != nil {
+			return layout{}, err
+		}
+		row = y.row(l.name, 0)
+	}
+	return layout{}, errors.New("quota ledger: its layout does not stay")
+}
+
+// lookAt reads a row beside the others' turns.
+func (l *Ledger) lookAt(ctx context.Context, row string, y layout) (snapshot, error) {
+	seen, err := l.read(ctx, &shard{name: row, layout: y})
+	if errors.Is(err, errMoved) && seen.etag != "" {
+		return seen, nil
+	}
+	return seen, err
+}
+
+// insert writes a row unless it is there.
+func (l *Ledger) insert(ctx context.Context, row string, b ledger) error {
+	values, err := b.encode()
+	if err != nil {
+		return err
+	}
+	l.stats.writes.Add(1)
+	_, err = l.table.Insert(ctx, store.Entity{Partition: partition, Row: row, Values: values})
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("write quota ledger: %w", err)
+	}
+	return nil
+}

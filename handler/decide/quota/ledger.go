@@ -1,0 +1,143 @@
+package quota
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+// The row.
+const (
+	partition = "quota"
+	// format is raised when the meaning of a row changes, so that an older
+	// instance refuses it instead of misreading it. Format 1 had a log only.
+	format = 2
+	// keptAttempts is how many writes a lost answer may lie back.
+	keptAttempts = 32
+)
+
+// ledger is the content of a row.
+type ledger struct {
+	tally    tally
+	attempts []string // ids of the last writes, newest last
+	health   health
+	desks    []desk // the row's own shard's first
+	use      use
+	layout   layout  // the one that the row is of
+	next     *layout // not nil: the row is closed, and this is where it leads
+}
+
+func (b ledger) clone() ledger {
+	b.desks = slices.Clone(b.desks)
+	for i := range b.desks {
+		b.desks[i] = b.desks[i].clone()
+	}
+	b.use, b.tally = b.use.clone(), b.tally.own()
+	return b
+}
+
+func (b ledger) sign(id string) ledger {
+	b.attempts = append(slices.Clone(b.attempts[max(0, len(b.attempts)-keptAttempts+1):]), id)
+	return b
+}
+
+func (b ledger) encode() (map[string]any, error) {
+	values := map[string]any{
+		"format":       int64(format),
+		"attempts":     strings.Join(b.attempts, " "),
+		"backoffUntil": int64(b.health.BackoffUntil),
+	}
+	if err := b.tally.encode(values); err != nil {
+		return nil, err
+	}
+	for name, part := range map[string]any{"health": b.health, "desks": b.desks, "use": b.use, "layout": b.layout, "next": b.next} {
+		text, err := json.Marshal(part)
+		if err != nil {
+			return nil, fmt.Errorf("write quota ledger: %w", err)
+		}
+		values[name] = text
+	}
+	return values, nil
+}
+
+// decode refuses whatever encode cannot have written: a misread log would let
+// too many calls through.
+func decode(e store.Entity) (ledger, error) {
+	version, ok1 := e.Values["format"].(int64)
+	attempts, ok2 := e.Values["attempts"].(string)
+	backoff, ok3 := e.Values["backoffUntil"].(int64)
+	switch {
+	case !ok1 || !ok2 || !ok3:
+		return ledger{}, errors.New("quota ledger is corrupt: a property is missing or of another type")
+	case version < 1 || version > format:
+		return ledger{}, fmt.Errorf("quota ledger has format %d, not %d", version, format)
+	case backoff < 0:
+		return ledger{}, fmt.Errorf("quota ledger is corrupt: backoffUntil is %d", backoff)
+	}
+	b := ledger{attempts: strings.Fields(attempts)}
+	var err error
+	if b.tally, err = decodeTally(e.Values); err != nil {
+		return ledger{}, err
+	}
+	for name, part := range map[string]any{"health": &b.health, "desks": &b.desks, "use": &b.use, "layout": &b.layout, "next": &b.next} {
+		text, ok := e.Values[name].([]byte)
+		if !ok && version == 1 {
+			continue
+		}
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.DisallowUnknownFields()
+		if err := d.Decode(part); err != nil {
+			return ledger{}, fmt.Errorf("quota ledger is corrupt: %s: %w", name, err)
+		}
+	}
+	b.health.BackoffUntil = instant(backoff)
+	if version == 1 {
+		b.layout = layout{Shards: 1, Homes: 1}
+	}
+	if _, isLog := b.tally.(log); isLog == b.layout.Rings || b.layout.Shards < 1 || b.layout.Homes < b.layout.Shards {
+		return ledger{}, fmt.Errorf("quota ledger is corrupt: its layout is %+v", b.layout)
+	}
+	for caller, counts := range b.use.Callers {
+		if len(counts) != capBuckets {
+			return ledger{}, fmt.Errorf("quota ledger is corrupt: %d buckets of use by %q", len(counts), caller)
+		}
+	}
+	return b, nil
+}
+
+func (b log) encode(values map[string]any) error {
+	text := make([]byte, 0, 8*len(b))
+	for _, t := range b {
+		text = binary.BigEndian.AppendUint64(text, uint64(t))
+	}
+	values["log"] = text
+	return nil
+}
+
+func decodeTally(values map[string]any) (tally, error) {
+	if text, ok := values["rings"].([]byte); ok {
+		return decodeRings(text)
+	}
+	text, ok := values["log"].([]byte)
+	switch {
+	case !ok:
+		return nil, errors.New("quota ledger is corrupt: its log is missing or of another type")
+	case len(text)%8 != 0 || len(text) > 8*LogEntries:
+		return nil, fmt.Errorf("quota ledger is corrupt: its log has %d bytes", len(text))
+	}
+	var b log
+	for ; len(text) > 0; text = text[8:] {
+		t := instant(binary.BigEndian.Uint64(text))
+		if t <= 0 || t < b.last() {
+			return nil, fmt.Errorf("quota ledger is corrupt: the times %d and %d follow each other", b.last(), t)
+		}
+		b = append(b, t)
+	}
+	return b, nil
+}

@@ -1,0 +1,153 @@
+package quota
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Class orders waiting messages; a lower one goes first.
+type Class int
+
+// The classes.
+const (
+	High Class = iota
+	Normal
+	Bulk
+)
+
+const (
+	// SeatLife is how long a pump that falls silent keeps its seat.
+	SeatLife = 30 * time.Second
+	// JoinGrace is how long after it joined a message may still be on its way
+	// into the table.
+	JoinGrace = 5 * time.Minute
+	// tickLate is how late a tick may be before another is sent.
+	tickLate = 20 * time.Second
+	// tickEarly is how early a tick may be, its queue's clock being another's.
+	tickEarly = 2 * time.Second
+	// LinesKept is how many lines a row holds; whoever wants one more is refused.
+	LinesKept = 256
+	// callerBytes bounds a caller's name, so that LinesKept of them fit a row.
+	callerBytes = 96
+)
+
+// Line names those who wait for the same: one caller's messages of one class.
+// Later ones wait for their time first, in a line of their own.
+type Line struct {
+	Class  Class
+	Caller string
+	Later  bool
+}
+
+// LineView is a line as the ledger knows it, or as somebody saw it in the table.
+type LineView struct {
+	Line
+	Waiting int
+	NextDue time.Time // of a later line; zero if not known
+}
+
+// line is a Line in a row.
+type line struct {
+	Class   Class   `json:"k,omitempty"`
+	Caller  string  `json:"c,omitempty"`
+	Later   bool    `json:"l,omitempty"`
+	Waiting int     `json:"n,omitempty"`
+	Cost    int     `json:"w,omitempty"` // of all that wait
+	Due     instant `json:"d,omitempty"` // of a later line: when its first may go
+	Joined  instant `json:"j,omitempty"` // the last one did
+	Nth     int     `json:"i,omitempty"` // of those that joined in the same millisecond
+	Share   int     `json:"s,omitempty"` // as the last one who joined had it
+	Cap     int     `json:"x,omitempty"`
+}
+
+func (n line) name() Line { return Line{n.Class, n.Caller, n.Later} }
+
+func (n line) call() Call { return Call{n.Caller, n.Class, 1, n.Share, n.Cap} }
+
+// empty says that the row may forget n.
+func (n line) empty() bool { return n.Waiting == 0 && n.Due == 0 }
+
+// demand is what waits for tokens at a time: what is scheduled does not.
+func (n line) demand(at instant) int {
+	if n.Later && (n.Due == 0 || n.Due > at) {
+		return 0
+	}
+	if n.Later {
+		return 1 // how many are due, only the table knows
+	}
+	return n.Cost
+}
+
+func (n line) view() LineView {
+	v := LineView{Line: n.name(), Waiting: n.Waiting}
+	if n.Due > 0 {
+		v.NextDue = n.Due.time()
+	}
+	return v
+}
+
+// take lowers the counts by n messages that cost so much. Of those that leave
+// unseen, cost is -1: they cost what the line costs on average.
+func (n *line) take(messages, cost int) {
+	if cost < 0 && n.Waiting > 0 {
+		cost = n.Cost * min(messages, n.Waiting) / n.Waiting
+	}
+	n.Waiting = max(0, n.Waiting-messages)
+	n.Cost = max(n.Waiting, n.Cost-max(cost, 0))
+	if n.Waiting == 0 {
+		n.Cost = 0
+	}
+}
+
+// desk is what one shard's waiting needs: the lines, and who serves them. A row
+// holds its own shard's, and those of shards that are no more.
+type desk struct {
+	Shard  int     `json:"shard,omitempty"`
+	Lines  []line  `json:"lines,omitempty"`
+	Pump   string  `json:"pump,omitempty"`  // who has the seat
+	Until  instant `json:"until,omitempty"` // and how long, if silent
+	TickAt instant `json:"tick,omitempty"`  // when a tick is on its way; 0: none
+	Fresh  bool    `json:"fresh,omitempty"` // somebody joined since the pump last looked
+}
+
+func (d desk) clone() desk {
+	d.Lines = slices.Clone(d.Lines)
+	return d
+}
+
+func (d *desk) seated(at instant) bool { return d.Pump != "" && d.Until > at }
+
+// ticking says that a tick is on its way that may still be counted on.
+func (d *desk) ticking(at instant) bool { return d.TickAt > 0 && at < d.TickAt.add(tickLate) }
+
+func (d *desk) find(name Line) *line {
+	for i := range d.Lines {
+		if d.Lines[i].name() == name {
+			return &d.Lines[i]
+		}
+	}
+	return nil
+}
+
+// line finds a line, or adds one where it belongs.
+func (d *desk) line(name Line) *line {
+	if n := d.find(name); n != nil {
+		return n
+	}
+	d.Lines = append(d.Lines, line{Class: name.Class, Caller: name.Caller, Later: name.Later})
+	slices.SortFunc(d.Lines, func(a, b line) int {
+		later := func(n line) int {
+			if n.Later {
+				return 0 // it has waited for its time
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(a.Caller, b.Caller), cmp.Compare(later(a), later(b)))
+	})
+	return d.find(name)
+}
+
+func (d *desk) forgetEmpty() {
+	d.Lines = slices.DeleteFunc(d.Lines, line.empty)
+}

@@ -1,0 +1,97 @@
+package quota
+
+import "cmp"
+
+// rank orders who is next: the lowest is.
+type rank struct {
+	class Class
+	least bool    // beyond its guaranteed share
+	level float64 // what it used of its weight
+}
+
+func (r rank) compare(o rank) int {
+	guaranteed := func(r rank) int {
+		if r.least {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(r.class, o.class), cmp.Compare(guaranteed(r), guaranteed(o)), cmp.Compare(r.level, o.level))
+}
+
+// choose books for the next one, again and again, until it does not fit. Nobody
+// overtakes one who only needs more room; whom a cap holds back is overtaken.
+func (p *page) choose(wants []Want) [][]Grant {
+	grants := make([][]Grant, len(wants))
+	weights, capped := p.wantWeights(wants), make([]bool, len(wants))
+	for {
+		best, first := -1, rank{}
+		for i, w := range wants {
+			if capped[i] || len(grants[i]) == len(w.Calls) {
+				continue
+			}
+			if r := p.rank(w.head(len(grants[i])), weights[w.Class]); best < 0 || r.compare(first) < 0 {
+				best, first = i, r
+			}
+		}
+		if best < 0 {
+			return grants
+		}
+		c := wants[best].head(len(grants[best]))
+		switch {
+		case c.Cap > 0 && p.use.room(c.Caller, p.capOf(c), c.Cost) > p.at:
+			capped[best] = true
+		case p.room(c) > p.at:
+			return grants
+		default:
+			grants[best] = append(grants[best], p.take(c))
+		}
+	}
+}
+
+// head is the ith call of w.
+func (w Want) head(i int) Call {
+	c := w.Calls[i]
+	c.Caller, c.Class = w.Caller, w.Class
+	return c
+}
+
+func (p *page) rank(c Call, w weights) rank {
+	used := p.use.of(c.Caller)
+	return rank{
+		class: c.Class,
+		least: c.Share == 0 || used+c.Cost > p.limits.PerHour*c.Share/100,
+		level: float64(used) / w.of(c),
+	}
+}
+
+// wantWeights are those of the callers who want something, by class.
+func (p *page) wantWeights(wants []Want) map[Class]weights {
+	shares := map[Class]map[string]int{}
+	for _, w := range wants {
+		if len(w.Calls) == 0 {
+			continue
+		}
+		if shares[w.Class] == nil {
+			shares[w.Class] = map[string]int{}
+		}
+		shares[w.Class][w.Caller] = w.Calls[0].Share
+	}
+	all := map[Class]weights{}
+	for class, s := range shares {
+		all[class] = split(s)
+	}
+	return all
+}
+
+// split gives those without a share what the shares leave.
+func split(shares map[string]int) weights {
+	left, others := 100, 0
+	for _, s := range shares {
+		left -= s
+		if s == 0 {
+			others++
+		}
+	}
+	return weights{float64(max(left, 1)) / float64(max(others, 1))}
+}
