@@ -85,6 +85,37 @@ func (c *Container) commit(name string, ids []string, h store.BlobHeaders) error
 	return nil
 }
 
+// Put is as in store/blob.
+func (c *Container) Put(ctx context.Context, name string, data []byte) error {
+	if err := limits.Whole(int64(len(data))); err != nil {
+		return err
+	}
+	return c.call(ctx, Put, name, func() error {
+		if _, found := c.blobs[name]; found {
+			return store.ErrExists
+		}
+		delete(c.staged, name)
+		c.blobs[name] = file{data: bytes.Clone(data)}
+		return nil
+	})
+}
+
+// Read is as in store/blob.
+func (c *Container) Read(ctx context.Context, name string) (data []byte, err error) {
+	err = c.call(ctx, Read, name, func() error {
+		f, found := c.blobs[name]
+		if !found {
+			return store.ErrMissing
+		}
+		data = append([]byte{}, f.data...)
+		return limits.Whole(int64(len(data)))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
 // Size is as in store/blob.
 func (c *Container) Size(ctx context.Context, name string) (size int64, err error) {
 	err = c.call(ctx, Size, name, func() error {

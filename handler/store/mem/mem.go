@@ -29,6 +29,8 @@ const (
 	List    Op = "list"
 	Stage   Op = "stage"
 	Commit  Op = "commit"
+	Put     Op = "put"
+	Read    Op = "read"
 	Sign    Op = "sign"
 	Size    Op = "size"
 	Seal    Op = "seal"
