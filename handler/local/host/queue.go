@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/posthorn/posthorn/handler/store/queue"
+	"github.com/posthorn/posthorn/handler/store"
 )
 
 const (
@@ -24,8 +24,8 @@ const (
 // hidden until their time is over; after one of Hide or Delete the message comes
 // again; after one of Send it may be in the queue.
 type Queue interface {
-	Receive(ctx context.Context, n int, hide time.Duration) ([]queue.Message, error)
-	Hide(ctx context.Context, m queue.Message, d time.Duration) error
+	Receive(ctx context.Context, n int, hide time.Duration) ([]store.Message, error)
+	Hide(ctx context.Context, m store.Message, d time.Duration) error
 	Delete(ctx context.Context, id, popReceipt string) error
 	Send(ctx context.Context, text string, delay time.Duration) error
 }
@@ -64,7 +64,7 @@ func (h *Host) poll(ctx context.Context, f function, q, poison Queue) {
 // it to poison. A message whose count is beyond the limit already, because the
 // handler died with it each time, is moved without a call. Source:
 // QueueProcessor.cs, BeginProcessingMessageAsync and CompleteProcessingMessageAsync.
-func (h *Host) deliver(ctx context.Context, f function, m queue.Message, q, poison Queue) error {
+func (h *Host) deliver(ctx context.Context, f function, m store.Message, q, poison Queue) error {
 	limit := int64(h.settings.queues.maxDequeueCount)
 	last := m.Foreign || m.DequeueCount > limit
 	if !last {
@@ -90,7 +90,7 @@ func (h *Host) deliver(ctx context.Context, f function, m queue.Message, q, pois
 // messageEnvelope is the call with one message. The members of a message that is
 // a JSON object stand in Metadata too, arrays excepted, and do shadow the host's
 // own. Source: ScriptInvocationContextExtensions.cs, ApplyBindingData.
-func (f *function) messageEnvelope(m queue.Message) envelope {
+func (f *function) messageEnvelope(m store.Message) envelope {
 	metadata := map[string]any{
 		"DequeueCount":    strconv.FormatInt(m.DequeueCount, 10),
 		"Id":              text(m.ID),
