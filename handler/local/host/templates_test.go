@@ -93,7 +93,7 @@ func TestHostJSONServesTheProduct(t *testing.T) {
 		t.Errorf("functionTimeout %v leaves no room for work of %v to end by itself", s.functionTimeout, trigger.Deadline)
 	}
 	loaded, err := product.Load([]string{"POSTHORN_PUBLIC_URL=http://127.0.0.1", "POSTHORN_MASTER_KEY_FILE=x",
-		"POSTHORN_BLOB_ENDPOINT=https://a.b", "POSTHORN_TABLE_ENDPOINT=https://a.b", "POSTHORN_ACS_ENDPOINT=https://a.b"})
+		"POSTHORN_BLOB_ENDPOINT=https://a.b", "POSTHORN_TABLE_ENDPOINT=https://a.b", "POSTHORN_QUEUE_ENDPOINT=https://a.b", "POSTHORN_ACS_ENDPOINT=https://a.b"})
 	if err != nil {
 		t.Fatal(err)
 	}
