@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,7 +56,7 @@ func TestWhatTheHostTakesForSuccess(t *testing.T) {
 // newTestHost has a handler in this process, which is always ready.
 func newTestHost(handler http.Handler) *Host {
 	s := settings{functionTimeout: 5 * time.Minute, initialization: 30 * time.Second,
-		queues: queueSettings{batch: 16, maxDequeueCount: 5, hiddenAfterFail: 30 * time.Second, maxPolling: 5 * time.Second}}
+		queues: queueSettings{batch: 16, threshold: 8, maxDequeueCount: 5, hiddenAfterFail: 30 * time.Second, maxPolling: 5 * time.Second}}
 	h := &Host{
 		settings: s,
 		handler:  newSupervisor(s, Config{}),
@@ -157,6 +158,35 @@ func TestPollingBacksOffWhileAQueueIsEmpty(t *testing.T) {
 		if len(got.all) != 2 {
 			t.Errorf("%d calls", len(got.all))
 		}
+	})
+}
+
+func TestACallThatTakesLongHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var started atomic.Int64
+		h := newTestHost(trigger.Handler("mail", func(ctx context.Context, _ trigger.Invocation) error {
+			started.Add(1)
+			sleep(ctx, time.Minute)
+			return nil
+		}, slog.New(slog.DiscardHandler)))
+		h.settings.queues.threshold = 1
+		q := &memory{}
+		ctx, cancel := context.WithCancel(t.Context())
+		go h.poll(ctx, function{name: "mail", binding: "msg"}, q, poison{q})
+		for _, want := range []int64{1, 2, 2} { // the third has to wait
+			q.put(store.Message{ID: "1", Text: "a", DequeueCount: 1})
+			time.Sleep(6 * time.Second)
+			if got := started.Load(); got != want {
+				t.Errorf("%d calls, want %d", got, want)
+			}
+		}
+		time.Sleep(time.Minute)
+		if got := started.Load(); got != 3 {
+			t.Errorf("%d calls after the first has ended, want 3", got)
+		}
+		cancel()
+		synctest.Wait()
 	})
 }
 

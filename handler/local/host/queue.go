@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/store"
@@ -30,33 +29,40 @@ type Queue interface {
 	Send(ctx context.Context, text string, delay time.Duration) error
 }
 
-// poll calls f with every message of q, batch by batch, until ctx ends. What
-// fails too often goes to poison.
+// poll calls f with every message of q until ctx ends, and returns when the last
+// call has. One that takes long does not hold up the next batch. What fails too
+// often goes to poison. Source: QueueListener.cs, ExecuteAsync.
 func (h *Host) poll(ctx context.Context, f function, q, poison Queue) {
 	hide := max(hideFor, h.settings.functionTimeout+time.Minute)
 	wait := minPolling
-	for {
+	ended := make(chan struct{})
+	running := 0
+	for ctx.Err() == nil {
 		messages, err := q.Receive(ctx, h.settings.queues.batch, hide)
 		if err != nil && ctx.Err() == nil {
 			h.log.Error("queue not read", "function", f.name, "error", err)
 		}
 		if len(messages) == 0 {
-			if !sleep(ctx, wait) {
-				return
-			}
+			sleep(ctx, wait)
 			wait = min(2*wait, h.settings.queues.maxPolling)
 			continue
 		}
 		wait = minPolling
-		var wg sync.WaitGroup
+		running += len(messages)
 		for _, m := range messages {
-			wg.Go(func() {
+			go func() {
+				defer func() { ended <- struct{}{} }()
 				if err := h.deliver(ctx, f, m, q, poison); err != nil {
 					h.log.Error("message not settled", "function", f.name, "message", m.ID, "error", err)
 				}
-			})
+			}()
 		}
-		wg.Wait()
+		for ; running > h.settings.queues.threshold; running-- {
+			<-ended
+		}
+	}
+	for ; running > 0; running-- {
+		<-ended
 	}
 }
 
