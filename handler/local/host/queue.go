@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -27,6 +28,32 @@ type Queue interface {
 	Hide(ctx context.Context, m store.Message, d time.Duration) error
 	Delete(ctx context.Context, id, popReceipt string) error
 	Send(ctx context.Context, text string, delay time.Duration) error
+}
+
+// listener is what a function is triggered by, and where that ends that fails.
+type listener struct {
+	function      function
+	queue, poison Queue
+}
+
+func openQueues(functions []function, open func(name string) (Queue, error)) (all []listener, err error) {
+	for _, f := range functions {
+		if f.queue == "" {
+			continue
+		}
+		if open == nil {
+			return nil, fmt.Errorf("function %s is triggered by a queue, and the host was given none", f.name)
+		}
+		l := listener{function: f}
+		if l.queue, err = open(f.queue); err != nil {
+			return nil, err
+		}
+		if l.poison, err = open(f.queue + "-poison"); err != nil {
+			return nil, err
+		}
+		all = append(all, l)
+	}
+	return all, nil
 }
 
 // poll calls f with every message of q until ctx ends, and returns when the last
