@@ -13,6 +13,7 @@ import (
 	"go/types"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -113,7 +114,7 @@ func TestTemplatesAreThoseOfTheCode(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d templates, %v", len(files), err)
 	}
-	routes, triggers := map[string][]string{}, []string{}
+	routes, triggers, queues := map[string][]string{}, []string{}, map[string]string{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -122,6 +123,7 @@ func TestTemplatesAreThoseOfTheCode(t *testing.T) {
 		var template struct {
 			Bindings []struct {
 				Type, Direction, Route string
+				QueueName, Connection  string
 				Methods                []string
 			}
 		}
@@ -130,7 +132,11 @@ func TestTemplatesAreThoseOfTheCode(t *testing.T) {
 		}
 		in := template.Bindings[0]
 		if in.Type != "httpTrigger" {
-			triggers = append(triggers, strings.TrimSuffix(filepath.Base(file), ".json"))
+			name := strings.TrimSuffix(filepath.Base(file), ".json")
+			triggers = append(triggers, name)
+			if in.Type == "queueTrigger" {
+				queues[name] = in.QueueName + " of " + in.Connection
+			}
 			continue
 		}
 		methods := strings.Split(strings.ToUpper(strings.Join(in.Methods, " ")), " ")
@@ -147,8 +153,15 @@ func TestTemplatesAreThoseOfTheCode(t *testing.T) {
 	if len(routes) > 0 {
 		t.Errorf("templates without code: %v", routes)
 	}
-	if want := []string{wiring.SweepFunction}; !slices.Equal(triggers, want) {
+	if want := []string{wiring.PoisonFunction, wiring.DispatchFunction, wiring.SweepFunction, wiring.TendFunction}; !slices.Equal(triggers, want) {
 		t.Errorf("triggers are %v, the code has %v", triggers, want)
+	}
+	// The setting POSTHORN_QUEUE__queueServiceUri is what the connection means.
+	if want := map[string]string{
+		wiring.DispatchFunction: wiring.DispatchQueue + " of POSTHORN_QUEUE",
+		wiring.PoisonFunction:   wiring.DispatchQueue + "-poison of POSTHORN_QUEUE",
+	}; !maps.Equal(queues, want) {
+		t.Errorf("queues are %v, the code has %v", queues, want)
 	}
 }
 

@@ -45,6 +45,7 @@ func readConfig(environ []string) (config, error) {
 func (c config) path(name string) string { return filepath.Join(c.Dir, name) }
 func (c config) publicURL() string       { return "http://" + c.Gateway }
 func (c config) blobHost() string        { return storageHost("blob", c.BlobPort) }
+func (c config) queueHost() string       { return storageHost("queue", c.QueuePort) }
 func (c config) certFile() string        { return c.path("azurite/cert.pem") }
 func (c config) port(port int) string    { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 func storageHost(kind string, p int) string {
@@ -78,6 +79,8 @@ func (c config) fixedEnv() []string {
 		"POSTHORN_MASTER_KEY_FILE=" + c.path("master.key"),
 		"POSTHORN_BLOB_ENDPOINT=https://" + c.blobHost(),
 		"POSTHORN_TABLE_ENDPOINT=https://" + storageHost("table", c.TablePort),
+		"POSTHORN_QUEUE_ENDPOINT=https://" + c.queueHost(),
+		"POSTHORN_QUEUE__queueServiceUri=",
 		"POSTHORN_STORAGE_CA_FILE=" + c.certFile(),
 		"POSTHORN_STORAGE_CHECKSUM=md5",
 		"POSTHORN_DOWNLOAD_ORIGIN=http://" + c.Downloads,

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/local/emulator"
+	"github.com/posthorn/posthorn/handler/local/pack"
 	"github.com/posthorn/posthorn/handler/settings"
 )
 
@@ -284,7 +285,7 @@ func TestUnderFuncTheAppIsToldTheSameSettings(t *testing.T) {
 	c.Dir = t.TempDir()
 	tools(t, map[string]string{"func": `echo "$@"; trap 'exit 0' INT; while :; do :; done`})
 	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "sweep"), 0o700); err != nil {
+	if err := pack.Dir("../..", os.Args[0], dir); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("tcp", c.Gateway)
@@ -302,8 +303,10 @@ func TestUnderFuncTheAppIsToldTheSameSettings(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "sweep")); err == nil {
-		t.Error("the timer is still there")
+	for name, want := range map[string]bool{"emails-send": true, "healthz": true, "sweep": false, "tend": false, "dispatch": false} {
+		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != want {
+			t.Errorf("%s: %v, want it to be there: %t", name, err, want)
+		}
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "local.settings.json"))
 	if err != nil || !bytes.Contains(data, []byte(`"POSTHORN_PUBLIC_URL": "http://`+c.Gateway)) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/local/host"
 	"github.com/posthorn/posthorn/handler/local/pack"
+	"github.com/posthorn/posthorn/handler/local/queues"
 )
 
 const (
@@ -30,18 +32,23 @@ const (
 )
 
 // underHost runs the app in dir on l under the stand-in for the Functions host.
-func underHost(ctx context.Context, dir string, env []string, l net.Listener, output io.Writer, log *slog.Logger) error {
-	h, err := host.New(host.Config{Dir: dir, Env: env, Output: output, Log: log})
+func underHost(ctx context.Context, c config, g gatewayRun, l net.Listener, output io.Writer, log *slog.Logger) error {
+	queue, err := queues.At("https://"+c.queueHost(), c.certFile())
+	if err != nil {
+		return err
+	}
+	h, err := host.New(host.Config{Dir: g.dir, Env: g.env, Output: output, Log: log, Queue: queue})
 	if err != nil {
 		return err
 	}
 	return h.Serve(ctx, l)
 }
 
-// underFunc runs the app in dir under Azure Functions Core Tools. Timers are left
-// out: their host wants storage of its own, whose certificate it would not trust.
+// underFunc runs the app in dir under Azure Functions Core Tools. Timers and
+// queues are left out: their host wants storage of its own, and would not trust
+// Azurite's certificate. So what waits goes on waiting.
 func underFunc(ctx context.Context, c config, dir string, l net.Listener, output io.Writer) error {
-	if err := errors.Join(os.RemoveAll(filepath.Join(dir, "sweep")), writeLocalSettings(c, dir)); err != nil {
+	if err := errors.Join(removeTriggers(dir), writeLocalSettings(c, dir)); err != nil {
 		return err
 	}
 	_, port, err := net.SplitHostPort(c.Gateway)
@@ -56,6 +63,27 @@ func underFunc(ctx context.Context, c config, dir string, l net.Listener, output
 	cmd.WaitDelay = funcStop
 	if err := cmd.Run(); ctx.Err() == nil {
 		return fmt.Errorf("func has ended: %w", err)
+	}
+	return nil
+}
+
+// removeTriggers leaves of the app in dir the functions that HTTP calls.
+func removeTriggers(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*", "function.json"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if bytes.Contains(text, []byte(`"httpTrigger"`)) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Dir(file)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

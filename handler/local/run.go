@@ -108,7 +108,7 @@ func runGateway(ctx context.Context, c config, l net.Listener, g gatewayRun, out
 			served <- underFunc(work, c, g.dir, l, output)
 			return
 		}
-		served <- underHost(work, g.dir, g.env, l, output, slog.New(slog.NewJSONHandler(said, nil)))
+		served <- underHost(work, c, g, l, output, slog.New(slog.NewJSONHandler(said, nil)))
 	}()
 	greeted := make(chan error, 1)
 	go func() { greeted <- greet(work, c, g, out) }() // ends with work

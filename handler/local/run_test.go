@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/posthorn/posthorn/handler/local/queues"
 )
 
 // The whole of it, twice, on the same data.
@@ -38,6 +40,7 @@ func TestADeskFromStartToEnd(t *testing.T) {
 		t.Errorf("the link leads to a file with SHA-256 %s", got)
 	}
 	key := read(t, c.path("key"))
+	expectQueue(t, c)
 	first.end(t)
 
 	second := start(t, c)
@@ -94,6 +97,30 @@ func (d *desk) end(t *testing.T) {
 	if err := <-d.ended; err != nil {
 		t.Errorf("ended with %v", err)
 	}
+}
+
+// expectQueue wants what is put into a queue to reach the gateway: in this one, a
+// tick that the gateway can only complain about.
+func expectQueue(t *testing.T, c config) {
+	t.Helper()
+	open, err := queues.At("https://"+c.queueHost(), c.certFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := open("posthorn-dispatch-poison")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Send(t.Context(), "a tick", 0); err != nil {
+		t.Fatal(err)
+	}
+	for range 3000 {
+		if strings.Contains(read(t, c.path("log/gateway.log")), "a tick has failed too often") {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Error("the gateway was not called")
 }
 
 func read(t *testing.T, file string) string {

@@ -32,6 +32,8 @@ type Settings struct {
 
 	BlobEndpoint    string `env:"POSTHORN_BLOB_ENDPOINT" validate:"required,url,startswith=https://" doc:"Blob service, such as https://ACCOUNT.blob.core.windows.net. The account must be the first part of the host name."`
 	TableEndpoint   string `env:"POSTHORN_TABLE_ENDPOINT" validate:"required,url,startswith=https://" doc:"Table service, such as https://ACCOUNT.table.core.windows.net."`
+	QueueEndpoint   string `env:"POSTHORN_QUEUE_ENDPOINT" validate:"required,url,startswith=https://" doc:"Queue service, such as https://ACCOUNT.queue.core.windows.net."`
+	QueueTrigger    string `env:"POSTHORN_QUEUE__queueServiceUri" validate:"omitempty,eqfield=QueueEndpoint" doc:"The same once more, under the name by which the Functions host finds the queue that it reads."`
 	StorageCAFile   string `env:"POSTHORN_STORAGE_CA_FILE" doc:"PEM file of a certificate authority to trust for storage, beside the system's."`
 	StorageChecksum string `env:"POSTHORN_STORAGE_CHECKSUM" envDefault:"crc64" validate:"oneof=crc64 md5" doc:"What blocks travel with: crc64, which Azure prefers, or md5, which Azurite does faster."`
 	DownloadOrigin  string `env:"POSTHORN_DOWNLOAD_ORIGIN" validate:"omitempty,http_url" doc:"Scheme and host that recipients reach the Blob service under, if not its own: a custom domain or a front door."`
@@ -136,6 +138,9 @@ func sentence(f validator.FieldError) string {
 	switch f.Tag() {
 	case "required", "required_if":
 		return "is missing"
+	case "eqfield":
+		field, _ := reflect.TypeFor[Settings]().FieldByName(f.Param())
+		return "must be the same as " + field.Tag.Get("env")
 	case "required_without":
 		return "is missing: set it, or POSTHORN_MASTER_KEY_FILE"
 	case "oneof":

@@ -17,6 +17,7 @@ func good(changes ...string) []string {
 		"POSTHORN_MASTER_KEY=" + masterKey,
 		"POSTHORN_BLOB_ENDPOINT=https://account.blob.core.windows.net",
 		"POSTHORN_TABLE_ENDPOINT=https://account.table.core.windows.net",
+		"POSTHORN_QUEUE_ENDPOINT=https://account.queue.core.windows.net",
 		"POSTHORN_ACS_ENDPOINT=https://name.germany.communication.azure.com",
 	}
 	for _, c := range changes {
@@ -59,14 +60,15 @@ func TestFaultsAreNamedByTheirVariable(t *testing.T) {
 		changes []string
 		want    []string
 	}{
-		{"nothing set but the port", []string{"POSTHORN_PUBLIC_URL=", "POSTHORN_MASTER_KEY=", "POSTHORN_BLOB_ENDPOINT=", "POSTHORN_TABLE_ENDPOINT=", "POSTHORN_ACS_ENDPOINT="},
-			[]string{"POSTHORN_PUBLIC_URL: is missing", "POSTHORN_MASTER_KEY: is missing", "POSTHORN_BLOB_ENDPOINT: is missing", "POSTHORN_TABLE_ENDPOINT: is missing", "POSTHORN_ACS_ENDPOINT: is missing"}},
+		{"nothing set but the port", []string{"POSTHORN_PUBLIC_URL=", "POSTHORN_MASTER_KEY=", "POSTHORN_BLOB_ENDPOINT=", "POSTHORN_TABLE_ENDPOINT=", "POSTHORN_QUEUE_ENDPOINT=", "POSTHORN_ACS_ENDPOINT="},
+			[]string{"POSTHORN_PUBLIC_URL: is missing", "POSTHORN_MASTER_KEY: is missing", "POSTHORN_BLOB_ENDPOINT: is missing", "POSTHORN_TABLE_ENDPOINT: is missing", "POSTHORN_QUEUE_ENDPOINT: is missing", "POSTHORN_ACS_ENDPOINT: is missing"}},
 		{"port that is a word", []string{"FUNCTIONS_CUSTOMHANDLER_PORT=" + secret}, []string{"FUNCTIONS_CUSTOMHANDLER_PORT: cannot be read as int"}},
 		{"port too high", []string{"FUNCTIONS_CUSTOMHANDLER_PORT=65536"}, []string{"FUNCTIONS_CUSTOMHANDLER_PORT: must be at most 65535"}},
 		{"port zero", []string{"FUNCTIONS_CUSTOMHANDLER_PORT=0"}, []string{"FUNCTIONS_CUSTOMHANDLER_PORT: must be at least 1"}},
 		{"master key too short", []string{"POSTHORN_MASTER_KEY=" + secret}, []string{"POSTHORN_MASTER_KEY: must be 64 characters long"}},
 		{"master key not hex", []string{"POSTHORN_MASTER_KEY=" + strings.Repeat("z", 64)}, []string{"POSTHORN_MASTER_KEY: is not a valid hexadecimal"}},
 		{"storage without TLS", []string{"POSTHORN_BLOB_ENDPOINT=http://account.blob.core.windows.net"}, []string{"POSTHORN_BLOB_ENDPOINT: must start with https://"}},
+		{"two queues", []string{"POSTHORN_QUEUE__queueServiceUri=https://other.queue.core.windows.net"}, []string{"POSTHORN_QUEUE__queueServiceUri: must be the same as POSTHORN_QUEUE_ENDPOINT"}},
 		{"unknown credential", []string{"POSTHORN_CREDENTIAL=" + secret}, []string{"POSTHORN_CREDENTIAL: must be one of managed-identity, workload-identity, azure-cli, environment"}},
 		{"custom quota without figures", []string{"POSTHORN_QUOTA=custom"}, []string{"POSTHORN_QUOTA_PER_MINUTE: is missing", "POSTHORN_QUOTA_PER_HOUR: is missing"}},
 		{"hour below minute", []string{"POSTHORN_QUOTA=custom", "POSTHORN_QUOTA_PER_MINUTE=10", "POSTHORN_QUOTA_PER_HOUR=9"}, []string{"POSTHORN_QUOTA_PER_HOUR: must not be smaller"}},

@@ -1,8 +1,9 @@
 // Package store says what Posthorn asks of storage: rows with ETags, blobs that
-// appear whole or not at all, and one clock. It holds types and errors only.
-// The adapters to Azure are store/table, store/blob and store/queue, store/mem
-// has the same semantics in memory, and store/storetest holds them to one
-// contract. Each user of storage declares the methods that it needs.
+// appear whole or not at all, messages that come at least once, and one clock. It
+// holds types and errors only. The adapters to Azure are store/table, store/blob
+// and store/queue, store/mem has the same semantics in memory, and store/storetest
+// holds them to one contract. Each user of storage declares the methods that it
+// needs.
 //
 // # What an error leaves behind
 //
@@ -64,4 +65,19 @@ type BlobHeaders struct {
 type Blob struct {
 	Name string
 	Size int64
+}
+
+// Message is one that was received from a queue.
+type Message struct {
+	ID         string
+	PopReceipt string // names this receipt; Hide and Delete need it
+	Text       string
+	// Foreign says that the message was not base64, so it is none of ours; Text
+	// is then as it was found.
+	Foreign bool
+	// DequeueCount is 1 when a message is received for the first time.
+	DequeueCount int64
+	InsertedAt   time.Time
+	ExpiresAt    time.Time
+	VisibleAt    time.Time // when it can be received again
 }

@@ -13,7 +13,7 @@ func (p *product) testWrongSettings(t *testing.T) {
 	complete := []string{
 		"POSTHORN_PUBLIC_URL=https://mail.example.com", "POSTHORN_MASTER_KEY=" + world.MasterKey,
 		"POSTHORN_BLOB_ENDPOINT=https://a.blob.example.com", "POSTHORN_TABLE_ENDPOINT=https://a.table.example.com",
-		"POSTHORN_ACS_ENDPOINT=https://acs.example.com",
+		"POSTHORN_QUEUE_ENDPOINT=https://a.queue.example.com", "POSTHORN_ACS_ENDPOINT=https://acs.example.com",
 	}
 	for _, c := range []struct {
 		name string
@@ -22,7 +22,7 @@ func (p *product) testWrongSettings(t *testing.T) {
 	}{
 		{"none at all", []string{"PATH=/"}, []string{
 			"POSTHORN_PUBLIC_URL: is missing", "POSTHORN_MASTER_KEY: is missing", "POSTHORN_BLOB_ENDPOINT: is missing",
-			"POSTHORN_TABLE_ENDPOINT: is missing", "POSTHORN_ACS_ENDPOINT: is missing",
+			"POSTHORN_TABLE_ENDPOINT: is missing", "POSTHORN_QUEUE_ENDPOINT: is missing", "POSTHORN_ACS_ENDPOINT: is missing",
 		}},
 		{"all sorts of nonsense", append(complete, "FUNCTIONS_CUSTOMHANDLER_PORT=quux", "POSTHORN_REQUEST_TIMEOUT=quux",
 			"POSTHORN_PRODUCTION=quux", "POSTHORN_LOG_LEVEL=quux", "POSTHORN_MAX_REQUEST_BYTES=quux"), []string{
@@ -40,8 +40,8 @@ func (p *product) testWrongSettings(t *testing.T) {
 			"POSTHORN_LINKS: must be one of gateway, sas", "POSTHORN_QUOTA_COST: must be one of ", "POSTHORN_LANGUAGE: ",
 		}},
 		{"addresses that are none", append(complete, "POSTHORN_PUBLIC_URL=quux", "POSTHORN_BLOB_ENDPOINT=http://quux.example.com",
-			"POSTHORN_TABLE_ENDPOINT=quux", "POSTHORN_ACS_ENDPOINT=quux"), []string{
-			"POSTHORN_PUBLIC_URL: ", "POSTHORN_BLOB_ENDPOINT: must start with https://", "POSTHORN_TABLE_ENDPOINT: ", "POSTHORN_ACS_ENDPOINT: ",
+			"POSTHORN_TABLE_ENDPOINT=quux", "POSTHORN_QUEUE_ENDPOINT=quux", "POSTHORN_ACS_ENDPOINT=quux"), []string{
+			"POSTHORN_PUBLIC_URL: ", "POSTHORN_BLOB_ENDPOINT: must start with https://", "POSTHORN_TABLE_ENDPOINT: ", "POSTHORN_QUEUE_ENDPOINT: ", "POSTHORN_ACS_ENDPOINT: ",
 		}},
 		{"a custom quota without numbers", append(complete, "POSTHORN_QUOTA=custom"), []string{
 			"POSTHORN_QUOTA_PER_MINUTE: is missing", "POSTHORN_QUOTA_PER_HOUR: is missing",

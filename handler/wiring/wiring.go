@@ -21,6 +21,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue"
 	"github.com/google/uuid"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
@@ -34,6 +35,7 @@ import (
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/store/blob"
+	"github.com/posthorn/posthorn/handler/store/queue"
 	"github.com/posthorn/posthorn/handler/store/table"
 	"github.com/posthorn/posthorn/handler/wiring/telemetry"
 )
@@ -45,11 +47,22 @@ const (
 	LinksTable     = "posthornlinks"
 	QuotaTable     = "posthornquota"
 	FilesContainer = "posthorn-files"
+	// DispatchQueue carries ticks only, each of which says that a shard has work.
+	DispatchQueue = "posthorn-dispatch"
 )
 
-// SweepFunction is the timer that removes what has outlived its time; its
-// template is function.json-templates/sweep.json.
-const SweepFunction = "sweep"
+// Names of the functions that no stranger calls, each that of its template in
+// function.json-templates.
+const (
+	// SweepFunction is the timer that removes what has outlived its time.
+	SweepFunction = "sweep"
+	// DispatchFunction serves the shard that a tick names.
+	DispatchFunction = "dispatch"
+	// PoisonFunction drops a tick that has failed too often.
+	PoisonFunction = "dispatch-poison"
+	// TendFunction is the timer that makes a tick where one got lost.
+	TendFunction = "tend"
+)
 
 // baseMemoryMB is for all that is not the body of a request: the program itself,
 // its connections, what the garbage collector has not found yet, and the reserve
@@ -113,6 +126,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	mux.Handle("POST /"+SweepFunction, trigger.Handler(SweepFunction, func(ctx context.Context, _ trigger.Invocation) error {
 		return g.Sweep(ctx)
 	}, log))
+	mux.Handle("POST /"+PoisonFunction, trigger.Handler(PoisonFunction, dropTick(log), log))
 	return &App{Handler: mux, Callers: callers, Offload: files, Close: tel.Shutdown}, nil
 }
 
@@ -135,6 +149,10 @@ func newBuilder(s settings.Settings, cred azcore.TokenCredential, tel *telemetry
 
 func (b *builder) table(name string) (*table.Table, error) {
 	return table.Open(b.s.TableEndpoint, name, b.cred, &aztables.ClientOptions{ClientOptions: b.options})
+}
+
+func (b *builder) queue(name string) (*queue.Queue, error) {
+	return queue.Open(b.s.QueueEndpoint, name, b.cred, &azqueue.ClientOptions{ClientOptions: b.options})
 }
 
 func (b *builder) callers() (*caller.Registry, error) {

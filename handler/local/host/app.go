@@ -25,6 +25,7 @@ type settings struct {
 // queueSettings are extensions.queues of host.json.
 type queueSettings struct {
 	batch           int
+	threshold       int // the next batch is asked for when no more are under way
 	maxDequeueCount int
 	hiddenAfterFail time.Duration
 	maxPolling      time.Duration
@@ -60,6 +61,7 @@ type hostFile struct {
 		Queues struct {
 			MessageEncoding    string `json:"messageEncoding"`
 			BatchSize          int    `json:"batchSize"`
+			NewBatchThreshold  *int   `json:"newBatchThreshold"`
 			MaxDequeueCount    int    `json:"maxDequeueCount"`
 			VisibilityTimeout  span   `json:"visibilityTimeout"`
 			MaxPollingInterval span   `json:"maxPollingInterval"`
@@ -87,6 +89,9 @@ func readSettings(dir string) (settings, error) {
 	case q.MessageEncoding != "base64":
 		return settings{}, errors.New("host.json: extensions.queues.messageEncoding must be base64")
 	}
+	if q.NewBatchThreshold == nil {
+		q.NewBatchThreshold = new(q.BatchSize / 2) // source: QueuesOptions.cs
+	}
 	return settings{
 		executable:      filepath.Join(dir, f.CustomHandler.Description.DefaultExecutablePath),
 		initialization:  time.Duration(f.CustomHandler.InitializationTimeout),
@@ -94,6 +99,7 @@ func readSettings(dir string) (settings, error) {
 		routePrefix:     strings.Trim(f.Extensions.HTTP.RoutePrefix, "/"),
 		queues: queueSettings{
 			batch:           q.BatchSize,
+			threshold:       *q.NewBatchThreshold,
 			maxDequeueCount: q.MaxDequeueCount,
 			hiddenAfterFail: time.Duration(q.VisibilityTimeout),
 			maxPolling:      time.Duration(q.MaxPollingInterval),

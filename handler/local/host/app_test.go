@@ -17,7 +17,7 @@ func TestHostJSONWithTheHostsDefaults(t *testing.T) {
 	got, err := readSettings(dir)
 	want := settings{
 		executable: filepath.Join(dir, "handler"), initialization: 30 * time.Second, functionTimeout: 30 * time.Minute, routePrefix: "api",
-		queues: queueSettings{batch: 16, maxDequeueCount: 5, maxPolling: time.Minute},
+		queues: queueSettings{batch: 16, threshold: 8, maxDequeueCount: 5, maxPolling: time.Minute},
 	}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)

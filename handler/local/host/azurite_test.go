@@ -11,6 +11,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/local/azurite/azuritetest"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/queue"
 )
 
@@ -40,7 +41,7 @@ func TestAMessageThatAlwaysFailsEndsAsPoisonOnAzurite(t *testing.T) {
 		defer close(ended)
 		h.poll(ctx, function{name: "mail", binding: "msg"}, q, poisoned)
 	}()
-	var found []queue.Message
+	var found []store.Message
 	for tick := time.NewTicker(20 * time.Millisecond); len(found) == 0; {
 		var err error
 		if found, err = poisoned.Receive(ctx, 1, time.Minute); err != nil {

@@ -38,9 +38,9 @@ type Config struct {
 	Env    []string     // the handler's whole environment; also resolves %NAME% in bindings
 	Output io.Writer    // every line of the handler, those of stderr marked
 	Log    *slog.Logger // what the host itself has to say
-	// Queue opens the queue called name. Nil will do while no function is
-	// triggered by one.
-	Queue func(name string) Queue
+	// Queue opens the queue called name, without a call. Nil will do while no
+	// function is triggered by one.
+	Queue func(name string) (Queue, error)
 }
 
 // Host runs one function app.
@@ -48,9 +48,10 @@ type Host struct {
 	settings  settings
 	functions []function
 	handler   *supervisor
+	ready     func(context.Context) (*child, error) // the handler that triggers call
 	client    *http.Client
 	proxy     http.Handler
-	queue     func(name string) Queue
+	queues    []listener
 	log       *slog.Logger
 }
 
@@ -65,18 +66,18 @@ func New(c Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range functions {
-		if f.queue != "" && c.Queue == nil {
-			return nil, fmt.Errorf("function %s is triggered by a queue, and the host was given none", f.name)
-		}
+	queues, err := openQueues(functions, c.Queue)
+	if err != nil {
+		return nil, err
 	}
 	h := &Host{
 		settings:  s,
 		functions: functions,
 		handler:   newSupervisor(s, c),
-		queue:     c.Queue,
+		queues:    queues,
 		log:       c.Log,
 	}
+	h.ready = h.handler.ready
 	transport := newTransport()
 	h.client = &http.Client{Transport: transport}
 	h.proxy = h.newProxy(transport)
@@ -128,12 +129,12 @@ func drain(life context.Context, srv *http.Server) {
 // listen starts what calls the trigger functions.
 func (h *Host) listen(ctx context.Context, wg *sync.WaitGroup) {
 	for _, f := range h.functions {
-		switch {
-		case f.timer != nil:
+		if f.timer != nil {
 			wg.Go(func() { h.keepTime(ctx, f) })
-		case f.queue != "":
-			wg.Go(func() { h.poll(ctx, f, h.queue(f.queue), h.queue(f.queue+"-poison")) })
 		}
+	}
+	for _, l := range h.queues {
+		wg.Go(func() { h.poll(ctx, l.function, l.queue, l.poison) })
 	}
 }
 

@@ -11,13 +11,14 @@ import (
 	"net/url"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/trigger"
 	"github.com/posthorn/posthorn/handler/problem"
-	"github.com/posthorn/posthorn/handler/store/queue"
+	"github.com/posthorn/posthorn/handler/store"
 )
 
 func TestWhatTheHostTakesForSuccess(t *testing.T) {
@@ -55,13 +56,14 @@ func TestWhatTheHostTakesForSuccess(t *testing.T) {
 // newTestHost has a handler in this process, which is always ready.
 func newTestHost(handler http.Handler) *Host {
 	s := settings{functionTimeout: 5 * time.Minute, initialization: 30 * time.Second,
-		queues: queueSettings{batch: 16, maxDequeueCount: 5, hiddenAfterFail: 30 * time.Second, maxPolling: 5 * time.Second}}
+		queues: queueSettings{batch: 16, threshold: 8, maxDequeueCount: 5, hiddenAfterFail: 30 * time.Second, maxPolling: 5 * time.Second}}
 	h := &Host{
 		settings: s,
 		handler:  newSupervisor(s, Config{}),
 		client:   &http.Client{Transport: inProcess{handler}},
 		log:      slog.New(slog.DiscardHandler),
 	}
+	h.ready = h.handler.ready
 	h.handler.set(&child{url: &url.URL{Scheme: "http", Host: "handler"}, exited: make(chan struct{}), recycled: make(chan string, 1)}, nil)
 	return h
 }
@@ -97,18 +99,18 @@ func TestAMessageIsDeliveredAndSettled(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name    string
-		message queue.Message
+		message store.Message
 		err     error
 		trigger string // "" if there was no call
 		settled string
 	}{
-		{"text", queue.Message{Text: "hello", DequeueCount: 1}, nil, `"hello"`, "deleted"},
-		{"object", queue.Message{Text: `{"v":1,"list":[1],"id":"other"}`, DequeueCount: 2}, nil, `{"v":1,"list":[1],"id":"other"}`, "deleted"},
-		{"given up", queue.Message{Text: "hello", DequeueCount: 1}, problem.New(problem.Gone, "x"), `"hello"`, "deleted"},
-		{"failed", queue.Message{Text: "hello", DequeueCount: 4}, problem.New(problem.Unavailable, "x"), `"hello"`, "hidden 30s"},
-		{"failed for the last time", queue.Message{Text: "hello", DequeueCount: 5}, problem.New(problem.Unavailable, "x"), `"hello"`, "poison hello, deleted"},
-		{"died with the handler each time", queue.Message{Text: "hello", DequeueCount: 6}, nil, "", "poison hello, deleted"},
-		{"foreign", queue.Message{Text: "<xml>", Foreign: true, DequeueCount: 1}, nil, "", "poison <xml>, deleted"},
+		{"text", store.Message{Text: "hello", DequeueCount: 1}, nil, `"hello"`, "deleted"},
+		{"object", store.Message{Text: `{"v":1,"list":[1],"id":"other"}`, DequeueCount: 2}, nil, `{"v":1,"list":[1],"id":"other"}`, "deleted"},
+		{"given up", store.Message{Text: "hello", DequeueCount: 1}, problem.New(problem.Gone, "x"), `"hello"`, "deleted"},
+		{"failed", store.Message{Text: "hello", DequeueCount: 4}, problem.New(problem.Unavailable, "x"), `"hello"`, "hidden 30s"},
+		{"failed for the last time", store.Message{Text: "hello", DequeueCount: 5}, problem.New(problem.Unavailable, "x"), `"hello"`, "poison hello, deleted"},
+		{"died with the handler each time", store.Message{Text: "hello", DequeueCount: 6}, nil, "", "poison hello, deleted"},
+		{"foreign", store.Message{Text: "<xml>", Foreign: true, DequeueCount: 1}, nil, "", "poison <xml>, deleted"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -150,13 +152,42 @@ func TestPollingBacksOffWhileAQueueIsEmpty(t *testing.T) {
 		if asked < 12 || asked > 20 { // 100 ms doubled up to 5 s
 			t.Errorf("asked %d times in a minute", asked)
 		}
-		q.put(queue.Message{ID: "1", Text: "a", DequeueCount: 1}, queue.Message{ID: "2", Text: "b", DequeueCount: 1})
+		q.put(store.Message{ID: "1", Text: "a", DequeueCount: 1}, store.Message{ID: "2", Text: "b", DequeueCount: 1})
 		time.Sleep(5 * time.Second)
 		cancel()
 		synctest.Wait()
 		if len(got.all) != 2 {
 			t.Errorf("%d calls", len(got.all))
 		}
+	})
+}
+
+func TestACallThatTakesLongHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var started atomic.Int64
+		h := newTestHost(trigger.Handler("mail", func(ctx context.Context, _ trigger.Invocation) error {
+			started.Add(1)
+			sleep(ctx, time.Minute)
+			return nil
+		}, slog.New(slog.DiscardHandler)))
+		h.settings.queues.threshold = 1
+		q := &memory{}
+		ctx, cancel := context.WithCancel(t.Context())
+		go h.poll(ctx, function{name: "mail", binding: "msg"}, q, poison{q})
+		for _, want := range []int64{1, 2, 2} { // the third has to wait
+			q.put(store.Message{ID: "1", Text: "a", DequeueCount: 1})
+			time.Sleep(6 * time.Second)
+			if got := started.Load(); got != want {
+				t.Errorf("%d calls, want %d", got, want)
+			}
+		}
+		time.Sleep(time.Minute)
+		if got := started.Load(); got != 3 {
+			t.Errorf("%d calls after the first has ended, want 3", got)
+		}
+		cancel()
+		synctest.Wait()
 	})
 }
 
@@ -214,12 +245,12 @@ func TestAHangingCallIsEndedByFunctionTimeout(t *testing.T) {
 // memory is a queue that remembers how its last message was settled.
 type memory struct {
 	mu       sync.Mutex
-	messages []queue.Message
+	messages []store.Message
 	settled  string
 	receives int
 }
 
-func (q *memory) put(m ...queue.Message) {
+func (q *memory) put(m ...store.Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.messages = append(q.messages, m...)
@@ -231,7 +262,7 @@ func (q *memory) asked() int {
 	return q.receives
 }
 
-func (q *memory) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
+func (q *memory) Receive(context.Context, int, time.Duration) ([]store.Message, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.receives++
@@ -247,7 +278,7 @@ func (q *memory) note(s string) error {
 	return nil
 }
 
-func (q *memory) Hide(_ context.Context, _ queue.Message, d time.Duration) error {
+func (q *memory) Hide(_ context.Context, _ store.Message, d time.Duration) error {
 	return q.note("hidden " + d.String())
 }
 func (q *memory) Delete(context.Context, string, string) error { return q.note("deleted") }

@@ -3,11 +3,11 @@ package host
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
-	"github.com/posthorn/posthorn/handler/store/queue"
+	"github.com/posthorn/posthorn/handler/store"
 )
 
 const (
@@ -24,39 +24,72 @@ const (
 // hidden until their time is over; after one of Hide or Delete the message comes
 // again; after one of Send it may be in the queue.
 type Queue interface {
-	Receive(ctx context.Context, n int, hide time.Duration) ([]queue.Message, error)
-	Hide(ctx context.Context, m queue.Message, d time.Duration) error
+	Receive(ctx context.Context, n int, hide time.Duration) ([]store.Message, error)
+	Hide(ctx context.Context, m store.Message, d time.Duration) error
 	Delete(ctx context.Context, id, popReceipt string) error
 	Send(ctx context.Context, text string, delay time.Duration) error
 }
 
-// poll calls f with every message of q, batch by batch, until ctx ends. What
-// fails too often goes to poison.
+// listener is what a function is triggered by, and where that ends that fails.
+type listener struct {
+	function      function
+	queue, poison Queue
+}
+
+func openQueues(functions []function, open func(name string) (Queue, error)) (all []listener, err error) {
+	for _, f := range functions {
+		if f.queue == "" {
+			continue
+		}
+		if open == nil {
+			return nil, fmt.Errorf("function %s is triggered by a queue, and the host was given none", f.name)
+		}
+		l := listener{function: f}
+		if l.queue, err = open(f.queue); err != nil {
+			return nil, err
+		}
+		if l.poison, err = open(f.queue + "-poison"); err != nil {
+			return nil, err
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// poll calls f with every message of q until ctx ends, and returns when the last
+// call has. One that takes long does not hold up the next batch. What fails too
+// often goes to poison. Source: QueueListener.cs, ExecuteAsync.
 func (h *Host) poll(ctx context.Context, f function, q, poison Queue) {
 	hide := max(hideFor, h.settings.functionTimeout+time.Minute)
 	wait := minPolling
-	for {
+	ended := make(chan struct{})
+	running := 0
+	for ctx.Err() == nil {
 		messages, err := q.Receive(ctx, h.settings.queues.batch, hide)
 		if err != nil && ctx.Err() == nil {
 			h.log.Error("queue not read", "function", f.name, "error", err)
 		}
 		if len(messages) == 0 {
-			if !sleep(ctx, wait) {
-				return
-			}
+			sleep(ctx, wait)
 			wait = min(2*wait, h.settings.queues.maxPolling)
 			continue
 		}
 		wait = minPolling
-		var wg sync.WaitGroup
+		running += len(messages)
 		for _, m := range messages {
-			wg.Go(func() {
+			go func() {
+				defer func() { ended <- struct{}{} }()
 				if err := h.deliver(ctx, f, m, q, poison); err != nil {
 					h.log.Error("message not settled", "function", f.name, "message", m.ID, "error", err)
 				}
-			})
+			}()
 		}
-		wg.Wait()
+		for ; running > h.settings.queues.threshold; running-- {
+			<-ended
+		}
+	}
+	for ; running > 0; running-- {
+		<-ended
 	}
 }
 
@@ -64,7 +97,7 @@ func (h *Host) poll(ctx context.Context, f function, q, poison Queue) {
 // it to poison. A message whose count is beyond the limit already, because the
 // handler died with it each time, is moved without a call. Source:
 // QueueProcessor.cs, BeginProcessingMessageAsync and CompleteProcessingMessageAsync.
-func (h *Host) deliver(ctx context.Context, f function, m queue.Message, q, poison Queue) error {
+func (h *Host) deliver(ctx context.Context, f function, m store.Message, q, poison Queue) error {
 	limit := int64(h.settings.queues.maxDequeueCount)
 	last := m.Foreign || m.DequeueCount > limit
 	if !last {
@@ -90,7 +123,7 @@ func (h *Host) deliver(ctx context.Context, f function, m queue.Message, q, pois
 // messageEnvelope is the call with one message. The members of a message that is
 // a JSON object stand in Metadata too, arrays excepted, and do shadow the host's
 // own. Source: ScriptInvocationContextExtensions.cs, ApplyBindingData.
-func (f *function) messageEnvelope(m queue.Message) envelope {
+func (f *function) messageEnvelope(m store.Message) envelope {
 	metadata := map[string]any{
 		"DequeueCount":    strconv.FormatInt(m.DequeueCount, 10),
 		"Id":              text(m.ID),

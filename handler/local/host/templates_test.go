@@ -31,19 +31,23 @@ func templates(t *testing.T) []function {
 	return all
 }
 
-func TestTheSweepRunsEveryHour(t *testing.T) {
+func TestTheTimersRunAsOftenAsTheyShould(t *testing.T) {
 	t.Parallel()
 	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	want := map[string][2]time.Duration{"sweep": {7 * time.Minute, time.Hour}, "tend": {time.Minute, time.Minute}}
 	for _, f := range templates(t) {
-		if f.name != "sweep" {
+		if f.timer == nil {
 			continue
 		}
-		if f.timer == nil || f.timer.next(noon) != noon.Add(7*time.Minute) || f.timer.next(noon.Add(7*time.Minute)) != noon.Add(67*time.Minute) {
-			t.Errorf("sweep is %+v", f)
+		first := f.timer.next(noon)
+		if got := [2]time.Duration{first.Sub(noon), f.timer.next(first).Sub(first)}; got != want[f.name] {
+			t.Errorf("%s: first after %v, then every %v; want %v", f.name, got[0], got[1], want[f.name])
 		}
-		return
+		delete(want, f.name)
 	}
-	t.Error("there is no sweep")
+	if len(want) > 0 {
+		t.Errorf("timers without a template: %v", want)
+	}
 }
 
 // The host calls a trigger as POST /NAME. A public route that matches such a path
@@ -93,7 +97,7 @@ func TestHostJSONServesTheProduct(t *testing.T) {
 		t.Errorf("functionTimeout %v leaves no room for work of %v to end by itself", s.functionTimeout, trigger.Deadline)
 	}
 	loaded, err := product.Load([]string{"POSTHORN_PUBLIC_URL=http://127.0.0.1", "POSTHORN_MASTER_KEY_FILE=x",
-		"POSTHORN_BLOB_ENDPOINT=https://a.b", "POSTHORN_TABLE_ENDPOINT=https://a.b", "POSTHORN_ACS_ENDPOINT=https://a.b"})
+		"POSTHORN_BLOB_ENDPOINT=https://a.b", "POSTHORN_TABLE_ENDPOINT=https://a.b", "POSTHORN_QUEUE_ENDPOINT=https://a.b", "POSTHORN_ACS_ENDPOINT=https://a.b"})
 	if err != nil {
 		t.Fatal(err)
 	}

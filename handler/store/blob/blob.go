@@ -1,13 +1,15 @@
 // Package blob keeps files in one container of Azure Blob Storage.
 //
 // Blocks go in under a name and a number; after Commit they are a blob, before it
-// nobody can read them, and the service drops them after a week. What comes out
-// is a listing and URLs that read or write one blob for a while, which the service
-// itself answers. What a stranger wrote can be sealed. A container that does not exist is created, private, at its first use.
+// nobody can read them, and the service drops them after a week. A small blob goes
+// in whole with Put and comes out whole with Read. What else comes out is a listing
+// and URLs that read or write one blob for a while, which the service itself
+// answers. What a stranger wrote can be sealed. A container that does not exist is
+// created, private, at its first use.
 //
 // Names that nobody guesses, block sizes and expiry are not its concern. It sets
-// no retries: the client's options do, and a Commit that is repeated after a lost
-// answer says ErrExists of its own blob.
+// no retries: the client's options do, and a Commit or Put that is repeated after a
+// lost answer says ErrExists of its own blob.
 //
 // Source: Blob service REST API, as azblob v1.8.3 speaks it.
 package blob
@@ -35,7 +37,7 @@ import (
 // Options are optional.
 type Options struct {
 	Client *service.ClientOptions
-	// Checksum goes with every block; empty means CRC64.
+	// Checksum goes with every block and every Put; empty means CRC64.
 	Checksum Checksum
 }
 
@@ -105,7 +107,7 @@ func (c *Container) Commit(ctx context.Context, name string, blocks int, h store
 	for n := range ids {
 		ids[n] = blockID(n)
 	}
-	err := sdk.Do(ctx, "commit blob", c.Create, func(ctx context.Context) error {
+	return existing("commit blob", sdk.Do(ctx, "commit blob", c.Create, func(ctx context.Context) error {
 		_, err := c.client.NewBlockBlobClient(name).CommitBlockList(ctx, ids, &blockblob.CommitBlockListOptions{
 			HTTPHeaders: &blob.HTTPHeaders{
 				BlobContentType:        &h.ContentType,
@@ -116,11 +118,14 @@ func (c *Container) Commit(ctx context.Context, name string, blocks int, h store
 			},
 		})
 		return err
-	})
-	// The one condition is that there is no blob; some services word its failure
-	// as 412 instead of 409.
+	}))
+}
+
+// existing words the error of a call whose one condition is that there is no
+// blob: some services answer its failure with 412 instead of 409.
+func existing(doing string, err error) error {
 	if errors.Is(err, store.ErrChanged) {
-		return fmt.Errorf("commit blob: %w", store.ErrExists)
+		return fmt.Errorf("%s: %w", doing, store.ErrExists)
 	}
 	return err
 }

@@ -18,12 +18,17 @@ func (s refusing) Do(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: s.status, Header: http.Header{"X-Ms-Error-Code": {s.code}}, Body: http.NoBody, Request: r}, nil
 }
 
-func TestCommitOfABlobThatIsThere(t *testing.T) {
+func TestNewBlobWhereOneIs(t *testing.T) {
 	t.Parallel()
 	for _, s := range []refusing{{http.StatusConflict, "BlobAlreadyExists"}, {http.StatusPreconditionFailed, "ConditionNotMet"}} {
-		err := open(t, s).Commit(t.Context(), "b", 1, store.BlobHeaders{})
-		if !errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrChanged) {
-			t.Errorf("%+v: error %v, want %v", s, err, store.ErrExists)
+		c := open(t, s)
+		for call, err := range map[string]error{
+			"commit": c.Commit(t.Context(), "b", 1, store.BlobHeaders{}),
+			"put":    c.Put(t.Context(), "b", nil),
+		} {
+			if !errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrChanged) {
+				t.Errorf("%s, %+v: error %v, want %v", call, s, err, store.ErrExists)
+			}
 		}
 	}
 }

@@ -36,6 +36,9 @@ const (
 
 	// BlobBlocks is how many blocks a blob may have: blockblob.MaxBlocks.
 	BlobBlocks = 50_000
+	// WholeBytes is for a blob that is written and read in one piece, and so in
+	// memory; the service takes 5,000 MiB.
+	WholeBytes = 64 << 20
 
 	// DelegationKey is the longest that a user delegation key lives.
 	DelegationKey = 7 * 24 * time.Hour
@@ -174,6 +177,14 @@ func Block(n, size int) error {
 func Blocks(n int) error {
 	if n < 0 || n > BlobBlocks {
 		return fmt.Errorf("blob cannot have %d blocks", n)
+	}
+	return nil
+}
+
+// Whole says whether a blob of so many bytes can be written and read in one piece.
+func Whole(size int64) error {
+	if size < 0 || size > WholeBytes {
+		return fmt.Errorf("blob has %d bytes, more than %d", size, int64(WholeBytes))
 	}
 	return nil
 }

@@ -3,8 +3,6 @@ package mem
 import (
 	"bytes"
 	"context"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,7 +20,7 @@ type Container struct {
 
 	mu     sync.Mutex
 	staged map[string]map[string][]byte // by a blob's name and a block's id
-	blobs  map[string]file
+	blobs  sorted[file]
 }
 
 type file struct {
@@ -33,7 +31,7 @@ type file struct {
 
 // NewContainer returns an empty container whose service has the clock now.
 func NewContainer(now func() time.Time, plan Plan) *Container {
-	return &Container{now: now, plan: plan, staged: map[string]map[string][]byte{}, blobs: map[string]file{}}
+	return &Container{now: now, plan: plan, staged: map[string]map[string][]byte{}}
 }
 
 // Stage is as in store/blob.
@@ -53,7 +51,7 @@ func (c *Container) Commit(ctx context.Context, name string, blocks int, h store
 		return err
 	}
 	return c.call(ctx, Commit, name, func() error {
-		if _, found := c.blobs[name]; found {
+		if _, found := c.blobs.get(name); found {
 			return store.ErrExists
 		}
 		ids := make([]string, blocks)
@@ -81,14 +79,45 @@ func (c *Container) commit(name string, ids []string, h store.BlobHeaders) error
 		data = append(data, block...)
 	}
 	delete(c.staged, name)
-	c.blobs[name] = file{headers: h, data: data}
+	c.blobs.set(name, file{headers: h, data: data})
 	return nil
+}
+
+// Put is as in store/blob.
+func (c *Container) Put(ctx context.Context, name string, data []byte) error {
+	if err := limits.Whole(int64(len(data))); err != nil {
+		return err
+	}
+	return c.call(ctx, Put, name, func() error {
+		if _, found := c.blobs.get(name); found {
+			return store.ErrExists
+		}
+		delete(c.staged, name)
+		c.blobs.set(name, file{data: bytes.Clone(data)})
+		return nil
+	})
+}
+
+// Read is as in store/blob.
+func (c *Container) Read(ctx context.Context, name string) (data []byte, err error) {
+	err = c.call(ctx, Read, name, func() error {
+		f, found := c.blobs.get(name)
+		if !found {
+			return store.ErrMissing
+		}
+		data = append([]byte{}, f.data...)
+		return limits.Whole(int64(len(data)))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return data, nil
 }
 
 // Size is as in store/blob.
 func (c *Container) Size(ctx context.Context, name string) (size int64, err error) {
 	err = c.call(ctx, Size, name, func() error {
-		f, found := c.blobs[name]
+		f, found := c.blobs.get(name)
 		if !found {
 			return store.ErrMissing
 		}
@@ -104,12 +133,12 @@ func (c *Container) Size(ctx context.Context, name string) (size int64, err erro
 // Seal is as in store/blob.
 func (c *Container) Seal(ctx context.Context, name string, h store.BlobHeaders) (size int64, err error) {
 	err = c.call(ctx, Seal, name, func() error {
-		f, found := c.blobs[name]
+		f, found := c.blobs.get(name)
 		if !found {
 			return store.ErrMissing
 		}
 		f.headers, f.sealed = h, true
-		c.blobs[name] = f
+		c.blobs.set(name, f)
 		size = int64(len(f.data))
 		return nil
 	})
@@ -122,10 +151,10 @@ func (c *Container) Seal(ctx context.Context, name string, h store.BlobHeaders) 
 // Delete is as in store/blob.
 func (c *Container) Delete(ctx context.Context, name string) error {
 	return c.call(ctx, Delete, name, func() error {
-		if _, found := c.blobs[name]; !found {
+		if _, found := c.blobs.get(name); !found {
 			return store.ErrMissing
 		}
-		delete(c.blobs, name)
+		c.blobs.remove(name)
 		return nil
 	})
 }
@@ -134,9 +163,12 @@ func (c *Container) Delete(ctx context.Context, name string) error {
 func (c *Container) List(ctx context.Context, prefix, after string, n int) (found []store.Blob, err error) {
 	err = c.call(ctx, List, prefix, func() error {
 		found = nil
-		for _, name := range slices.Sorted(maps.Keys(c.blobs)) {
-			if len(found) < n && name > after && strings.HasPrefix(name, prefix) {
-				found = append(found, store.Blob{Name: name, Size: int64(len(c.blobs[name].data))})
+		for name, f := range c.blobs.from(max(prefix, after)) {
+			if !strings.HasPrefix(name, prefix) || len(found) == n {
+				break
+			}
+			if name > after {
+				found = append(found, store.Blob{Name: name, Size: int64(len(f.data))})
 			}
 		}
 		return nil

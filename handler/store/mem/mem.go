@@ -5,7 +5,8 @@
 // store/queue and pass the same contract, store/storetest: ETags that change with
 // every write, 404, 409 and 412 as Azure gives them, blocks that nobody sees before
 // their commit, one clock that is cut to the second. A Plan may make any call slow,
-// fail, or lose its answer. All of it works inside testing/synctest. It keeps
+// fail, or lose its answer; Counts says how many there were. Rows and blobs are kept
+// in order, so that millions of them cost a list no more than a few. All of it works inside testing/synctest. It keeps
 // nothing, and knows nothing of Azure's capacity or latency.
 package mem
 
@@ -29,6 +30,8 @@ const (
 	List    Op = "list"
 	Stage   Op = "stage"
 	Commit  Op = "commit"
+	Put     Op = "put"
+	Read    Op = "read"
 	Sign    Op = "sign"
 	Size    Op = "size"
 	Seal    Op = "seal"

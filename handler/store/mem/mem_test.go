@@ -80,12 +80,14 @@ func TestFaultReachesEveryCall(t *testing.T) {
 	_, blobs := container.List(ctx, "prefix", "", 1)
 	_, before := table.ListBefore(ctx, store.Key{Partition: "a", Row: "r"}, "p", 1)
 	_, size := container.Size(ctx, "b")
+	_, read := container.Read(ctx, "b")
 	_, seal := container.Seal(ctx, "b", store.BlobHeaders{})
 	_, write := container.SignWrite(ctx, "b", now, now.Add(time.Minute))
 	_, sign := container.SignRead(ctx, "b", now, now.Add(time.Minute))
 	_, receive := queue.Receive(ctx, 1, time.Minute)
 	errs := []error{
 		insert, get, replace, table.Delete(ctx, "p", "r", ""), list, before, size, seal, write,
+		container.Put(ctx, "b", nil), read,
 		container.Stage(ctx, "b", 0, []byte{1}), container.Commit(ctx, "b", 1, store.BlobHeaders{}), container.Delete(ctx, "b"), blobs, sign,
 		queue.Send(ctx, "text", 0), receive, queue.Delete(ctx, "id", "pop"),
 	}
@@ -95,6 +97,7 @@ func TestFaultReachesEveryCall(t *testing.T) {
 		}
 	}
 	want := map[string]bool{
+		"put b": true, "read b": true,
 		"list a/r": true, "size b": true, "seal b": true,
 		"insert p/r": true, "get p/r": true, "replace p/r": true, "list p/": true, "list prefix": true, "sign b": true, "receive ": true,
 		"delete p/r": true, "stage b": true, "commit b": true, "delete b": true, "send ": true, "delete id": true,

@@ -9,7 +9,6 @@ import (
 
 	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/limits"
-	"github.com/posthorn/posthorn/handler/store/queue"
 )
 
 // Queue is a queue in memory. It is safe for concurrent use.
@@ -19,7 +18,7 @@ type Queue struct {
 
 	mu       sync.Mutex
 	names    int // makes ids and pop receipts, which never come again
-	messages []queue.Message
+	messages []store.Message
 }
 
 // NewQueue returns an empty queue whose service has the clock now.
@@ -34,7 +33,7 @@ func (q *Queue) Send(ctx context.Context, text string, delay time.Duration) erro
 	}
 	return q.call(ctx, Send, "", func() error {
 		now := q.now().UTC()
-		q.messages = append(q.messages, queue.Message{
+		q.messages = append(q.messages, store.Message{
 			ID: q.name(), PopReceipt: q.name(), Text: text,
 			InsertedAt: now.Truncate(time.Second),
 			ExpiresAt:  time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC), // what Azure shows for never
@@ -45,12 +44,12 @@ func (q *Queue) Send(ctx context.Context, text string, delay time.Duration) erro
 }
 
 // Receive is as in store/queue.
-func (q *Queue) Receive(ctx context.Context, n int, hide time.Duration) (taken []queue.Message, err error) {
+func (q *Queue) Receive(ctx context.Context, n int, hide time.Duration) (taken []store.Message, err error) {
 	if err := limits.Receive(n, hide); err != nil {
 		return nil, err
 	}
 	err = q.call(ctx, Receive, "", func() error {
-		taken = make([]queue.Message, 0, n)
+		taken = make([]store.Message, 0, n)
 		now := q.now().UTC()
 		for i := range q.messages {
 			m := &q.messages[i]
@@ -71,7 +70,7 @@ func (q *Queue) Receive(ctx context.Context, n int, hide time.Duration) (taken [
 }
 
 // Hide is as in store/queue.
-func (q *Queue) Hide(ctx context.Context, m queue.Message, d time.Duration) error {
+func (q *Queue) Hide(ctx context.Context, m store.Message, d time.Duration) error {
 	return q.call(ctx, Hide, m.ID, func() error {
 		at := q.at(m.ID, m.PopReceipt)
 		if at < 0 {
@@ -97,7 +96,7 @@ func (q *Queue) Delete(ctx context.Context, id, popReceipt string) error {
 
 // at is where the message of a receipt stands, or -1.
 func (q *Queue) at(id, popReceipt string) int {
-	return slices.IndexFunc(q.messages, func(m queue.Message) bool { return m.ID == id && m.PopReceipt == popReceipt })
+	return slices.IndexFunc(q.messages, func(m store.Message) bool { return m.ID == id && m.PopReceipt == popReceipt })
 }
 
 func (q *Queue) name() string {

@@ -1,11 +1,9 @@
 package mem
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"slices"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -21,22 +19,16 @@ type Table struct {
 
 	mu     sync.Mutex
 	writes int // makes ETags, which never come again
-	rows   map[tableKey]store.Entity
+	rows   sorted[row]
 }
 
-type tableKey store.Key
-
-func (k tableKey) String() string { return k.Partition + "/" + k.Row }
-
-func keyOf(e store.Entity) tableKey { return tableKey{e.Partition, e.Row} }
-
-func compareKeys(a, b tableKey) int {
-	return cmp.Or(strings.Compare(a.Partition, b.Partition), strings.Compare(a.Row, b.Row))
-}
+// place orders rows by partition, then by row: keys have no character as low as
+// the one between them.
+func place(partition, row string) string { return partition + "\x00" + row }
 
 // NewTable returns an empty table whose service has the clock now.
 func NewTable(now func() time.Time, plan Plan) *Table {
-	return &Table{now: now, plan: plan, rows: map[tableKey]store.Entity{}}
+	return &Table{now: now, plan: plan}
 }
 
 // Insert is as in store/table.
@@ -44,12 +36,12 @@ func (t *Table) Insert(ctx context.Context, e store.Entity) (store.Receipt, erro
 	if err := limits.Entity(e); err != nil {
 		return store.Receipt{}, err
 	}
-	key := keyOf(e)
-	return t.call(ctx, Insert, key, func(r *store.Receipt) error {
-		if _, found := t.rows[key]; found {
+	return t.call(ctx, Insert, e.Partition, e.Row, func(r *store.Receipt) error {
+		at := place(e.Partition, e.Row)
+		if _, found := t.rows.get(at); found {
 			return store.ErrExists
 		}
-		r.ETag = t.put(key, e)
+		r.ETag = t.put(at, e)
 		return nil
 	})
 }
@@ -59,13 +51,13 @@ func (t *Table) Get(ctx context.Context, partition, row string) (e store.Entity,
 	if err := limits.Keys(partition, row); err != nil {
 		return e, r, err
 	}
-	key := tableKey{partition, row}
-	r, err = t.call(ctx, Get, key, func(r *store.Receipt) error {
-		found, ok := t.rows[key]
+	r, err = t.call(ctx, Get, partition, row, func(r *store.Receipt) error {
+		at := place(partition, row)
+		found, ok := t.rows.get(at)
 		if !ok {
 			return store.ErrMissing
 		}
-		e = clone(found)
+		e = found.entity(at)
 		r.ETag = e.ETag
 		return nil
 	})
@@ -80,12 +72,12 @@ func (t *Table) Replace(ctx context.Context, e store.Entity) (store.Receipt, err
 	if err := limits.Entity(e); err != nil {
 		return store.Receipt{}, err
 	}
-	key := keyOf(e)
-	return t.call(ctx, Replace, key, func(r *store.Receipt) error {
-		if err := t.match(key, e.ETag); err != nil {
+	return t.call(ctx, Replace, e.Partition, e.Row, func(r *store.Receipt) error {
+		at := place(e.Partition, e.Row)
+		if err := t.match(at, e.ETag); err != nil {
 			return err
 		}
-		r.ETag = t.put(key, e)
+		r.ETag = t.put(at, e)
 		return nil
 	})
 }
@@ -95,48 +87,46 @@ func (t *Table) Delete(ctx context.Context, partition, row string, etag store.ET
 	if err := limits.Keys(partition, row); err != nil {
 		return err
 	}
-	key := tableKey{partition, row}
-	_, err := t.call(ctx, Delete, key, func(*store.Receipt) error {
-		if err := t.match(key, etag); err != nil {
+	_, err := t.call(ctx, Delete, partition, row, func(*store.Receipt) error {
+		at := place(partition, row)
+		if err := t.match(at, etag); err != nil {
 			return err
 		}
-		delete(t.rows, key)
+		t.rows.remove(at)
 		return nil
 	})
 	return err
 }
 
 // List is as in store/table.
-func (t *Table) List(ctx context.Context, partition string) (rows []store.Entity, err error) {
+func (t *Table) List(ctx context.Context, partition string) ([]store.Entity, error) {
 	if err := limits.Keys(partition, "all"); err != nil {
 		return nil, err
 	}
-	_, err = t.call(ctx, List, tableKey{Partition: partition}, func(*store.Receipt) error {
-		rows = nil
-		for key, e := range t.rows {
-			if key.Partition == partition {
-				rows = append(rows, clone(e))
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(rows, func(a, b store.Entity) int { return strings.Compare(a.Row, b.Row) })
-	return rows, nil
+	all := place(partition, "")
+	return t.list(ctx, store.Key{Partition: partition}, math.MaxInt, func(at string) bool { return strings.HasPrefix(at, all) })
 }
 
 // ListBefore is as in store/table.
-func (t *Table) ListBefore(ctx context.Context, after store.Key, partition string, n int) (rows []store.Entity, err error) {
+func (t *Table) ListBefore(ctx context.Context, after store.Key, partition string, n int) ([]store.Entity, error) {
 	if err := limits.Range(after, partition); err != nil {
 		return nil, err
 	}
-	_, err = t.call(ctx, List, tableKey(after), func(*store.Receipt) error {
+	end := place(partition, "")
+	return t.list(ctx, after, n, func(at string) bool { return at < end })
+}
+
+// list gives at most n rows after a key, as long as within says so of their places.
+func (t *Table) list(ctx context.Context, after store.Key, n int, within func(at string) bool) (rows []store.Entity, err error) {
+	start := place(after.Partition, after.Row)
+	_, err = t.call(ctx, List, after.Partition, after.Row, func(*store.Receipt) error {
 		rows = nil
-		for key, e := range t.rows {
-			if key.Partition < partition && compareKeys(key, tableKey(after)) > 0 {
-				rows = append(rows, clone(e))
+		for at, found := range t.rows.from(start) {
+			if !within(at) || len(rows) == n {
+				break
+			}
+			if at > start {
+				rows = append(rows, found.entity(at))
 			}
 		}
 		return nil
@@ -144,13 +134,12 @@ func (t *Table) ListBefore(ctx context.Context, after store.Key, partition strin
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(rows, func(a, b store.Entity) int { return compareKeys(keyOf(a), keyOf(b)) })
-	return rows[:min(n, len(rows))], nil
+	return rows, nil
 }
 
 // call runs act under the lock and gives its answer the time, as table.Table does.
-func (t *Table) call(ctx context.Context, op Op, key tableKey, act func(*store.Receipt) error) (r store.Receipt, err error) {
-	err = t.plan.run(ctx, op, key.String(), func() error {
+func (t *Table) call(ctx context.Context, op Op, partition, row string, act func(*store.Receipt) error) (r store.Receipt, err error) {
+	err = t.plan.run(ctx, op, partition+"/"+row, func() error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		r = store.Receipt{Time: t.now().UTC().Truncate(time.Second)}
@@ -162,39 +151,20 @@ func (t *Table) call(ctx context.Context, op Op, key tableKey, act func(*store.R
 	return r, err
 }
 
-func (t *Table) match(key tableKey, etag store.ETag) error {
-	found, ok := t.rows[key]
+func (t *Table) match(at string, etag store.ETag) error {
+	found, ok := t.rows.get(at)
 	switch {
 	case !ok:
 		return store.ErrMissing
-	case etag != "" && etag != found.ETag:
+	case etag != "" && etag != found.etag():
 		return store.ErrChanged
 	}
 	return nil
 }
 
-func (t *Table) put(key tableKey, e store.Entity) store.ETag {
+func (t *Table) put(at string, e store.Entity) store.ETag {
 	t.writes++
-	e = clone(e)
-	e.ETag = store.ETag(fmt.Sprintf(`W/"%d"`, t.writes))
-	t.rows[key] = e
-	return e.ETag
-}
-
-// clone makes a copy that shares nothing and has what a service would give back:
-// times in UTC and in its unit of 100 ns, bytes that are never nil.
-func clone(e store.Entity) store.Entity {
-	values := make(map[string]any, len(e.Values))
-	for name, v := range e.Values {
-		switch v := v.(type) {
-		case []byte:
-			values[name] = append([]byte{}, v...)
-		case time.Time:
-			values[name] = v.UTC().Truncate(100 * time.Nanosecond)
-		default:
-			values[name] = v
-		}
-	}
-	e.Values = values
-	return e
+	r := row{write: t.writes, values: pack(e.Values)}
+	t.rows.set(at, r)
+	return r.etag()
 }

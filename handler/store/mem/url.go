@@ -69,7 +69,7 @@ func (c *Container) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	name := strings.TrimPrefix(r.URL.Path, "/")
-	f, found := c.blobs[name]
+	f, found := c.blobs.get(name)
 	switch {
 	case !c.allowed(r, name):
 		return answer(r, http.StatusForbidden, file{}), nil
@@ -87,7 +87,7 @@ func (c *Container) RoundTrip(r *http.Request) (*http.Response, error) {
 func (c *Container) put(q url.Values, name string, body []byte, contentType string) (status int) {
 	switch q.Get("comp") {
 	case "":
-		c.blobs[name] = file{headers: store.BlobHeaders{ContentType: contentType}, data: body}
+		c.blobs.set(name, file{headers: store.BlobHeaders{ContentType: contentType}, data: body})
 	case "block":
 		c.stage(name, q.Get("blockid"), body)
 	case "blocklist":

@@ -21,24 +21,10 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue"
 
+	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/limits"
 	"github.com/posthorn/posthorn/handler/store/sdk"
 )
-
-// Message is one that was received.
-type Message struct {
-	ID         string
-	PopReceipt string // names this receipt; Delete needs it
-	Text       string
-	// Foreign says that the message was not base64, so it is not from Send; Text
-	// is then as it was found.
-	Foreign bool
-	// DequeueCount is 1 when a message is received for the first time.
-	DequeueCount int64
-	InsertedAt   time.Time
-	ExpiresAt    time.Time
-	VisibleAt    time.Time // when it can be received again
-}
 
 // Queue is one queue. It is safe for concurrent use.
 type Queue struct {
@@ -84,7 +70,7 @@ func (q *Queue) Send(ctx context.Context, text string, delay time.Duration) erro
 
 // Receive takes at most n messages that can be seen and hides them. After
 // ErrUnavailable some may be hidden, unseen by anyone, until their time is over.
-func (q *Queue) Receive(ctx context.Context, n int, hide time.Duration) ([]Message, error) {
+func (q *Queue) Receive(ctx context.Context, n int, hide time.Duration) ([]store.Message, error) {
 	if err := limits.Receive(n, hide); err != nil {
 		return nil, err
 	}
@@ -99,13 +85,13 @@ func (q *Queue) Receive(ctx context.Context, n int, hide time.Duration) ([]Messa
 	if err != nil {
 		return nil, err
 	}
-	messages := make([]Message, 0, len(found.Messages))
+	messages := make([]store.Message, 0, len(found.Messages))
 	for _, m := range found.Messages {
 		text, err := base64.StdEncoding.DecodeString(*m.MessageText)
 		if err != nil {
 			text = []byte(*m.MessageText)
 		}
-		messages = append(messages, Message{
+		messages = append(messages, store.Message{
 			ID: *m.MessageID, PopReceipt: *m.PopReceipt,
 			Text: string(text), Foreign: err != nil,
 			DequeueCount: *m.DequeueCount,
@@ -117,7 +103,7 @@ func (q *Queue) Receive(ctx context.Context, n int, hide time.Duration) ([]Messa
 
 // Hide changes when a message that was received can be seen again: d from now, 0
 // for at once. The receipt is worth nothing afterwards. ErrMissing as for Delete.
-func (q *Queue) Hide(ctx context.Context, m Message, d time.Duration) error {
+func (q *Queue) Hide(ctx context.Context, m store.Message, d time.Duration) error {
 	// An update without the text would empty the message.
 	text := m.Text
 	if !m.Foreign {

@@ -12,6 +12,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue"
 
 	"github.com/posthorn/posthorn/handler/local/azurite/azuritetest"
+	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/queue"
 )
 
@@ -67,7 +68,7 @@ func TestMessageOfAnotherProgramComesAsItIs(t *testing.T) {
 	if err != nil || len(got) != 1 {
 		t.Fatalf("%d messages, error %v", len(got), err)
 	}
-	want := queue.Message{
+	want := store.Message{
 		ID: "id", PopReceipt: "pop", Text: "{not base64}", Foreign: true, DequeueCount: 3,
 		InsertedAt: time.Date(2026, time.November, 23, 14, 5, 6, 0, time.UTC),
 		ExpiresAt:  time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC),

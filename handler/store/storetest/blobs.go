@@ -20,6 +20,8 @@ import (
 type Container interface {
 	Stage(ctx context.Context, name string, n int, block []byte) error
 	Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error
+	Put(ctx context.Context, name string, data []byte) error
+	Read(ctx context.Context, name string) ([]byte, error)
 	Delete(ctx context.Context, name string) error
 	List(ctx context.Context, prefix, after string, n int) ([]store.Blob, error)
 	Size(ctx context.Context, name string) (int64, error)
@@ -46,6 +48,10 @@ func Blobs(t *testing.T, open func(*testing.T) (Container, *http.Client)) {
 		"a list is in order, by prefix, page by page":       listBlobs,
 		"a cancelled call is unavailable":                   cancelledBlob,
 		"what a container cannot hold is refused by itself": refusedBlobs,
+		"a blob that is put whole is read whole":            putRead,
+		"a blob that is there is not put again":             putTwice,
+		"data is the caller's again after put and read":     notSharedBlob,
+		"only what is committed is read":                    readCommitted,
 		"a size is told of what is committed":               size,
 		"a stranger uploads at once":                        uploadAtOnce,
 		"a stranger uploads in blocks":                      uploadInBlocks,
@@ -243,6 +249,9 @@ func cancelledBlob(t *testing.T, c Container, _ *http.Client) {
 	wantCancelled(t, "size", err)
 	_, err = c.Seal(ctx, "b", octets)
 	wantCancelled(t, "seal", err)
+	wantCancelled(t, "put", c.Put(ctx, "b", random(10)))
+	_, err = c.Read(ctx, "b")
+	wantCancelled(t, "read", err)
 }
 
 func refusedBlobs(t *testing.T, c Container, _ *http.Client) {
@@ -250,6 +259,7 @@ func refusedBlobs(t *testing.T, c Container, _ *http.Client) {
 	wantRefused(t, "negative block", c.Stage(t.Context(), "b", -1, random(1)))
 	wantRefused(t, "block 50,000", c.Stage(t.Context(), "b", limits.BlobBlocks, random(1)))
 	wantRefused(t, "50,001 blocks", c.Commit(t.Context(), "b", limits.BlobBlocks+1, octets))
+	wantRefused(t, "too much to put", c.Put(t.Context(), "b", make([]byte, limits.WholeBytes+1)))
 }
 
 func put(t *testing.T, c Container, name string, blocks ...[]byte) {

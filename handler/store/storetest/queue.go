@@ -8,14 +8,13 @@ import (
 
 	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/limits"
-	"github.com/posthorn/posthorn/handler/store/queue"
 )
 
 // Messages is a whole queue. Users of queues declare the part that they need.
 type Messages interface {
 	Send(ctx context.Context, text string, delay time.Duration) error
-	Receive(ctx context.Context, n int, hide time.Duration) ([]queue.Message, error)
-	Hide(ctx context.Context, m queue.Message, d time.Duration) error
+	Receive(ctx context.Context, n int, hide time.Duration) ([]store.Message, error)
+	Hide(ctx context.Context, m store.Message, d time.Duration) error
 	Delete(ctx context.Context, id, popReceipt string) error
 }
 
@@ -134,7 +133,7 @@ func refusedMessages(t *testing.T, m Messages, _ func(time.Duration)) {
 	wantRefused(t, "not hidden", err)
 }
 
-func receive(t *testing.T, m Messages, hide time.Duration, want ...string) []queue.Message {
+func receive(t *testing.T, m Messages, hide time.Duration, want ...string) []store.Message {
 	t.Helper()
 	got, err := m.Receive(t.Context(), limits.ReceiveMessages, hide)
 	wantErr(t, "receive", err, nil)

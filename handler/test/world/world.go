@@ -74,6 +74,7 @@ func (p *Product) Settings(public, acs string, port int) []string {
 		"POSTHORN_MASTER_KEY=" + MasterKey,
 		"POSTHORN_BLOB_ENDPOINT=" + p.Storage.Blob,
 		"POSTHORN_TABLE_ENDPOINT=" + p.Storage.Table,
+		"POSTHORN_QUEUE_ENDPOINT=" + p.Storage.Queue,
 		"POSTHORN_STORAGE_CA_FILE=" + p.Storage.CertFile,
 		"POSTHORN_STORAGE_CHECKSUM=md5", // Azurite computes CRC64 in JavaScript
 		"IDENTITY_ENDPOINT=" + p.identity,

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -92,13 +91,5 @@ func NodeModules(t *testing.T) string {
 	}
 }
 
-// Credential gives tokens that Azurite believes. It is an azcore.TokenCredential.
-type Credential struct{}
-
-// GetToken makes a token for an hour.
-func (Credential) GetToken(_ context.Context, opts policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	now := time.Now()
-	end := now.Add(time.Hour)
-	audience := strings.TrimSuffix(opts.Scopes[0], "/.default")
-	return azcore.AccessToken{Token: azurite.Token(audience, now.Add(-time.Minute), end), ExpiresOn: end}, nil
-}
+// Credential gives tokens that Azurite believes.
+type Credential = azurite.Credential
