@@ -10,13 +10,14 @@ const (
 	Internal Kind = iota
 	MalformedJSON
 	InvalidMessage
-	NotAvailable
 	InvalidRequest
 	Unauthenticated
 	Forbidden
 	NotFound
 	MethodNotAllowed
 	InProgress
+	TooLate
+	DeadlinePassed
 	Gone
 	TooLarge
 	UnsupportedMediaType
@@ -44,13 +45,14 @@ var kinds = map[Kind]entry{
 	Internal:             {"internal", http.StatusInternalServerError, "Internal error", "A fault of Posthorn. Try again with the same Idempotency-Key; report the request id if it persists."},
 	MalformedJSON:        {"malformed-json", http.StatusBadRequest, "The body is not acceptable JSON", "Send one UTF-8 JSON object. The pointer and the byte offset say where reading stopped."},
 	InvalidMessage:       {"invalid-message", http.StatusBadRequest, "The message is not valid", "Every fault is listed with its JSON pointer. Correct all of them and send again."},
-	NotAvailable:         {"not-available", http.StatusBadRequest, "Not available yet", "The member is part of the API but not yet served by this version. Leave it out."},
 	InvalidRequest:       {"invalid-request", http.StatusBadRequest, "The request is not valid", "A header or query parameter is wrong; the detail names it."},
 	Unauthenticated:      {"unauthenticated", http.StatusUnauthorized, "Who is calling?", "Send a live key as `Authorization: Bearer ph_…`, or sign the request with its ACS access key."},
 	Forbidden:            {"forbidden", http.StatusForbidden, "Outside the caller's policy", "The detail names the rule. The operator can change it with `handler callers set`."},
 	NotFound:             {"not-found", http.StatusNotFound, "Not found", "There is nothing here for this caller."},
 	MethodNotAllowed:     {"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed", "The Allow header lists what this route understands."},
 	InProgress:           {"in-progress", http.StatusConflict, "The first request is still under way", "The same Idempotency-Key or Operation-Id is being worked on. Wait for Retry-After, then ask again."},
+	TooLate:              {"too-late", http.StatusConflict, "Too late", "The message is being sent or has ended; its status says which."},
+	DeadlinePassed:       {"deadline-passed", http.StatusUnprocessableEntity, "The deadline has passed", "The message waited until its deadline and was not sent."},
 	Gone:                 {"gone", http.StatusGone, "No longer available", "It has expired or was withdrawn."},
 	TooLarge:             {"too-large", http.StatusRequestEntityTooLarge, "Too large", "The detail says which limit was passed."},
 	UnsupportedMediaType: {"unsupported-media-type", http.StatusUnsupportedMediaType, "Unsupported media type", "Send `Content-Type: application/json`, or multipart with the JSON first, without a Content-Encoding."},
@@ -71,6 +73,16 @@ func Kinds() []Kind {
 		all = append(all, k)
 	}
 	return all
+}
+
+// KindOf returns the kind with a slug, Internal if there is none.
+func KindOf(slug string) Kind {
+	for k, e := range kinds {
+		if e.slug == slug {
+			return k
+		}
+	}
+	return Internal
 }
 
 // Slug is the stable last part of the type URI.

@@ -10,17 +10,28 @@
 // A record's key is a hash of caller and id, so no caller can meet another's. A
 // claim is an insert. Every conditional write carries a fresh attempt id: when an
 // answer is lost, or storage says "exists" or "changed", the row is read back,
-// and our own attempt id in it means that our write had won. The owner of a claim
-// has until OwnerUntil. After that anyone may take over what is still Claimed;
-// what is Sending may have been sent, so it becomes Unknown and is never sent
-// again by guess.
+// and our own attempt id in it means that our write had won.
+//
+// Whoever works on a message owns its record until OwnerUntil, which every write
+// renews. After that anyone may take over: what is Claimed as if it were new;
+// what is Sending may have been sent, so whoever takes it over asks ACS first. A
+// message that waits has a copy in the spool and no owner; it is taken by writing
+// Sending over the version that its place in the line names.
+//
+// # The states
+//
+//	Claimed ─┬─> Sending ─┬─> Accepted | Failed
+//	         └─> Waiting ─┤
+//	      Cancelled <──┘  └─> Unknown, settling or for good
+//
+// A record is removed Life after its last change or, if that is later, after the
+// last moment at which its message may still be sent.
 package record
 
 import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -30,24 +41,28 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// OwnerLife is how long a claim holds. It is longer than any request may take,
-// so that only a dead owner is ever taken over.
-const OwnerLife = 4 * time.Minute
+const (
+	// OwnerLife is how long a claim holds. It is longer than any request may take,
+	// so that only a dead owner is ever taken over.
+	OwnerLife = 4 * time.Minute
+	// Life is how long a record can at least be asked for, and a repeat is known,
+	// once its message has ended.
+	Life = 24 * time.Hour
+)
 
 // State is how far a message has come.
 type State string
 
-// The states. Claimed and Sending are on the way, the others are final.
+// The states.
 const (
-	Claimed  State = "claimed"  // nothing has left
-	Sending  State = "sending"  // ACS may have it from now on
-	Accepted State = "accepted" // ACS has taken it over
-	Failed   State = "failed"   // ACS refused it for good
-	Unknown  State = "unknown"  // ACS may have it, and nobody can tell
+	Claimed   State = "claimed"   // nothing has left
+	Waiting   State = "waiting"   // in the spool, for its time or for quota
+	Sending   State = "sending"   // ACS may have it from now on
+	Accepted  State = "accepted"  // ACS has taken it over
+	Failed    State = "failed"    // it will not be sent
+	Cancelled State = "cancelled" // by its caller, before it was sent
+	Unknown   State = "unknown"   // ACS may have it, and nobody can tell, or not yet
 )
-
-// Final says whether the state will not change any more.
-func (s State) Final() bool { return s == Accepted || s == Failed || s == Unknown }
 
 // Record is one message's row.
 type Record struct {
@@ -63,13 +78,39 @@ type Record struct {
 	// Links names their row, and opens none of them.
 	Links   store.Key
 	Failure *Failure
-	Created time.Time
-	Updated time.Time
+	// Spooled is where the message stands in the spool; zero if it never waited.
+	Spooled store.Key
+	// Expected is when a message that waits will probably be sent.
+	Expected time.Time
+	// Deadline is the last moment at which the message may be sent; zero if it
+	// never waited.
+	Deadline time.Time
+	// Settling says of Unknown that ACS is still being asked.
+	Settling bool
+	Created  time.Time
+	Updated  time.Time
 	// OwnerUntil is when others may take over.
 	OwnerUntil time.Time
 
 	etag store.ETag
 }
+
+// Final says whether the record will not change any more by itself.
+func (r *Record) Final() bool {
+	switch r.State {
+	case Accepted, Failed, Cancelled:
+		return true
+	case Unknown:
+		return !r.Settling
+	}
+	return false
+}
+
+// Version names what the row was when r was read or written.
+func (r *Record) Version() store.ETag { return r.etag }
+
+// inSpool says whether the message is kept by the spool until it ends.
+func (r *Record) inSpool() bool { return r.Spooled != store.Key{} }
 
 // Failure is why a message failed, as the caller was told.
 type Failure struct {
@@ -85,6 +126,9 @@ type Table interface {
 	Insert(ctx context.Context, e store.Entity) (store.Receipt, error)
 	Replace(ctx context.Context, e store.Entity) (store.Receipt, error)
 	Delete(ctx context.Context, partition, row string, etag store.ETag) error
+	// ListBefore returns at most n rows in the order of their keys, from the first
+	// after a key to the last before a partition.
+	ListBefore(ctx context.Context, after store.Key, partition string, n int) ([]store.Entity, error)
 }
 
 // Book keeps the records of one deployment. It is safe for concurrent use.
@@ -102,23 +146,33 @@ func NewBook(t Table, now func() time.Time, newID func() string) *Book {
 
 const row = "m"
 
-// key is the partition of a record: spread evenly, and the same for a repeat.
-func key(caller, id string) string {
+// Key is the partition of a record: spread evenly, and the same for a repeat. 32
+// lower-case hex digits.
+func Key(caller, id string) string {
 	h := sha256.Sum256([]byte(caller + "\x00" + id))
 	return hex.EncodeToString(h[:16])
 }
 
-// Claim makes r the record of its caller and id, in state Claimed. If there is
-// one already that has ended with the same fingerprint, that one is returned
-// with replay true. A different fingerprint is a problem KeyReused; the same one
-// still under way is InProgress; storage out of reach is Unavailable, and then
-// nothing may be sent.
+// Claim makes r the record of its caller and id, in state Claimed, or Waiting if
+// that is r's; Created is kept if it is set. If there is one already for the same message that has ended or
+// waits, that one is returned with replay true. A different fingerprint is a
+// problem KeyReused; the same one still under way is InProgress; storage out of
+// reach is Unavailable, and then nothing may be sent.
+//
+// A claim that was taken over from an owner who died while sending comes back as
+// Unknown, settling: ACS must be asked for its operation before anything is sent.
 func (b *Book) Claim(ctx context.Context, r Record) (claimed *Record, replay bool, err error) {
 	now, err := b.now(ctx, r.Caller, r.ID)
 	if err != nil {
 		return nil, false, err
 	}
-	r.State, r.Created, r.Updated, r.OwnerUntil = Claimed, now, now, now.Add(OwnerLife)
+	if r.State != Waiting {
+		r.State = Claimed
+	}
+	r.Updated, r.OwnerUntil = now, now.Add(OwnerLife)
+	if r.Created.IsZero() {
+		r.Created = now
+	}
 	attempt := b.newID()
 	receipt, err := b.table.Insert(ctx, encode(r, attempt))
 	b.clock.observe(receipt)
@@ -134,47 +188,52 @@ func (b *Book) Claim(ctx context.Context, r Record) (claimed *Record, replay boo
 		return there, false, nil
 	case there.Fingerprint != r.Fingerprint:
 		return nil, false, problem.New(problem.KeyReused, "The Idempotency-Key or Operation-Id was used before for a different message. Use a new one.")
-	case there.State.Final():
+	case there.Final() || there.inSpool():
 		return there, true, nil
 	case now.Before(there.OwnerUntil):
-		p := problem.New(problem.InProgress, "A request with the same Idempotency-Key or Operation-Id is still being worked on. Ask again after Retry-After.")
-		p.RetryAfter = time.Second
-		return nil, false, p
-	case there.State == Sending:
-		there.State = Unknown
-		return there, true, b.write(ctx, there)
-	default:
-		r.etag, r.Created, r.OperationID = there.etag, there.Created, there.OperationID
-		return &r, false, b.write(ctx, &r)
+		return nil, false, InProgress()
 	}
+	claimed, err = b.TakeOver(ctx, r, there)
+	return claimed, false, err
 }
 
-// Sending marks that from now on ACS may have the message. It fails if another
-// has taken over.
-func (b *Book) Sending(ctx context.Context, r *Record) error {
-	r.State = Sending
-	return b.write(ctx, r)
+// InProgress is the problem of a repeat that comes while its first request is at
+// work.
+func InProgress() error {
+	p := problem.New(problem.InProgress, "A request with the same Idempotency-Key or Operation-Id is still being worked on. Ask again after Retry-After.")
+	p.RetryAfter = time.Second
+	return p
 }
 
-// Finish writes the final state.
-func (b *Book) Finish(ctx context.Context, r *Record, s State, f *Failure) error {
-	r.State, r.Failure = s, f
-	return b.write(ctx, r)
-}
-
-// Release forgets a record of which nothing was sent, so that the same id can be
-// used again. A record that is gone, or that another has taken over, is left.
-func (b *Book) Release(ctx context.Context, r *Record) error {
-	err := b.table.Delete(ctx, key(r.Caller, r.ID), row, r.etag)
-	if errors.Is(err, store.ErrMissing) || errors.Is(err, store.ErrChanged) {
-		return nil
+// TakeOver makes r the record of what another has left behind, if that has not
+// changed. It comes back as Claimed, or as Unknown if the other may have sent.
+func (b *Book) TakeOver(ctx context.Context, r Record, there *Record) (*Record, error) {
+	r.etag, r.Created, r.OperationID, r.State = there.etag, there.Created, there.OperationID, Claimed
+	if there.State == Sending || there.State == Unknown {
+		r.State, r.Settling = Unknown, true
 	}
-	return unavailable(err)
+	return &r, b.write(ctx, &r)
 }
 
-// Find returns the record of caller and id. A message whose owner has died
-// while sending is shown as Unknown.
+// Abandoned says whether a message has been as it is for longer than anyone works
+// on one.
+func (b *Book) Abandoned(r *Record) bool {
+	now, ok := b.clock.now()
+	return ok && now.After(r.OwnerUntil)
+}
+
+// Find returns the record of caller and id. A message whose owner has died while
+// sending, and which is in no spool, is shown as Unknown; Stale says so too.
 func (b *Book) Find(ctx context.Context, caller, id string) (*Record, error) {
+	r, err := b.Read(ctx, caller, id)
+	if err == nil && b.Stale(r) && !r.inSpool() {
+		r.State = Unknown
+	}
+	return r, err
+}
+
+// Read returns the record of caller and id as it stands.
+func (b *Book) Read(ctx context.Context, caller, id string) (*Record, error) {
 	r, _, err := b.read(ctx, caller, id)
 	if errors.Is(err, store.ErrMissing) {
 		return nil, problem.New(problem.NotFound, "This caller has no message with that id.")
@@ -182,14 +241,18 @@ func (b *Book) Find(ctx context.Context, caller, id string) (*Record, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	if now, _ := b.clock.now(); r.State == Sending && now.After(r.OwnerUntil) {
-		r.State = Unknown
-	}
 	return r, nil
 }
 
+// Stale says whether the owner of a message that is being sent has died.
+func (b *Book) Stale(r *Record) bool { return r.State == Sending && b.Abandoned(r) }
+
+// Time is the table service's clock, as well as it is known here. Only before the
+// first answer of the service does it cost a read.
+func (b *Book) Time(ctx context.Context) (time.Time, error) { return b.now(ctx, "", "") }
+
 func (b *Book) read(ctx context.Context, caller, id string) (*Record, string, error) {
-	e, receipt, err := b.table.Get(ctx, key(caller, id), row)
+	e, receipt, err := b.table.Get(ctx, Key(caller, id), row)
 	b.clock.observe(receipt)
 	if err != nil {
 		return nil, "", fmt.Errorf("read record: %w", err)
@@ -210,70 +273,6 @@ func (b *Book) now(ctx context.Context, caller, id string) (time.Time, error) {
 	return t, nil
 }
 
-// write replaces the row if it is still the version that r was read or written
-// as. Afterwards r is the current version.
-func (b *Book) write(ctx context.Context, r *Record) error {
-	attempt := b.newID()
-	r.Updated, _ = b.clock.now()
-	e := encode(*r, attempt)
-	e.ETag = r.etag
-	receipt, err := b.table.Replace(ctx, e)
-	b.clock.observe(receipt)
-	if err == nil {
-		r.etag = receipt.ETag
-		return nil
-	}
-	there, theirs, readErr := b.read(ctx, r.Caller, r.ID)
-	if readErr == nil && theirs == attempt {
-		r.etag = there.etag
-		return nil
-	}
-	return unavailable(fmt.Errorf("write record as %s: %w", r.State, errors.Join(err, readErr)))
-}
-
 func unavailable(err error) error {
 	return problem.Wrap(problem.Unavailable, "The record of the message could not be read or written. Try again after Retry-After.", err)
-}
-
-// body is the part of a record that no query needs to see.
-type body struct {
-	Tags    []mail.Tag  `json:"tags,omitempty"`
-	Moved   []mail.Link `json:"moved,omitempty"`
-	Links   store.Key   `json:"links,omitzero"`
-	Failure *Failure    `json:"failure,omitempty"`
-}
-
-func encode(r Record, attempt string) store.Entity {
-	for i := range r.Moved {
-		r.Moved[i].URL = ""
-	}
-	// These types hold strings, numbers and times only: Marshal cannot fail.
-	text, _ := json.Marshal(body{r.Tags, r.Moved, r.Links, r.Failure})
-	return store.Entity{Partition: key(r.Caller, r.ID), Row: row, Values: map[string]any{
-		"attempt": attempt, "id": r.ID, "caller": r.Caller, "fingerprint": r.Fingerprint,
-		"state": string(r.State), "operation": r.OperationID, "body": text,
-		"created": r.Created, "updated": r.Updated, "ownerUntil": r.OwnerUntil,
-	}}
-}
-
-func decode(e store.Entity) (*Record, string, error) {
-	v := e.Values
-	r := &Record{etag: e.ETag}
-	r.ID, _ = v["id"].(string)
-	r.Caller, _ = v["caller"].(string)
-	r.Fingerprint, _ = v["fingerprint"].(string)
-	state, _ := v["state"].(string)
-	r.State = State(state)
-	r.OperationID, _ = v["operation"].(string)
-	r.Created, _ = v["created"].(time.Time)
-	r.Updated, _ = v["updated"].(time.Time)
-	r.OwnerUntil, _ = v["ownerUntil"].(time.Time)
-	attempt, _ := v["attempt"].(string)
-	text, _ := v["body"].([]byte)
-	var b body
-	if err := json.Unmarshal(text, &b); err != nil {
-		return nil, "", fmt.Errorf("decode record: %w", err)
-	}
-	r.Tags, r.Moved, r.Links, r.Failure = b.Tags, b.Moved, b.Links, b.Failure
-	return r, attempt, nil
 }

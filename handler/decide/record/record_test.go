@@ -10,6 +10,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
@@ -114,6 +115,11 @@ func TestASecondRequestWithTheSameID(t *testing.T) {
 	t.Parallel()
 	type step func(*testing.T, *books, *record.Record)
 	sending := func(t *testing.T, b *books, r *record.Record) { must(t, b.ours.Sending(t.Context(), r)) }
+	waits := func(t *testing.T, b *books, r *record.Record) {
+		r.Spooled = store.Key{Partition: "line", Row: "place"}
+		must(t, b.ours.Wait(t.Context(), r))
+	}
+	doubt := func(t *testing.T, b *books, r *record.Record) { must(t, b.ours.Doubt(t.Context(), r)) }
 	finish := func(s record.State) step {
 		return func(t *testing.T, b *books, r *record.Record) {
 			must(t, b.ours.Finish(t.Context(), r, s, &record.Failure{Kind: "k", Detail: "d", Upstream: "u"}))
@@ -132,7 +138,13 @@ func TestASecondRequestWithTheSameID(t *testing.T) {
 		{"while the first is sending", []step{sending}, "f", "in-progress", record.Sending},
 		{"just before the first's time is over", []step{wait(record.OwnerLife - 3*time.Second)}, "f", "in-progress", record.Claimed},
 		{"after a claimed owner's time", []step{wait(record.OwnerLife + 2*time.Second)}, "f", claimed, record.Claimed},
-		{"after a sending owner's time", []step{sending, wait(record.OwnerLife + 2*time.Second)}, "f", replay, record.Unknown},
+		{"after a sending owner's time", []step{sending, wait(record.OwnerLife + 2*time.Second)}, "f", claimed, record.Unknown},
+		{"while it waits", []step{waits}, "f", replay, record.Waiting},
+		{"while it waits, after days", []step{waits, wait(100 * time.Hour)}, "f", replay, record.Waiting},
+		{"while what waited is sent", []step{waits, sending}, "f", replay, record.Sending},
+		{"while what waited is in doubt", []step{waits, sending, doubt}, "f", replay, record.Unknown},
+		{"after what waited was cancelled", []step{waits, finish(record.Cancelled)}, "f", replay, record.Cancelled},
+		{"for another message, waiting", []step{waits}, "g", "key-reused", record.Waiting},
 		{"after acceptance", []step{sending, finish(record.Accepted)}, "f", replay, record.Accepted},
 		{"after failure", []step{sending, finish(record.Failed)}, "f", replay, record.Failed},
 		{"after an unknown end", []step{sending, finish(record.Unknown)}, "f", replay, record.Unknown},

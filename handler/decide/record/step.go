@@ -1,0 +1,142 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+// Wait marks that the message waits in the spool. It needs no owner then.
+func (b *Book) Wait(ctx context.Context, r *Record) error {
+	r.State, r.Settling = Waiting, false
+	return b.write(ctx, r)
+}
+
+// Sending marks that from now on ACS may have the message, and renews ownership.
+// It fails if another has taken over, with store.ErrChanged in the problem.
+func (b *Book) Sending(ctx context.Context, r *Record) error {
+	r.State, r.Settling = Sending, false
+	return b.write(ctx, r)
+}
+
+// Doubt marks that ACS may have the message and is being asked for it.
+func (b *Book) Doubt(ctx context.Context, r *Record) error {
+	r.State, r.Settling = Unknown, true
+	return b.write(ctx, r)
+}
+
+// Finish writes the final state.
+func (b *Book) Finish(ctx context.Context, r *Record, s State, f *Failure) error {
+	r.State, r.Failure, r.Settling = s, f, false
+	return b.write(ctx, r)
+}
+
+// Cancel ends the message of caller and id if it waits; that it was cancelled
+// before is no error. Otherwise it is a problem TooLate, and the record says what
+// it is instead.
+func (b *Book) Cancel(ctx context.Context, caller, id string) (*Record, error) {
+	for range cancelTries {
+		r, err := b.Read(ctx, caller, id)
+		if err != nil {
+			return nil, err
+		}
+		switch r.State {
+		case Cancelled:
+			return r, nil
+		case Waiting:
+		default:
+			return r, problem.New(problem.TooLate, "The message does not wait any more: its state is %s. It cannot be cancelled.", r.State)
+		}
+		switch err = b.Finish(ctx, r, Cancelled, nil); {
+		case err == nil:
+			return r, nil
+		case !errors.Is(err, store.ErrChanged):
+			return nil, err
+		}
+	}
+	return nil, unavailable(errors.New("cancel record: it changed at every try"))
+}
+
+// cancelTries is more than a record can change under a Cancel: it is sent, or
+// put back to wait once or twice.
+const cancelTries = 5
+
+// Release forgets a record of which nothing was sent, so that the same id can be
+// used again. A record that is gone, or that another has taken over, is left.
+func (b *Book) Release(ctx context.Context, r *Record) error {
+	err := b.table.Delete(ctx, Key(r.Caller, r.ID), row, r.etag)
+	if errors.Is(err, store.ErrMissing) || errors.Is(err, store.ErrChanged) {
+		return nil
+	}
+	return unavailable(err)
+}
+
+// write replaces the row if it is still the version that r was read or written
+// as. Afterwards r is the current version.
+func (b *Book) write(ctx context.Context, r *Record) error {
+	attempt := b.newID()
+	now, ok := b.clock.now()
+	if ok {
+		r.Updated, r.OwnerUntil = now, now.Add(OwnerLife)
+	}
+	e := encode(*r, attempt)
+	e.ETag = r.etag
+	receipt, err := b.table.Replace(ctx, e)
+	b.clock.observe(receipt)
+	if err == nil {
+		r.etag = receipt.ETag
+		return nil
+	}
+	there, theirs, readErr := b.read(ctx, r.Caller, r.ID)
+	if readErr == nil && theirs == attempt {
+		r.etag = there.etag
+		return nil
+	}
+	return unavailable(fmt.Errorf("write record as %s: %w", r.State, errors.Join(err, readErr)))
+}
+
+const (
+	// SweepSlices is how many calls of Sweep see all records, one slice each.
+	SweepSlices = 64
+	sweepPage   = 500
+)
+
+// Sweep removes the records of slice n of SweepSlices that have outlived their
+// time. It may be repeated. An error is Unavailable.
+func (b *Book) Sweep(ctx context.Context, n int) (removed int, err error) {
+	now, err := b.now(ctx, "", "")
+	if err != nil {
+		return 0, err
+	}
+	const width = 256 / SweepSlices
+	after, before := store.Key{Partition: fmt.Sprintf("%02x", n*width)}, fmt.Sprintf("%02x", (n+1)*width)
+	if n == SweepSlices-1 {
+		before = "g" // the digits end with f
+	}
+	var failed []error
+	for {
+		page, err := b.table.ListBefore(ctx, after, before, sweepPage)
+		if err != nil {
+			return removed, unavailable(errors.Join(append(failed, err)...))
+		}
+		for _, e := range page {
+			after = store.Key{Partition: e.Partition, Row: e.Row}
+			if until, _ := e.Values["keepUntil"].(time.Time); until.IsZero() || until.After(now) {
+				continue
+			}
+			switch err := b.table.Delete(ctx, e.Partition, e.Row, e.ETag); {
+			case err == nil:
+				removed++
+			case !errors.Is(err, store.ErrChanged) && !errors.Is(err, store.ErrMissing):
+				failed = append(failed, err)
+			}
+		}
+		if len(page) < sweepPage || ctx.Err() != nil {
+			return removed, unavailable(errors.Join(append(failed, ctx.Err())...))
+		}
+	}
+}

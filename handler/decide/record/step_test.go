@@ -1,0 +1,159 @@
+package record_test
+
+import (
+	"reflect"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/mem"
+)
+
+var place = store.Key{Partition: "line", Row: "place"}
+
+func mustWait(t *testing.T, b *record.Book, r *record.Record) {
+	t.Helper()
+	r.Spooled = place
+	must(t, b.Wait(t.Context(), r))
+}
+
+func TestOnlyWhatWaitsCanBeCancelled(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		step func(*testing.T, *record.Book, *record.Record)
+		want string // a problem's slug, or nothing
+		left record.State
+	}{
+		{"waiting", mustWait, "", record.Cancelled},
+		{"claimed", func(*testing.T, *record.Book, *record.Record) {}, "too-late", record.Claimed},
+		{"sending", func(t *testing.T, b *record.Book, r *record.Record) {
+			mustWait(t, b, r)
+			must(t, b.Sending(t.Context(), r))
+		}, "too-late", record.Sending},
+		{"in doubt", func(t *testing.T, b *record.Book, r *record.Record) { must(t, b.Doubt(t.Context(), r)) }, "too-late", record.Unknown},
+		{"accepted", func(t *testing.T, b *record.Book, r *record.Record) {
+			must(t, b.Finish(t.Context(), r, record.Accepted, nil))
+		}, "too-late", record.Accepted},
+		{"cancelled before", func(t *testing.T, b *record.Book, r *record.Record) {
+			mustWait(t, b, r)
+			_, err := b.Cancel(t.Context(), "shop", "1")
+			must(t, err)
+		}, "", record.Cancelled},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBooks()
+				r := mustClaim(t, b.ours, claim("1", "f"))
+				c.step(t, b.ours, r)
+				_, err := b.theirs.Cancel(t.Context(), "shop", "1")
+				got := ""
+				if err != nil {
+					got = problem.Of(err).Kind.Slug()
+				}
+				if s := state(t, b.ours, "1"); got != c.want || s != c.left {
+					t.Errorf("got %q (%v), state %s; want %q, %s", got, err, s, c.want, c.left)
+				}
+				if err := b.ours.Sending(t.Context(), r); c.left == record.Cancelled && err == nil {
+					t.Error("a cancelled message was sent")
+				}
+			})
+		})
+	}
+}
+
+func TestCancellingWithALostAnswerIsKnownAsOurs(t *testing.T) {
+	t.Parallel()
+	for _, outcome := range []mem.Outcome{mem.Lost, mem.Repeated} {
+		t.Run(strconv.Itoa(int(outcome)), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBooks()
+				mustWait(t, b.ours, mustClaim(t, b.ours, claim("1", "f")))
+				b.failing(mem.Replace, outcome)
+				if r, err := b.theirs.Cancel(t.Context(), "shop", "1"); err != nil || r.State != record.Cancelled {
+					t.Errorf("got %+v, %v", r, err)
+				}
+			})
+		})
+	}
+}
+
+// What the spool keeps of a record is the record, at the version of its row.
+func TestARestoredRecordGoesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBooks()
+		c := claim("1", "f")
+		c.State, c.Spooled, c.Deadline = record.Waiting, place, time.Now().UTC().Add(time.Hour)
+		c.Tags = []mail.Tag{{Name: "order", Value: "4711"}}
+		c.Moved = []mail.Link{{Index: 2, Name: "a.pdf", URL: "https://secret"}}
+		r := mustClaim(t, b.ours, c)
+		kept, version := r.Snapshot(), r.Version()
+		back, err := record.Restore(kept, version)
+		must(t, err)
+		if back.Moved[0].URL != "" {
+			t.Error("the snapshot holds the address of a link")
+		}
+		must(t, b.theirs.Sending(t.Context(), back))
+		found, err := b.ours.Read(t.Context(), "shop", "1")
+		must(t, err)
+		back.Moved, found.Moved = nil, nil
+		if !reflect.DeepEqual(found, back) {
+			t.Errorf("found %+v, want %+v", found, back)
+		}
+		if err := b.ours.Sending(t.Context(), r); err == nil {
+			t.Error("the version before was sent too")
+		}
+	})
+}
+
+func TestSweepRemovesWhatHasOutlivedItsTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBooks()
+		const n = 200
+		for i := range n {
+			r := mustClaim(t, b.ours, claim(strconv.Itoa(i), "f"))
+			switch i % 4 {
+			case 0:
+				must(t, b.ours.Finish(t.Context(), r, record.Accepted, nil))
+			case 1:
+				r.Deadline = time.Now().Add(48 * time.Hour)
+				mustWait(t, b.ours, r)
+			case 2:
+				r.Deadline = time.Now().Add(48 * time.Hour)
+				mustWait(t, b.ours, r)
+				must(t, b.ours.Finish(t.Context(), r, record.Accepted, nil))
+			}
+		}
+		sweep := func() (removed int) {
+			for slice := range record.SweepSlices {
+				k, err := b.theirs.Sweep(t.Context(), slice)
+				must(t, err)
+				removed += k
+			}
+			return removed
+		}
+		for _, step := range []struct {
+			after time.Duration
+			want  int
+		}{
+			{record.Life - time.Minute, 0},
+			{2 * time.Minute, n * 3 / 4},      // what ended, or was never sent
+			{48*time.Hour - 2*time.Minute, 0}, // what may wait until now lives on
+			{2 * time.Minute, n / 4},
+		} {
+			time.Sleep(step.after)
+			if got := sweep(); got != step.want {
+				t.Errorf("%d records removed after another %v, want %d", got, step.after, step.want)
+			}
+		}
+	})
+}
