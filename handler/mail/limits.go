@@ -54,6 +54,13 @@ const (
 	MaxTagBytes = 256
 )
 
+// Messages that wait.
+const (
+	// MaxWait is how far ahead sendAt may be, and the deadline of a message that
+	// names none.
+	MaxWait = 7 * 24 * time.Hour
+)
+
 // Links to moved attachments.
 const (
 	// DefaultLinkLife is used when delivery.linkExpiresAfter is absent.

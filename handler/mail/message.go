@@ -28,6 +28,15 @@ type Message struct {
 	Language string `json:"-"`
 }
 
+// Bytes is about how much memory m takes: its bodies and what it carries.
+func (m *Message) Bytes() int {
+	n := len(m.Content.Subject) + len(m.Content.PlainText) + len(m.Content.HTML)
+	for _, a := range m.Attachments {
+		n += len(a.Content)
+	}
+	return n
+}
+
 // Content is the subject and the bodies. At least one body is not empty.
 type Content struct {
 	Subject   string `json:"subject"`
@@ -91,7 +100,7 @@ type Delivery struct {
 	SendAt           string   `json:"sendAt,omitempty"`           // RFC 3339
 	WhenBusy         WhenBusy `json:"whenBusy,omitempty"`         //
 	Deadline         string   `json:"deadline,omitempty"`         // RFC 3339
-	Priority         string   `json:"priority,omitempty"`         // high, normal, bulk
+	Priority         Priority `json:"priority,omitempty"`         //
 	LinkExpiresAfter string   `json:"linkExpiresAfter,omitempty"` // ISO 8601 duration
 	Tags             []Tag    `json:"tags,omitempty"`
 }
@@ -103,6 +112,16 @@ type WhenBusy string
 const (
 	WhenBusyWait   WhenBusy = "wait"
 	WhenBusyRefuse WhenBusy = "refuse"
+)
+
+// Priority says which message goes first when several wait.
+type Priority string
+
+// The priorities. The empty one means PriorityNormal.
+const (
+	PriorityHigh   Priority = "high"
+	PriorityNormal Priority = "normal"
+	PriorityBulk   Priority = "bulk"
 )
 
 // Tag is a name and a value that stay with the record of a message.

@@ -33,8 +33,13 @@ type Checker struct {
 type Terms struct {
 	// LinkLife is how long links to moved attachments work.
 	LinkLife time.Duration
-	// Deadline is when the message is worthless; zero if it never is.
+	// SendAt is when the message may go; zero if it may at once.
+	SendAt time.Time
+	// Deadline is when the message is worthless: mail.MaxWait after SendAt or now,
+	// or earlier.
 	Deadline time.Time
+	// Wait says that the message waits for quota rather than be refused.
+	Wait bool
 }
 
 // New compiles the rules.
@@ -47,11 +52,10 @@ func New() *Checker {
 // changes nothing.
 //
 // The error is a *problem.Problem with all faults in the order of their
-// pointers, and leaves m as it was. Its kind is InvalidMessage, or NotAvailable
-// if all that is wrong is a member which Posthorn does not serve yet. A list
-// that is longer than its limit is one fault; of its elements only as many are
-// looked at as the limit allows, so that the answer stays of a size to be read.
-// No sentence repeats a value.
+// pointers and of kind InvalidMessage, and leaves m as it was. A list that is
+// longer than its limit is one fault; of its elements only as many are looked at
+// as the limit allows, so that the answer stays of a size to be read. No sentence
+// repeats a value.
 func (c *Checker) Message(m *mail.Message, now time.Time) (Terms, error) {
 	var f faults
 	counts(&f, m)

@@ -14,21 +14,49 @@ import (
 
 // delivery holds the delivery member and returns what it asks for.
 func delivery(f *faults, d *mail.Delivery, now time.Time) Terms {
-	if d.SendAt != "" {
-		f.notYet("/delivery/sendAt", "Sending at a later time is not served yet; leave it out to send now.")
-	}
-	if d.Priority != "" {
-		f.notYet("/delivery/priority", "Priorities are not served yet; leave it out.")
+	switch d.Priority {
+	case "", mail.PriorityHigh, mail.PriorityNormal, mail.PriorityBulk:
+	default:
+		f.add("/delivery/priority", "This must be one of: %s, %s, %s.", mail.PriorityHigh, mail.PriorityNormal, mail.PriorityBulk)
 	}
 	switch d.WhenBusy {
-	case "", mail.WhenBusyRefuse:
-	case mail.WhenBusyWait:
-		f.notYet("/delivery/whenBusy", "Waiting for quota is not served yet; use refuse or leave it out.")
+	case "", mail.WhenBusyWait, mail.WhenBusyRefuse:
 	default:
 		f.add("/delivery/whenBusy", "This must be one of: %s, %s.", mail.WhenBusyWait, mail.WhenBusyRefuse)
 	}
 	tagsOnce(f, d.Tags)
-	return Terms{LinkLife: linkLife(f, d.LinkExpiresAfter), Deadline: deadline(f, d.Deadline, now)}
+	t := Terms{LinkLife: linkLife(f, d.LinkExpiresAfter), Wait: d.WhenBusy != mail.WhenBusyRefuse}
+	t.SendAt, t.Deadline = times(f, d, now)
+	return t
+}
+
+// times reads sendAt and deadline. A sendAt that has passed is now.
+func times(f *faults, d *mail.Delivery, now time.Time) (sendAt, deadline time.Time) {
+	sendAt = instant(f, "/delivery/sendAt", d.SendAt)
+	switch {
+	case sendAt.After(now.Add(mail.MaxWait)):
+		f.add("/delivery/sendAt", "This is more than %.0f days ahead.", mail.MaxWait.Hours()/24)
+		sendAt = time.Time{}
+	case !sendAt.After(now):
+		sendAt = time.Time{}
+	case d.WhenBusy == mail.WhenBusyRefuse:
+		f.add("/delivery/whenBusy", "A message with sendAt has to wait: leave out one of them.")
+	}
+	from := now
+	if !sendAt.IsZero() {
+		from = sendAt
+	}
+	deadline = instant(f, "/delivery/deadline", d.Deadline)
+	switch latest := from.Add(mail.MaxWait); {
+	case d.Deadline == "" || deadline.After(latest):
+		deadline = latest
+	case deadline.IsZero(): // a fault that was told
+	case !deadline.After(now):
+		f.add("/delivery/deadline", "The deadline has passed already.")
+	case !deadline.After(from):
+		f.add("/delivery/deadline", "The deadline is before sendAt.")
+	}
+	return sendAt, deadline
 }
 
 func tagsOnce(f *faults, tags []mail.Tag) {
@@ -46,19 +74,19 @@ func tagsOnce(f *faults, tags []mail.Tag) {
 	}
 }
 
-// times is the outline of RFC 3339 section 5.6, in capitals. time.Parse alone
-// takes a comma, an hour of one digit and an offset of any size.
-var times = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+// outline is that of RFC 3339 section 5.6, in capitals. time.Parse alone takes a
+// comma, an hour of one digit and an offset of any size.
+var outline = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
-func deadline(f *faults, s string, now time.Time) time.Time {
+// instant reads a time; it is zero if there is none or none that can be read.
+func instant(f *faults, pointer, s string) time.Time {
 	if s == "" {
 		return time.Time{}
 	}
 	t, err := time.Parse(time.RFC3339, s)
-	if err != nil || !times.MatchString(s) {
-		f.add("/delivery/deadline", "This must be a time of RFC 3339 such as 2030-01-31T12:00:00Z.")
-	} else if !t.After(now) {
-		f.add("/delivery/deadline", "The deadline has passed already.")
+	if err != nil || !outline.MatchString(s) {
+		f.add(pointer, "This must be a time of RFC 3339 such as 2030-01-31T12:00:00Z.")
+		return time.Time{}
 	}
 	return t
 }

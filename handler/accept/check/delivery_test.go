@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/posthorn/posthorn/handler/mail"
 )
 
 func TestISODuration(t *testing.T) {
@@ -87,10 +89,42 @@ func TestDeadline(t *testing.T) {
 	}
 	for _, row := range rows {
 		var f faults
-		got := deadline(&f, row.s, now)
+		_, got := times(&f, &mail.Delivery{Deadline: row.s}, now)
 		if bad := row.want.IsZero(); bad != (len(f.list) == 1) || !bad && !got.Equal(row.want) {
 			t.Errorf("%q is %v with faults %v, want %v", row.s, got, f.list, row.want)
 		}
+	}
+}
+
+// What a message asks for has an end, whether it says so or not.
+func TestTermsOfWaiting(t *testing.T) {
+	t.Parallel()
+	at := func(d time.Duration) string { return now.Add(d).Format(time.RFC3339) }
+	const week = mail.MaxWait
+	for _, row := range []struct {
+		name             string
+		asked            mail.Delivery
+		sendAt, deadline time.Time
+		wait             bool
+	}{
+		{"nothing said", mail.Delivery{}, time.Time{}, now.Add(week), true},
+		{"refuse", mail.Delivery{WhenBusy: mail.WhenBusyRefuse}, time.Time{}, now.Add(week), false},
+		{"wait", mail.Delivery{WhenBusy: mail.WhenBusyWait}, time.Time{}, now.Add(week), true},
+		{"tomorrow", mail.Delivery{SendAt: at(24 * time.Hour)}, now.Add(24 * time.Hour), now.Add(24*time.Hour + week), true},
+		{"in a week", mail.Delivery{SendAt: at(week)}, now.Add(week), now.Add(2 * week), true},
+		{"yesterday is now", mail.Delivery{SendAt: at(-24 * time.Hour)}, time.Time{}, now.Add(week), true},
+		{"deadline", mail.Delivery{Deadline: at(time.Hour)}, time.Time{}, now.Add(time.Hour), true},
+		{"deadline in a year", mail.Delivery{Deadline: at(365 * 24 * time.Hour)}, time.Time{}, now.Add(week), true},
+		{"deadline after sendAt", mail.Delivery{SendAt: at(time.Hour), Deadline: at(2 * time.Hour)}, now.Add(time.Hour), now.Add(2 * time.Hour), true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			var f faults
+			got := delivery(&f, &row.asked, now)
+			if !got.SendAt.Equal(row.sendAt) || !got.Deadline.Equal(row.deadline) || got.Wait != row.wait || len(f.list) > 0 {
+				t.Errorf("got %+v, faults %v", got, f.list)
+			}
+		})
 	}
 }
 

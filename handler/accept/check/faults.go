@@ -9,20 +9,11 @@ import (
 )
 
 // faults gathers what is wrong, so that no rule ends the check.
-type faults struct {
-	list    []problem.Fault
-	invalid bool // one of the list is more than a member not served yet
-}
+type faults struct{ list []problem.Fault }
 
 // add notes a fault at a place in the caller's JSON.
 func (f *faults) add(pointer, format string, args ...any) {
-	f.invalid = true
 	f.list = append(f.list, problem.Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
-}
-
-// notYet notes a member that Posthorn does not serve yet.
-func (f *faults) notYet(pointer, detail string) {
-	f.list = append(f.list, problem.Fault{Pointer: pointer, Detail: detail})
 }
 
 // problem is nil if nothing was noted.
@@ -31,11 +22,8 @@ func (f *faults) problem() error {
 		return nil
 	}
 	slices.SortStableFunc(f.list, func(a, b problem.Fault) int { return strings.Compare(a.Pointer, b.Pointer) })
-	p := problem.New(problem.NotAvailable, "The message asks for what this version does not serve yet. Leave the listed members out.")
-	switch {
-	case f.invalid && len(f.list) == 1:
-		p = problem.New(problem.InvalidMessage, "The message has one fault, listed with its place.")
-	case f.invalid:
+	p := problem.New(problem.InvalidMessage, "The message has one fault, listed with its place.")
+	if len(f.list) > 1 {
 		p = problem.New(problem.InvalidMessage, "The message has %d faults, each listed with its place.", len(f.list))
 	}
 	p.Faults = f.list

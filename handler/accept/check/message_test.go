@@ -38,13 +38,13 @@ func good() *mail.Message {
 
 func TestMessageAccepts(t *testing.T) {
 	t.Parallel()
-	defaults := Terms{LinkLife: mail.DefaultLinkLife}
+	defaults := Terms{LinkLife: mail.DefaultLinkLife, Deadline: now.Add(mail.MaxWait), Wait: true}
 	rows := []struct {
 		name   string
 		change func(*mail.Message)
 		want   Terms
 	}{
-		{"every member", func(*mail.Message) {}, Terms{14 * 24 * time.Hour, now.Add(time.Second)}},
+		{"every member", func(*mail.Message) {}, Terms{LinkLife: 14 * 24 * time.Hour, Deadline: now.Add(time.Second)}},
 		{"the least", func(m *mail.Message) {
 			*m = mail.Message{
 				SenderAddress: "a@example.com",
@@ -59,7 +59,7 @@ func TestMessageAccepts(t *testing.T) {
 			m.Delivery, m.Content.PlainText = mail.Delivery{}, strings.Repeat("x", 5000)
 		}, defaults},
 		{"cid of no attachment", func(m *mail.Message) { m.Delivery, m.Content.HTML = mail.Delivery{}, `<img src="cid:none">` }, defaults},
-		{"all limits reached", atLimits, Terms{LinkLife: mail.MaxLinkLife}},
+		{"all limits reached", atLimits, Terms{LinkLife: mail.MaxLinkLife, Deadline: now.Add(mail.MaxWait), Wait: true}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
@@ -304,24 +305,26 @@ func TestMessageRefusesDelivery(t *testing.T) {
 			"/delivery/tags/5/name This is longer than 256 bytes.",
 			"/delivery/tags/5/value This is longer than 256 bytes.",
 		}},
-		{"not yet served beside a fault", func(m *mail.Message) { m.Delivery.SendAt, m.Content.Subject = "2030-02-01T00:00:00Z", "" }, []string{
-			"/content/subject This is required and may not be empty.",
-			"/delivery/sendAt Sending at a later time is not served yet; leave it out to send now.",
+		{"priority", func(m *mail.Message) { m.Delivery.Priority = "High" }, []string{
+			"/delivery/priority This must be one of: high, normal, bulk.",
 		}},
-	})
-}
-
-func TestMessageNotAvailable(t *testing.T) {
-	t.Parallel()
-	refuses(t, problem.NotAvailable, []refusal{
-		{"sendAt, whatever it says", func(m *mail.Message) { m.Delivery.SendAt = "soon" }, []string{
-			"/delivery/sendAt Sending at a later time is not served yet; leave it out to send now.",
+		{"sendAt that is no time", func(m *mail.Message) { m.Delivery.SendAt = "soon" }, []string{
+			"/delivery/sendAt This must be a time of RFC 3339 such as 2030-01-31T12:00:00Z.",
 		}},
-		{"priority, whatever it says", func(m *mail.Message) { m.Delivery.Priority = "normal" }, []string{
-			"/delivery/priority Priorities are not served yet; leave it out.",
+		{"sendAt too far ahead", func(m *mail.Message) {
+			m.Delivery = mail.Delivery{SendAt: now.Add(mail.MaxWait + time.Second).Format(time.RFC3339)}
+		}, []string{
+			"/delivery/sendAt This is more than 7 days ahead.",
 		}},
-		{"whenBusy wait", func(m *mail.Message) { m.Delivery.WhenBusy = mail.WhenBusyWait }, []string{
-			"/delivery/whenBusy Waiting for quota is not served yet; use refuse or leave it out.",
+		{"sendAt that may not wait", func(m *mail.Message) {
+			m.Delivery = mail.Delivery{SendAt: now.Add(time.Hour).Format(time.RFC3339), WhenBusy: mail.WhenBusyRefuse}
+		}, []string{
+			"/delivery/whenBusy A message with sendAt has to wait: leave out one of them.",
+		}},
+		{"deadline before sendAt", func(m *mail.Message) {
+			m.Delivery = mail.Delivery{SendAt: now.Add(2 * time.Hour).Format(time.RFC3339), Deadline: now.Add(time.Hour).Format(time.RFC3339)}
+		}, []string{
+			"/delivery/deadline The deadline is before sendAt.",
 		}},
 	})
 }

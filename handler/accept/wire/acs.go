@@ -56,7 +56,7 @@ var delivery = object[mail.Delivery]{
 	text("sendAt", maxWordBytes, func(d *mail.Delivery) *string { return &d.SendAt }),
 	text("whenBusy", maxWordBytes, func(d *mail.Delivery) *mail.WhenBusy { return &d.WhenBusy }),
 	text("deadline", maxWordBytes, func(d *mail.Delivery) *string { return &d.Deadline }),
-	text("priority", maxWordBytes, func(d *mail.Delivery) *string { return &d.Priority }),
+	text("priority", maxWordBytes, func(d *mail.Delivery) *mail.Priority { return &d.Priority }),
 	text("linkExpiresAfter", maxWordBytes, func(d *mail.Delivery) *string { return &d.LinkExpiresAfter }),
 	list("tags", maxTags, tag, func(d *mail.Delivery) *[]mail.Tag { return &d.Tags }),
 }

@@ -163,7 +163,7 @@ func fullMessage(text, word string) *mail.Message {
 			Placement: mail.Placement(word), UploadID: word}},
 		ReplyTo: to,
 		Headers: map[string]string{text: text},
-		Delivery: mail.Delivery{SendAt: word, WhenBusy: mail.WhenBusy(word), Deadline: word, Priority: word,
+		Delivery: mail.Delivery{SendAt: word, WhenBusy: mail.WhenBusy(word), Deadline: word, Priority: mail.Priority(word),
 			LinkExpiresAfter: word, Tags: []mail.Tag{{Name: text, Value: text}}},
 	}
 }
