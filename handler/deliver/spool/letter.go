@@ -1,0 +1,84 @@
+package spool
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/posthorn/posthorn/handler/mail"
+)
+
+// Letter is a message that waits, complete, with its record as its owner keeps it.
+type Letter struct {
+	Record  []byte // JSON
+	Message *mail.Message
+}
+
+// format is raised when a letter's form changes, so that an older instance refuses
+// it instead of sending something else.
+const format = 1
+
+// head is the first line of a letter. What follows are the contents of the
+// attachments, one after another.
+type head struct {
+	Format   int             `json:"format"`
+	Record   json.RawMessage `json:"record"`
+	Message  *mail.Message   `json:"message"`
+	Language string          `json:"language,omitempty"`
+	Contents []int           `json:"contents,omitempty"` // their lengths; -1 for what has become a link
+}
+
+func encodeLetter(l Letter) []byte {
+	h := head{Format: format, Record: l.Record, Message: l.Message, Language: l.Message.Language}
+	size := 0
+	for _, a := range l.Message.Attachments {
+		n := len(a.Content)
+		if a.Content == nil {
+			n = -1
+		}
+		h.Contents = append(h.Contents, n)
+		size += len(a.Content)
+	}
+	// A message holds strings, numbers and maps of strings: it always encodes, and
+	// without a line break.
+	text, _ := json.Marshal(h)
+	data := make([]byte, 0, len(text)+1+size)
+	data = append(append(data, text...), '\n')
+	for _, a := range l.Message.Attachments {
+		data = append(data, a.Content...)
+	}
+	return data
+}
+
+var errCutOff = errors.New("the letter is cut off")
+
+func decodeLetter(data []byte) (Letter, error) {
+	text, contents, found := bytes.Cut(data, []byte{'\n'})
+	if !found {
+		return Letter{}, errCutOff
+	}
+	var h head
+	if err := json.Unmarshal(text, &h); err != nil {
+		return Letter{}, fmt.Errorf("decode letter: %w", err)
+	}
+	if h.Format != format || h.Message == nil || len(h.Contents) != len(h.Message.Attachments) {
+		return Letter{}, fmt.Errorf("the letter has format %d, or parts are missing", h.Format)
+	}
+	h.Message.Language = h.Language
+	for i, n := range h.Contents {
+		if n < 0 {
+			continue
+		}
+		if n > len(contents) {
+			return Letter{}, errCutOff
+		}
+		a := &h.Message.Attachments[i]
+		a.Content, contents = contents[:n:n], contents[n:]
+		a.Size = int64(n)
+	}
+	if len(contents) > 0 {
+		return Letter{}, errors.New("the letter is longer than it says")
+	}
+	return Letter{Record: h.Record, Message: h.Message}, nil
+}

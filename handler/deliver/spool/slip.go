@@ -1,0 +1,111 @@
+package spool
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+// Slip is a letter's row in its line: all that must be known to choose who goes
+// next.
+type Slip struct {
+	Key  store.Key
+	Line Line
+	// Due is when the letter may go, or since when it waits: its order.
+	Due time.Time
+	// ID is the caller's name for the message, Version that of its record when it
+	// began to wait.
+	ID      string
+	Version store.ETag
+	Bytes   int // of the letter
+	Cost    int // of the call to ACS, in tokens
+	// Share and Cap are the caller's, in percent, when the message was accepted.
+	Share, Cap int
+	// Tries are calls to ACS that failed for reasons of the message's own, Repeats
+	// those made again after a doubt.
+	Tries, Repeats int
+	// NotBefore is the end of a pause; zero if there is none.
+	NotBefore time.Time
+	// Doubt says that ACS may have the message: it is asked before anything else.
+	Doubt Doubt
+	// Asked counts the questions that ACS has answered with "unknown".
+	Asked int
+
+	etag store.ETag
+}
+
+// Doubt is why it is not known whether ACS has a message.
+type Doubt string
+
+// The doubts.
+const (
+	NoDoubt Doubt = ""
+	Silent  Doubt = "silent"  // no answer came
+	Failing Doubt = "failing" // ACS answered that it failed
+)
+
+func (s *Slip) encode() store.Entity {
+	e := store.Entity{Partition: s.Key.Partition, Row: s.Key.Row, Values: map[string]any{
+		"shard": int64(s.Line.Shard), "class": int64(s.Line.Class), "caller": s.Line.Caller, "later": s.Line.Later,
+		"due": s.Due, "id": s.ID, "version": string(s.Version), "bytes": int64(s.Bytes), "cost": int64(s.Cost),
+		"share": int64(s.Share), "cap": int64(s.Cap), "tries": int64(s.Tries), "repeats": int64(s.Repeats),
+		"doubt": string(s.Doubt), "asked": int64(s.Asked),
+	}}
+	if !s.NotBefore.IsZero() { // a table knows no time before 1601
+		e.Values["notBefore"] = s.NotBefore
+	}
+	return e
+}
+
+func decodeSlip(e store.Entity) (Slip, error) {
+	var bad string
+	number := func(name string) int {
+		n, ok := e.Values[name].(int64)
+		if !ok {
+			bad = name
+		}
+		return int(n)
+	}
+	text := func(name string) string {
+		t, ok := e.Values[name].(string)
+		if !ok {
+			bad = name
+		}
+		return t
+	}
+	s := Slip{
+		Key:  store.Key{Partition: e.Partition, Row: e.Row},
+		Line: Line{Shard: number("shard"), Class: number("class"), Caller: text("caller")},
+		ID:   text("id"), Version: store.ETag(text("version")), Bytes: number("bytes"), Cost: number("cost"),
+		Share: number("share"), Cap: number("cap"), Tries: number("tries"), Repeats: number("repeats"),
+		Doubt: Doubt(text("doubt")), Asked: number("asked"),
+		etag: e.ETag,
+	}
+	s.Line.Later, _ = e.Values["later"].(bool)
+	s.Due, _ = e.Values["due"].(time.Time)
+	s.NotBefore, _ = e.Values["notBefore"].(time.Time)
+	if bad != "" || s.Due.IsZero() {
+		return Slip{}, fmt.Errorf("the row %s of a line is corrupt: %s", e.Row, bad)
+	}
+	return s, nil
+}
+
+// Enough is how many questions ACS must have answered with "unknown" before the
+// message may be sent again. One that failed and said so has most likely taken
+// nothing.
+func (s *Slip) Enough() int {
+	if s.Doubt == Failing {
+		return 1
+	}
+	return 5
+}
+
+// At is when a letter of a line of the later kind may go, zero for one that may go
+// at once.
+func (s *Slip) At() time.Time {
+	if s.Line.Later {
+		return s.Due
+	}
+	return time.Time{}
+}

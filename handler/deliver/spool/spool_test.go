@@ -1,0 +1,319 @@
+package spool_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/mem"
+)
+
+// house is a spool over storage in memory; fault befalls the next calls of op.
+type house struct {
+	*spool.Spool
+	blobs *mem.Container
+	lines *mem.Table
+	ticks *mem.Queue
+	op    mem.Op
+	fault mem.Outcome
+}
+
+func newHouse() *house {
+	h := &house{}
+	plan := func(op mem.Op, _ string) mem.Fault {
+		if h.op == op {
+			return mem.Fault{Outcome: h.fault}
+		}
+		return mem.Fault{}
+	}
+	h.blobs, h.lines, h.ticks = mem.NewContainer(time.Now, plan), mem.NewTable(time.Now, plan), mem.NewQueue(time.Now, plan)
+	h.Spool = spool.New(h.blobs, h.lines, mem.NewTable(time.Now, plan), h.ticks)
+	return h
+}
+
+var start = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
+
+func slip(line spool.Line, order time.Time, id string) *spool.Slip {
+	return &spool.Slip{Key: spool.KeyFor(line, order, id), Line: line, Due: order, ID: id, Version: "v", Cost: 1}
+}
+
+func letter(subject string) spool.Letter {
+	return spool.Letter{Record: []byte(`{"ID":"` + subject + `"}`), Message: &mail.Message{
+		SenderAddress: "a@example.com", Content: mail.Content{Subject: subject, PlainText: "line\nline"}, Language: "de",
+		Attachments: []mail.Attachment{
+			{Name: "moved.bin", ContentType: "application/octet-stream"},
+			{Name: "kept.bin", ContentType: "image/png", ContentID: "i", Content: []byte("\x00\n\xff")},
+			{Name: "empty.txt", ContentType: "text/plain", Content: []byte{}},
+		},
+	}}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestALetterComesBackAsItWas(t *testing.T) {
+	t.Parallel()
+	h, want := newHouse(), letter("one")
+	key := spool.KeyFor(spool.Line{Caller: "shop"}, start, "r")
+	must(t, h.Put(t.Context(), key, want))
+	must(t, h.Put(t.Context(), key, want)) // a repeat after a lost answer
+	got, found, err := h.Open(t.Context(), key)
+	if err != nil || !found {
+		t.Fatal(found, err)
+	}
+	if got.Message.Attachments[0].Content != nil || got.Message.Attachments[2].Content == nil {
+		t.Error("what has moved and what is empty are not told apart")
+	}
+	got.Message.Attachments[1].Size = 0 // told anew
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got.Message, want.Message)
+	}
+	must(t, h.Drop(t.Context(), key))
+	must(t, h.Drop(t.Context(), key))
+	if _, found, err := h.Open(t.Context(), key); found || err != nil {
+		t.Errorf("after it was dropped: %t, %v", found, err)
+	}
+}
+
+func TestALetterThatIsDamagedIsNotRead(t *testing.T) {
+	t.Parallel()
+	h := newHouse()
+	key := spool.KeyFor(spool.Line{Caller: "shop"}, start, "r")
+	must(t, h.Put(t.Context(), key, letter("one")))
+	name := key.Partition + "/" + key.Row
+	whole, err := h.blobs.Read(t.Context(), name)
+	must(t, err)
+	for what, data := range map[string][]byte{
+		"empty": {}, "cut off in the head": whole[:20], "cut off in a file": whole[:len(whole)-1],
+		"longer than it says": append(slices.Clone(whole), 'x'), "of another format": []byte(`{"format":2}` + "\n"),
+	} {
+		must(t, h.blobs.Delete(t.Context(), name))
+		must(t, h.blobs.Put(t.Context(), name, data))
+		if _, found, err := h.Open(t.Context(), key); found || !problem.Is(err, problem.Internal) {
+			t.Errorf("%s: found %t, %v", what, found, err)
+		}
+	}
+}
+
+// Whatever the order of arrival, a line is read in the order of its keys, and
+// lines do not mix.
+func TestALineIsReadInOrder(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		h := newHouse()
+		lines := []spool.Line{
+			{Shard: 0, Class: 1, Caller: "shop"}, {Shard: 0, Class: 1, Caller: "shop", Later: true},
+			{Shard: 0, Class: 1, Caller: "bank"}, {Shard: 0, Class: 0, Caller: "shop"}, {Shard: 12, Class: 1, Caller: "shop"},
+		}
+		want := map[spool.Line][]string{}
+		for i, n := range rapid.SliceOfN(rapid.IntRange(0, 999), 0, 60).Draw(rt, "arrivals") {
+			line := lines[n%len(lines)]
+			s := slip(line, start.Add(time.Duration(n)*time.Minute), strconv.Itoa(1000+i))
+			if err := h.Enter(context.Background(), s); err != nil {
+				rt.Fatal(err)
+			}
+			want[line] = append(want[line], s.Key.Row)
+		}
+		for _, line := range lines {
+			slices.Sort(want[line])
+			n := rapid.IntRange(1, 70).Draw(rt, "n")
+			got, err := h.Heads(context.Background(), line, n)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			var rows []string
+			for _, s := range got {
+				rows = append(rows, s.Key.Row)
+				if s.Line != line {
+					rt.Errorf("a slip of %+v in %+v", s.Line, line)
+				}
+			}
+			if first := want[line][:min(n, len(want[line]))]; !slices.Equal(rows, first) {
+				rt.Errorf("line %+v is %v, want %v", line, rows, first)
+			}
+		}
+		heads, err := h.Lines(context.Background())
+		if err != nil || len(heads) != len(want) {
+			rt.Errorf("%d lines, %v; want %d", len(heads), err, len(want))
+		}
+		for _, head := range heads {
+			if head.Key.Row != want[head.Line][0] {
+				rt.Errorf("the head of %+v is %s, want %s", head.Line, head.Key.Row, want[head.Line][0])
+			}
+		}
+	})
+}
+
+func TestWhatChangesOfASlipIsKept(t *testing.T) {
+	t.Parallel()
+	h, line := newHouse(), spool.Line{Shard: 3, Class: 2, Caller: "shop", Later: true}
+	s := slip(line, start, "r")
+	s.Bytes, s.Cost, s.Share, s.Cap = 7, 2, 10, 50
+	must(t, h.Enter(t.Context(), s))
+	must(t, h.Enter(t.Context(), s))
+	s.Tries, s.Repeats, s.Asked, s.Doubt, s.Version, s.NotBefore = 1, 2, 3, spool.Failing, "w", start.Add(time.Minute)
+	must(t, h.Keep(t.Context(), s))
+	got, found, err := h.Slip(t.Context(), s.Key)
+	if err != nil || !found || !reflect.DeepEqual(&got, s) {
+		t.Errorf("got %+v, %t, %v; want %+v", got, found, err, s)
+	}
+	must(t, h.Forget(t.Context(), s))
+	must(t, h.Keep(t.Context(), s)) // it does not come back
+	if has, err := h.Has(t.Context(), s.Key); has || err != nil {
+		t.Errorf("after it was forgotten: %t, %v", has, err)
+	}
+}
+
+func TestStraysAreLettersWithoutARow(t *testing.T) {
+	t.Parallel()
+	h := newHouse()
+	const n = 40
+	var want []string
+	for i := range n {
+		line := spool.Line{Shard: i % 3, Class: i % 2, Caller: "shop"}
+		s := slip(line, start.Add(time.Duration(i)*time.Minute), fmt.Sprintf("%02d", i))
+		must(t, h.Put(t.Context(), s.Key, letter(s.ID)))
+		switch i % 5 {
+		case 0, 1, 2: // in its line, with others around it
+			must(t, h.Enter(t.Context(), s))
+		case 3:
+			must(t, h.Enter(t.Context(), s))
+			must(t, h.Bury(t.Context(), spool.Dead{Slip: *s, At: start, Reason: "r"}))
+		default:
+			if i < 30 {
+				want = append(want, s.ID)
+			}
+		}
+		other := slip(line, start.Add(time.Duration(i)*time.Minute), "row only")
+		must(t, h.Enter(t.Context(), other))
+	}
+	var got []string
+	err := h.Strays(t.Context(), start.Add(30*time.Minute), func(_ context.Context, k store.Key) error {
+		got = append(got, k.Row[len(k.Row)-2:])
+		return errors.New("one that cannot be removed")
+	})
+	if err == nil {
+		t.Error("the error of a stray is not told")
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("strays are %v, want %v", got, want)
+	}
+}
+
+func TestTheDeadAreListedUntilTheyExpire(t *testing.T) {
+	t.Parallel()
+	h, line := newHouse(), spool.Line{Class: 1, Caller: "shop", Later: true}
+	for i := range 3 {
+		s := slip(line, start.Add(time.Duration(i)*time.Minute), strconv.Itoa(i))
+		must(t, h.Put(t.Context(), s.Key, letter(s.ID)))
+		must(t, h.Enter(t.Context(), s))
+		d := spool.Dead{Slip: *s, At: start.Add(time.Duration(i) * 24 * time.Hour), Reason: "why " + s.ID}
+		must(t, h.Bury(t.Context(), d))
+		must(t, h.Bury(t.Context(), d))
+	}
+	if heads, err := h.Heads(t.Context(), line, 10); err != nil || len(heads) != 0 {
+		t.Errorf("still in line: %v, %v", heads, err)
+	}
+	list, err := h.DeadList(t.Context(), nil, 2)
+	if err != nil || len(list) != 2 || list[1].Reason != "why 1" || list[1].Line != line || list[1].Key != slip(line, start.Add(time.Minute), "1").Key {
+		t.Fatalf("list %+v, %v", list, err)
+	}
+	rest, err := h.DeadList(t.Context(), &list[1], 2)
+	if err != nil || len(rest) != 1 || rest[0].ID != "2" {
+		t.Errorf("the rest is %+v, %v", rest, err)
+	}
+	must(t, h.Exhume(t.Context(), &list[0]))
+	if _, found, err := h.Open(t.Context(), list[0].Key); !found || err != nil {
+		t.Errorf("the letter of one taken out: %t, %v", found, err)
+	}
+	for _, c := range []struct {
+		at   time.Time
+		want int
+	}{{start.Add(spool.DeadLife), 0}, {start.Add(spool.DeadLife + 24*time.Hour), 1}, {start.Add(2 * spool.DeadLife), 1}} {
+		if n, err := h.Expire(t.Context(), c.at); err != nil || n != c.want {
+			t.Errorf("at %v %d expired, %v; want %d", c.at, n, err, c.want)
+		}
+	}
+	if _, found, err := h.Open(t.Context(), list[1].Key); found || err != nil {
+		t.Errorf("the letter of one that expired: %t, %v", found, err)
+	}
+}
+
+func TestATickWakesItsShard(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		must(t, h.Wake(t.Context(), 17, 90*time.Second))
+		must(t, h.Wake(t.Context(), 0, -time.Second))
+		must(t, h.Wake(t.Context(), 5, 30*24*time.Hour)) // comes early, and is sent on
+		seen := map[int]time.Duration{}
+		begun := time.Now()
+		for range 10 * 24 {
+			messages, err := h.ticks.Receive(t.Context(), 10, time.Hour)
+			must(t, err)
+			for _, m := range messages {
+				shard, err := spool.Tick(m.Text)
+				must(t, err)
+				seen[shard] = time.Since(begun)
+				must(t, h.ticks.Delete(t.Context(), m.ID, m.PopReceipt))
+			}
+			time.Sleep(time.Hour)
+		}
+		if want := map[int]time.Duration{0: 0, 17: time.Hour, 5: 6 * 24 * time.Hour}; !reflect.DeepEqual(seen, want) {
+			t.Errorf("seen at %v, want %v", seen, want)
+		}
+		for _, text := range []string{"", "shard", "shard ", "shard x", "shard -1", "shard 1 ", `{"shard":1}`} {
+			if shard, err := spool.Tick(text); err == nil {
+				t.Errorf("%q is a tick of %d", text, shard)
+			}
+		}
+	})
+}
+
+func TestStorageOutOfReach(t *testing.T) {
+	t.Parallel()
+	line := spool.Line{Caller: "shop"}
+	s := slip(line, start, "r")
+	for name, c := range map[string]struct {
+		op   mem.Op
+		call func(context.Context, *house) error
+	}{
+		"put":   {mem.Put, func(ctx context.Context, h *house) error { return h.Put(ctx, s.Key, letter("x")) }},
+		"open":  {mem.Read, func(ctx context.Context, h *house) error { _, _, err := h.Open(ctx, s.Key); return err }},
+		"drop":  {mem.Delete, func(ctx context.Context, h *house) error { return h.Drop(ctx, s.Key) }},
+		"enter": {mem.Insert, func(ctx context.Context, h *house) error { return h.Enter(ctx, s) }},
+		"keep":  {mem.Replace, func(ctx context.Context, h *house) error { return h.Keep(ctx, s) }},
+		"leave": {mem.Delete, func(ctx context.Context, h *house) error { return h.Leave(ctx, s) }},
+		"heads": {mem.List, func(ctx context.Context, h *house) error { _, err := h.Heads(ctx, line, 1); return err }},
+		"lines": {mem.List, func(ctx context.Context, h *house) error { _, err := h.Lines(ctx); return err }},
+		"slip":  {mem.Get, func(ctx context.Context, h *house) error { _, _, err := h.Slip(ctx, s.Key); return err }},
+		"bury":  {mem.Insert, func(ctx context.Context, h *house) error { return h.Bury(ctx, spool.Dead{Slip: *s, At: start}) }},
+		"wake":  {mem.Send, func(ctx context.Context, h *house) error { return h.Wake(ctx, 1, 0) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse()
+			h.op, h.fault = c.op, mem.Refused
+			if err := c.call(t.Context(), h); !problem.Is(err, problem.Unavailable) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,112 @@
+package spool
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+const strayPage = 5000
+
+// Strays calls found for every letter that has no row, neither in a line nor in
+// the list of what could not be sent, and whose order lies before a moment. It
+// goes on after an error of found, and returns the first.
+func (s *Spool) Strays(ctx context.Context, before time.Time, found func(ctx context.Context, k store.Key) error) error {
+	known := rowsInOrder{spool: s}
+	buried, err := s.buried(ctx)
+	if err != nil {
+		return err
+	}
+	var first error
+	for after := ""; ; {
+		page, err := s.blobs.List(ctx, "", after, strayPage)
+		if err != nil {
+			return unavailable("list letters", err)
+		}
+		for _, b := range page {
+			after = b.Name
+			k, order, ok := parseName(b.Name)
+			if !ok || !order.Before(before) || buried[k.Row] {
+				continue
+			}
+			there, err := known.has(ctx, k)
+			if err != nil {
+				return err
+			}
+			if there {
+				continue
+			}
+			if err := found(ctx, k); err != nil && first == nil {
+				first = err
+			}
+		}
+		if len(page) < strayPage {
+			return first
+		}
+	}
+}
+
+// parseName reads a key from the name of its blob.
+func parseName(name string) (k store.Key, order time.Time, ok bool) {
+	k.Partition, k.Row, ok = strings.Cut(name, "/")
+	text, _, dash := strings.Cut(k.Row, "-")
+	us, err := strconv.ParseInt(text, 10, 64)
+	return k, time.UnixMicro(us).UTC(), ok && dash && err == nil
+}
+
+func (s *Spool) buried(ctx context.Context) (map[string]bool, error) {
+	rows := map[string]bool{}
+	for after := (*Dead)(nil); ; {
+		page, err := s.DeadList(ctx, after, strayPage)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page {
+			rows[page[i].row()] = true
+			after = &page[i]
+		}
+		if len(page) < strayPage {
+			return rows, nil
+		}
+	}
+}
+
+// rowsInOrder goes through the rows of all lines, a page at a time, as far as it
+// is asked.
+type rowsInOrder struct {
+	spool *Spool
+	page  []Slip
+	last  bool
+}
+
+// has must be called with keys in ascending order.
+func (r *rowsInOrder) has(ctx context.Context, k store.Key) (bool, error) {
+	for {
+		for len(r.page) > 0 && less(r.page[0].Key, k) && (len(r.page) > 1 || r.last) {
+			r.page = r.page[1:]
+		}
+		if len(r.page) > 0 && !less(r.page[0].Key, k) {
+			return r.page[0].Key == k, nil
+		}
+		if r.last {
+			return false, nil
+		}
+		// One row before k may be left: the next page begins behind it.
+		after := store.Key{}
+		if len(r.page) > 0 {
+			after = r.page[0].Key
+		}
+		page, err := r.spool.slips(ctx, after, afterDigits, strayPage)
+		if err != nil {
+			return false, err
+		}
+		r.page, r.last = page, len(page) < strayPage
+	}
+}
+
+func less(a, b store.Key) bool {
+	return a.Partition < b.Partition || a.Partition == b.Partition && a.Row < b.Row
+}
