@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"strings"
 
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/acs"
@@ -17,10 +19,16 @@ import (
 // errors in the gateway's problems.
 type sender struct{ client *acs.Client }
 
-func (s sender) Size(m *mail.Message) int64 { return toACS(m).Size() }
+func (s sender) Size(m *mail.Message) int64 { return toACS(m, anyID).Size() }
 
-func (s sender) Send(ctx context.Context, operationID string, m *mail.Message) error {
-	_, err := s.client.Send(ctx, operationID, toACS(m))
+// anyID is as long as every operation id.
+const anyID = "00000000-0000-0000-0000-000000000000"
+
+func (s sender) Send(ctx context.Context, operationID string, m *mail.Message, again bool) error {
+	_, err := s.client.Send(ctx, operationID, toACS(m, operationID))
+	if e, ok := errors.AsType[*acs.Error](err); ok && again && e.Repeated() {
+		return fmt.Errorf("%w: %w", gateway.ErrRepeat, err)
+	}
 	return sendProblem(err)
 }
 
@@ -65,6 +73,9 @@ func sendProblem(err error) error {
 		p.RetryAfter, p.Upstream = e.RetryAfter, e.Code
 		return p
 	case e.Misconfigured():
+		if e.StatusCode == http.StatusNotFound || e.StatusCode == http.StatusBadRequest {
+			err = fmt.Errorf("%w: %w", gateway.ErrSender, err)
+		}
 		return problem.Wrap(problem.ACSMisconfigured, "ACS does not let this deployment send from this address: its identity, role or domain is not set up. Nothing was sent. Tell the operator.", err)
 	case e.StatusCode >= http.StatusBadRequest && e.StatusCode < http.StatusInternalServerError:
 		p := problem.New(problem.RefusedByACS, "ACS refused the message: %s", e.Message)
@@ -75,14 +86,23 @@ func sendProblem(err error) error {
 	}
 }
 
-func toACS(m *mail.Message) *acs.Message {
+// toACS is the same to the byte for the same operation: ACS may compare a repeat
+// with what it has. The Message-ID is what ACS knows a repeat by, beside the
+// operation id, when it is asked to look.
+func toACS(m *mail.Message, operationID string) *acs.Message {
 	out := &acs.Message{
 		SenderAddress: m.SenderAddress, Subject: m.Content.Subject,
 		PlainText: m.Content.PlainText, HTML: m.Content.HTML,
 		To: addresses(m.Recipients.To), CC: addresses(m.Recipients.CC), BCC: addresses(m.Recipients.BCC),
-		ReplyTo: addresses(m.ReplyTo), Headers: m.Headers,
+		ReplyTo: addresses(m.ReplyTo), Headers: maps.Clone(m.Headers),
 		UserEngagementTrackingDisabled: m.UserEngagementTrackingDisabled,
 	}
+	if out.Headers == nil {
+		out.Headers = make(map[string]string, 2)
+	}
+	_, domain, _ := strings.Cut(m.SenderAddress, "@")
+	out.Headers["Message-ID"] = "<" + operationID + "@" + domain + ">"
+	out.Headers["x-ms-acsemail-validate-message-id"] = "true"
 	for _, a := range m.Attachments {
 		if a.Content == nil {
 			continue // it has become a link

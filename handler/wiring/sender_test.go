@@ -77,7 +77,7 @@ func TestWhatACSSaysBecomesTheRightProblem(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			err := senderTo(t, c.answer).Send(t.Context(), operation, message())
+			err := senderTo(t, c.answer).Send(t.Context(), operation, message(), false)
 			got, p := "", problem.Of(err)
 			switch {
 			case errors.Is(err, gateway.ErrDoubt):
@@ -106,7 +106,7 @@ func TestNobodyThereIsCertainlyNotSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Close()
-	err = sender{client}.Send(t.Context(), operation, message())
+	err = sender{client}.Send(t.Context(), operation, message(), false)
 	if !problem.Is(err, problem.ACSFailed) || errors.Is(err, gateway.ErrDoubt) {
 		t.Errorf("got %v", err)
 	}
@@ -159,10 +159,45 @@ func TestTheSizeIsThatOfTheRequest(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 	})
 	m := message()
-	if err := s.Send(t.Context(), operation, m); err != nil {
+	if err := s.Send(t.Context(), operation, m, false); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.Size(m); got != sent {
 		t.Errorf("size %d, sent %d", got, sent)
+	}
+}
+
+// A repeat is identical to the byte, and a refusal of it as one is told apart.
+func TestARepeatIsKnownAsOne(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, text string
+		status     int
+		again      bool
+		repeat     bool
+	}{
+		{"operation id", "Operation-Id was used before", 400, true, true},
+		{"Message-ID", "The Message-ID is a duplicate", 400, true, true},
+		{"conflict", "", 409, true, true},
+		{"another fault", "Invalid format for email address", 400, true, false},
+		{"no repeat", "The Message-ID is a duplicate", 400, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var bodies []string
+			s := senderTo(t, func(w http.ResponseWriter, r *http.Request) {
+				text, _ := io.ReadAll(r.Body)
+				bodies = append(bodies, string(text))
+				w.WriteHeader(c.status)
+				_, _ = io.WriteString(w, `{"error":{"code":"BadRequest","message":"`+c.text+`"}}`)
+			})
+			_ = s.Send(t.Context(), operation, message(), false) // refused, as the next is
+			if err := s.Send(t.Context(), operation, message(), c.again); errors.Is(err, gateway.ErrRepeat) != c.repeat {
+				t.Errorf("got %v", err)
+			}
+			if bodies[0] != bodies[1] || !strings.Contains(bodies[0], "<"+operation+"@example.com>") {
+				t.Errorf("sent %s and %s", bodies[0], bodies[1])
+			}
+		})
 	}
 }

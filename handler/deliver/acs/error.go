@@ -156,6 +156,19 @@ func (e *Error) Misconfigured() bool {
 	return e.Code == CodeInvalidSenderUserName || e.StatusCode >= 300 && e.StatusCode < 400
 }
 
+// Repeated says that the service refused a message because it took one with the
+// same operation id or Message-ID before. It documents no words for that: any 409,
+// or a 400 that speaks of one of the two or of a duplicate, is taken for it. It is
+// only to be asked about a message that may have been accepted earlier.
+func (e *Error) Repeated() bool {
+	if e.method != methodSend || e.StatusCode != http.StatusBadRequest && e.StatusCode != http.StatusConflict {
+		return false
+	}
+	text := strings.ToLower(e.Code + " " + e.Message)
+	return e.StatusCode == http.StatusConflict || strings.Contains(text, "duplicate") ||
+		strings.Contains(text, "operation-id") || strings.Contains(text, "operationid") || strings.Contains(text, "message-id")
+}
+
 // cause is why there is no answer to report, or none that can be used.
 type cause int
 

@@ -122,7 +122,7 @@ func New(cfg Config) (*Emulator, error) {
 		log:    cfg.Logger,
 		send:   &limiter{limit: cfg.Limits.Send, window: cfg.Window, countRefused: cfg.CountRefused},
 		status: &limiter{limit: cfg.Limits.Status, window: cfg.Window, countRefused: cfg.CountRefused},
-		ops:    &operations{byID: map[string]*operation{}, repeat: cfg.Repeat},
+		ops:    &operations{byID: map[string]*operation{}, messageIDs: map[string]bool{}, repeat: cfg.Repeat},
 		calls:  &arrivals{},
 		faults: &injections{chance: cfg.Chance},
 		hook:   newWebhook(cfg.WebhookURL),

@@ -49,9 +49,30 @@ type attachment struct {
 	ContentID       *string `json:"contentId"`
 }
 
-// ignoreDuplicateContentID is a header that ACS reserves for itself.
-// Source: learn.microsoft.com, "Custom email headers".
-const ignoreDuplicateContentID = "x-ms-acsemail-ignore-duplicate-content-id"
+// Headers that ACS reserves for itself. Source: learn.microsoft.com, "Custom email
+// headers".
+const (
+	ignoreDuplicateContentID = "x-ms-acsemail-ignore-duplicate-content-id"
+	validateMessageID        = "x-ms-acsemail-validate-message-id"
+)
+
+// checkedID is the Message-ID of a message that asks for it to be checked.
+func (m *message) checkedID() string {
+	var id string
+	asked := false
+	for name, value := range m.Headers {
+		switch strings.ToLower(name) {
+		case "message-id":
+			id = value
+		case validateMessageID:
+			asked = strings.EqualFold(value, "true")
+		}
+	}
+	if !asked {
+		return ""
+	}
+	return id
+}
 
 // addressForm is deliberately plain: ACS does not say which addresses it takes.
 var addressForm = regexp.MustCompile(`^[^\s@<>(),;:"\[\]\\]{1,64}@([\pL\pN]([\pL\pN-]{0,61}[\pL\pN])?\.)+[\pL\pN]([\pL\pN-]{0,61}[\pL\pN])$`)

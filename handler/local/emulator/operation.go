@@ -31,6 +31,8 @@ type operation struct {
 	at     time.Time
 	body   [sha256.Size]byte
 	ending ending
+	// messageID is that of a message that asked for it to be checked, else empty.
+	messageID string
 }
 
 // ending says what becomes of an operation after Running.
@@ -49,9 +51,10 @@ var (
 type operations struct {
 	repeat Repeat
 
-	mu    sync.Mutex
-	byID  map[string]*operation
-	order []string
+	mu         sync.Mutex
+	byID       map[string]*operation
+	messageIDs map[string]bool // that were checked
+	order      []string
 }
 
 func (o *operations) known(id string) bool {
@@ -83,22 +86,35 @@ func (o *operations) add(op operation) (repeated bool, refused *refusal) {
 		}
 		return true, nil
 	}
+	if o.messageIDs[op.messageID] && o.repeat != RepeatDouble {
+		return false, badRequest("The Message-ID is a duplicate.")
+	}
 	if _, ok := o.byID[op.id]; !ok {
 		o.order = append(o.order, op.id)
 	}
 	o.byID[op.id] = &op
+	if op.messageID != "" {
+		o.messageIDs[op.messageID] = true
+	}
 	if len(o.order) > maxOperations {
-		delete(o.byID, o.order[0])
+		o.forget(o.order[0])
 		o.order = o.order[1:]
 	}
 	return false, nil
+}
+
+func (o *operations) forget(id string) {
+	if op, ok := o.byID[id]; ok {
+		delete(o.messageIDs, op.messageID)
+	}
+	delete(o.byID, id)
 }
 
 // remove forgets an operation that could not be delivered.
 func (o *operations) remove(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.byID, id)
+	o.forget(id)
 	o.order = slices.DeleteFunc(o.order, func(known string) bool { return known == id })
 }
 

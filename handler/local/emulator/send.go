@@ -103,7 +103,7 @@ func operationID(r *http.Request) (string, *refusal) {
 // accept takes a message over. A repeated one is accepted and changes nothing.
 func (e *Emulator) accept(call *arrival, body []byte, msg *message, f *fault) *refusal {
 	outcomes, end := fate(msg.recipients(), f)
-	op := operation{id: call.OperationID, at: call.At, body: sha256.Sum256(body), ending: end}
+	op := operation{id: call.OperationID, at: call.At, body: sha256.Sum256(body), ending: end, messageID: msg.checkedID()}
 	repeated, refused := e.ops.add(op)
 	if refused != nil || repeated {
 		return refused
