@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/wiring"
@@ -20,12 +21,17 @@ import (
 const usage = `usage: handler                     serve, as the Functions host does
        handler callers add NAME --sender ADDRESS [--sender ...] [--recipient-domain DOMAIN ...]
                                [--max-request-bytes N] [--max-recipients N] [--hmac]
+                               [--share PERCENT] [--cap PERCENT] [--priority high|normal|bulk]
        handler callers set NAME --sender ADDRESS ...   the whole policy anew; its keys stay
        handler callers list
        handler callers rotate NAME    a new key; the one before it stays alive
        handler callers retire NAME    end the older key
        handler callers revoke NAME    end the caller and all its keys
        handler links revoke URL       withdraw a link to an attachment
+       handler dead list              what waited and could not be sent
+       handler dead show ID           why, and what it was
+       handler dead retry ID          put it back at the end of its line
+       handler dead drop ID           forget it, and withdraw its links
 
 --sender and --recipient-domain may be repeated; '*' allows all, '*@DOMAIN' every
 sender of a domain. The settings are those of the environment: see docs/settings.md.`
@@ -49,6 +55,9 @@ func operate(ctx context.Context, args, environ []string, out io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	if args[0] == "dead" {
+		return plain(operateDead(ctx, app.Gateway, args[1:], out))
+	}
 	switch args[0] + " " + args[1] {
 	case "callers add":
 		err = addCaller(ctx, app.Callers, s.PublicURL, args[2:], out)
@@ -133,6 +142,9 @@ func nameAndPolicy(args []string) (name string, p caller.Policy, err error) {
 	flags.Func("recipient-domain", "domain that the caller may write to", list(&p.RecipientDomains))
 	flags.Int64Var(&p.MaxRequestBytes, "max-request-bytes", 0, "largest request")
 	flags.IntVar(&p.MaxRecipients, "max-recipients", 0, "most recipients of a message")
+	flags.IntVar(&p.Share, "share", 0, "part of the quota that the caller gets before others get more, in percent")
+	flags.IntVar(&p.Cap, "cap", 0, "part of the hourly quota that the caller never passes, in percent")
+	flags.Func("priority", "the most urgent that its messages may have", func(v string) error { p.Priority = mail.Priority(v); return nil })
 	flags.BoolVar(&p.HMAC, "hmac", false, "let the caller sign as ACS's SDKs do")
 	if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
 		return "", p, fmt.Errorf("the flags are not right: %w\n%s", errors.Join(err, unexpected(flags.Args())), usage)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http/httptest"
 	"net/url"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/acs"
 	"github.com/posthorn/posthorn/handler/deliver/offload"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/local/emulator"
 	"github.com/posthorn/posthorn/handler/mail"
@@ -68,7 +70,8 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 		Offload: offload.New(offload.Config{
 			Blobs: mem.NewContainer(time.Now, nil), Links: table(), PublicURL: public, Now: time.Now, Rand: rand.Reader,
 		}),
-		ACS: sender{client}, MaxACSRequestBytes: mail.MaxACSRequestBytes, RequestTimeout: 100 * time.Second,
+		Spool: spool.New(mem.NewContainer(time.Now, nil), table(), table(), mem.NewQueue(time.Now, nil)),
+		ACS:   sender{client}, MaxACSRequestBytes: mail.MaxACSRequestBytes, RequestTimeout: 100 * time.Second,
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tracer, Meter: metricnoop.NewMeterProvider().Meter(""),
 	})
 	if err != nil {
@@ -92,10 +95,10 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 // sender gives small messages to the client of ACS, as wiring does.
 type sender struct{ client *acs.Client }
 
-func (s sender) Size(m *mail.Message) int64 { return toACS(m).Size() }
+func (s sender) Size(m *mail.Message) int64 { return toACS(m, uuid.Nil.String()).Size() }
 
-func (s sender) Send(ctx context.Context, operationID string, m *mail.Message) error {
-	_, err := s.client.Send(ctx, operationID, toACS(m))
+func (s sender) Send(ctx context.Context, operationID string, m *mail.Message, _ bool) error {
+	_, err := s.client.Send(ctx, operationID, toACS(m, operationID))
 	return err
 }
 
@@ -103,10 +106,12 @@ func (sender) Fate(context.Context, string) (bool, *record.Failure, error) {
 	return false, nil, errors.New("the emulator leaves no doubt")
 }
 
-func toACS(m *mail.Message) *acs.Message {
+func toACS(m *mail.Message, operationID string) *acs.Message {
+	headers := map[string]string{"Message-ID": "<" + operationID + "@example.com>", "x-ms-acsemail-validate-message-id": "true"}
+	maps.Copy(headers, m.Headers)
 	out := &acs.Message{
 		SenderAddress: m.SenderAddress, Subject: m.Content.Subject,
-		PlainText: m.Content.PlainText, HTML: m.Content.HTML, Headers: m.Headers,
+		PlainText: m.Content.PlainText, HTML: m.Content.HTML, Headers: headers,
 	}
 	for _, a := range m.Recipients.To {
 		out.To = append(out.To, acs.Address{Address: a.Address, DisplayName: a.DisplayName})

@@ -1,16 +1,24 @@
 // Package gateway is the order in which a message is received, decided on and
 // delivered, and what holds after a crash between any two steps. Read Send
-// downwards: it is the product.
+// downwards: it is the product. What must wait comes back through Dispatch.
 //
-// In: a request whose caller is known. Out: the message's record, or a problem.
-// It speaks neither HTTP (accept/front does) nor Azure (store/* and wiring do).
+// In: a request whose caller is known, or the tick of a shard. Out: the message's
+// record, or a problem. It speaks neither HTTP (accept/front does) nor Azure
+// (store/* and wiring do).
 //
-//	read -> check -> allow -> plan -> claim -> stage -> book -> commit -> fence -> send -> finish
+//	                                      ┌─> commit -> fence -> offer -> finish
+//	read -> check -> allow -> plan -> claim -> stage -> book
+//	                                      └─> commit -> keep -> wait -> enter      202
+//	tick ──> open -> heads -> take ──────────> fence -> offer -> finish -> leave
 //
 // Before the claim nothing is stored but blocks of attachments that stream away
-// while they are read. Those are invisible, and storage drops them by itself. A booked token is spent whatever happens. From the fence
-// on ACS may have the message, so from there the caller's going away stops
-// nothing, and an end that cannot be known is recorded as unknown.
+// while they are read. Those are invisible, and storage drops them by itself. A
+// booked token is spent whatever happens. From the fence on ACS may have the
+// message, so from there the caller's going away stops nothing; an end that is not
+// known is settled by asking ACS before anything is sent again.
+//
+// A caller that has 202 has a message that ACS has taken, or one that is kept in
+// the spool with its place in line.
 package gateway
 
 import (
@@ -32,6 +40,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/offload"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
@@ -42,8 +51,9 @@ import (
 type ACS interface {
 	// Size is the exact number of bytes of the request that Send would make.
 	Size(m *mail.Message) int64
-	// Send makes one request and never repeats it.
-	Send(ctx context.Context, operationID string, m *mail.Message) error
+	// Send makes one request and never repeats it. again says that ACS may have the
+	// message from an earlier one: then it is to refuse a second copy.
+	Send(ctx context.Context, operationID string, m *mail.Message, again bool) error
 	// Fate asks what became of an operation. known is false if ACS has not heard
 	// of it, which shortly after a Send proves nothing.
 	Fate(ctx context.Context, operationID string) (known bool, failure *record.Failure, err error)
@@ -58,6 +68,13 @@ var (
 	ErrFailing = fmt.Errorf("ACS failed: %w", ErrDoubt)
 )
 
+// ErrRepeat is ACS's refusal of a message because it has it already.
+var ErrRepeat = errors.New("ACS has the message already")
+
+// ErrSender is a refusal that is about the sender's address, not about all that
+// this deployment sends. It comes in a problem of kind ACSMisconfigured.
+var ErrSender = errors.New("ACS does not know the sender")
+
 // Config is what a Gateway is made of. All but Log are required.
 type Config struct {
 	Check   *check.Checker
@@ -66,6 +83,7 @@ type Config struct {
 	// messages and of questions about them.
 	Sends, Asks *quota.Ledger
 	Offload     *offload.Offload
+	Spool       *spool.Spool
 	ACS         ACS
 	// MaxACSRequestBytes is what fits into one request to ACS.
 	MaxACSRequestBytes int64
@@ -83,14 +101,15 @@ type Config struct {
 // Gateway sends messages. It is safe for concurrent use.
 type Gateway struct {
 	Config
-	messages metric.Int64Counter
+	meters
+	waves chan struct{} // one for each wave of sending by pumps that is under way
 }
 
 // New makes a Gateway of c.
 func New(c Config) (*Gateway, error) {
-	messages, err := c.Meter.Int64Counter("posthorn.messages",
-		metric.WithDescription("Messages by what became of the request."))
-	return &Gateway{c, messages}, err
+	g := &Gateway{Config: c, waves: make(chan struct{}, maxWaves)}
+	err := g.measure(c.Meter)
+	return g, err
 }
 
 // Request is a message that a caller wants to be sent.
@@ -152,23 +171,16 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 	}
 	claim := newRecord(req, m, g.NewID)
 	owner := offload.Owner{Caller: claim.Caller, Message: claim.ID}
-	move, err := g.Offload.Plan(ctx, m, in, owner, terms.LinkLife, g.MaxACSRequestBytes, g.ACS.Size)
+	life := terms.LinkLife
+	if !terms.SendAt.IsZero() {
+		life += terms.SendAt.Sub(g.Now())
+	}
+	move, err := g.Offload.Plan(ctx, m, in, owner, life, g.MaxACSRequestBytes, g.ACS.Size)
 	if err != nil {
 		return g.earlier(ctx, req, claim, err)
 	}
-	claim.Moved, claim.Links = move.Links(), move.Key()
-
-	rec, replay, err := g.claim(ctx, claim)
-	if err != nil {
-		return Answer{}, err
-	}
-	if replay {
-		return Answer{rec, true}, failed(rec)
-	}
-	if err := g.deliver(ctx, rec, m, move, terms.Deadline); err != nil {
-		return Answer{rec, false}, err
-	}
-	return Answer{rec, false}, failed(rec)
+	claim.Moved, claim.Links, claim.Deadline = move.Links(), move.Key(), terms.Deadline
+	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m)})
 }
 
 // earlier is the answer of an earlier request with the same id, if there was one
@@ -178,18 +190,10 @@ func (g *Gateway) earlier(ctx context.Context, req Request, claim record.Record,
 		return Answer{}, refusal
 	}
 	rec, err := g.Records.Find(ctx, claim.Caller, claim.ID)
-	if err != nil || rec.Fingerprint != claim.Fingerprint || !rec.State.Final() {
+	if err != nil || rec.Fingerprint != claim.Fingerprint || !rec.Final() {
 		return Answer{}, refusal
 	}
 	return Answer{rec, true}, failed(rec)
-}
-
-// claim goes on when the caller goes away: a row whose answer nobody awaited
-// would keep the caller's id until record.OwnerLife. deliver gives it back.
-func (g *Gateway) claim(ctx context.Context, r record.Record) (*record.Record, bool, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
-	defer cancel()
-	return g.Records.Claim(ctx, r)
 }
 
 // read takes the message off the wire, and its attachments with it. faults is a
@@ -231,138 +235,10 @@ func (g *Gateway) message(ctx context.Context, contentType string, body io.Reade
 	return wire.Message(ctx, body, in)
 }
 
-// deliver takes a claimed message to its end. When it returns an error nothing
-// was sent, nothing of the message is left in storage, and its id is free again.
-func (g *Gateway) deliver(ctx context.Context, rec *record.Record, m *mail.Message, move *offload.Move, deadline time.Time) error {
-	err := g.prepare(ctx, rec, m, move, deadline)
-	if err == nil {
-		err = g.hand(context.WithoutCancel(ctx), rec, m)
-	}
-	if err == nil && rec.State != record.Failed {
-		return nil
-	}
-	// What is undone here must be undone even if the caller has gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
-	defer cancel()
-	if undoErr := move.Discard(ctx); undoErr != nil {
-		g.Log.ErrorContext(ctx, "attachments of an unsent message are left for the sweep", "id", rec.ID, "error", undoErr)
-	}
-	if err != nil {
-		if undoErr := g.Records.Release(ctx, rec); undoErr != nil {
-			g.Log.ErrorContext(ctx, "the id of an unsent message stays claimed for a while", "id", rec.ID, "error", undoErr)
-		}
-	}
-	return err
-}
-
-// With RequestTimeout, which ends at the fence, these stay below record.OwnerLife
-// and the 230 s after which Azure's load balancer gives up.
-const (
-	// sendTimeout bounds the one call to ACS, settleTimeout all questions after it.
-	sendTimeout   = time.Minute
-	settleTimeout = 20 * time.Second
-	// undoTimeout bounds the record of an end, and the removal of what is left.
-	undoTimeout = 15 * time.Second
-	// bookings bounds how often a token may grow too old before the fence.
-	bookings = 3
-)
-
-// prepare does all that can fail without harm, up to the fence.
-func (g *Gateway) prepare(ctx context.Context, rec *record.Record, m *mail.Message, move *offload.Move, deadline time.Time) error {
-	ctx, span := g.Tracer.Start(ctx, "prepare")
-	defer span.End()
-	if err := move.Stage(ctx); err != nil {
-		return err
-	}
-	if !deadline.IsZero() && g.Now().After(deadline) {
-		late := problem.New(problem.InvalidMessage, "The deadline passed before the message could be sent. It was not sent.")
-		late.Faults = []problem.Fault{{Pointer: "/delivery/deadline", Detail: "This has passed."}}
-		return late
-	}
-	grant, err := g.Sends.Book(ctx, g.cost(m))
-	if err != nil {
-		return err
-	}
-	if err := move.Commit(ctx); err != nil {
-		return err
-	}
-	if err := g.Records.Sending(ctx, rec); err != nil {
-		return err
-	}
-	for range bookings - 1 {
-		if grant.Live(g.Now()) {
-			return nil
-		}
-		if grant, err = g.Sends.Book(ctx, g.cost(m)); err != nil {
-			return err
-		}
-	}
-	if !grant.Live(g.Now()) {
-		return problem.Wrap(problem.Unavailable, "Storage answers too slowly to send within the quota. Try again after Retry-After.", errors.New("every booked token grew too old"))
-	}
-	return nil
-}
-
-func (g *Gateway) cost(m *mail.Message) int {
-	if g.CostRecipients {
-		return len(m.Recipients.All())
-	}
-	return 1
-}
-
-// hand gives the message to ACS and records what came of it. An error means
-// that ACS does not have it and that the same request may be made again.
-func (g *Gateway) hand(ctx context.Context, rec *record.Record, m *mail.Message) error {
-	ctx, span := g.Tracer.Start(ctx, "send", trace.WithSpanKind(trace.SpanKindClient))
-	defer span.End()
-
-	sending, sent := context.WithTimeout(ctx, min(g.RequestTimeout, sendTimeout))
-	err := g.ACS.Send(sending, rec.OperationID, m)
-	sent()
-	state, failure := record.Accepted, (*record.Failure)(nil)
-	switch {
-	case err == nil:
-	case errors.Is(err, ErrDoubt):
-		g.Log.WarnContext(ctx, "ACS gave no clear answer, asking for the operation", "id", rec.ID, "error", err)
-		state, failure, err = g.settle(ctx, rec.OperationID, err)
-		if err != nil {
-			return err
-		}
-	case problem.Is(err, problem.RefusedByACS):
-		p := problem.Of(err)
-		state, failure = record.Failed, &record.Failure{Kind: p.Kind.Slug(), Detail: p.Detail, Upstream: p.Upstream}
-	case problem.Is(err, problem.ACSBusy):
-		g.backOff(ctx, problem.Of(err).RetryAfter)
-		return err
-	default:
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, undoTimeout)
-	defer cancel()
-	if err := g.Records.Finish(ctx, rec, state, failure); err != nil {
-		// ACS has answered, and the caller shall know; the row says `sending`
-		// and will be read as unknown, which is the safe side.
-		g.Log.ErrorContext(ctx, "the end of a message could not be recorded", "id", rec.ID, "state", string(state), "error", err)
-		rec.State, rec.Failure = state, failure
-	}
-	return nil
-}
-
-// backOff tells all instances to leave ACS in peace.
-func (g *Gateway) backOff(ctx context.Context, wait time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, undoTimeout)
-	defer cancel()
-	if err := g.Sends.Backoff(ctx, wait); err != nil {
-		g.Log.ErrorContext(ctx, "other instances could not be told to wait for ACS", "error", err)
-	}
-}
-
 // Quota is what is known of the sending quota without asking storage.
 func (g *Gateway) Quota() quota.View { return g.Sends.View() }
 
-// Sweep removes what has outlived its time. It may be repeated at will.
-func (g *Gateway) Sweep(ctx context.Context) error {
-	n, err := g.Offload.Sweep(ctx)
-	g.Log.InfoContext(ctx, "sweep", "attachments", n)
-	return err
+// Usage is what a caller may know of the quota, read anew.
+func (g *Gateway) Usage(ctx context.Context, c caller.Caller) (quota.Usage, error) {
+	return g.Sends.Usage(ctx, quota.Call{Caller: c.Name, Class: quota.Normal, Cost: 1, Share: c.Policy.Share, Cap: c.Policy.Cap})
 }

@@ -89,7 +89,7 @@ func TestWhatIsRefusedLeavesNothing(t *testing.T) {
 		{"not the signed body", gateway.Request{Caller: gatewaytest.Shop, Body: strings.NewReader(gatewaytest.Large()), BodySHA256: wrong[:]}, problem.Unauthenticated},
 		{"no recipient", request(strings.Replace(gatewaytest.Small("x"), `{"address":"ann@example.com"}`, "", 1)), problem.InvalidMessage},
 		{"unknown member", request(strings.Replace(gatewaytest.Small("x"), `"content"`, `"Content":{},"content"`, 1)), problem.InvalidMessage},
-		{"not served yet", request(strings.TrimSuffix(gatewaytest.Small("x"), "}") + `,"delivery":{"whenBusy":"wait"}}`), problem.NotAvailable},
+		{"nonsense of when to send", request(strings.TrimSuffix(gatewaytest.Small("x"), "}") + `,"delivery":{"whenBusy":"never"}}`), problem.InvalidMessage},
 		{"policy", gateway.Request{Caller: withoutSenders(), Body: strings.NewReader(gatewaytest.Small("x"))}, problem.Forbidden},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -302,7 +302,7 @@ func TestTheQuotaIsUsedUpAndNeverPassed(t *testing.T) {
 		for i := range 1000 {
 			all.Go(func() {
 				for time.Now().Before(end) {
-					_, err := h.Send(t.Context(), request(gatewaytest.Small(strconv.Itoa(i))))
+					_, err := h.Send(t.Context(), request(gatewaytest.Refusing(gatewaytest.Small(strconv.Itoa(i)))))
 					if err == nil {
 						return
 					}

@@ -2,51 +2,58 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// settleWaits are the pauses before each question about a doubtful operation.
-// ACS shows an operation a little after it has taken it, so a first "not found"
-// proves nothing.
+// settleWaits are the pauses before each question about a doubtful operation
+// within a request. ACS shows an operation a little after it has taken it, so a
+// first "not found" proves nothing.
 var settleWaits = [...]time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second}
 
-// settle asks ACS for an operation that it may or may not have taken. An error
-// means that ACS has failed, said so, and does not know it: the message was not
-// sent. If ACS does not know it and gave no answer either, or cannot be asked, the
-// state is Unknown: it may show the operation later, and nothing is sent by guess.
-func (g *Gateway) settle(ctx context.Context, operationID string, doubt error) (state record.State, failure *record.Failure, err error) {
+// settle asks ACS for an operation that it may or may not have taken, while a
+// request waits. If ACS does not know it, what follows depends on the doubt: one
+// that has failed and said so has taken nothing, and the outcome is an error with
+// the doubt kept; after silence, and if ACS cannot be asked, the doubt is Silent.
+func (g *Gateway) settle(ctx context.Context, operationID string, o outcome) outcome {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	for _, wait := range settleWaits {
-		known, failure, err := g.ask(ctx, operationID, wait)
+		if err := sleep(ctx, wait); err != nil {
+			return outcome{doubt: spool.Silent, err: err}
+		}
+		known, failure, err := g.ask(ctx, operationID)
 		switch {
 		case err != nil:
 			g.Log.WarnContext(ctx, "ACS could not be asked for an operation", "error", err)
-			return record.Unknown, nil, nil
-		case known && failure != nil:
-			return record.Failed, failure, nil
+			return outcome{doubt: spool.Silent, err: err}
 		case known:
-			return record.Accepted, nil, nil
+			return ended(failure)
 		}
 	}
-	if !errors.Is(doubt, ErrFailing) {
-		return record.Unknown, nil, nil
+	if o.doubt == spool.Failing {
+		p := problem.Of(problem.Wrap(problem.ACSFailed, "ACS answered with an error and has not taken the message: it was not sent. Send it again.", o.err))
+		p.RetryAfter = 10 * time.Second
+		o.err = p
 	}
-	p := problem.Of(problem.Wrap(problem.ACSFailed, "ACS answered with an error and has not taken the message: it was not sent. Send it again.", doubt))
-	p.RetryAfter = 10 * time.Second
-	return "", nil, p
+	return o
 }
 
-// ask waits, books the question and asks it.
-func (g *Gateway) ask(ctx context.Context, operationID string, wait time.Duration) (known bool, failure *record.Failure, err error) {
-	if err := sleep(ctx, wait); err != nil {
-		return false, nil, err
+// ended is the outcome of an operation that ACS knows.
+func ended(failure *record.Failure) outcome {
+	if failure != nil {
+		return outcome{state: record.Failed, failure: failure}
 	}
-	if _, err := g.Asks.Book(ctx, 1); err != nil {
+	return outcome{state: record.Accepted}
+}
+
+// ask books a question and asks it.
+func (g *Gateway) ask(ctx context.Context, operationID string) (known bool, failure *record.Failure, err error) {
+	if _, err := g.Asks.Book(ctx, quota.Call{Cost: 1}); err != nil {
 		return false, nil, err
 	}
 	return g.ACS.Fate(ctx, operationID)
@@ -68,9 +75,11 @@ func failed(r *record.Record) error {
 	if r.State != record.Failed {
 		return nil
 	}
-	p := problem.New(problem.RefusedByACS, "ACS refused the message.")
-	if f := r.Failure; f != nil {
-		p.Detail, p.Upstream = f.Detail, f.Upstream
+	f := r.Failure
+	if f == nil {
+		return problem.New(problem.RefusedByACS, "ACS refused the message.")
 	}
+	p := problem.New(problem.KindOf(f.Kind), "%s", f.Detail)
+	p.Upstream = f.Upstream
 	return p
 }

@@ -50,7 +50,7 @@ func TestAnswersOfACS(t *testing.T) {
 				h := gatewaytest.New(t, plenty)
 				h.ACS.Answer = func(*mail.Message) (bool, error) { return c.taken, c.err }
 				h.ACS.FateErr = c.fate
-				req := request(gatewaytest.Large())
+				req := request(gatewaytest.Refusing(gatewaytest.Large()))
 				req.OperationID = "11111111-1111-4111-8111-111111111111"
 				if c.failed != "" {
 					h.ACS.Answer = func(*mail.Message) (bool, error) {
@@ -93,16 +93,16 @@ func TestABusyACSIsLeftInPeace(t *testing.T) {
 		busy := problem.New(problem.ACSBusy, "wait")
 		busy.RetryAfter = 40 * time.Second
 		h.ACS.Answer = func(*mail.Message) (bool, error) { return false, busy }
-		if _, err := h.Send(t.Context(), request(gatewaytest.Small("1"))); !problem.Is(err, problem.ACSBusy) {
+		if _, err := h.Send(t.Context(), request(gatewaytest.Refusing(gatewaytest.Small("1")))); !problem.Is(err, problem.ACSBusy) {
 			t.Fatalf("got %v", err)
 		}
 		h.ACS.Answer = nil
-		_, err := h.Send(t.Context(), request(gatewaytest.Small("2")))
+		_, err := h.Send(t.Context(), request(gatewaytest.Refusing(gatewaytest.Small("2"))))
 		if !problem.Is(err, problem.OverQuota) || len(h.ACS.Arrivals) != 1 {
 			t.Fatalf("got %v after %d calls", err, len(h.ACS.Arrivals))
 		}
 		time.Sleep(problem.Of(err).RetryAfter)
-		if _, err := h.Send(t.Context(), request(gatewaytest.Small("3"))); err != nil {
+		if _, err := h.Send(t.Context(), request(gatewaytest.Refusing(gatewaytest.Small("3")))); err != nil {
 			t.Errorf("after Retry-After: %v", err)
 		}
 	})

@@ -47,9 +47,11 @@ type Settings struct {
 	ACSConnections     int    `env:"POSTHORN_ACS_CONNECTIONS" envDefault:"32" validate:"min=1,max=250" doc:"Connections to ACS at once for one instance; ACS allows 250 for a subscription."`
 
 	Quota          string `env:"POSTHORN_QUOTA" envDefault:"custom-domain" validate:"oneof=custom-domain managed-domain custom" doc:"Sending limits of the subscription: custom-domain (30 a minute, 100 an hour), managed-domain (5 and 10), or custom with the two settings below."`
-	QuotaPerMinute int    `env:"POSTHORN_QUOTA_PER_MINUTE" validate:"required_if=Quota custom,min=0,max=8192" doc:"Messages a minute, with POSTHORN_QUOTA=custom."`
-	QuotaPerHour   int    `env:"POSTHORN_QUOTA_PER_HOUR" validate:"required_if=Quota custom,min=0,max=8192" doc:"Messages an hour, with POSTHORN_QUOTA=custom."`
-	QuotaCost      string `env:"POSTHORN_QUOTA_COST" envDefault:"message" validate:"oneof=message recipients" doc:"What one call costs: 1 (message) or its number of recipients (recipients). ACS does not document which."`
+	QuotaPerMinute int    `env:"POSTHORN_QUOTA_PER_MINUTE" validate:"required_if=Quota custom,min=0,max=200000" doc:"Messages a minute, with POSTHORN_QUOTA=custom."`
+	QuotaPerHour   int    `env:"POSTHORN_QUOTA_PER_HOUR" validate:"required_if=Quota custom,min=0,max=5000000" doc:"Messages an hour, with POSTHORN_QUOTA=custom."`
+	// QuotaReservedForHigh is a percentage.
+	QuotaReservedForHigh int    `env:"POSTHORN_QUOTA_RESERVED_FOR_HIGH" envDefault:"0" validate:"min=0,max=90" doc:"Percent of the limits that only messages of high priority may use. What is reserved and not used is lost."`
+	QuotaCost            string `env:"POSTHORN_QUOTA_COST" envDefault:"message" validate:"oneof=message recipients" doc:"What one call costs: 1 (message) or its number of recipients (recipients). ACS does not document which."`
 
 	MaxRequestBytes int64         `env:"POSTHORN_MAX_REQUEST_BYTES" envDefault:"104857600" validate:"min=65536,max=104857600" doc:"Largest request body. The host lets no more than 100 MB through."`
 	MemoryMB        int           `env:"POSTHORN_MEMORY_MB" envDefault:"448" validate:"min=128,max=65536" doc:"Memory that the process may use, in MiB: what the plan gives an instance, less the host's part. Large requests that do not fit are sent away with 503."`

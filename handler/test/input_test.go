@@ -57,7 +57,7 @@ func (p *product) testWrongRequests(t *testing.T) {
 		{"a reserved header", "POST", send, world.Message(world.With("headers", map[string]string{"Bcc": "canary@example.net"})), nil, 400, "invalid-message"},
 		{"no Base64", "POST", send, world.Message(world.With("attachments", []any{map[string]string{"name": "a.txt", "contentType": "text/plain", "contentInBase64": "canary!"}})), nil, 400, "invalid-message"},
 		{"a path for a name", "POST", send, world.Message(world.Attached("../canary", []byte("x"))), nil, 400, "invalid-message"},
-		{"what is not served yet", "POST", send, world.Message(world.With("delivery", map[string]string{"sendAt": "2030-01-01T00:00:00Z"})), nil, 400, "not-available"},
+		{"a time too far ahead", "POST", send, world.Message(world.With("delivery", map[string]string{"sendAt": "2130-01-01T00:00:00Z"})), nil, 400, "invalid-message"},
 		{"another sender", "POST", send, replace(world.Sender, "canary@example.com"), nil, 403, "forbidden"},
 		{"no key", "POST", send, good, []string{"Authorization", ""}, 401, "unauthenticated"},
 		{"a key that is none", "POST", send, good, []string{"Authorization", "Bearer ph_canary_1_" + strings.Repeat("0", 64)}, 401, "unauthenticated"},

@@ -32,7 +32,9 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/acs"
 	"github.com/posthorn/posthorn/handler/deliver/offload"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/store/blob"
 	"github.com/posthorn/posthorn/handler/store/queue"
@@ -45,8 +47,11 @@ const (
 	CallersTable   = "posthorncallers"
 	RecordsTable   = "posthornrecords"
 	LinksTable     = "posthornlinks"
+	LinesTable     = "posthornlines"
+	DeadTable      = "posthorndead"
 	QuotaTable     = "posthornquota"
 	FilesContainer = "posthorn-files"
+	SpoolContainer = "posthorn-spool"
 	// DispatchQueue carries ticks only, each of which says that a shard has work.
 	DispatchQueue = "posthorn-dispatch"
 )
@@ -77,6 +82,7 @@ type App struct {
 	Handler http.Handler                // both doors
 	Callers *caller.Registry            // for the operator
 	Offload *offload.Offload            // for the operator
+	Gateway *gateway.Gateway            // for the operator
 	Close   func(context.Context) error // sends what telemetry still holds
 }
 
@@ -123,11 +129,26 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 		},
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tel.Tracer, Propagator: tel.Propagator,
 	}))
-	mux.Handle("POST /"+SweepFunction, trigger.Handler(SweepFunction, func(ctx context.Context, _ trigger.Invocation) error {
-		return g.Sweep(ctx)
-	}, log))
-	mux.Handle("POST /"+PoisonFunction, trigger.Handler(PoisonFunction, dropTick(log), log))
-	return &App{Handler: mux, Callers: callers, Offload: files, Close: tel.Shutdown}, nil
+	for name, f := range functions(g, log) {
+		mux.Handle("POST /"+name, trigger.Handler(name, f, log))
+	}
+	return &App{Handler: mux, Callers: callers, Offload: files, Gateway: g, Close: tel.Shutdown}, nil
+}
+
+// functions are what the host calls by itself.
+func functions(g *gateway.Gateway, log *slog.Logger) map[string]func(context.Context, trigger.Invocation) error {
+	return map[string]func(context.Context, trigger.Invocation) error{
+		SweepFunction: func(ctx context.Context, _ trigger.Invocation) error { return g.Sweep(ctx) },
+		TendFunction:  func(ctx context.Context, _ trigger.Invocation) error { return g.Tend(ctx) },
+		DispatchFunction: func(ctx context.Context, in trigger.Invocation) error {
+			shard, err := spool.Tick(in.Text())
+			if err != nil {
+				return problem.Wrap(problem.InvalidRequest, "A message in the queue of ticks is none.", err)
+			}
+			return g.Dispatch(ctx, shard)
+		},
+		PoisonFunction: dropTick(log),
+	}
 }
 
 type builder struct {
@@ -206,16 +227,40 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, tel *telem
 	if err != nil {
 		return nil, err
 	}
+	kept, err := b.spool()
+	if err != nil {
+		return nil, err
+	}
 	sends, asks := limits(b.s)
 	return gateway.New(gateway.Config{
 		Check:   check.New(),
 		Records: record.NewBook(records, time.Now, uuid.NewString),
-		Sends:   quota.New(ledger, "send", sends, time.Now, uuid.NewString),
+		Sends:   quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{ReservedForHigh: b.s.QuotaReservedForHigh}),
 		Asks:    quota.New(ledger, "status", asks, time.Now, uuid.NewString),
-		Offload: files, ACS: sender{client}, MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
+		Offload: files, Spool: kept, ACS: sender{client}, MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
 		CostRecipients: b.s.QuotaCost == "recipients", RequestTimeout: b.s.RequestTimeout,
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tel.Tracer, Meter: tel.Meter,
 	})
+}
+
+func (b *builder) spool() (*spool.Spool, error) {
+	letters, err := blob.Open(b.s.BlobEndpoint, SpoolContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.options}, Checksum: blob.Checksum(b.s.StorageChecksum)})
+	if err != nil {
+		return nil, err
+	}
+	lines, err := b.table(LinesTable)
+	if err != nil {
+		return nil, err
+	}
+	dead, err := b.table(DeadTable)
+	if err != nil {
+		return nil, err
+	}
+	ticks, err := b.queue(DispatchQueue)
+	if err != nil {
+		return nil, err
+	}
+	return spool.New(letters, lines, dead, ticks), nil
 }
 
 // limits are those of sending and of asking for a status. Whoever has raised
@@ -226,7 +271,7 @@ func limits(s settings.Settings) (sends, asks quota.Limits) {
 		return quota.ManagedDomainSend, quota.ManagedDomainStatus
 	case "custom":
 		return quota.Limits{PerMinute: s.QuotaPerMinute, PerHour: s.QuotaPerHour},
-			quota.Limits{PerMinute: min(2*s.QuotaPerMinute, quota.LogEntries), PerHour: min(2*s.QuotaPerHour, quota.LogEntries)}
+			quota.Limits{PerMinute: 2 * s.QuotaPerMinute, PerHour: 2 * s.QuotaPerHour}
 	default:
 		return quota.CustomDomainSend, quota.CustomDomainStatus
 	}

@@ -23,6 +23,13 @@ type Policy struct {
 	MaxRequestBytes int64 `json:"maxRequestBytes,omitempty"`
 	// MaxRecipients bounds a message; 0 means mail.MaxRecipients.
 	MaxRecipients int `json:"maxRecipients,omitempty"`
+	// Share is the part of the sending quota, in percent, that the caller gets
+	// before others get more; 0 means an equal part of what nobody has a share of.
+	// Cap is the part of the hourly quota that it never passes; 0 means all.
+	Share int `json:"share,omitempty"`
+	Cap   int `json:"cap,omitempty"`
+	// Priority is the most urgent one that its messages may have; empty means high.
+	Priority mail.Priority `json:"priority,omitempty"`
 	// HMAC lets the caller sign requests as ACS's SDKs do.
 	HMAC bool `json:"hmac,omitempty"`
 }
@@ -61,8 +68,34 @@ func (p Policy) normalised() (Policy, error) {
 	if p.MaxRequestBytes < 0 || p.MaxRecipients < 0 || p.MaxRecipients > mail.MaxRecipients {
 		return Policy{}, problem.New(problem.InvalidRequest, "The sizes of a policy must not be negative, and the recipients at most %d.", mail.MaxRecipients)
 	}
+	if err := p.checkQuota(); err != nil {
+		return Policy{}, err
+	}
 	p.Senders, p.RecipientDomains = senders, domains
 	return p, nil
+}
+
+func (p Policy) checkQuota() error {
+	switch p.Priority {
+	case "", mail.PriorityHigh, mail.PriorityNormal, mail.PriorityBulk:
+	default:
+		return problem.New(problem.InvalidRequest, "The priority of a policy must be high, normal or bulk.")
+	}
+	if p.Share < 0 || p.Share > 100 || p.Cap < 0 || p.Cap > 100 || p.Cap > 0 && p.Share > p.Cap {
+		return problem.New(problem.InvalidRequest, "Share and cap are percentages, and the share is at most the cap.")
+	}
+	return nil
+}
+
+// mayUse says whether a message may have a priority.
+func (p Policy) mayUse(m mail.Priority) bool {
+	switch p.Priority {
+	case mail.PriorityNormal:
+		return m != mail.PriorityHigh
+	case mail.PriorityBulk:
+		return m == mail.PriorityBulk
+	}
+	return true
 }
 
 // Allow says whether c may send m, whose addresses check has normalised. It
@@ -75,6 +108,9 @@ func (c Caller) Allow(m *mail.Message) error {
 	}
 	if p.MaxRecipients > 0 && len(m.Recipients.All()) > p.MaxRecipients {
 		faults = append(faults, problem.Fault{Pointer: "/recipients", Detail: "The rule `maxRecipients` of this caller allows fewer recipients."})
+	}
+	if !p.mayUse(m.Delivery.Priority) {
+		faults = append(faults, problem.Fault{Pointer: "/delivery/priority", Detail: "The rule `priority` of this caller allows nothing more urgent than `" + string(p.Priority) + "`."})
 	}
 	for _, list := range []struct {
 		pointer   string

@@ -3,11 +3,13 @@ package front
 import (
 	"context"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,11 +35,17 @@ type operation struct {
 }
 
 type delivery struct {
-	State   record.State `json:"state"`
-	Created time.Time    `json:"created"`
-	Updated time.Time    `json:"updated"`
-	Links   []link       `json:"links,omitempty"`
-	Tags    []mail.Tag   `json:"tags,omitempty"`
+	State record.State `json:"state"`
+	// Settling says of the state unknown that ACS is still being asked.
+	Settling bool      `json:"settling,omitempty"`
+	Created  time.Time `json:"created"`
+	Updated  time.Time `json:"updated"`
+	// Expected is when a message that waits will probably be sent, Deadline the
+	// last moment at which it may.
+	Expected time.Time  `json:"expected,omitzero"`
+	Deadline time.Time  `json:"deadline,omitzero"`
+	Links    []link     `json:"links,omitempty"`
+	Tags     []mail.Tag `json:"tags,omitempty"`
 }
 
 // link tells the caller of an attachment that was moved. Its address is a secret
@@ -94,7 +102,7 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	w.Header().Set("Operation-Location", f.Public.JoinPath("emails", "operations", answer.Record.ID).String()+"?api-version="+url.QueryEscape(version))
-	w.Header().Set("Retry-After", "1")
+	w.Header().Set("Retry-After", f.askAgain(answer.Record))
 	o := describe(gateway.Found{Record: answer.Record})
 	// ACS's own answer to a POST is always Running, and its clients poll then.
 	o.Status, o.Error = "Running", nil
@@ -123,6 +131,9 @@ func (f *front) admit(w http.ResponseWriter, req *http.Request, bytes, limit int
 }
 
 func (f *front) operation(w http.ResponseWriter, req *http.Request) error {
+	if req.Method == http.MethodDelete {
+		return f.cancel(w, req)
+	}
 	if _, err := apiVersion(req); err != nil {
 		return err
 	}
@@ -138,19 +149,58 @@ func (f *front) operation(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !found.State.Final() {
-		w.Header().Set("Retry-After", "1")
+	if !found.Final() {
+		w.Header().Set("Retry-After", f.askAgain(found.Record))
 	}
 	writeJSON(w, http.StatusOK, "application/json", describe(found))
 	return nil
 }
 
+// cancel ends a message that waits.
+func (f *front) cancel(w http.ResponseWriter, req *http.Request) error {
+	if _, err := apiVersion(req); err != nil {
+		return err
+	}
+	proof, err := f.authenticate(w, req)
+	if err != nil {
+		return err
+	}
+	id, err := messageID(req)
+	if err != nil {
+		return err
+	}
+	found, err := f.Gateway.Cancel(req.Context(), proof.Caller, id)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, "application/json", describe(found))
+	return nil
+}
+
+// longestAsk is the longest that a caller is told to wait before it asks again
+// for a message that waits: its time may come earlier than expected.
+const longestAsk = 5 * time.Minute
+
+// askAgain is when a status is worth asking for again, in seconds.
+func (f *front) askAgain(r *record.Record) string {
+	wait := time.Second
+	if r.State == record.Waiting {
+		wait = min(max(r.Expected.Sub(f.Now()), wait), longestAsk)
+	}
+	return strconv.Itoa(int(math.Ceil(wait.Seconds())))
+}
+
 // describe puts a record into ACS's words. ACS has none for "unknown": a client
 // that waits must be told an end, and the error says what is known.
 func describe(r gateway.Found) operation {
-	o := operation{ID: r.ID, Delivery: delivery{State: r.State, Created: r.Created, Updated: r.Updated, Tags: r.Tags}}
+	o := operation{ID: r.ID, Delivery: delivery{
+		State: r.State, Settling: r.Settling, Created: r.Created, Updated: r.Updated, Tags: r.Tags,
+	}}
+	if r.State == record.Waiting {
+		o.Delivery.Expected, o.Delivery.Deadline = r.Expected, r.Deadline
+	}
 	for _, l := range r.Moved {
-		if r.State == record.Failed {
+		if r.State == record.Failed || r.State == record.Cancelled {
 			break // they went with the message
 		}
 		o.Delivery.Links = append(o.Delivery.Links, link{l.Index, l.Name, l.Size, l.Expires, r.Downloads[l.Index], r.Revoked})
@@ -166,7 +216,13 @@ func describe(r gateway.Found) operation {
 				o.Error.Code = "RefusedByAcs"
 			}
 		}
+	case record.Cancelled:
+		o.Status = "Canceled"
 	case record.Unknown:
+		if r.Settling {
+			o.Status = "Running"
+			break
+		}
 		o.Status = "Failed"
 		o.Error = &acsError{"OutcomeUnknown", "ACS gave no clear answer, so the message may or may not have been sent. Ask a recipient before sending it again."}
 	default:

@@ -72,11 +72,12 @@ type route struct {
 
 var routes = []route{
 	{"/emails:send", []string{http.MethodPost}, (*front).send},
-	{"/emails/operations/{id}", []string{http.MethodGet}, (*front).operation},
+	{"/emails/operations/{id}", []string{http.MethodGet, http.MethodDelete}, (*front).operation},
 	{"/emails/operations/{id}/links", []string{http.MethodDelete}, (*front).revokeLinks},
 	{"/attachments", []string{http.MethodPost}, (*front).slot},
 	{"/files/{token}", []string{http.MethodGet, http.MethodHead}, (*front).file},
 	{"/files/{token}/{number}", []string{http.MethodGet, http.MethodHead}, (*front).file},
+	{"/quota", []string{http.MethodGet}, (*front).quota},
 	{"/healthz", []string{http.MethodGet, http.MethodHead}, (*front).healthz},
 	{"/readyz", []string{http.MethodGet, http.MethodHead}, (*front).readyz},
 	{"/openapi.json", []string{http.MethodGet, http.MethodHead}, (*front).openapi},

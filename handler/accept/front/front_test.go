@@ -94,7 +94,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"empty body", "POST", post, "", nil, 400, "malformed-json"},
 		{"an array", "POST", post, "[]", nil, 400, "invalid-message"},
 		{"unknown member", "POST", post, strings.Replace(body, `"content"`, `"subject":"x","content"`, 1), nil, 400, "invalid-message"},
-		{"not served yet", "POST", post, strings.TrimSuffix(body, "}") + `,"delivery":{"priority":"high"}}`, nil, 400, "not-available"},
+		{"unknown priority", "POST", post, strings.TrimSuffix(body, "}") + `,"delivery":{"priority":"urgent"}}`, nil, 400, "invalid-message"},
 		{"media type", "POST", post, body, []string{"Content-Type", "text/plain"}, 415, "unsupported-media-type"},
 		{"no media type", "POST", post, body, []string{"Content-Type", ""}, 415, "unsupported-media-type"},
 		{"charset", "POST", post, body, []string{"Content-Type", "application/json; charset=latin1"}, 415, "unsupported-media-type"},
@@ -106,11 +106,14 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"idempotency key too long", "POST", post, body, []string{"Idempotency-Key", strings.Repeat("k", 256)}, 400, "invalid-request"},
 		{"two names", "POST", post, body, []string{"Idempotency-Key", "k", "Operation-Id", "11111111-1111-4111-8111-111111111111"}, 400, "invalid-request"},
 		{"method", "GET", post, "", nil, 405, "method-not-allowed"},
-		{"cancel", "DELETE", "/emails/operations/11111111-1111-4111-8111-111111111111", "", nil, 405, "method-not-allowed"},
+		{"cancelling what is not there", "DELETE", "/emails/operations/11111111-1111-4111-8111-111111111111", "", nil, 404, "not-found"},
+		{"method of an operation", "PUT", "/emails/operations/11111111-1111-4111-8111-111111111111", "", nil, 405, "method-not-allowed"},
+		{"no key for the quota", "GET", "/quota", "", []string{"Authorization", ""}, 401, "unauthenticated"},
 		{"unknown operation", "GET", "/emails/operations/11111111-1111-4111-8111-111111111111", "", nil, 404, "not-found"},
 		{"operation that is no id", "GET", "/emails/operations/x%2F..%00", "", nil, 404, "not-found"},
 		{"unknown path", "GET", "/admin", "", nil, 404, "not-found"},
 		{"a trigger's path", "POST", "/sweep", "{}", nil, 404, "not-found"},
+		{"another trigger's path", "POST", "/dispatch", "{}", nil, 404, "not-found"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -175,7 +178,7 @@ func TestNoQuotaLeft(t *testing.T) {
 	if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1"))); res.StatusCode != http.StatusAccepted {
 		t.Fatal(res.text)
 	}
-	res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("2")))
+	res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Refusing(gatewaytest.Small("2"))))
 	if res.StatusCode != http.StatusTooManyRequests || res.slug(t) != "over-quota" || res.Header.Get("Retry-After") == "" {
 		t.Errorf("got %d %s, Retry-After %q", res.StatusCode, res.text, res.Header.Get("Retry-After"))
 	}
@@ -463,7 +466,7 @@ func TestWhatACSSaysReachesTheCaller(t *testing.T) {
 			t.Parallel()
 			d := newDoor(t, plenty)
 			d.ACS.Answer = func(*mail.Message) (bool, error) { return false, c.err }
-			res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1")))
+			res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Refusing(gatewaytest.Small("1"))))
 			if res.StatusCode != c.status || res.Header.Get("X-Ms-Error-Code") != c.code {
 				t.Errorf("%d %s", res.StatusCode, res.text)
 			}

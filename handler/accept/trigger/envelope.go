@@ -25,6 +25,9 @@ type Invocation struct {
 	Timer *Timer
 }
 
+// Text is what a queue message said, if it is no JSON object or array.
+func (in Invocation) Text() string { return text(in.Trigger) }
+
 // Queue says which message of a queue this is. Times are zero when the host did
 // not give them.
 type Queue struct {

@@ -151,7 +151,8 @@ func (l *Ledger) check(c Call) error {
 	if c.Cost < 1 || len(c.Caller) > callerBytes {
 		return problem.New(problem.Internal, "A call that costs %d, of a caller of %d bytes, cannot be booked.", c.Cost, len(c.Caller))
 	}
-	if most := min(l.limits.PerMinute, l.limits.PerHour); c.Cost > most {
+	y := l.known().layout
+	if most := min(l.limits.PerMinute/y.Shards, l.limits.PerHour/y.Shards); c.Cost > most {
 		return problem.New(problem.InvalidMessage,
 			"The message needs %d of the sending quota at once, and the quota is %d. Send it to fewer recipients.", c.Cost, most)
 	}
@@ -185,3 +186,6 @@ func (p *page) book(c Call) answer {
 func unavailable(err error) error {
 	return problem.Wrap(problem.Unavailable, "The sending quota could not be booked, so nothing was sent. Try again.", err)
 }
+
+// Shard is the one that gave the grant.
+func (g Grant) Shard() int { return g.shard }

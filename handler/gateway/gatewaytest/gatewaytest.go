@@ -26,6 +26,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/offload"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/store/mem"
@@ -35,9 +36,11 @@ import (
 // is made inside a synctest bubble, so its clock is the bubble's.
 type House struct {
 	*gateway.Gateway
-	ACS   *ACS
-	Files *mem.Container
-	Log   *bytes.Buffer
+	ACS     *ACS
+	Files   *mem.Container
+	Letters *mem.Container
+	Ticks   *mem.Queue
+	Log     *bytes.Buffer
 
 	mu    sync.Mutex
 	fault func(op mem.Op, key string) mem.Fault
@@ -58,7 +61,7 @@ func New(t *testing.T, limits quota.Limits) *House {
 		}
 		return h.fault(op, key)
 	}
-	h.Files = mem.NewContainer(time.Now, plan)
+	h.Files, h.Letters, h.Ticks = mem.NewContainer(time.Now, plan), mem.NewContainer(time.Now, plan), mem.NewQueue(time.Now, plan)
 	table := func() *mem.Table { return mem.NewTable(time.Now, plan) }
 	random := rand.NewChaCha8([32]byte{1})
 	var ids sync.Mutex
@@ -76,7 +79,8 @@ func New(t *testing.T, limits quota.Limits) *House {
 		Offload: offload.New(offload.Config{
 			Blobs: h.Files, Uploads: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
 		}),
-		ACS: h.ACS, MaxACSRequestBytes: MaxRequestBytes, RequestTimeout: 100 * time.Second,
+		Spool: spool.New(h.Letters, table(), table(), h.Ticks),
+		ACS:   h.ACS, MaxACSRequestBytes: MaxRequestBytes, RequestTimeout: 100 * time.Second,
 		Now: time.Now, NewID: newID, Log: slog.New(slog.NewTextHandler(h.Log, nil)),
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Meter: metricnoop.NewMeterProvider().Meter(""),
 	})
@@ -118,6 +122,38 @@ func (h *House) Working() {
 	h.fault = nil
 }
 
+// Play is the Functions host for a while: it calls Dispatch for every tick that
+// can be seen, looking every 5 s, and Tend every minute.
+func (h *House) Play(t *testing.T, length time.Duration) {
+	t.Helper()
+	end := time.Now().Add(length)
+	for i := 0; time.Now().Before(end); i++ {
+		if i%12 == 0 {
+			if err := h.Tend(t.Context()); err != nil {
+				t.Logf("tend: %v", err)
+			}
+		}
+		messages, err := h.Ticks.Receive(t.Context(), 16, 10*time.Minute)
+		if err != nil {
+			t.Logf("receive: %v", err)
+		}
+		for _, m := range messages {
+			shard, err := spool.Tick(m.Text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Dispatch(t.Context(), shard); err != nil {
+				t.Logf("dispatch: %v", err)
+				continue
+			}
+			if err := h.Ticks.Delete(t.Context(), m.ID, m.PopReceipt); err != nil {
+				t.Logf("delete: %v", err)
+			}
+		}
+		time.Sleep(5 * time.Second)
+	}
+}
+
 // Visible counts the blobs that can be read.
 func (h *House) Visible(t *testing.T) int {
 	t.Helper()
@@ -155,10 +191,14 @@ func (a *ACS) Size(m *mail.Message) int64 {
 }
 
 // Send answers as Answer says; without it every message is taken.
-func (a *ACS) Send(_ context.Context, id string, m *mail.Message) error {
+// A message that it has already is refused if that is asked for.
+func (a *ACS) Send(_ context.Context, id string, m *mail.Message, again bool) error {
 	a.Lock()
 	defer a.Unlock()
 	a.Arrivals = append(a.Arrivals, time.Now())
+	if _, has := a.Known[id]; has && again {
+		return gateway.ErrRepeat
+	}
 	taken, err := true, error(nil)
 	if a.Answer != nil {
 		taken, err = a.Answer(m)
@@ -194,6 +234,11 @@ var Shop = caller.Caller{Name: "shop", Policy: caller.Policy{Senders: []string{c
 // Small is a message without attachments.
 func Small(subject string) string {
 	return `{"senderAddress":"donotreply@example.com","content":{"subject":"` + subject + `","plainText":"Hello"},"recipients":{"to":[{"address":"ann@example.com"}]}}`
+}
+
+// Refusing is a message that would rather be refused than wait.
+func Refusing(body string) string {
+	return strings.TrimSuffix(body, "}") + `,"delivery":{"whenBusy":"refuse"}}`
 }
 
 // Large has an attachment that does not fit.

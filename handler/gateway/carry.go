@@ -1,0 +1,324 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/offload"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+// parcel is a message on its way: well-formed, allowed, made to fit.
+type parcel struct {
+	rec   *record.Record
+	m     *mail.Message
+	move  *offload.Move
+	terms check.Terms
+	call  quota.Call
+
+	claimed   bool
+	committed bool // what moved is readable
+	again     bool // ACS may have it from an owner who died
+}
+
+// call is what the ledger must know of a message of c.
+func (g *Gateway) call(c caller.Caller, m *mail.Message) quota.Call {
+	q := quota.Call{Caller: c.Name, Class: quota.Normal, Cost: 1, Share: c.Policy.Share, Cap: c.Policy.Cap}
+	switch m.Delivery.Priority {
+	case mail.PriorityHigh:
+		q.Class = quota.High
+	case mail.PriorityBulk:
+		q.Class = quota.Bulk
+	}
+	if g.CostRecipients {
+		q.Cost = len(m.Recipients.All())
+	}
+	return q
+}
+
+// With RequestTimeout, which ends at the fence, these stay below record.OwnerLife
+// and the 230 s after which Azure's load balancer gives up.
+const (
+	// sendTimeout bounds the one call to ACS, settleTimeout all questions after it.
+	sendTimeout   = time.Minute
+	settleTimeout = 20 * time.Second
+	// undoTimeout bounds the record of an end, and the removal of what is left.
+	undoTimeout = 15 * time.Second
+	// bookings bounds how often a token may grow too old before the fence.
+	bookings = 3
+)
+
+// carry takes a message to its end, or to its place in line. When it returns an
+// error nothing was sent, nothing of the message is left in storage, and its id
+// is free again.
+//
+// Where it is known beforehand that the message must wait, it is claimed as
+// waiting, which is one write instead of two. Not so if it moves attachments: a
+// repeat must be known for one before it touches the uploads of the first.
+func (g *Gateway) carry(ctx context.Context, p *parcel) (Answer, error) {
+	waits := !p.terms.SendAt.IsZero() || p.terms.Wait && g.Sends.Busy(p.call)
+	if !waits || len(p.rec.Moved) > 0 {
+		if answer, done, err := g.claim(ctx, p); done || err != nil {
+			return answer, err
+		}
+	}
+	answer, err := g.forward(ctx, p)
+	if err != nil {
+		g.undo(ctx, p)
+		return answer, err
+	}
+	return answer, failed(answer.Record)
+}
+
+// claim makes p's record. done says that there is an answer already. It goes on
+// when the caller goes away: a row whose answer nobody awaited would keep the
+// caller's id until record.OwnerLife. carry gives it back.
+func (g *Gateway) claim(ctx context.Context, p *parcel) (answer Answer, done bool, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	rec, replay, err := g.Records.Claim(ctx, *p.rec)
+	if err == nil && replay && !rec.Final() {
+		rec, replay, err = g.atWork(ctx, *p.rec, rec)
+	}
+	if err != nil {
+		return Answer{}, false, err
+	}
+	if replay {
+		return Answer{rec, true}, true, failed(rec)
+	}
+	p.rec, p.claimed = rec, true
+	if rec.State == record.Unknown {
+		return g.resume(ctx, p)
+	}
+	return Answer{}, false, nil
+}
+
+// resume is for a message whose owner died while sending: ACS is asked first.
+func (g *Gateway) resume(ctx context.Context, p *parcel) (answer Answer, done bool, err error) {
+	o := g.settle(ctx, p.rec.OperationID, outcome{doubt: spool.Failing, err: errors.New("the owner of the message died while sending")})
+	if o.doubt == spool.Silent {
+		// ACS cannot be asked. The record keeps saying that it is being sent.
+		return Answer{}, false, problem.Wrap(problem.Unavailable, "An earlier request with this id may have sent the message, and ACS cannot be asked now. Send it again after Retry-After.", o.err)
+	}
+	if o.state == "" {
+		p.again = true
+		return Answer{}, false, nil
+	}
+	g.finish(ctx, p.rec, o)
+	return Answer{p.rec, true}, true, failed(p.rec)
+}
+
+// forward books, or finds the message its place, and does what follows.
+func (g *Gateway) forward(ctx context.Context, p *parcel) (Answer, error) {
+	grant, place, err := g.prepare(ctx, p)
+	if err != nil {
+		return Answer{}, err
+	}
+	if place != nil {
+		return g.park(ctx, p, *place, spool.NoDoubt)
+	}
+	if !p.claimed {
+		if answer, done, err := g.claim(ctx, p); done || err != nil {
+			return answer, err
+		}
+	}
+	if err := g.commit(ctx, p); err != nil {
+		return Answer{}, err
+	}
+	if err := g.fence(ctx, p.rec, p.call, &grant); err != nil {
+		return Answer{}, err
+	}
+	return g.hand(context.WithoutCancel(ctx), p, grant)
+}
+
+// prepare stages what moves and asks the ledger: it returns a grant, or a place.
+func (g *Gateway) prepare(ctx context.Context, p *parcel) (quota.Grant, *quota.Place, error) {
+	ctx, span := g.Tracer.Start(ctx, "prepare")
+	defer span.End()
+	if err := p.move.Stage(ctx); err != nil {
+		return quota.Grant{}, nil, err
+	}
+	if g.Now().After(p.terms.Deadline) {
+		late := problem.New(problem.InvalidMessage, "The deadline passed before the message could be sent. It was not sent.")
+		late.Faults = []problem.Fault{{Pointer: "/delivery/deadline", Detail: "This has passed."}}
+		return quota.Grant{}, nil, late
+	}
+	switch {
+	case !p.terms.SendAt.IsZero():
+		place, err := g.Sends.Join(ctx, p.call, p.terms.SendAt, p.terms.Deadline)
+		return quota.Grant{}, &place, err
+	case p.terms.Wait:
+		return g.Sends.BookOrJoin(ctx, p.call, p.terms.Deadline)
+	}
+	grant, err := g.Sends.Book(ctx, p.call)
+	return grant, nil, err
+}
+
+func (g *Gateway) commit(ctx context.Context, p *parcel) error {
+	if p.committed {
+		return nil
+	}
+	err := p.move.Commit(ctx)
+	p.committed = err == nil
+	return err
+}
+
+// fence marks that ACS may have the message from now on. It comes back with a
+// grant that is live and a record that was written after the grant was: an owner
+// that was frozen here for long finds that another has taken over.
+func (g *Gateway) fence(ctx context.Context, rec *record.Record, call quota.Call, grant *quota.Grant) error {
+	for range bookings {
+		if err := g.Records.Sending(ctx, rec); err != nil {
+			return err
+		}
+		if grant.Live(g.Now()) {
+			return nil
+		}
+		var err error
+		if *grant, err = g.Sends.Rebook(ctx, grant.Shard(), call); err != nil {
+			return err
+		}
+	}
+	return problem.Wrap(problem.Unavailable, "Storage answers too slowly to send within the quota. Try again after Retry-After.", errors.New("every booked token grew too old"))
+}
+
+// hand gives the message of a request to ACS and deals with what comes of it.
+func (g *Gateway) hand(ctx context.Context, p *parcel, grant quota.Grant) (Answer, error) {
+	o := g.offer(ctx, p.rec, p.m, grant, p.again)
+	if o.doubt != spool.NoDoubt {
+		o = g.settle(ctx, p.rec.OperationID, o)
+	}
+	switch {
+	case o.state != "":
+		g.finish(ctx, p.rec, o)
+		if o.state == record.Failed {
+			g.discard(ctx, p)
+		}
+	case p.terms.Wait && mayPass(o):
+		return g.putBack(ctx, p, o)
+	case o.doubt == spool.Silent:
+		g.finish(ctx, p.rec, outcome{state: record.Unknown})
+	default:
+		return Answer{}, o.err
+	}
+	return Answer{p.rec, false}, nil
+}
+
+// putBack makes a message wait that ACS has not taken, or perhaps has.
+func (g *Gateway) putBack(ctx context.Context, p *parcel, o outcome) (Answer, error) {
+	place, err := g.Sends.Join(ctx, p.call, time.Time{}, time.Time{})
+	if err == nil {
+		var answer Answer
+		if answer, err = g.park(ctx, p, place, o.doubt); err == nil {
+			return answer, nil
+		}
+	}
+	if o.doubt == spool.NoDoubt {
+		return Answer{}, err
+	}
+	// ACS may have it, so it must not look as if it had not been sent.
+	g.Log.ErrorContext(ctx, "a message in doubt could not be kept", "id", p.rec.ID, "error", err)
+	g.finish(ctx, p.rec, outcome{state: record.Unknown})
+	return Answer{p.rec, false}, nil
+}
+
+// outcome is what is known after ACS was offered a message: that it ended, or that
+// it was not taken (err), or neither (doubt, with err as the reason).
+type outcome struct {
+	state   record.State
+	failure *record.Failure
+	err     error
+	doubt   spool.Doubt
+}
+
+// mayPass says whether the reason for not sending may go away by itself.
+func mayPass(o outcome) bool {
+	return o.doubt != spool.NoDoubt || problem.Is(o.err, problem.ACSBusy) || problem.Is(o.err, problem.ACSFailed)
+}
+
+// offer makes one call to ACS, and tells the ledger how ACS is.
+func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message, grant quota.Grant, again bool) outcome {
+	ctx, span := g.Tracer.Start(ctx, "send", trace.WithSpanKind(trace.SpanKindClient))
+	defer span.End()
+	sending, sent := context.WithTimeout(ctx, min(g.RequestTimeout, sendTimeout))
+	err := g.ACS.Send(sending, rec.OperationID, m, again)
+	sent()
+	o := outcome{err: err}
+	tell := g.Sends.Well
+	switch {
+	case err == nil, errors.Is(err, ErrRepeat):
+		o = outcome{state: record.Accepted}
+	case errors.Is(err, ErrDoubt):
+		g.Log.WarnContext(ctx, "ACS gave no clear answer", "id", rec.ID, "error", err)
+		o.doubt, tell = spool.Silent, g.Sends.Failing
+		if errors.Is(err, ErrFailing) {
+			o.doubt = spool.Failing
+		}
+	case problem.Is(err, problem.RefusedByACS):
+		p := problem.Of(err)
+		o = outcome{state: record.Failed, failure: &record.Failure{Kind: p.Kind.Slug(), Detail: p.Detail, Upstream: p.Upstream}}
+	case problem.Is(err, problem.ACSBusy):
+		wait := problem.Of(err).RetryAfter
+		tell = func(ctx context.Context, grant quota.Grant) error { return g.Sends.Backoff(ctx, wait, grant) }
+	case errors.Is(err, ErrSender):
+	default:
+		tell = g.Sends.Failing
+	}
+	ctx, cancel := context.WithTimeout(ctx, undoTimeout)
+	defer cancel()
+	if err := tell(ctx, grant); err != nil {
+		g.Log.ErrorContext(ctx, "other instances could not be told how ACS is", "error", err)
+	}
+	return o
+}
+
+// finish records an end. If another has taken the message over meanwhile, what it
+// has recorded is the truth.
+func (g *Gateway) finish(ctx context.Context, rec *record.Record, o outcome) {
+	ctx, cancel := context.WithTimeout(ctx, undoTimeout)
+	defer cancel()
+	err := g.Records.Finish(ctx, rec, o.state, o.failure)
+	if errors.Is(err, store.ErrChanged) {
+		if there, readErr := g.Records.Read(ctx, rec.Caller, rec.ID); readErr == nil {
+			*rec = *there
+			return
+		}
+	}
+	if err != nil {
+		// ACS has answered, and the caller shall know; the row says `sending`
+		// and will be settled later, which is the safe side.
+		g.Log.ErrorContext(ctx, "the end of a message could not be recorded", "id", rec.ID, "state", string(o.state), "error", err)
+		rec.State, rec.Failure = o.state, o.failure
+	}
+}
+
+// undo removes what a message left that was not sent, even if the caller has gone.
+func (g *Gateway) undo(ctx context.Context, p *parcel) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	g.discard(ctx, p)
+	if !p.claimed {
+		return
+	}
+	if err := g.Records.Release(ctx, p.rec); err != nil {
+		g.Log.ErrorContext(ctx, "the id of an unsent message stays claimed for a while", "id", p.rec.ID, "error", err)
+	}
+}
+
+func (g *Gateway) discard(ctx context.Context, p *parcel) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	if err := p.move.Discard(ctx); err != nil {
+		g.Log.ErrorContext(ctx, "attachments of an unsent message are left for the sweep", "id", p.rec.ID, "error", err)
+	}
+}

@@ -1,0 +1,206 @@
+package gateway_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/gateway/sim"
+	"github.com/posthorn/posthorn/handler/store/mem"
+)
+
+var simSeeds = flag.Int("sim.seeds", 0, "seeds of each simulation; 0: a few")
+
+// sims is how many seeds a simulation runs: few by default, -sim.seeds on request.
+func sims(t *testing.T, few int) int {
+	t.Helper()
+	switch {
+	case *simSeeds > 0:
+		return *simSeeds
+	case testing.Short():
+		return max(1, few/10)
+	}
+	return few
+}
+
+// crash is a point between two steps. What befalls the n-th call of its kind is
+// the fault; n is drawn.
+type crash struct {
+	row  int
+	name string
+	site sim.Site
+	most int // n is 1 to most
+	own  sim.Fault
+}
+
+// crashes are all points at which something is left behind. The rows are those of
+// the list in docs/crashes.md.
+var crashes = []crash{
+	{0, "read, nothing stored", sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, 4, sim.KillBefore},
+	{1, "checked, nothing stored", sim.Site{Where: "records", Op: mem.Get}, 3, sim.KillBefore},
+	{2, "claimed, the answer lost", sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, 4, sim.KillAfter},
+	{3, "claimed, its owner dead", sim.Site{Where: "ledger", Op: mem.Get}, 4, sim.KillBefore},
+	{4, "booked", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.KillAfter},
+	{5, "booking in doubt", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.Lose},
+	{6, "some of a file stored", sim.Site{Where: "files", Op: mem.Stage}, 2, sim.KillAfter},
+	{7, "files or letter stored", sim.Site{Where: "letters", Op: mem.Put}, 4, sim.KillAfter},
+	{8, "fenced, nothing sent", sim.Site{Where: "records", Op: mem.Replace, State: record.Sending}, 8, sim.KillAfter},
+	{9, "on the wire, no answer", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Lose},
+	{10, "taken, not recorded", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillBefore},
+	{11, "not taken, not recorded", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Refuse},
+	{12, "recording in doubt", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.Repeat},
+	{13, "recorded, the answer lost", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillAfter},
+	{14, "said to wait, not in line", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillBefore},
+	{15, "in line, its tick in doubt", sim.Site{Where: "ticks", Op: mem.Send}, 5, sim.Lose},
+	{16, "taken up, then dead", sim.Site{Where: "letters", Op: mem.Read}, 5, sim.KillBefore},
+	{17, "sent and recorded, still in line", sim.Site{Where: "lines", Op: mem.Delete}, 5, sim.KillBefore},
+	{18, "in line, the answer lost", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillAfter},
+	{19, "letter taken away, row not", sim.Site{Where: "letters", Op: mem.Delete}, 5, sim.KillAfter},
+	{20, "fenced, then frozen", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Freeze},
+}
+
+// befalls are the faults that each point meets: its own, and four that could be
+// anywhere.
+func (c crash) befalls() map[string]sim.Fault {
+	return map[string]sim.Fault{
+		"as it says": c.own, "killed": sim.KillAfter, "answer lost": sim.Lose, "stalled": sim.Stall, "frozen": sim.Freeze,
+	}
+}
+
+// Whatever happens at whichever point: what was promised ends once, and nothing
+// is sent twice by an ACS that refuses repeats.
+func TestSimCrashPoints(t *testing.T) {
+	t.Parallel()
+	for _, c := range crashes {
+		for what, fault := range c.befalls() {
+			t.Run(fmt.Sprintf("%d %s, %s", c.row, c.name, what), func(t *testing.T) {
+				t.Parallel()
+				for seed := range uint64(sims(t, 100)) {
+					if f := c.run(t, fault, seed, false); len(f) > 0 {
+						t.Fatalf("seed %d:\n%s", seed, strings.Join(f, "\n"))
+					}
+				}
+			})
+		}
+	}
+}
+
+// An ACS that sends repeats again gets one only where nobody can know better, and
+// then the record has said so first.
+func TestSimCrashPointsWithAForgetfulACS(t *testing.T) {
+	t.Parallel()
+	for _, c := range crashes {
+		for what, fault := range c.befalls() {
+			t.Run(fmt.Sprintf("%d %s, %s", c.row, c.name, what), func(t *testing.T) {
+				t.Parallel()
+				for seed := range uint64(sims(t, 20)) {
+					if f := c.run(t, fault, seed, true); len(f) > 0 {
+						t.Fatalf("seed %d:\n%s", seed, strings.Join(f, "\n"))
+					}
+				}
+			})
+		}
+	}
+}
+
+// run is one message traffic of half an hour in which the fault strikes once. It
+// returns the promises that were broken.
+func (c crash) run(t *testing.T, fault sim.Fault, seed uint64, forgetful bool) (faults []string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		strike := &strike{site: c.site, at: 1 + int(seed)%c.most, fault: fault}
+		w := newWorld(t, sim.Config{
+			Seed: seed, Instances: 2, Limits: quota.Limits{PerMinute: 3, PerHour: 60}, Forgetful: forgetful, Plan: strike.plan,
+			Way: 30 * time.Millisecond, ACSTime: 2 * time.Second, ClockError: time.Second, Upstream: sim.Open,
+		})
+		w.Play()
+		c := newCrowd(w)
+		for n := range 8 {
+			more := ""
+			if n%4 == 1 {
+				more = fmt.Sprintf(`"attachments":[{"name":"a","contentType":"text/plain","contentInBase64":"%s"}]`, strings.Repeat("QUJD", 40_000))
+			}
+			c.offer(t, shop, fmt.Sprintf("key %d", n), sim.Message(fmt.Sprint(n), more))
+			time.Sleep(w.UpTo(20 * time.Second))
+			strike.replace(t, w)
+		}
+		for range 40 {
+			time.Sleep(time.Minute)
+			strike.replace(t, w)
+		}
+		c.all.Wait()
+		w.Stop()
+		faults = verdict(t.Context(), w, c, forgetful && strike.mayDouble())
+	})
+	return faults
+}
+
+func verdict(ctx context.Context, w *sim.World, c *crowd, mayDouble bool) []string {
+	states, faults := w.Ends(ctx, c.promises)
+	faults = append(faults, w.Over()...)
+	doubled, unshown := w.Doubled()
+	if len(doubled) > 0 && !mayDouble {
+		faults = append(faults, fmt.Sprintf("sent twice: %v", doubled))
+	}
+	if len(unshown) > 0 {
+		faults = append(faults, fmt.Sprintf("sent twice, and not said to be unknown before: %v", unshown))
+	}
+	if len(c.promises) < 8 {
+		faults = append(faults, fmt.Sprintf("only %d of 8 callers with a key came to an end: refused %v", len(c.promises), c.refused))
+	}
+	if n := states[record.Failed] + states[record.Cancelled]; n > 0 {
+		faults = append(faults, fmt.Sprintf("%d messages ended as failed", n))
+	}
+	if _, rows := w.Left(ctx); rows > 0 {
+		faults = append(faults, fmt.Sprintf("%d rows are left in lines", rows))
+	}
+	return faults
+}
+
+// strike lets one fault happen, once, at the n-th call of a kind.
+type strike struct {
+	site  sim.Site
+	at    int
+	fault sim.Fault
+
+	mu    sync.Mutex
+	seen  int
+	fresh bool // an instance may have died and not been replaced
+}
+
+func (s *strike) plan(_ *sim.Instance, site sim.Site, _ string) sim.Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if site != s.site {
+		return sim.Pass
+	}
+	if s.seen++; s.seen != s.at {
+		return sim.Pass
+	}
+	s.fresh = true
+	return s.fault
+}
+
+// replace starts an instance in place of one that died, as the host does.
+func (s *strike) replace(t *testing.T, w *sim.World) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fresh {
+		s.fresh = false
+		if _, err := w.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// mayDouble says whether an ACS that forgets may be given a message twice: its
+// answer is missing, or its caller stood still with the call in its hands.
+func (s *strike) mayDouble() bool { return s.site.Where == "acs" }

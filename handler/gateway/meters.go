@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
+)
+
+// meters are what an operator can see of the gateway, see docs/operate.md.
+type meters struct {
+	messages   metric.Int64Counter // requests, by what became of them
+	deliveries metric.Int64Counter // offers to ACS of what waited, by what became of them
+	since      atomic.Int64        // Unix ms of the oldest message that waits; 0: none, or not known
+}
+
+func (g *Gateway) measure(m metric.Meter) (err error) {
+	if g.messages, err = m.Int64Counter("posthorn.messages",
+		metric.WithDescription("Messages by what became of the request.")); err != nil {
+		return err
+	}
+	if g.deliveries, err = m.Int64Counter("posthorn.deliveries",
+		metric.WithDescription("Messages that waited, by what became of an offer to ACS.")); err != nil {
+		return err
+	}
+	return g.observe(m)
+}
+
+// observe lets the ledger be read when metrics are collected. What counts up is
+// of this process; what waits is of all, as it was last seen here.
+func (g *Gateway) observe(m metric.Meter) error {
+	var all []metric.Observable
+	var failed error
+	counter := func(name, description string) metric.Int64ObservableCounter {
+		c, err := m.Int64ObservableCounter(name, metric.WithDescription(description))
+		if err != nil && failed == nil {
+			failed = err
+		}
+		all = append(all, c)
+		return c
+	}
+	gauge := func(name, unit, description string) metric.Int64ObservableGauge {
+		c, err := m.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
+		if err != nil && failed == nil {
+			failed = err
+		}
+		all = append(all, c)
+		return c
+	}
+	booked := counter("posthorn.quota.booked", "Tokens booked.")
+	refused := counter("posthorn.quota.refused", "Calls for which there was no room.")
+	busy := counter("posthorn.quota.busy", "Answers 429 of ACS.")
+	conflicts := counter("posthorn.quota.conflicts", "Writes of the ledger that met another's.")
+	operations := counter("posthorn.quota.operations", "Reads and writes of the ledger.")
+	waiting := gauge("posthorn.waiting", "{message}", "Messages that wait for quota.")
+	oldest := gauge("posthorn.waiting.oldest", "s", "Age of the oldest message that waits for quota.")
+	drain := gauge("posthorn.waiting.drain", "s", "Until all that waits now will probably have been sent.")
+	if failed != nil {
+		return failed
+	}
+	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		s := g.Sends.Stats()
+		o.ObserveInt64(booked, s.Booked)
+		o.ObserveInt64(refused, s.Refused)
+		o.ObserveInt64(busy, s.Backoffs)
+		o.ObserveInt64(conflicts, s.Conflicts)
+		o.ObserveInt64(operations, s.Reads+s.Writes)
+		o.ObserveInt64(waiting, int64(s.Waiting))
+		o.ObserveInt64(drain, int64(s.Drain.Seconds()))
+		age := int64(0)
+		if since := g.since.Load(); since != 0 {
+			age = max(0, g.Now().UnixMilli()-since) / 1000
+		}
+		o.ObserveInt64(oldest, age)
+		return nil
+	}, all...)
+	return err
+}
+
+// oldest notes since when the oldest of the heads of all lines waits.
+func (g *Gateway) oldest(heads []spool.Slip) {
+	var first time.Time
+	for _, s := range heads {
+		if !s.Line.Later {
+			first = sooner(first, s.Due)
+		}
+	}
+	if first.IsZero() {
+		g.since.Store(0)
+		return
+	}
+	g.since.Store(first.UnixMilli())
+}
+
+// delivered counts what came of an offer of a message that waited.
+func (g *Gateway) delivered(ctx context.Context, o outcome) {
+	name := string(o.state)
+	switch {
+	case o.doubt != spool.NoDoubt:
+		name = string(record.Unknown)
+	case o.state == "":
+		name = "not-taken"
+	}
+	g.deliveries.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", name)))
+}

@@ -1,0 +1,143 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
+)
+
+// park makes a message wait at a place that the ledger has given it. Then the
+// caller may be told so. The order is letter, record, row: what a crash leaves in
+// between was promised to nobody.
+func (g *Gateway) park(ctx context.Context, p *parcel, place quota.Place, doubt spool.Doubt) (Answer, error) {
+	ctx, span := g.Tracer.Start(ctx, "park")
+	defer span.End()
+	slip := g.slip(p, place, doubt)
+	p.rec.Spooled, p.rec.Expected = slip.Key, place.Expected
+	if p.rec.Deadline.IsZero() {
+		p.rec.Deadline = p.terms.Deadline
+	}
+	answer, err := g.keep(ctx, p, slip)
+	if err != nil || answer.Replayed {
+		g.leave(ctx, slip)
+		return answer, err
+	}
+	if !place.Wake.IsZero() {
+		g.wake(ctx, place.Shard, place.Wake)
+	}
+	return answer, nil
+}
+
+func (g *Gateway) slip(p *parcel, place quota.Place, doubt spool.Doubt) *spool.Slip {
+	line := spool.Line{Shard: place.Shard, Class: int(p.call.Class), Caller: p.call.Caller, Later: !p.terms.SendAt.IsZero()}
+	s := &spool.Slip{
+		Key:  spool.KeyFor(line, place.At, record.Key(p.rec.Caller, p.rec.ID)),
+		Line: line, Due: place.At, ID: p.rec.ID, Bytes: p.m.Bytes(),
+		Cost: p.call.Cost, Share: p.call.Share, Cap: p.call.Cap, Doubt: doubt,
+	}
+	if doubt != spool.NoDoubt {
+		s.Asked, s.NotBefore = len(settleWaits), place.At.Add(askPauses[0])
+	}
+	return s
+}
+
+// keep stores the letter, then that it waits, then its row.
+func (g *Gateway) keep(ctx context.Context, p *parcel, slip *spool.Slip) (Answer, error) {
+	if err := g.commit(ctx, p); err != nil {
+		return Answer{}, err
+	}
+	var err error
+	if p.rec.Created.IsZero() {
+		if p.rec.Created, err = g.Records.Time(ctx); err != nil {
+			return Answer{}, err
+		}
+	}
+	if err := g.Spool.Put(ctx, slip.Key, spool.Letter{Record: p.rec.Snapshot(), Message: p.m}); err != nil {
+		return Answer{}, err
+	}
+	switch {
+	case slip.Doubt != spool.NoDoubt:
+		err = g.Records.Doubt(ctx, p.rec)
+	case p.claimed:
+		err = g.Records.Wait(ctx, p.rec)
+	default:
+		p.rec.State = record.Waiting
+		var answer Answer
+		var done bool
+		if answer, done, err = g.claim(ctx, p); done {
+			return answer, err
+		}
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	slip.Version = p.rec.Version()
+	return Answer{p.rec, false}, g.Spool.Enter(ctx, slip)
+}
+
+// leave gives back the place of a message that does not wait after all.
+func (g *Gateway) leave(ctx context.Context, slip *spool.Slip) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	err := errors.Join(g.Spool.Leave(ctx, slip), g.Sends.Leave(ctx, slip.Line.Shard, lineOf(slip.Line), 1))
+	if err != nil {
+		g.Log.ErrorContext(ctx, "a place in line could not be given back", "id", slip.ID, "error", err)
+	}
+}
+
+// atWork says of a message that is in the spool whether its place in line is safe.
+// If it is not, and whoever was to make it so has had the time, mine takes over:
+// nobody was promised anything.
+func (g *Gateway) atWork(ctx context.Context, mine record.Record, there *record.Record) (*record.Record, bool, error) {
+	safe, err := g.Spool.Has(ctx, there.Spooled)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case safe:
+		return there, true, nil
+	case !g.Records.Abandoned(there):
+		return nil, false, record.InProgress()
+	}
+	rec, err := g.Records.TakeOver(ctx, mine, there)
+	return rec, false, err
+}
+
+// wake sends a tick for a shard. If that fails, Tend will.
+func (g *Gateway) wake(ctx context.Context, shard int, at time.Time) {
+	now, err := g.Records.Time(ctx)
+	if err == nil {
+		err = g.Spool.Wake(ctx, shard, at.Sub(now))
+	}
+	if err != nil {
+		g.Log.WarnContext(ctx, "a tick could not be sent", "shard", shard, "error", err)
+	}
+}
+
+func lineOf(l spool.Line) quota.Line {
+	return quota.Line{Class: quota.Class(l.Class), Caller: l.Caller, Later: l.Later}
+}
+
+// Cancel ends a message of this caller that waits. It may be repeated.
+func (g *Gateway) Cancel(ctx context.Context, c caller.Caller, id string) (Found, error) {
+	rec, err := g.Records.Cancel(ctx, c.Name, id)
+	if err != nil {
+		return Found{}, err
+	}
+	// Whatever fails from here on, the pump finds that the record has ended.
+	slip, found, err := g.Spool.Slip(ctx, rec.Spooled)
+	if err != nil || !found {
+		return Found{Record: rec}, nil
+	}
+	g.leave(ctx, &slip)
+	if len(rec.Moved) > 0 {
+		if err := g.Offload.RevokeMessage(ctx, rec.Links); err != nil {
+			g.Log.ErrorContext(ctx, "the links of a cancelled message could not be withdrawn", "id", rec.ID, "error", err)
+		}
+	}
+	return Found{Record: rec}, nil
+}

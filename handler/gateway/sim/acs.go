@@ -1,0 +1,238 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// Upstream is how ACS counts calls.
+type Upstream int
+
+// The ways of counting.
+const (
+	Sliding Upstream = iota // over the last minute and the last hour
+	Fixed                   // in minutes and hours that begin when ACS likes
+	Open                    // not at all
+)
+
+// visibleAfter is how long ACS does not show an operation that it has taken.
+const visibleAfter = 3 * time.Second
+
+// ACS is an ACS that keeps what arrives.
+type ACS struct {
+	w     *World
+	phase time.Duration // of fixed windows
+
+	mu       sync.Mutex
+	arrivals []time.Time
+	busy     int // answers 429
+	ops      map[string]*operation
+	doubled  []string // operations that were sent twice
+	unshown  []string // those whose record had not said unknown before
+	down     bool
+	refuses  map[string]bool // subjects of messages that it refuses
+	foreign  int             // of 100 calls of the limit, those that somebody else uses
+}
+
+type operation struct {
+	subject string
+	at      time.Time
+	sent    int
+}
+
+func newACS(w *World) *ACS {
+	return &ACS{w: w, phase: w.upTo(time.Hour), ops: map[string]*operation{}, refuses: map[string]bool{}}
+}
+
+// Down lets every call fail, or no longer.
+func (a *ACS) Down(down bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.down = down
+}
+
+// line is ACS as one instance reaches it.
+type line struct{ i *Instance }
+
+// Size is near enough.
+func (l *line) Size(m *mail.Message) int64 { return int64(m.Bytes()) }
+
+var errNoAnswer = errors.New("no answer")
+
+func (l *line) Send(ctx context.Context, id string, m *mail.Message, again bool) error {
+	i, a := l.i, l.i.w.ACS
+	site := Site{Where: "acs", Op: Offer}
+	i.w.count(site)
+	f := Pass
+	if i.w.Plan != nil {
+		f = i.w.Plan(i, site, id)
+	}
+	if err := i.travel(ctx, 0); err != nil {
+		return problem.Wrap(problem.ACSFailed, "not reached", err)
+	}
+	if f == KillBefore {
+		i.Kill()
+		return problem.Wrap(problem.ACSFailed, "not reached", errKilled)
+	}
+	if f == Freeze { // between the last look at the clock and the first byte
+		i.Freeze(freeze)
+	}
+	// What the clocks leave of the budget, the request may need.
+	way := 2 * (quota.ClockError - i.w.ClockError)
+	if i.w.Quick {
+		way = 0
+	}
+	if err := i.travel(ctx, way); err != nil {
+		return fmt.Errorf("%w: %w", gateway.ErrDoubt, err)
+	}
+	if f == Refuse {
+		return fmt.Errorf("%w: %w", gateway.ErrFailing, errNoAnswer)
+	}
+	err := a.take(id, m, again)
+	switch f {
+	case KillAfter:
+		i.Kill()
+		return fmt.Errorf("%w: %w", gateway.ErrDoubt, errKilled)
+	case Lose, Repeat:
+		return fmt.Errorf("%w: %w", gateway.ErrDoubt, errNoAnswer)
+	case Stall:
+		if err := sleep(ctx, 2*time.Minute); err != nil {
+			return fmt.Errorf("%w: %w", gateway.ErrDoubt, err)
+		}
+	}
+	answer := i.w.ACSTime
+	if i.w.Quick {
+		answer = 0
+	}
+	if travelled := i.travel(ctx, answer); travelled != nil {
+		return fmt.Errorf("%w: %w", gateway.ErrDoubt, travelled)
+	}
+	return err
+}
+
+// take is the arrival of a message.
+func (a *ACS) take(id string, m *mail.Message, again bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.down {
+		return problem.New(problem.ACSFailed, "ACS is away.")
+	}
+	now := time.Now()
+	a.arrivals = append(a.arrivals, now)
+	if wait := a.full(now); wait > 0 {
+		a.busy++
+		p := problem.New(problem.ACSBusy, "wait")
+		p.RetryAfter = wait
+		return p
+	}
+	if a.refuses[m.Content.Subject] {
+		return problem.New(problem.RefusedByACS, "no")
+	}
+	op, known := a.ops[id]
+	if known && !a.w.Forgetful {
+		if again {
+			return gateway.ErrRepeat
+		}
+		return problem.New(problem.RefusedByACS, "The Message-ID is a duplicate.")
+	}
+	if !known {
+		op = &operation{subject: m.Content.Subject, at: now}
+		a.ops[id] = op
+	}
+	op.sent++
+	if op.sent > 1 {
+		a.doubled = append(a.doubled, id)
+		if _, shown := a.w.unknown.Load(id); !shown {
+			a.unshown = append(a.unshown, id)
+		}
+	}
+	return nil
+}
+
+// full is how long a call must wait that ACS counts as one too many.
+func (a *ACS) full(now time.Time) time.Duration {
+	for _, w := range []struct {
+		limit int
+		width time.Duration
+	}{{a.w.Limits.PerMinute, time.Minute}, {a.w.Limits.PerHour, time.Hour}} {
+		if w.limit = w.limit * (100 - a.foreign) / 100; w.limit == 0 {
+			return w.width
+		}
+		begin := now.Add(-w.width)
+		switch a.w.Upstream {
+		case Open:
+			return 0
+		case Fixed:
+			begin = now.Add(a.phase).Truncate(w.width).Add(-a.phase)
+		}
+		n, _ := slices.BinarySearchFunc(a.arrivals, begin, time.Time.Compare)
+		if len(a.arrivals)-n > w.limit {
+			return max(time.Second, begin.Add(w.width).Sub(now))
+		}
+	}
+	return 0
+}
+
+// Fate tells what ACS knows.
+func (l *line) Fate(ctx context.Context, id string) (known bool, failure *record.Failure, err error) {
+	a := l.i.w.ACS
+	err = l.i.call(ctx, Site{Where: "acs", Op: Ask}, id, func() error {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.down {
+			return errNoAnswer
+		}
+		op, there := a.ops[id]
+		known = there && time.Since(op.at) >= visibleAfter
+		return nil
+	})
+	return known, nil, err
+}
+
+// Arrivals are the times of all calls, in order.
+func (a *ACS) Arrivals() []time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.arrivals)
+}
+
+// Busy is how often ACS has answered 429.
+func (a *ACS) Busy() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.busy
+}
+
+// Refuse lets ACS refuse the message with a subject.
+func (a *ACS) Refuse(subject string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refuses[subject] = true
+}
+
+// Foreign lets somebody else use so many of 100 calls of the limit.
+func (a *ACS) Foreign(percent int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.foreign = percent
+}
+
+// Sent is when a message was first taken; false if it never was.
+func (a *ACS) Sent(operationID string) (at time.Time, times int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if op, ok := a.ops[operationID]; ok {
+		return op.at, op.sent
+	}
+	return time.Time{}, 0
+}

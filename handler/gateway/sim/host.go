@@ -1,0 +1,93 @@
+package sim
+
+import (
+	"context"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+const (
+	polling   = 5 * time.Second // host.json: maxPollingInterval
+	hidden    = 10 * time.Minute
+	afterFail = 30 * time.Second // host.json: visibilityTimeout
+	tries     = 5                // host.json: maxDequeueCount
+)
+
+// Play lets the host work until Stop: it looks for ticks, calls Tend every minute
+// and Sweep every hour, each on any instance that lives.
+func (w *World) Play() {
+	w.every(polling, func(ctx context.Context) {
+		messages, err := w.ticks.Receive(ctx, 16, hidden)
+		if err != nil || w.away.Load() {
+			return
+		}
+		for _, m := range messages {
+			w.playing.Go(func() { w.dispatch(ctx, m) })
+		}
+	})
+	w.every(time.Minute, func(ctx context.Context) {
+		if i := w.Any(); i != nil {
+			_ = i.Tend(ctx) // it comes again
+		}
+	})
+	w.every(time.Hour, func(ctx context.Context) {
+		if i := w.Any(); i != nil {
+			_ = i.Sweep(ctx) // as above
+		}
+	})
+}
+
+func (w *World) every(d time.Duration, work func(context.Context)) {
+	w.playing.Go(func() {
+		ticker := time.NewTicker(d)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-w.stop:
+				return
+			case <-ticker.C:
+				work(context.Background())
+			}
+		}
+	})
+}
+
+// dispatch is a call of the queue function, with the host's rules for its end.
+func (w *World) dispatch(ctx context.Context, m store.Message) {
+	i := w.Any()
+	if i == nil {
+		return // it shows again
+	}
+	shard, err := spool.Tick(m.Text)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
+		err = i.Dispatch(ctx, shard)
+		cancel()
+	}
+	if i.killed.Load() || w.away.Load() {
+		return
+	}
+	if err != nil && m.DequeueCount < tries {
+		_ = w.ticks.Hide(ctx, m, afterFail) // else it shows again later
+		return
+	}
+	_ = w.ticks.Delete(ctx, m.ID, m.PopReceipt) // as above
+}
+
+// Stop ends the host, and waits for what it has begun.
+func (w *World) Stop() {
+	close(w.stop)
+	w.playing.Wait()
+}
+
+// Stopped says whether the host has been told to end.
+func (w *World) Stopped() bool {
+	select {
+	case <-w.stop:
+		return true
+	default:
+		return false
+	}
+}

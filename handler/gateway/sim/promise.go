@@ -1,0 +1,83 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+// Promise is what a caller was told: that its message has been taken over.
+type Promise struct {
+	Caller, ID, OperationID string
+	At                      time.Time
+	Expected                time.Time // zero if it was sent at once
+}
+
+// Over lists the windows that held more calls than the limit.
+func (w *World) Over() []string {
+	var faults []string
+	at := w.ACS.Arrivals()
+	slices.SortFunc(at, time.Time.Compare)
+	for _, win := range []struct {
+		limit int
+		width time.Duration
+	}{{w.Limits.PerMinute, time.Minute}, {w.Limits.PerHour, time.Hour}} {
+		for i := win.limit; i < len(at); i++ {
+			if d := at[i].Sub(at[i-win.limit]); d < win.width {
+				faults = append(faults, fmt.Sprintf("%d calls within %v at %v", win.limit+1, d, at[i]))
+				break
+			}
+		}
+	}
+	return faults
+}
+
+// Doubled are the operations that ACS has sent twice, and of those the ones whose
+// record had not said `unknown` before.
+func (w *World) Doubled() (all, unshown []string) {
+	w.ACS.mu.Lock()
+	defer w.ACS.mu.Unlock()
+	return slices.Clone(w.ACS.doubled), slices.Clone(w.ACS.unshown)
+}
+
+// Ends says what has become of promises: how many are in which state, and what is
+// wrong with them. Storage must work.
+func (w *World) Ends(ctx context.Context, promises []Promise) (states map[record.State]int, faults []string) {
+	book := record.NewBook(w.records, time.Now, w.newID)
+	states = map[record.State]int{}
+	for _, p := range promises {
+		r, err := book.Read(ctx, p.Caller, p.ID)
+		if err != nil {
+			faults = append(faults, fmt.Sprintf("%s: lost: %v", p.ID, err))
+			continue
+		}
+		states[r.State]++
+		_, sent := w.ACS.Sent(r.OperationID)
+		switch {
+		case !r.Final():
+			faults = append(faults, fmt.Sprintf("%s: %s for ever", p.ID, r.State))
+		case r.State == record.Accepted && sent == 0:
+			faults = append(faults, p.ID+": said to be accepted, and ACS has never seen it")
+		case (r.State == record.Failed || r.State == record.Cancelled) && sent > 0:
+			faults = append(faults, fmt.Sprintf("%s: said to be %s, and ACS has sent it", p.ID, r.State))
+		}
+	}
+	return states, faults
+}
+
+// Left is what is left in the spool: letters, and rows of lines.
+func (w *World) Left(ctx context.Context) (letters, rows int) {
+	blobs, _ := w.letters.List(ctx, "", "", 1<<30)
+	lines, _ := w.lines.ListBefore(ctx, store.Key{}, "~", 1<<30)
+	return len(blobs), len(lines)
+}
+
+// Waiting is how many rows there are in lines.
+func (w *World) Waiting() int {
+	rows, _ := w.lines.ListBefore(context.Background(), store.Key{}, "~", 1<<30)
+	return len(rows)
+}

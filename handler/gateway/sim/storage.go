@@ -1,0 +1,350 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/mem"
+)
+
+// Site is one kind of call that an instance makes.
+type Site struct {
+	Where string // records, lines, dead, ledger, links, files, letters, ticks, acs
+	Op    mem.Op
+	State record.State // that a write of a record gives it; empty for other calls
+}
+
+// Calls of ACS, as a Plan sees them.
+const (
+	Offer mem.Op = "offer"
+	Ask   mem.Op = "ask"
+)
+
+// Fault is what befalls a call.
+type Fault int
+
+// The faults. Of ACS, Refuse is an answer 500 without the message being taken,
+// and Lose takes it and answers nothing.
+const (
+	Pass       Fault = iota
+	Refuse           // nothing happens
+	Lose             // it happens, the answer is lost
+	Repeat           // it happens, the answer is lost, and a client below repeats it
+	Stall            // it happens 30 s late, and the answer another 30 s
+	KillBefore       // the instance dies before it happens
+	KillAfter        // the instance dies after it has happened
+	Freeze           // it happens, and then the instance stands still until its ownership has passed
+)
+
+// Plan decides what befalls a call of an instance. It is called by many
+// goroutines at once.
+type Plan func(i *Instance, s Site, key string) Fault
+
+const (
+	stall  = 30 * time.Second
+	freeze = 6 * time.Minute
+)
+
+var errKilled = fmt.Errorf("%w: the instance was killed", store.ErrUnavailable)
+
+// call carries out one call of an instance.
+func (i *Instance) call(ctx context.Context, s Site, key string, act func() error) error {
+	i.w.count(s)
+	f := Pass
+	if i.w.Plan != nil {
+		f = i.w.Plan(i, s, key)
+	}
+	way := i.w.Way
+	if i.w.Quick && s.Where != "ledger" {
+		way = 0
+	}
+	if err := i.travel(ctx, way); err != nil {
+		return err
+	}
+	switch f {
+	case KillBefore:
+		i.Kill()
+		return errKilled
+	case Refuse:
+		return fmt.Errorf("%w: refused by plan", store.ErrUnavailable)
+	case Stall:
+		if err := i.travel(ctx, stall); err != nil {
+			return err
+		}
+	}
+	if i.w.away.Load() && s.Where != "acs" {
+		return fmt.Errorf("%w: storage is away", store.ErrUnavailable)
+	}
+	err := act()
+	if f == Repeat {
+		err = act()
+	}
+	return i.after(ctx, f, way, err)
+}
+
+// after is what happens on a call's way back.
+func (i *Instance) after(ctx context.Context, f Fault, way time.Duration, err error) error {
+	switch f {
+	case KillAfter:
+		i.Kill()
+		return errKilled
+	case Lose:
+		return fmt.Errorf("%w: answer lost by plan", store.ErrUnavailable)
+	case Stall:
+		if err := i.travel(ctx, stall); err != nil {
+			return err
+		}
+	case Freeze:
+		i.Freeze(freeze)
+	}
+	if err := i.travel(ctx, way); err != nil {
+		return err
+	}
+	return err
+}
+
+// travel takes up to d, and as long as the instance stands still.
+func (i *Instance) travel(ctx context.Context, d time.Duration) error {
+	if d != stall {
+		d = i.w.UpTo(d)
+	}
+	if err := sleep(ctx, d); err != nil {
+		return err
+	}
+	for {
+		if i.killed.Load() {
+			return errKilled
+		}
+		left := time.Duration(i.frozen.Load() - time.Now().UnixNano())
+		if left <= 0 {
+			return nil
+		}
+		time.Sleep(left)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	return nil
+}
+
+func (w *World) count(s Site) { add(&w.counts, s) }
+
+func add(counts *sync.Map, key any) {
+	n, ok := counts.Load(key)
+	if !ok {
+		n, _ = counts.LoadOrStore(key, new(atomic.Int64))
+	}
+	n.(*atomic.Int64).Add(1) //nolint:forcetypeassert // nothing else is stored
+}
+
+// Hottest is how many conditional writes each row of the ledger has had.
+func (w *World) Hottest() map[string]int64 {
+	all := map[string]int64{}
+	w.hot.Range(func(k, n any) bool {
+		all[k.(string)] = n.(*atomic.Int64).Load() //nolint:forcetypeassert // as above
+		return true
+	})
+	return all
+}
+
+// Operations is how many calls of storage there were, by where.
+func (w *World) Operations() map[string]int64 {
+	all := map[string]int64{}
+	w.counts.Range(func(k, n any) bool {
+		all[k.(Site).Where] += n.(*atomic.Int64).Load() //nolint:forcetypeassert // as above
+		return true
+	})
+	return all
+}
+
+// Counts are all calls by what they were.
+func (w *World) Counts() map[Site]int64 {
+	all := map[Site]int64{}
+	w.counts.Range(func(k, n any) bool {
+		all[k.(Site)] += n.(*atomic.Int64).Load() //nolint:forcetypeassert // as above
+		return true
+	})
+	return all
+}
+
+// table is a table as one instance reaches it.
+type table struct {
+	i    *Instance
+	name string
+	t    *mem.Table
+}
+
+func (t *table) do(ctx context.Context, op mem.Op, k store.Key, act func() (store.Receipt, error)) (store.Receipt, error) {
+	return t.as(ctx, Site{Where: t.name, Op: op}, k, act)
+}
+
+// write is do for a row, whose state is told if it is a record.
+func (t *table) write(ctx context.Context, op mem.Op, e store.Entity, act func() (store.Receipt, error)) (store.Receipt, error) {
+	s := Site{Where: t.name, Op: op}
+	if t.name == "records" {
+		state, _ := e.Values["state"].(string)
+		s.State = record.State(state)
+	}
+	return t.as(ctx, s, store.Key{Partition: e.Partition, Row: e.Row}, act)
+}
+
+func (t *table) as(ctx context.Context, s Site, k store.Key, act func() (store.Receipt, error)) (r store.Receipt, err error) {
+	err = t.i.call(ctx, s, k.Partition+"/"+k.Row, func() (err error) {
+		r, err = act()
+		return err
+	})
+	if errors.Is(err, store.ErrUnavailable) {
+		return store.Receipt{}, err
+	}
+	r.Time = r.Time.Add(t.i.date).Truncate(time.Second)
+	return r, err
+}
+
+func (t *table) Get(ctx context.Context, partition, row string) (e store.Entity, r store.Receipt, err error) {
+	r, err = t.do(ctx, mem.Get, store.Key{Partition: partition, Row: row}, func() (r store.Receipt, err error) {
+		e, r, err = t.t.Get(ctx, partition, row)
+		return r, err
+	})
+	if err != nil {
+		return store.Entity{}, r, err
+	}
+	return e, r, nil
+}
+
+func (t *table) Insert(ctx context.Context, e store.Entity) (store.Receipt, error) {
+	return t.write(ctx, mem.Insert, e, func() (store.Receipt, error) {
+		r, err := t.t.Insert(ctx, e)
+		t.i.w.note(t.name, e, err)
+		return r, err
+	})
+}
+
+func (t *table) Replace(ctx context.Context, e store.Entity) (store.Receipt, error) {
+	return t.write(ctx, mem.Replace, e, func() (store.Receipt, error) {
+		r, err := t.t.Replace(ctx, e)
+		if t.name == "ledger" {
+			add(&t.i.w.hot, e.Row)
+		}
+		t.i.w.note(t.name, e, err)
+		return r, err
+	})
+}
+
+// note remembers of which operations a record has said that they are unknown.
+func (w *World) note(table string, e store.Entity, err error) {
+	if table == "records" && err == nil && e.Values["state"] == "unknown" {
+		w.unknown.Store(e.Values["operation"], true)
+	}
+}
+
+func (t *table) Delete(ctx context.Context, partition, row string, etag store.ETag) error {
+	_, err := t.do(ctx, mem.Delete, store.Key{Partition: partition, Row: row}, func() (store.Receipt, error) {
+		return store.Receipt{}, t.t.Delete(ctx, partition, row, etag)
+	})
+	return err
+}
+
+func (t *table) ListBefore(ctx context.Context, after store.Key, partition string, n int) (rows []store.Entity, err error) {
+	_, err = t.do(ctx, mem.List, after, func() (_ store.Receipt, err error) {
+		rows, err = t.t.ListBefore(ctx, after, partition, n)
+		return store.Receipt{}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
+// container is a container as one instance reaches it.
+type container struct {
+	i    *Instance
+	name string
+	c    *mem.Container
+}
+
+func (c *container) do(ctx context.Context, op mem.Op, key string, act func() error) error {
+	return c.i.call(ctx, Site{Where: c.name, Op: op}, key, act)
+}
+
+func (c *container) Stage(ctx context.Context, name string, n int, block []byte) error {
+	return c.do(ctx, mem.Stage, name, func() error { return c.c.Stage(ctx, name, n, block) })
+}
+
+func (c *container) Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error {
+	return c.do(ctx, mem.Commit, name, func() error { return c.c.Commit(ctx, name, blocks, h) })
+}
+
+func (c *container) Put(ctx context.Context, name string, data []byte) error {
+	return c.do(ctx, mem.Put, name, func() error { return c.c.Put(ctx, name, data) })
+}
+
+func (c *container) Read(ctx context.Context, name string) (data []byte, err error) {
+	err = c.do(ctx, mem.Read, name, func() (err error) {
+		data, err = c.c.Read(ctx, name)
+		return err
+	})
+	return data, err
+}
+
+func (c *container) Delete(ctx context.Context, name string) error {
+	return c.do(ctx, mem.Delete, name, func() error { return c.c.Delete(ctx, name) })
+}
+
+func (c *container) List(ctx context.Context, prefix, after string, n int) (found []store.Blob, err error) {
+	err = c.do(ctx, mem.List, prefix, func() (err error) {
+		found, err = c.c.List(ctx, prefix, after, n)
+		return err
+	})
+	return found, err
+}
+
+func (c *container) SignRead(ctx context.Context, name string, from, until time.Time) (string, error) {
+	return c.c.SignRead(ctx, name, from, until)
+}
+
+func (c *container) SignWrite(ctx context.Context, name string, from, until time.Time) (string, error) {
+	return c.c.SignWrite(ctx, name, from, until)
+}
+
+func (c *container) Size(ctx context.Context, name string) (size int64, err error) {
+	err = c.do(ctx, mem.Size, name, func() (err error) {
+		size, err = c.c.Size(ctx, name)
+		return err
+	})
+	return size, err
+}
+
+func (c *container) Seal(ctx context.Context, name string, h store.BlobHeaders) (size int64, err error) {
+	err = c.do(ctx, mem.Seal, name, func() (err error) {
+		size, err = c.c.Seal(ctx, name, h)
+		return err
+	})
+	return size, err
+}
+
+// queue is the queue as one instance reaches it.
+type queue struct {
+	i *Instance
+	q *mem.Queue
+}
+
+func (q *queue) Send(ctx context.Context, text string, delay time.Duration) error {
+	return q.i.call(ctx, Site{Where: "ticks", Op: mem.Send}, text, func() error { return q.q.Send(ctx, text, delay) })
+}

@@ -1,0 +1,216 @@
+// Package sim runs many gateways in one process, over storage in memory with
+// Azure's semantics and an ACS with hidden windows, inside a synctest bubble. Its
+// tests are those of package gateway.
+//
+// In: a Config, and a Plan that decides what befalls every call of every
+// instance: it is refused, its answer is lost, it stalls, the instance is killed
+// before or after it, or frozen. Out: what every caller was told, what arrived at
+// ACS, and the list of promises that were broken.
+//
+// The host is played too: ticks of the queue and the timer go to instances that
+// live. The same seed makes the same choices; the order in which goroutines run
+// is the scheduler's.
+package sim
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/offload"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/store/mem"
+)
+
+// Config is what a World is made of. The zero value of what is not named as
+// required is a quiet world.
+type Config struct {
+	Seed      uint64
+	Instances int          // required
+	Limits    quota.Limits // required
+	// Way is how long a call of storage takes to arrive, and its answer, at most.
+	Way time.Duration
+	// ACSTime is how long ACS takes to answer, at most.
+	ACSTime time.Duration
+	// ClockError is how far storage's Date, and the clock of an instance, are off.
+	ClockError time.Duration
+	// Upstream says how ACS counts; it answers 429 when it has counted too many.
+	Upstream Upstream
+	// Forgetful ACS sends a repeated operation a second time.
+	Forgetful bool
+	// Quick makes storage and ACS take no time but in the ledger, so that millions
+	// of messages can be followed.
+	Quick bool
+	// Plan decides on every call; nil lets all pass.
+	Plan Plan
+	// Log takes what the gateways log; nil drops it.
+	Log slog.Handler
+}
+
+// World is storage, ACS, and the gateways.
+type World struct {
+	Config
+	ACS *ACS
+
+	records, lines, dead, ledger, links *mem.Table
+	files, letters                      *mem.Container
+	ticks                               *mem.Queue
+
+	mu        sync.Mutex
+	instances []*Instance
+	random    *rand.Rand
+	ids       atomic.Uint64
+	counts    sync.Map // Site -> *atomic.Int64
+	unknown   sync.Map // operation id -> true, once its record has said so
+	hot       sync.Map // key of a row of the ledger -> *atomic.Int64, its conditional writes
+	away      atomic.Bool
+	stop      chan struct{}
+	playing   sync.WaitGroup
+}
+
+// New makes a World, with all its instances alive. Play starts the host.
+func New(c Config) (*World, error) {
+	w := &World{Config: c, random: rand.New(rand.NewPCG(c.Seed, 1)), stop: make(chan struct{})}
+	now := time.Now
+	w.records, w.lines, w.dead = mem.NewTable(now, nil), mem.NewTable(now, nil), mem.NewTable(now, nil)
+	w.ledger, w.links = mem.NewTable(now, nil), mem.NewTable(now, nil)
+	w.files, w.letters = mem.NewContainer(now, nil), mem.NewContainer(now, nil)
+	w.ticks = mem.NewQueue(now, nil)
+	w.ACS = newACS(w)
+	for range c.Instances {
+		if _, err := w.Start(); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// Instance is one process of the gateway.
+type Instance struct {
+	*gateway.Gateway
+	Number int
+
+	w      *World
+	killed atomic.Bool
+	frozen atomic.Int64 // Unix ns until which it stands still
+	skew   time.Duration
+	date   time.Duration // error of the Date that it is told
+}
+
+// Start adds an instance.
+func (w *World) Start() (*Instance, error) {
+	w.mu.Lock()
+	i := &Instance{w: w, Number: len(w.instances), skew: w.upTo(2*w.ClockError) - w.ClockError, date: w.upTo(2*w.ClockError) - w.ClockError}
+	w.instances = append(w.instances, i)
+	w.mu.Unlock()
+	now := func() time.Time { return time.Now().Add(i.skew) }
+	public, _ := url.Parse("https://mail.example.com")
+	log := slog.New(slog.DiscardHandler)
+	if w.Log != nil {
+		log = slog.New(w.Log).With("instance", i.Number)
+	}
+	table := func(name string, t *mem.Table) *table { return &table{i, name, t} }
+	files := &container{i, "files", w.files}
+	ledger := table("ledger", w.ledger)
+	g, err := gateway.New(gateway.Config{
+		Check: check.New(), Records: record.NewBook(table("records", w.records), now, w.newID),
+		Sends: quota.New(ledger, "send", w.Limits, now, w.newID),
+		Asks:  quota.New(ledger, "status", quota.Limits{PerMinute: 2 * w.Limits.PerMinute, PerHour: 2 * w.Limits.PerHour}, now, w.newID),
+		Offload: offload.New(offload.Config{
+			Blobs: files, Uploads: files, Links: table("links", w.links), PublicURL: public, DefaultLanguage: "en", Now: now, Rand: w.bytes(),
+		}),
+		Spool: spool.New(&container{i, "letters", w.letters}, table("lines", w.lines), table("dead", w.dead), &queue{i, w.ticks}),
+		ACS:   &line{i}, MaxACSRequestBytes: 100_000, RequestTimeout: 100 * time.Second,
+		Now: now, NewID: w.newID, Log: log,
+		Tracer: tracenoop.NewTracerProvider().Tracer(""), Meter: metricnoop.NewMeterProvider().Meter(""),
+	})
+	i.Gateway = g
+	return i, err
+}
+
+// Kill ends an instance as SIGKILL does: from now on it does nothing to anything.
+func (i *Instance) Kill() { i.killed.Store(true) }
+
+// Freeze lets an instance stand still, and go on later where it was.
+func (i *Instance) Freeze(d time.Duration) { i.frozen.Store(time.Now().Add(d).UnixNano()) }
+
+// Alive says whether an instance runs and does not stand still.
+func (i *Instance) Alive() bool {
+	return !i.killed.Load() && time.Now().UnixNano() >= i.frozen.Load()
+}
+
+// Any is an instance that lives, nil if none does.
+func (w *World) Any() *Instance {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	first := w.random.IntN(len(w.instances))
+	for n := range w.instances {
+		if i := w.instances[(first+n)%len(w.instances)]; i.Alive() {
+			return i
+		}
+	}
+	return nil
+}
+
+// Away takes storage away, or brings it back.
+func (w *World) Away(away bool) { w.away.Store(away) }
+
+// newID is unique in the world, and has the form of a UUID.
+func (w *World) newID() string { return fmt.Sprintf("00000000-0000-4000-8000-%012x", w.ids.Add(1)) }
+
+// UpTo is a random time between 0 and d.
+func (w *World) UpTo(d time.Duration) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.upTo(d)
+}
+
+func (w *World) upTo(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return time.Duration(w.random.Int64N(int64(d) + 1))
+}
+
+func (w *World) bytes() *rand.ChaCha8 {
+	var seed [32]byte
+	seed[0], seed[1] = byte(w.Seed), byte(w.ids.Add(1))
+	return rand.NewChaCha8(seed)
+}
+
+// Message is the JSON of a small message. more are members beside the usual ones,
+// as JSON; empty for none.
+func Message(subject, more string) string {
+	text := `{"senderAddress":"donotreply@example.com","content":{"subject":"` + subject + `","plainText":"Hello"},"recipients":{"to":[{"address":"ann@example.com"}]}`
+	if more != "" {
+		text += "," + more
+	}
+	return text + "}"
+}
+
+// Caller may send from and to everywhere.
+func Caller(name string, p caller.Policy) caller.Caller {
+	p.Senders, p.RecipientDomains = []string{caller.Any}, []string{caller.Any}
+	return caller.Caller{Name: name, Policy: p}
+}
+
+// Send offers a message to an instance as a caller does.
+func (i *Instance) Send(ctx context.Context, c caller.Caller, key, body string) (gateway.Answer, error) {
+	return i.Gateway.Send(ctx, gateway.Request{
+		Caller: c, Body: strings.NewReader(body), BodyBytes: int64(len(body)), ContentType: "application/json", IdempotencyKey: key,
+	})
+}

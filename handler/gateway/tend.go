@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+// strayAge is how old a letter without a row must be before it counts as left
+// behind: longer than any request is at work.
+const strayAge = 2 * record.OwnerLife
+
+// Tend wakes the shards on which somebody waits and which nobody serves: after a
+// lost tick, a killed process, storage that was away. It is called every minute.
+func (g *Gateway) Tend(ctx context.Context) error {
+	heads, err := g.Spool.Lines(ctx)
+	if err != nil {
+		return err
+	}
+	found := map[int][]quota.LineView{}
+	for _, s := range heads {
+		v := quota.LineView{Line: lineOf(s.Line), Waiting: 1}
+		if s.Line.Later {
+			v.NextDue = s.Due
+		}
+		found[s.Line.Shard] = append(found[s.Line.Shard], v)
+	}
+	g.oldest(heads)
+	shards, err := g.Sends.Overdue(ctx, found)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, shard := range shards {
+		failed = append(failed, g.Spool.Wake(ctx, shard, 0))
+	}
+	return errors.Join(failed...)
+}
+
+// Sweep removes what has outlived its time: files behind links, uploads that no
+// message named, letters that were left behind, old records, and what could not
+// be sent and nobody looked at. It may be repeated at will, and is called every
+// hour.
+func (g *Gateway) Sweep(ctx context.Context) error {
+	now, err := g.Records.Time(ctx)
+	if err != nil {
+		return err
+	}
+	files, filesErr := g.Offload.Sweep(ctx)
+	strays := 0
+	strayErr := g.Spool.Strays(ctx, now.Add(-strayAge), func(ctx context.Context, k store.Key) error {
+		strays++
+		return g.stray(ctx, k)
+	})
+	dead, deadErr := g.Spool.Expire(ctx, now)
+	hour := int(now.Unix()/int64(time.Hour/time.Second)) % record.SweepSlices
+	records, recordErr := g.Records.Sweep(ctx, hour)
+	g.Log.InfoContext(ctx, "sweep", "attachments", files, "letters", strays, "dead", dead, "records", records)
+	return errors.Join(filesErr, strayErr, deadErr, recordErr)
+}
+
+// stray removes a letter without a row. Its request died before anyone was
+// promised anything, so its id is free again; or its message has ended.
+func (g *Gateway) stray(ctx context.Context, k store.Key) error {
+	letter, found, err := g.Spool.Open(ctx, k)
+	if !found && err == nil {
+		return nil
+	}
+	if err != nil && !problem.Is(err, problem.Internal) {
+		return err
+	}
+	if err == nil {
+		kept, restoreErr := record.Restore(letter.Record, "")
+		if restoreErr == nil {
+			err = g.releaseStray(ctx, kept, k)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return g.Spool.Drop(ctx, k)
+}
+
+func (g *Gateway) releaseStray(ctx context.Context, kept *record.Record, k store.Key) error {
+	rec, err := g.Records.Read(ctx, kept.Caller, kept.ID)
+	switch {
+	case problem.Is(err, problem.NotFound):
+		return nil
+	case err != nil:
+		return err
+	case rec.Spooled != k || rec.State != record.Waiting:
+		return nil
+	case !g.Records.Abandoned(rec):
+		return problem.New(problem.InProgress, "A message that waits is being taken care of.")
+	}
+	return g.Records.Release(ctx, rec)
+}
