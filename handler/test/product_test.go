@@ -47,6 +47,7 @@ func (p *product) testTogether(t *testing.T) {
 		{"a handler that is killed", p.testKilled},
 		{"requests that are wrong", p.testWrongRequests},
 		{"naughty strings", p.testNaughtyStrings},
+		{"a tick that failed too often", p.testPoisonedTick},
 		{"the address that it listens at", p.testListen},
 		{"an end with a request under way", p.testDrain},
 		{"idle memory", p.testIdleMemory},

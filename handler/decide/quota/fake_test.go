@@ -35,7 +35,29 @@ type row struct {
 	version      int
 	gets, writes int // that reached storage
 	booked       int // tokens ever logged, those that were dropped since included
+
+	others  map[string]*row // beside the one of the ledger's name
+	further bool            // whether it is one of those
 }
+
+// named is the row of a name.
+func (r *row) named(name string) *row {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if name == "send" {
+		return r
+	}
+	if r.others == nil {
+		r.others = map[string]*row{}
+	}
+	if r.others[name] == nil {
+		r.others[name] = &row{further: true}
+	}
+	return r.others[name]
+}
+
+// all are the rows.
+func (r *row) all() []*row { return append(slices.Collect(maps.Values(r.others)), r) }
 
 // front is the table as one instance reaches it. Its functions may be nil.
 type front struct {
@@ -45,7 +67,7 @@ type front struct {
 	fate func(write bool) fate // of a call
 }
 
-func (f *front) Get(ctx context.Context, _, _ string) (store.Entity, store.Receipt, error) {
+func (f *front) Get(ctx context.Context, _, name string) (store.Entity, store.Receipt, error) {
 	if err := f.travel(ctx); err != nil {
 		return store.Entity{}, store.Receipt{}, err
 	}
@@ -53,7 +75,7 @@ func (f *front) Get(ctx context.Context, _, _ string) (store.Entity, store.Recei
 	if err := next.instead(); err != nil {
 		return store.Entity{}, store.Receipt{}, err
 	}
-	e, receipt := f.get()
+	e, receipt := f.named(name).get(f.skewed())
 	if next == timeless {
 		receipt.Time = time.Time{}
 	}
@@ -85,15 +107,15 @@ func (f *front) put(ctx context.Context, e store.Entity, conflict error) (store.
 	}
 	next := f.next(true)
 	if next == late {
-		time.AfterFunc(100*time.Millisecond, func() { f.set(e) })
+		time.AfterFunc(100*time.Millisecond, func() { f.named(e.Row).set(e, f.skewed()) })
 	}
 	if err := next.instead(); err != nil {
 		return store.Receipt{}, err
 	}
 	if next == overtaken {
-		f.touch()
+		f.named(e.Row).touch()
 	}
-	receipt, ok := f.set(e)
+	receipt, ok := f.named(e.Row).set(e, f.skewed())
 	if err := f.travel(ctx); err != nil {
 		return store.Receipt{}, err
 	}
@@ -138,47 +160,54 @@ func (f *front) travel(ctx context.Context) error {
 	}
 }
 
-func (f *front) receipt() store.Receipt {
-	now := time.Now()
-	if f.skew != nil {
-		now = now.Add(f.skew())
+// skewed is the error of the front end's clock for one answer.
+func (f *front) skewed() time.Duration {
+	if f.skew == nil {
+		return 0
 	}
-	return store.Receipt{ETag: f.entity.ETag, Time: now.Truncate(time.Second)}
+	return f.skew()
 }
 
-func (f *front) get() (store.Entity, store.Receipt) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.gets++
-	e := f.entity
+func (r *row) receipt(skew time.Duration) store.Receipt {
+	return store.Receipt{ETag: r.entity.ETag, Time: time.Now().Add(skew).Truncate(time.Second)}
+}
+
+func (r *row) get(skew time.Duration) (store.Entity, store.Receipt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gets++
+	e := r.entity
 	e.Values = maps.Clone(e.Values)
-	return e, f.receipt()
+	return e, r.receipt(skew)
 }
 
-func (f *front) set(e store.Entity) (store.Receipt, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.writes++
-	if e.ETag != f.entity.ETag {
-		return f.receipt(), false
+func (r *row) set(e store.Entity, skew time.Duration) (store.Receipt, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.writes++
+	if e.ETag != r.entity.ETag {
+		return r.receipt(skew), false
 	}
-	f.booked += added(times(f.entity), times(e))
-	f.version++
-	f.entity = e
-	f.entity.Values = maps.Clone(e.Values)
-	f.entity.ETag = store.ETag(strconv.Itoa(f.version))
-	return f.receipt(), true
+	r.booked += added(times(r.entity), times(e))
+	r.version++
+	r.entity = e
+	r.entity.Values = maps.Clone(e.Values)
+	r.entity.ETag = store.ETag(strconv.Itoa(r.version))
+	return r.receipt(skew), true
 }
 
 // touch is a write by somebody else that books nothing.
-func (f *front) touch() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.entity.Values == nil {
-		f.entity.Values = map[string]any{"format": int64(1), "log": []byte{}, "attempts": "", "backoffUntil": int64(0)}
+func (r *row) touch() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.further && r.entity.Values == nil {
+		return // nobody writes such a row as it was before there were any
 	}
-	f.version++
-	f.entity.ETag = store.ETag(strconv.Itoa(f.version))
+	if r.entity.Values == nil {
+		r.entity.Values = map[string]any{"format": int64(1), "log": []byte{}, "attempts": "", "backoffUntil": int64(0)}
+	}
+	r.version++
+	r.entity.ETag = store.ETag(strconv.Itoa(r.version))
 }
 
 // added counts what a log has that the one before had not: a log loses only its

@@ -156,7 +156,7 @@ func (l *Ledger) at(ctx context.Context, number int, do func(*page) answer) answ
 		}
 		l.leave(p)
 	}
-	return a
+	return answer{err: unavailable(a.err)}
 }
 
 // locate follows the rows to the newest layout, finishes a change that somebody
@@ -198,10 +198,9 @@ func (l *Ledger) locate(ctx context.Context, wanted layout) (layout, error) {
 
 // lookAt reads a row beside the others' turns.
 func (l *Ledger) lookAt(ctx context.Context, row string, y layout) (snapshot, error) {
-	s := &shard{name: row, layout: y}
-	seen, err := l.read(ctx, s)
-	if errors.Is(err, errMoved) && s.seen != nil {
-		return *s.seen, nil
+	seen, err := l.read(ctx, &shard{name: row, layout: y})
+	if errors.Is(err, errMoved) && seen.etag != "" {
+		return seen, nil
 	}
 	return seen, err
 }

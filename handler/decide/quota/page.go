@@ -59,6 +59,9 @@ func (p *page) room(c Call) instant {
 // roomOfLimits looks along the time in which the share comes back that foreign use
 // took.
 func (p *page) roomOfLimits(c Call) instant {
+	if c.Cost > min(p.limits.PerMinute, p.limits.PerHour) {
+		return p.at.add(layoutLife) // the layout is another configuration's, and will change
+	}
 	at := p.at
 	for {
 		room := p.tally.room(p.limitsFor(c.Class, at), c.Cost)

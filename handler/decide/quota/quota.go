@@ -151,8 +151,7 @@ func (l *Ledger) check(c Call) error {
 	if c.Cost < 1 || len(c.Caller) > callerBytes {
 		return problem.New(problem.Internal, "A call that costs %d, of a caller of %d bytes, cannot be booked.", c.Cost, len(c.Caller))
 	}
-	y := l.known().layout
-	if most := min(l.limits.PerMinute/y.Shards, l.limits.PerHour/y.Shards); c.Cost > most {
+	if most := min(l.limits.PerMinute, l.limits.PerHour); c.Cost > most {
 		return problem.New(problem.InvalidMessage,
 			"The message needs %d of the sending quota at once, and the quota is %d. Send it to fewer recipients.", c.Cost, most)
 	}

@@ -18,14 +18,17 @@ func (l *Ledger) recent(s *shard) (snapshot, bool) {
 	return *s.seen, true
 }
 
-func (s *shard) remember(seen snapshot) {
+func (l *Ledger) remember(s *shard, seen snapshot) {
+	if h := seen.health; h.Probing || h.BackoffUntil > seen.at.date {
+		l.pool.drop()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seen = &seen
 }
 
 // read asks storage for the row and the time. A row that is missing is an empty
-// ledger.
+// ledger. With errMoved, what it returns is true of the row.
 func (l *Ledger) read(ctx context.Context, s *shard) (snapshot, error) {
 	sent := l.now()
 	e, receipt, err := l.table.Get(ctx, partition, s.name)
@@ -51,10 +54,10 @@ func (l *Ledger) read(ctx context.Context, s *shard) (snapshot, error) {
 	case seen.etag == "" && s.layout.Generation > 0: // no row of a later layout is ever missing
 		return snapshot{}, errMoved
 	}
-	s.remember(seen)
 	if seen.next != nil || seen.layout.Generation != s.layout.Generation || !seen.layout.same(s.layout) {
-		return seen, errMoved
+		return seen, errMoved // not remembered: nothing may be booked on it
 	}
+	l.remember(s, seen)
 	return seen, nil
 }
 
@@ -77,6 +80,6 @@ func (l *Ledger) write(ctx context.Context, s *shard, seen snapshot, b ledger) e
 	if receipt.Time.IsZero() {
 		return errors.New("write quota ledger: the answer has no time")
 	}
-	s.remember(snapshot{b, receipt.ETag, reading{instantOf(receipt.Time), sent, l.now()}})
+	l.remember(s, snapshot{b, receipt.ETag, reading{instantOf(receipt.Time), sent, l.now()}})
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
@@ -17,9 +16,6 @@ const (
 	tries = 12
 	// servingTime bounds a write with all its tries.
 	servingTime = 15 * time.Second
-	// firstPause and longestPause bound the wait between tries.
-	firstPause   = 20 * time.Millisecond
-	longestPause = 640 * time.Millisecond
 )
 
 // shard is one row, and who waits in this process for its next write.
@@ -31,7 +27,8 @@ type shard struct {
 	mu      sync.Mutex
 	waiting []*request // in order of arrival
 	serving bool       // whether a goroutine serves waiting
-	seen    *snapshot  // the last one; nil before
+	pace    pace
+	seen    *snapshot // the last one; nil before
 }
 
 // request is one call that asks something of a row.
@@ -104,11 +101,27 @@ func (l *Ledger) enter(ctx context.Context, s *shard, r *request) {
 // does this himself: one who leaves would take the others' write with him.
 func (l *Ledger) serve(ctx context.Context, s *shard) {
 	for batch := s.next(); batch != nil; batch = s.next() {
+		batch = append(batch, l.slow(ctx, s)...)
 		batch = slices.DeleteFunc(batch, func(r *request) bool { return r.left() != nil || r.spared() })
 		if len(batch) > 0 {
 			l.settle(ctx, s, batch)
 		}
 	}
+}
+
+// slow waits until the next write of this process may come, and returns who came
+// meanwhile.
+func (l *Ledger) slow(ctx context.Context, s *shard) []*request {
+	wait := s.pace.next.Sub(l.now())
+	if wait <= 0 {
+		return nil
+	}
+	sleep(ctx, wait)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	more := s.waiting
+	s.waiting = nil
+	return more
 }
 
 // spared answers r without a row, if that is possible.
@@ -135,7 +148,8 @@ func (s *shard) next() []*request {
 func (l *Ledger) settle(ctx context.Context, s *shard, batch []*request) {
 	ctx, cancel := context.WithTimeout(ctx, servingTime)
 	defer cancel()
-	a, err := l.commit(ctx, s, batch)
+	a, conflicts, err := l.commit(ctx, s, batch)
+	s.pace.met(conflicts, l.now(), a.id)
 	for i, r := range batch {
 		switch {
 		case errors.Is(err, errMoved):
@@ -150,13 +164,13 @@ func (l *Ledger) settle(ctx context.Context, s *shard, batch []*request) {
 }
 
 // commit makes one write for all of batch. It returns the attempt that is in the
-// row, or one that needs no write.
-func (l *Ledger) commit(ctx context.Context, s *shard, batch []*request) (attempt, error) {
+// row, or one that needs no write, and how often others were faster.
+func (l *Ledger) commit(ctx context.Context, s *shard, batch []*request) (a attempt, conflicts int, err error) {
 	if seen, ok := l.recent(s); ok {
 		if a := l.plan(s, seen, batch); a.dirty && a.content {
 			err := l.write(ctx, s, seen, a.after)
 			if err == nil {
-				return a, nil
+				return a, 0, nil
 			}
 			return l.commitAfresh(ctx, s, batch, []attempt{a}, err)
 		}
@@ -167,34 +181,37 @@ func (l *Ledger) commit(ctx context.Context, s *shard, batch []*request) (attemp
 // commitAfresh reads the row and writes on it until a write of this batch is there.
 // No error of a write is believed: its answer may have been lost, or the write may
 // even be still on its way, so all made so far are looked for.
-func (l *Ledger) commitAfresh(ctx context.Context, s *shard, batch []*request, made []attempt, failed error) (attempt, error) {
+func (l *Ledger) commitAfresh(ctx context.Context, s *shard, batch []*request, made []attempt, failed error) (won attempt, conflicts int, err error) {
 	for {
+		if errors.Is(failed, store.ErrChanged) || errors.Is(failed, store.ErrExists) {
+			conflicts++
+			l.stats.conflicts.Add(1)
+		}
 		seen, err := l.read(ctx, s)
 		if err != nil && !errors.Is(err, errMoved) {
-			return attempt{}, errors.Join(err, failed)
+			return attempt{}, conflicts, errors.Join(err, failed)
 		}
 		for _, a := range made {
 			if slices.Contains(seen.attempts, a.id) {
-				return a, nil
+				return a, conflicts, nil
 			}
 		}
 		if err != nil { // no write can come to a closed row any more
-			return attempt{}, err
+			return attempt{}, conflicts, err
 		}
 		if len(made) == tries {
-			return attempt{}, fmt.Errorf("quota ledger: %d writes failed, the last with: %w", tries, failed)
+			return attempt{}, conflicts, fmt.Errorf("quota ledger: %d writes failed, the last with: %w", tries, failed)
 		}
 		a := l.plan(s, seen, batch)
 		if !a.dirty {
-			return a, nil
+			return a, conflicts, nil
 		}
 		made = append(made, a)
 		if failed = l.write(ctx, s, seen, a.after); failed == nil {
-			return a, nil
+			return a, conflicts, nil
 		}
-		l.stats.conflicts.Add(1)
 		if err := pause(ctx, len(made), a.id); err != nil {
-			return attempt{}, errors.Join(err, failed)
+			return attempt{}, conflicts, errors.Join(err, failed)
 		}
 	}
 }
@@ -209,20 +226,4 @@ func (l *Ledger) plan(s *shard, seen snapshot, batch []*request) attempt {
 	}
 	a.after, a.dirty = p.ledger.sign(a.id), p.dirty
 	return a
-}
-
-// pause waits before the next try, at random lest instances meet again. The
-// randomness is the attempt id's.
-func pause(ctx context.Context, try int, id string) error {
-	most := min(firstPause<<(try-1), longestPause)
-	h := fnv.New32a()
-	h.Write([]byte(id))
-	timer := time.NewTimer(time.Duration(h.Sum32()) % most)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,7 @@ type world struct {
 	error     time.Duration // of storage's Date, either way
 	steady    bool          // error is the same in all answers to one instance
 	seed      uint64
+	after     quota.Limits // with which every instance is started anew, some time; zero: none is
 }
 
 func draw(t *rapid.T) world {
@@ -107,7 +109,12 @@ func (w world) run(ctx context.Context) *outcome {
 			return []fate{dropped, broken, timeless}[rnd.n(3)]
 		}
 		off := rnd.upTo(48*time.Hour) - 24*time.Hour
-		l := quota.New(f, "send", w.limits, clock(off), newID)
+		l := &atomic.Pointer[quota.Ledger]{}
+		l.Store(quota.New(f, "send", w.limits, clock(off), newID))
+		if w.after != (quota.Limits{}) {
+			again := w.length/4 + rnd.upTo(w.length/2)
+			time.AfterFunc(again, func() { l.Store(quota.New(f, "send", w.after, clock(off), newID)) })
+		}
 		for c := range w.callers {
 			wg.Go(func() { w.call(ctx, l, clock(off), newRandom(w.seed, uint64(1000+100*i+c)), out) })
 		}
@@ -121,11 +128,11 @@ func (w world) run(ctx context.Context) *outcome {
 }
 
 // call sends as long as w goes on, and waits exactly as it is told.
-func (w world) call(ctx context.Context, l *quota.Ledger, now func() time.Time, rnd *random, out *outcome) {
+func (w world) call(ctx context.Context, l *atomic.Pointer[quota.Ledger], now func() time.Time, rnd *random, out *outcome) {
 	for begin := time.Now(); time.Since(begin) < w.length; {
 		time.Sleep(rnd.upTo(w.idle))
 		cost := 1 + rnd.n(w.costs)
-		g, err := l.Book(ctx, costing(cost))
+		g, err := l.Load().Book(ctx, costing(cost))
 		if err != nil {
 			out.note(err)
 			time.Sleep(max(problem.Of(err).RetryAfter, 100*time.Millisecond))

@@ -48,6 +48,7 @@ type Host struct {
 	settings  settings
 	functions []function
 	handler   *supervisor
+	ready     func(context.Context) (*child, error) // the handler that triggers call
 	client    *http.Client
 	proxy     http.Handler
 	queues    []listener
@@ -76,6 +77,7 @@ func New(c Config) (*Host, error) {
 		queues:    queues,
 		log:       c.Log,
 	}
+	h.ready = h.handler.ready
 	transport := newTransport()
 	h.client = &http.Client{Transport: transport}
 	h.proxy = h.newProxy(transport)

@@ -50,7 +50,7 @@ func (h *Host) invoke(ctx context.Context, f function, e envelope) error {
 	if err != nil {
 		return err
 	}
-	k, err := h.handler.ready(ctx)
+	k, err := h.ready(ctx)
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,7 @@ func newTestHost(handler http.Handler) *Host {
 		client:   &http.Client{Transport: inProcess{handler}},
 		log:      slog.New(slog.DiscardHandler),
 	}
+	h.ready = h.handler.ready
 	h.handler.set(&child{url: &url.URL{Scheme: "http", Host: "handler"}, exited: make(chan struct{}), recycled: make(chan string, 1)}, nil)
 	return h
 }

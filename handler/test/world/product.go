@@ -1,10 +1,12 @@
 // Package world is the built product in a world of its own: the handler and the
 // emulator of ACS as processes, Azurite, the identity endpoint of Azure, and a
 // caller with a key. In go a test's options, out come addresses, answers, logs
-// and what has arrived; at the end of the test all processes end.
+// and what has arrived; at the end of the test all processes end. PlayHost adds the
+// calls of the Functions host.
 //
 // It is for handler/test and handler/bench, which hold the handler against its
-// promises and measure it. It imports nothing of the product. Sizes are bytes.
+// promises and measure it. It imports nothing of the product but the local parts.
+// Sizes are bytes.
 package world
 
 import (
