@@ -135,7 +135,11 @@ func (g *Gateway) forward(ctx context.Context, p *parcel) (Answer, error) {
 	if err := g.commit(ctx, p); err != nil {
 		return Answer{}, err
 	}
-	if err := g.fence(ctx, p.rec, p.call, &grant); err != nil {
+	err = g.fence(ctx, p.rec, p.call, &grant)
+	if p.terms.Wait && problem.Is(err, problem.OverQuota) {
+		return g.putBack(ctx, p, outcome{err: err})
+	}
+	if err != nil {
 		return Answer{}, err
 	}
 	return g.hand(context.WithoutCancel(ctx), p, grant)
@@ -285,21 +289,33 @@ func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message
 // finish records an end. If another has taken the message over meanwhile, what it
 // has recorded is the truth.
 func (g *Gateway) finish(ctx context.Context, rec *record.Record, o outcome) {
-	ctx, cancel := context.WithTimeout(ctx, undoTimeout)
-	defer cancel()
-	err := g.Records.Finish(ctx, rec, o.state, o.failure)
-	if errors.Is(err, store.ErrChanged) {
-		if there, readErr := g.Records.Read(ctx, rec.Caller, rec.ID); readErr == nil {
-			*rec = *there
+	for range finishTries {
+		err := g.tryFinish(ctx, rec, o)
+		if err == nil {
 			return
 		}
-	}
-	if err != nil {
-		// ACS has answered, and the caller shall know; the row says `sending`
-		// and will be settled later, which is the safe side.
 		g.Log.ErrorContext(ctx, "the end of a message could not be recorded", "id", rec.ID, "state", string(o.state), "error", err)
-		rec.State, rec.Failure = o.state, o.failure
 	}
+	// ACS has answered, and the caller shall know; the row says `sending`, and
+	// whoever asks for it settles it, which is the safe side.
+	rec.State, rec.Failure = o.state, o.failure
+}
+
+// finishTries of undoTimeout together bound how long an end is recorded.
+const finishTries = 3
+
+func (g *Gateway) tryFinish(ctx context.Context, rec *record.Record, o outcome) error {
+	ctx, cancel := context.WithTimeout(ctx, undoTimeout/finishTries)
+	defer cancel()
+	err := g.Records.Finish(ctx, rec, o.state, o.failure)
+	if !errors.Is(err, store.ErrChanged) {
+		return err
+	}
+	there, err := g.Records.Read(ctx, rec.Caller, rec.ID)
+	if err == nil {
+		*rec = *there
+	}
+	return err
 }
 
 // undo removes what a message left that was not sent, even if the caller has gone.

@@ -19,8 +19,14 @@ type Found struct {
 // Find returns what is known of a message of this caller.
 func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (Found, error) {
 	rec, err := g.Records.Find(ctx, c.Name, id)
-	if err != nil || len(rec.Moved) == 0 {
-		return Found{Record: rec}, err
+	if err != nil {
+		return Found{}, err
+	}
+	if rec.State == record.Unknown && !rec.Final() {
+		g.settleAbandoned(ctx, rec)
+	}
+	if len(rec.Moved) == 0 {
+		return Found{Record: rec}, nil
 	}
 	f := Found{Record: rec, Downloads: map[int]int64{}}
 	downloads, revoked, err := g.Offload.Downloads(ctx, rec.Links)

@@ -49,6 +49,9 @@ func (p *pump) deliver(ctx context.Context, slip *spool.Slip, grant quota.Grant)
 		return p.giveUp(ctx, slip, rec, &record.Failure{Kind: problem.DeadlinePassed.Slug(), Detail: "The message waited until its deadline and was not sent."})
 	}
 	rec, err = p.own(ctx, slip, rec, &grant)
+	if rec != nil && problem.Is(err, problem.OverQuota) {
+		return p.again(ctx, slip, rec, quota.Grant{}, err)
+	}
 	if rec == nil || err != nil {
 		return err
 	}
@@ -114,7 +117,7 @@ func (p *pump) returned(ctx context.Context, slip *spool.Slip) error {
 // until then, the reason may be the message's own, and it pauses.
 func (p *pump) again(ctx context.Context, slip *spool.Slip, rec *record.Record, grant quota.Grant, cause error) error {
 	p.Log.WarnContext(ctx, "ACS did not take a message that waits", "id", rec.ID, "problem", problem.Of(cause).Kind.Slug())
-	own := errors.Is(cause, ErrSender) || grant.Healthy() && !problem.Is(cause, problem.ACSBusy)
+	own := errors.Is(cause, ErrSender) || grant.Healthy() && !problem.Is(cause, problem.ACSBusy) && !problem.Is(cause, problem.OverQuota)
 	if own {
 		slip.Tries++
 		if slip.Tries >= maxTries {

@@ -8,6 +8,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
 )
 
 // settleWaits are the pauses before each question about a doubtful operation
@@ -41,6 +42,22 @@ func (g *Gateway) settle(ctx context.Context, operationID string, o outcome) out
 		o.err = p
 	}
 	return o
+}
+
+// settleAbandoned asks once about a message whose owner died while sending it, and
+// which nobody else looks after: whoever reads its record does. If ACS does not
+// know it or cannot be asked, the record stays as it is.
+func (g *Gateway) settleAbandoned(ctx context.Context, rec *record.Record) {
+	if !g.Records.Abandoned(rec) || rec.Spooled != (store.Key{}) {
+		return
+	}
+	known, failure, err := g.ask(ctx, rec.OperationID)
+	switch {
+	case err != nil:
+		g.Log.WarnContext(ctx, "ACS could not be asked for an operation", "id", rec.ID, "error", err)
+	case known:
+		g.finish(ctx, rec, ended(failure))
+	}
 }
 
 // ended is the outcome of an operation that ACS knows.

@@ -223,11 +223,11 @@ func (b *Book) Abandoned(r *Record) bool {
 }
 
 // Find returns the record of caller and id. A message whose owner has died while
-// sending, and which is in no spool, is shown as Unknown; Stale says so too.
+// sending, and which is in no spool, is shown as Unknown, settling.
 func (b *Book) Find(ctx context.Context, caller, id string) (*Record, error) {
 	r, err := b.Read(ctx, caller, id)
 	if err == nil && b.Stale(r) && !r.inSpool() {
-		r.State = Unknown
+		r.State, r.Settling = Unknown, true
 	}
 	return r, err
 }

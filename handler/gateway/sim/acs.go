@@ -86,13 +86,17 @@ func (l *line) Send(ctx context.Context, id string, m *mail.Message, again bool)
 	}
 	if f == Freeze { // between the last look at the clock and the first byte
 		i.Freeze(freeze)
+		if err := i.travel(ctx, 0); err != nil {
+			return problem.Wrap(problem.ACSFailed, "not reached", err)
+		}
 	}
-	// What the clocks leave of the budget, the request may need.
-	way := 2 * (quota.ClockError - i.w.ClockError)
+	// From here the network has it. What the clocks leave of the budget, the request
+	// may need.
+	way := i.w.UpTo(2 * (quota.ClockError - i.w.ClockError))
 	if i.w.Quick {
 		way = 0
 	}
-	if err := i.travel(ctx, way); err != nil {
+	if err := sleep(ctx, way); err != nil {
 		return fmt.Errorf("%w: %w", gateway.ErrDoubt, err)
 	}
 	if f == Refuse {

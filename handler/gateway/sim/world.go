@@ -72,6 +72,7 @@ type World struct {
 
 	mu        sync.Mutex
 	instances []*Instance
+	started   int
 	random    *rand.Rand
 	ids       atomic.Uint64
 	counts    sync.Map // Site -> *atomic.Int64
@@ -114,8 +115,8 @@ type Instance struct {
 // Start adds an instance.
 func (w *World) Start() (*Instance, error) {
 	w.mu.Lock()
-	i := &Instance{w: w, Number: len(w.instances), skew: w.upTo(2*w.ClockError) - w.ClockError, date: w.upTo(2*w.ClockError) - w.ClockError}
-	w.instances = append(w.instances, i)
+	w.started++
+	i := &Instance{w: w, Number: w.started, skew: w.upTo(2*w.ClockError) - w.ClockError, date: w.upTo(2*w.ClockError) - w.ClockError}
 	w.mu.Unlock()
 	now := func() time.Time { return time.Now().Add(i.skew) }
 	public, _ := url.Parse("https://mail.example.com")
@@ -138,8 +139,14 @@ func (w *World) Start() (*Instance, error) {
 		Now: now, NewID: w.newID, Log: log,
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Meter: metricnoop.NewMeterProvider().Meter(""),
 	})
+	if err != nil {
+		return nil, err
+	}
 	i.Gateway = g
-	return i, err
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.instances = append(w.instances, i)
+	return i, nil
 }
 
 // Kill ends an instance as SIGKILL does: from now on it does nothing to anything.
@@ -164,6 +171,18 @@ func (w *World) Any() *Instance {
 		}
 	}
 	return nil
+}
+
+// Living is how many instances have not been killed.
+func (w *World) Living() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, i := range w.instances {
+		if !i.killed.Load() {
+			n++
+		}
+	}
+	return n
 }
 
 // Away takes storage away, or brings it back.
