@@ -86,7 +86,10 @@ func Mailbox(s string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	normal := s[:at+1] + domain
+	normal := s
+	if domain != s[at+1:] {
+		normal = s[:at+1] + domain
+	}
 	if len(normal) > MaxAddressBytes {
 		return "", errAddressLong
 	}
@@ -109,7 +112,41 @@ func Domain(s string) (string, error) {
 	case !utf8.ValidString(s):
 		// idna turns bad bytes into U+FFFD and accepts that.
 		return "", errDomainName
+	case isPlain(s):
+		return plain(s)
 	}
+	return mapped(s)
+}
+
+// isPlain says whether idna has nothing to map, to encode or to look up in s: it
+// has letters in lower case, digits, dots and hyphens, and no label with hyphens
+// where a prefix such as xn-- has them.
+func isPlain(s string) bool {
+	start := 0 // of the label
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '.':
+			start = i + 1
+		case c == '-':
+			if i == start+3 && s[i-1] == '-' {
+				return false
+			}
+		case (c < 'a' || c > 'z') && (c < '0' || c > '9'):
+			return false
+		}
+	}
+	return true
+}
+
+func plain(s string) (string, error) {
+	if err := checkShape(s); err != nil {
+		return "", err
+	}
+	return s, nil
+}
+
+// mapped is Domain for whatever passed its first rules.
+func mapped(s string) (string, error) {
 	ascii, err := domainNames.ToASCII(s)
 	if shape := checkShape(ascii); shape != nil {
 		return "", shape

@@ -184,6 +184,21 @@ var reasons = map[error]string{
 	errDomainName:     "not-a-domain",
 }
 
+func TestPlainDomainsNeedNoMapping(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.StringMatching(`(xn--|[a-z0-9-]{0,4}){0,3}[a-z0-9-]{0,70}(\.[a-z0-9-]{0,9}){0,40}`).Draw(t, "domain")
+		if s == "" || !isPlain(s) {
+			return
+		}
+		got, err := plain(s)
+		want, wantErr := mapped(s)
+		if got != want || !errors.Is(err, wantErr) {
+			t.Fatalf("plain(%q) = %q, %v; mapped: %q, %v", s, got, err, want, wantErr)
+		}
+	})
+}
+
 func TestMailboxKeepsWhatItMade(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -26,6 +26,12 @@ type correlated struct {
 }
 
 func (c correlated) Handle(ctx context.Context, r slog.Record) error {
+	if len(c.asked) == 0 {
+		line := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+		line.AddAttrs(ids(ctx)...)
+		r.Attrs(func(a slog.Attr) bool { line.AddAttrs(a); return true })
+		return c.Handler.Handle(ctx, line)
+	}
 	h := c.Handler.WithAttrs(ids(ctx))
 	for _, ask := range c.asked {
 		h = ask(h)

@@ -30,6 +30,8 @@ const (
 	// CacheLife is how long a policy is believed. With the time of a request in
 	// flight, a revoked key is dead within a minute.
 	CacheLife = 30 * time.Second
+	// listTimeout bounds the reading of all callers for a request.
+	listTimeout = 5 * time.Second
 	// MaxGenerations may be alive at once: the old key and the new one.
 	MaxGenerations = 2
 
@@ -81,6 +83,8 @@ func (r *Registry) all(ctx context.Context) (map[string]Caller, error) {
 	if r.known != nil && r.now().Sub(r.loaded) < CacheLife {
 		return r.known, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
 	asked := r.now()
 	known, err := r.load(ctx)
 	if err != nil {
@@ -138,7 +142,7 @@ type Secrets struct {
 
 // Add makes a caller. A name that is taken is a problem of kind InvalidRequest.
 func (r *Registry) Add(ctx context.Context, name string, p Policy) (Secrets, error) {
-	if !namePattern.MatchString(name) {
+	if !isName(name) {
 		return Secrets{}, problem.New(problem.InvalidRequest, "%q is no name for a caller: use 1 to 32 of a-z, 0-9 and -, with no - at either end.", name)
 	}
 	p, err := p.normalised()

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -14,9 +13,16 @@ import (
 // KeyPrefix starts every key, so that scanners for leaked secrets can find one.
 const KeyPrefix = "ph_"
 
-// namePattern keeps a name free of the underscore that separates a key's parts
-// and of all that a table key may not hold.
-var namePattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$`)
+// isName keeps a name free of the underscore that separates a key's parts and of
+// all that a table key may not hold.
+func isName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return 1 <= len(s) && len(s) <= 32 && s[0] != '-' && s[len(s)-1] != '-'
+}
 
 // Masters are the secrets that all keys derive from: the current one first, and
 // while it is being rotated the one before it. Each has at least 32 bytes.
@@ -26,7 +32,7 @@ type Masters [][]byte
 func mac(master []byte, name string, generation int64) []byte {
 	h := hmac.New(sha256.New, master)
 	// The label keeps this use of the master apart from any other.
-	fmt.Fprintf(h, "posthorn caller key 1\x00%s\x00%d", name, generation)
+	h.Write(strconv.AppendInt([]byte("posthorn caller key 1\x00"+name+"\x00"), generation, 10))
 	return h.Sum(nil)
 }
 
@@ -47,7 +53,7 @@ func parseKey(key string) (name string, generation int64, sum []byte, ok bool) {
 		return "", 0, nil, false
 	}
 	parts := strings.Split(rest, "_")
-	if len(parts) != 3 || !namePattern.MatchString(parts[0]) {
+	if len(parts) != 3 || !isName(parts[0]) {
 		return "", 0, nil, false
 	}
 	generation, err := strconv.ParseInt(parts[1], 10, 32)

@@ -36,28 +36,35 @@ func bodies(f *faults, c mail.Content) {
 // addressees refuses an address that stands twice: ACS would send, and bill, two
 // messages, or refuse the whole.
 func addressees(f *faults, m *mail.Message) {
-	recipients := make(map[string]string)
+	recipients := make(map[string]place)
 	once(f, recipients, "/recipients/to", m.Recipients.To)
 	once(f, recipients, "/recipients/cc", m.Recipients.CC)
 	once(f, recipients, "/recipients/bcc", m.Recipients.BCC)
-	once(f, make(map[string]string), "/replyTo", m.ReplyTo)
+	once(f, make(map[string]place), "/replyTo", m.ReplyTo)
 }
 
+// place is that of an address in a list.
+type place struct {
+	list  string
+	index int
+}
+
+func (p place) String() string { return fmt.Sprintf("%s/%d/address", p.list, p.index) }
+
 // once notes each address of list that first has already; first maps an address
-// to its pointer. An address that is none has its fault from members.
-func once(f *faults, first map[string]string, pointer string, list []mail.Address) {
+// to its place. An address that is none has its fault from members.
+func once(f *faults, first map[string]place, pointer string, list []mail.Address) {
 	for i, a := range list {
 		mailbox, err := mail.Mailbox(a.Address)
 		if err != nil {
 			continue
 		}
-		here := fmt.Sprintf("%s/%d/address", pointer, i)
 		key := strings.ToLower(mailbox)
 		if at, twice := first[key]; twice {
-			f.add(here, "The same address stands at %s.", at)
+			f.add(place{pointer, i}.String(), "The same address stands at %s.", at)
 			continue
 		}
-		first[key] = here
+		first[key] = place{pointer, i}
 	}
 }
 

@@ -90,22 +90,29 @@ func (f *front) logLine(ctx context.Context, method, path string, status int, to
 // recorder remembers what was answered.
 type recorder struct {
 	http.ResponseWriter
+	last   func(http.Header) // sees the headers before they go; may be nil
 	status int
 	wrote  bool
 }
 
 func (r *recorder) WriteHeader(status int) {
-	if !r.wrote {
-		r.status, r.wrote = status, true
-	}
+	r.begin(status)
 	r.ResponseWriter.WriteHeader(status)
 }
 
 func (r *recorder) Write(p []byte) (int, error) {
-	if !r.wrote {
-		r.status, r.wrote = http.StatusOK, true
-	}
+	r.begin(http.StatusOK)
 	return r.ResponseWriter.Write(p)
+}
+
+func (r *recorder) begin(status int) {
+	if r.wrote {
+		return
+	}
+	if r.last != nil {
+		r.last(r.Header())
+	}
+	r.status, r.wrote = status, true
 }
 
 // Unwrap lets http.ResponseController reach the connection.

@@ -1,7 +1,6 @@
 package front
 
 import (
-	"context"
 	"io"
 	"math"
 	"mime"
@@ -94,14 +93,13 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	message.Body = body
 
 	answer, err := f.Gateway.Send(req.Context(), message)
-	f.rateLimit(w)
 	if answer.Replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Operation-Location", f.Public.JoinPath("emails", "operations", answer.Record.ID).String()+"?api-version="+url.QueryEscape(version))
+	w.Header().Set("Operation-Location", f.operations+answer.Record.ID+"?api-version="+version)
 	w.Header().Set("Retry-After", f.askAgain(answer.Record))
 	o := describe(gateway.Found{Record: answer.Record})
 	// ACS's own answer to a POST is always Running, and its clients poll then.
@@ -233,13 +231,13 @@ func describe(r gateway.Found) operation {
 
 // authenticate finds the caller and lets every answer to it carry the quota.
 func (f *front) authenticate(w http.ResponseWriter, req *http.Request) (caller.Proof, error) {
-	ctx, cancel := context.WithTimeout(req.Context(), 5*time.Second)
-	defer cancel()
-	proof, err := f.Callers.Authenticate(ctx, caller.Request{
+	proof, err := f.Callers.Authenticate(req.Context(), caller.Request{
 		Method: req.Method, Target: req.RequestURI, Header: req.Header, Hosts: []string{req.Host, f.Public.Host},
 	})
 	if err == nil {
-		f.rateLimit(w)
+		if out, ok := w.(*recorder); ok {
+			out.last = f.rateLimit
+		}
 		if proof.BodySHA256 != nil && req.Method == http.MethodGet && !emptyHash(proof.BodySHA256) {
 			return caller.Proof{}, problem.New(problem.Unauthenticated, "The signed hash is not that of an empty body.")
 		}
@@ -247,12 +245,13 @@ func (f *front) authenticate(w http.ResponseWriter, req *http.Request) (caller.P
 	return proof, err
 }
 
-// rateLimit tells the sending quota as draft-ietf-httpapi-ratelimit-headers does.
-func (f *front) rateLimit(w http.ResponseWriter) {
+// rateLimit tells the sending quota as draft-ietf-httpapi-ratelimit-headers does,
+// and as it is when the answer goes.
+func (f *front) rateLimit(h http.Header) {
 	limit, policy := f.Gateway.Quota().Headers()
-	w.Header().Set("RateLimit-Policy", policy)
+	h.Set("Ratelimit-Policy", policy) // in net/http's spelling, which spares a copy
 	if limit != "" {
-		w.Header().Set("RateLimit", limit)
+		h.Set("Ratelimit", limit)
 	}
 }
 
@@ -289,6 +288,9 @@ func names(h http.Header) (operationID, key string, err error) {
 func apiVersion(req *http.Request) (string, error) {
 	if req.URL.RawQuery == "" {
 		return apiVersions[len(apiVersions)-1], nil
+	}
+	if alone, ok := strings.CutPrefix(req.URL.RawQuery, "api-version="); ok && slices.Contains(apiVersions, alone) {
+		return alone, nil
 	}
 	query, err := url.ParseQuery(req.URL.RawQuery)
 	if err != nil {

@@ -95,12 +95,13 @@ func Routes() map[string][]string {
 
 type front struct {
 	Config
-	ready readiness
+	operations string // the URL of all messages, with a slash at its end
+	ready      readiness
 }
 
 // New returns the handler of all public routes. Anything else is 404.
 func New(c Config) http.Handler {
-	f := &front{Config: c}
+	f := &front{Config: c, operations: c.Public.JoinPath("emails", "operations").String() + "/"}
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		for _, m := range r.methods {

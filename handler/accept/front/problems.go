@@ -133,8 +133,8 @@ func problemType(req *http.Request) string {
 
 // writeJSON encodes v, which is made of types that always encode.
 func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
+	text := bytes.NewBuffer(make([]byte, 0, 512)) // most answers
+	encoder := json.NewEncoder(text)
 	encoder.SetEscapeHTML(false) // a signed URL is to be read by people too
 	_ = encoder.Encode(v)
 	w.Header().Set("Content-Type", contentType)

@@ -73,7 +73,7 @@ func (a *answer) operation(operationID string) Operation {
 		Error  *OperationError
 	}
 	_ = json.Unmarshal(a.text, &said) // what it could not read stays empty
-	if !uuid.MatchString(said.ID) || strings.EqualFold(said.ID, operationID) {
+	if !isUUID(said.ID) || strings.EqualFold(said.ID, operationID) {
 		said.ID = operationID
 	}
 	if said.Error != nil {
@@ -180,6 +180,9 @@ const maxWordsRunes = 1024
 
 // clean makes a text of the service one line of bounded length.
 func clean(s string) string {
+	if len(s) <= maxWordsRunes && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return s // as almost always
+	}
 	runes := []rune(strings.ToValidUTF8(s, "\uFFFD"))
 	runes = runes[:min(len(runes), maxWordsRunes)]
 	for i, r := range runes {

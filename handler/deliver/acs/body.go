@@ -28,9 +28,6 @@ func newBody(m *Message) *body {
 	return &body{parts: w.parts, size: w.size}
 }
 
-// fresh returns a second body over the same message, at its start.
-func (b *body) fresh() *body { return &body{parts: b.parts, size: b.size} }
-
 func (b *body) Read(p []byte) (int, error) {
 	if len(b.pending) == 0 && len(p) >= minFill {
 		if n := b.fill(p); n > 0 {

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -62,6 +61,7 @@ type Client struct {
 	endpoint string // without a slash at its end
 	version  string
 	now      func() time.Time
+	owns     bool // its connections, of which net/http then tells what they take
 }
 
 // NewClient returns a client that identifies itself with tokens of cred.
@@ -127,7 +127,7 @@ func (o *ClientOptions) withDefaults() ClientOptions {
 		own.Now = time.Now
 	}
 	if own.Transport == nil {
-		own.Transport = newHTTPClient(own.MaxConns, own.AnswerTimeout)
+		own.Transport = newConnections(own.MaxConns, own.AnswerTimeout)
 	}
 	return own
 }
@@ -138,6 +138,7 @@ func newClient(endpoint string, auth policy.Policy, o ClientOptions, allowHTTP b
 		return nil, err
 	}
 	c := &Client{endpoint: base, version: o.APIVersion, now: o.Now}
+	_, c.owns = o.Transport.(connections)
 	o.APIVersion = "" // else azcore would set it again
 	o.Logging.IncludeBody = false
 	o.Transport = newTransport(o.Transport)
@@ -183,9 +184,21 @@ const (
 	methodStatus = "status"
 )
 
-// uuid is what the specification says of Operation-Id. It also keeps an id from
+// isUUID is what the specification says of Operation-Id. It also keeps an id from
 // changing the path of a status request.
-var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+func isUUID(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return false
+			}
+		case (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f'):
+			return false
+		}
+	}
+	return len(s) == 36
+}
 
 // Send hands m to the service, once, under an operation id of the caller's own
 // choice, a UUID. Store the id first: after a lost answer it is the only way to
@@ -198,19 +211,22 @@ func (c *Client) Send(ctx context.Context, operationID string, m *Message) (_ Op
 	ctx, end := runtime.StartSpan(ctx, "Client.Send", c.pipeline.Tracer(), nil)
 	defer func() { end(err) }()
 
-	content := newBody(m)
 	var taken progress
+	content := c.content(m)
+	if w, ok := content.(*whole); ok {
+		ctx = w.watch(ctx, &taken)
+	}
 	answer, err := c.do(ctx, http.MethodPost, "/emails:send", func(req *policy.Request) error {
 		req.Raw().Header.Set("Operation-Id", operationID)
 		if err := req.SetBody(content, "application/json"); err != nil {
 			return err
 		}
-		req.Raw().GetBody = taken.getBody(content)
+		req.Raw().GetBody = func() (io.ReadCloser, error) { return content.again(&taken), nil }
 		return nil
 	})
 	wrote := taken.bytes.Load()
 	if answer == nil {
-		return Operation{}, lost(methodSend, err, wrote, content.size)
+		return Operation{}, lost(methodSend, err, wrote, content.length())
 	}
 	if answer.status >= 200 && answer.status < 300 {
 		return answer.accepted(operationID), nil
@@ -219,7 +235,7 @@ func (c *Client) Send(ctx context.Context, operationID string, m *Message) (_ Op
 }
 
 func (c *Client) check(operationID string, m *Message) error {
-	if !uuid.MatchString(operationID) {
+	if !isUUID(operationID) {
 		return ErrOperationID
 	}
 	if c.version == APIVersion20230331 {
@@ -236,7 +252,7 @@ func (c *Client) check(operationID string, m *Message) error {
 // against a quota of its own. Every error is an *Error; ErrNotFound is in it if
 // the service does not know the operation, or does not know it yet.
 func (c *Client) Status(ctx context.Context, operationID string) (_ Operation, err error) {
-	if !uuid.MatchString(operationID) {
+	if !isUUID(operationID) {
 		return Operation{}, &Error{method: methodStatus, cause: causeRequest, inner: ErrOperationID}
 	}
 	ctx, end := runtime.StartSpan(ctx, "Client.Status", c.pipeline.Tracer(), nil)

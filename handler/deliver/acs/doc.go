@@ -26,7 +26,8 @@
 //   - The same message makes the same bytes, so a repeat under the same
 //     operation id is the identical request.
 //   - A message is encoded while it is written. The Base64 of its attachments,
-//     or the whole request, is never held in memory; [Message.Size] says
+//     or the whole request, is never held in memory, but for a message of up to
+//     32 KiB, which leaves together with its headers; [Message.Size] says
 //     beforehand how long it will be.
 //   - The number of connections is bounded, answers are read up to
 //     MaxAnswerBytes, redirects are not followed, and Operation-Location is not

@@ -30,9 +30,6 @@ var tryAgain = regexp.MustCompile(`(?i)try again after (\d+) seconds?`)
 // bounds, or 0 if it asks for none that can be understood. now is used against
 // an HTTP-date if the answer has no Date of its own (RFC 9110 section 10.2.3).
 func retryAfter(h http.Header, text string, now time.Time) time.Duration {
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = date
-	}
 	longest, found := time.Duration(0), false
 	consider := func(d time.Duration, ok bool) {
 		longest, found = max(longest, d), found || ok
@@ -40,8 +37,11 @@ func retryAfter(h http.Header, text string, now time.Time) time.Duration {
 	for _, v := range h.Values("Retry-After") {
 		v = strings.TrimSpace(v)
 		consider(multiple(v, time.Second))
-		if date, err := http.ParseTime(v); err == nil {
-			consider(date.Sub(now), true)
+		if at, err := http.ParseTime(v); err == nil {
+			if date, err := http.ParseTime(h.Get("Date")); err == nil {
+				now = date
+			}
+			consider(at.Sub(now), true)
 		}
 	}
 	for _, name := range []string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"} {

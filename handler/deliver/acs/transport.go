@@ -32,13 +32,13 @@ const (
 	idleTimeout = 30 * time.Second
 )
 
-// newHTTPClient is the transport if the options bring none. It speaks HTTP/1.1
+// newConnections is the transport if the options bring none. It speaks HTTP/1.1
 // only: one request a connection makes the bound on connections exact, and a
 // connection that breaks leaves one message in doubt, not all that shared it.
-func newHTTPClient(maxConns int, answerTimeout time.Duration) *http.Client {
+func newConnections(maxConns int, answerTimeout time.Duration) connections {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	return &http.Client{Transport: &http.Transport{
+	return connections{&http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   tlsHandshakeTimeout,
@@ -49,6 +49,12 @@ func newHTTPClient(maxConns int, answerTimeout time.Duration) *http.Client {
 		Protocols:             protocols,
 	}}
 }
+
+// connections needs nothing of what http.Client adds: it follows no redirect, keeps
+// no cookie, and calls end with their context.
+type connections struct{ *http.Transport }
+
+func (c connections) Do(r *http.Request) (*http.Response, error) { return c.RoundTrip(r) }
 
 // transport is the last step of the pipeline, below everything in azcore.
 type transport struct{ inner policy.Transporter }
@@ -77,7 +83,7 @@ func (t transport) Do(r *http.Request) (*http.Response, error) {
 		}
 		r.Body = own
 	}
-	resp, err := t.inner.Do(r)
+	resp, err := t.inner.Do(trace(r))
 	if err != nil || resp == nil {
 		return nil, err
 	}
@@ -90,12 +96,6 @@ func (t transport) Do(r *http.Request) (*http.Response, error) {
 // progress remembers how much of a request's body the transport has taken.
 // Connections of several tries may report to it.
 type progress struct{ bytes atomic.Int64 }
-
-// getBody returns an http.Request.GetBody: a new body each time, over the same
-// message, that reports to p.
-func (p *progress) getBody(b *body) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) { return &watched{body: b.fresh(), progress: p}, nil }
-}
 
 func (p *progress) reached(n int64) {
 	for seen := p.bytes.Load(); n > seen && !p.bytes.CompareAndSwap(seen, n); seen = p.bytes.Load() {

@@ -55,7 +55,8 @@ func (o *Offload) Plan(ctx context.Context, m *mail.Message, in *Intake, owner O
 
 // draft is a message on its way to fitting.
 type draft struct {
-	locale  locale
+	wishes  [2]string    // for the language, which only a draft that moves something has
+	locale  *locale      // nil before the first move
 	body    mail.Content // as the sender wrote it
 	end     func() int   // where in body.HTML the block belongs
 	message mail.Message // as it would go
@@ -64,7 +65,7 @@ type draft struct {
 
 func (o *Offload) draft(m *mail.Message, in *Intake, owner Owner, life time.Duration) *draft {
 	d := &draft{
-		locale:  localeFor(m.Language, o.config.DefaultLanguage),
+		wishes:  [2]string{m.Language, o.config.DefaultLanguage},
 		body:    m.Content,
 		end:     sync.OnceValue(func() int { return endOfBody(m.Content.HTML) }),
 		message: *m,
@@ -152,7 +153,11 @@ func (d *draft) move(ctx context.Context, i int, s *slot) error {
 	}
 	d.message.Attachments[i].Content = nil
 
-	b, err := newBlock(d.locale, d.moved.files)
+	if d.locale == nil {
+		l := localeFor(d.wishes[:]...)
+		d.locale = &l
+	}
+	b, err := newBlock(*d.locale, d.moved.files)
 	if err != nil {
 		return err
 	}

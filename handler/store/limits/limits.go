@@ -15,7 +15,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -100,7 +99,7 @@ func Keys(partition, row string) error {
 		switch {
 		case key == "":
 			return errors.New("row key is empty")
-		case !utf8.ValidString(key) || strings.ContainsFunc(key, notInKeys):
+		case !utf8.ValidString(key) || !areInKeys(key):
 			return errors.New("row key has a character that keys may not have")
 		case chars(key) > KeyChars:
 			return fmt.Errorf("row key has more than %d characters", KeyChars)
@@ -120,8 +119,18 @@ func Range(after store.Key, partition string) error {
 	return errors.Join(Keys(partition, "any"), Keys(cmp.Or(after.Partition, "any"), cmp.Or(after.Row, "any")))
 }
 
-func notInKeys(r rune) bool {
-	return r < 0x20 || 0x7f <= r && r <= 0x9f || strings.ContainsRune(`/\#?'`, r)
+// areInKeys looks at the bytes of UTF-8, where U+0080 to U+009F are 0xC2 and the
+// same byte again: every key of every call passes here.
+func areInKeys(key string) bool {
+	for i := range len(key) {
+		switch c := key[i]; {
+		case c < 0x20, c == 0x7f, c == '/', c == '\\', c == '#', c == '?', c == '\'':
+			return false
+		case c == 0xc2 && key[i+1] <= 0x9f:
+			return false
+		}
+	}
+	return true
 }
 
 func value(name string, v any) (size int, err error) {
@@ -156,10 +165,15 @@ func value(name string, v any) (size int, err error) {
 }
 
 func chars(s string) (n int) {
-	for _, r := range s {
-		n += utf16.RuneLen(r)
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			for _, r := range s[i:] {
+				n += utf16.RuneLen(r)
+			}
+			return i + n
+		}
 	}
-	return n
+	return len(s)
 }
 
 // Block says whether block n of a blob, counted from 0, can have so many bytes.

@@ -40,6 +40,8 @@ func TestEntity(t *testing.T) {
 		"DEL":                       {"p", "a\x7fb", nil, "character"},
 		"C1 control":                {"p", "a\u0085b", nil, "character"},
 		"key of broken UTF-8":       {"p", "a\xffb", nil, "character"},
+		"key with a C1 control":     {"p", "a\u009fb", nil, "character"},
+		"key behind the C1 ones":    {"p", "a\u00a0\u00bf\u0410b", nil, ""},
 		"252 values":                {"p", "r", values(252, 1), ""},
 		"253 values":                {"p", "r", values(253, 1), "253 values"},
 		"nearly 1 MiB":              {"p", "r", values(16, 65_500), ""},
