@@ -18,7 +18,7 @@ const (
 	shardTurn = 5 * time.Second
 	// fullFor is how long a shard that was seen without room is not asked again
 	// while others may have some.
-	fullFor = 2 * time.Second
+	fullFor = 15 * time.Second
 )
 
 // poolKey is for whom tokens were leased: they are counted as his when they are.

@@ -25,9 +25,9 @@ type shard struct {
 	layout layout
 
 	mu      sync.Mutex
-	waiting []*request // in order of arrival
-	serving bool       // whether a goroutine serves waiting
-	pace    pace
+	waiting []*request    // in order of arrival
+	serving bool          // whether a goroutine serves waiting
+	next    time.Time     // local: patient writes are not before it
 	hurry   chan struct{} // of 1: somebody came who does not wait for the pace
 	seen    *snapshot     // the last one; nil before
 }
@@ -106,7 +106,7 @@ func (l *Ledger) enter(ctx context.Context, s *shard, r *request) {
 // serve does what is waiting, all of it at a time, until nothing is. No caller
 // does this himself: one who leaves would take the others' write with him.
 func (l *Ledger) serve(ctx context.Context, s *shard) {
-	for batch := s.next(); batch != nil; batch = s.next() {
+	for batch := s.batch(); batch != nil; batch = s.batch() {
 		batch = l.slow(ctx, s, batch)
 		batch = slices.DeleteFunc(batch, func(r *request) bool { return r.left() != nil || r.spared() })
 		if len(batch) > 0 {
@@ -119,7 +119,7 @@ func (l *Ledger) serve(ctx context.Context, s *shard) {
 // came meanwhile. Whoever is not patient ends that.
 func (l *Ledger) slow(ctx context.Context, s *shard, batch []*request) []*request {
 	hurried := func(r *request) bool { return !r.patient }
-	wait := s.pace.next.Sub(l.now())
+	wait := s.next.Sub(l.now())
 	if wait <= 0 || slices.ContainsFunc(batch, hurried) {
 		return batch
 	}
@@ -154,7 +154,7 @@ func (r *request) spared() bool {
 	return ok
 }
 
-func (s *shard) next() []*request {
+func (s *shard) batch() []*request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	batch := s.waiting
@@ -167,7 +167,9 @@ func (l *Ledger) settle(ctx context.Context, s *shard, batch []*request) {
 	ctx, cancel := context.WithTimeout(ctx, servingTime)
 	defer cancel()
 	a, conflicts, err := l.commit(ctx, s, batch)
-	s.pace.met(conflicts, l.now(), a.id)
+	if a.dirty {
+		s.next = l.pace.met(conflicts, l.now(), a.id)
+	}
 	for i, r := range batch {
 		switch {
 		case errors.Is(err, errMoved):
@@ -184,7 +186,7 @@ func (l *Ledger) settle(ctx context.Context, s *shard, batch []*request) {
 // commit makes one write for all of batch. It returns the attempt that is in the
 // row, or one that needs no write, and how often others were faster.
 func (l *Ledger) commit(ctx context.Context, s *shard, batch []*request) (a attempt, conflicts int, err error) {
-	if seen, ok := l.recent(s); ok {
+	if seen, ok := l.recent(s); ok && l.pace.now() == 0 {
 		if a := l.plan(s, seen, batch); a.dirty && a.content {
 			err := l.write(ctx, s, seen, a.after)
 			if err == nil {
@@ -228,7 +230,7 @@ func (l *Ledger) commitAfresh(ctx context.Context, s *shard, batch []*request, m
 		if failed = l.write(ctx, s, seen, a.after); failed == nil {
 			return a, conflicts, nil
 		}
-		if err := pause(ctx, len(made), a.id); err != nil {
+		if err := pause(ctx, l.pace.now(), len(made), a.id); err != nil {
 			return attempt{}, conflicts, errors.Join(err, failed)
 		}
 	}
