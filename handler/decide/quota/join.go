@@ -54,7 +54,7 @@ func (l *Ledger) Join(ctx context.Context, c Call, due, latest time.Time) (Place
 	if !due.IsZero() {
 		at = max(1, instantOf(due))
 	}
-	a := l.at(ctx, l.shardNow(), func(p *page) answer { return p.join(c, p.shard, at, latest) })
+	a := l.patiently(ctx, l.shardNow(), func(p *page) answer { return p.join(c, p.shard, at, latest) })
 	if a.err != nil {
 		l.stats.refuse(a.err)
 		return Place{}, a.err
@@ -66,7 +66,7 @@ func (l *Ledger) Join(ctx context.Context, c Call, due, latest time.Time) (Place
 // Leave says that n messages of a line went away without being taken. What is lost
 // of it, the pump finds out.
 func (l *Ledger) Leave(ctx context.Context, shard int, name Line, n int) error {
-	return l.at(ctx, shard, func(p *page) answer {
+	return l.patiently(ctx, shard, func(p *page) answer {
 		d := p.desk(shard)
 		if o := d.find(name); o != nil {
 			o.take(n, -1)

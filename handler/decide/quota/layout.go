@@ -87,7 +87,7 @@ type place struct {
 func (l *Ledger) newPlace(y layout) *place {
 	p := &place{layout: y}
 	for i := range y.Shards {
-		p.shards = append(p.shards, &shard{number: i, name: y.row(l.name, i), layout: y})
+		p.shards = append(p.shards, &shard{number: i, name: y.row(l.name, i), layout: y, hurry: make(chan struct{}, 1)})
 	}
 	return p
 }
@@ -145,13 +145,22 @@ func (l *Ledger) leave(p *place) {
 
 // at lets do have its turn at the row of a shard, wherever that is.
 func (l *Ledger) at(ctx context.Context, number int, do func(*page) answer) answer {
+	return l.follow(ctx, number, &request{do: do})
+}
+
+// patiently is at, as soon as the others who write there allow.
+func (l *Ledger) patiently(ctx context.Context, number int, do func(*page) answer) answer {
+	return l.follow(ctx, number, &request{do: do, patient: true})
+}
+
+func (l *Ledger) follow(ctx context.Context, number int, r *request) answer {
 	var a answer
 	for range moves {
 		p, err := l.current(ctx)
 		if err != nil {
 			return answer{err: err}
 		}
-		if a = l.ask(ctx, p.home(number), do); !errors.Is(a.err, errMoved) {
+		if a = l.ask(ctx, p.home(number), r); !errors.Is(a.err, errMoved) {
 			return a
 		}
 		l.leave(p)

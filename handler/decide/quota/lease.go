@@ -18,7 +18,7 @@ const (
 	shardTurn = 5 * time.Second
 	// fullFor is how long a shard that was seen without room is not asked again
 	// while others may have some.
-	fullFor = 2 * time.Second
+	fullFor = 15 * time.Second
 )
 
 // poolKey is for whom tokens were leased: they are counted as his when they are.
@@ -167,7 +167,7 @@ func (l *Ledger) direct(ctx context.Context, c Call, do func(*page) answer) answ
 		return answer{err: err}
 	}
 	if !y.Rings {
-		return l.at(ctx, 0, do)
+		return l.patiently(ctx, 0, do)
 	}
 	if g, ok := l.pool.take(c, l.now(), false); ok {
 		return answer{grants: [][]Grant{{g}}}
@@ -189,14 +189,14 @@ func (l *Ledger) direct(ctx context.Context, c Call, do func(*page) answer) answ
 // orMoved is a, or what do answers if the ledger is in other rows.
 func (l *Ledger) orMoved(ctx context.Context, number int, a answer, do func(*page) answer) answer {
 	if errors.Is(a.err, errMoved) {
-		return l.at(ctx, number, do)
+		return l.patiently(ctx, number, do)
 	}
 	return a
 }
 
 // withLease lets do book c at s, and leases what is likely to be needed.
 func (l *Ledger) withLease(ctx context.Context, s *shard, c Call, do func(*page) answer) answer {
-	r := &request{left: ctx.Err, done: make(chan answer, 1)}
+	r := &request{patient: true}
 	r.spare = func() (answer, bool) {
 		g, ok := l.pool.take(c, l.now(), true)
 		return answer{grants: [][]Grant{{g}}}, ok
@@ -208,7 +208,7 @@ func (l *Ledger) withLease(ctx context.Context, s *shard, c Call, do func(*page)
 		}
 		return a
 	}
-	return l.wait(ctx, s, r)
+	return l.ask(ctx, s, r)
 }
 
 // shardNow is the shard that this process works with at present.

@@ -78,7 +78,7 @@ func (l *Ledger) change(ctx context.Context, row string, y layout, change func(*
 			return seen, nil
 		}
 		failed = l.write(ctx, &shard{name: row}, seen, b)
-		if err := pause(ctx, try, l.newID()); err != nil {
+		if err := pause(ctx, 0, try, l.newID()); err != nil {
 			return snapshot{}, errors.Join(err, failed)
 		}
 	}

@@ -3,6 +3,7 @@ package quota
 import (
 	"context"
 	"hash/fnv"
+	"sync"
 	"time"
 )
 
@@ -16,17 +17,20 @@ const (
 	shortestGap = 10 * time.Millisecond
 )
 
-// pace keeps the writers of a row out of each other's way: each conflict makes a
-// process write more rarely, and more with each write, each success a little more
-// often. So about one write in nine meets another, however many instances there
-// are and however far away storage is.
+// pace keeps the writers of rows out of each other's way: each conflict makes a
+// process write more rarely, each success a little more often. So about one write
+// in nine meets another, however many instances there are and however far away
+// storage is. A process has one for all rows of a ledger, which are alike.
 type pace struct {
-	gap  time.Duration
-	next time.Time // local: not before it is the next write
+	mu  sync.Mutex
+	gap time.Duration
 }
 
-// met counts how often others were faster than the write of an id.
-func (p *pace) met(conflicts int, now time.Time, id string) {
+// met counts how often others were faster than a write, and says when the next
+// write of that row may be. id is the write's.
+func (p *pace) met(conflicts int, now time.Time, id string) (next time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.gap -= p.gap / 20
 	for range conflicts {
 		p.gap = min(max(p.gap, shortestGap)*3/2, longestGap)
@@ -34,12 +38,20 @@ func (p *pace) met(conflicts int, now time.Time, id string) {
 	if p.gap < shortestGap {
 		p.gap = 0
 	}
-	p.next = now.Add(p.gap/2 + random(id, p.gap))
+	return now.Add(p.gap/2 + random(id, p.gap))
+}
+
+// now is the gap between writes. At 0 nobody else seems to write, so that the
+// last snapshot is likely still true.
+func (p *pace) now() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gap
 }
 
 // pause waits before the next try, at random lest instances meet again.
-func pause(ctx context.Context, try int, id string) error {
-	sleep(ctx, random(id, min(firstPause<<(try-1), longestPause)))
+func pause(ctx context.Context, gap time.Duration, try int, id string) error {
+	sleep(ctx, random(id, max(gap, min(firstPause<<(try-1), longestPause))))
 	return ctx.Err()
 }
 

@@ -59,6 +59,7 @@ type Ledger struct {
 	newID   func() string
 	options Options
 	stats   counters
+	pace    pace
 
 	mu    sync.Mutex
 	place *place // nil: not known

@@ -25,10 +25,11 @@ type shard struct {
 	layout layout
 
 	mu      sync.Mutex
-	waiting []*request // in order of arrival
-	serving bool       // whether a goroutine serves waiting
-	pace    pace
-	seen    *snapshot // the last one; nil before
+	waiting []*request    // in order of arrival
+	serving bool          // whether a goroutine serves waiting
+	next    time.Time     // local: patient writes are not before it
+	hurry   chan struct{} // of 1: somebody came who does not wait for the pace
+	seen    *snapshot     // the last one; nil before
 }
 
 // request is one call that asks something of a row.
@@ -38,8 +39,10 @@ type request struct {
 	do func(*page) answer
 	// spare, if not nil, answers without a row, if it can.
 	spare func() (answer, bool)
-	left  func() error // not nil once the caller is gone
-	done  chan answer  // buffered: whoever left does not block the others
+	// patient ones wait for the pace of the row's writers.
+	patient bool
+	left    func() error // not nil once the caller is gone
+	done    chan answer  // buffered: whoever left does not block the others
 }
 
 // answer holds what the call that asked returns; err and the rest are not both set.
@@ -71,12 +74,9 @@ type attempt struct {
 	answers []answer // one for every request
 }
 
-// ask lets do have its turn at the row of s.
-func (l *Ledger) ask(ctx context.Context, s *shard, do func(*page) answer) answer {
-	return l.wait(ctx, s, &request{do: do, left: ctx.Err, done: make(chan answer, 1)})
-}
-
-func (l *Ledger) wait(ctx context.Context, s *shard, r *request) answer {
+// ask lets r have its turn at the row of s.
+func (l *Ledger) ask(ctx context.Context, s *shard, r *request) answer {
+	r.left, r.done = ctx.Err, make(chan answer, 1)
 	l.enter(ctx, s, r)
 	select {
 	case a := <-r.done:
@@ -91,6 +91,12 @@ func (l *Ledger) enter(ctx context.Context, s *shard, r *request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting = append(s.waiting, r)
+	if !r.patient {
+		select {
+		case s.hurry <- struct{}{}:
+		default:
+		}
+	}
 	if !s.serving {
 		s.serving = true
 		go l.serve(context.WithoutCancel(ctx), s)
@@ -100,8 +106,8 @@ func (l *Ledger) enter(ctx context.Context, s *shard, r *request) {
 // serve does what is waiting, all of it at a time, until nothing is. No caller
 // does this himself: one who leaves would take the others' write with him.
 func (l *Ledger) serve(ctx context.Context, s *shard) {
-	for batch := s.next(); batch != nil; batch = s.next() {
-		batch = append(batch, l.slow(ctx, s)...)
+	for batch := s.batch(); batch != nil; batch = s.batch() {
+		batch = l.slow(ctx, s, batch)
 		batch = slices.DeleteFunc(batch, func(r *request) bool { return r.left() != nil || r.spared() })
 		if len(batch) > 0 {
 			l.settle(ctx, s, batch)
@@ -109,19 +115,31 @@ func (l *Ledger) serve(ctx context.Context, s *shard) {
 	}
 }
 
-// slow waits until the next write of this process may come, and returns who came
-// meanwhile.
-func (l *Ledger) slow(ctx context.Context, s *shard) []*request {
-	wait := s.pace.next.Sub(l.now())
-	if wait <= 0 {
-		return nil
+// slow waits until the next write of this process may come, and adds to batch who
+// came meanwhile. Whoever is not patient ends that.
+func (l *Ledger) slow(ctx context.Context, s *shard, batch []*request) []*request {
+	hurried := func(r *request) bool { return !r.patient }
+	wait := s.next.Sub(l.now())
+	if wait <= 0 || slices.ContainsFunc(batch, hurried) {
+		return batch
 	}
-	sleep(ctx, wait)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	more := s.waiting
-	s.waiting = nil
-	return more
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		batch, s.waiting = append(batch, s.waiting...), nil
+		s.mu.Unlock()
+		if slices.ContainsFunc(batch, hurried) {
+			return batch
+		}
+		select {
+		case <-s.hurry:
+		case <-timer.C:
+			return batch
+		case <-ctx.Done():
+			return batch
+		}
+	}
 }
 
 // spared answers r without a row, if that is possible.
@@ -136,7 +154,7 @@ func (r *request) spared() bool {
 	return ok
 }
 
-func (s *shard) next() []*request {
+func (s *shard) batch() []*request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	batch := s.waiting
@@ -149,7 +167,9 @@ func (l *Ledger) settle(ctx context.Context, s *shard, batch []*request) {
 	ctx, cancel := context.WithTimeout(ctx, servingTime)
 	defer cancel()
 	a, conflicts, err := l.commit(ctx, s, batch)
-	s.pace.met(conflicts, l.now(), a.id)
+	if a.dirty {
+		s.next = l.pace.met(conflicts, l.now(), a.id)
+	}
 	for i, r := range batch {
 		switch {
 		case errors.Is(err, errMoved):
@@ -166,7 +186,7 @@ func (l *Ledger) settle(ctx context.Context, s *shard, batch []*request) {
 // commit makes one write for all of batch. It returns the attempt that is in the
 // row, or one that needs no write, and how often others were faster.
 func (l *Ledger) commit(ctx context.Context, s *shard, batch []*request) (a attempt, conflicts int, err error) {
-	if seen, ok := l.recent(s); ok {
+	if seen, ok := l.recent(s); ok && l.pace.now() == 0 {
 		if a := l.plan(s, seen, batch); a.dirty && a.content {
 			err := l.write(ctx, s, seen, a.after)
 			if err == nil {
@@ -210,7 +230,7 @@ func (l *Ledger) commitAfresh(ctx context.Context, s *shard, batch []*request, m
 		if failed = l.write(ctx, s, seen, a.after); failed == nil {
 			return a, conflicts, nil
 		}
-		if err := pause(ctx, len(made), a.id); err != nil {
+		if err := pause(ctx, l.pace.now(), len(made), a.id); err != nil {
 			return attempt{}, conflicts, errors.Join(err, failed)
 		}
 	}

@@ -1,0 +1,211 @@
+package quota_test
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// flood offers n messages of a caller at once.
+func (o *office) flood(caller string, n int) {
+	for range n {
+		go o.offer(o.one(), quota.Call{Caller: caller, Class: quota.Normal, Cost: 1})
+	}
+}
+
+// calls notes when ACS was asked, and says no while it is told to.
+type calls struct {
+	at []time.Time
+	no func(n int) bool // of the nth, counted from 0
+}
+
+func (o *office) answer(c *calls, tell func(*quota.Ledger, quota.Grant)) {
+	o.acs = func(o *office, l *quota.Ledger, g quota.Grant) bool {
+		o.mu.Lock()
+		n := len(c.at)
+		c.at = append(c.at, time.Now())
+		o.mu.Unlock()
+		if c.no(n) {
+			tell(l, g)
+			return false
+		}
+		return true
+	}
+}
+
+// between counts the calls in [from, to).
+func (c *calls) between(from, to time.Time) (n int) {
+	for _, at := range c.at {
+		if !at.Before(from) && at.Before(to) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestAfterA429OneCanaryGoesAndThenARamp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t, 10, quota.Limits{PerMinute: 300, PerHour: 3000})
+		defer o.end()
+		go o.timer()
+		begin := time.Now()
+		seen := &calls{no: func(n int) bool { return n >= 100 && time.Since(begin) < 80*time.Second }}
+		o.answer(seen, func(l *quota.Ledger, g quota.Grant) {
+			if err := l.Backoff(t.Context(), 30*time.Second, g); err != nil {
+				t.Error(err)
+			}
+		})
+		go func() {
+			for o.ctx.Err() == nil {
+				o.flood("a", 5)
+				time.Sleep(200 * time.Millisecond)
+			}
+		}()
+		time.Sleep(10 * time.Minute)
+		slices.SortFunc(seen.at, time.Time.Compare)
+		first := seen.at[100]
+		if n := seen.between(first.Add(250*time.Millisecond), first.Add(30*time.Second)); n > 0 {
+			t.Errorf("%d calls while ACS asked for none", n)
+		}
+		back := slices.IndexFunc(seen.at, func(at time.Time) bool { return at.Sub(begin) > 80*time.Second })
+		canaries := seen.between(first.Add(30*time.Second), seen.at[back])
+		again := seen.at[back]
+		ramp := []int{seen.between(again, again.Add(10*time.Second)), seen.between(again, again.Add(30*time.Second)), seen.between(again, again.Add(59*time.Second))}
+		t.Logf("%d canaries that failed, then %v calls within 10, 30 and 59 s", canaries, ramp)
+		if canaries != 2 || ramp[0] > 4 || ramp[1] < 8 || ramp[1] > 19 || ramp[2] < 150 || ramp[2] > 300 {
+			t.Error("want 2, and about 3, 17, 225 of the limit's 300")
+		}
+	})
+}
+
+func TestAnACSThatIsAwayIsAskedMoreAndMoreRarely(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t, 5, quota.CustomDomainSend)
+		defer o.end()
+		go o.timer()
+		begin := time.Now()
+		seen := &calls{no: func(int) bool { return time.Since(begin) < 6*time.Hour }}
+		o.answer(seen, func(l *quota.Ledger, g quota.Grant) {
+			if err := l.Failing(t.Context(), g); err != nil {
+				t.Error(err)
+			}
+		})
+		o.flood("a", 300)
+		time.Sleep(5 * time.Minute)
+		early := len(seen.at)
+		time.Sleep(5*time.Hour + 55*time.Minute)
+		o.mu.Lock()
+		late := len(seen.at) - early
+		o.mu.Unlock()
+		t.Logf("%d calls in 5 min, %d in the rest of 6 h", early, late)
+		if early > 50 || late < 100 || late > 650 {
+			t.Error("want the calls under way and a few canaries, then up to one a minute, as the limit allows")
+		}
+		time.Sleep(4 * time.Hour)
+		if len(o.sent) < 300 || o.waiting() != 0 {
+			t.Errorf("%d sent, %d wait after it came back", len(o.sent), o.waiting())
+		}
+	})
+}
+
+func TestTheCanaryOfAProcessThatDiedIsFollowedByAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(&front{row: &row{}}, quota.CustomDomainSend)
+		g, _ := l.Book(t.Context(), costing(1))
+		if !g.Healthy() {
+			t.Error("the first grant is not healthy")
+		}
+		if err := l.Failing(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		g, err := l.Book(t.Context(), costing(1))
+		if err != nil || g.Healthy() {
+			t.Fatalf("the canary: healthy %v, %v", g.Healthy(), err)
+		}
+		time.Sleep(74 * time.Second)
+		if _, err := l.Book(t.Context(), costing(1)); !problem.Is(err, problem.OverQuota) {
+			t.Errorf("while the canary may return: %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		other, err := l.Book(t.Context(), costing(1))
+		if err != nil {
+			t.Fatalf("after the canary's life: %v", err)
+		}
+		if err := l.Well(t.Context(), g); err != nil { // the first one after all: too late to tell
+			t.Fatal(err)
+		}
+		if _, err := l.Book(t.Context(), costing(1)); !problem.Is(err, problem.OverQuota) {
+			t.Errorf("after the first canary's late return: %v", err)
+		}
+		if err := l.Well(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		if g, err := l.Book(t.Context(), costing(1)); err != nil || !g.Healthy() {
+			t.Errorf("when all is well again: healthy %v, %v", g.Healthy(), err)
+		}
+	})
+}
+
+// Somebody else uses half of the subscription: the ledger finds out what it can
+// have, and has it all back an hour or two after that ended.
+func TestForeignUseLowersTheShareAndItComesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limits := quota.Limits{PerMinute: 1000, PerHour: 1000}
+		o := newOffice(t, 3, limits)
+		defer o.end()
+		go o.timer()
+		const foreign = 500
+		begin := time.Now()
+		var taken []time.Time
+		seen := &calls{}
+		seen.no = func(int) bool {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			now, n := time.Now(), 0
+			for _, at := range taken {
+				if now.Sub(at) < time.Hour {
+					n++
+				}
+			}
+			if now.Sub(begin) < 6*time.Hour && n >= limits.PerHour-foreign || n >= limits.PerHour {
+				return true
+			}
+			taken = append(taken, now)
+			return false
+		}
+		refused := []time.Time{}
+		o.answer(seen, func(l *quota.Ledger, g quota.Grant) {
+			o.mu.Lock()
+			refused = append(refused, time.Now())
+			o.mu.Unlock()
+			if err := l.Backoff(t.Context(), 0, g); err != nil {
+				t.Error(err)
+			}
+		})
+		o.flood("a", 9000)
+		time.Sleep(12 * time.Hour)
+		within := func(times []time.Time, from, to time.Duration) (n int) {
+			for _, at := range times {
+				if d := at.Sub(begin); d >= from && d < to {
+					n++
+				}
+			}
+			return n
+		}
+		busy, after := within(taken, time.Hour, 6*time.Hour), within(taken, 8*time.Hour, 12*time.Hour)
+		t.Logf("%d of 2500 sent beside the other, %d of 4000 after; %d refusals, of them %d after the first hour",
+			busy, after, len(refused), within(refused, time.Hour, 6*time.Hour))
+		if busy < 2000 || after < 3800 || within(refused, time.Hour, 6*time.Hour) > 300 {
+			t.Error("want most of what there is, and few refusals")
+		}
+	})
+}

@@ -1,0 +1,309 @@
+package quota_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// office is what a gateway makes of the ledger: messages go or wait in a table,
+// ticks wake pumps, a timer looks for what was forgotten.
+type office struct {
+	t       *testing.T
+	ctx     context.Context
+	close   context.CancelFunc
+	rnd     *random
+	row     *row
+	ledgers []*quota.Ledger
+	gap     time.Duration // of a pump between two looks at most, before it rests
+	lose    int           // of 100 ticks
+	acs     func(o *office, l *quota.Ledger, g quota.Grant) bool
+
+	mu      sync.Mutex
+	table   map[int]map[quota.Line][]waiter
+	sent    []sending
+	refused int
+	pumps   int // that found something
+	ticks   int
+}
+
+// waiter is a row of a line.
+type waiter struct {
+	at, expected time.Time
+	call         quota.Call
+	attempts     int
+}
+
+// sending is a message that ACS has taken.
+type sending struct {
+	at, joined, expected time.Time // the latter zero if it went at once
+	call                 quota.Call
+}
+
+func newOffice(t *testing.T, instances int, limits quota.Limits, options ...quota.Options) *office {
+	o := &office{t: t, rnd: newRandom(1, 2), row: &row{}, gap: 5 * time.Second, table: map[int]map[quota.Line][]waiter{}}
+	o.ctx, o.close = context.WithCancel(t.Context())
+	newID := ids()
+	for range instances {
+		f := &front{row: o.row, way: func() time.Duration { return 5*time.Millisecond + o.rnd.upTo(5*time.Millisecond) }}
+		o.ledgers = append(o.ledgers, quota.New(f, "send", limits, time.Now, newID, options...))
+	}
+	return o
+}
+
+// end lets all goroutines come to theirs.
+func (o *office) end() {
+	o.close()
+	time.Sleep(10 * time.Minute)
+}
+
+// wrong is an error that should not be, unless the end has come.
+func (o *office) wrong(what string, err error) {
+	if o.ctx.Err() == nil {
+		o.t.Errorf("%s: %v", what, err)
+	}
+}
+
+func (o *office) one() *quota.Ledger { return o.ledgers[o.rnd.n(len(o.ledgers))] }
+
+// offer is a message of a caller: it goes now, or waits. It is for a goroutine.
+func (o *office) offer(l *quota.Ledger, c quota.Call) {
+	g, place, err := l.BookOrJoin(o.ctx, c, time.Time{})
+	switch {
+	case err != nil:
+		if !problem.Is(err, problem.OverQuota) {
+			o.wrong("BookOrJoin", err)
+		}
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.refused++
+	case place != nil:
+		o.wait(*place, waiter{at: place.At, expected: place.Expected, call: c}, false)
+	case !o.deliver(l, g, waiter{at: time.Now(), call: c}):
+		o.again(l, waiter{call: c})
+	}
+}
+
+// again waits after an attempt that failed.
+func (o *office) again(l *quota.Ledger, w waiter) {
+	place, err := l.Join(o.ctx, w.call, time.Time{}, time.Time{})
+	if err != nil {
+		o.wrong("Join", err)
+		return
+	}
+	o.wait(place, waiter{at: place.At, call: w.call, attempts: w.attempts + 1}, false)
+}
+
+func (o *office) wait(place quota.Place, w waiter, later bool) {
+	time.Sleep(50*time.Millisecond + o.rnd.upTo(200*time.Millisecond)) // blob, record, row
+	o.mu.Lock()
+	name := quota.Line{Class: w.call.Class, Caller: w.call.Caller, Later: later}
+	if o.table[place.Shard] == nil {
+		o.table[place.Shard] = map[quota.Line][]waiter{}
+	}
+	line := o.table[place.Shard][name]
+	i, _ := slices.BinarySearchFunc(line, w.at.Add(1), func(a waiter, at time.Time) int { return a.at.Compare(at) })
+	o.table[place.Shard][name] = slices.Insert(line, i, w)
+	o.mu.Unlock()
+	if !place.Wake.IsZero() {
+		o.tick(place.Shard, place.Wake)
+	}
+}
+
+// deliver is the call to ACS, and says whether the message is gone.
+func (o *office) deliver(l *quota.Ledger, g quota.Grant, w waiter) bool {
+	time.Sleep(20*time.Millisecond + o.rnd.upTo(100*time.Millisecond))
+	if !g.Live(time.Now()) {
+		o.t.Error("a grant is too old after 120 ms")
+	}
+	if o.acs != nil && !o.acs(o, l, g) {
+		return false
+	}
+	if err := l.Well(o.ctx, g); err != nil {
+		o.wrong("Well", err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sent = append(o.sent, sending{time.Now(), w.at, w.expected, w.call})
+	return true
+}
+
+func (o *office) tick(shard int, at time.Time) {
+	if o.rnd.n(100) < o.lose {
+		return
+	}
+	time.AfterFunc(time.Until(at)+o.rnd.upTo(time.Second), func() {
+		if o.ctx.Err() == nil {
+			o.mu.Lock()
+			o.ticks++
+			o.mu.Unlock()
+			o.pump(o.one(), shard)
+		}
+	})
+}
+
+// heads are the first rows of a line that may go.
+func (o *office) heads(shard int, name quota.Line, n int) (heads []waiter, w quota.Want) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w = quota.Want{Line: name, Complete: true}
+	for _, row := range o.table[shard][name] {
+		switch {
+		case name.Later && row.at.After(time.Now()):
+			w.NextDue = row.at
+			return heads, w
+		case len(heads) == n:
+			w.Complete = false
+			return heads, w
+		}
+		heads, w.Calls = append(heads, row), append(w.Calls, row.call)
+	}
+	return heads, w
+}
+
+func (o *office) pump(l *quota.Ledger, shard int) {
+	id := fmt.Sprint("pump-", o.rnd.n(1<<40))
+	for o.ctx.Err() == nil {
+		lines, room, next, ok, err := l.Open(o.ctx, shard, id)
+		if err != nil {
+			return
+		}
+		if !ok {
+			if !next.IsZero() {
+				o.tick(shard, next)
+			}
+			return
+		}
+		o.mu.Lock()
+		o.pumps++
+		o.mu.Unlock()
+		again, next := o.serve(l, shard, id, lines, room)
+		if !again {
+			return
+		}
+		if time.Until(next) < o.gap && !next.IsZero() {
+			time.Sleep(time.Until(next))
+			continue
+		}
+		switch err := l.Rest(o.ctx, shard, id, next); {
+		case err == nil && !next.IsZero():
+			o.tick(shard, next)
+			return
+		case !errors.Is(err, quota.ErrJoined):
+			return
+		}
+	}
+}
+
+// serve is one look at the lines of a shard.
+func (o *office) serve(l *quota.Ledger, shard int, id string, lines []quota.LineView, room int) (again bool, next time.Time) {
+	var wants []quota.Want
+	heads := make([][]waiter, len(lines))
+	for i, v := range lines {
+		var w quota.Want
+		heads[i], w = o.heads(shard, v.Line, room)
+		wants = append(wants, w)
+	}
+	time.Sleep(20 * time.Millisecond) // the listing
+	grants, next, err := l.Take(o.ctx, shard, id, wants)
+	if err != nil {
+		return false, time.Time{}
+	}
+	var wg sync.WaitGroup
+	for i := range grants {
+		o.mu.Lock()
+		rest := o.table[shard][wants[i].Line]
+		for _, w := range heads[i][:len(grants[i])] {
+			n := slices.IndexFunc(rest, func(r waiter) bool { return r.at.Equal(w.at) && r.call == w.call })
+			if n < 0 {
+				o.t.Errorf("a message was taken twice")
+				continue
+			}
+			rest = slices.Delete(slices.Clone(rest), n, n+1)
+		}
+		o.table[shard][wants[i].Line] = rest
+		o.mu.Unlock()
+		for k, g := range grants[i] {
+			w := heads[i][k]
+			wg.Go(func() {
+				if !o.deliver(l, g, w) {
+					o.again(l, w)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	return true, next
+}
+
+// timer looks every minute, as the function does, until the end.
+func (o *office) timer() {
+	for o.ctx.Err() == nil {
+		time.Sleep(time.Minute)
+		found := map[int][]quota.LineView{}
+		o.mu.Lock()
+		for shard, lines := range o.table {
+			for name, rows := range lines {
+				if len(rows) > 0 {
+					v := quota.LineView{Line: name, Waiting: len(rows)}
+					if name.Later {
+						v.NextDue = rows[0].at
+					}
+					found[shard] = append(found[shard], v)
+				}
+			}
+		}
+		o.mu.Unlock()
+		shards, err := o.one().Overdue(o.ctx, found)
+		if err != nil {
+			o.wrong("Overdue", err)
+		}
+		for _, shard := range shards {
+			o.tick(shard, time.Now())
+		}
+	}
+}
+
+// outcome is what ACS saw.
+func (o *office) outcome() *outcome {
+	out := &outcome{}
+	for _, s := range o.sent {
+		out.arrivals = append(out.arrivals, slices.Repeat([]time.Time{s.at}, s.call.Cost)...)
+	}
+	return out
+}
+
+// waiting are the rows that are left.
+func (o *office) waiting() (n int) {
+	for _, lines := range o.table {
+		for _, rows := range lines {
+			n += len(rows)
+		}
+	}
+	return n
+}
+
+// perCaller counts the messages sent before a time.
+func (o *office) perCaller(until time.Time) map[string]int {
+	n := map[string]int{}
+	for _, s := range o.sent {
+		if s.at.Before(until) {
+			n[s.call.Caller]++
+		}
+	}
+	return n
+}
+
+func (o *office) sorted() []sending {
+	all := slices.Clone(o.sent)
+	slices.SortFunc(all, func(a, b sending) int { return cmp.Compare(a.at.UnixNano(), b.at.UnixNano()) })
+	return all
+}
