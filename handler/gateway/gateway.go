@@ -102,12 +102,11 @@ type Config struct {
 type Gateway struct {
 	Config
 	meters
-	waves chan struct{} // one for each wave of sending by pumps that is under way
 }
 
 // New makes a Gateway of c.
 func New(c Config) (*Gateway, error) {
-	g := &Gateway{Config: c, waves: make(chan struct{}, maxWaves)}
+	g := &Gateway{Config: c}
 	err := g.measure(c.Meter)
 	return g, err
 }

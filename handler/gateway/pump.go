@@ -10,6 +10,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/store"
 )
 
 const (
@@ -17,13 +18,14 @@ const (
 	// with the longest call to ACS.
 	pumpTime = 2 * time.Minute
 	// pumpPatience is how long it waits for room by itself rather than be woken.
+	// While it waits it keeps its seat: less than quota.SeatLife.
 	pumpPatience = 20 * time.Second
-	// roundSlips bounds what one round takes, maxWaves the waves of all pumps of a
-	// process, waveBytes and waveSlips what is held and sent at once.
-	roundSlips = 64
-	maxWaves   = 8
-	waveSlips  = 32
-	waveBytes  = 8 << 20
+	// shortestPause keeps a pump from writing the ledger for every token by itself.
+	shortestPause = 500 * time.Millisecond
+	// pumpSlips and pumpBytes bound what one pump holds and sends at once, except
+	// that a single letter may be of any size.
+	pumpSlips = 64
+	pumpBytes = 16 << 20
 )
 
 // pump serves the lines of one shard for a while.
@@ -33,6 +35,12 @@ type pump struct {
 	id    string
 	now   time.Time // of storage, at the beginning of a round
 	away  bool      // ACS did not answer a question in this round
+	owed  time.Time // when the ledger counts on a tick that was not sent yet
+
+	flight sync.WaitGroup
+	mu     sync.Mutex
+	flying map[store.Key]bool
+	bytes  int // of those that fly
 }
 
 // Dispatch serves the lines of a shard: it sends what may go now, in order, and
@@ -40,36 +48,52 @@ type pump struct {
 // many times at once: the ledger gives the seat of a shard to one. An error is
 // Unavailable, and then Tend wakes the shard again.
 func (g *Gateway) Dispatch(ctx context.Context, shard int) error {
-	p := &pump{Gateway: g, shard: shard, id: g.NewID()}
+	p := &pump{Gateway: g, shard: shard, id: g.NewID(), flying: map[store.Key]bool{}}
+	defer p.flight.Wait()
 	for end := g.Now().Add(pumpTime); ; {
-		next, again, err := p.round(ctx)
+		r, err := p.round(ctx)
+		late := !g.Now().Before(end)
 		switch {
-		case errors.Is(err, quota.ErrSeat):
-			return p.wakeAt(ctx, next)
 		case err != nil:
 			return err
-		case again && g.Now().Before(end):
+		case r.other:
+			return p.wakeAt(ctx, p.owed)
+		case r.again && !late:
 			continue
-		case again:
-			next = p.now
-		}
-		wait := next.Sub(p.now)
-		if !again && !next.IsZero() && wait <= pumpPatience && g.Now().Add(wait).Before(end) {
-			if err := sleep(ctx, max(wait, time.Second)); err != nil {
+		case r.again:
+			r.next = p.now
+		case !late && p.worthWaiting(r.next):
+			if err := p.pause(ctx, r.next.Sub(p.now)); err != nil {
 				return err
 			}
 			continue
 		}
-		switch err := g.Sends.Rest(ctx, shard, p.id, next); {
-		case errors.Is(err, quota.ErrJoined):
-			continue
-		case errors.Is(err, quota.ErrSeat):
-			return nil
-		case err != nil:
-			return err
+		p.flight.Wait()
+		if r.seated {
+			switch err := g.Sends.Rest(ctx, shard, p.id, r.next); {
+			case errors.Is(err, quota.ErrJoined):
+				continue
+			case errors.Is(err, quota.ErrSeat):
+				return p.wakeAt(ctx, p.owed)
+			case err != nil:
+				return err
+			}
 		}
-		return p.wakeAt(ctx, next)
+		return p.wakeAt(ctx, r.next)
 	}
+}
+
+// worthWaiting says whether the pump does not end although nothing may go now.
+func (p *pump) worthWaiting(next time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.flying) > 0 || !next.IsZero() && next.Sub(p.now) <= pumpPatience
+}
+
+// pause waits until a time has come, or a while if that is far off: what flies may
+// have landed then.
+func (p *pump) pause(ctx context.Context, d time.Duration) error {
+	return sleep(ctx, min(max(d, shortestPause), pumpPatience))
 }
 
 // wakeAt asks to be woken at a time, zero for never.
@@ -80,43 +104,70 @@ func (p *pump) wakeAt(ctx context.Context, at time.Time) error {
 	return p.Spool.Wake(ctx, p.shard, at.Sub(p.now))
 }
 
-// round looks at the lines once and sends what may go. again says that there may
-// be more at once; otherwise next says when, and zero that nothing waits.
-func (p *pump) round(ctx context.Context) (next time.Time, again bool, err error) {
+// round is what one look at the lines has led to.
+type round struct {
+	again  bool      // there may be more to do at once
+	other  bool      // another pump serves the shard, or nothing waits
+	seated bool      // the pump has the seat
+	next   time.Time // when more may go; zero: nothing waits
+}
+
+// round looks at the lines once and sends what may go.
+func (p *pump) round(ctx context.Context) (round, error) {
+	free := p.free()
+	if free < pumpSlips/4 {
+		return round{next: p.now.Add(shortestPause), seated: true}, nil
+	}
 	lines, room, next, ok, err := p.Sends.Open(ctx, p.shard, p.id)
 	if err != nil {
-		return next, false, err
+		return round{}, err
 	}
 	if p.now, err = p.Records.Time(ctx); err != nil {
-		return next, false, err
+		return round{}, err
 	}
 	if !ok {
-		return next, false, quota.ErrSeat
+		if !next.IsZero() {
+			p.owed = next
+		}
+		return round{next: next, other: next.IsZero()}, nil
 	}
-	heads, err := p.look(ctx, lines, room)
+	p.owed = time.Time{}
+	heads, err := p.look(ctx, lines, min(room, free))
 	if err != nil {
-		return next, false, err
+		return round{}, err
 	}
 	asked := p.askAll(ctx, heads)
 	if p.away {
-		return p.now.Add(unanswered), false, nil
+		return round{seated: true, next: p.now.Add(unanswered)}, nil
 	}
 	wants := make([]quota.Want, len(heads))
 	for i, h := range heads {
 		wants[i] = h.want()
 	}
-	grants, more, err := p.Sends.Take(ctx, p.shard, p.id, wants)
-	if err != nil {
-		return next, false, err
+	grants, next, err := p.Sends.Take(ctx, p.shard, p.id, wants)
+	if errors.Is(err, quota.ErrSeat) {
+		return round{other: true}, nil
 	}
-	sent := p.sendAll(ctx, heads, grants)
-	if sent+asked > 0 {
-		return next, true, nil
+	if err != nil {
+		return round{}, err
+	}
+	if p.sendAll(ctx, heads, grants)+asked > 0 {
+		return round{seated: true, again: true}, nil
 	}
 	for _, h := range heads {
-		more = sooner(more, h.next)
+		next = sooner(next, h.next)
 	}
-	return more, false, nil
+	return round{seated: true, next: next}, nil
+}
+
+// free is how many letters more may fly.
+func (p *pump) free() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bytes >= pumpBytes {
+		return 0
+	}
+	return max(0, pumpSlips-len(p.flying))
 }
 
 // sooner is the earlier of two times, of which zero means never.
@@ -152,9 +203,10 @@ func callOf(s *spool.Slip) quota.Call {
 
 // look lists the heads of the lines, not many more than there is room for.
 func (p *pump) look(ctx context.Context, lines []quota.LineView, room int) ([]*heads, error) {
-	room = min(max(room, 1), roundSlips)
 	lines = lines[:min(len(lines), room+2)]
-	each := max(2, 2*room/max(len(lines), 1))
+	p.mu.Lock()
+	each := max(2, 2*room/max(len(lines), 1)) + len(p.flying)
+	p.mu.Unlock()
 	all, errs := make([]*heads, len(lines)), make([]error, len(lines))
 	var wg sync.WaitGroup
 	for i, l := range lines {
@@ -178,6 +230,7 @@ func (p *pump) sort(l quota.Line, slips []spool.Slip, whole bool) *heads {
 	for i := range slips {
 		s := &slips[i]
 		switch {
+		case p.flies(s):
 		case s.Due.After(p.now):
 			if l.Later && h.nextDue.IsZero() {
 				h.nextDue = s.Due
@@ -207,13 +260,15 @@ func (p *pump) askAll(ctx context.Context, all []*heads) (settled int) {
 			if p.away {
 				return settled
 			}
-			switch verdict := p.question(ctx, s); {
-			case verdict == goesAgain:
+			switch d := (&delivery{p.Gateway, s, p.now}); d.question(ctx) {
+			case goesAgain:
 				h.ready = append(h.ready, s)
 				settled++
-			case verdict == hasEnded:
+			case hasEnded:
 				settled++
-			default:
+			case nobodyThere:
+				p.away = true
+			case asksOn:
 				h.next = sooner(h.next, s.NotBefore)
 			}
 		}
@@ -222,32 +277,34 @@ func (p *pump) askAll(ctx context.Context, all []*heads) (settled int) {
 	return settled
 }
 
-// sendAll sends what was granted, in waves.
+func (p *pump) flies(s *spool.Slip) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.flying[s.Key]
+}
+
+// sendAll lets fly what was granted.
 func (p *pump) sendAll(ctx context.Context, all []*heads, grants [][]quota.Grant) (sent int) {
-	var wave []func()
-	bytes := 0
-	flush := func() {
-		p.waves <- struct{}{}
-		var wg sync.WaitGroup
-		for _, send := range wave {
-			wg.Go(send)
-		}
-		wg.Wait()
-		<-p.waves
-		sent += len(wave)
-		wave, bytes = nil, 0
-	}
 	for i, h := range all {
 		for j, grant := range grants[i] {
-			slip := h.ready[j]
-			if len(wave) == waveSlips || len(wave) > 0 && bytes+slip.Bytes > waveBytes {
-				flush()
-			}
-			wave, bytes = append(wave, func() { p.serve(ctx, slip, grant) }), bytes+slip.Bytes
+			p.launch(ctx, h.ready[j], grant)
+			sent++
 		}
 	}
-	if len(wave) > 0 {
-		flush()
-	}
 	return sent
+}
+
+func (p *pump) launch(ctx context.Context, slip *spool.Slip, grant quota.Grant) {
+	p.mu.Lock()
+	p.flying[slip.Key] = true
+	p.bytes += slip.Bytes
+	p.mu.Unlock()
+	now := p.now
+	p.flight.Go(func() {
+		p.serve(ctx, slip, grant, now)
+		p.mu.Lock()
+		delete(p.flying, slip.Key)
+		p.bytes -= slip.Bytes
+		p.mu.Unlock()
+	})
 }

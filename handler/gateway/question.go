@@ -21,7 +21,8 @@ const unanswered = time.Minute
 type verdict int
 
 const (
-	asksOn verdict = iota
+	asksOn      verdict = iota
+	nobodyThere         // ACS did not answer
 	goesAgain
 	hasEnded
 )
@@ -29,65 +30,68 @@ const (
 // question asks ACS once about a slip in doubt. A message that ACS does not know,
 // asked often enough, is sent again under the same ids; one that has been
 // repeated too often stays unknown.
-func (p *pump) question(ctx context.Context, slip *spool.Slip) verdict {
-	v, err := p.inquire(context.WithoutCancel(ctx), slip)
+func (d *delivery) question(ctx context.Context) verdict {
+	v, err := d.inquire(context.WithoutCancel(ctx))
 	if err != nil {
-		p.Log.WarnContext(ctx, "a message in doubt could not be settled", "id", slip.ID, "error", err)
+		d.Log.WarnContext(ctx, "a message in doubt could not be settled", "id", d.slip.ID, "error", err)
 	}
 	return v
 }
 
-func (p *pump) inquire(ctx context.Context, slip *spool.Slip) (verdict, error) {
-	rec, err := p.Records.Read(ctx, slip.Line.Caller, slip.ID)
+func (d *delivery) inquire(ctx context.Context) (verdict, error) {
+	rec, err := d.Records.Read(ctx, d.slip.Line.Caller, d.slip.ID)
 	switch {
-	case problem.Is(err, problem.NotFound), err == nil && (rec.Final() || rec.Spooled != slip.Key):
-		return hasEnded, p.Spool.Leave(ctx, slip)
+	case problem.Is(err, problem.NotFound), err == nil && (rec.Final() || rec.Spooled != d.slip.Key):
+		return hasEnded, d.Spool.Leave(ctx, d.slip)
 	case err != nil:
 		return asksOn, err
 	}
-	known, failure, err := p.ask(ctx, rec.OperationID)
+	known, failure, err := d.ask(ctx, rec.OperationID)
 	if err != nil {
-		p.away = !problem.Is(err, problem.OverQuota)
-		slip.NotBefore = p.now.Add(max(unanswered, problem.Of(err).RetryAfter))
-		return p.tired(ctx, slip, rec, p.Spool.Keep(ctx, slip))
+		d.slip.NotBefore = d.now.Add(max(unanswered, problem.Of(err).RetryAfter))
+		v, keepErr := d.tired(ctx, rec, d.Spool.Keep(ctx, d.slip))
+		if v == asksOn && !problem.Is(err, problem.OverQuota) {
+			v = nobodyThere
+		}
+		return v, keepErr
 	}
 	if known {
-		return hasEnded, p.settled(ctx, slip, rec, ended(failure))
+		return hasEnded, d.settled(ctx, rec, ended(failure))
 	}
-	slip.Asked++
-	if slip.Asked < slip.Enough() {
-		slip.NotBefore = p.now.Add(askPauses[min(slip.Asked, len(askPauses)-1)])
-		return asksOn, p.Spool.Keep(ctx, slip)
+	d.slip.Asked++
+	if d.slip.Asked < d.slip.Enough() {
+		d.slip.NotBefore = d.now.Add(askPauses[min(d.slip.Asked, len(askPauses)-1)])
+		return asksOn, d.Spool.Keep(ctx, d.slip)
 	}
-	if slip.Repeats == maxRepeats {
-		return hasEnded, p.bury(ctx, slip, rec, record.Unknown, &record.Failure{
+	if d.slip.Repeats == maxRepeats {
+		return hasEnded, d.bury(ctx, rec, record.Unknown, &record.Failure{
 			Kind: problem.ACSFailed.Slug(), Detail: "ACS gave no clear answer each time that the message was sent, and does not know it. It may or may not have been sent.",
 		})
 	}
-	slip.Repeats++
-	slip.Asked, slip.Doubt, slip.NotBefore, slip.Version = 0, spool.NoDoubt, time.Time{}, rec.Version()
-	return goesAgain, p.Spool.Keep(ctx, slip)
+	d.slip.Repeats++
+	d.slip.Asked, d.slip.Doubt, d.slip.NotBefore, d.slip.Version = 0, spool.NoDoubt, time.Time{}, rec.Version()
+	return goesAgain, d.Spool.Keep(ctx, d.slip)
 }
 
 // settled records what ACS knows.
-func (p *pump) settled(ctx context.Context, slip *spool.Slip, rec *record.Record, o outcome) error {
-	p.delivered(ctx, o)
+func (d *delivery) settled(ctx context.Context, rec *record.Record, o outcome) error {
+	d.delivered(ctx, o)
 	if o.state == record.Failed {
-		return p.giveUp(ctx, slip, rec, o.failure)
+		return d.giveUp(ctx, rec, o.failure)
 	}
-	if err := p.Records.Finish(ctx, rec, o.state, nil); err != nil {
+	if err := d.Records.Finish(ctx, rec, o.state, nil); err != nil {
 		return err
 	}
-	return p.Spool.Leave(ctx, slip)
+	return d.Spool.Leave(ctx, d.slip)
 }
 
 // tired ends the asking of an ACS that cannot be asked when the message's deadline
 // has passed: what became of it will not be known.
-func (p *pump) tired(ctx context.Context, slip *spool.Slip, rec *record.Record, err error) (verdict, error) {
-	if err != nil || !p.now.After(rec.Deadline) {
+func (d *delivery) tired(ctx context.Context, rec *record.Record, err error) (verdict, error) {
+	if err != nil || !d.now.After(rec.Deadline) {
 		return asksOn, err
 	}
-	return hasEnded, p.bury(ctx, slip, rec, record.Unknown, &record.Failure{
+	return hasEnded, d.bury(ctx, rec, record.Unknown, &record.Failure{
 		Kind: problem.ACSFailed.Slug(), Detail: "ACS gave no clear answer, and could not be asked until the message's deadline. It may or may not have been sent.",
 	})
 }

@@ -114,6 +114,7 @@ func (p *page) join(c Call, shard int, due instant, latest time.Time) answer {
 // wake sets when the next tick must come, so that what joined goes at a time. It
 // is 0 if a pump is there or a tick on its way.
 func (p *page) wake(d *desk, goes instant) instant {
+	goes = max(goes, p.at)
 	switch {
 	case d.seated(p.at):
 		d.Fresh = true
@@ -121,7 +122,7 @@ func (p *page) wake(d *desk, goes instant) instant {
 	case d.ticking(p.at) && d.TickAt <= goes.add(time.Second):
 		return 0
 	}
-	d.TickAt = max(goes, p.at)
+	d.TickAt = goes
 	return d.TickAt
 }
 

@@ -10,7 +10,7 @@ import (
 const (
 	// leaseAhead is for how long ahead tokens are leased, and over what time the
 	// demand is measured that says how many.
-	leaseAhead = time.Second
+	leaseAhead = 1500 * time.Millisecond
 	// leaseLeft is how long a leased token can still be used when it is granted.
 	leaseLeft = 2 * time.Second
 	// shardTurn is how long a process stays with a shard, so that in the long run
