@@ -1,12 +1,12 @@
 // Package quota is the ledger of a sending limit that many instances share: it
-// says whether a call to ACS may go now or, if not, when. In: the cost of a
-// call. Out: a Grant to make the call before a given time, or a problem. The
-// ledger is one row of a table, so minute and hour are booked in one
-// conditional write.
+// says whether a call to ACS may go now or, if not, when; it keeps the lines of
+// those who wait, and says who of them goes next. In: calls with their cost, class
+// and caller, and what ACS answered. Out: a Grant to make a call before a given
+// time, a Place in a line, or a problem. The ledger is one row of a table, or
+// several, so minute and hour, and who goes, are decided in one conditional write.
 //
-// It does not call ACS, does not wait for room and does not retry a message:
-// deliver/acs calls, the caller of Book decides whether to wait. Limits so large
-// that their log outgrows LogEntries need another form of ledger.
+// It does not call ACS, does not keep the messages that wait and does not send the
+// ticks that wake a pump: deliver/acs, deliver/spool and the gateway do.
 //
 // Server times are Unix milliseconds of the storage service's clock; local
 // times serve to measure how long ago something was, nothing else.
@@ -17,7 +17,7 @@
 // Claim: no interval of length W, however it is aligned, holds more than N
 // arrivals at ACS.
 //
-//  1. Of the times in the log, no interval of length W' holds more than N. A
+//  1. Of the times booked, no interval of length W' holds more than N. A
 //     booking is logged at x, never earlier than the last one in the log, and
 //     only when at most N with it are later than x - W'. The write is
 //     conditional, so nothing comes between the count and the booking. Take any
@@ -41,15 +41,65 @@
 // A booking leaves its window at a whole second, because the clock that decides,
 // Date, shows only those. This makes Retry-After exact.
 //
+// # Every form of it
+//
+// The above is said of a log, which holds the time of each token. To LogEntries an
+// hour that is the form. Above, tokens are counted in buckets of w, k of which are
+// at least W', and k+1 are counted. A token booked at x in bucket b counts until
+// bucket b+k+1 begins, at least k·w after x: claim 1 holds.
+//
+// Limits that many instances use at once are split over rows, of which each has
+// its part of N and books for itself: the parts sum up to N, and so do the sums
+// over any interval.
+//
+// A lease books tokens for calls that are expected within a second. They are
+// grants like others, booked before they are used and burnt at the same UseBy.
+//
+// When limits change, so may the form or the number of rows: the layout. An old row
+// is closed by a conditional write, so a booking is in it, and counted on, or
+// fails. What the closed rows hold is dealt out to the new ones, each token to one,
+// at its time or later, never earlier; so each sum over an interval is what it was
+// or counts longer. Nobody books in a row whose layout is not the one that he
+// follows, and nothing is remembered of a closed row. A layout lasts ten minutes at
+// least, because instances of two configurations may run at once; each follows
+// whatever layout there is, and applies its own limits to it.
+//
+// # Who goes
+//
+// By class; within a class first callers below their guaranteed share, then who
+// used least of his weight in the last hour, which makes shares max-min fair; nobody
+// beyond his cap, which holds for every hour as 13 buckets of 5 min are counted.
+// Direct calls do not overtake: if somebody who may go waits in their class or a
+// more urgent one, they join. With several rows that is true of each row, and
+// processes change rows every few seconds so that all have as much to do.
+//
+// Lines belong to a shard, which is what the rows of the table carry. If there are
+// fewer rows than once, lines of shard s are served with the tokens of row s modulo
+// their number, and Shards counts them until the layout changes again.
+//
+// What is counted of lines is a hint, which pumps correct by what they see. A tick
+// that was lost is found missing after 20 s, a pump that fell silent after 30 s.
+//
+// # What ACS says
+//
+// A 429 closes all rows for as long as ACS asks. Then each row lets one call go, the
+// canary, and when ACS took it, what may go doubles in equal times up to the whole
+// limit after a minute. Nobody could see the foreign use that led to it: a 429 costs
+// a quarter of our share of the limits, and each two minutes give back a hundredth.
+// When ACS fails, the rows close for 2 s and a canary, doubled up to a minute.
+//
 // # Cost and failure
 //
-// Requests that arrive while a write is under way are booked together by the
-// next one. What the last write left is used for the next, so a booking costs
-// one table operation as long as it fits and nobody else wrote; a refusal is
-// only given on a fresh read. There are no refunds: tokens of a caller who left,
-// or whose write was answered too late, are spent. What cannot be read or
-// written is refused (problem.Unavailable): nothing is granted that is not in
-// the log.
+// Requests that arrive while a write is under way are done together by the next
+// one. What the last write left is used for the next as long as nobody else seems to
+// write, so a booking costs one table operation; a refusal is only given on a fresh
+// read. Each write that meets another makes the process write more rarely, up to
+// once in three seconds, so that 200 instances stay below 20 writes a second on a
+// row; pumps, and what ACS says, do not wait for that. There are no refunds: tokens
+// of a caller who left, or whose write was answered too late, are spent. What cannot
+// be read or written is refused (problem.Unavailable): nothing is granted that is
+// not booked. No error of a write is believed before the row was read: each write
+// leaves an id in it, and one whose answer was lost is found by that.
 //
 // Sources: learn.microsoft.com, "Service limits for Azure Communication
 // Services", section Email; draft-ietf-httpapi-ratelimit-headers-11.

@@ -68,7 +68,7 @@ func (h health) lost(at instant) int {
 
 // gains is the next time after one when lost is less.
 func (h health) gains(at instant) instant {
-	return h.LostAt.add((at.sub(h.LostAt)/foreignStep + 1) * foreignStep)
+	return at.add(foreignStep - at.sub(h.LostAt)%foreignStep)
 }
 
 // share is what is left of l for us at a time.

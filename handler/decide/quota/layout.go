@@ -78,14 +78,14 @@ func (y layout) empty() tally {
 // errMoved says that a row is not, or no more, of the layout that was thought.
 var errMoved = errors.New("the quota ledger is in other rows")
 
-// place is a layout, with what this process keeps of its rows.
-type place struct {
+// rows is a layout, with what this process keeps of its rows.
+type rows struct {
 	layout
 	shards []*shard
 }
 
-func (l *Ledger) newPlace(y layout) *place {
-	p := &place{layout: y}
+func (l *Ledger) newRows(y layout) *rows {
+	p := &rows{layout: y}
 	for i := range y.Shards {
 		p.shards = append(p.shards, &shard{number: i, name: y.row(l.name, i), layout: y, hurry: make(chan struct{}, 1)})
 	}
@@ -93,21 +93,21 @@ func (l *Ledger) newPlace(y layout) *place {
 }
 
 // home is the row that serves a shard, which may be one of an older layout.
-func (p *place) home(shard int) *shard { return p.shards[shard%len(p.shards)] }
+func (p *rows) home(shard int) *shard { return p.shards[shard%len(p.shards)] }
 
 // known is the layout as this process last knew it, or would make it.
-func (l *Ledger) known() *place {
+func (l *Ledger) known() *rows {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.place == nil {
-		return l.newPlace(l.limits.first())
+	if l.rows == nil {
+		return l.newRows(l.limits.first())
 	}
-	return l.place
+	return l.rows
 }
 
 // current is the layout to work in. Of one row, that row itself will tell if it
 // is another.
-func (l *Ledger) current(ctx context.Context) (*place, error) {
+func (l *Ledger) current(ctx context.Context) (*rows, error) {
 	select { // not a mutex: storage is asked meanwhile
 	case l.finding <- struct{}{}:
 	case <-ctx.Done():
@@ -115,7 +115,7 @@ func (l *Ledger) current(ctx context.Context) (*place, error) {
 	}
 	defer func() { <-l.finding }()
 	l.mu.Lock()
-	p, lost := l.place, l.lost
+	p, lost := l.rows, l.lost
 	l.mu.Unlock()
 	if p != nil {
 		return p, nil
@@ -127,19 +127,19 @@ func (l *Ledger) current(ctx context.Context) (*place, error) {
 			return nil, unavailable(err)
 		}
 	}
-	p = l.newPlace(y)
+	p = l.newRows(y)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.place, l.lost = p, false
+	l.rows, l.lost = p, false
 	return p, nil
 }
 
 // leave forgets a layout that is not the current one.
-func (l *Ledger) leave(p *place) {
+func (l *Ledger) leave(p *rows) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.place == p {
-		l.place, l.lost = nil, true
+	if l.rows == p {
+		l.rows, l.lost = nil, true
 	}
 }
 

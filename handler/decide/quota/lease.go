@@ -3,6 +3,7 @@ package quota
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -112,13 +113,10 @@ func (p *pool) put(o *lease) {
 	if k == nil {
 		return // nobody asks any more
 	}
-	kept := k.leases[:0]
-	for _, old := range k.leases {
-		if old.tokens > 0 && old.grant.UseBy.Add(MaxAge).After(o.grant.UseBy) {
-			kept = append(kept, old)
-		}
-	}
-	k.leases = append(kept, *o)
+	k.leases = slices.DeleteFunc(k.leases, func(old lease) bool {
+		return old.tokens == 0 || !old.grant.UseBy.Add(MaxAge).After(o.grant.UseBy)
+	})
+	k.leases = append(k.leases, *o)
 }
 
 // drop burns all: ACS has no room for them.
@@ -214,7 +212,8 @@ func (l *Ledger) withLease(ctx context.Context, s *shard, c Call, do func(*page)
 // shardNow is the shard that this process works with at present.
 func (l *Ledger) shardNow() int {
 	y := l.known()
-	return (l.turn + int(l.now().UnixNano()/int64(shardTurn))) % y.Shards
+	at := l.now().UnixNano() + int64(l.turn)*int64(time.Millisecond) // not all turn at once
+	return (l.turn + int(at/int64(shardTurn))) % y.Shards
 }
 
 // full says that s had no room for c when it was last seen, no longer ago than

@@ -13,37 +13,44 @@ const (
 	longestPause = 640 * time.Millisecond
 	// longestGap is the most that a process waits between its writes of a row;
 	// below shortestGap it does not wait.
-	longestGap  = time.Second
+	longestGap  = 3 * time.Second
 	shortestGap = 10 * time.Millisecond
 )
 
 // pace keeps the writers of rows out of each other's way: each conflict makes a
 // process write more rarely, each success a little more often. So about one write
-// in nine meets another, however many instances there are and however far away
+// in fourteen meets another, however many instances there are and however far away
 // storage is. A process has one for all rows of a ledger, which are alike.
 type pace struct {
-	mu  sync.Mutex
-	gap time.Duration
+	mu   sync.Mutex
+	gap  time.Duration
+	next time.Time // local: not before it is the next patient write
 }
 
-// met counts how often others were faster than a write, and says when the next
-// write of that row may be. id is the write's.
-func (p *pace) met(conflicts int, now time.Time, id string) (next time.Time) {
+// met counts how often others were faster than the write of an id.
+func (p *pace) met(conflicts int, now time.Time, id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.gap -= p.gap / 20
 	for range conflicts {
-		p.gap = min(max(p.gap, shortestGap)*3/2, longestGap)
+		p.gap = min(2*max(p.gap, shortestGap), longestGap)
 	}
 	if p.gap < shortestGap {
 		p.gap = 0
 	}
-	return now.Add(p.gap/2 + random(id, p.gap))
+	p.next = now.Add(p.gap/2 + random(id, p.gap))
 }
 
-// now is the gap between writes. At 0 nobody else seems to write, so that the
+// wait is the time until the next patient write.
+func (p *pace) wait(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.next.Sub(now)
+}
+
+// between is the gap between writes. At 0 nobody else seems to write, so that the
 // last snapshot is likely still true.
-func (p *pace) now() time.Duration {
+func (p *pace) between() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.gap

@@ -18,7 +18,7 @@ const (
 	// ClockError (ε) is how far the clock of a storage front end may be off, and
 	// half of what the request may need on its way.
 	ClockError = 2 * time.Second
-	// LogEntries is the greatest hourly limit: one []byte property of a table
+	// LogEntries is the greatest hourly limit of an exact log: one []byte property of a table
 	// entity holds 64 KiB, a time takes 8 bytes. Source: "Understanding the Table
 	// service data model".
 	LogEntries = 8192
@@ -61,11 +61,11 @@ type Ledger struct {
 	stats   counters
 	pace    pace
 
-	mu    sync.Mutex
-	place *place // nil: not known
-	lost  bool   // it was, and is another now
+	mu   sync.Mutex
+	rows *rows // nil: not known
+	lost bool  // it was, and is another now
 
-	finding chan struct{} // holds one who looks for the place
+	finding chan struct{} // holds one who looks for the rows
 	pool    pool
 	turn    int // where this process begins with the shards
 }

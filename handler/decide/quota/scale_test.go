@@ -108,7 +108,7 @@ func TestShardsUseTheLimitWhileMessagesWait(t *testing.T) {
 				defer o.end()
 				go o.timer()
 				go func() {
-					for offered := 0; offered < test.backlog; offered++ {
+					for offered := range test.backlog {
 						go o.offer(o.one(), quota.Call{Caller: "a", Class: quota.Normal, Cost: 1})
 						if offered%100 == 99 {
 							time.Sleep(time.Second)

@@ -27,7 +27,6 @@ type shard struct {
 	mu      sync.Mutex
 	waiting []*request    // in order of arrival
 	serving bool          // whether a goroutine serves waiting
-	next    time.Time     // local: patient writes are not before it
 	hurry   chan struct{} // of 1: somebody came who does not wait for the pace
 	seen    *snapshot     // the last one; nil before
 }
@@ -119,7 +118,7 @@ func (l *Ledger) serve(ctx context.Context, s *shard) {
 // came meanwhile. Whoever is not patient ends that.
 func (l *Ledger) slow(ctx context.Context, s *shard, batch []*request) []*request {
 	hurried := func(r *request) bool { return !r.patient }
-	wait := s.next.Sub(l.now())
+	wait := l.pace.wait(l.now())
 	if wait <= 0 || slices.ContainsFunc(batch, hurried) {
 		return batch
 	}
@@ -168,7 +167,7 @@ func (l *Ledger) settle(ctx context.Context, s *shard, batch []*request) {
 	defer cancel()
 	a, conflicts, err := l.commit(ctx, s, batch)
 	if a.dirty {
-		s.next = l.pace.met(conflicts, l.now(), a.id)
+		l.pace.met(conflicts, l.now(), a.id)
 	}
 	for i, r := range batch {
 		switch {
@@ -186,7 +185,7 @@ func (l *Ledger) settle(ctx context.Context, s *shard, batch []*request) {
 // commit makes one write for all of batch. It returns the attempt that is in the
 // row, or one that needs no write, and how often others were faster.
 func (l *Ledger) commit(ctx context.Context, s *shard, batch []*request) (a attempt, conflicts int, err error) {
-	if seen, ok := l.recent(s); ok && l.pace.now() == 0 {
+	if seen, ok := l.recent(s); ok && l.pace.between() == 0 {
 		if a := l.plan(s, seen, batch); a.dirty && a.content {
 			err := l.write(ctx, s, seen, a.after)
 			if err == nil {
@@ -230,7 +229,7 @@ func (l *Ledger) commitAfresh(ctx context.Context, s *shard, batch []*request, m
 		if failed = l.write(ctx, s, seen, a.after); failed == nil {
 			return a, conflicts, nil
 		}
-		if err := pause(ctx, l.pace.now(), len(made), a.id); err != nil {
+		if err := pause(ctx, l.pace.between(), len(made), a.id); err != nil {
 			return attempt{}, conflicts, errors.Join(err, failed)
 		}
 	}

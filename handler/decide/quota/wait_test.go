@@ -89,7 +89,7 @@ func TestThePumpServesTheLineAndRests(t *testing.T) {
 			t.Errorf("Open by another = next %v, %v, %v", next, ok, err)
 		}
 		grants, next, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 7)})
-		if err != nil || len(grants[0]) != 5 || next.Sub(time.Now()) != 3540*time.Second {
+		if err != nil || len(grants[0]) != 5 || time.Until(next) != 3540*time.Second {
 			t.Fatalf("Take = %d grants, next %v, %v", len(grants[0]), next, err)
 		}
 		if _, _, err := l.Take(t.Context(), 0, "other", nil); !errors.Is(err, quota.ErrSeat) {

@@ -1,0 +1,245 @@
+package quota_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// Whatever becomes of a write and its answer, a pump's call happens once or is
+// told as failed.
+func TestPumpsUnderFaults(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		reads, writes []fate
+		done          bool
+	}{
+		"none":                   {nil, nil, true},
+		"answer lost":            {nil, []fate{lost}, true},
+		"repeated below":         {nil, []fate{repeated}, true},
+		"answer without a time":  {nil, []fate{timeless}, true},
+		"overtaken":              {nil, []fate{overtaken}, true},
+		"overtaken, answer lost": {nil, []fate{overtaken, lost}, true},
+		"done late":              {nil, []fate{late, dropped, dropped}, true},
+		"not done":               {nil, []fate{dropped}, true},
+		"nothing works":          {nil, repeat(dropped, 100), false},
+		"not readable":           {repeat(dropped, 100), repeat(dropped, 100), false},
+	} {
+		// begin is a shard with seven waiting, and room for five.
+		begin := func(t *testing.T) (*front, *quota.Ledger) {
+			t.Helper()
+			f := &front{row: &row{}}
+			l := newLedger(f, quota.ManagedDomainSend)
+			for range 7 {
+				if _, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return f, l
+		}
+		waiting := func(t *testing.T, l *quota.Ledger) int {
+			t.Helper()
+			u, err := l.Usage(t.Context(), normal("a"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return u.WaitingOwn
+		}
+		check := func(t *testing.T, what string, err error) {
+			t.Helper()
+			if (err == nil) != test.done || err != nil && !problem.Is(err, problem.Unavailable) {
+				t.Errorf("%s: %v, want done: %v", what, err, test.done)
+			}
+		}
+		t.Run("Join/"+name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f, l := begin(t)
+				f.fate = script(test.reads, test.writes)
+				_, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{})
+				check(t, "Join", err)
+				f.fate = nil
+				if n := waiting(t, l); (n == 8) != test.done {
+					t.Errorf("%d wait", n)
+				}
+			})
+		})
+		t.Run("Open/"+name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f, l := begin(t)
+				f.fate = script(test.reads, test.writes)
+				_, _, _, ok, err := l.Open(t.Context(), 0, "pump")
+				check(t, "Open", err)
+				f.fate = nil
+				_, _, _, other, _ := l.Open(t.Context(), 0, "other")
+				if ok != test.done || other == ok {
+					t.Errorf("the pump has the seat: %v, another: %v", ok, other)
+				}
+			})
+		})
+		t.Run("Take/"+name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f, l := begin(t)
+				if _, _, _, ok, err := l.Open(t.Context(), 0, "pump"); !ok || err != nil {
+					t.Fatal(err)
+				}
+				f.fate = script(test.reads, test.writes)
+				grants, _, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 3)})
+				check(t, "Take", err)
+				time.Sleep(time.Second)
+				f.fate = nil
+				if test.done && (len(grants[0]) != 3 || f.booked != 3 || waiting(t, l) != 4) {
+					t.Errorf("%d granted, %d booked, %d wait; want 3, 3, 4", len(grants[0]), f.booked, waiting(t, l))
+				}
+				if grants, _, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 2)}); err != nil || len(grants[0]) != 2 {
+					t.Errorf("the next Take: %v, %v; the seat is lost", grants, err)
+				}
+			})
+		})
+		t.Run("Rest/"+name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f, l := begin(t)
+				if _, _, _, ok, err := l.Open(t.Context(), 0, "pump"); !ok || err != nil {
+					t.Fatal(err)
+				}
+				f.fate = script(test.reads, test.writes)
+				check(t, "Rest", l.Rest(t.Context(), 0, "pump", time.Now().Add(time.Minute)))
+				f.fate = nil
+				if shards, err := l.Overdue(t.Context(), nil); len(shards) > 0 || err != nil {
+					t.Errorf("overdue at once: %v, %v", shards, err)
+				}
+				time.Sleep(82 * time.Second)
+				if shards, err := l.Overdue(t.Context(), nil); len(shards) != 1 || err != nil {
+					t.Errorf("overdue when the tick, or the seat, has passed: %v, %v", shards, err)
+				}
+			})
+		})
+	}
+}
+
+func TestASeatThatFallsSilentIsFree(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(&front{row: &row{}}, quota.CustomDomainSend)
+		if _, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		open := func(pump string) bool {
+			_, _, _, ok, err := l.Open(t.Context(), 0, pump)
+			if err != nil {
+				t.Error(err)
+			}
+			return ok
+		}
+		for try := range 2 {
+			if !open("dead") {
+				t.Errorf("try %d: the seat cannot be taken, or not again by the same", try)
+			}
+		}
+		time.Sleep(quota.SeatLife - time.Second)
+		if open("next") {
+			t.Error("the seat is free too early")
+		}
+		time.Sleep(2 * time.Second)
+		if !open("next") {
+			t.Error("the seat is not free")
+		}
+		if _, _, err := l.Take(t.Context(), 0, "dead", []quota.Want{want("a", 1)}); !errors.Is(err, quota.ErrSeat) {
+			t.Errorf("the dead one wakes and takes: %v", err)
+		}
+		if err := l.Rest(t.Context(), 0, "dead", time.Time{}); !errors.Is(err, quota.ErrSeat) {
+			t.Errorf("the dead one rests: %v", err)
+		}
+	})
+}
+
+// A message that joins while the pump thinks that nothing is left, is not left.
+func TestWhoJoinsDuringTheLastLookIsSeen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(&front{row: &row{}}, quota.CustomDomainSend)
+		join := func() quota.Place {
+			place, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return place
+		}
+		join()
+		l.Open(t.Context(), 0, "pump")
+		if _, next, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 1)}); !next.IsZero() || err != nil {
+			t.Fatalf("next %v, %v", next, err)
+		}
+		if place := join(); !place.Wake.IsZero() {
+			t.Errorf("a tick for %v, though a pump is there", place.Wake)
+		}
+		if err := l.Rest(t.Context(), 0, "pump", time.Time{}); !errors.Is(err, quota.ErrJoined) {
+			t.Fatalf("Rest: %v", err)
+		}
+		grants, next, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 0)})
+		if err != nil || len(grants[0]) != 0 || next.IsZero() || time.Until(next) > 5*time.Second {
+			t.Fatalf("before its row is there: %v, next %v, %v", grants, next, err)
+		}
+		if _, next, err = l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 1)}); !next.IsZero() || err != nil {
+			t.Errorf("next %v, %v", next, err)
+		}
+		if err := l.Rest(t.Context(), 0, "pump", time.Time{}); err != nil {
+			t.Errorf("Rest: %v", err)
+		}
+	})
+}
+
+// Counts are a hint: too many are given up after a while, and lines that only the
+// table knows are learned.
+func TestCountsAreCorrectedByWhatIsSeen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(&front{row: &row{}}, quota.CustomDomainSend)
+		for range 5 { // whose processes died before they wrote the rows
+			if _, err := l.Join(t.Context(), normal("ghost"), time.Time{}, time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		looks := 0
+		for next := time.Now(); !next.IsZero(); looks++ {
+			time.Sleep(time.Until(next))
+			if _, _, _, ok, err := l.Open(t.Context(), 0, "pump"); !ok || err != nil {
+				t.Fatalf("Open: %v, %v", ok, err)
+			}
+			var err error
+			if _, next, err = l.Take(t.Context(), 0, "pump", []quota.Want{want("ghost", 0)}); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Rest(t.Context(), 0, "pump", next); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if looks > 12 {
+			t.Errorf("%d looks for rows that never came", looks)
+		}
+		if _, err := l.Book(t.Context(), normal("b")); err != nil {
+			t.Errorf("the ghosts still wait: %v", err)
+		}
+		line := quota.Line{Class: quota.Normal, Caller: "unknown"}
+		shards, err := l.Overdue(t.Context(), map[int][]quota.LineView{0: {{Line: line, Waiting: 3}}})
+		if err != nil || len(shards) != 1 {
+			t.Errorf("Overdue with a line found in the table = %v, %v", shards, err)
+		}
+		if u, err := l.Usage(t.Context(), normal("unknown")); err != nil || u.WaitingOwn != 3 {
+			t.Errorf("Usage = %+v, %v", u, err)
+		}
+		if err := l.Leave(t.Context(), 0, line, 3); err != nil {
+			t.Fatal(err)
+		}
+		if u, err := l.Usage(t.Context(), normal("unknown")); err != nil || u.WaitingOwn != 0 {
+			t.Errorf("Usage after they left = %+v, %v", u, err)
+		}
+	})
+}
