@@ -34,7 +34,7 @@ func TestADayOfWaiting(t *testing.T) {
 		if err := out.fault(quota.CustomDomainSend); err != nil {
 			t.Error(err)
 		}
-		used := float64(len(o.sent)) / 2400
+		used := float64(o.gone()) / 2400
 		right, wrong := 0, 0
 		for _, s := range o.sorted() {
 			if s.expected.IsZero() {

@@ -97,7 +97,7 @@ func TestACapHoldsInEveryHour(t *testing.T) {
 		if err := o.outcome().fault(quota.Limits{PerMinute: 30, PerHour: 33}); err != nil {
 			t.Error(err)
 		}
-		if n := len(o.sent); n < 24*30 {
+		if n := o.gone(); n < 24*30 {
 			t.Errorf("%d sent, want nearly %d", n, 24*33)
 		}
 	})
@@ -150,7 +150,7 @@ func TestWhatIsScheduledGoesWhenItIsDue(t *testing.T) {
 		}
 		time.Sleep(30 * time.Minute)
 		o.offer(o.one(), quota.Call{Caller: "a", Class: quota.Normal, Cost: 1})
-		if len(o.sent) != 1 {
+		if o.gone() != 1 {
 			t.Error("what is not due holds up others")
 		}
 		time.Sleep(5 * time.Hour)
@@ -159,8 +159,8 @@ func TestWhatIsScheduledGoesWhenItIsDue(t *testing.T) {
 				t.Errorf("scheduled message %d goes %v late", i, late)
 			}
 		}
-		if len(o.sent) != 6 || o.waiting() != 0 {
-			t.Errorf("%d sent, %d wait", len(o.sent), o.waiting())
+		if o.gone() != 6 || o.waiting() != 0 {
+			t.Errorf("%d sent, %d wait", o.gone(), o.waiting())
 		}
 	})
 }

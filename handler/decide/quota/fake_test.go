@@ -57,7 +57,11 @@ func (r *row) named(name string) *row {
 }
 
 // all are the rows.
-func (r *row) all() []*row { return append(slices.Collect(maps.Values(r.others)), r) }
+func (r *row) all() []*row {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append(slices.Collect(maps.Values(r.others)), r)
+}
 
 // front is the table as one instance reaches it. Its functions may be nil.
 type front struct {

@@ -67,6 +67,8 @@ func TestAfterA429OneCanaryGoesAndThenARamp(t *testing.T) {
 			}
 		}()
 		time.Sleep(10 * time.Minute)
+		o.mu.Lock()
+		defer o.mu.Unlock()
 		slices.SortFunc(seen.at, time.Time.Compare)
 		first := seen.at[100]
 		if n := seen.between(first.Add(250*time.Millisecond), first.Add(30*time.Second)); n > 0 {
@@ -98,18 +100,21 @@ func TestAnACSThatIsAwayIsAskedMoreAndMoreRarely(t *testing.T) {
 		})
 		o.flood("a", 300)
 		time.Sleep(5 * time.Minute)
-		early := len(seen.at)
+		asked := func() int {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			return len(seen.at)
+		}
+		early := asked()
 		time.Sleep(5*time.Hour + 55*time.Minute)
-		o.mu.Lock()
-		late := len(seen.at) - early
-		o.mu.Unlock()
+		late := asked() - early
 		t.Logf("%d calls in 5 min, %d in the rest of 6 h", early, late)
 		if early > 50 || late < 100 || late > 650 {
 			t.Error("want the calls under way and a few canaries, then up to one a minute, as the limit allows")
 		}
 		time.Sleep(4 * time.Hour)
-		if len(o.sent) < 300 || o.waiting() != 0 {
-			t.Errorf("%d sent, %d wait after it came back", len(o.sent), o.waiting())
+		if o.gone() < 300 || o.waiting() != 0 {
+			t.Errorf("%d sent, %d wait after it came back", o.gone(), o.waiting())
 		}
 	})
 }
@@ -193,6 +198,8 @@ func TestForeignUseLowersTheShareAndItComesBack(t *testing.T) {
 		})
 		o.flood("a", 9000)
 		time.Sleep(12 * time.Hour)
+		o.mu.Lock()
+		defer o.mu.Unlock()
 		within := func(times []time.Time, from, to time.Duration) (n int) {
 			for _, at := range times {
 				if d := at.Sub(begin); d >= from && d < to {

@@ -72,7 +72,18 @@ func (o *office) wrong(what string, err error) {
 	}
 }
 
-func (o *office) one() *quota.Ledger { return o.ledgers[o.rnd.n(len(o.ledgers))] }
+func (o *office) one() *quota.Ledger {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ledgers[o.rnd.n(len(o.ledgers))]
+}
+
+// gone is how many messages were sent.
+func (o *office) gone() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.sent)
+}
 
 // offer is a message of a caller: it goes now, or waits. It is for a goroutine.
 func (o *office) offer(l *quota.Ledger, c quota.Call) {
@@ -274,6 +285,8 @@ func (o *office) timer() {
 
 // outcome is what ACS saw.
 func (o *office) outcome() *outcome {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	out := &outcome{}
 	for _, s := range o.sent {
 		out.arrivals = append(out.arrivals, slices.Repeat([]time.Time{s.at}, s.call.Cost)...)
@@ -283,6 +296,8 @@ func (o *office) outcome() *outcome {
 
 // waiting are the rows that are left.
 func (o *office) waiting() (n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for _, lines := range o.table {
 		for _, rows := range lines {
 			n += len(rows)
@@ -293,6 +308,8 @@ func (o *office) waiting() (n int) {
 
 // perCaller counts the messages sent before a time.
 func (o *office) perCaller(until time.Time) map[string]int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	n := map[string]int{}
 	for _, s := range o.sent {
 		if s.at.Before(until) {
@@ -303,6 +320,8 @@ func (o *office) perCaller(until time.Time) map[string]int {
 }
 
 func (o *office) sorted() []sending {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	all := slices.Clone(o.sent)
 	slices.SortFunc(all, func(a, b sending) int { return cmp.Compare(a.at.UnixNano(), b.at.UnixNano()) })
 	return all

@@ -3,6 +3,7 @@ package quota_test
 import (
 	"context"
 	"math"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,11 +24,12 @@ func (o *office) load(perSecond float64, length time.Duration, c quota.Call) {
 	}
 }
 
-// busiest is the row with the most writes a second, and all tokens of the minute
-// are those of the last.
+// writes are those of the busiest row, and of all.
 func (o *office) writes() (most, all int) {
 	for _, r := range o.row.all() {
+		r.mu.Lock()
 		most, all = max(most, r.writes), all+r.writes
+		r.mu.Unlock()
 	}
 	return most, all
 }
@@ -64,9 +66,7 @@ func TestWritesStayFewHoweverManyInstances(t *testing.T) {
 				time.Sleep(test.length - 10*time.Second)
 				most, all := o.writes()
 				perRow := float64(most-most0) / (test.length - 10*time.Second).Seconds()
-				o.mu.Lock()
-				sent := len(o.sent)
-				o.mu.Unlock()
+				sent := o.gone()
 				t.Logf("%d rows, %.1f writes a second on the busiest, %.2f writes a message, %d sent, %d wait",
 					len(o.row.all()), perRow, float64(all-all0)/(test.load*(test.length.Seconds()-10)), sent, o.waiting())
 				var st quota.Stats
@@ -116,10 +116,8 @@ func TestShardsUseTheLimitWhileMessagesWait(t *testing.T) {
 					}
 				}()
 				time.Sleep(test.length)
-				o.mu.Lock()
 				hours := math.Ceil(test.length.Hours()) // each begins with a burst
-				used := float64(len(o.sent)) / min(float64(test.limits.PerHour)*hours, float64(test.backlog))
-				o.mu.Unlock()
+				used := float64(o.gone()) / min(float64(test.limits.PerHour)*hours, float64(test.backlog))
 				right, wrong := 0, 0
 				for _, s := range o.sorted() {
 					if s.expected.IsZero() {
@@ -158,14 +156,15 @@ func TestLinesOutliveAChangeOfLayout(t *testing.T) {
 				o := newOffice(t, 3, test.before)
 				defer o.end()
 				// ACS is away, so that all lines fill.
-				away := true
+				var away atomic.Bool
+				away.Store(true)
 				o.acs = func(_ *office, l *quota.Ledger, g quota.Grant) bool {
-					if away {
+					if away.Load() {
 						if err := l.Backoff(t.Context(), 10*time.Minute, g); err != nil {
 							t.Error(err)
 						}
 					}
-					return !away
+					return !away.Load()
 				}
 				go o.timer()
 				for range 120 {
@@ -174,12 +173,15 @@ func TestLinesOutliveAChangeOfLayout(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
+				fresh := newOfficeOn(o, test.after)
+				o.mu.Lock()
+				o.ledgers = fresh
 				shards := len(o.table)
-				o.ledgers = newOfficeOn(o, test.after)
-				away = false
+				o.mu.Unlock()
+				away.Store(false)
 				time.Sleep(30 * time.Minute)
-				if len(o.sent) < 1000 || o.waiting() != 0 {
-					t.Errorf("%d sent, %d still wait, of %d shards", len(o.sent), o.waiting(), shards)
+				if o.gone() < 1000 || o.waiting() != 0 {
+					t.Errorf("%d sent, %d still wait, of %d shards", o.gone(), o.waiting(), shards)
 				}
 				u, err := o.one().Usage(context.Background(), costing(1))
 				if err != nil || u.WaitingAll != 0 || u.Limits != test.after {
@@ -192,8 +194,6 @@ func TestLinesOutliveAChangeOfLayout(t *testing.T) {
 
 // newOfficeOn are instances started anew on the same rows.
 func newOfficeOn(o *office, limits quota.Limits) []*quota.Ledger {
-	fresh := newOffice(o.t, len(o.ledgers), limits)
-	fresh.close()
 	var ledgers []*quota.Ledger
 	newID := ids()
 	for range o.ledgers {
