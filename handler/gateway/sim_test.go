@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -381,6 +382,63 @@ func TestSimForeignUseIsLearned(t *testing.T) {
 		}
 		if arrivals-busy < 6000*9/10 {
 			t.Errorf("%d of 6000 messages went in the time for 12000", arrivals-busy)
+		}
+	})
+}
+
+// When all is done nothing is left: no row, no letter.
+func TestSimNothingIsLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sim.Config{Seed: 1, Instances: 2, Limits: quota.Limits{PerMinute: 5, PerHour: 500}, Way: 10 * time.Millisecond, ACSTime: 200 * time.Millisecond})
+		w.Play()
+		c := newCrowd(w)
+		for n := range 40 {
+			c.offer(t, shop, "", sim.Message(fmt.Sprint(n), ""))
+		}
+		c.all.Wait()
+		time.Sleep(15 * time.Minute)
+		w.Stop()
+		if letters, rows := w.Left(t.Context()); letters > 0 || rows > 0 {
+			t.Errorf("%d letters and %d rows are left", letters, rows)
+		}
+		if states, faults := w.Ends(t.Context(), c.promises); states[record.Accepted] != 40 || len(faults) > 0 {
+			t.Errorf("ends %v, %v", states, faults)
+		}
+	})
+}
+
+// An ACS that takes calls and does not answer has counted them: whoever books the
+// next ones must have, too.
+func TestSimSilenceCostsTokens(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		w := newWorld(t, sim.Config{
+			Seed: 1, Instances: 1, Limits: quota.Limits{PerMinute: 10, PerHour: 1000}, Way: 10 * time.Millisecond, ACSTime: 200 * time.Millisecond,
+			Plan: func(_ *sim.Instance, s sim.Site, _ string) sim.Fault {
+				if s.Op != sim.Offer {
+					return sim.Pass
+				}
+				if calls.Add(1)%2 == 0 {
+					return sim.Lose
+				}
+				return sim.Pass
+			},
+		})
+		w.Play()
+		c := newCrowd(w)
+		for n := range 100 {
+			c.offer(t, shop, "", sim.Message(fmt.Sprint(n), ""))
+		}
+		time.Sleep(3 * time.Hour)
+		c.all.Wait()
+		w.Stop()
+		if over := w.Over(); len(over) > 0 {
+			t.Error(over)
+		}
+		if states, faults := w.Ends(t.Context(), c.promises); states[record.Accepted] != 100 || len(faults) > 0 {
+			t.Errorf("ends %v, %v", states, faults)
 		}
 	})
 }

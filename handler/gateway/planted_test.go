@@ -1,0 +1,149 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// planted is a bug that somebody might make, and the test that must see it.
+type planted struct {
+	name string
+	// file is below handler; old stands in it exactly once, and the bug in its place.
+	file, old, bug string
+	// where is the package, below handler, whose tests called run must fail.
+	where, run string
+}
+
+// crashRuns are enough seeds for a planted bug to show.
+const crashRuns = " -sim.seeds=8"
+
+var plantedBugs = []planted{
+	{
+		"no fence before ACS", "gateway/carry.go",
+		`if err := g.Records.Sending(ctx, rec); err != nil {`, `if err := error(nil); err != nil {`,
+		"gateway", "TestSimCrashPointsWithAForgetfulACS",
+	},
+	{
+		"a window that is not widened", "decide/quota/tally.go",
+		`return window{limit, w + MaxAge + 2*ClockError}`, `return window{limit, w}`,
+		"decide/quota", "TestNoWindowOfAnyAlignmentHoldsMoreThanTheLimit",
+	},
+	{
+		"k buckets instead of k + 1", "decide/quota/rings.go",
+		`return int((w.width+bucket-1)/bucket) + 1`, `return int((w.width + bucket - 1) / bucket)`,
+		"decide/quota", "TestARingCountsAWholeWindowFromTheEndOfABucket",
+	},
+	{
+		"a token of any age is used", "decide/quota/quota.go",
+		`func (g Grant) Live(now time.Time) bool { return now.Before(g.UseBy) }`, `func (g Grant) Live(time.Time) bool { return true }`,
+		"decide/quota", "TestSlowStorageBurnsTokens",
+	},
+	{
+		"sent again at once when ACS does not answer", "gateway/carry.go",
+		`o.doubt, tell = spool.Silent, g.Sends.Failing`,
+		`o.doubt, tell = spool.Silent, func(context.Context, quota.Grant) error { return g.ACS.Send(ctx, rec.OperationID, m, again) }`,
+		"gateway", "TestSimCrashPointsWithAForgetfulACS",
+	},
+	{
+		"a refund when ACS does not answer", "decide/quota/backoff.go",
+		"	heard := l.now()\n	return l.everywhere(ctx, g, func(p *page, g Grant) bool {\n		return p.health.failing(p.was.latest(heard), g)",
+		"	return l.everywhere(ctx, g, func(p *page, _ Grant) bool {\n		if b, ok := p.tally.(log); ok && len(b) > 0 {\n			p.tally = b[:len(b)-1]\n		}\n		return true",
+		"gateway", "TestSimSilenceCostsTokens",
+	},
+	{
+		"a claim without an attempt id", "decide/record/record.go",
+		`case theirs == attempt:`, `case theirs == "":`,
+		"decide/record", "TestALostAnswerIsKnownAsOurs",
+	},
+	{
+		"a write that does not look whose version it replaces", "decide/record/step.go",
+		`e.ETag = r.etag`, `e.ETag = ""`,
+		"decide/record", "TestOnlyWhatWaitsCanBeCancelled|TestAnOwnerWhoWakesTooLateCannotSend",
+	},
+	{
+		"what died while sending is sent again unasked", "gateway/serve.go",
+		`return nil, d.doubtful(ctx, there, spool.Failing)`, `return there, d.fence(ctx, there, callOf(d.slip), grant)`,
+		"gateway", "TestSimCrashPointsWithAForgetfulACS",
+	},
+	{
+		"202 before the place in line is safe", "gateway/park.go",
+		`return Answer{p.rec, false}, g.Spool.Enter(ctx, slip)`, `go g.Spool.Enter(context.WithoutCancel(ctx), slip); return Answer{p.rec, false}, nil`,
+		"gateway", "TestSimCrashPoints/(14|18)",
+	},
+	{
+		"nobody looks for lost ticks", "gateway/tend.go",
+		`for _, shard := range shards {`, `for _, shard := range shards[:0] {`,
+		"gateway", "TestSimCrashPoints/(15|16|17)",
+	},
+	{
+		"a direct message overtakes those who wait", "decide/quota/page.go",
+		`if n.Class <= c.Class && n.demand(p.at) > 0 && !p.capped(n) {`, `if n.Class < 0 {`,
+		"decide/quota", "TestNobodyOvertakesThoseWhoWait",
+	},
+	{
+		"the row is taken away before the letter", "deliver/spool/spool.go",
+		"	if err := s.Drop(ctx, slip.Key); err != nil {\n		return err\n	}\n	return s.Forget(ctx, slip)",
+		"	return s.Forget(ctx, slip)",
+		"gateway", "TestSimNothingIsLeft",
+	},
+}
+
+// Each of these bugs is seen by a test. If one is not, the tests have become blind
+// to what they are for.
+func TestPlantedBugsAreFound(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("compiles the tests once for each bug")
+	}
+	for _, p := range plantedBugs {
+		t.Run(p.name, func(t *testing.T) {
+			out, err := p.test(t)
+			switch {
+			case err == nil:
+				t.Errorf("%s passes with this bug in %s", p.run, p.file)
+			case !strings.Contains(out, "--- FAIL"):
+				t.Errorf("the tests did not run: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// test runs the tests with the bug in place of what stands there.
+func (p planted) test(t *testing.T) (out string, err error) {
+	t.Helper()
+	file, err := filepath.Abs(filepath.Join("..", p.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), p.old); n != 1 {
+		t.Fatalf("%q stands %d times in %s", p.old, n, p.file)
+	}
+	dir := t.TempDir()
+	changed, overlay := filepath.Join(dir, "changed.go"), filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(changed, []byte(strings.Replace(string(text), p.old, p.bug, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, err := json.Marshal(map[string]map[string]string{"Replace": {file: changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(overlay, list, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"test", "-overlay", overlay, "-vet=off", "-count=1", "-failfast", "-run", p.run, "./" + p.where}
+	if strings.Contains(p.run, "CrashPoints") {
+		args = append(args, strings.Fields(crashRuns)...)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = ".."
+	text, err = cmd.CombinedOutput()
+	return string(text), err
+}
