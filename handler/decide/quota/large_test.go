@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // The limits of every form of ledger: a log, rings in one row, in two, in six.
@@ -50,6 +51,35 @@ func TestNoWindowHoldsMoreWhileTheLayoutChanges(t *testing.T) {
 		}
 		if out.wrongKind != nil {
 			rt.Errorf("Book: %v", out.wrongKind)
+		}
+	})
+}
+
+// As TestTheWindowIsAsWideAsTheWorstCase, and the first burst is booked at the end
+// of a bucket: the one bucket more than the window needs cannot be left out.
+func TestTheRingsAreAsWideAsTheWorstCase(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shared, limits, newID := &row{}, quota.Limits{PerMinute: 600, PerHour: 9000}, ids()
+		behind := func() time.Duration { return -quota.ClockError }
+		ahead := func() time.Duration { return quota.ClockError }
+		first := quota.New(&front{row: shared, skew: behind}, "send", limits, time.Now, newID)
+		second := quota.New(&front{row: shared, skew: ahead}, "send", limits, time.Now, newID)
+		time.Sleep(990 * time.Millisecond) // Date will be cut by nearly a second
+		if _, err := first.Book(t.Context(), costing(1)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(990 * time.Millisecond) // and the bucket is nearly over
+		g, err := first.Book(t.Context(), costing(599))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond) // to the second, when Date is at its most
+		for err = problem.New(problem.OverQuota, ""); err != nil; _, err = second.Book(t.Context(), costing(1)) {
+			time.Sleep(time.Second)
+		}
+		if gap := time.Since(g.UseBy); gap < time.Minute || gap > time.Minute+50*time.Millisecond {
+			t.Errorf("the 601st call can arrive %v after the 600th, want 1m0s to 1m0.05s", gap)
 		}
 	})
 }
