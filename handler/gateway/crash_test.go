@@ -25,7 +25,7 @@ func sims(t *testing.T, few int) int {
 	case *simSeeds > 0:
 		return *simSeeds
 	case testing.Short():
-		return max(1, few/10)
+		return max(1, few/50)
 	}
 	return few
 }

@@ -45,6 +45,7 @@ type measured struct {
 // Costs do not grow with the number of instances or the size of the limits.
 func TestSimScale(t *testing.T) {
 	t.Parallel()
+	long(t)
 	rows := []scale{
 		{1, tenThousand, 10 * time.Minute}, {10, tenThousand, 10 * time.Minute}, {20, hundredThousand, 3 * time.Minute},
 		{100, twoMillion, time.Minute},
@@ -63,9 +64,6 @@ func TestSimScale(t *testing.T) {
 	}
 	var all []measured
 	for _, s := range rows {
-		if testing.Short() && s.limits.PerHour > tenThousand.PerHour {
-			continue
-		}
 		var m measured
 		synctest.Test(t, func(t *testing.T) { m = s.run(t) })
 		all = append(all, m)

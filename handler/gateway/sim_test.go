@@ -88,6 +88,21 @@ func (c *crowd) note(p *problem.Problem, took time.Duration) {
 	}
 }
 
+// refusals is how often a problem was the answer, and how slow the slowest was.
+func (c *crowd) refusals(slug string) (n int, slowest time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refused[slug], c.slowest
+}
+
+// long skips a simulation that would take minutes under the race detector.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes many messages")
+	}
+}
+
 func newWorld(t *testing.T, c sim.Config) *sim.World {
 	t.Helper()
 	w, err := sim.New(c)
@@ -104,6 +119,7 @@ var shop = sim.Caller("shop", caller.Policy{})
 // messages wait, and who was told a time was told the right one.
 func TestSimADayAtTheDefaultQuota(t *testing.T) {
 	t.Parallel()
+	long(t)
 	for _, upstream := range []sim.Upstream{sim.Sliding, sim.Fixed} {
 		for seed := range uint64(sims(t, 1)) {
 			t.Run(fmt.Sprintf("upstream %d seed %d", upstream, seed), func(t *testing.T) {
@@ -270,8 +286,8 @@ func TestSimStorageIsAway(t *testing.T) {
 		if n := len(w.ACS.Arrivals()); n != before {
 			t.Errorf("%d messages were sent without storage", n-before)
 		}
-		if c.refused["unavailable"] != 30 || c.slowest > 2*time.Second {
-			t.Errorf("refused %v, the slowest after %v", c.refused, c.slowest)
+		if n, slowest := c.refusals("unavailable"); n != 30 || slowest > 2*time.Second {
+			t.Errorf("%d refused, the slowest after %v", n, slowest)
 		}
 		time.Sleep(15*time.Minute - time.Since(gone))
 		w.Away(false)
@@ -299,6 +315,7 @@ func TestSimStorageIsAway(t *testing.T) {
 // Two callers, one of which offers ten times as much: the other gets its share.
 func TestSimAFloodDoesNotStarveOthers(t *testing.T) {
 	t.Parallel()
+	long(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, sim.Config{
 			Seed: 1, Instances: 4, Limits: quota.CustomDomainSend, Way: 20 * time.Millisecond, ACSTime: 500 * time.Millisecond,
@@ -334,6 +351,7 @@ func TestSimAFloodDoesNotStarveOthers(t *testing.T) {
 // A message of high priority does not wait behind ten thousand others.
 func TestSimHighGoesBeforeBulk(t *testing.T) {
 	t.Parallel()
+	long(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, sim.Config{Seed: 1, Instances: 3, Limits: quota.Limits{PerMinute: 30, PerHour: 1000}, Way: 10 * time.Millisecond, ACSTime: 200 * time.Millisecond})
 		w.Play()
@@ -363,6 +381,7 @@ func TestSimHighGoesBeforeBulk(t *testing.T) {
 // the rest is left to them.
 func TestSimForeignUseIsLearned(t *testing.T) {
 	t.Parallel()
+	long(t)
 	synctest.Test(t, func(t *testing.T) {
 		limits := quota.Limits{PerMinute: 100, PerHour: 6000}
 		w := newWorld(t, sim.Config{Seed: 1, Instances: 3, Limits: limits, Way: 10 * time.Millisecond, ACSTime: 200 * time.Millisecond})

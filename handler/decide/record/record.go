@@ -162,6 +162,21 @@ func Key(caller, id string) string {
 // A claim that was taken over from an owner who died while sending comes back as
 // Unknown, settling: ACS must be asked for its operation before anything is sent.
 func (b *Book) Claim(ctx context.Context, r Record) (claimed *Record, replay bool, err error) {
+	for range claimTries {
+		claimed, replay, err = b.claim(ctx, r)
+		if !errors.Is(err, errReleased) {
+			break
+		}
+	}
+	return claimed, replay, err
+}
+
+// claimTries is how often a claim may meet one that is released just then.
+const claimTries = 5
+
+var errReleased = errors.New("the record was released meanwhile")
+
+func (b *Book) claim(ctx context.Context, r Record) (claimed *Record, replay bool, err error) {
 	now, err := b.now(ctx, r.Caller, r.ID)
 	if err != nil {
 		return nil, false, err
@@ -182,6 +197,8 @@ func (b *Book) Claim(ctx context.Context, r Record) (claimed *Record, replay boo
 	}
 	there, theirs, readErr := b.read(ctx, r.Caller, r.ID)
 	switch {
+	case errors.Is(err, store.ErrExists) && errors.Is(readErr, store.ErrMissing):
+		return nil, false, unavailable(errReleased)
 	case readErr != nil:
 		return nil, false, unavailable(fmt.Errorf("claim record: %w", errors.Join(err, readErr)))
 	case theirs == attempt:
