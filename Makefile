@@ -38,6 +38,11 @@ emulator: ## compile the emulator of ACS Email into ./emulator
 test: setup ## run all tests, with Azurite and real clients
 	@POSTHORN_TEST_REQUIRE_AZURITE=1 POSTHORN_TEST_REQUIRE_CLIENTS=1 go test ./...
 
+.PHONY: sim
+sim: ## simulate much longer than the tests do, and print how costs grow (more than an hour)
+	@go test ./handler/gateway -run Sim -sim.seeds=1000 -rapid.checks=2000 -timeout 6h
+	@go test ./handler/gateway -run SimScale -sim.table -timeout 2h -v
+
 .PHONY: generate
 generate: ## write golden files and generated pages anew
 	@go test ./handler -run 'Golden|Generated' -update
