@@ -30,7 +30,11 @@ func newSigner(accessKey string, now func() time.Time) (*signer, error) {
 // Do signs every try anew, because the service accepts a date for 5 minutes.
 func (s *signer) Do(req *policy.Request) (*http.Response, error) {
 	hash := sha256.New()
-	if content := req.Body(); content != nil {
+	switch content := req.Body().(type) {
+	case nil:
+	case *whole:
+		hash.Write(content.text)
+	default:
 		if _, err := io.CopyBuffer(hash, content, make([]byte, min(max(req.Raw().ContentLength, minFill), 32<<10))); err != nil {
 			return nil, err
 		}
