@@ -88,7 +88,6 @@ func (b ledger) encode() (map[string]any, error) {
 		{"health", b.health, well == health{}, "{}"},
 		{"desks", b.desks, len(b.desks) == 0, "null"},
 		{"next", b.next, b.next == nil, "null"},
-		{"use", b.use, false, ""},
 		{"layout", b.layout, false, ""},
 	}
 	for _, part := range parts {
@@ -101,6 +100,7 @@ func (b ledger) encode() (map[string]any, error) {
 		}
 		values[part.name] = text
 	}
+	values["use"] = b.use.encode()
 	return values, nil
 }
 
