@@ -278,6 +278,9 @@ func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message
 	default:
 		tell = g.Sends.Failing
 	}
+	if o.state != "" && !grant.Awaited() {
+		return o // nobody need be told
+	}
 	ctx, cancel := context.WithTimeout(ctx, undoTimeout)
 	defer cancel()
 	if err := tell(ctx, grant); err != nil {

@@ -223,6 +223,10 @@ func (l *Ledger) full(s *shard, c Call, ago time.Duration) bool {
 	if !ok || l.now().Sub(seen.at.heard) > ago {
 		return false
 	}
-	p := l.newPage(s.number, seen, l.now())
+	now := l.now()
+	p := l.look(s.number, seen, now)
+	if c.Cap > 0 || len(p.desks) > 0 {
+		p = l.newPage(s.number, seen, now) // whom caps keep waiting depends on what has left
+	}
 	return p.room(c) > p.at || p.before(c)
 }

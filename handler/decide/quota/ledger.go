@@ -2,7 +2,6 @@ package quota
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,7 +24,7 @@ const (
 // ledger is the content of a row.
 type ledger struct {
 	tally    tally
-	attempts []string // ids of the last writes, newest last
+	attempts attempts
 	health   health
 	desks    []desk // the row's own shard's first
 	use      use
@@ -43,26 +42,65 @@ func (b ledger) clone() ledger {
 }
 
 func (b ledger) sign(id string) ledger {
-	b.attempts = append(slices.Clone(b.attempts[max(0, len(b.attempts)-keptAttempts+1):]), id)
+	b.attempts = b.attempts.with(id)
 	return b
+}
+
+// attempts are the ids of the last writes, newest last, as the row has them.
+type attempts string
+
+func (a attempts) with(id string) attempts {
+	if a == "" {
+		return attempts(id)
+	}
+	for n := strings.Count(string(a), " ") + 1; n >= keptAttempts; n-- {
+		a = a[strings.IndexByte(string(a), ' ')+1:]
+	}
+	return a + attempts(" "+id)
+}
+
+func (a attempts) has(id string) bool {
+	for made := range strings.SplitSeq(string(a), " ") {
+		if made == id {
+			return true
+		}
+	}
+	return false
 }
 
 func (b ledger) encode() (map[string]any, error) {
 	values := map[string]any{
 		"format":       int64(format),
-		"attempts":     strings.Join(b.attempts, " "),
+		"attempts":     string(b.attempts),
 		"backoffUntil": int64(b.health.BackoffUntil),
 	}
 	if err := b.tally.encode(values); err != nil {
 		return nil, err
 	}
-	for name, part := range map[string]any{"health": b.health, "desks": b.desks, "use": b.use, "layout": b.layout, "next": b.next} {
-		text, err := json.Marshal(part)
-		if err != nil {
-			return nil, fmt.Errorf("write quota ledger: %w", err)
-		}
-		values[name] = text
+	well := b.health
+	well.BackoffUntil = 0
+	parts := [...]struct {
+		name    string
+		value   any
+		nothing bool // said without a look at it: most rows have none of these
+		text    string
+	}{
+		{"health", b.health, well == health{}, "{}"},
+		{"desks", b.desks, len(b.desks) == 0, "null"},
+		{"next", b.next, b.next == nil, "null"},
+		{"layout", b.layout, false, ""},
 	}
+	for _, part := range parts {
+		text := []byte(part.text)
+		if !part.nothing {
+			var err error
+			if text, err = json.Marshal(part.value); err != nil {
+				return nil, fmt.Errorf("write quota ledger: %w", err)
+			}
+		}
+		values[part.name] = text
+	}
+	values["use"] = b.use.encode()
 	return values, nil
 }
 
@@ -70,7 +108,7 @@ func (b ledger) encode() (map[string]any, error) {
 // too many calls through.
 func decode(e store.Entity) (ledger, error) {
 	version, ok1 := e.Values["format"].(int64)
-	attempts, ok2 := e.Values["attempts"].(string)
+	made, ok2 := e.Values["attempts"].(string)
 	backoff, ok3 := e.Values["backoffUntil"].(int64)
 	switch {
 	case !ok1 || !ok2 || !ok3:
@@ -80,7 +118,7 @@ func decode(e store.Entity) (ledger, error) {
 	case backoff < 0:
 		return ledger{}, fmt.Errorf("quota ledger is corrupt: backoffUntil is %d", backoff)
 	}
-	b := ledger{attempts: strings.Fields(attempts)}
+	b := ledger{attempts: attempts(made)}
 	var err error
 	if b.tally, err = decodeTally(e.Values); err != nil {
 		return ledger{}, err
@@ -111,33 +149,13 @@ func decode(e store.Entity) (ledger, error) {
 	return b, nil
 }
 
-func (b log) encode(values map[string]any) error {
-	text := make([]byte, 0, 8*len(b))
-	for _, t := range b {
-		text = binary.BigEndian.AppendUint64(text, uint64(t))
-	}
-	values["log"] = text
-	return nil
-}
-
 func decodeTally(values map[string]any) (tally, error) {
 	if text, ok := values["rings"].([]byte); ok {
 		return decodeRings(text)
 	}
 	text, ok := values["log"].([]byte)
-	switch {
-	case !ok:
+	if !ok {
 		return nil, errors.New("quota ledger is corrupt: its log is missing or of another type")
-	case len(text)%8 != 0 || len(text) > 8*LogEntries:
-		return nil, fmt.Errorf("quota ledger is corrupt: its log has %d bytes", len(text))
 	}
-	var b log
-	for ; len(text) > 0; text = text[8:] {
-		t := instant(binary.BigEndian.Uint64(text))
-		if t <= 0 || t < b.last() {
-			return nil, fmt.Errorf("quota ledger is corrupt: the times %d and %d follow each other", b.last(), t)
-		}
-		b = append(b, t)
-	}
-	return b, nil
+	return decodeLog(text)
 }

@@ -129,7 +129,7 @@ func deal(lots []lot, shard int, y layout) tally {
 		before += o.tokens
 	}
 	if b, ok := t.(log); ok {
-		return b[max(0, len(b)-LogEntries):]
+		return b.from(max(0, b.len()-LogEntries))
 	}
 	return t
 }

@@ -24,13 +24,20 @@ type page struct {
 
 // newPage takes what s knows to be the truth at a local time.
 func (l *Ledger) newPage(shard int, s snapshot, local time.Time) *page {
-	limits := s.layout.part(l.limits, shard)
+	s.ledger = s.ledger.clone()
+	p := l.look(shard, s, local)
+	p.use.turn(p.at)
+	return p
+}
+
+// look is a page on which nothing may be planned, and on which nobody's use has
+// left: it shares s.
+func (l *Ledger) look(shard int, s snapshot, local time.Time) *page {
 	p := &page{
-		ledger: s.ledger.clone(), shard: shard, limits: limits, reserved: l.options.ReservedForHigh,
+		ledger: s.ledger, shard: shard, limits: s.layout.part(l.limits, shard), reserved: l.options.ReservedForHigh,
 		was: s.at, local: local, now: s.at.earliest(local),
 	}
 	p.at = max(p.now, p.tally.last())
-	p.use.turn(p.at)
 	return p
 }
 

@@ -121,6 +121,9 @@ func (g Grant) Live(now time.Time) bool { return now.Before(g.UseBy) }
 // failure of the call is likely the message's own.
 func (g Grant) Healthy() bool { return g.healthy }
 
+// Awaited says whether others wait for what becomes of the call, see Well.
+func (g Grant) Awaited() bool { return g.canary }
+
 // Book takes the tokens of c, all or none. It answers a problem otherwise:
 // OverQuota, whose RetryAfter is when c is expected to fit behind those who wait,
 // and exact if nobody does and nobody else books; InvalidMessage if it never

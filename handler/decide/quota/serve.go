@@ -211,7 +211,7 @@ func (l *Ledger) commitAfresh(ctx context.Context, s *shard, batch []*request, m
 			return attempt{}, conflicts, errors.Join(err, failed)
 		}
 		for _, a := range made {
-			if slices.Contains(seen.attempts, a.id) {
+			if seen.attempts.has(a.id) {
 				return a, conflicts, nil
 			}
 		}

@@ -1,7 +1,10 @@
 package quota
 
 import (
+	"encoding/binary"
+	"fmt"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -50,37 +53,40 @@ func widened(limit int, w time.Duration) window {
 func (l Limits) minute() window { return widened(l.PerMinute, time.Minute) }
 func (l Limits) hour() window   { return widened(l.PerHour, time.Hour) }
 
-// log is one time for every token, ascending.
-type log []instant
+// log is one time for every token, ascending, in the form of the row: 8 bytes each,
+// the highest first. So what is there is written again as it was read.
+type log []byte
+
+const entryBytes = 8
+
+func (b log) len() int { return len(b) / entryBytes }
+
+func (b log) at(i int) instant { return instant(binary.BigEndian.Uint64(b[i*entryBytes:])) }
+
+func (b log) from(i int) log { return b[i*entryBytes:] }
 
 // leaves is the first time at which a token booked at i no longer counts.
 func (w window) leaves(i instant) instant { return i.wholeSecond().add(w.width) }
 
-// gone is how many of times, which ascend, no longer count at a time.
-func (w window) gone(times []instant, at instant) int {
-	n, _ := slices.BinarySearchFunc(times, at, func(t, at instant) int {
-		if w.leaves(t) <= at {
-			return -1
-		}
-		return 1
-	})
-	return n
+// gone is how many of b no longer count at a time.
+func (w window) gone(b log, at instant) int {
+	return sort.Search(b.len(), func(i int) bool { return w.leaves(b.at(i)) > at })
 }
 
 // room is the earliest time at which cost more tokens fit.
-func (w window) room(times []instant, cost int) instant {
-	last := len(times) + cost - max(w.limit, cost) - 1 // it and those before it must have left
+func (w window) room(b log, cost int) instant {
+	last := b.len() + cost - max(w.limit, cost) - 1 // it and those before it must have left
 	if last < 0 {
 		return 0
 	}
-	return w.leaves(times[last])
+	return w.leaves(b.at(last))
 }
 
 func (b log) last() instant {
 	if len(b) == 0 {
 		return 0
 	}
-	return b[len(b)-1]
+	return b.at(b.len() - 1)
 }
 
 func (b log) room(l Limits, cost int) instant {
@@ -88,14 +94,14 @@ func (b log) room(l Limits, cost int) instant {
 }
 
 func (b log) free(l Limits, at instant) (minute, hour int) {
-	left := func(w window) int { return max(0, w.limit-(len(b)-w.gone(b, at))) }
+	left := func(w window) int { return max(0, w.limit-(b.len()-w.gone(b, at))) }
 	return left(l.minute()), left(l.hour())
 }
 
 func (b log) next(at instant) (minute, hour instant) {
 	first := func(w window) instant {
-		if n := w.gone(b, at); n < len(b) {
-			return w.leaves(b[n])
+		if n := w.gone(b, at); n < b.len() {
+			return w.leaves(b.at(n))
 		}
 		return 0
 	}
@@ -106,9 +112,18 @@ func (b log) own() tally { return slices.Clip(b) }
 
 // Only a booking may drop: its own time keeps others from counting earlier.
 func (b log) book(at instant, cost int) tally {
-	b = b[Limits{}.hour().gone(b, at):]
-	for range cost {
-		b = append(b, at)
+	return b.from(Limits{}.hour().gone(b, at)).with(at, cost)
+}
+
+// spareEntries is for how many tokens a log that grows has room at once.
+const spareEntries = 32
+
+func (b log) with(at instant, tokens int) log {
+	if need := tokens * entryBytes; cap(b)-len(b) < need {
+		b = append(make(log, 0, len(b)+need+spareEntries*entryBytes), b...)
+	}
+	for range tokens {
+		b = binary.BigEndian.AppendUint64(b, uint64(at))
 	}
 	return b
 }
@@ -117,13 +132,14 @@ func (b log) book(at instant, cost int) tally {
 // doing, it repeats.
 func (b log) forecast(l Limits, from instant) func(int) instant {
 	minute, hour := l.minute(), l.hour()
-	times := slices.Clone(b)
+	times := log(slices.Clone(b))
 	return func(n int) instant {
 		whole, long := l.rounds(n, hour.width, minute.width)
-		for len(times) < len(b)+n-whole {
-			times = append(times, max(from, times.last(), minute.room(times, 1), hour.room(times, 1)))
+		for times.len() < b.len()+n-whole {
+			at := max(from, times.last(), minute.room(times, 1), hour.room(times, 1))
+			times = binary.BigEndian.AppendUint64(times, uint64(at))
 		}
-		return times[len(b)+n-whole-1].add(long)
+		return times.at(b.len() + n - whole - 1).add(long)
 	}
 }
 
@@ -139,12 +155,33 @@ func (l Limits) rounds(n int, hour, minute time.Duration) (whole int, long time.
 }
 
 func (b log) lots() (all []lot) {
-	for _, t := range b {
-		if len(all) > 0 && all[len(all)-1].at == t {
+	for i := range b.len() {
+		if t := b.at(i); len(all) > 0 && all[len(all)-1].at == t {
 			all[len(all)-1].tokens++
-			continue
+		} else {
+			all = append(all, lot{t, 1})
 		}
-		all = append(all, lot{t, 1})
 	}
 	return all
+}
+
+func (b log) encode(values map[string]any) error {
+	values["log"] = []byte(b)
+	return nil
+}
+
+func decodeLog(text []byte) (log, error) {
+	if len(text)%entryBytes != 0 || len(text) > entryBytes*LogEntries {
+		return nil, fmt.Errorf("quota ledger is corrupt: its log has %d bytes", len(text))
+	}
+	b := log(text)
+	last := instant(0)
+	for i := range b.len() {
+		t := b.at(i)
+		if t <= 0 || t < last {
+			return nil, fmt.Errorf("quota ledger is corrupt: the times %d and %d follow each other", last, t)
+		}
+		last = t
+	}
+	return b, nil
 }

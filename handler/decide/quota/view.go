@@ -1,7 +1,7 @@
 package quota
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -27,7 +27,7 @@ func (l *Ledger) View() View {
 		if seen == nil {
 			continue
 		}
-		v.add(l.newPage(s.number, *seen, l.now()))
+		v.add(l.look(s.number, *seen, l.now()))
 	}
 	return v
 }
@@ -64,10 +64,23 @@ func (v *View) add(p *page) {
 // empty if the ledger was never seen. Source: sections 3 and 4 of
 // draft-ietf-httpapi-ratelimit-headers-11.
 func (v View) Headers() (rateLimit, policy string) {
-	policy = fmt.Sprintf(`"minute";q=%d;w=60, "hour";q=%d;w=3600`, v.Limits.PerMinute, v.Limits.PerHour)
+	policy = header("q", v.Limits.PerMinute, "w", 60, v.Limits.PerHour, 3600)
 	if v.Known {
-		rateLimit = fmt.Sprintf(`"minute";r=%d;t=%d, "hour";r=%d;t=%d`,
-			v.RemainingMinute, v.ResetMinute, v.RemainingHour, v.ResetHour)
+		rateLimit = header("r", v.RemainingMinute, "t", v.ResetMinute, v.RemainingHour, v.ResetHour)
 	}
 	return rateLimit, policy
+}
+
+// header is two items with two parameters each. Every answer has two of it.
+func header(a string, minuteA int, b string, minuteB, hourA, hourB int) string {
+	text := make([]byte, 0, 64)
+	item := func(name string, valueA, valueB int) {
+		text = append(append(append(text, name...), ';'), a...)
+		text = strconv.AppendInt(append(text, '='), int64(valueA), 10)
+		text = append(append(text, ';'), b...)
+		text = strconv.AppendInt(append(text, '='), int64(valueB), 10)
+	}
+	item(`"minute"`, minuteA, minuteB)
+	item(`, "hour"`, hourA, hourB)
+	return string(text)
 }

@@ -93,6 +93,7 @@ type Record struct {
 	OwnerUntil time.Time
 
 	etag store.ETag
+	key  string // Key of it, once it was needed
 }
 
 // Final says whether the record will not change any more by itself.
@@ -189,7 +190,7 @@ func (b *Book) claim(ctx context.Context, r Record) (claimed *Record, replay boo
 		r.Created = now
 	}
 	attempt := b.newID()
-	receipt, err := b.table.Insert(ctx, encode(r, attempt))
+	receipt, err := b.table.Insert(ctx, encode(&r, attempt))
 	b.clock.observe(receipt)
 	if err == nil {
 		r.etag = receipt.ETag

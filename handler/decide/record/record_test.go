@@ -294,3 +294,24 @@ func TestACallerFindsOnlyItsOwn(t *testing.T) {
 		mustClaim(t, b.ours, theirs)
 	})
 }
+
+func TestDeadlineIsKept(t *testing.T) {
+	t.Parallel()
+	for name, deadline := range map[string]time.Time{
+		"none":       {},
+		"in seconds": time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC),
+		"in a zone":  time.Date(2026, 11, 30, 12, 0, 0, 123_456_789, time.FixedZone("", 5*3600+1800)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBooks()
+			c := claim("1", "f")
+			c.Deadline = deadline
+			mustClaim(t, b.ours, c)
+			found, err := b.theirs.Find(t.Context(), "shop", "1")
+			if err != nil || !found.Deadline.Equal(deadline) {
+				t.Errorf("deadline is %s, %v", found.Deadline, err)
+			}
+		})
+	}
+}

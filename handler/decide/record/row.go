@@ -21,15 +21,36 @@ type body struct {
 	Settling bool        `json:"settling,omitempty"`
 }
 
-func encode(r Record, attempt string) store.Entity {
+func encode(r *Record, attempt string) store.Entity {
 	r.hideURLs()
-	// These types hold strings, numbers and times only: Marshal cannot fail.
-	text, _ := json.Marshal(body{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling})
-	return store.Entity{Partition: Key(r.Caller, r.ID), Row: row, Values: map[string]any{
+	if r.key == "" {
+		r.key = Key(r.Caller, r.ID)
+	}
+	return store.Entity{Partition: r.key, Row: row, Values: map[string]any{
 		"attempt": attempt, "id": r.ID, "caller": r.Caller, "fingerprint": r.Fingerprint,
-		"state": string(r.State), "operation": r.OperationID, "body": text,
+		"state": string(r.State), "operation": r.OperationID, "body": r.body(),
 		"created": r.Created, "updated": r.Updated, "ownerUntil": r.OwnerUntil, "keepUntil": r.keepUntil(),
 	}}
+}
+
+func (r *Record) body() []byte {
+	if len(r.Tags) == 0 && len(r.Moved) == 0 && r.Failure == nil && r.Links == (store.Key{}) && r.Spooled == (store.Key{}) && r.Expected.IsZero() && !r.Settling {
+		return r.plainBody()
+	}
+	// These types hold strings, numbers and times only: Marshal cannot fail.
+	text, _ := json.Marshal(body{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling})
+	return text
+}
+
+// plainBody is the JSON of most messages, which are sent at once and are nothing
+// but a deadline: every one of them is written three times.
+func (r *Record) plainBody() []byte {
+	if r.Deadline.IsZero() {
+		return []byte("{}")
+	}
+	text := make([]byte, 0, len(`{"deadline":""}`)+len(time.RFC3339Nano))
+	text = append(text, `{"deadline":"`...)
+	return append(r.Deadline.AppendFormat(text, time.RFC3339Nano), `"}`...)
 }
 
 // keepUntil is when Sweep may remove the row.
@@ -49,7 +70,7 @@ func (r *Record) hideURLs() {
 
 func decode(e store.Entity) (*Record, string, error) {
 	v := e.Values
-	r := &Record{etag: e.ETag}
+	r := &Record{etag: e.ETag, key: e.Partition}
 	r.ID, _ = v["id"].(string)
 	r.Caller, _ = v["caller"].(string)
 	r.Fingerprint, _ = v["fingerprint"].(string)

@@ -83,7 +83,7 @@ func (b *Book) write(ctx context.Context, r *Record) error {
 	if ok {
 		r.Updated, r.OwnerUntil = now, now.Add(OwnerLife)
 	}
-	e := encode(*r, attempt)
+	e := encode(r, attempt)
 	e.ETag = r.etag
 	receipt, err := b.table.Replace(ctx, e)
 	b.clock.observe(receipt)

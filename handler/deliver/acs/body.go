@@ -23,7 +23,7 @@ type body struct {
 const minFill = 512
 
 func newBody(m *Message) *body {
-	w := partsWriter{keep: true, parts: make([]part, 0, 48)} // most messages
+	w := partsWriter{do: keepPart, parts: make([]part, 0, 48)} // most messages
 	m.list(&w)
 	return &body{parts: w.parts, size: w.size}
 }
@@ -122,18 +122,33 @@ func (m *Message) list(w *partsWriter) {
 	w.raw(`}`)
 }
 
-// partsWriter counts the parts that it is given, and keeps them if it shall.
+// partsWriter counts the parts that it is given, keeps them, or writes them.
 type partsWriter struct {
-	keep  bool
+	do    func(*partsWriter, part)
 	parts []part
-	size  int64 // of all
+	size  int64  // of all that were counted or kept
+	out   []byte // has room for all that are written, and for one escape more
 }
 
-func (w *partsWriter) add(p part) {
+func countPart(w *partsWriter, p part) { w.size += p.size() }
+
+func keepPart(w *partsWriter, p part) {
 	w.size += p.size()
-	if w.keep {
-		w.parts = append(w.parts, p)
-	}
+	w.parts = append(w.parts, p)
+}
+
+func writePart(w *partsWriter, p part) {
+	written, _ := p.write(w.out[len(w.out):cap(w.out)], 0)
+	w.out = w.out[:len(w.out)+written]
+}
+
+func (w *partsWriter) add(p part) { w.do(w, p) }
+
+// appendTo writes the JSON behind text, which has room for it and for one escape.
+func (m *Message) appendTo(text []byte) []byte {
+	w := partsWriter{do: writePart, out: text}
+	m.list(&w)
+	return w.out
 }
 
 func (w *partsWriter) raw(s string) { w.add(part{kind: rawPart, text: s}) }

@@ -277,6 +277,7 @@ func (c *Client) do(ctx context.Context, method, path string, prepare func(*poli
 	if err != nil {
 		return nil, err
 	}
+	runtime.SkipBodyDownload(req) // it is here by then, see transport.Do
 	req.Raw().Header.Set("Accept", "application/json")
 	if prepare != nil {
 		if err := prepare(req); err != nil {
@@ -287,7 +288,12 @@ func (c *Client) do(ctx context.Context, method, path string, prepare func(*poli
 	if resp == nil {
 		return nil, err
 	}
+	a := &answer{status: resp.StatusCode, header: resp.Header, came: c.now()}
+	if body, ok := resp.Body.(*whole); ok {
+		a.text = body.text
+		return a, nil
+	}
 	defer resp.Body.Close()
-	text, _ := io.ReadAll(resp.Body) // from memory, see transport.Do
-	return &answer{status: resp.StatusCode, header: resp.Header, text: text, came: c.now()}, nil
+	a.text, _ = io.ReadAll(resp.Body) // azcore's own copy
+	return a, nil
 }

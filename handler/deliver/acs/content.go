@@ -22,13 +22,11 @@ type content interface {
 // content returns m as one piece if it is small and the client's connections are
 // its own, else as a stream.
 func (c *Client) content(m *Message) content {
-	b := newBody(m)
-	if !c.owns || b.size > wholeBytes {
-		return b
+	if size := m.Size(); c.owns && size <= wholeBytes {
+		text := m.appendTo(make([]byte, 0, size+maxEscapeBytes))
+		return &whole{Reader: bytes.NewReader(text), text: text}
 	}
-	text := make([]byte, b.size+minFill)
-	text = text[:b.fill(text)]
-	return &whole{Reader: bytes.NewReader(text), text: text}
+	return newBody(m)
 }
 
 func (b *body) length() int64 { return b.size }
@@ -37,7 +35,7 @@ func (b *body) again(p *progress) io.ReadCloser {
 	return &watched{body: &body{parts: b.parts, size: b.size}, progress: p}
 }
 
-// whole is a message in one piece. net/http writes a body of this kind together
+// whole is a message, or an answer, in one piece. net/http writes a body of this kind together
 // with the headers, in one packet and one record of TLS; before any other, the
 // headers go out by themselves.
 type whole struct {

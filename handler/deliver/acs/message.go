@@ -47,7 +47,7 @@ type Attachment struct {
 // write, Base64 included, computed without building it. The service takes
 // 10 MB unless Microsoft has raised that for the subscription.
 func (m *Message) Size() int64 {
-	var w partsWriter
+	w := partsWriter{do: countPart}
 	m.list(&w)
 	return w.size
 }

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"hash"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -15,8 +17,8 @@ import (
 // signer signs requests with an access key. Source: learn.microsoft.com,
 // "Sign an HTTP request" of Azure Communication Services.
 type signer struct {
-	key []byte
-	now func() time.Time
+	macs sync.Pool // of hash.Hash, which are keyed
+	now  func() time.Time
 }
 
 func newSigner(accessKey string, now func() time.Time) (*signer, error) {
@@ -24,14 +26,18 @@ func newSigner(accessKey string, now func() time.Time) (*signer, error) {
 	if err != nil || len(key) == 0 {
 		return nil, errors.New("acs: the access key is not Base64") // err would quote from the key
 	}
-	return &signer{key: key, now: now}, nil
+	return &signer{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}, now: now}, nil
 }
 
 // Do signs every try anew, because the service accepts a date for 5 minutes.
 func (s *signer) Do(req *policy.Request) (*http.Response, error) {
-	hash := sha256.New()
-	if content := req.Body(); content != nil {
-		if _, err := io.CopyBuffer(hash, content, make([]byte, min(max(req.Raw().ContentLength, minFill), 32<<10))); err != nil {
+	sum := sha256.New()
+	switch content := req.Body().(type) {
+	case nil:
+	case *whole:
+		sum.Write(content.text)
+	default:
+		if _, err := io.CopyBuffer(sum, content, make([]byte, min(max(req.Raw().ContentLength, minFill), 32<<10))); err != nil {
 			return nil, err
 		}
 		if err := req.RewindBody(); err != nil {
@@ -39,13 +45,15 @@ func (s *signer) Do(req *policy.Request) (*http.Response, error) {
 		}
 	}
 	r := req.Raw()
-	s.sign(r, base64.StdEncoding.EncodeToString(hash.Sum(nil)))
+	s.sign(r, base64.StdEncoding.EncodeToString(sum.Sum(nil)))
 	return req.Next()
 }
 
 func (s *signer) sign(r *http.Request, contentHash string) {
 	date := s.now().UTC().Format(http.TimeFormat)
-	mac := hmac.New(sha256.New, s.key)
+	mac := s.macs.Get().(hash.Hash) //nolint:forcetypeassert // the pool holds nothing else
+	defer s.macs.Put(mac)
+	mac.Reset()
 	mac.Write([]byte(r.Method + "\n" + r.URL.RequestURI() + "\n" + date + ";" + r.Host + ";" + contentHash))
 	r.Header.Set("X-Ms-Date", date)
 	r.Header.Set("X-Ms-Content-Sha256", contentHash)

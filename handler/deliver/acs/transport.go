@@ -87,10 +87,21 @@ func (t transport) Do(r *http.Request) (*http.Response, error) {
 	if err != nil || resp == nil {
 		return nil, err
 	}
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, MaxAnswerBytes)) // see above
+	text := readAnswer(resp)
 	resp.Body.Close()
-	resp.Body = io.NopCloser(bytes.NewReader(text))
+	resp.Body = &whole{Reader: bytes.NewReader(text), text: text}
 	return resp, nil
+}
+
+// readAnswer reads what there is of an answer, see above.
+func readAnswer(resp *http.Response) []byte {
+	if n := resp.ContentLength; n >= 0 && n <= MaxAnswerBytes {
+		text := make([]byte, n)
+		read, _ := io.ReadFull(resp.Body, text)
+		return text[:read]
+	}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, MaxAnswerBytes))
+	return text
 }
 
 // progress remembers how much of a request's body the transport has taken.

@@ -2,8 +2,8 @@ package mem
 
 import (
 	"encoding/binary"
-	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +28,7 @@ const (
 	timeValue
 )
 
-func (r row) etag() store.ETag { return store.ETag(fmt.Sprintf(`W/"%d"`, r.write)) }
+func (r row) etag() store.ETag { return store.ETag(`W/"` + strconv.Itoa(r.write) + `"`) }
 
 // entity is the row as it is given out; at is its place.
 func (r row) entity(at string) store.Entity {
@@ -36,9 +36,9 @@ func (r row) entity(at string) store.Entity {
 	return store.Entity{Partition: partition, Row: name, ETag: r.etag(), Values: unpack(r.values)}
 }
 
-// pack takes what limits.Entity has accepted.
-func pack(values map[string]any) string {
-	b := binary.AppendUvarint(nil, uint64(len(values)))
+// pack takes what limits.Entity has accepted, and puts it behind b.
+func pack(b []byte, values map[string]any) []byte {
+	b = binary.AppendUvarint(b, uint64(len(values)))
 	for name, v := range values {
 		b = appendText(b, name)
 		switch v := v.(type) {
@@ -58,7 +58,7 @@ func pack(values map[string]any) string {
 			b = binary.AppendVarint(b, int64(v.Nanosecond()/100))
 		}
 	}
-	return string(b)
+	return b
 }
 
 func appendText[T string | []byte](b []byte, text T) []byte {

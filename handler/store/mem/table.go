@@ -20,6 +20,7 @@ type Table struct {
 	mu     sync.Mutex
 	writes int // makes ETags, which never come again
 	rows   sorted[row]
+	packed []byte // memory for put
 }
 
 // place orders rows by partition, then by row: keys have no character as low as
@@ -164,7 +165,8 @@ func (t *Table) match(at string, etag store.ETag) error {
 
 func (t *Table) put(at string, e store.Entity) store.ETag {
 	t.writes++
-	r := row{write: t.writes, values: pack(e.Values)}
+	t.packed = pack(t.packed[:0], e.Values)
+	r := row{write: t.writes, values: string(t.packed)}
 	t.rows.set(at, r)
 	return r.etag()
 }
