@@ -46,7 +46,7 @@ var kinds = map[Kind]entry{
 	MalformedJSON:        {"malformed-json", http.StatusBadRequest, "The body is not acceptable JSON", "Send one UTF-8 JSON object. The pointer and the byte offset say where reading stopped."},
 	InvalidMessage:       {"invalid-message", http.StatusBadRequest, "The message is not valid", "Every fault is listed with its JSON pointer. Correct all of them and send again."},
 	InvalidRequest:       {"invalid-request", http.StatusBadRequest, "The request is not valid", "A header or query parameter is wrong; the detail names it."},
-	Unauthenticated:      {"unauthenticated", http.StatusUnauthorized, "Who is calling?", "Send a live key as `Authorization: Bearer ph_…`, or sign the request with its ACS access key."},
+	Unauthenticated:      {"unauthenticated", http.StatusUnauthorized, "Who is calling?", "Send a live key or a token of Entra ID as `Authorization: Bearer …`, or sign the request with its ACS access key."},
 	Forbidden:            {"forbidden", http.StatusForbidden, "Outside the caller's policy", "The detail names the rule. The operator can change it with `handler callers set`."},
 	NotFound:             {"not-found", http.StatusNotFound, "Not found", "There is nothing here for this caller."},
 	MethodNotAllowed:     {"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed", "The Allow header lists what this route understands."},
