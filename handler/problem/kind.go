@@ -25,6 +25,7 @@ const (
 	OverQuota
 	RequestTimeout
 	RefusedByACS
+	MessageFailed
 	ACSBusy
 	ACSFailed
 	ACSMisconfigured
@@ -60,6 +61,7 @@ var kinds = map[Kind]entry{
 	OverQuota:            {"over-quota", http.StatusTooManyRequests, "No sending quota left", "Retry-After says when there is room again."},
 	RequestTimeout:       {"request-timeout", http.StatusRequestTimeout, "The request took too long", "The body did not arrive in time. Send it again."},
 	RefusedByACS:         {"refused-by-acs", http.StatusUnprocessableEntity, "ACS refused the message", "The upstream code says why. The same message would be refused again."},
+	MessageFailed:        {"message-failed", http.StatusUnprocessableEntity, "The message did not go out", "What a client hears that waited for the end of a message. `error.code` and the detail say why; with `OutcomeUnknown` ask a recipient before sending it again."},
 	ACSBusy:              {"acs-busy", http.StatusTooManyRequests, "ACS asks to wait", "ACS reached a limit of the subscription. Retry-After says when to try again."},
 	ACSFailed:            {"acs-failed", http.StatusBadGateway, "ACS failed", "The message was not sent. Send it again."},
 	ACSMisconfigured:     {"acs-misconfigured", http.StatusBadGateway, "ACS does not accept this deployment", "The operator must correct the identity, the role or the domain."},

@@ -32,10 +32,19 @@ type Request struct {
 // Proof is the outcome of Authenticate.
 type Proof struct {
 	Caller Caller
+	// By is how the caller has proven itself: ByKey, BySignature or ByToken.
+	By string
 	// BodySHA256 is what the body's hash must be; nil unless the request was
 	// signed. Nothing of the body counts before it was compared.
 	BodySHA256 []byte
 }
+
+// The ways in which a caller proves itself.
+const (
+	ByKey       = "key"
+	BySignature = "signature"
+	ByToken     = "token"
+)
 
 // Authenticate returns who made req. No key, a wrong, dead or unknown one, and a
 // signature that does not fit are all the same problem, Unauthenticated, whose
@@ -77,7 +86,7 @@ func (r *Registry) keyed(known map[string]Caller, key string) (Proof, error) {
 	name, generation, sum, ok := parseKey(key)
 	if ok && r.masters.proves(name, generation, sum) {
 		if c, ok := known[name]; ok && slices.Contains(c.Generations, generation) {
-			return Proof{Caller: c}, nil
+			return Proof{Caller: c, By: ByKey}, nil
 		}
 	}
 	return Proof{}, problem.New(problem.Unauthenticated, "The key is not valid: it is incomplete, was made by another deployment, or has been revoked.")
@@ -121,7 +130,7 @@ func (r *Registry) signed(known map[string]Caller, req Request, parameters strin
 	}
 	for _, c := range known {
 		if c.Policy.HMAC && r.signedBy(c, texts, want) {
-			return Proof{Caller: c, BodySHA256: bodyHash}, nil
+			return Proof{c, BySignature, bodyHash}, nil
 		}
 	}
 	return no("no caller that may sign requests has a key that fits. The path, the host and the date are part of what is signed.")

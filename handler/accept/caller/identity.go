@@ -48,7 +48,7 @@ func (r *Registry) tokened(ctx context.Context, known map[string]Caller, token s
 	}
 	switch len(found) {
 	case 1:
-		return Proof{Caller: found[0]}, nil
+		return Proof{Caller: found[0], By: ByToken}, nil
 	case 0:
 		return Proof{}, problem.New(problem.Forbidden, "The token is good, but stands for no caller of this gateway. The operator maps it with `handler callers set NAME --entra-app %s` or `--entra-object %s`.", orNone(id.App), orNone(id.Object))
 	default:

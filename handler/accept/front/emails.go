@@ -100,6 +100,7 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	w.Header().Set("Operation-Location", f.operations+answer.Record.ID+"?api-version="+version)
+	w.Header().Set("Location", f.resultURL(answer.Record.ID))
 	w.Header().Set("Retry-After", f.askAgain(answer.Record))
 	o := describe(gateway.Found{Record: answer.Record})
 	// ACS's own answer to a POST is always Running, and its clients poll then.
