@@ -151,6 +151,9 @@ func (r *Registry) Add(ctx context.Context, name string, p Policy) (Secrets, err
 	if err != nil {
 		return Secrets{}, err
 	}
+	if err := r.free(ctx, name, p); err != nil {
+		return Secrets{}, err
+	}
 	c := Caller{Name: name, Generations: []int64{1}, Policy: p, last: 1}
 	e, err := encode(c)
 	if err != nil {
@@ -190,6 +193,9 @@ func (r *Registry) revive(ctx context.Context, c Caller) (Secrets, error) {
 func (r *Registry) SetPolicy(ctx context.Context, name string, p Policy) error {
 	p, err := p.normalised()
 	if err != nil {
+		return err
+	}
+	if err := r.free(ctx, name, p); err != nil {
 		return err
 	}
 	return r.change(ctx, name, false, func(c *Caller) { c.Policy = p })

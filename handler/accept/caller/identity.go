@@ -70,6 +70,26 @@ func (c Caller) is(id Identity) bool {
 			id.Object != "" && slices.Contains(c.Policy.EntraObjects, id.Object))
 }
 
+// free refuses a policy with an identity that stands for another caller already:
+// nobody could tell then who a token is.
+func (r *Registry) free(ctx context.Context, name string, p Policy) error {
+	if p.EntraApps == nil && p.EntraObjects == nil {
+		return nil
+	}
+	known, err := r.load(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range known {
+		for _, id := range slices.Concat(p.EntraApps, p.EntraObjects) {
+			if c.Name != name && (c.is(Identity{App: id}) || c.is(Identity{Object: id})) {
+				return problem.New(problem.InvalidRequest, "Tokens of %s stand for the caller %q already.", id, c.Name)
+			}
+		}
+	}
+	return nil
+}
+
 var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // uuids returns ids in lower case, or a problem of kind InvalidRequest.

@@ -82,3 +82,31 @@ func TestWithoutATenantNoTokenIsTaken(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAnIdentityStandsForOneCaller(t *testing.T) {
+	t.Parallel()
+	o := newOffice()
+	o.add(t, "shop", caller.Policy{EntraApps: []string{appA}})
+	o.add(t, "office", caller.Policy{EntraObjects: []string{objectB}})
+	add := func(p caller.Policy) error { _, err := o.Add(t.Context(), "third", p); return err }
+	for _, c := range []struct {
+		name string
+		err  error
+		good bool
+	}{
+		{"an application of another", add(caller.Policy{EntraApps: []string{appB, appA}}), false},
+		{"an object of another", add(caller.Policy{EntraObjects: []string{objectB}}), false},
+		{"later, an application of another", o.SetPolicy(t.Context(), "office", caller.Policy{EntraApps: []string{strings.ToUpper(appA)}}), false},
+		{"its own again", o.SetPolicy(t.Context(), "shop", caller.Policy{EntraApps: []string{appA, appB}}), true},
+	} {
+		if got := c.err == nil; got != c.good || !c.good && !problem.Is(c.err, problem.InvalidRequest) {
+			t.Errorf("%s: %v", c.name, c.err)
+		}
+	}
+	if err := o.Revoke(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	if err := add(caller.Policy{EntraApps: []string{appA}}); err != nil {
+		t.Errorf("that of a revoked caller: %v", err)
+	}
+}

@@ -23,9 +23,9 @@ const (
 	// Source: learn.microsoft.com, "Signing key rollover in the Microsoft identity
 	// platform": check at least every 24 hours.
 	KeyLife = 12 * time.Hour
-	// AskEvery bounds how often tokens with unknown keys make us ask, and
-	// RetryEvery how often after a failure without any key.
-	AskEvery   = time.Minute
+	// AskEvery bounds how often tokens with unknown keys make us ask.
+	AskEvery = time.Minute
+	// RetryEvery is the same while there is not one key.
 	RetryEvery = 5 * time.Second
 
 	fetchTimeout  = 4 * time.Second
