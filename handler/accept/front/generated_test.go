@@ -12,8 +12,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 )
 
 // generatedSeed makes the same requests each time; another one finds other faults.
@@ -32,6 +34,7 @@ func TestGeneratedRequestsFindNoFault(t *testing.T) {
 	d := newDoor(t, quota.Limits{PerMinute: 8192, PerHour: 8192})
 	d.memory.Store(1 << 10)
 	g := &generator{Rand: rand.New(rand.NewPCG(generatedSeed, 1)), specification: readSpecification(t), door: d, known: map[string][]string{}}
+	g.letWait(t)
 	operations := g.operations(t)
 	check := contract(t)
 	answered := map[string]map[int]int{}
@@ -114,6 +117,16 @@ type generator struct {
 	known map[string][]string // values of a path's parameter that stand for something
 }
 
+// letWait has messages that can be taken back.
+func (g *generator) letWait(t *testing.T) {
+	t.Helper()
+	later := `,"delivery":{"sendAt":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `"}}`
+	for range 50 {
+		body := strings.TrimSuffix(gatewaytest.Small("later"), "}") + later
+		g.known["waiting"] = append(g.known["waiting"], g.door.do(t, g.door.request(t, "POST", "/emails:send", body)).document(t).ID)
+	}
+}
+
 var linkToken = regexp.MustCompile(`/files/([^/\s"<]+)`)
 
 // learn keeps names that the gateway has given.
@@ -144,7 +157,7 @@ func (g *generator) request(t *testing.T, o operation) (*http.Request, string) {
 		if !required && !g.one(4) {
 			continue
 		}
-		value := g.parameter(name, p)
+		value := g.parameter(o, name, p)
 		switch p["in"] {
 		case "path":
 			path = strings.ReplaceAll(path, "{"+name+"}", url.PathEscape(value))
@@ -206,7 +219,10 @@ func (g *generator) credential(h http.Header) {
 	}
 }
 
-func (g *generator) parameter(name string, p object) string {
+func (g *generator) parameter(o operation, name string, p object) string {
+	if name == "id" && o.method != http.MethodGet && g.one(2) {
+		return pick(g, g.known["waiting"])
+	}
 	if known := g.known[name]; len(known) > 0 && !g.one(4) {
 		return known[max(0, len(known)-1-g.IntN(20))]
 	}
