@@ -90,6 +90,30 @@ func TestNothingOfAForgedBodyCounts(t *testing.T) {
 	}
 }
 
+// What has no body is signed with the hash of nothing, whatever the method.
+func TestTheHashOfNoBody(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	id := d.do(t, d.request(t, "POST", "/emails:send", twoFiles())).document(t).ID
+	for _, c := range []struct {
+		name, method, path string
+		status             int
+	}{
+		{"a status", "GET", "/emails/operations/" + id, 200},
+		{"an end", "GET", "/emails/operations/" + id + "/result", 200},
+		{"a slot", "POST", "/attachments", 201},
+		{"who I am", "GET", "/callers/me", 200},
+		{"links withdrawn", "DELETE", "/emails/operations/" + id + "/links", 204},
+	} {
+		if res := d.do(t, d.signed(t, c.method, c.path, "another body", "")); res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s, signed for another body: %d %s", c.name, res.StatusCode, res.text)
+		}
+		if res := d.do(t, d.signed(t, c.method, c.path, "", "")); res.StatusCode != c.status {
+			t.Errorf("%s: %d %s", c.name, res.StatusCode, res.text)
+		}
+	}
+}
+
 // Whoever repeats a signed request within its five minutes has the first answer
 // again, or is refused: nothing is sent twice under one name.
 func TestARepeatedSignatureSendsNothing(t *testing.T) {

@@ -239,7 +239,8 @@ func (f *front) authenticate(w http.ResponseWriter, req *http.Request) (caller.P
 		if out, ok := w.(*recorder); ok {
 			out.last = f.rateLimit
 		}
-		if proof.BodySHA256 != nil && req.Method == http.MethodGet && !emptyHash(proof.BodySHA256) {
+		// Only a POST's body is read, and held against its hash there.
+		if bodiless := req.Method != http.MethodPost || req.ContentLength == 0; bodiless && proof.BodySHA256 != nil && !emptyHash(proof.BodySHA256) {
 			return caller.Proof{}, problem.New(problem.Unauthenticated, "The signed hash is not that of an empty body.")
 		}
 	}
