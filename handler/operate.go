@@ -22,6 +22,7 @@ const usage = `usage: handler                     serve, as the Functions host d
        handler callers add NAME --sender ADDRESS [--sender ...] [--recipient-domain DOMAIN ...]
                                [--max-request-bytes N] [--max-recipients N] [--hmac]
                                [--share PERCENT] [--cap PERCENT] [--priority high|normal|bulk]
+                               [--entra-app ID ...] [--entra-object ID ...]
        handler callers set NAME --sender ADDRESS ...   the whole policy anew; its keys stay
        handler callers list
        handler callers rotate NAME    a new key; the one before it stays alive
@@ -34,7 +35,9 @@ const usage = `usage: handler                     serve, as the Functions host d
        handler dead drop ID           forget it, and withdraw its links
 
 --sender and --recipient-domain may be repeated; '*' allows all, '*@DOMAIN' every
-sender of a domain. The settings are those of the environment: see docs/settings.md.`
+sender of a domain. --entra-app and --entra-object let tokens of an application or
+of an object (a managed identity, say) stand for the caller. The settings are those of the
+environment: see docs/settings.md.`
 
 // operate runs one command of the operator.
 func operate(ctx context.Context, args, environ []string, out io.Writer) error {
@@ -146,6 +149,8 @@ func nameAndPolicy(args []string) (name string, p caller.Policy, err error) {
 	flags.IntVar(&p.Cap, "cap", 0, "part of the hourly quota that the caller never passes, in percent")
 	flags.Func("priority", "the most urgent that its messages may have", func(v string) error { p.Priority = mail.Priority(v); return nil })
 	flags.BoolVar(&p.HMAC, "hmac", false, "let the caller sign as ACS's SDKs do")
+	flags.Func("entra-app", "application id whose tokens stand for the caller", list(&p.EntraApps))
+	flags.Func("entra-object", "object id whose tokens stand for the caller", list(&p.EntraObjects))
 	if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
 		return "", p, fmt.Errorf("the flags are not right: %w\n%s", errors.Join(err, unexpected(flags.Args())), usage)
 	}
@@ -177,14 +182,29 @@ func listCallers(ctx context.Context, callers *caller.Registry, out io.Writer) e
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tKEYS ALIVE\tSENDERS\tRECIPIENT DOMAINS\tHMAC")
+	fmt.Fprintln(w, "NAME\tKEYS ALIVE\tSENDERS\tRECIPIENT DOMAINS\tHMAC\tENTRA ID")
 	for _, c := range list {
 		generations := strings.Trim(strings.ReplaceAll(fmt.Sprint(c.Generations), " ", ","), "[]")
 		domains := strings.Join(c.Policy.RecipientDomains, ",")
 		if domains == "" {
 			domains = "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%t\n", c.Name, generations, strings.Join(c.Policy.Senders, ","), domains, c.Policy.HMAC)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%t\t%s\n", c.Name, generations, strings.Join(c.Policy.Senders, ","), domains, c.Policy.HMAC, identities(c.Policy))
 	}
 	return w.Flush()
+}
+
+// identities are those of Entra ID that stand for a caller, or a dash.
+func identities(p caller.Policy) string {
+	var all []string
+	for _, id := range p.EntraApps {
+		all = append(all, "app:"+id)
+	}
+	for _, id := range p.EntraObjects {
+		all = append(all, "object:"+id)
+	}
+	if all == nil {
+		return "-"
+	}
+	return strings.Join(all, ",")
 }

@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"bytes"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -77,7 +77,7 @@ func newSignedBody(r io.Reader, want []byte) io.Reader {
 func (b *signedBody) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.hash.Write(p[:n])
-	if err == io.EOF && !bytes.Equal(b.hash.Sum(nil), b.want) {
+	if err == io.EOF && !hmac.Equal(b.hash.Sum(nil), b.want) {
 		return n, problem.New(problem.Unauthenticated, "The body is not the one that was signed: its SHA-256 differs from x-ms-content-sha256.")
 	}
 	return n, err

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/caller/entra"
 	"github.com/posthorn/posthorn/handler/local/emulator"
 	"github.com/posthorn/posthorn/handler/local/pack"
 	"github.com/posthorn/posthorn/handler/settings"
@@ -113,6 +115,10 @@ func TestATakenPortIsNamedWithItsSetting(t *testing.T) {
 func TestTheIdentityAnswersAsAzureDoes(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	desk, err := newTenant(config{Identity: "127.0.0.1:8028"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name, query, secret string
 		status              int
@@ -127,7 +133,7 @@ func TestTheIdentityAnswersAsAzureDoes(t *testing.T) {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, identityPath+c.query, nil)
 			r.Header.Set("X-Identity-Header", c.secret)
 			w := httptest.NewRecorder()
-			identity(func() time.Time { return now }).ServeHTTP(w, r)
+			identity(func() time.Time { return now }, desk).ServeHTTP(w, r)
 			if w.Code != c.status {
 				t.Fatalf("got %d %s", w.Code, w.Body)
 			}
@@ -337,5 +343,32 @@ func freeConfig(t *testing.T) config {
 	return config{
 		Gateway: c.port(ports[0]), Inbox: c.port(ports[1]), Emulator: c.port(ports[2]), Downloads: c.port(ports[3]), Identity: c.port(ports[4]),
 		BlobPort: ports[5], QueuePort: ports[6], TablePort: ports[7], Quota: "custom-domain",
+	}
+}
+
+// The gateway of the desk believes the desk's tokens, for itself alone.
+func TestTheDesksTokensAreForTheGateway(t *testing.T) {
+	t.Parallel()
+	var desk tenant
+	var handler http.Handler
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	defer server.Close()
+	desk, err := newTenant(config{Identity: server.Listener.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler = identity(time.Now, desk)
+	v := entra.New(entra.Config{
+		Tenant: deskTenant, Audiences: []string{deskAudience}, Authority: server.URL,
+		Client: server.Client(), Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	})
+	for audience, good := range map[string]bool{deskAudience: true, "https://storage.azure.com": false} {
+		token, err := desk.token(audience, time.Now(), time.Now().Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id, err := v.Verify(t.Context(), token); (err == nil) != good || good && (id.App != deskApp || id.Object != deskObject) {
+			t.Errorf("%s: got %+v, %v", audience, id, err)
+		}
 	}
 }

@@ -178,7 +178,7 @@ func ensureCaller(ctx context.Context, c config, handler string, env []string) (
 			return s, nil
 		}
 	}
-	said, err := callers(ctx, handler, env, "add", callerName, "--sender", callerSender, "--recipient-domain", "*", "--hmac")
+	said, err := callers(ctx, handler, env, "add", callerName, "--sender", callerSender, "--recipient-domain", "*", "--hmac", "--entra-app", deskApp)
 	if err != nil { // it is there, and its key is lost
 		var again error
 		if said, again = callers(ctx, handler, env, "rotate", callerName); again != nil {

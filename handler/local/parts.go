@@ -24,7 +24,7 @@ import (
 const (
 	// identityPath and identitySecret are what IDENTITY_ENDPOINT and
 	// IDENTITY_HEADER say. Whoever can reach this machine's loopback may have the
-	// tokens, which only Azurite believes.
+	// tokens, which only Azurite and the gateway here believe.
 	identityPath   = "/msi/token"
 	identitySecret = "local"
 	// tokenLife is that of Azure's tokens for managed identities.
@@ -73,9 +73,11 @@ func serveMail(c config, l *listeners, log *slog.Logger) (stop func(), err error
 
 // identity answers as Azure's endpoint for managed identities does. Source:
 // learn.microsoft.com, "How to use managed identities for App Service and Azure
-// Functions", section REST endpoint reference (api-version 2019-08-01).
-func identity(now func() time.Time) http.Handler {
+// Functions", section REST endpoint reference (api-version 2019-08-01). It lists the keys of the
+// desk's tenant too.
+func identity(now func() time.Time, t tenant) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET /"+deskTenant+"/", t)
 	mux.HandleFunc("GET "+identityPath, func(w http.ResponseWriter, r *http.Request) {
 		resource := r.FormValue("resource")
 		switch {
@@ -87,9 +89,14 @@ func identity(now func() time.Time) http.Handler {
 			return
 		}
 		from, until := now().Add(-time.Minute), now().Add(tokenLife)
+		token, err := t.token(resource, from, until)
+		if err != nil {
+			http.Error(w, "the token cannot be signed", http.StatusInternalServerError)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(map[string]string{ //nolint:errcheck // the asker has gone
-			"access_token": azurite.Token(resource, from, until),
+			"access_token": token,
 			"expires_on":   strconv.FormatInt(until.Unix(), 10),
 			"resource":     resource,
 			"token_type":   "Bearer",

@@ -73,7 +73,11 @@ func startParts(ctx context.Context, c config, ports *listeners) (ends []func(),
 	if err != nil {
 		return ends, err
 	}
-	ends = append(ends, serve(ports.downloads, files, log), serve(ports.identity, identity(time.Now), log))
+	entra, err := newTenant(c)
+	if err != nil {
+		return ends, err
+	}
+	ends = append(ends, serve(ports.downloads, files, log), serve(ports.identity, identity(time.Now, entra), log))
 	post, err := serveMail(c, ports, log)
 	if err != nil {
 		return ends, err

@@ -36,6 +36,7 @@ func TestADeskFromStartToEnd(t *testing.T) {
 			t.Errorf("the screen lacks %q:\n%s", want, first.screen())
 		}
 	}
+	expectIdentity(t, c)
 	if got := sum(download(t, c)); got != measurementsSum {
 		t.Errorf("the link leads to a file with SHA-256 %s", got)
 	}
@@ -169,4 +170,30 @@ func download(t *testing.T, c config) []byte {
 	}
 	t.Fatal("no message has a link")
 	return nil
+}
+
+// expectIdentity asks who it is with a token of the desk's tenant, as an app with a
+// managed identity would.
+func expectIdentity(t *testing.T, c config) {
+	t.Helper()
+	ask := func(url, name, value string) (answer map[string]any) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(name, value)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+			t.Fatalf("%s: %v", res.Status, err)
+		}
+		return answer
+	}
+	token, _ := ask("http://"+c.Identity+identityPath+"?api-version=2019-08-01&resource="+deskAudience, "X-Identity-Header", identitySecret)["access_token"].(string)
+	if me := ask(c.publicURL()+"/callers/me", "Authorization", "Bearer "+token); me["name"] != callerName || me["proof"] != "token" {
+		t.Errorf("the token stands for %v", me)
+	}
 }

@@ -25,6 +25,7 @@ const (
 	OverQuota
 	RequestTimeout
 	RefusedByACS
+	MessageFailed
 	ACSBusy
 	ACSFailed
 	ACSMisconfigured
@@ -46,7 +47,7 @@ var kinds = map[Kind]entry{
 	MalformedJSON:        {"malformed-json", http.StatusBadRequest, "The body is not acceptable JSON", "Send one UTF-8 JSON object. The pointer and the byte offset say where reading stopped."},
 	InvalidMessage:       {"invalid-message", http.StatusBadRequest, "The message is not valid", "Every fault is listed with its JSON pointer. Correct all of them and send again."},
 	InvalidRequest:       {"invalid-request", http.StatusBadRequest, "The request is not valid", "A header or query parameter is wrong; the detail names it."},
-	Unauthenticated:      {"unauthenticated", http.StatusUnauthorized, "Who is calling?", "Send a live key as `Authorization: Bearer ph_…`, or sign the request with its ACS access key."},
+	Unauthenticated:      {"unauthenticated", http.StatusUnauthorized, "Who is calling?", "Send a live key or a token of Entra ID as `Authorization: Bearer …`, or sign the request with its ACS access key."},
 	Forbidden:            {"forbidden", http.StatusForbidden, "Outside the caller's policy", "The detail names the rule. The operator can change it with `handler callers set`."},
 	NotFound:             {"not-found", http.StatusNotFound, "Not found", "There is nothing here for this caller."},
 	MethodNotAllowed:     {"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed", "The Allow header lists what this route understands."},
@@ -60,6 +61,7 @@ var kinds = map[Kind]entry{
 	OverQuota:            {"over-quota", http.StatusTooManyRequests, "No sending quota left", "Retry-After says when there is room again."},
 	RequestTimeout:       {"request-timeout", http.StatusRequestTimeout, "The request took too long", "The body did not arrive in time. Send it again."},
 	RefusedByACS:         {"refused-by-acs", http.StatusUnprocessableEntity, "ACS refused the message", "The upstream code says why. The same message would be refused again."},
+	MessageFailed:        {"message-failed", http.StatusUnprocessableEntity, "The message did not go out", "What a client hears that waited for the end of a message. `error.code` and the detail say why; with `OutcomeUnknown` ask a recipient before sending it again."},
 	ACSBusy:              {"acs-busy", http.StatusTooManyRequests, "ACS asks to wait", "ACS reached a limit of the subscription. Retry-After says when to try again."},
 	ACSFailed:            {"acs-failed", http.StatusBadGateway, "ACS failed", "The message was not sent. Send it again."},
 	ACSMisconfigured:     {"acs-misconfigured", http.StatusBadGateway, "ACS does not accept this deployment", "The operator must correct the identity, the role or the domain."},

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"reflect"
 	"strings"
@@ -29,6 +30,10 @@ type Settings struct {
 	MasterKey       string `env:"POSTHORN_MASTER_KEY" validate:"required_without=MasterKeyFile,omitempty,len=64,hexadecimal" doc:"256 random bits in hex from which the keys of all callers derive. In Azure a Key Vault reference."`
 	MasterKeyFile   string `env:"POSTHORN_MASTER_KEY_FILE" doc:"File with the same, instead of POSTHORN_MASTER_KEY."`
 	OldMasterKey    string `env:"POSTHORN_MASTER_KEY_OLD" validate:"omitempty,len=64,hexadecimal" doc:"The master key before the current one, while callers change their keys."`
+
+	EntraTenant    string   `env:"POSTHORN_ENTRA_TENANT" validate:"required_with=EntraAudience,omitempty,uuid" doc:"Id of the Entra ID tenant whose tokens prove callers. Without it no tokens are taken."`
+	EntraAudience  []string `env:"POSTHORN_ENTRA_AUDIENCE" validate:"required_with=EntraTenant,dive,required" doc:"Audiences that tokens may be for, separated by commas: the application id URI (api://...) of the gateway's own app registration, and its application id."`
+	EntraAuthority string   `env:"POSTHORN_ENTRA_AUTHORITY" envDefault:"https://login.microsoftonline.com" validate:"http_url" doc:"Who issues the tokens. Another one in other clouds, and in tests."`
 
 	BlobEndpoint    string `env:"POSTHORN_BLOB_ENDPOINT" validate:"required,url,startswith=https://" doc:"Blob service, such as https://ACCOUNT.blob.core.windows.net. The account must be the first part of the host name."`
 	TableEndpoint   string `env:"POSTHORN_TABLE_ENDPOINT" validate:"required,url,startswith=https://" doc:"Table service, such as https://ACCOUNT.table.core.windows.net."`
@@ -88,6 +93,9 @@ func Load(environ []string) (Settings, error) {
 	if s.Quota == "custom" && s.QuotaPerHour < s.QuotaPerMinute {
 		faults = append(faults, errors.New("POSTHORN_QUOTA_PER_HOUR: must not be smaller than POSTHORN_QUOTA_PER_MINUTE"))
 	}
+	if u, err := url.Parse(s.EntraAuthority); err == nil && u.Scheme != "https" && !net.ParseIP(u.Hostname()).IsLoopback() {
+		faults = append(faults, errors.New("POSTHORN_ENTRA_AUTHORITY: must start with https://, but on this machine"))
+	}
 	if len(faults) > 0 {
 		return Settings{}, fmt.Errorf("settings: %w", errors.Join(faults...))
 	}
@@ -138,7 +146,7 @@ func ruleFaults(s Settings, unread map[string]bool) []error {
 
 func sentence(f validator.FieldError) string {
 	switch f.Tag() {
-	case "required", "required_if":
+	case "required", "required_if", "required_with":
 		return "is missing"
 	case "eqfield":
 		field, _ := reflect.TypeFor[Settings]().FieldByName(f.Param())

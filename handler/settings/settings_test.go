@@ -52,6 +52,14 @@ func TestThePublicURLMayBeAzures(t *testing.T) {
 	}
 }
 
+func TestSeveralAudiences(t *testing.T) {
+	t.Parallel()
+	s, err := settings.Load(good("POSTHORN_ENTRA_TENANT=11111111-1111-4111-8111-111111111111", "POSTHORN_ENTRA_AUDIENCE=api://posthorn,22222222-2222-4222-8222-222222222222", "POSTHORN_ENTRA_AUTHORITY=http://127.0.0.1:8026"))
+	if err != nil || len(s.EntraAudience) != 2 || s.EntraAudience[1] != "22222222-2222-4222-8222-222222222222" {
+		t.Errorf("got %q, %v", s.EntraAudience, err)
+	}
+}
+
 func TestFaultsAreNamedByTheirVariable(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2"
@@ -74,6 +82,10 @@ func TestFaultsAreNamedByTheirVariable(t *testing.T) {
 		{"hour below minute", []string{"POSTHORN_QUOTA=custom", "POSTHORN_QUOTA_PER_MINUTE=10", "POSTHORN_QUOTA_PER_HOUR=9"}, []string{"POSTHORN_QUOTA_PER_HOUR: must not be smaller"}},
 		{"time-out longer than the load balancer's", []string{"POSTHORN_REQUEST_TIMEOUT=10m"}, []string{"POSTHORN_REQUEST_TIMEOUT: must be at most 120s"}},
 		{"language that is none", []string{"POSTHORN_LANGUAGE=!"}, []string{"POSTHORN_LANGUAGE: is not a valid bcp47_language_tag"}},
+		{"a tenant that is a name", []string{"POSTHORN_ENTRA_TENANT=example.com", "POSTHORN_ENTRA_AUDIENCE=api://posthorn"}, []string{"POSTHORN_ENTRA_TENANT: is not a valid uuid"}},
+		{"a tenant without audience", []string{"POSTHORN_ENTRA_TENANT=11111111-1111-4111-8111-111111111111"}, []string{"POSTHORN_ENTRA_AUDIENCE: is missing"}},
+		{"an audience without tenant", []string{"POSTHORN_ENTRA_AUDIENCE=api://posthorn"}, []string{"POSTHORN_ENTRA_TENANT: is missing"}},
+		{"an authority without TLS", []string{"POSTHORN_ENTRA_AUTHORITY=http://login.example.com"}, []string{"POSTHORN_ENTRA_AUTHORITY: must start with https://"}},
 		{"access key not Base64", []string{"POSTHORN_ACS_ACCESS_KEY=" + secret + "!"}, []string{"POSTHORN_ACS_ACCESS_KEY: is not a valid base64"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -23,7 +23,8 @@ func (p *product) testCallers(t *testing.T) {
 	}
 	plain := w.Caller + "-plain"
 	if said := w.Operate(t, "callers", "add", plain, "--sender", "*@example.com", "--sender", "a@example.org",
-		"--recipient-domain", "example.net", "--max-recipients", "3", "--max-request-bytes", "100000"); !regexp.MustCompile(`^ph_` + plain + `_1_[0-9a-f]{64}$`).MatchString(said) {
+		"--recipient-domain", "example.net", "--entra-app", "AAAAAAAA-1111-4111-8111-111111111111", "--entra-object", "bbbbbbbb-1111-4111-8111-111111111111",
+		"--max-recipients", "3", "--max-request-bytes", "100000"); !regexp.MustCompile(`^ph_` + plain + `_1_[0-9a-f]{64}$`).MatchString(said) {
 		t.Errorf("without --hmac: %q", said)
 	}
 	line := func(name string) string {
@@ -34,16 +35,16 @@ func (p *product) testCallers(t *testing.T) {
 		}
 		return ""
 	}
-	if got := line("NAME"); got != "KEYS ALIVE SENDERS RECIPIENT DOMAINS HMAC" {
+	if got := line("NAME"); got != "KEYS ALIVE SENDERS RECIPIENT DOMAINS HMAC ENTRA ID" {
 		t.Errorf("the head of the list is %q", got)
 	}
-	if got := line(plain); got != "1 *@example.com,a@example.org example.net false" {
+	if got := line(plain); got != "1 *@example.com,a@example.org example.net false app:aaaaaaaa-1111-4111-8111-111111111111,object:bbbbbbbb-1111-4111-8111-111111111111" {
 		t.Errorf("the list says %q", got)
 	}
 
 	second, _, _ := strings.Cut(w.Operate(t, "callers", "rotate", w.Caller), "\n")
 	third, _, _ := strings.Cut(w.Operate(t, "callers", "rotate", w.Caller), "\n")
-	if got, want := line(w.Caller), "2,3 "+world.Sender+" * true"; got != want {
+	if got, want := line(w.Caller), "2,3 "+world.Sender+" * true -"; got != want {
 		t.Errorf("the list says %q, want %q", got, want)
 	}
 	w.expectKeys(t, map[string]bool{first: false, second: true, third: true})
@@ -90,6 +91,7 @@ func (p *product) testWrongCommands(t *testing.T) {
 		{"a domain that is none", append(add, "--recipient-domain", "exa mple"), `"exa mple" is no domain`},
 		{"no such flag", append(add, "--frobnicate"), "not defined: -frobnicate"},
 		{"a number that is none", append(add, "--max-recipients", "many"), `"many"`},
+		{"an application that is none", append(add, "--entra-app", "posthorn"), `"posthorn" is no id`},
 		{"more recipients than there may be", append(add, "--max-recipients", "51"), "at most 50"},
 		{"one word too many", append(add, "and"), `"and" was not expected`},
 		{"a name with capitals", []string{"callers", "add", "Shop", "--sender", world.Sender}, `"Shop" is no name`},

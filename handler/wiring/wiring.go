@@ -100,7 +100,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	callers, err := b.callers()
+	callers, err := b.callers(log)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func (b *builder) queue(name string) (*queue.Queue, error) {
 	return queue.Open(b.s.QueueEndpoint, name, b.cred, &azqueue.ClientOptions{ClientOptions: b.options})
 }
 
-func (b *builder) callers() (*caller.Registry, error) {
+func (b *builder) callers(log *slog.Logger) (*caller.Registry, error) {
 	t, err := b.table(CallersTable)
 	if err != nil {
 		return nil, err
@@ -185,7 +185,11 @@ func (b *builder) callers() (*caller.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return caller.NewRegistry(t, masters, b.s.Production, time.Now), nil
+	r := caller.NewRegistry(t, masters, b.s.Production, time.Now)
+	if b.s.EntraTenant != "" {
+		r.Trust(tokens(b.s, log))
+	}
+	return r, nil
 }
 
 func (b *builder) offload() (*offload.Offload, *blob.Container, error) {

@@ -32,10 +32,19 @@ type Request struct {
 // Proof is the outcome of Authenticate.
 type Proof struct {
 	Caller Caller
+	// By is how the caller has proven itself: ByKey, BySignature or ByToken.
+	By string
 	// BodySHA256 is what the body's hash must be; nil unless the request was
 	// signed. Nothing of the body counts before it was compared.
 	BodySHA256 []byte
 }
+
+// The ways in which a caller proves itself.
+const (
+	ByKey       = "key"
+	BySignature = "signature"
+	ByToken     = "token"
+)
 
 // Authenticate returns who made req. No key, a wrong, dead or unknown one, and a
 // signature that does not fit are all the same problem, Unauthenticated, whose
@@ -57,10 +66,13 @@ func (r *Registry) Authenticate(ctx context.Context, req Request) (Proof, error)
 		if !found {
 			scheme, key = "Bearer", authorization[0]
 		}
-		if strings.EqualFold(scheme, "Bearer") {
-			return r.keyed(known, strings.TrimSpace(key))
+		if key = strings.TrimSpace(key); strings.EqualFold(scheme, "Bearer") {
+			if looksLikeToken(key) {
+				return r.tokened(ctx, known, key)
+			}
+			return r.keyed(known, key)
 		}
-		return Proof{}, problem.New(problem.Unauthenticated, "The Authorization scheme is not understood. Send `Authorization: Bearer ph_…`, or sign the request with an ACS access key.")
+		return Proof{}, problem.New(problem.Unauthenticated, "The Authorization scheme is not understood. Send `Authorization: Bearer` with a key (`ph_…`) or a token of Entra ID, or sign the request with an ACS access key.")
 	}
 	for _, name := range keyHeaders {
 		if key := req.Header.Get(name); key != "" {
@@ -74,38 +86,43 @@ func (r *Registry) keyed(known map[string]Caller, key string) (Proof, error) {
 	name, generation, sum, ok := parseKey(key)
 	if ok && r.masters.proves(name, generation, sum) {
 		if c, ok := known[name]; ok && slices.Contains(c.Generations, generation) {
-			return Proof{Caller: c}, nil
+			return Proof{Caller: c, By: ByKey}, nil
 		}
 	}
 	return Proof{}, problem.New(problem.Unauthenticated, "The key is not valid: it is incomplete, was made by another deployment, or has been revoked.")
 }
 
+// signedPrefix is what the parameters of a signature start with. ACS's clients
+// write just that; another order or choice would sign something else.
+const signedPrefix = "SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="
+
 // signed checks ACS's HMAC scheme. It names no key, so the MAC of every live
 // generation of every caller that may sign is tried.
+// Source: learn.microsoft.com, "Sign an HTTP request" (Communication Services).
 func (r *Registry) signed(known map[string]Caller, req Request, parameters string) (Proof, error) {
 	no := func(why string) (Proof, error) {
 		return Proof{}, problem.New(problem.Unauthenticated, "The HMAC signature was not accepted: %s", why)
 	}
-	signature, ok := strings.CutPrefix(parameters, "SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=")
+	signature, ok := strings.CutPrefix(parameters, signedPrefix)
 	if !ok {
 		return no("the signed headers must be x-ms-date;host;x-ms-content-sha256.")
 	}
-	want, err := base64.StdEncoding.DecodeString(signature)
+	want, err := decode32(signature)
 	if err != nil {
-		return no("the signature is not Base64.")
+		return no("the signature is not the Base64 of 32 bytes.")
 	}
-	date := req.Header.Get("X-Ms-Date")
+	date, ok := once(req.Header, "X-Ms-Date")
 	at, err := http.ParseTime(date)
-	if err != nil {
-		return no("x-ms-date is missing or not an HTTP date.")
+	if !ok || err != nil {
+		return no("x-ms-date must be there once, as an HTTP date.")
 	}
 	if d := r.now().Sub(at); d > MaxClockSkew || d < -MaxClockSkew {
 		return no("x-ms-date is more than 5 minutes from this server's clock.")
 	}
-	contentHash := req.Header.Get("X-Ms-Content-Sha256")
-	bodyHash, err := base64.StdEncoding.DecodeString(contentHash)
-	if err != nil || len(bodyHash) != sha256.Size {
-		return no("x-ms-content-sha256 is missing or not the Base64 of a SHA-256.")
+	contentHash, ok := once(req.Header, "X-Ms-Content-Sha256")
+	bodyHash, err := decode32(contentHash)
+	if !ok || err != nil {
+		return no("x-ms-content-sha256 must be there once, as the Base64 of a SHA-256.")
 	}
 	var texts [][]byte
 	for _, host := range req.Hosts {
@@ -113,10 +130,29 @@ func (r *Registry) signed(known map[string]Caller, req Request, parameters strin
 	}
 	for _, c := range known {
 		if c.Policy.HMAC && r.signedBy(c, texts, want) {
-			return Proof{Caller: c, BodySHA256: bodyHash}, nil
+			return Proof{c, BySignature, bodyHash}, nil
 		}
 	}
 	return no("no caller that may sign requests has a key that fits. The path, the host and the date are part of what is signed.")
+}
+
+// once returns the value of a header that must not be there twice: two servers
+// might each believe another one.
+func once(h http.Header, name string) (value string, ok bool) {
+	all := h.Values(name)
+	if len(all) != 1 {
+		return "", false
+	}
+	return all[0], true
+}
+
+// decode32 reads the only Base64 that 32 bytes have.
+func decode32(text string) ([]byte, error) {
+	sum, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err == nil && len(sum) != sha256.Size {
+		err = base64.CorruptInputError(len(text))
+	}
+	return sum, err
 }
 
 func (r *Registry) signedBy(c Caller, texts [][]byte, want []byte) bool {

@@ -3,7 +3,8 @@
 // In: the headers of a request. Out: a Caller with its Policy, and for a request
 // signed in ACS's way the SHA-256 that its body must have. It reads the table of
 // callers and keeps it for CacheLife; it changes the table only for the operator
-// (Add, Rotate, Revoke). It writes no answers: accept/front does.
+// (Add, Rotate, Revoke). It writes no answers: accept/front does, and it knows no
+// keys of Entra ID: package entra does.
 //
 // No key is stored. A key is ph_NAME_GENERATION_MAC, where MAC is the HMAC-SHA256
 // of name and generation under a master secret, so a stolen table opens nothing.
@@ -63,6 +64,7 @@ type Registry struct {
 	masters    Masters
 	production bool
 	now        func() time.Time
+	tokens     Tokens // nil: none are taken
 
 	mu     sync.Mutex
 	known  map[string]Caller
@@ -149,6 +151,9 @@ func (r *Registry) Add(ctx context.Context, name string, p Policy) (Secrets, err
 	if err != nil {
 		return Secrets{}, err
 	}
+	if err := r.free(ctx, name, p); err != nil {
+		return Secrets{}, err
+	}
 	c := Caller{Name: name, Generations: []int64{1}, Policy: p, last: 1}
 	e, err := encode(c)
 	if err != nil {
@@ -188,6 +193,9 @@ func (r *Registry) revive(ctx context.Context, c Caller) (Secrets, error) {
 func (r *Registry) SetPolicy(ctx context.Context, name string, p Policy) error {
 	p, err := p.normalised()
 	if err != nil {
+		return err
+	}
+	if err := r.free(ctx, name, p); err != nil {
 		return err
 	}
 	return r.change(ctx, name, false, func(c *Caller) { c.Policy = p })

@@ -2,9 +2,6 @@ package caller_test
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"net/http"
 	"strings"
 	"testing"
@@ -266,6 +263,8 @@ func TestTheOperatorIsToldWhatCannotBeDone(t *testing.T) {
 		{"a sender that is no address", addWith(caller.Policy{Senders: []string{"shop"}}), problem.InvalidRequest},
 		{"a sender's domain that is none", addWith(caller.Policy{Senders: []string{"*@-"}}), problem.InvalidRequest},
 		{"a recipient domain that is none", addWith(caller.Policy{RecipientDomains: []string{"a b"}}), problem.InvalidRequest},
+		{"an application without a UUID", addWith(caller.Policy{EntraApps: []string{"shop"}}), problem.InvalidRequest},
+		{"an object without a UUID", addWith(caller.Policy{EntraObjects: []string{""}}), problem.InvalidRequest},
 		{"51 recipients", addWith(caller.Policy{MaxRecipients: 51}), problem.InvalidRequest},
 		{"rotate nobody", rotate("ghost"), problem.NotFound},
 		{"retire nobody", o.Retire(ctx, "ghost"), problem.NotFound},
@@ -277,77 +276,6 @@ func TestTheOperatorIsToldWhatCannotBeDone(t *testing.T) {
 	}
 	if list, err := o.Callers(ctx); err != nil || len(list) != 1 || list[0].Name != "shop" {
 		t.Errorf("callers are %v, %v", list, err)
-	}
-}
-
-// sign does what ACS's SDKs do, written from Microsoft's description.
-func sign(accessKey, method, target, date, host string, body []byte) http.Header {
-	key, _ := base64.StdEncoding.DecodeString(accessKey)
-	sum := sha256.Sum256(body)
-	hash := base64.StdEncoding.EncodeToString(sum[:])
-	m := hmac.New(sha256.New, key)
-	m.Write([]byte(method + "\n" + target + "\n" + date + ";" + host + ";" + hash))
-	h := http.Header{}
-	h.Set("x-ms-date", date)
-	h.Set("x-ms-content-sha256", hash)
-	h.Set("Authorization", "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="+base64.StdEncoding.EncodeToString(m.Sum(nil)))
-	return h
-}
-
-func TestSignedRequests(t *testing.T) {
-	t.Parallel()
-	o := newOffice()
-	shop := o.add(t, "shop", caller.Policy{HMAC: true}).AccessKey
-	if s := o.add(t, "plain", caller.Policy{}); s.AccessKey != "" {
-		t.Error("a caller that may not sign was given an access key")
-	}
-	plain := caller.Masters{newMaster}.AccessKey("plain", 1)
-	const target, host = "/emails:send?api-version=2025-09-01", "mail.example.com"
-	body := []byte(`{"a":1}`)
-	sum := sha256.Sum256(body)
-	date := func(d time.Duration) string { return o.clock.Add(d).Format(http.TimeFormat) }
-	for _, c := range []struct {
-		name   string
-		header http.Header
-		change func(*caller.Request)
-		ok     bool
-	}{
-		{"as it should be", sign(shop, "POST", target, date(0), host, body), nil, true},
-		{"under the second host name", sign(shop, "POST", target, date(0), "other.example.com:7071", body), nil, true},
-		{"five minutes early", sign(shop, "POST", target, date(-5*time.Minute), host, body), nil, true},
-		{"a second more than five minutes early", sign(shop, "POST", target, date(-5*time.Minute-time.Second), host, body), nil, false},
-		{"a second more than five minutes late", sign(shop, "POST", target, date(5*time.Minute+time.Second), host, body), nil, false},
-		{"another method", sign(shop, "GET", target, date(0), host, body), nil, false},
-		{"another path", sign(shop, "POST", "/emails", date(0), host, body), nil, false},
-		{"another host", sign(shop, "POST", target, date(0), "evil.example.com", body), nil, false},
-		{"a caller that may not sign", sign(plain, "POST", target, date(0), host, body), nil, false},
-		{"date changed after signing", sign(shop, "POST", target, date(0), host, body), func(r *caller.Request) { r.Header.Set("x-ms-date", date(time.Second)) }, false},
-		{"hash changed after signing", sign(shop, "POST", target, date(0), host, body), func(r *caller.Request) {
-			r.Header.Set("x-ms-content-sha256", base64.StdEncoding.EncodeToString(make([]byte, 32)))
-		}, false},
-		{"no hash", sign(shop, "POST", target, date(0), host, body), func(r *caller.Request) { r.Header.Del("x-ms-content-sha256") }, false},
-		{"no date", sign(shop, "POST", target, date(0), host, body), func(r *caller.Request) { r.Header.Del("x-ms-date") }, false},
-		{"other signed headers", sign(shop, "POST", target, date(0), host, body), func(r *caller.Request) {
-			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "x-ms-date;", "", 1))
-		}, false},
-		{"signature not Base64", sign(shop, "POST", target, date(0), host, body), func(r *caller.Request) {
-			r.Header.Set("Authorization", r.Header.Get("Authorization")+"!")
-		}, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			req := caller.Request{Method: "POST", Target: target, Hosts: []string{host, "other.example.com:7071"}, Header: c.header}
-			if c.change != nil {
-				c.change(&req)
-			}
-			proof, err := o.Authenticate(t.Context(), req)
-			if c.ok && (err != nil || proof.Caller.Name != "shop" || string(proof.BodySHA256) != string(sum[:])) {
-				t.Errorf("got %q, %v", proof.Caller.Name, err)
-			}
-			if !c.ok && !problem.Is(err, problem.Unauthenticated) {
-				t.Errorf("got %v", err)
-			}
-		})
 	}
 }
 

@@ -32,6 +32,11 @@ type Policy struct {
 	Priority mail.Priority `json:"priority,omitempty"`
 	// HMAC lets the caller sign requests as ACS's SDKs do.
 	HMAC bool `json:"hmac,omitempty"`
+	// EntraApps and EntraObjects are the ids of the applications and of the objects
+	// (managed identities, service principals, people) of Entra ID whose tokens
+	// stand for the caller.
+	EntraApps    []string `json:"entraApps,omitempty"`
+	EntraObjects []string `json:"entraObjects,omitempty"`
 }
 
 // normalised returns p with its addresses and domains written as check writes
@@ -72,7 +77,12 @@ func (p Policy) normalised() (Policy, error) {
 		return Policy{}, err
 	}
 	p.Senders, p.RecipientDomains = senders, domains
-	return p, nil
+	var err error
+	if p.EntraApps, err = uuids("application", p.EntraApps); err != nil {
+		return Policy{}, err
+	}
+	p.EntraObjects, err = uuids("object", p.EntraObjects)
+	return p, err
 }
 
 func (p Policy) checkQuota() error {

@@ -100,6 +100,7 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	w.Header().Set("Operation-Location", f.operations+answer.Record.ID+"?api-version="+version)
+	w.Header().Set("Location", f.resultURL(answer.Record.ID))
 	w.Header().Set("Retry-After", f.askAgain(answer.Record))
 	o := describe(gateway.Found{Record: answer.Record})
 	// ACS's own answer to a POST is always Running, and its clients poll then.
@@ -238,7 +239,8 @@ func (f *front) authenticate(w http.ResponseWriter, req *http.Request) (caller.P
 		if out, ok := w.(*recorder); ok {
 			out.last = f.rateLimit
 		}
-		if proof.BodySHA256 != nil && req.Method == http.MethodGet && !emptyHash(proof.BodySHA256) {
+		// Only a POST's body is read, and held against its hash there.
+		if bodiless := req.Method != http.MethodPost || req.ContentLength == 0; bodiless && proof.BodySHA256 != nil && !emptyHash(proof.BodySHA256) {
 			return caller.Proof{}, problem.New(problem.Unauthenticated, "The signed hash is not that of an empty body.")
 		}
 	}

@@ -73,14 +73,17 @@ type route struct {
 var routes = []route{
 	{"/emails:send", []string{http.MethodPost}, (*front).send},
 	{"/emails/operations/{id}", []string{http.MethodGet, http.MethodDelete}, (*front).operation},
+	{"/emails/operations/{id}/result", []string{http.MethodGet}, (*front).result},
 	{"/emails/operations/{id}/links", []string{http.MethodDelete}, (*front).revokeLinks},
 	{"/attachments", []string{http.MethodPost}, (*front).slot},
 	{"/files/{token}", []string{http.MethodGet, http.MethodHead}, (*front).file},
 	{"/files/{token}/{number}", []string{http.MethodGet, http.MethodHead}, (*front).file},
 	{"/quota", []string{http.MethodGet}, (*front).quota},
+	{"/callers/me", []string{http.MethodGet}, (*front).whoAmI},
 	{"/healthz", []string{http.MethodGet, http.MethodHead}, (*front).healthz},
 	{"/readyz", []string{http.MethodGet, http.MethodHead}, (*front).readyz},
 	{"/openapi.json", []string{http.MethodGet, http.MethodHead}, (*front).openapi},
+	{"/swagger.json", []string{http.MethodGet, http.MethodHead}, (*front).swagger},
 }
 
 // Routes lists path and methods of every public route, in the form of

@@ -1,0 +1,106 @@
+package caller
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// Identity is whom a token of Entra ID was issued to. The ids are UUIDs in lower
+// case; App is empty where a person and not an application is behind the token.
+type Identity struct {
+	App    string // application (client) id
+	Object string // object id of the service principal, the managed identity or the person
+}
+
+// Tokens verifies tokens of Entra ID. It returns a problem of kind Unauthenticated
+// for one that is not good, and Unavailable if that cannot be told now.
+type Tokens interface {
+	Verify(ctx context.Context, token string) (Identity, error)
+}
+
+// Trust lets callers prove themselves with tokens. It is called before the first
+// Authenticate, if at all.
+func (r *Registry) Trust(t Tokens) { r.tokens = t }
+
+// looksLikeToken tells a token from a key, neither of which can look like the other.
+func looksLikeToken(credential string) bool {
+	return strings.Count(credential, ".") == 2 && !strings.HasPrefix(credential, KeyPrefix)
+}
+
+// tokened finds the caller that an Entra ID token stands for.
+func (r *Registry) tokened(ctx context.Context, known map[string]Caller, token string) (Proof, error) {
+	if r.tokens == nil {
+		return Proof{}, problem.New(problem.Unauthenticated, "This gateway takes no tokens of Entra ID. Send a key, or ask the operator to set POSTHORN_ENTRA_TENANT and POSTHORN_ENTRA_AUDIENCE.")
+	}
+	id, err := r.tokens.Verify(ctx, token)
+	if err != nil {
+		return Proof{}, err
+	}
+	var found []Caller
+	for _, c := range known {
+		if c.is(id) {
+			found = append(found, c)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return Proof{Caller: found[0], By: ByToken}, nil
+	case 0:
+		return Proof{}, problem.New(problem.Forbidden, "The token is good, but stands for no caller of this gateway. The operator maps it with `handler callers set NAME --entra-app %s` or `--entra-object %s`.", orNone(id.App), orNone(id.Object))
+	default:
+		return Proof{}, problem.New(problem.Forbidden, "The token stands for more than one caller of this gateway. The operator must map its application or its object to one alone.")
+	}
+}
+
+func orNone(id string) string {
+	if id == "" {
+		return "(none)"
+	}
+	return id
+}
+
+// is says whether c lives and is mapped to id.
+func (c Caller) is(id Identity) bool {
+	return len(c.Generations) > 0 &&
+		(id.App != "" && slices.Contains(c.Policy.EntraApps, id.App) ||
+			id.Object != "" && slices.Contains(c.Policy.EntraObjects, id.Object))
+}
+
+// free refuses a policy with an identity that stands for another caller already:
+// nobody could tell then who a token is.
+func (r *Registry) free(ctx context.Context, name string, p Policy) error {
+	if p.EntraApps == nil && p.EntraObjects == nil {
+		return nil
+	}
+	known, err := r.load(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range known {
+		for _, id := range slices.Concat(p.EntraApps, p.EntraObjects) {
+			if c.Name != name && (c.is(Identity{App: id}) || c.is(Identity{Object: id})) {
+				return problem.New(problem.InvalidRequest, "Tokens of %s stand for the caller %q already.", id, c.Name)
+			}
+		}
+	}
+	return nil
+}
+
+var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// uuids returns ids in lower case, or a problem of kind InvalidRequest.
+func uuids(what string, ids []string) ([]string, error) {
+	var low []string
+	for _, id := range ids {
+		l := strings.ToLower(id)
+		if !uuidPattern.MatchString(l) {
+			return nil, problem.New(problem.InvalidRequest, "The %s %q is no id: it must be a UUID.", what, id)
+		}
+		low = append(low, l)
+	}
+	return low, nil
+}
