@@ -33,6 +33,7 @@ const usage = `usage: handler                     serve, as the Functions host d
        handler dead show ID           why, and what it was
        handler dead retry ID          put it back at the end of its line
        handler dead drop ID           forget it, and withdraw its links
+` + hooksUsage + `
 
 --sender and --recipient-domain may be repeated; '*' allows all, '*@DOMAIN' every
 sender of a domain. --entra-app and --entra-object let tokens of an application or
@@ -48,6 +49,9 @@ func operate(ctx context.Context, args, environ []string, out io.Writer) error {
 	if len(args) < 2 {
 		return errors.New("which command?\n" + usage)
 	}
+	if rendersOnly(args) {
+		return plain(renderOnly(ctx, args[1], args[2:], out))
+	}
 	s, err := settings.Load(environ)
 	if err != nil {
 		return err
@@ -58,8 +62,11 @@ func operate(ctx context.Context, args, environ []string, out io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if args[0] == "dead" {
+	switch args[0] {
+	case "dead":
 		return plain(operateDead(ctx, app.Gateway, args[1:], out))
+	case "hooks":
+		return plain(operateHooks(ctx, app, s.PublicURL, args[1], args[2:], out))
 	}
 	switch args[0] + " " + args[1] {
 	case "callers add":

@@ -34,6 +34,11 @@ func (p *product) testTogether(t *testing.T) {
 		{"answers that ACS does not give", p.testNoAnswer}, // waits longest, so it begins first
 		{"callers", p.testCallers},
 		{"commands that cannot work", p.testWrongCommands},
+		{"webhooks of all senders", p.testWebhooks},
+		{"hooks", p.testHooks},
+		{"hooks as the pages have them", p.testHookPages},
+		{"hooks that cannot work", p.testWrongHooks},
+		{"a form", p.testForm},
 		{"a message is sent", p.testSend},
 		{"a repeat is harmless", p.testRepeat},
 		{"a file that does not fit", p.testFile},

@@ -27,6 +27,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
 	"github.com/posthorn/posthorn/handler/accept/front"
+	"github.com/posthorn/posthorn/handler/accept/hook"
 	"github.com/posthorn/posthorn/handler/accept/trigger"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
@@ -45,6 +46,7 @@ import (
 // Names of what the deployment keeps in storage.
 const (
 	CallersTable   = "posthorncallers"
+	HooksTable     = "posthornhooks"
 	RecordsTable   = "posthornrecords"
 	LinksTable     = "posthornlinks"
 	LinesTable     = "posthornlines"
@@ -81,6 +83,7 @@ const (
 type App struct {
 	Handler http.Handler                // both doors
 	Callers *caller.Registry            // for the operator
+	Hooks   *hook.Registry              // for the operator
 	Offload *offload.Offload            // for the operator
 	Gateway *gateway.Gateway            // for the operator
 	Close   func(context.Context) error // sends what telemetry still holds
@@ -104,6 +107,10 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	hooks, err := b.hooks()
+	if err != nil {
+		return nil, err
+	}
 	files, blobs, err := b.offload()
 	if err != nil {
 		return nil, err
@@ -118,7 +125,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", front.New(front.Config{
-		Gateway: g, Callers: callers, Public: s.Public(), Language: s.Language,
+		Gateway: g, Callers: callers, Hooks: hooks, Public: s.Public(), Language: s.Language,
 		MaxRequestBytes: s.MaxRequestBytes, RequestTimeout: s.RequestTimeout,
 		Admission: front.NewAdmission(int64(s.MemoryMB-baseMemoryMB)<<20, smallReserveMB<<20),
 		Memory:    func(bodyBytes int64) int64 { return offload.Memory(bodyBytes, s.ACSMaxRequestBytes) },
@@ -132,7 +139,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	for name, f := range functions(g, log) {
 		mux.Handle("POST /"+name, trigger.Handler(name, f, log))
 	}
-	return &App{Handler: mux, Callers: callers, Offload: files, Gateway: g, Close: tel.Shutdown}, nil
+	return &App{Handler: mux, Callers: callers, Hooks: hooks, Offload: files, Gateway: g, Close: tel.Shutdown}, nil
 }
 
 // functions are what the host calls by itself.
@@ -190,6 +197,18 @@ func (b *builder) callers(log *slog.Logger) (*caller.Registry, error) {
 		r.Trust(tokens(b.s, log))
 	}
 	return r, nil
+}
+
+func (b *builder) hooks() (*hook.Registry, error) {
+	t, err := b.table(HooksTable)
+	if err != nil {
+		return nil, err
+	}
+	masters, err := masters(b.s)
+	if err != nil {
+		return nil, err
+	}
+	return hook.NewRegistry(t, hook.Masters(masters), rand.Reader, time.Now), nil
 }
 
 func (b *builder) offload() (*offload.Offload, *blob.Container, error) {

@@ -23,6 +23,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/hook"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/problem"
 )
@@ -31,6 +32,7 @@ import (
 type Config struct {
 	Gateway *gateway.Gateway
 	Callers *caller.Registry
+	Hooks   *hook.Registry
 	// Public is the address under which callers reach us. Absolute URLs are made
 	// of it and never of the Host header, which the Functions host may replace.
 	Public *url.URL
@@ -80,6 +82,7 @@ var routes = []route{
 	{"/files/{token}/{number}", []string{http.MethodGet, http.MethodHead}, (*front).file},
 	{"/quota", []string{http.MethodGet}, (*front).quota},
 	{"/callers/me", []string{http.MethodGet}, (*front).whoAmI},
+	{"/hooks/{name}", hookMethods, (*front).hook},
 	{"/healthz", []string{http.MethodGet, http.MethodHead}, (*front).healthz},
 	{"/readyz", []string{http.MethodGet, http.MethodHead}, (*front).readyz},
 	{"/openapi.json", []string{http.MethodGet, http.MethodHead}, (*front).openapi},

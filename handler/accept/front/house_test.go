@@ -2,6 +2,7 @@ package front_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/front"
+	"github.com/posthorn/posthorn/handler/accept/hook"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 	"github.com/posthorn/posthorn/handler/store/mem"
@@ -38,6 +40,7 @@ type door struct {
 	access  string
 	log     *lockedBuffer
 	callers *caller.Registry
+	hooks   *hook.Registry
 	memory  atomic.Int64 // that a request needs
 	mu      sync.Mutex
 	down    bool
@@ -57,6 +60,7 @@ func newDoor(t *testing.T, limits quota.Limits) *door {
 		return mem.Fault{}
 	})
 	d.callers = caller.NewRegistry(table, caller.Masters{bytes.Repeat([]byte("m"), 32)}, false, time.Now)
+	d.hooks = hook.NewRegistry(mem.NewTable(time.Now, nil), hook.Masters{bytes.Repeat([]byte("m"), 32)}, rand.Reader, time.Now)
 	secrets, err := d.callers.Add(t.Context(), "shop", caller.Policy{
 		Senders: []string{"*@example.com"}, RecipientDomains: []string{"example.com"}, HMAC: true, MaxRequestBytes: 100_000,
 	})
@@ -70,7 +74,7 @@ func newDoor(t *testing.T, limits quota.Limits) *door {
 		t.Fatal(err)
 	}
 	d.server.Config.Handler = front.New(front.Config{
-		Gateway: d.Gateway, Callers: d.callers, Public: public, Language: "en",
+		Gateway: d.Gateway, Callers: d.callers, Hooks: d.hooks, Public: public, Language: "en",
 		MaxRequestBytes: 1 << 20, RequestTimeout: 20 * time.Second,
 		Admission: front.NewAdmission(1<<30, 1<<20), Memory: func(int64) int64 { return d.memory.Load() },
 		Now: time.Now, NewID: uuid.NewString, Log: slog.New(slog.NewJSONHandler(d.log, nil)),

@@ -1,0 +1,330 @@
+package front
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/hook"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// hookMethods are those of /hooks/{name}: deliveries, the handshake of CloudEvents
+// and CORS, and senders that look before they deliver.
+var hookMethods = []string{http.MethodPost, http.MethodOptions, http.MethodGet, http.MethodHead}
+
+// hookMemoryFactor is what a delivery needs of memory beside its body, over its
+// bytes: its tree, what templates see of it, and the message in two forms.
+const hookMemoryFactor = 32
+
+// hook answers all requests for one hook. A delivery to one that is not there is
+// answered as one with a wrong key or signature is.
+func (f *front) hook(w http.ResponseWriter, req *http.Request) error {
+	ctx, cancel := context.WithTimeout(req.Context(), 5*time.Second)
+	defer cancel()
+	h, err := f.Hooks.Find(ctx, req.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	if origin := req.Header.Get("Origin"); h.AllowsOrigin(origin) {
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+		w.Header().Add("Vary", "Origin")
+	}
+	switch req.Method {
+	case http.MethodOptions:
+		return f.preflight(w, req, h)
+	case http.MethodPost:
+		if err := f.deliver(w, req, h); err != nil {
+			return f.tellForm(w, req, h, err)
+		}
+		return nil
+	default:
+		return f.greet(w, req, h)
+	}
+}
+
+// greet answers a sender, or its operator, who looks whether somebody is there.
+func (f *front) greet(w http.ResponseWriter, req *http.Request, h hook.Hook) error {
+	if h.IsForm() {
+		writePage(w, http.StatusOK, hook.Note("A form's address", "This address takes what a form sends. There is nothing to see here."), "en")
+		return nil
+	}
+	if err := f.Hooks.Verify(h, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ready"})
+	return nil
+}
+
+// origins is what may be told back to a sender that asks to deliver.
+var origins = regexp.MustCompile(`^[A-Za-z0-9.:*-]{1,255}$`)
+
+// preflight answers what comes before a delivery: CORS for a form that is sent by
+// fetch, and the abuse protection of CloudEvents. Source: HTTP 1.1 Web Hooks for
+// Event Delivery 1.0.1 section 4. A WebHook-Request-Callback is never called: its
+// address is a stranger's.
+func (f *front) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook) error {
+	head := w.Header()
+	head.Set("Allow", strings.Join(hookMethods, ", "))
+	asker := req.Header.Get("WebHook-Request-Origin")
+	switch {
+	case h.IsForm():
+		if head.Get("Access-Control-Allow-Origin") == "" {
+			return problem.New(problem.Forbidden, "This form is not taken from this site. Its operator can add the site's origin.")
+		}
+		head.Set("Access-Control-Allow-Methods", http.MethodPost)
+		head.Set("Access-Control-Allow-Headers", "Content-Type, Accept")
+		head.Set("Access-Control-Max-Age", "600")
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	case h.Policy.Check == hook.CheckKey:
+		if err := f.Hooks.Verify(h, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}); err != nil {
+			return err
+		}
+	}
+	if asker != "" {
+		if !origins.MatchString(asker) {
+			return problem.New(problem.InvalidRequest, "WebHook-Request-Origin is not the name of a host.")
+		}
+		head.Set("WebHook-Allowed-Origin", asker)
+		head.Set("WebHook-Allowed-Rate", "*")
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// deliver takes one delivery: proof first, then what is in it. Where no signature
+// is over the body, strangers are sent away before it is read; nobody gets the
+// memory for what is in it without proof.
+func (f *front) deliver(w http.ResponseWriter, req *http.Request, h hook.Hook) error {
+	d := hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}
+	if !h.Policy.Check.Signs() {
+		if err := f.Hooks.Verify(h, d); err != nil {
+			return err
+		}
+	}
+	body, release, err := f.hookBody(w, req)
+	if err != nil {
+		return err
+	}
+	defer release()
+	d.Body, d.At = body, f.Now()
+	if h.Policy.Check.Signs() {
+		if err := f.Hooks.Verify(h, d); err != nil {
+			return err
+		}
+	}
+	more, err := f.Admission.take(hookMemoryFactor * int64(len(body)))
+	if err != nil {
+		return err
+	}
+	defer more()
+	return f.take(w, req, h, d)
+}
+
+// take makes messages of a delivery that has proved itself.
+func (f *front) take(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) (err error) {
+	if code, asked := h.Validation(req.Context(), d); asked {
+		writeJSON(w, http.StatusOK, "application/json", map[string]string{"validationResponse": code})
+		return nil
+	}
+	var form hook.Submission
+	if h.IsForm() {
+		if form, err = h.Submission(req.Context(), d); err != nil || form.Robot {
+			return orThank(w, req, form, err)
+		}
+	}
+	messages, err := h.Messages(req.Context(), d)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), 5*time.Second)
+	defer cancel()
+	c, err := f.Callers.Named(ctx, h.Policy.Caller)
+	if err != nil {
+		return forSender(err)
+	}
+	told, err := f.sendAll(req.Context(), h, c, messages)
+	if err != nil {
+		return err
+	}
+	if h.IsForm() {
+		return orThank(w, req, form, nil)
+	}
+	writeJSON(w, http.StatusAccepted, "application/json", told)
+	return nil
+}
+
+// hookBody reads a delivery whole: a signature is over all of it.
+func (f *front) hookBody(w http.ResponseWriter, req *http.Request) (body []byte, release func(), err error) {
+	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return nil, nil, problem.New(problem.UnsupportedMediaType, "Content-Encoding is not understood. Send the body as it is.")
+	}
+	large := problem.New(problem.TooLarge, "A delivery to a hook has at most %d bytes.", hook.MaxBodyBytes)
+	bytes := req.ContentLength
+	if bytes > hook.MaxBodyBytes {
+		return nil, nil, large
+	}
+	if bytes < 0 {
+		bytes = hook.MaxBodyBytes
+	}
+	if release, err = f.Admission.take(bytes); err != nil {
+		return nil, nil, err
+	}
+	body, err = io.ReadAll(&steadyBody{
+		body: http.MaxBytesReader(w, req.Body, hook.MaxBodyBytes), connection: http.NewResponseController(w),
+		now: f.Now, end: f.Now().Add(f.RequestTimeout),
+	})
+	if err == nil {
+		return body, release, nil
+	}
+	release()
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, nil, large
+	}
+	return nil, nil, err
+}
+
+// deliveryAnswer says what became of each message of a delivery.
+type deliveryAnswer struct {
+	Messages []deliveredMessage `json:"messages"`
+}
+
+type deliveredMessage struct {
+	ID       string       `json:"id,omitempty"`
+	State    record.State `json:"state,omitempty"`
+	Replayed bool         `json:"replayed,omitempty"`
+	// Fallback says that the hook's template failed and the payload went as it came.
+	Fallback bool   `json:"fallback,omitempty"`
+	Error    string `json:"error,omitempty"` // of one that can never be sent
+}
+
+// sendAll gives all messages to the gateway. One that can be sent later makes the
+// sender come again, and what was taken is then known by its operation id. One that
+// can never be sent holds up none of the others.
+func (f *front) sendAll(ctx context.Context, h hook.Hook, c caller.Caller, messages []hook.Message) (deliveryAnswer, error) {
+	told := deliveryAnswer{Messages: []deliveredMessage{}}
+	var refused error
+	taken := 0
+	for _, m := range messages {
+		if m.Fault != nil {
+			f.Log.WarnContext(ctx, "the template of a hook failed", "hook", h.Name, "error", m.Fault)
+		}
+		one, err := f.sendHooked(ctx, c, m)
+		switch {
+		case err == nil:
+			taken++
+		case problem.Is(err, problem.InvalidMessage), problem.Is(err, problem.TooLarge):
+			refused = err
+			one.Error = problem.Of(err).Detail
+		default:
+			return deliveryAnswer{}, err
+		}
+		told.Messages = append(told.Messages, one)
+	}
+	if taken == 0 && refused != nil {
+		return deliveryAnswer{}, refused
+	}
+	return told, nil
+}
+
+func (f *front) sendHooked(ctx context.Context, c caller.Caller, m hook.Message) (deliveredMessage, error) {
+	if m.Refused != nil {
+		return deliveredMessage{}, m.Refused
+	}
+	text, err := json.Marshal(m.Message)
+	if err != nil {
+		return deliveredMessage{}, err
+	}
+	answer, err := f.Gateway.Send(ctx, gateway.Request{
+		Caller: c, Body: bytes.NewReader(text), BodyBytes: int64(len(text)), ContentType: "application/json",
+		OperationID: m.OperationID, Language: f.Language,
+	})
+	if problem.Is(err, problem.KeyReused) {
+		return f.sameDelivery(ctx, c, m)
+	}
+	if err != nil {
+		return deliveredMessage{}, forSender(err)
+	}
+	return deliveredMessage{ID: answer.Record.ID, State: answer.Record.State, Replayed: answer.Replayed, Fallback: m.Fault != nil}, nil
+}
+
+// sameDelivery answers a delivery that came before and read differently then: its
+// template was changed, or the sender counts its attempts. What was sent was sent.
+func (f *front) sameDelivery(ctx context.Context, c caller.Caller, m hook.Message) (deliveredMessage, error) {
+	found, err := f.Gateway.Find(ctx, c, m.OperationID)
+	if err != nil {
+		return deliveredMessage{}, forSender(err)
+	}
+	if found.State == record.Claimed || found.State == record.Sending {
+		return deliveredMessage{}, forSender(problem.New(problem.InProgress, "The same delivery is still being worked on."))
+	}
+	return deliveredMessage{ID: found.ID, State: found.State, Replayed: true}, nil
+}
+
+// forSender turns what the gateway says into what makes a sender do right. Some of
+// them drop an alert for good at 429 (Alertmanager) or 500 (Azure Monitor), and at
+// 401 and 403 (Event Grid); all repeat after 503. So whatever may go later, when
+// there is room or the operator has corrected the policy, is 503; and what can
+// never go is 400, which Event Grid does not repeat for a day.
+func forSender(err error) error {
+	p := understand(err)
+	switch p.Kind {
+	case problem.InvalidMessage, problem.TooLarge:
+		return err
+	case problem.RefusedByACS:
+		never := problem.New(problem.InvalidMessage, "%s", p.Detail)
+		never.Upstream = p.Upstream
+		return never
+	}
+	later := problem.Of(problem.Wrap(problem.Unavailable, "The message cannot be sent now. Deliver it again after Retry-After.", errors.New(p.Error())))
+	later.RetryAfter = p.RetryAfter
+	return later
+}
+
+// wantsPage says whether a browser shows the answer, and not a script.
+func wantsPage(req *http.Request) bool {
+	return strings.Contains(req.Header.Get("Accept"), "text/html")
+}
+
+// orThank ends the way of a form.
+func orThank(w http.ResponseWriter, req *http.Request, form hook.Submission, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case !wantsPage(req):
+		writeJSON(w, http.StatusAccepted, "application/json", map[string]string{"status": "accepted"})
+	case form.Next != "":
+		w.Header().Set("Location", form.Next)
+		w.WriteHeader(http.StatusSeeOther)
+	default:
+		writePage(w, http.StatusOK, hook.Note("Thank you", "Your message was sent."), "en")
+	}
+	return nil
+}
+
+// tellForm shows a person with a browser what is wrong; machines get a problem.
+func (f *front) tellForm(w http.ResponseWriter, req *http.Request, h hook.Hook, err error) error {
+	if !h.IsForm() || !wantsPage(req) {
+		return err
+	}
+	p := understand(err)
+	if wait := retryAfter(p); wait > 0 {
+		w.Header().Set("Retry-After", "60")
+	}
+	text := p.Detail
+	if p.Kind == problem.Unavailable || p.Kind == problem.Internal {
+		text = "Please go back and try again in a minute."
+	}
+	writePage(w, p.Kind.Status(), hook.Note("Your message was not sent", text), "en")
+	return err
+}

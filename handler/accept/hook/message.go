@@ -1,0 +1,238 @@
+package hook
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/google/uuid"
+
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// maxSubjectRunes is what a list of messages still shows, and then some.
+const maxSubjectRunes = 200
+
+// Messages are what d asks for. A subject that comes out empty asks for nothing.
+// What is wrong with the payload is a problem for its sender; a template that
+// cannot render it is the Fault of a message in the generic layout.
+func (h Hook) Messages(ctx context.Context, d Delivery) ([]Message, error) {
+	all, err := h.items(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	var messages []Message
+	for i, item := range all {
+		name := h.deliveryName(d, item, i)
+		if h.IsForm() {
+			item = h.shown(item)
+		}
+		m, err := h.message(d, item)
+		if problem.Is(err, problem.InvalidMessage) {
+			messages = append(messages, Message{Refused: err})
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if m.Content.Subject == "" {
+			continue
+		}
+		m.OperationID = name
+		messages = append(messages, m)
+	}
+	return messages, nil
+}
+
+// message makes one message of one item.
+func (h Hook) message(d Delivery, item value) (Message, error) {
+	// A template's time is the processor's, whatever the time of the delivery.
+	s := scope{hook: h.Name, payload: item, header: h.readable(d.Header), now: time.Now}
+	content, fault := h.content(s)
+	if fault != nil {
+		generic, err := builtinTemplate("generic")
+		if err != nil {
+			return Message{}, err
+		}
+		if content, err = generic.render(s); err != nil {
+			return Message{}, err
+		}
+		content.PlainText = "The template of this hook could not be used for this payload, which is below as it came.\n\n" + content.PlainText
+	}
+	p := h.Policy
+	to, err := p.recipients(item)
+	if err != nil {
+		return Message{}, err
+	}
+	m := Message{Fault: place(fault), Message: mail.Message{
+		SenderAddress: p.Sender, Content: content,
+		Recipients: mail.Recipients{To: addresses(to), CC: addresses(p.CC), BCC: addresses(p.BCC)},
+		ReplyTo:    addresses(p.answers(item)),
+		Delivery:   mail.Delivery{Priority: p.Priority, Tags: p.Tags},
+	}}
+	if !h.IsForm() {
+		// Nobody is there to read an answer of a machine: RFC 3834 section 5.
+		m.Headers = map[string]string{"Auto-Submitted": "auto-generated"}
+	}
+	return m, nil
+}
+
+// places is where a template failed, in its own words. What follows them in an
+// error of text/template may quote a value.
+var places = regexp.MustCompile(`^(?:subject|text|html): (?:template: )?[a-z]+:[0-9]+(?::[0-9]+)?(?:: executing "[^"]*" at <[^>]*>)?`)
+
+// place leaves out of a fault all that is not the template's.
+func place(fault error) error {
+	switch {
+	case fault == nil:
+		return nil
+	case errors.Is(fault, errSteps), errors.Is(fault, errOutput), errors.Is(fault, errValue):
+		return fault
+	}
+	if at := places.FindString(fault.Error()); at != "" {
+		return errors.New(at)
+	}
+	return errors.New("the template failed")
+}
+
+// content renders the hook's own template, or else the sender's.
+func (h Hook) content(s scope) (mail.Content, error) {
+	t := h.Template
+	if t == (Template{}) {
+		var err error
+		if t, err = builtinTemplate(h.Policy.Builtin); err != nil {
+			return mail.Content{}, err
+		}
+	}
+	return t.render(s)
+}
+
+func (t Template) render(s scope) (c mail.Content, err error) {
+	if c.Subject, err = execute(t.Subject, false, s); err != nil {
+		return c, fmt.Errorf("subject: %w", err)
+	}
+	if c.Subject = subjectLine(c.Subject); c.Subject == "" {
+		return c, nil
+	}
+	if t.Text != "" {
+		if c.PlainText, err = execute(t.Text, false, s); err != nil {
+			return c, fmt.Errorf("text: %w", err)
+		}
+		c.PlainText = strings.TrimSpace(c.PlainText) + "\n"
+	}
+	if t.HTML != "" {
+		if c.HTML, err = execute(t.HTML, true, s); err != nil {
+			return c, fmt.Errorf("html: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// subjectLine puts a subject on one line and takes out what check refuses there:
+// what ends a line, and what turns the direction of text.
+func subjectLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.Is(unicode.Bidi_Control, r):
+			return -1
+		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
+			return ' '
+		}
+		return r
+	}, s)
+	return clip(strings.Join(strings.Fields(s), " "), maxSubjectRunes)
+}
+
+// readable are the headers that the sender's template may read.
+func (h Hook) readable(all http.Header) http.Header {
+	some := http.Header{}
+	for _, name := range senders[h.Policy.Builtin].headers {
+		if of := all.Get(name); of != "" {
+			some.Set(name, of)
+		}
+	}
+	return some
+}
+
+// recipients are those that the payload names, if it may, else the fixed ones.
+func (p Policy) recipients(item value) ([]string, error) {
+	if p.ToFrom == "" {
+		return p.To, nil
+	}
+	var to []string
+	for _, word := range item.at(p.ToFrom).words() {
+		mailbox, err := mail.Mailbox(word)
+		if err != nil || !p.allows(mailbox) {
+			return nil, problem.New(problem.InvalidMessage, "The payload names a recipient at %s whom this hook does not allow.", p.ToFrom)
+		}
+		if !slices.Contains(to, mailbox) {
+			to = append(to, mailbox)
+		}
+	}
+	if len(to) > 0 {
+		return to, nil
+	}
+	if len(p.To) == 0 {
+		return nil, problem.New(problem.InvalidMessage, "The payload names no recipient at %s, and this hook has none of its own.", p.ToFrom)
+	}
+	return p.To, nil
+}
+
+func (p Policy) allows(mailbox string) bool {
+	_, domain, _ := strings.Cut(mailbox, "@")
+	return slices.ContainsFunc(p.Allow, func(a string) bool {
+		return a == everything || strings.EqualFold(a, mailbox) || strings.EqualFold(a, "*@"+domain)
+	})
+}
+
+// answers are whom to reply to.
+func (p Policy) answers(item value) []string {
+	if p.ReplyToFrom != "" {
+		if mailbox, err := mail.Mailbox(strings.TrimSpace(item.at(p.ReplyToFrom).text)); err == nil {
+			return []string{mailbox}
+		}
+	}
+	return p.ReplyTo
+}
+
+func addresses(list []string) []mail.Address {
+	all := make([]mail.Address, len(list))
+	for i, a := range list {
+		all[i].Address = a
+	}
+	return all
+}
+
+// deliveryName makes an operation id of what names the i-th item of d. Without a
+// name of the sender's the body is the name, for as long as RepeatWindow.
+func (h Hook) deliveryName(d Delivery, item value, i int) string {
+	kind, of, _ := strings.Cut(h.Policy.Dedupe, ":")
+	name := ""
+	switch kind {
+	case "none":
+		return ""
+	case "header":
+		name = d.Header.Get(of)
+	case "member":
+		name = item.at(of).line()
+	default:
+		if id := senders[h.Policy.Builtin].id; id != nil {
+			name = id(d.Header, item, d.Body)
+		}
+	}
+	if name == "" {
+		sum := sha256.Sum256(d.Body)
+		window := d.At.Truncate(RepeatWindow).Unix()
+		name = fmt.Sprintf("body %s %d %d", hex.EncodeToString(sum[:]), window, i)
+	}
+	return uuid.NewHash(sha256.New(), uuid.Nil, []byte("posthorn hook delivery\x00"+h.Name+"\x00"+name), 8).String()
+}

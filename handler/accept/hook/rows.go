@@ -1,0 +1,183 @@
+package hook
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	// maxRows is what somebody may still look through in a message.
+	maxRows = 300
+	// maxRowRunes is what one row shows of its value.
+	maxRowRunes = 4000
+)
+
+// row is one line of a table: what it is, what it says, and where it leads if it is
+// an address.
+type row struct {
+	Name, Text, URL string
+}
+
+func newRow(name, content string) row {
+	return row{name, clip(content, maxRowRunes), webAddress(content)}
+}
+
+// rows lays any value out as a table, in its order. The names of nested members
+// are joined; a list of words is one row, and structures in a list are numbered.
+func rows(v value) []row {
+	var l layout
+	l.add("", v)
+	if l.left > 0 {
+		l.rows = append(l.rows, row{Name: "…", Text: fmt.Sprintf("and %d more", l.left)})
+	}
+	return l.rows
+}
+
+type layout struct {
+	rows []row
+	left int // that had no room
+}
+
+func (l *layout) add(name string, v value) {
+	switch {
+	case v.kind == object && len(v.members) > 0:
+		for _, of := range v.members {
+			l.add(joinName(name, of.name), of.value)
+		}
+	case v.kind == array && slices.ContainsFunc(v.items, func(item value) bool { return !item.scalar() }):
+		for i, item := range v.items {
+			l.add(joinName(name, strconv.Itoa(i+1)), item)
+		}
+	case len(l.rows) >= maxRows:
+		l.left++
+	default:
+		l.rows = append(l.rows, newRow(name, v.line()))
+	}
+}
+
+func joinName(outer, inner string) string {
+	if outer == "" {
+		return inner
+	}
+	return outer + " › " + inner
+}
+
+// line is v in one row.
+func (v value) line() string {
+	switch v.kind {
+	case null:
+		return "–"
+	case array:
+		words := make([]string, len(v.items))
+		for i, item := range v.items {
+			words[i] = item.line()
+		}
+		if len(words) == 0 {
+			return "none"
+		}
+		return strings.Join(words, ", ")
+	case object: // an empty one
+		return "none"
+	default:
+		return v.text
+	}
+}
+
+// facts makes rows of names and values in turn, without those that are empty.
+func (b *budget) facts(pairs ...any) ([]row, error) {
+	if len(pairs)%2 != 0 {
+		return nil, errors.New("facts takes names and values in turn")
+	}
+	var all []row
+	for i := 0; i < len(pairs); i += 2 {
+		name, err := b.text(pairs[i])
+		if err != nil {
+			return nil, err
+		}
+		content, err := b.text(pairs[i+1])
+		if err != nil {
+			return nil, err
+		}
+		if content != "" {
+			all = append(all, newRow(name, content))
+		}
+	}
+	return all, b.step()
+}
+
+// pairs makes rows of an object, by name, without the names that are left out.
+func (b *budget) pairs(v any, without ...string) ([]row, error) {
+	m, _ := v.(map[string]any)
+	var all []row
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if slices.Contains(without, name) || len(all) == maxRows {
+			continue
+		}
+		content, err := b.text(m[name])
+		if err != nil {
+			return nil, err
+		}
+		if content != "" {
+			all = append(all, newRow(name, content))
+		}
+	}
+	return all, b.step()
+}
+
+// structure writes a template's value as JSON, as far as it may be long and deep:
+// a template can build one that holds itself many times over.
+type structure struct {
+	bytes.Buffer
+}
+
+const maxStructureDepth = 64
+
+func (w *structure) write(v any, depth int) error {
+	if depth > maxStructureDepth || w.Len() > maxValueBytes {
+		return errValue
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		w.WriteByte('{')
+		for i, name := range slices.Sorted(maps.Keys(v)) {
+			if i > 0 {
+				w.WriteByte(',')
+			}
+			w.quote(name)
+			w.WriteByte(':')
+			if err := w.write(v[name], depth+1); err != nil {
+				return err
+			}
+		}
+		w.WriteByte('}')
+	case []any:
+		w.WriteByte('[')
+		for i, item := range v {
+			if i > 0 {
+				w.WriteByte(',')
+			}
+			if err := w.write(item, depth+1); err != nil {
+				return err
+			}
+		}
+		w.WriteByte(']')
+	default:
+		w.quote(v)
+	}
+	return nil
+}
+
+// quote writes a scalar; it always encodes.
+func (w *structure) quote(v any) {
+	e := json.NewEncoder(&w.Buffer)
+	e.SetEscapeHTML(false)
+	if e.Encode(v) == nil {
+		w.Truncate(w.Len() - 1) // the encoder ends a line
+	}
+}

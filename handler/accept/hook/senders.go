@@ -1,0 +1,148 @@
+package hook
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// sender is what is known of one sort of sender.
+type sender struct {
+	checks []Check // that it can pass; the first is the usual one
+	// headers are those that its template reads.
+	headers []string
+	// items takes a delivery apart into what becomes a message each; nil means that
+	// it is one.
+	items func(h http.Header, payload value) []value
+	// id names an item, so that one that comes again is known; nil and "" mean that
+	// the sender gives none.
+	id func(h http.Header, item value, body []byte) string
+}
+
+// senders are those built in, by the name of their template. Sources of the names
+// of deliveries:
+//   - GitHub: docs.github.com, "Webhook events and payloads". X-GitHub-Delivery is
+//     not under the signature, so whoever replays a body can change it: the body
+//     itself, which has times and ids in it, is the name.
+//   - Azure Monitor: learn.microsoft.com, "Common alert schema". An alert has one id
+//     from its firing to its end.
+//   - Event Grid: learn.microsoft.com, "Azure Event Grid event schema". It delivers at
+//     least once, and may put events of one batch into another when it repeats.
+//   - CloudEvents 1.0 section 3.1: source and id together are unique.
+//   - Stripe: docs.stripe.com, "Handle duplicate events".
+//   - Standard Webhooks 1.0.0: webhook-id is signed and the same in each attempt.
+var senders = map[string]sender{
+	"alertmanager":  {checks: []Check{CheckKey}},
+	"grafana":       {checks: []Check{CheckKey, CheckGrafana}},
+	"github":        {checks: []Check{CheckGitHub, CheckKey}, headers: []string{"X-Github-Event"}, id: bodyID},
+	"azure-monitor": {checks: []Check{CheckKey}, id: azureMonitorID},
+	"event-grid": {checks: []Check{CheckKey}, items: items, id: func(_ http.Header, item value, _ []byte) string {
+		return both(item.at("/topic").text, item.at("/id").text)
+	}},
+	"cloudevents": {checks: []Check{CheckKey, CheckStandard}, items: cloudEvents, id: func(_ http.Header, item value, _ []byte) string {
+		return both(item.at("/source").text, item.at("/id").text)
+	}},
+	"stripe": {checks: []Check{CheckStripe}, id: func(_ http.Header, item value, _ []byte) string { return item.at("/id").text }},
+	"standard-webhooks": {checks: []Check{CheckStandard}, id: func(h http.Header, _ value, _ []byte) string {
+		return standardHeader(h, "id")
+	}},
+	"generic": {checks: []Check{CheckKey, CheckGitHub, CheckStandard}, id: func(h http.Header, _ value, _ []byte) string { return h.Get("Idempotency-Key") }},
+	"form":    {checks: []Check{CheckOrigin}},
+}
+
+// Builtins are the names of the senders that are built in, sorted.
+func Builtins() []string { return slices.Sorted(maps.Keys(senders)) }
+
+func both(a, b string) string {
+	if b == "" {
+		return ""
+	}
+	return a + "\n" + b
+}
+
+func bodyID(_ http.Header, _ value, body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
+
+func azureMonitorID(_ http.Header, item value, _ []byte) string {
+	e := item.at("/data/essentials")
+	if e.at("/alertId").text == "" {
+		return ""
+	}
+	return strings.Join([]string{
+		e.at("/alertId").text, e.at("/monitorCondition").text, e.at("/firedDateTime").text, e.at("/resolvedDateTime").text,
+	}, "\n")
+}
+
+// items are the elements of a batch.
+func items(_ http.Header, payload value) []value {
+	if payload.kind == array {
+		return payload.items
+	}
+	return []value{payload}
+}
+
+// cloudEvents knows the three modes of the HTTP binding 1.0: one event, a batch,
+// and attributes in headers with the data as body.
+func cloudEvents(h http.Header, payload value) []value {
+	if h.Get("Ce-Specversion") == "" {
+		return items(h, payload)
+	}
+	event := value{kind: object}
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if attribute, ok := strings.CutPrefix(strings.ToLower(name), "ce-"); ok {
+			event.members = append(event.members, member{attribute, value{kind: text, text: header(h, name)}})
+		}
+	}
+	event.members = append(event.members, member{"data", payload})
+	return []value{event}
+}
+
+// items takes the payload of d apart.
+func (h Hook) items(ctx context.Context, d Delivery) ([]value, error) {
+	payload, err := d.payload(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := senders[h.Policy.Builtin]
+	// GitHub wraps the JSON into a form unless it is told otherwise.
+	if inner := payload.at("/payload"); h.Policy.Builtin == "github" && len(payload.members) == 1 && inner.kind == text {
+		if payload, err = decode(ctx, []byte(inner.text)); err != nil {
+			return nil, err
+		}
+	}
+	all := []value{payload}
+	if s.items != nil {
+		all = s.items(d.Header, payload)
+	}
+	if len(all) > MaxItems {
+		return nil, problem.New(problem.TooLarge, "The delivery has %d events, and a hook takes at most %d. Set the sender's batch size accordingly.", len(all), MaxItems)
+	}
+	for _, item := range all {
+		if item.kind != object && h.Policy.Builtin != "generic" {
+			return nil, problem.New(problem.InvalidMessage, "The payload is not the JSON object that %s sends.", h.Policy.Builtin)
+		}
+	}
+	return all, nil
+}
+
+// Validation is the code that Event Grid wants back when a subscription is made.
+// Source: learn.microsoft.com, "Endpoint validation with Event Grid event schema".
+func (h Hook) Validation(ctx context.Context, d Delivery) (code string, asked bool) {
+	if h.Policy.Builtin != "event-grid" || !strings.EqualFold(d.Header.Get("Aeg-Event-Type"), "SubscriptionValidation") {
+		return "", false
+	}
+	payload, err := d.payload(ctx)
+	if err != nil {
+		return "", false
+	}
+	code = payload.at("/0/data/validationCode").text
+	return code, code != "" && len(code) <= 256
+}

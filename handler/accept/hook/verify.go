@@ -1,0 +1,204 @@
+package hook
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// Check is how a delivery proves where it comes from.
+type Check string
+
+// The checks.
+const (
+	// CheckKey wants the hook's key: in the query as key, as bearer token, as the
+	// password of Basic, in X-Api-Key, or in the policy's TokenHeader.
+	CheckKey Check = "key"
+	// CheckGitHub: docs.github.com, "Validating webhook deliveries".
+	CheckGitHub Check = "github"
+	// CheckGrafana: github.com/grafana/alerting, http/hmac.go. With the timestamp's
+	// header the time is signed too.
+	CheckGrafana Check = "grafana"
+	// CheckStripe: docs.stripe.com, "Verify webhook signatures manually".
+	CheckStripe Check = "stripe"
+	// CheckStandard: Standard Webhooks 1.0.0, "Verifying webhook authenticity", with
+	// symmetric secrets. Svix's own headers are the same under another name.
+	CheckStandard Check = "standard"
+	// CheckOrigin is that of HTML forms, which anybody may send from the sites that
+	// the policy lists.
+	CheckOrigin Check = "origin"
+)
+
+// Signs says whether the proof is over the body.
+func (c Check) Signs() bool { return c != CheckKey && c != CheckOrigin }
+
+// Tolerance is how far a signed time may be off: five minutes in the libraries of
+// Stripe and of Standard Webhooks.
+const Tolerance = 5 * time.Minute
+
+const standardPrefix = "whsec_"
+
+// Verify says whether d comes from the hook's sender. All that is wrong is the
+// same problem, Unauthenticated, and the same as for a hook that is not there.
+// A secret that cannot be read is Unavailable.
+func (r *Registry) Verify(h Hook, d Delivery) error {
+	switch h.Policy.Check {
+	case CheckOrigin:
+		return h.fromItsSite(d.Header)
+	case CheckKey:
+		if given, ok := h.given(d); ok && r.masters.opens(h, given) {
+			return nil
+		}
+		return Refusal()
+	}
+	secrets, err := r.masters.secrets(h)
+	if err != nil {
+		return problem.Wrap(problem.Unavailable, "The secret of this hook cannot be read. Its operator must add it anew.", err)
+	}
+	signed, signatures := h.Policy.Check.signed(d)
+	found := false
+	for _, secret := range secrets {
+		m := hmac.New(sha256.New, secret)
+		for _, part := range signed {
+			m.Write(part)
+		}
+		want := m.Sum(nil)
+		for _, signature := range signatures {
+			if hmac.Equal(want, signature) {
+				found = true
+			}
+		}
+	}
+	if !found {
+		return Refusal()
+	}
+	return nil
+}
+
+// Refusal is the one answer to all who have no business with a hook.
+func Refusal() error {
+	return problem.New(problem.Unauthenticated, "There is no hook of this name that takes this key or signature.")
+}
+
+// given is the key that came with d. Several keys are none: it would be open which
+// of them was checked.
+func (h Hook) given(d Delivery) (string, bool) {
+	keys := append([]string(nil), d.Query["key"]...)
+	for _, a := range d.Header.Values("Authorization") {
+		scheme, rest, _ := strings.Cut(a, " ")
+		switch {
+		case strings.EqualFold(scheme, "Bearer"):
+			keys = append(keys, strings.TrimSpace(rest))
+		case strings.EqualFold(scheme, "Basic"):
+			keys = append(keys, password(rest))
+		}
+	}
+	keys = append(keys, d.Header.Values("X-Api-Key")...)
+	if h.Policy.TokenHeader != "" {
+		keys = append(keys, d.Header.Values(h.Policy.TokenHeader)...)
+	}
+	if len(keys) != 1 {
+		return "", false
+	}
+	return keys[0], true
+}
+
+// password is that of HTTP's Basic scheme; the user may be anybody.
+func password(credentials string) string {
+	pair, err := base64.StdEncoding.DecodeString(strings.TrimSpace(credentials))
+	if err != nil {
+		return ""
+	}
+	_, word, _ := strings.Cut(string(pair), ":")
+	return word
+}
+
+// signed returns the bytes under the signature, in parts, and the signatures that
+// d has; none if its time is too far away.
+func (c Check) signed(d Delivery) (parts, signatures [][]byte) {
+	switch c {
+	case CheckGitHub:
+		return [][]byte{d.Body}, hexSignatures(strings.CutPrefix(single(d.Header, "X-Hub-Signature-256"), "sha256="))
+	case CheckGrafana:
+		signatures = hexSignatures(single(d.Header, "X-Grafana-Alerting-Signature"), true)
+		at := single(d.Header, "X-Grafana-Alerting-Timestamp")
+		if at == "" {
+			return [][]byte{d.Body}, signatures
+		}
+		return fresh(d, at, [][]byte{[]byte(at), []byte(":"), d.Body}, signatures)
+	case CheckStripe:
+		at, listed := stripeSignature(single(d.Header, "Stripe-Signature"))
+		return fresh(d, at, [][]byte{[]byte(at), []byte("."), d.Body}, listed)
+	case CheckStandard:
+		id, at := standardHeader(d.Header, "id"), standardHeader(d.Header, "timestamp")
+		if id == "" {
+			return nil, nil
+		}
+		return fresh(d, at, [][]byte{[]byte(id), []byte("."), []byte(at), []byte("."), d.Body}, standardSignatures(d.Header))
+	}
+	return nil, nil
+}
+
+// fresh drops the signatures of a delivery that is older, or newer, than Tolerance.
+func fresh(d Delivery, at string, parts, signatures [][]byte) (signed, kept [][]byte) {
+	n, ok := seconds(at)
+	if off := d.At.Sub(time.Unix(n, 0)); !ok || off > Tolerance || off < -Tolerance {
+		return nil, nil
+	}
+	return parts, signatures
+}
+
+// single is a header that stands once; "" otherwise.
+func single(h http.Header, name string) string {
+	if all := h.Values(name); len(all) == 1 {
+		return all[0]
+	}
+	return ""
+}
+
+func hexSignatures(text string, ok bool) [][]byte {
+	sum, err := hex.DecodeString(text)
+	if err != nil || !ok || len(sum) != sha256.Size {
+		return nil
+	}
+	return [][]byte{sum}
+}
+
+// stripeSignature takes t=…,v1=…,v1=… apart. v0 is for tests and no proof.
+func stripeSignature(text string) (at string, signatures [][]byte) {
+	for part := range strings.SplitSeq(text, ",") {
+		switch name, of, _ := strings.Cut(strings.TrimSpace(part), "="); name {
+		case "t":
+			if at != "" {
+				return "", nil
+			}
+			at = of
+		case "v1":
+			signatures = append(signatures, hexSignatures(of, true)...)
+		}
+	}
+	return at, signatures
+}
+
+func standardHeader(h http.Header, name string) string {
+	if of := single(h, "Webhook-"+name); of != "" {
+		return of
+	}
+	return single(h, "Svix-"+name)
+}
+
+func standardSignatures(h http.Header) (signatures [][]byte) {
+	for part := range strings.FieldsSeq(standardHeader(h, "signature")) {
+		version, of, _ := strings.Cut(part, ",")
+		if sum, err := base64.StdEncoding.DecodeString(of); err == nil && version == "v1" && len(sum) == sha256.Size {
+			signatures = append(signatures, sum)
+		}
+	}
+	return signatures
+}
