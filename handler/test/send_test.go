@@ -56,7 +56,7 @@ func (p *product) testSend(t *testing.T) {
 	if d := status.Document(t); status.StatusCode != http.StatusOK || d.Status != "Succeeded" || d.Delivery.State != "accepted" {
 		t.Errorf("%s: %s", status.Status, status.Body)
 	}
-	w.Do(t, http.MethodDelete, location.RequestURI(), nil).Want(t, http.StatusMethodNotAllowed, "method-not-allowed")
+	w.Do(t, http.MethodDelete, location.RequestURI(), nil).Want(t, http.StatusConflict, "too-late")
 	w.Do(t, http.MethodGet, location.RequestURI(), nil, "Authorization", "").Want(t, http.StatusUnauthorized, "unauthenticated")
 
 	stranger := newHouse(t, p, world.Options{})

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/hook"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 )
@@ -35,6 +36,15 @@ func TestGeneratedRequestsFindNoFault(t *testing.T) {
 	d.memory.Store(1 << 10)
 	g := &generator{Rand: rand.New(rand.NewPCG(generatedSeed, 1)), specification: readSpecification(t), door: d, known: map[string][]string{}}
 	g.letWait(t)
+	for _, builtin := range []string{"generic", "form", "github"} {
+		h, _ := d.hooked(t, builtin, builtin, func(p *hook.Policy) {
+			if builtin == "form" {
+				p.Form = &hook.Form{Origins: []string{"*"}}
+			}
+		})
+		g.known["name"] = append(g.known["name"], builtin)
+		g.known["key"] = append(g.known["key"], d.hooks.Key(h))
+	}
 	operations := g.operations(t)
 	check := contract(t)
 	answered := map[string]map[int]int{}
@@ -90,10 +100,14 @@ type operation struct {
 func (g *generator) operations(t *testing.T) (all []operation) {
 	t.Helper()
 	for path, item := range g.doc["paths"].(object) {
+		shared := asList(item.(object)["parameters"])
 		for method, raw := range item.(object) {
-			o := raw.(object)
+			o, ok := raw.(object)
+			if !ok {
+				continue // the path's own members
+			}
 			op := operation{name: strings.ToUpper(method) + " " + path, method: strings.ToUpper(method), path: path}
-			for _, p := range asList(o["parameters"]) {
+			for _, p := range slices.Concat(shared, asList(o["parameters"])) {
 				op.parameters = append(op.parameters, g.resolve(p))
 			}
 			if body := g.resolve(o["requestBody"]); body != nil {
