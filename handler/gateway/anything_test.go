@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -114,7 +115,7 @@ func (w weather) run(t *testing.T) []string {
 		if w.keys {
 			key = fmt.Sprint("key ", n)
 		}
-		c.offer(t, callers[n%2], key, sim.Message(fmt.Sprint(n), members[n%len(members)]))
+		c.offer(t, callers[n%2], key, sim.Message(strconv.Itoa(n), members[n%len(members)]))
 		time.Sleep(world.UpTo(w.pace))
 	}
 	c.all.Wait()

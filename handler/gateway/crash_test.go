@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -132,7 +133,7 @@ func (c crash) run(t *testing.T, fault sim.Fault, seed uint64, forgetful bool) (
 			if n%4 == 1 {
 				more = fmt.Sprintf(`"attachments":[{"name":"a","contentType":"text/plain","contentInBase64":"%s"}]`, strings.Repeat("QUJD", 40_000))
 			}
-			c.offer(t, shop, fmt.Sprintf("key %d", n), sim.Message(fmt.Sprint(n), more))
+			c.offer(t, shop, fmt.Sprintf("key %d", n), sim.Message(strconv.Itoa(n), more))
 			time.Sleep(w.UpTo(20 * time.Second))
 			strike.replace(t, w)
 		}

@@ -130,10 +130,12 @@ func (g *Gateway) Cancel(ctx context.Context, c caller.Caller, id string) (Found
 	}
 	// Whatever fails from here on, the pump finds that the record has ended.
 	slip, found, err := g.Spool.Slip(ctx, rec.Spooled)
-	if err != nil || !found {
-		return Found{Record: rec}, nil
+	if err != nil {
+		g.Log.WarnContext(ctx, "the place of a cancelled message could not be looked up", "id", rec.ID, "error", err)
 	}
-	g.leave(ctx, &slip)
+	if found {
+		g.leave(ctx, &slip)
+	}
 	if len(rec.Moved) > 0 {
 		if err := g.Offload.RevokeMessage(ctx, rec.Links); err != nil {
 			g.Log.ErrorContext(ctx, "the links of a cancelled message could not be withdrawn", "id", rec.ID, "error", err)

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -201,7 +202,7 @@ func (m *measured) flood(t *testing.T, w *sim.World, c *crowd, rate float64) {
 	}
 	m.hottest = float64(hottest.Load()) / 60
 	states, faults := w.Ends(t.Context(), c.promises)
-	m.faults = append(faults, w.Over()...)
+	m.faults = slices.Concat(faults, w.Over())
 	if states[record.Accepted] != len(c.promises) {
 		m.faults = append(m.faults, fmt.Sprintf("ends %v of %d", states, len(c.promises)))
 	}

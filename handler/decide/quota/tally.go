@@ -132,7 +132,7 @@ func (b log) with(at instant, tokens int) log {
 // doing, it repeats.
 func (b log) forecast(l Limits, from instant) func(int) instant {
 	minute, hour := l.minute(), l.hour()
-	times := log(slices.Clone(b))
+	times := slices.Clone(b)
 	return func(n int) instant {
 		whole, long := l.rounds(n, hour.width, minute.width)
 		for times.len() < b.len()+n-whole {

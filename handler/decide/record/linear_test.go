@@ -1,7 +1,6 @@
 package record_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -151,7 +150,7 @@ func claimHistory(t *testing.T, calls, clients, keys int) []porcupine.Operation 
 
 func claimOnce(t *testing.T, b *record.Book, a act) (*record.Record, string) {
 	t.Helper()
-	rec, replay, err := b.Claim(t.Context(), claim(strconv.Itoa(a.key), fmt.Sprint(a.fingerprint)))
+	rec, replay, err := b.Claim(t.Context(), claim(strconv.Itoa(a.key), strconv.Itoa(a.fingerprint)))
 	switch {
 	case err != nil:
 		return nil, problem.Of(err).Kind.Slug()
