@@ -173,32 +173,29 @@ func (p *product) testGoneAway(t *testing.T) {
 // although it failed. The gateway finds out, and sends nothing twice.
 func (p *product) testNoAnswer(t *testing.T) {
 	const size = fileBytes + 5
+	own := &product{p.Anew(t)} // a failing ACS closes the ledger
 	// Longer than the questions about an operation take, shorter than ACS may.
-	w := newHouse(t, p, world.Options{Settings: []string{"POSTHORN_REQUEST_TIMEOUT=8s"}})
-	var all sync.WaitGroup
+	w := newHouse(t, own, world.Options{Settings: []string{"POSTHORN_REQUEST_TIMEOUT=8s"}})
 	for i, c := range []struct {
 		to       string
 		accepted bool
 	}{{"timeout", true}, {"lost", true}, {"malformed", true}, {"500", false}, {"503", false}} {
-		all.Go(func() {
-			id := fmt.Sprintf("0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a191%d", i)
-			edits := []func(map[string]any){world.To(c.to + "@example.net")}
-			if !c.accepted {
-				edits = append(edits, world.Attached("a.zip", file(size)))
-			}
-			a := w.Send(t, world.Message(edits...), "Operation-Id", id)
-			status := w.Get(t, world.Operation(id))
-			if !c.accepted {
-				a.Want(t, http.StatusBadGateway, "acs-failed")
-				status.Want(t, http.StatusNotFound, "not-found")
-				return
-			}
-			if a.StatusCode != http.StatusAccepted || status.Document(t).Status != "Succeeded" {
-				t.Errorf("%s: %s %s, then %s", c.to, a.Status, a.Body, status.Body)
-			}
-		})
+		id := fmt.Sprintf("0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a191%d", i)
+		edits := []func(map[string]any){world.Refusing, world.To(c.to + "@example.net")}
+		if !c.accepted {
+			edits = append(edits, world.Attached("a.zip", file(size)))
+		}
+		a := w.sendOnceOpen(t, world.Message(edits...), "Operation-Id", id)
+		status := w.Get(t, world.Operation(id))
+		if !c.accepted {
+			a.Want(t, http.StatusBadGateway, "acs-failed")
+			status.Want(t, http.StatusNotFound, "not-found")
+			continue
+		}
+		if a.StatusCode != http.StatusAccepted || status.Document(t).Status != "Succeeded" {
+			t.Errorf("%s: %s %s, then %s", c.to, a.Status, a.Body, status.Body)
+		}
 	}
-	all.Wait()
 	if calls, messages := len(w.ACS.Arrivals(t)), len(w.ACS.Messages(t)); calls != 5 || messages != 3 {
 		t.Errorf("ACS saw %d calls and has %d messages, want 5 and 3", calls, messages)
 	}
@@ -207,9 +204,20 @@ func (p *product) testNoAnswer(t *testing.T) {
 	}
 }
 
+// sendOnceOpen sends what would rather be refused than wait, until the ledger lets
+// it go.
+func (w *house) sendOnceOpen(t *testing.T, message string, headers ...string) (a world.Answer) {
+	t.Helper()
+	world.Await(t, "the ledger to open", func(context.Context) bool {
+		a = w.Send(t, message, headers...)
+		return a.StatusCode != http.StatusTooManyRequests
+	})
+	return a
+}
+
 func (p *product) testRefusals(t *testing.T) {
 	const size = fileBytes + 6
-	w := newHouse(t, p, world.Options{})
+	w := newHouse(t, &product{p.Anew(t)}, world.Options{})
 	refused := world.Message(world.To("400@example.net"), world.Attached("a.zip", file(size)))
 	for range 2 { // the second is told what the first was
 		a := w.Send(t, refused, "Operation-Id", someID)
@@ -231,10 +239,10 @@ func (p *product) testRefusals(t *testing.T) {
 
 func (p *product) testACSDown(t *testing.T) {
 	const size = fileBytes + 7
-	w := newHouse(t, p, world.Options{})
+	w := newHouse(t, &product{p.Anew(t)}, world.Options{})
 	w.MustSend(t, world.Message())
 	w.ACS.Kill(t)
-	whole := world.Message(world.Attached("a.zip", file(size)))
+	whole := world.Message(world.Refusing, world.Attached("a.zip", file(size)))
 	w.Send(t, whole, "Operation-Id", someID).Want(t, http.StatusBadGateway, "acs-failed")
 	w.Get(t, world.Operation(someID)).Want(t, http.StatusNotFound, "not-found")
 	if n := w.Blobs(t, size); n != 0 {
@@ -244,6 +252,7 @@ func (p *product) testACSDown(t *testing.T) {
 		t.Errorf("%s: %s", a.Status, a.Body)
 	}
 	w.ACS.Restart(t)
+	w.sendOnceOpen(t, world.Message(world.Refusing))
 	w.expectNext(t, whole, size)
 }
 
@@ -282,18 +291,18 @@ func (p *product) testKilled(t *testing.T) {
 
 // 429 of ACS closes the ledger for all instances, for as long as ACS says.
 func (p *product) testACSBusy(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newHouse(t, &product{p.Anew(t)}, world.Options{})
 	w.ACS.Fault(t, `{"kind":"429","count":1,"retryAfterSeconds":2}`)
-	a := w.Send(t, world.Message())
+	a := w.Send(t, world.Message(world.Refusing))
 	a.Want(t, http.StatusTooManyRequests, "acs-busy")
 	if wait := a.Header.Get("Retry-After"); wait != "2" {
 		t.Errorf("Retry-After is %s", wait)
 	}
-	w.Send(t, world.Message()).Want(t, http.StatusTooManyRequests, "over-quota")
+	w.Send(t, world.Message(world.Refusing)).Want(t, http.StatusTooManyRequests, "over-quota")
 	if calls := len(w.ACS.Arrivals(t)); calls != 1 {
 		t.Errorf("ACS saw %d calls, want 1", calls)
 	}
-	world.Await(t, "the ledger to open", func(context.Context) bool { return w.Send(t, world.Message()).StatusCode == http.StatusAccepted })
+	w.sendOnceOpen(t, world.Message(world.Refusing))
 	w.ACS.Message(t)
 }
 

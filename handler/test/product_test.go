@@ -20,8 +20,7 @@ func TestProduct(t *testing.T) {
 		// First, while the ledger that all share is empty.
 		t.Run("the quota holds", p.testQuota)
 		t.Run("together", p.testTogether)
-		// Last, since these close the ledger and the storage for all.
-		t.Run("ACS asks to wait", p.testACSBusy)
+		// Last, since this closes the storage for all.
 		t.Run("storage goes away", p.testStorageAway)
 	})
 }
@@ -52,6 +51,7 @@ func (p *product) testTogether(t *testing.T) {
 		{"a caller that closes its side", p.testHalfClosed},
 		{"a caller that goes away", p.testGoneAway},
 		{"a message that ACS refuses", p.testRefusals},
+		{"ACS asks to wait", p.testACSBusy},
 		{"ACS is down", p.testACSDown},
 		{"a handler that is killed", p.testKilled},
 		{"requests that are wrong", p.testWrongRequests},

@@ -20,7 +20,7 @@ func (p *product) testQuota(t *testing.T) {
 	var all sync.WaitGroup
 	for range offered {
 		all.Go(func() {
-			a := w.Send(t, world.Message())
+			a := w.Send(t, world.Message(world.Refusing))
 			mu.Lock()
 			defer mu.Unlock()
 			statuses[a.StatusCode]++
@@ -46,7 +46,7 @@ func (p *product) testQuota(t *testing.T) {
 	}
 
 	// Another instance of the deployment knows what the first has spent.
-	a := w.Another(t).Send(t, world.Message())
+	a := w.Another(t).Send(t, world.Message(world.Refusing))
 	a.Want(t, http.StatusTooManyRequests, "over-quota")
 	if got := a.Header.Get("RateLimit"); !strings.HasPrefix(got, `"minute";r=0;t=`) {
 		t.Errorf("RateLimit is %s", got)

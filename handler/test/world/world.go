@@ -310,6 +310,9 @@ func With(name string, value any) func(map[string]any) {
 	return func(m map[string]any) { m[name] = value }
 }
 
+// Refusing makes a message that would rather be refused than wait.
+func Refusing(m map[string]any) { m["delivery"] = map[string]string{"whenBusy": "refuse"} }
+
 // Attached adds a file.
 func Attached(name string, content []byte) func(map[string]any) {
 	return func(m map[string]any) {
