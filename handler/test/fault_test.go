@@ -252,8 +252,11 @@ func (p *product) testACSDown(t *testing.T) {
 		t.Errorf("%s: %s", a.Status, a.Body)
 	}
 	w.ACS.Restart(t)
-	w.sendOnceOpen(t, world.Message(world.Refusing))
-	w.expectNext(t, whole, size)
+	w.sendOnceOpen(t, whole, "Operation-Id", someID)
+	if n := w.Blobs(t, size); n != 1 {
+		t.Errorf("%d files are there after the next try, want 1", n)
+	}
+	w.ACS.Message(t)
 }
 
 // SIGKILL at the worst moments: while a body arrives, and while ACS has the
