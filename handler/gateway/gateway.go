@@ -89,7 +89,8 @@ type Config struct {
 	MaxACSRequestBytes int64
 	// CostRecipients makes a message cost its number of recipients, not 1.
 	CostRecipients bool
-	// RequestTimeout bounds all up to the fence: two minutes at most.
+	// RequestTimeout bounds all up to the fence: two minutes at most. Records hold
+	// their claims for OwnerLife of it, or longer.
 	RequestTimeout time.Duration
 	Now            func() time.Time
 	NewID          func() string // a random UUID
@@ -102,12 +103,13 @@ type Config struct {
 type Gateway struct {
 	Config
 	meters
+	times
 	waves chan struct{} // one for each wave of sending by pumps that is under way
 }
 
 // New makes a Gateway of c.
 func New(c Config) (*Gateway, error) {
-	g := &Gateway{Config: c, waves: make(chan struct{}, maxWaves)}
+	g := &Gateway{Config: c, times: timesFor(c.RequestTimeout), waves: make(chan struct{}, maxWaves)}
 	err := g.measure(c.Meter)
 	return g, err
 }

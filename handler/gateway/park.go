@@ -82,7 +82,7 @@ func (g *Gateway) keep(ctx context.Context, p *parcel, slip *spool.Slip) (Answer
 
 // leave gives back the place of a message that does not wait after all.
 func (g *Gateway) leave(ctx context.Context, slip *spool.Slip) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
 	err := errors.Join(g.Spool.Leave(ctx, slip), g.Sends.Leave(ctx, slip.Line.Shard, lineOf(slip.Line), 1))
 	if err != nil {

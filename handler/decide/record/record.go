@@ -42,8 +42,8 @@ import (
 )
 
 const (
-	// OwnerLife is how long a claim holds. It is longer than any request may take,
-	// so that only a dead owner is ever taken over.
+	// OwnerLife is how long a claim holds, unless Holding says otherwise. It is
+	// longer than any request may take, so that only a dead owner is ever taken over.
 	OwnerLife = 4 * time.Minute
 	// Life is how long a record can at least be asked for, and a repeat is known,
 	// once its message has ended.
@@ -136,12 +136,20 @@ type Book struct {
 	table Table
 	clock serverClock
 	newID func() string
+	life  time.Duration // of an owner
 }
 
 // NewBook keeps records in t. now is a local clock, of which only differences
 // are used; newID makes UUIDs for attempts.
 func NewBook(t Table, now func() time.Time, newID func() string) *Book {
-	return &Book{table: t, clock: serverClock{local: now}, newID: newID}
+	return &Book{table: t, clock: serverClock{local: now}, newID: newID, life: OwnerLife}
+}
+
+// Holding makes the claims and the writes of b hold for life. It must be longer
+// than b's users ever work on a message without a write.
+func (b *Book) Holding(life time.Duration) *Book {
+	b.life = life
+	return b
 }
 
 const row = "m"
@@ -169,7 +177,7 @@ func (b *Book) Claim(ctx context.Context, r Record) (claimed *Record, replay boo
 	if r.State != Waiting {
 		r.State = Claimed
 	}
-	r.Updated, r.OwnerUntil = now, now.Add(OwnerLife)
+	r.Updated, r.OwnerUntil = now, now.Add(b.life)
 	if r.Created.IsZero() {
 		r.Created = now
 	}

@@ -238,6 +238,28 @@ func TestAnOwnerWhoWakesTooLateCannotSend(t *testing.T) {
 	})
 }
 
+// Every owner says itself until when it lives, so one with less patience is taken
+// over sooner, by anyone.
+func TestAnOwnerWithLittlePatienceIsTakenOverSooner(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBooks()
+		const life = 30 * time.Second
+		b.ours.Holding(life)
+		r := mustClaim(t, b.ours, claim("1", "f"))
+		time.Sleep(life - 3*time.Second)
+		must(t, b.ours.Sending(t.Context(), r)) // which renews it
+		time.Sleep(life - 3*time.Second)
+		if _, _, err := b.theirs.Claim(t.Context(), claim("1", "f")); !problem.Is(err, problem.InProgress) {
+			t.Errorf("before the owner's time was over: %v", err)
+		}
+		time.Sleep(5 * time.Second)
+		if taken := mustClaim(t, b.theirs, claim("1", "f")); taken.State != record.Unknown || !taken.Settling {
+			t.Errorf("taken over as %s", taken.State)
+		}
+	})
+}
+
 func TestStorageOutOfReach(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
