@@ -214,9 +214,13 @@ func InProgress() error {
 }
 
 // TakeOver makes r the record of what another has left behind, if that has not
-// changed. It comes back as Claimed, or as Unknown if the other may have sent.
+// changed. It comes back as Claimed, or as Waiting if that is r's state, or as
+// Unknown if the other may have sent.
 func (b *Book) TakeOver(ctx context.Context, r Record, there *Record) (*Record, error) {
-	r.etag, r.Created, r.OperationID, r.State = there.etag, there.Created, there.OperationID, Claimed
+	r.etag, r.Created, r.OperationID = there.etag, there.Created, there.OperationID
+	if r.State != Waiting {
+		r.State = Claimed
+	}
 	if there.State == Sending || there.State == Unknown {
 		r.State, r.Settling = Unknown, true
 	}

@@ -220,6 +220,25 @@ func TestALostAnswerIsKnownAsOurs(t *testing.T) {
 	}
 }
 
+func TestWhatWaitsIsTakenOverAsWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBooks()
+		first := claim("1", "f")
+		first.State = record.Waiting
+		mustClaim(t, b.ours, first)
+		there, err := b.theirs.Read(t.Context(), "shop", "1")
+		must(t, err)
+		mine, err := b.theirs.TakeOver(t.Context(), first, there)
+		if err != nil || mine.State != record.Waiting {
+			t.Errorf("taken over as %+v, %v", mine, err)
+		}
+		if _, err := b.ours.Cancel(t.Context(), "shop", "1"); err != nil {
+			t.Errorf("it cannot be cancelled: %v", err)
+		}
+	})
+}
+
 func TestAnOwnerWhoWakesTooLateCannotSend(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
