@@ -20,8 +20,7 @@ func TestProduct(t *testing.T) {
 		// First, while the ledger that all share is empty.
 		t.Run("the quota holds", p.testQuota)
 		t.Run("together", p.testTogether)
-		// Last, since these close the ledger and the storage for all.
-		t.Run("ACS asks to wait", p.testACSBusy)
+		// Last, since it closes the storage for all.
 		t.Run("storage goes away", p.testStorageAway)
 	})
 }
@@ -31,7 +30,8 @@ func (p *product) testTogether(t *testing.T) {
 		name string
 		test func(*testing.T)
 	}{
-		{"answers that ACS does not give", p.testNoAnswer}, // waits longest, so it begins first
+		{"accidents", p.testAccidents}, // waits longest, so it begins first
+		{"answers that ACS does not give", p.testNoAnswer},
 		{"callers", p.testCallers},
 		{"commands that cannot work", p.testWrongCommands},
 		{"a message is sent", p.testSend},
@@ -44,9 +44,11 @@ func (p *product) testTogether(t *testing.T) {
 		{"a caller that goes away", p.testGoneAway},
 		{"a message that ACS refuses", p.testRefusals},
 		{"ACS is down", p.testACSDown},
+		{"ACS asks to wait", p.testACSBusy},
 		{"a handler that is killed", p.testKilled},
 		{"requests that are wrong", p.testWrongRequests},
 		{"naughty strings", p.testNaughtyStrings},
+		{"messages that wait", p.testWaiting},
 		{"a tick that failed too often", p.testPoisonedTick},
 		{"the address that it listens at", p.testListen},
 		{"an end with a request under way", p.testDrain},

@@ -14,13 +14,14 @@ import (
 // and ACS does not hear of the others.
 func (p *product) testQuota(t *testing.T) {
 	const offered, allowed = 1000, 30
+	message := world.Message(refuse)
 	w := newHouse(t, p, world.Options{Settings: []string{"POSTHORN_QUOTA=custom-domain"}, Emulator: []string{"-preset", "custom"}})
 	var mu sync.Mutex
 	statuses := map[int]int{}
 	var all sync.WaitGroup
 	for range offered {
 		all.Go(func() {
-			a := w.Send(t, world.Message())
+			a := w.Send(t, message)
 			mu.Lock()
 			defer mu.Unlock()
 			statuses[a.StatusCode]++
@@ -46,7 +47,7 @@ func (p *product) testQuota(t *testing.T) {
 	}
 
 	// Another instance of the deployment knows what the first has spent.
-	a := w.Another(t).Send(t, world.Message())
+	a := w.Another(t).Send(t, message)
 	a.Want(t, http.StatusTooManyRequests, "over-quota")
 	if got := a.Header.Get("RateLimit"); !strings.HasPrefix(got, `"minute";r=0;t=`) {
 		t.Errorf("RateLimit is %s", got)
