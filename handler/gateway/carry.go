@@ -46,17 +46,8 @@ func (g *Gateway) call(c caller.Caller, m *mail.Message) quota.Call {
 	return q
 }
 
-// With RequestTimeout, which ends at the fence, these stay below record.OwnerLife
-// and the 230 s after which Azure's load balancer gives up.
-const (
-	// sendTimeout bounds the one call to ACS, settleTimeout all questions after it.
-	sendTimeout   = time.Minute
-	settleTimeout = 20 * time.Second
-	// undoTimeout bounds the record of an end, and the removal of what is left.
-	undoTimeout = 15 * time.Second
-	// bookings bounds how often a token may grow too old before the fence.
-	bookings = 3
-)
+// bookings bounds how often a token may grow too old before the fence.
+const bookings = 3
 
 // carry takes a message to its end, or to its place in line. When it returns an
 // error nothing was sent, nothing of the message is left in storage, and its id
@@ -82,9 +73,9 @@ func (g *Gateway) carry(ctx context.Context, p *parcel) (Answer, error) {
 
 // claim makes p's record. done says that there is an answer already. It goes on
 // when the caller goes away: a row whose answer nobody awaited would keep the
-// caller's id until record.OwnerLife. carry gives it back.
+// caller's id for OwnerLife. carry gives it back.
 func (g *Gateway) claim(ctx context.Context, p *parcel) (answer Answer, done bool, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
 	rec, replay, err := g.Records.Claim(ctx, *p.rec)
 	if err == nil && replay && !rec.Final() {
@@ -254,7 +245,7 @@ func mayPass(o outcome) bool {
 func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message, grant quota.Grant, again bool) outcome {
 	ctx, span := g.Tracer.Start(ctx, "send", trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
-	sending, sent := context.WithTimeout(ctx, min(g.RequestTimeout, sendTimeout))
+	sending, sent := context.WithTimeout(ctx, g.sendTimeout)
 	err := g.ACS.Send(sending, rec.OperationID, m, again)
 	sent()
 	o := outcome{err: err}
@@ -281,7 +272,7 @@ func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message
 	if o.state != "" && !grant.Awaited() {
 		return o // nobody need be told
 	}
-	ctx, cancel := context.WithTimeout(ctx, undoTimeout)
+	ctx, cancel := context.WithTimeout(ctx, g.undoTimeout)
 	defer cancel()
 	if err := tell(ctx, grant); err != nil {
 		g.Log.ErrorContext(ctx, "other instances could not be told how ACS is", "error", err)
@@ -308,7 +299,7 @@ func (g *Gateway) finish(ctx context.Context, rec *record.Record, o outcome) {
 const finishTries = 3
 
 func (g *Gateway) tryFinish(ctx context.Context, rec *record.Record, o outcome) error {
-	ctx, cancel := context.WithTimeout(ctx, undoTimeout/finishTries)
+	ctx, cancel := context.WithTimeout(ctx, g.undoTimeout/finishTries)
 	defer cancel()
 	err := g.Records.Finish(ctx, rec, o.state, o.failure)
 	if !errors.Is(err, store.ErrChanged) {
@@ -323,7 +314,7 @@ func (g *Gateway) tryFinish(ctx context.Context, rec *record.Record, o outcome) 
 
 // undo removes what a message left that was not sent, even if the caller has gone.
 func (g *Gateway) undo(ctx context.Context, p *parcel) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
 	g.discard(ctx, p)
 	if !p.claimed {
@@ -335,7 +326,7 @@ func (g *Gateway) undo(ctx context.Context, p *parcel) {
 }
 
 func (g *Gateway) discard(ctx context.Context, p *parcel) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
 	if err := p.move.Discard(ctx); err != nil {
 		g.Log.ErrorContext(ctx, "attachments of an unsent message are left for the sweep", "id", p.rec.ID, "error", err)

@@ -89,7 +89,8 @@ type Config struct {
 	MaxACSRequestBytes int64
 	// CostRecipients makes a message cost its number of recipients, not 1.
 	CostRecipients bool
-	// RequestTimeout bounds all up to the fence: two minutes at most.
+	// RequestTimeout bounds all up to the fence: two minutes at most. Records hold
+	// their claims for OwnerLife of it, or longer.
 	RequestTimeout time.Duration
 	Now            func() time.Time
 	NewID          func() string // a random UUID
@@ -102,11 +103,12 @@ type Config struct {
 type Gateway struct {
 	Config
 	meters
+	times
 }
 
 // New makes a Gateway of c.
 func New(c Config) (*Gateway, error) {
-	g := &Gateway{Config: c}
+	g := &Gateway{Config: c, times: timesFor(c.RequestTimeout)}
 	err := g.measure(c.Meter)
 	return g, err
 }

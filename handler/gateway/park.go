@@ -33,10 +33,12 @@ func (g *Gateway) park(ctx context.Context, p *parcel, place quota.Place, doubt 
 	return answer, nil
 }
 
+// slip is that of one attempt: its key is no other's, not even that of a repeat
+// with the same time, so that whoever gives a place back gives back its own.
 func (g *Gateway) slip(p *parcel, place quota.Place, doubt spool.Doubt) *spool.Slip {
 	line := spool.Line{Shard: place.Shard, Class: int(p.call.Class), Caller: p.call.Caller, Later: !p.terms.SendAt.IsZero()}
 	s := &spool.Slip{
-		Key:  spool.KeyFor(line, place.At, record.Key(p.rec.Caller, p.rec.ID)),
+		Key:  spool.KeyFor(line, place.At, record.Key(p.rec.Caller, p.rec.ID)+"-"+g.NewID()),
 		Line: line, Due: place.At, ID: p.rec.ID, Bytes: p.m.Bytes(),
 		Cost: p.call.Cost, Share: p.call.Share, Cap: p.call.Cap, Doubt: doubt,
 	}
@@ -77,12 +79,15 @@ func (g *Gateway) keep(ctx context.Context, p *parcel, slip *spool.Slip) (Answer
 		return Answer{}, err
 	}
 	slip.Version = p.rec.Version()
+	if p.again {
+		slip.Repeats++
+	}
 	return Answer{p.rec, false}, g.Spool.Enter(ctx, slip)
 }
 
 // leave gives back the place of a message that does not wait after all.
 func (g *Gateway) leave(ctx context.Context, slip *spool.Slip) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
 	err := errors.Join(g.Spool.Leave(ctx, slip), g.Sends.Leave(ctx, slip.Line.Shard, lineOf(slip.Line), 1))
 	if err != nil {

@@ -21,7 +21,7 @@ var settleWaits = [...]time.Duration{500 * time.Millisecond, 1500 * time.Millise
 // that has failed and said so has taken nothing, and the outcome is an error with
 // the doubt kept; after silence, and if ACS cannot be asked, the doubt is Silent.
 func (g *Gateway) settle(ctx context.Context, operationID string, o outcome) outcome {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	ctx, cancel := context.WithTimeout(ctx, g.settleTimeout)
 	defer cancel()
 	for _, wait := range settleWaits {
 		if err := sleep(ctx, wait); err != nil {

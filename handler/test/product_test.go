@@ -30,7 +30,8 @@ func (p *product) testTogether(t *testing.T) {
 		name string
 		test func(*testing.T)
 	}{
-		{"answers that ACS does not give", p.testNoAnswer}, // waits longest, so it begins first
+		{"accidents", p.testAccidents}, // waits longest, so it begins first
+		{"answers that ACS does not give", p.testNoAnswer},
 		{"callers", p.testCallers},
 		{"commands that cannot work", p.testWrongCommands},
 		{"webhooks of all senders", p.testWebhooks},
@@ -56,6 +57,7 @@ func (p *product) testTogether(t *testing.T) {
 		{"a handler that is killed", p.testKilled},
 		{"requests that are wrong", p.testWrongRequests},
 		{"naughty strings", p.testNaughtyStrings},
+		{"messages that wait", p.testWaiting},
 		{"a tick that failed too often", p.testPoisonedTick},
 		{"the address that it listens at", p.testListen},
 		{"an end with a request under way", p.testDrain},

@@ -162,7 +162,8 @@ type builder struct {
 	s       settings.Settings
 	cred    azcore.TokenCredential
 	options azcore.ClientOptions // of storage
-	trace   traceContext
+	operations
+	trace traceContext
 }
 
 func newBuilder(s settings.Settings, cred azcore.TokenCredential, tel *telemetry.Telemetry) (*builder, error) {
@@ -172,15 +173,21 @@ func newBuilder(s settings.Settings, cred azcore.TokenCredential, tel *telemetry
 		return nil, err
 	}
 	options.PerCallPolicies = append(options.PerCallPolicies, trace)
-	return &builder{s, cred, options, trace}, nil
+	operations, err := newOperations(tel.Meter)
+	return &builder{s, cred, options, operations, trace}, err
+}
+
+// storage is for the clients of one service of storage.
+func (b *builder) storage(service string) azcore.ClientOptions {
+	return b.operations.counted(b.options, service)
 }
 
 func (b *builder) table(name string) (*table.Table, error) {
-	return table.Open(b.s.TableEndpoint, name, b.cred, &aztables.ClientOptions{ClientOptions: b.options})
+	return table.Open(b.s.TableEndpoint, name, b.cred, &aztables.ClientOptions{ClientOptions: b.storage("table")})
 }
 
 func (b *builder) queue(name string) (*queue.Queue, error) {
-	return queue.Open(b.s.QueueEndpoint, name, b.cred, &azqueue.ClientOptions{ClientOptions: b.options})
+	return queue.Open(b.s.QueueEndpoint, name, b.cred, &azqueue.ClientOptions{ClientOptions: b.storage("queue")})
 }
 
 func (b *builder) callers(log *slog.Logger) (*caller.Registry, error) {
@@ -212,7 +219,7 @@ func (b *builder) hooks() (*hook.Registry, error) {
 }
 
 func (b *builder) offload() (*offload.Offload, *blob.Container, error) {
-	files, err := blob.Open(b.s.BlobEndpoint, FilesContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.options}, Checksum: blob.Checksum(b.s.StorageChecksum)})
+	files, err := blob.Open(b.s.BlobEndpoint, FilesContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.storage("blob")}, Checksum: blob.Checksum(b.s.StorageChecksum)})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -257,7 +264,7 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, tel *telem
 	sends, asks := limits(b.s)
 	return gateway.New(gateway.Config{
 		Check:   check.New(),
-		Records: record.NewBook(records, time.Now, uuid.NewString),
+		Records: record.NewBook(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout)),
 		Sends:   quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{ReservedForHigh: b.s.QuotaReservedForHigh}),
 		Asks:    quota.New(ledger, "status", asks, time.Now, uuid.NewString),
 		Offload: files, Spool: kept, ACS: sender{client}, MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
@@ -267,7 +274,7 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, tel *telem
 }
 
 func (b *builder) spool() (*spool.Spool, error) {
-	letters, err := blob.Open(b.s.BlobEndpoint, SpoolContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.options}, Checksum: blob.Checksum(b.s.StorageChecksum)})
+	letters, err := blob.Open(b.s.BlobEndpoint, SpoolContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.storage("blob")}, Checksum: blob.Checksum(b.s.StorageChecksum)})
 	if err != nil {
 		return nil, err
 	}

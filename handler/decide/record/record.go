@@ -42,8 +42,8 @@ import (
 )
 
 const (
-	// OwnerLife is how long a claim holds. It is longer than any request may take,
-	// so that only a dead owner is ever taken over.
+	// OwnerLife is how long a claim holds, unless Holding says otherwise. It is
+	// longer than any request may take, so that only a dead owner is ever taken over.
 	OwnerLife = 4 * time.Minute
 	// Life is how long a record can at least be asked for, and a repeat is known,
 	// once its message has ended.
@@ -137,12 +137,20 @@ type Book struct {
 	table Table
 	clock serverClock
 	newID func() string
+	life  time.Duration // of an owner
 }
 
 // NewBook keeps records in t. now is a local clock, of which only differences
 // are used; newID makes UUIDs for attempts.
 func NewBook(t Table, now func() time.Time, newID func() string) *Book {
-	return &Book{table: t, clock: serverClock{local: now}, newID: newID}
+	return &Book{table: t, clock: serverClock{local: now}, newID: newID, life: OwnerLife}
+}
+
+// Holding makes the claims and the writes of b hold for life. It must be longer
+// than b's users ever work on a message without a write.
+func (b *Book) Holding(life time.Duration) *Book {
+	b.life = life
+	return b
 }
 
 const row = "m"
@@ -185,7 +193,7 @@ func (b *Book) claim(ctx context.Context, r Record) (claimed *Record, replay boo
 	if r.State != Waiting {
 		r.State = Claimed
 	}
-	r.Updated, r.OwnerUntil = now, now.Add(OwnerLife)
+	r.Updated, r.OwnerUntil = now, now.Add(b.life)
 	if r.Created.IsZero() {
 		r.Created = now
 	}
@@ -224,9 +232,13 @@ func InProgress() error {
 }
 
 // TakeOver makes r the record of what another has left behind, if that has not
-// changed. It comes back as Claimed, or as Unknown if the other may have sent.
+// changed. It comes back as Claimed, or as Waiting if that is r's state, or as
+// Unknown if the other may have sent.
 func (b *Book) TakeOver(ctx context.Context, r Record, there *Record) (*Record, error) {
-	r.etag, r.Created, r.OperationID, r.State = there.etag, there.Created, there.OperationID, Claimed
+	r.etag, r.Created, r.OperationID = there.etag, there.Created, there.OperationID
+	if r.State != Waiting {
+		r.State = Claimed
+	}
 	if there.State == Sending || there.State == Unknown {
 		r.State, r.Settling = Unknown, true
 	}

@@ -220,6 +220,25 @@ func TestALostAnswerIsKnownAsOurs(t *testing.T) {
 	}
 }
 
+func TestWhatWaitsIsTakenOverAsWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBooks()
+		first := claim("1", "f")
+		first.State = record.Waiting
+		mustClaim(t, b.ours, first)
+		there, err := b.theirs.Read(t.Context(), "shop", "1")
+		must(t, err)
+		mine, err := b.theirs.TakeOver(t.Context(), first, there)
+		if err != nil || mine.State != record.Waiting {
+			t.Errorf("taken over as %+v, %v", mine, err)
+		}
+		if _, err := b.ours.Cancel(t.Context(), "shop", "1"); err != nil {
+			t.Errorf("it cannot be cancelled: %v", err)
+		}
+	})
+}
+
 func TestAnOwnerWhoWakesTooLateCannotSend(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -234,6 +253,28 @@ func TestAnOwnerWhoWakesTooLateCannotSend(t *testing.T) {
 		must(t, b.theirs.Sending(t.Context(), r))
 		if s := state(t, b.ours, "1"); s != record.Sending {
 			t.Errorf("state is %s", s)
+		}
+	})
+}
+
+// Every owner says itself until when it lives, so one with less patience is taken
+// over sooner, by anyone.
+func TestAnOwnerWithLittlePatienceIsTakenOverSooner(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBooks()
+		const life = 30 * time.Second
+		b.ours.Holding(life)
+		r := mustClaim(t, b.ours, claim("1", "f"))
+		time.Sleep(life - 3*time.Second)
+		must(t, b.ours.Sending(t.Context(), r)) // which renews it
+		time.Sleep(life - 3*time.Second)
+		if _, _, err := b.theirs.Claim(t.Context(), claim("1", "f")); !problem.Is(err, problem.InProgress) {
+			t.Errorf("before the owner's time was over: %v", err)
+		}
+		time.Sleep(5 * time.Second)
+		if taken := mustClaim(t, b.theirs, claim("1", "f")); taken.State != record.Unknown || !taken.Settling {
+			t.Errorf("taken over as %s", taken.State)
 		}
 	})
 }

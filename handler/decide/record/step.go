@@ -81,7 +81,7 @@ func (b *Book) write(ctx context.Context, r *Record) error {
 	attempt := b.newID()
 	now, ok := b.clock.now()
 	if ok {
-		r.Updated, r.OwnerUntil = now, now.Add(OwnerLife)
+		r.Updated, r.OwnerUntil = now, now.Add(b.life)
 	}
 	e := encode(r, attempt)
 	e.ETag = r.etag

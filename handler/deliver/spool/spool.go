@@ -10,7 +10,7 @@
 //
 // A letter's key names its blob and its row alike: PARTITION is its line (shard,
 // class, caller, and whether it waits for its time or for quota), ROW the moment
-// since which it waits, or at which it may go, and the key of its record. So a
+// since which it waits, or at which it may go, and a name of its own. So a
 // line is one partition, read from its head, and blobs are listed in the same
 // order as rows.
 //
@@ -106,9 +106,10 @@ func (l Line) partition() string {
 }
 
 // KeyFor is where a letter stands that has waited since, or may go at, a moment.
-// record is the key of its record.
-func KeyFor(l Line, order time.Time, record string) store.Key {
-	return store.Key{Partition: l.partition(), Row: fmt.Sprintf("%016d-%s", order.UnixMicro(), record)}
+// name is its own: two letters of one message, which a repeat may make for a
+// while, must not share it.
+func KeyFor(l Line, order time.Time, name string) store.Key {
+	return store.Key{Partition: l.partition(), Row: fmt.Sprintf("%016d-%s", order.UnixMicro(), name)}
 }
 
 func blobName(k store.Key) string { return k.Partition + "/" + k.Row }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Emulator is the emulator of ACS Email as a process, and its JSON.
@@ -45,8 +46,9 @@ type Address struct {
 
 // Arrival is one call to ACS, accepted or not.
 type Arrival struct {
-	Accepted bool `json:"accepted"`
-	Status   int  `json:"status"`
+	At       time.Time `json:"at"`
+	Accepted bool      `json:"accepted"`
+	Status   int       `json:"status"`
 }
 
 var listening = regexp.MustCompile(`(?m)^ +(?:Emulator|Inbox) +http://(\S+)$`)
@@ -106,6 +108,12 @@ func (e *Emulator) Arrivals(tb testing.TB) []Arrival {
 func (e *Emulator) Fault(tb testing.TB, fault string) {
 	tb.Helper()
 	e.ask(tb, http.MethodPost, e.Send+"/api/faults", fault, nil)
+}
+
+// Heal ends all faults that were asked for.
+func (e *Emulator) Heal(tb testing.TB) {
+	tb.Helper()
+	e.ask(tb, http.MethodDelete, e.Send+"/api/faults", "", nil)
 }
 
 func (e *Emulator) ask(tb testing.TB, method, url, body string, answer any) {

@@ -180,8 +180,9 @@ type Document struct {
 	Status   any
 	ID       string
 	Delivery struct {
-		State string
-		Links []struct {
+		State    string
+		Settling bool
+		Links    []struct {
 			Attachment int
 			Name       string
 			Size       int64

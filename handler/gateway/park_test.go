@@ -1,0 +1,49 @@
+package gateway_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// A repeat finds out only after it has got a place, which has the same time, that
+// it is none: it must not give the first one's place back.
+func TestARepeatOfWhatWaitsForItsTimeLeavesItInLine(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := gatewaytest.New(t, plenty)
+		at := time.Now().Add(time.Minute).UTC().Format(time.RFC3339Nano)
+		body := func(subject string) string {
+			return fmt.Sprintf(`{"senderAddress":"a@example.com","recipients":{"to":[{"address":"b@example.com"}]},`+
+				`"content":{"subject":%q,"plainText":"t"},"delivery":{"sendAt":%q}}`, subject, at)
+		}
+		first := request(body("one"))
+		first.IdempotencyKey = "key"
+		answer, err := h.Send(t.Context(), first)
+		if err != nil || answer.Record.State != record.Waiting {
+			t.Fatalf("got %+v, %v", answer, err)
+		}
+		repeat := request(body("one"))
+		repeat.IdempotencyKey = "key"
+		if again, err := h.Send(t.Context(), repeat); err != nil || !again.Replayed || again.Record.ID != answer.Record.ID {
+			t.Errorf("the repeat got %+v, %v", again, err)
+		}
+		other := request(body("two"))
+		other.IdempotencyKey = "key"
+		if _, err := h.Send(t.Context(), other); !problem.Is(err, problem.KeyReused) {
+			t.Errorf("another message with its key got %v", err)
+		}
+		h.Play(t, 2*time.Minute)
+		if len(h.ACS.Sent) != 1 || h.ACS.Sent[0].Content.Subject != "one" {
+			t.Errorf("ACS has %+v", h.ACS.Sent)
+		}
+		if rec, err := h.Find(t.Context(), gatewaytest.Shop, answer.Record.ID); err != nil || rec.State != record.Accepted {
+			t.Errorf("the record is %+v, %v", rec, err)
+		}
+	})
+}

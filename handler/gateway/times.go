@@ -1,0 +1,35 @@
+package gateway
+
+import "time"
+
+// times bound the parts of the work on a message that come after RequestTimeout,
+// which ends at the fence. They shrink with it, so that a deployment with little
+// patience is soon done with an owner that has died.
+type times struct {
+	// sendTimeout bounds the one call to ACS, settleTimeout all questions after it.
+	sendTimeout   time.Duration
+	settleTimeout time.Duration
+	// undoTimeout bounds the record of an end, and the removal of what is left.
+	undoTimeout time.Duration
+	// spare is for clocks, and for a process that is slow to notice its deadline.
+	spare time.Duration
+}
+
+func timesFor(request time.Duration) times {
+	return times{
+		sendTimeout:   min(request, time.Minute),
+		settleTimeout: min(2*request, 20*time.Second), // twice: its pauses alone are settleWaits
+		undoTimeout:   min(request, 15*time.Second),
+		spare:         min(request, 45*time.Second),
+	}
+}
+
+// OwnerLife is how long a claim must hold where requests may take request: longer
+// than all that one owner does with a message, so that only a dead one is taken
+// over. Each row says itself until when its owner lives, so instances with
+// different times may share a deployment. With the default of 100 s it is
+// record.OwnerLife, four minutes.
+func OwnerLife(request time.Duration) time.Duration {
+	t := timesFor(request)
+	return request + t.sendTimeout + t.settleTimeout + t.undoTimeout + t.spare
+}
