@@ -156,7 +156,7 @@ func (c *client) sendOne(ctx context.Context) error {
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != http.StatusAccepted {
+	if err == nil && res.StatusCode != http.StatusAccepted && res.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %s", res.Status, answer)
 	}
 	return err

@@ -11,7 +11,6 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/check"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
-	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
@@ -22,13 +21,21 @@ import (
 type parcel struct {
 	rec   *record.Record
 	m     *mail.Message
-	move  *offload.Move
+	move  files
 	terms check.Terms
 	call  quota.Call
 
 	claimed   bool
 	committed bool // what moved is readable
 	again     bool // ACS may have it from an owner who died
+}
+
+// files are what moves out of a message: *offload.Move, or that of several
+// messages. What the methods leave behind is said there.
+type files interface {
+	Stage(ctx context.Context) error
+	Commit(ctx context.Context) error
+	Discard(ctx context.Context) error
 }
 
 // call is what the ledger must know of a message of c.

@@ -94,7 +94,7 @@ var errNoLetter = errors.New("there is no letter")
 // DeadDrop forgets a message that could not be sent, and withdraws its links.
 func (g *Gateway) DeadDrop(ctx context.Context, d spool.Dead) error {
 	rec, err := g.Records.Read(ctx, d.Line.Caller, d.ID)
-	if err == nil && len(rec.Moved) > 0 && rec.State == record.Failed {
+	if err == nil && len(rec.Moved) > 0 && !rec.Shared && rec.State == record.Failed {
 		err = g.Offload.RevokeMessage(ctx, rec.Links)
 	}
 	if err != nil && !problem.Is(err, problem.NotFound) && !problem.Is(err, problem.Gone) {

@@ -143,6 +143,12 @@ type Answer struct {
 // the caller, or the reader's own error when the body did not arrive.
 func (g *Gateway) Send(ctx context.Context, req Request) (Answer, error) {
 	answer, err := g.send(ctx, req)
+	g.tally(ctx, answer, err)
+	return answer, err
+}
+
+// tally counts a message by what became of the request for it.
+func (g *Gateway) tally(ctx context.Context, answer Answer, err error) {
 	outcome := "not-read"
 	if p, ok := errors.AsType[*problem.Problem](err); ok {
 		outcome = p.Kind.Slug()
@@ -150,7 +156,6 @@ func (g *Gateway) Send(ctx context.Context, req Request) (Answer, error) {
 		outcome = string(answer.Record.State)
 	}
 	g.messages.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
-	return answer, err
 }
 
 func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
@@ -170,18 +175,27 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 	if err := req.Caller.Allow(m); err != nil {
 		return Answer{}, err
 	}
+	return g.sendVetted(ctx, req, in, m, terms)
+}
+
+// sendVetted sends a message that is good and allowed.
+func (g *Gateway) sendVetted(ctx context.Context, req Request, in *offload.Intake, m *mail.Message, terms check.Terms) (Answer, error) {
 	claim := newRecord(req, m, g.NewID)
 	owner := offload.Owner{Caller: claim.Caller, Message: claim.ID}
-	life := terms.LinkLife
-	if !terms.SendAt.IsZero() {
-		life += terms.SendAt.Sub(g.Now())
-	}
-	move, err := g.Offload.Plan(ctx, m, in, owner, life, g.MaxACSRequestBytes, g.ACS.Size)
+	move, err := g.Offload.Plan(ctx, m, in, owner, g.linkLife(terms), g.MaxACSRequestBytes, g.ACS.Size)
 	if err != nil {
 		return g.earlier(ctx, req, claim, err)
 	}
 	claim.Moved, claim.Links, claim.Deadline = move.Links(), move.Key(), terms.Deadline
 	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m)})
+}
+
+// linkLife is how long links must work that are made now.
+func (g *Gateway) linkLife(t check.Terms) time.Duration {
+	if t.SendAt.IsZero() {
+		return t.LinkLife
+	}
+	return t.LinkLife + t.SendAt.Sub(g.Now())
 }
 
 // earlier is the answer of an earlier request with the same id, if there was one
@@ -210,14 +224,19 @@ func (g *Gateway) read(ctx context.Context, req Request, in *offload.Intake) (m 
 	if m == nil {
 		return nil, nil, err
 	}
+	complete(m, in, req.Language)
+	return m, err, nil
+}
+
+// complete gives a message what stands elsewhere in the request.
+func complete(m *mail.Message, in *offload.Intake, language string) {
 	in.Fill(m)
-	m.Language = req.Language
+	m.Language = language
 	for name, value := range m.Headers {
 		if isContentLanguage(name) {
 			m.Language = value
 		}
 	}
-	return m, err, nil
 }
 
 // check says all that is wrong with a message, of which read has found faults.
@@ -226,7 +245,7 @@ func (g *Gateway) check(m *mail.Message, faults error) (check.Terms, error) {
 	if faults == nil {
 		return terms, err
 	}
-	return check.Terms{}, merged(problem.Of(faults), err)
+	return check.Terms{}, merged(problem.Of(faults), err, nil)
 }
 
 func (g *Gateway) message(ctx context.Context, contentType string, body io.Reader, in *offload.Intake) (*mail.Message, error) {

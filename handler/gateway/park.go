@@ -141,7 +141,7 @@ func (g *Gateway) Cancel(ctx context.Context, c caller.Caller, id string) (Found
 	if found {
 		g.leave(ctx, &slip)
 	}
-	if len(rec.Moved) > 0 {
+	if len(rec.Moved) > 0 && !rec.Shared {
 		if err := g.Offload.RevokeMessage(ctx, rec.Links); err != nil {
 			g.Log.ErrorContext(ctx, "the links of a cancelled message could not be withdrawn", "id", rec.ID, "error", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // delivery holds the delivery member and returns what it asks for.
@@ -97,7 +98,7 @@ func linkLife(f *faults, s string) time.Duration {
 	}
 	life, err := isoDuration(s)
 	if err != nil {
-		f.add("/delivery/linkExpiresAfter", "%s", asSentence(err))
+		f.add("/delivery/linkExpiresAfter", "%s", problem.AsSentence(err))
 	} else if life < mail.MinLinkLife || life > mail.MaxLinkLife {
 		f.add("/delivery/linkExpiresAfter", "This must be between %.0f and %.0f hours.", mail.MinLinkLife.Hours(), mail.MaxLinkLife.Hours())
 	}

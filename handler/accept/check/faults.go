@@ -34,9 +34,3 @@ func (f *faults) problem() error {
 func escape(name string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
-
-// asSentence makes a sentence of an error's clause.
-func asSentence(clause error) string {
-	text := clause.Error()
-	return strings.ToUpper(text[:1]) + text[1:] + "."
-}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 var (
@@ -88,10 +89,10 @@ func headers(f *faults, all map[string]string) {
 			pointer = "/headers" // an answer does not carry a name of any length
 		}
 		if err := headerName(name); err != nil {
-			f.add(pointer, "%s", asSentence(err))
+			f.add(pointer, "%s", problem.AsSentence(err))
 		}
 		if err := headerValue(name, all[name]); err != nil {
-			f.add(pointer, "%s", asSentence(err))
+			f.add(pointer, "%s", problem.AsSentence(err))
 		}
 		folded := strings.ToLower(name)
 		if at, twice := first[folded]; twice {

@@ -11,6 +11,7 @@ import (
 	"github.com/go-playground/validator/v10"
 
 	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // rules are validator's tags for the members of one type of mail, by Go name.
@@ -147,5 +148,5 @@ func sentence(e validator.FieldError) string {
 		return fmt.Sprintf("This is longer than %s bytes.", e.Param())
 	}
 	value, _ := e.Value().(string)
-	return asSentence(grammars[e.Tag()](value))
+	return problem.AsSentence(grammars[e.Tag()](value))
 }

@@ -50,7 +50,7 @@ func (f *front) door(r route) http.Handler {
 		req = req.WithContext(ctx)
 		err := f.serve(r, out, req)
 		if err != nil && !out.wrote {
-			f.writeProblem(out, req, err)
+			f.writeProblem(out, req, r.path, err)
 		}
 		span.SetAttributes(attribute.Int("http.response.status_code", out.status))
 		if out.status >= http.StatusInternalServerError {

@@ -67,6 +67,9 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := unencoded(req); err != nil {
+		return err
+	}
 	contentType, err := messageType(req)
 	if err != nil {
 		return err
@@ -78,14 +81,7 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	if message.OperationID, message.IdempotencyKey, err = names(req.Header); err != nil {
 		return err
 	}
-	limit := f.MaxRequestBytes
-	if own := proof.Caller.Policy.MaxRequestBytes; own > 0 && own < limit {
-		limit = own
-	}
-	if req.ContentLength > limit {
-		return problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send.", limit)
-	}
-	body, release, err := f.admit(w, req, message.BodyBytes, limit)
+	body, release, err := f.admit(w, req, message.BodyBytes, f.limit(proof.Caller))
 	if err != nil {
 		return err
 	}
@@ -109,9 +105,20 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	return nil
 }
 
+// limit is how large a body of this caller may be.
+func (f *front) limit(c caller.Caller) int64 {
+	if own := c.Policy.MaxRequestBytes; own > 0 && own < f.MaxRequestBytes {
+		return own
+	}
+	return f.MaxRequestBytes
+}
+
 // admit finds room for a body of so many bytes as JSON (-1: not known), and bounds
 // its length and its patience. release gives the room back.
 func (f *front) admit(w http.ResponseWriter, req *http.Request, bytes, limit int64) (body io.Reader, release func(), err error) {
+	if req.ContentLength > limit {
+		return nil, nil, problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send.", limit)
+	}
 	body = &steadyBody{
 		body: http.MaxBytesReader(w, req.Body, limit), connection: http.NewResponseController(w),
 		now: f.Now, end: f.Now().Add(f.RequestTimeout),
@@ -308,11 +315,16 @@ func apiVersion(req *http.Request) (string, error) {
 	return version, nil
 }
 
+// unencoded refuses a body that is compressed.
+func unencoded(req *http.Request) error {
+	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return problem.New(problem.UnsupportedMediaType, "Content-Encoding is not understood. Send the body as it is.")
+	}
+	return nil
+}
+
 // messageType is the media type in which a message came, with its parameters.
 func messageType(req *http.Request) (string, error) {
-	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return "", problem.New(problem.UnsupportedMediaType, "Content-Encoding is not understood. Send the body as it is.")
-	}
 	contentType := req.Header.Get("Content-Type")
 	media, parameters, err := mime.ParseMediaType(contentType)
 	switch charset, ok := parameters["charset"]; {

@@ -77,6 +77,13 @@ var routes = []route{
 	{"/emails/operations/{id}", []string{http.MethodGet, http.MethodDelete}, (*front).operation},
 	{"/emails/operations/{id}/result", []string{http.MethodGet}, (*front).result},
 	{"/emails/operations/{id}/links", []string{http.MethodDelete}, (*front).revokeLinks},
+	{"/emails", []string{http.MethodPost}, (*front).resendEmail},
+	{"/emails/batch", []string{http.MethodPost}, (*front).resendBatch},
+	{"/emails/{id}", []string{http.MethodGet}, (*front).resendFind},
+	{"/emails/{id}/cancel", []string{http.MethodPost}, (*front).resendCancel},
+	{"/v3/mail/send", []string{http.MethodPost}, (*front).sendgridMail},
+	{"/email", []string{http.MethodPost}, (*front).postmarkEmail},
+	{"/email/batch", []string{http.MethodPost}, (*front).postmarkBatch},
 	{"/attachments", []string{http.MethodPost}, (*front).slot},
 	{"/files/{token}", []string{http.MethodGet, http.MethodHead}, (*front).file},
 	{"/files/{token}/{number}", []string{http.MethodGet, http.MethodHead}, (*front).file},
@@ -113,16 +120,38 @@ func New(c Config) http.Handler {
 		for _, m := range r.methods {
 			mux.Handle(m+" "+r.path, f.door(r))
 		}
-		allow := strings.Join(r.methods, ", ")
-		mux.Handle(r.path, f.door(route{path: r.path, serve: func(_ *front, w http.ResponseWriter, req *http.Request) error {
-			w.Header().Set("Allow", allow)
-			return problem.New(problem.MethodNotAllowed, "%s is not understood here; this route takes %s.", req.Method, allow)
-		}}))
 	}
-	mux.Handle("/", f.door(route{path: "/", serve: func(_ *front, _ http.ResponseWriter, _ *http.Request) error {
-		return problem.New(problem.NotFound, "There is nothing at this path. GET /openapi.json lists what there is.")
-	}}))
+	mux.Handle("/", f.elsewhere(mux))
 	// The host asks for / every 25 ms until it is answered, and now and then later.
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	return mux
+}
+
+// elsewhere answers what no route does. Only the router knows which routes a path
+// has under other methods: two that overlap may each have some of them.
+func (f *front) elsewhere(mux *http.ServeMux) http.Handler {
+	paths := map[string]route{}
+	for _, r := range routes {
+		for _, m := range r.methods {
+			paths[m+" "+r.path] = r
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		path, allow := "/", []string{}
+		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
+			asked := *req
+			asked.Method = m
+			if _, pattern := mux.Handler(&asked); strings.HasPrefix(pattern, m+" ") && paths[pattern].serve != nil {
+				path, allow = paths[pattern].path, append(allow, m)
+			}
+		}
+		f.door(route{path: path, serve: func(_ *front, w http.ResponseWriter, req *http.Request) error {
+			if len(allow) == 0 {
+				return problem.New(problem.NotFound, "There is nothing at this path. GET /openapi.json lists what there is.")
+			}
+			list := strings.Join(allow, ", ")
+			w.Header().Set("Allow", list)
+			return problem.New(problem.MethodNotAllowed, "%s is not understood here; this route takes %s.", req.Method, list)
+		}}).ServeHTTP(w, req)
+	})
 }

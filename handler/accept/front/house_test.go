@@ -188,7 +188,7 @@ func (v *validating) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	// OpenAPI has no place for the answer to a path or method that it does not list.
 	unlisted := res.StatusCode == http.StatusMethodNotAllowed ||
-		res.StatusCode == http.StatusNotFound && !strings.HasPrefix(req.URL.Path, "/emails/operations/")
+		res.StatusCode == http.StatusNotFound && !strings.HasPrefix(req.URL.Path, "/emails/")
 	if !unlisted {
 		res.Body = io.NopCloser(bytes.NewReader(text))
 		if ok, faults := v.validator.ValidateHttpResponse(req, res); !ok {

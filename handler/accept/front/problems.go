@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -36,7 +37,7 @@ type acsError struct {
 // receives it. It is nginx's 499.
 const StatusClientGone = 499
 
-func (f *front) writeProblem(w *recorder, req *http.Request, err error) {
+func (f *front) writeProblem(w *recorder, req *http.Request, path string, err error) {
 	p := understand(err)
 	h := w.Header()
 	if p.Kind == problem.Unauthenticated {
@@ -45,12 +46,17 @@ func (f *front) writeProblem(w *recorder, req *http.Request, err error) {
 	if wait := retryAfter(p); wait > 0 {
 		h.Set("Retry-After", strconv.Itoa(wait))
 	}
-	code := acsCode(p)
-	h.Set("X-Ms-Error-Code", code)
-	writeJSON(w, p.Kind.Status(), problemType(req), document{
-		Type: p.Kind.Type(), Title: p.Kind.Title(), Status: p.Kind.Status(), Detail: p.Detail,
-		Errors: p.Faults, Error: acsError{code, sentence(p)},
-	})
+	if form, ok := forms[path]; ok {
+		status, body := form(p, caller.Keyed(req.Header))
+		writeJSON(w, status, "application/json", body)
+	} else {
+		code := acsCode(p)
+		h.Set("X-Ms-Error-Code", code)
+		writeJSON(w, p.Kind.Status(), problemType(req), document{
+			Type: p.Kind.Type(), Title: p.Kind.Title(), Status: p.Kind.Status(), Detail: p.Detail,
+			Errors: p.Faults, Error: acsError{code, p.Sentence()},
+		})
+	}
 	// It is written all the same: a caller that has only closed its side reads on,
 	// and would take an answer without a status for 200.
 	if gone(req.Context(), err) {
@@ -93,22 +99,6 @@ func acsCode(p *problem.Problem) string {
 	var b strings.Builder
 	for word := range strings.SplitSeq(p.Kind.Slug(), "-") {
 		b.WriteString(strings.ToUpper(word[:1]) + word[1:])
-	}
-	return b.String()
-}
-
-// sentence is all that a client shows that knows only a message.
-func sentence(p *problem.Problem) string {
-	var b strings.Builder
-	b.WriteString(p.Detail)
-	for i, fault := range p.Faults {
-		if i == 5 {
-			b.WriteString(" And more.")
-			break
-		}
-		if fault.Pointer != "" {
-			b.WriteString(" " + fault.Pointer + ": " + fault.Detail)
-		}
 	}
 	return b.String()
 }

@@ -1,67 +1,76 @@
 package wire
 
-import "github.com/posthorn/posthorn/handler/mail"
+import (
+	"slices"
 
-// Guards of memory where accept/check has the rule. A text may be slack times as
+	"github.com/posthorn/posthorn/handler/mail"
+)
+
+// Guards of memory where accept/check has the rule. A text may be Slack times as
 // long as its rule allows, so that it is check that says by how much it is over.
 const (
-	slack        = 4
-	maxAddresses = 1000 // of to, cc, bcc and replyTo each
-	maxHeaders   = 1000
-	maxTags      = 100
-	maxWordBytes = 256 // of a time, a duration, an identifier or one of a few words
+	Slack        = 4
+	MaxAddresses = 1000 // of to, cc, bcc and replyTo each
+	MaxNamed     = Slack * (mail.MaxAddressBytes + mail.MaxDisplayNameBytes)
+	MaxHeaders   = 1000
+	MaxTags      = 100
+	MaxWordBytes = 256 // of a time, a duration, an identifier or one of a few words
 )
 
 // acs is ACS's own dialect, with the members that are ours. Source: the REST API
 // "Email - Send", api-versions 2023-03-31 and 2025-09-01.
-var acs = object[mail.Message]{
-	text("senderAddress", slack*mail.MaxAddressBytes, func(m *mail.Message) *string { return &m.SenderAddress }),
-	nested("content", acsContent, func(m *mail.Message) *mail.Content { return &m.Content }),
-	nested("recipients", acsRecipients, func(m *mail.Message) *mail.Recipients { return &m.Recipients }),
-	list("attachments", mail.MaxAttachments, acsAttachment, func(m *mail.Message) *[]mail.Attachment { return &m.Attachments }),
-	list("replyTo", maxAddresses, acsAddress, func(m *mail.Message) *[]mail.Address { return &m.ReplyTo }),
-	pairs("headers", maxHeaders, slack*mail.MaxLineBytes, func(m *mail.Message) *map[string]string { return &m.Headers }),
-	flag("userEngagementTrackingDisabled", func(m *mail.Message) *bool { return &m.UserEngagementTrackingDisabled }),
-	nested("delivery", delivery, func(m *mail.Message) *mail.Delivery { return &m.Delivery }),
+var acs = Object[mail.Message]{
+	Text("senderAddress", Slack*mail.MaxAddressBytes, func(m *mail.Message) *string { return &m.SenderAddress }),
+	Nested("content", acsContent, func(m *mail.Message) *mail.Content { return &m.Content }),
+	Nested("recipients", acsRecipients, func(m *mail.Message) *mail.Recipients { return &m.Recipients }),
+	List("attachments", mail.MaxAttachments, acsAttachment, func(m *mail.Message) *[]mail.Attachment { return &m.Attachments }),
+	List("replyTo", MaxAddresses, acsAddress, func(m *mail.Message) *[]mail.Address { return &m.ReplyTo }),
+	Pairs("headers", MaxHeaders, Slack*mail.MaxLineBytes, func(m *mail.Message) *map[string]string { return &m.Headers }),
+	Flag("userEngagementTrackingDisabled", func(m *mail.Message) *bool { return &m.UserEngagementTrackingDisabled }),
+	Nested("delivery", acsDelivery, func(m *mail.Message) *mail.Delivery { return &m.Delivery }),
 }
 
-var acsContent = object[mail.Content]{
-	text("subject", slack*mail.MaxSubjectBytes, func(c *mail.Content) *string { return &c.Subject }),
-	text("plainText", mail.MaxBodyBytes, func(c *mail.Content) *string { return &c.PlainText }),
-	text("html", mail.MaxBodyBytes, func(c *mail.Content) *string { return &c.HTML }),
+var acsContent = Object[mail.Content]{
+	Text("subject", Slack*mail.MaxSubjectBytes, func(c *mail.Content) *string { return &c.Subject }),
+	Text("plainText", mail.MaxBodyBytes, func(c *mail.Content) *string { return &c.PlainText }),
+	Text("html", mail.MaxBodyBytes, func(c *mail.Content) *string { return &c.HTML }),
 }
 
-var acsRecipients = object[mail.Recipients]{
-	list("to", maxAddresses, acsAddress, func(r *mail.Recipients) *[]mail.Address { return &r.To }),
-	list("cc", maxAddresses, acsAddress, func(r *mail.Recipients) *[]mail.Address { return &r.CC }),
-	list("bcc", maxAddresses, acsAddress, func(r *mail.Recipients) *[]mail.Address { return &r.BCC }),
+var acsRecipients = Object[mail.Recipients]{
+	List("to", MaxAddresses, acsAddress, func(r *mail.Recipients) *[]mail.Address { return &r.To }),
+	List("cc", MaxAddresses, acsAddress, func(r *mail.Recipients) *[]mail.Address { return &r.CC }),
+	List("bcc", MaxAddresses, acsAddress, func(r *mail.Recipients) *[]mail.Address { return &r.BCC }),
 }
 
-var acsAddress = object[mail.Address]{
-	text("address", slack*mail.MaxAddressBytes, func(a *mail.Address) *string { return &a.Address }),
-	text("displayName", slack*mail.MaxDisplayNameBytes, func(a *mail.Address) *string { return &a.DisplayName }),
+var acsAddress = Object[mail.Address]{
+	Text("address", Slack*mail.MaxAddressBytes, func(a *mail.Address) *string { return &a.Address }),
+	Text("displayName", Slack*mail.MaxDisplayNameBytes, func(a *mail.Address) *string { return &a.DisplayName }),
 }
 
-var acsAttachment = object[mail.Attachment]{
-	text("name", slack*mail.MaxAttachmentNameBytes, func(a *mail.Attachment) *string { return &a.Name }),
-	text("contentType", slack*mail.MaxContentTypeBytes, func(a *mail.Attachment) *string { return &a.ContentType }),
-	text("contentId", slack*mail.MaxContentIDBytes, func(a *mail.Attachment) *string { return &a.ContentID }),
-	encoded("contentInBase64", func(a *mail.Attachment) *mail.Attachment { return a }),
-	text("placement", maxWordBytes, func(a *mail.Attachment) *mail.Placement { return &a.Placement }),
-	text("uploadId", maxWordBytes, func(a *mail.Attachment) *string { return &a.UploadID }),
+var acsAttachment = Object[mail.Attachment]{
+	Text("name", Slack*mail.MaxAttachmentNameBytes, func(a *mail.Attachment) *string { return &a.Name }),
+	Text("contentType", Slack*mail.MaxContentTypeBytes, func(a *mail.Attachment) *string { return &a.ContentType }),
+	Text("contentId", Slack*mail.MaxContentIDBytes, func(a *mail.Attachment) *string { return &a.ContentID }),
+	Encoded("contentInBase64", func(a *mail.Attachment) *mail.Attachment { return a }),
+	Text("placement", MaxWordBytes, func(a *mail.Attachment) *mail.Placement { return &a.Placement }),
+	Text("uploadId", MaxWordBytes, func(a *mail.Attachment) *string { return &a.UploadID }),
 }
 
-// delivery is ours in every dialect.
-var delivery = object[mail.Delivery]{
-	text("sendAt", maxWordBytes, func(d *mail.Delivery) *string { return &d.SendAt }),
-	text("whenBusy", maxWordBytes, func(d *mail.Delivery) *mail.WhenBusy { return &d.WhenBusy }),
-	text("deadline", maxWordBytes, func(d *mail.Delivery) *string { return &d.Deadline }),
-	text("priority", maxWordBytes, func(d *mail.Delivery) *mail.Priority { return &d.Priority }),
-	text("linkExpiresAfter", maxWordBytes, func(d *mail.Delivery) *string { return &d.LinkExpiresAfter }),
-	list("tags", maxTags, tag, func(d *mail.Delivery) *[]mail.Tag { return &d.Tags }),
+// Delivery is ours in every dialect: what of delivery no other API has words for.
+var Delivery = Object[mail.Delivery]{
+	Text("whenBusy", MaxWordBytes, func(d *mail.Delivery) *mail.WhenBusy { return &d.WhenBusy }),
+	Text("deadline", MaxWordBytes, func(d *mail.Delivery) *string { return &d.Deadline }),
+	Text("priority", MaxWordBytes, func(d *mail.Delivery) *mail.Priority { return &d.Priority }),
+	Text("linkExpiresAfter", MaxWordBytes, func(d *mail.Delivery) *string { return &d.LinkExpiresAfter }),
 }
 
-var tag = object[mail.Tag]{
-	text("name", slack*mail.MaxTagBytes, func(t *mail.Tag) *string { return &t.Name }),
-	text("value", slack*mail.MaxTagBytes, func(t *mail.Tag) *string { return &t.Value }),
+var acsDelivery = append(slices.Clone(Delivery),
+	Text("sendAt", MaxWordBytes, func(d *mail.Delivery) *string { return &d.SendAt }),
+	List("tags", MaxTags, Tag, func(d *mail.Delivery) *[]mail.Tag { return &d.Tags }),
+)
+
+// Tag is a tag, as ACS's dialect and Resend's have it.
+var Tag = Object[mail.Tag]{
+	Text("name", Slack*mail.MaxTagBytes, func(t *mail.Tag) *string { return &t.Name }),
+	Text("value", Slack*mail.MaxTagBytes, func(t *mail.Tag) *string { return &t.Value }),
 }

@@ -126,9 +126,9 @@ func (r *reader) guardHeader(pointer string, h partHeader) error {
 		member, value string
 		limit         int
 	}{
-		{"/name", h.filename, slack * mail.MaxAttachmentNameBytes},
-		{"/contentType", h.contentType, slack * mail.MaxContentTypeBytes},
-		{"/contentId", h.contentID, slack * mail.MaxContentIDBytes},
+		{"/name", h.filename, Slack * mail.MaxAttachmentNameBytes},
+		{"/contentType", h.contentType, Slack * mail.MaxContentTypeBytes},
+		{"/contentId", h.contentID, Slack * mail.MaxContentIDBytes},
 	} {
 		var detail string
 		switch {

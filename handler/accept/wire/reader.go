@@ -13,10 +13,11 @@ type reader struct {
 	source
 	start int64 // offset of the text in the body
 
-	depth  int
-	unique bool   // skip refuses a member that stands twice
-	name   []byte // of the member read last; the next one overwrites it
-	held   []byte // room for the text being read
+	depth    int
+	spelling Spelling
+	unique   bool   // skip refuses a member that stands twice
+	name     []byte // of the member read last; the next one overwrites it
+	held     []byte // room for the text being read
 
 	pointer []byte // RFC 6901, to the value being read
 	faults  []problem.Fault

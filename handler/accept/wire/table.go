@@ -8,30 +8,32 @@ import (
 	"github.com/posthorn/posthorn/handler/mail"
 )
 
-// object is the table of the members that fill a T, at most 64. A dialect is
-// such a table for a mail.Message. Members come in any order, each at most once;
-// null is as good as absent.
-type object[T any] []member[T]
+// Object is the table of the members that fill a T, at most 64. A dialect is
+// such a table. Members come in any order, each at most once; null is as good as
+// absent.
+type Object[T any] []Member[T]
 
-// member is one row: a name, case included, and how the value is read.
-type member[T any] struct {
-	name string
-	read func(r *reader, to *T) error
+// Member is one row: a name and how the value is read.
+type Member[T any] struct {
+	name    string
+	read    func(r *reader, to *T) error
+	refusal string // why no value is ever taken; empty if it is
+	inner   []Row  // of an object or a list of objects
 }
 
-// text is a member that is a string. What passes limit is a fault here; limits
+// Text is a member that is a string. What passes limit is a fault here; limits
 // guard memory and leave the precise rule to accept/check.
-func text[T any, S ~string](name string, limit int, at func(*T) *S) member[T] {
-	return member[T]{name, func(r *reader, to *T) error {
+func Text[T any, S ~string](name string, limit int, at func(*T) *S) Member[T] {
+	return Member[T]{name: name, read: func(r *reader, to *T) error {
 		s, err := r.hold(limit)
 		*at(to) = S(s)
 		return err
 	}}
 }
 
-// flag is a member that is true or false.
-func flag[T any](name string, at func(*T) *bool) member[T] {
-	return member[T]{name, func(r *reader, to *T) error {
+// Flag is a member that is true or false.
+func Flag[T any](name string, at func(*T) *bool) Member[T] {
+	return Member[T]{name: name, read: func(r *reader, to *T) error {
 		if ok, err := r.starts(isBoolean); !ok {
 			return err
 		}
@@ -43,14 +45,23 @@ func flag[T any](name string, at func(*T) *bool) member[T] {
 	}}
 }
 
-// nested is a member that is an object with a table of its own.
-func nested[T, U any](name string, of object[U], at func(*T) *U) member[T] {
-	return member[T]{name, func(r *reader, to *T) error { return of.read(r, at(to)) }}
+// Switch is a member that is true or false, and tells whether it was there.
+func Switch[T any](name string, at func(*T) **bool) Member[T] {
+	return Member[T]{name: name, read: func(r *reader, to *T) error {
+		on := new(bool)
+		*at(to) = on
+		return Flag("", func(to *bool) *bool { return to }).read(r, on)
+	}}
 }
 
-// list is a member that is an array of objects, at most limit.
-func list[T, U any](name string, limit int, of object[U], at func(*T) *[]U) member[T] {
-	return member[T]{name, func(r *reader, to *T) error {
+// Nested is a member that is an object with a table of its own.
+func Nested[T, U any](name string, of Object[U], at func(*T) *U) Member[T] {
+	return Member[T]{name: name, inner: of.rows("."), read: func(r *reader, to *T) error { return of.read(r, at(to)) }}
+}
+
+// List is a member that is an array of objects, at most limit.
+func List[T, U any](name string, limit int, of Object[U], at func(*T) *[]U) Member[T] {
+	return Member[T]{name: name, inner: of.rows("[]."), read: func(r *reader, to *T) error {
 		if ok, err := r.starts(isArray); !ok {
 			return err
 		}
@@ -67,9 +78,9 @@ func list[T, U any](name string, limit int, of object[U], at func(*T) *[]U) memb
 	}}
 }
 
-// pairs is a member that is an object of names and strings, at most limit.
-func pairs[T any](name string, limit, valueLimit int, at func(*T) *map[string]string) member[T] {
-	return member[T]{name, func(r *reader, to *T) error {
+// Pairs is a member that is an object of names and strings, at most limit.
+func Pairs[T any](name string, limit, valueLimit int, at func(*T) *map[string]string) Member[T] {
+	return Member[T]{name: name, read: func(r *reader, to *T) error {
 		if ok, err := r.starts(isObject); !ok {
 			return err
 		}
@@ -93,10 +104,10 @@ func pairs[T any](name string, limit, valueLimit int, at func(*T) *map[string]st
 	}}
 }
 
-// encoded is a member that is the content of the attachment at.
+// Encoded is a member that is the content of the attachment at.
 // It stands in an item of a list, and before it in the item is no other list.
-func encoded[T any](name string, at func(*T) *mail.Attachment) member[T] {
-	return member[T]{name, func(r *reader, to *T) error {
+func Encoded[T any](name string, at func(*T) *mail.Attachment) Member[T] {
+	return Member[T]{name: name, read: func(r *reader, to *T) error {
 		if ok, err := r.starts(isString); !ok {
 			return err
 		}
@@ -112,15 +123,15 @@ const (
 	withNUL = "It contains U+0000, which no message may have."
 )
 
-func (o object[T]) read(r *reader, to *T) error {
+func (o Object[T]) read(r *reader, to *T) error {
 	if ok, err := r.starts(isObject); !ok {
 		return err
 	}
 	var seen uint64 // bit i: o[i] was there
 	return r.members(func(name []byte) error {
-		i := o.find(name)
+		i := o.find(name, r.spelling)
 		if i < 0 {
-			return r.refuse(o.unknown(name))
+			return r.refuse(o.unknown(name, r.spelling))
 		}
 		if seen&(1<<i) != 0 {
 			return r.refuse(twice)
@@ -135,18 +146,18 @@ func (o object[T]) read(r *reader, to *T) error {
 	})
 }
 
-func (o object[T]) find(name []byte) int {
+func (o Object[T]) find(name []byte, s Spelling) int {
 	for i := range o {
-		if string(name) == o[i].name {
+		if s.same(name, o[i].name) {
 			return i
 		}
 	}
 	return -1
 }
 
-func (o object[T]) unknown(name []byte) string {
+func (o Object[T]) unknown(name []byte, s Spelling) string {
 	for i := range o {
-		if bytes.EqualFold(name, []byte(o[i].name)) {
+		if s == Exact && bytes.EqualFold(name, []byte(o[i].name)) {
 			return fmt.Sprintf("There is no such member; this one is written %q.", o[i].name)
 		}
 	}

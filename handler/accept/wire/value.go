@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/posthorn/posthorn/handler/mail"
@@ -32,7 +33,8 @@ func (r *reader) skip() error {
 		return r.literal("null")
 	}
 	if c == '-' || isDigit(c) {
-		return r.number()
+		_, _, err := r.number()
+		return err
 	}
 	if c == 0xEF && r.offset() == r.start {
 		return r.malformed("The body starts with a byte order mark or is not UTF-8.")
@@ -192,57 +194,70 @@ func (r *reader) literal(word string) error {
 	return nil
 }
 
-// number: RFC 8259 section 6. No member is a number, so its value is never
-// needed, and none is too large.
-func (r *reader) number() error {
-	if r.buf[r.pos] == '-' {
+// number reads a number: RFC 8259 section 6. whole says that it is written as
+// digits and fits; none that is not wanted is too large.
+func (r *reader) number() (n int64, whole bool, err error) {
+	negative := r.buf[r.pos] == '-'
+	if negative {
 		r.pos++
 	}
 	c, err := r.peek()
 	if err != nil {
-		return err
+		return 0, false, err
 	}
+	whole = true
 	if c == '0' {
 		r.pos++
-	} else if err := r.digits(); err != nil {
-		return err
+	} else if n, whole, err = r.digits(); err != nil {
+		return 0, false, err
 	}
 	if c, err = r.look(); err == nil && c == '.' {
 		r.pos++
-		err = r.digits()
+		whole = false
+		_, _, err = r.digits()
 	}
 	if err != nil {
-		return err
+		return 0, false, err
 	}
-	return r.exponent()
+	if negative {
+		n = -n
+	}
+	raised, err := r.exponent()
+	return n, whole && !raised, err
 }
 
-func (r *reader) exponent() error {
+// exponent says whether there was one.
+func (r *reader) exponent() (bool, error) {
 	c, err := r.look()
 	if err != nil || c|0x20 != 'e' {
-		return err
+		return false, err
 	}
 	r.pos++
 	if c, err = r.peek(); err != nil {
-		return err
+		return true, err
 	}
 	if c == '+' || c == '-' {
 		r.pos++
 	}
-	return r.digits()
+	_, _, err = r.digits()
+	return true, err
 }
 
 // digits reads one digit or more.
-func (r *reader) digits() error {
+func (r *reader) digits() (n int64, fits bool, err error) {
 	c, err := r.peek()
 	if err == nil && !isDigit(c) {
-		return r.malformed("Expected a digit.")
+		return 0, false, r.malformed("Expected a digit.")
 	}
+	fits = true
 	for err == nil && isDigit(c) {
+		if fits = fits && n < math.MaxInt64/10; fits {
+			n = n*10 + int64(c-'0')
+		}
 		r.pos++
 		c, err = r.look()
 	}
-	return err
+	return n, fits, err
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -75,8 +75,10 @@ type Record struct {
 	// Moved are the attachments that became links, without their URLs: a token
 	// is a secret of the recipients and is kept nowhere.
 	Moved []mail.Link
-	// Links names their row, and opens none of them.
+	// Links names their row, and opens none of them. Shared says that other
+	// messages have the same links, so that they do not end with this one.
 	Links   store.Key
+	Shared  bool
 	Failure *Failure
 	// Spooled is where the message stands in the spool; zero if it never waited.
 	Spooled store.Key

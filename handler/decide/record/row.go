@@ -19,6 +19,7 @@ type body struct {
 	Expected time.Time   `json:"expected,omitzero"`
 	Deadline time.Time   `json:"deadline,omitzero"`
 	Settling bool        `json:"settling,omitempty"`
+	Shared   bool        `json:"shared,omitempty"`
 }
 
 func encode(r *Record, attempt string) store.Entity {
@@ -38,7 +39,7 @@ func (r *Record) body() []byte {
 		return r.plainBody()
 	}
 	// These types hold strings, numbers and times only: Marshal cannot fail.
-	text, _ := json.Marshal(body{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling})
+	text, _ := json.Marshal(body{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling, r.Shared})
 	return text
 }
 
@@ -88,6 +89,7 @@ func decode(e store.Entity) (*Record, string, error) {
 	}
 	r.Tags, r.Moved, r.Links, r.Failure = b.Tags, b.Moved, b.Links, b.Failure
 	r.Spooled, r.Expected, r.Deadline, r.Settling = b.Spooled, b.Expected, b.Deadline, b.Settling
+	r.Shared = b.Shared
 	return r, attempt, nil
 }
 

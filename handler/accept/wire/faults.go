@@ -1,0 +1,32 @@
+package wire
+
+import (
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// Faults are what a dialect finds wrong with the meaning of what was read.
+type Faults []problem.Fault
+
+// Add notes a fault at a place in the caller's body.
+func (f *Faults) Add(pointer, detail string) {
+	*f = append(*f, problem.Fault{Pointer: pointer, Detail: detail})
+}
+
+// Named is mail.Named for the text at a place.
+func (f *Faults) Named(pointer, text string) mail.Address {
+	a, err := mail.Named(text)
+	if err != nil {
+		f.Add(pointer, problem.AsSentence(err))
+	}
+	return a
+}
+
+// NamedList is mail.NamedList for the text at a place.
+func (f *Faults) NamedList(pointer, text string) []mail.Address {
+	all, err := mail.NamedList(text)
+	if err != nil {
+		f.Add(pointer, problem.AsSentence(err))
+	}
+	return all
+}

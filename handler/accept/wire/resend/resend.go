@@ -1,0 +1,142 @@
+// Package resend is the dialect of Resend: POST /emails and /emails/batch.
+//
+// In: what wire has read by the table here. Out: a mail.Message, and where its
+// places stand in the caller's body; the other way, what became of a message and
+// a problem in the form of Resend's answers. It reads no JSON (wire does), holds
+// no limit (accept/check does) and knows no HTTP beyond the numbers of statuses.
+//
+// Sources: Resend's OpenAPI document, and what its clients for Node.js 6.38.0 and
+// Go 3.1.1 send and read. docs/clients/resend.md says what of it is honoured.
+package resend
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/accept/wire"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// email is the body of POST /emails.
+type email struct {
+	from, subject, html, text string
+	to, cc, bcc, replyTo      wire.Many
+	headers                   map[string]string
+	attachments               []mail.Attachment
+	tags                      []mail.Tag
+	scheduledAt               string
+	delivery                  mail.Delivery
+}
+
+var members = wire.Object[email]{
+	wire.Text("from", wire.MaxNamed, func(e *email) *string { return &e.from }),
+	wire.TextOrList("to", wire.MaxAddresses, wire.MaxNamed, func(e *email) *wire.Many { return &e.to }),
+	wire.TextOrList("cc", wire.MaxAddresses, wire.MaxNamed, func(e *email) *wire.Many { return &e.cc }),
+	wire.TextOrList("bcc", wire.MaxAddresses, wire.MaxNamed, func(e *email) *wire.Many { return &e.bcc }),
+	wire.TextOrList("reply_to", wire.MaxAddresses, wire.MaxNamed, func(e *email) *wire.Many { return &e.replyTo }),
+	wire.Text("subject", wire.Slack*mail.MaxSubjectBytes, func(e *email) *string { return &e.subject }),
+	wire.Text("html", mail.MaxBodyBytes, func(e *email) *string { return &e.html }),
+	wire.Text("text", mail.MaxBodyBytes, func(e *email) *string { return &e.text }),
+	wire.Pairs("headers", wire.MaxHeaders, wire.Slack*mail.MaxLineBytes, func(e *email) *map[string]string { return &e.headers }),
+	wire.List("attachments", mail.MaxAttachments, attachment, func(e *email) *[]mail.Attachment { return &e.attachments }),
+	wire.List("tags", wire.MaxTags, wire.Tag, func(e *email) *[]mail.Tag { return &e.tags }),
+	wire.Text("scheduled_at", wire.MaxWordBytes, func(e *email) *string { return &e.scheduledAt }),
+	wire.Nested("delivery", wire.Delivery, func(e *email) *mail.Delivery { return &e.delivery }),
+	wire.Refused[email]("template", "Templates are kept by Resend and not known here. Send html or text."),
+	wire.Refused[email]("topic_id", "Topics are kept by Resend and not known here. Leave it out."),
+}
+
+var attachment = wire.Object[mail.Attachment]{
+	wire.Text("filename", wire.Slack*mail.MaxAttachmentNameBytes, func(a *mail.Attachment) *string { return &a.Name }),
+	wire.Bytes("content", func(a *mail.Attachment) *mail.Attachment { return a }),
+	wire.Text("content_type", wire.Slack*mail.MaxContentTypeBytes, func(a *mail.Attachment) *string { return &a.ContentType }),
+	wire.Text("content_id", wire.Slack*mail.MaxContentIDBytes, func(a *mail.Attachment) *string { return &a.ContentID }),
+	// What content_id was called before; resend-go has both.
+	wire.Text("inline_content_id", wire.Slack*mail.MaxContentIDBytes, func(a *mail.Attachment) *string { return &a.ContentID }),
+	wire.Refused[mail.Attachment]("path", "Posthorn fetches no files from other servers. Send the content."),
+}
+
+// Source reads messages in Resend's words.
+func Source() wire.Source {
+	return wire.Dialect[email]{Members: members, Spelling: wire.SnakeOrCamel, Letters: letters}
+}
+
+// Rows are all members, for the page that tells of them.
+func Rows() []wire.Row { return members.Rows() }
+
+func letters(e *email) ([]wire.Letter, []problem.Fault) {
+	var f wire.Faults
+	m := &mail.Message{
+		SenderAddress: f.Named("/from", e.from).Address,
+		Content:       mail.Content{Subject: e.subject, PlainText: e.text, HTML: e.html},
+		Recipients:    mail.Recipients{To: addresses(&f, "/to", e.to), CC: addresses(&f, "/cc", e.cc), BCC: addresses(&f, "/bcc", e.bcc)},
+		ReplyTo:       addresses(&f, "/reply_to", e.replyTo),
+		Attachments:   e.attachments,
+		Headers:       e.headers,
+		Delivery:      e.delivery,
+	}
+	m.Delivery.SendAt, m.Delivery.Tags = e.scheduledAt, e.tags
+	for i, a := range m.Attachments {
+		if a.ContentType == "" {
+			m.Attachments[i].ContentType = mail.FileType(a.Name)
+		}
+	}
+	return []wire.Letter{{Message: m, Place: e.place}}, f
+}
+
+// addresses are those at a place. An empty text is as good as none.
+func addresses(f *wire.Faults, pointer string, m wire.Many) []mail.Address {
+	if m.Alone && m.Texts[0] == "" {
+		return nil
+	}
+	var all []mail.Address
+	for i, text := range m.Texts {
+		all = append(all, f.Named(at(pointer, i, m), text))
+	}
+	return all
+}
+
+var places = wire.Places{
+	{Ours: "/senderAddress", Theirs: "/from"},
+	{Ours: "/content/subject", Theirs: "/subject"},
+	{Ours: "/content/plainText", Theirs: "/text"},
+	{Ours: "/content/html", Theirs: "/html"},
+	{Ours: "/recipients/*/*", Theirs: "/*/*"},
+	{Ours: "/recipients/*", Theirs: "/*"},
+	{Ours: "/recipients", Theirs: "/to"},
+	{Ours: "/replyTo/*", Theirs: "/reply_to/*"},
+	{Ours: "/replyTo", Theirs: "/reply_to"},
+	{Ours: "/attachments/*/name", Theirs: "/attachments/*/filename"},
+	{Ours: "/attachments/*/contentType", Theirs: "/attachments/*/content_type"},
+	{Ours: "/attachments/*/contentId", Theirs: "/attachments/*/content_id"},
+	{Ours: "/attachments/*/contentInBase64", Theirs: "/attachments/*/content"},
+	{Ours: "/attachments/*", Theirs: "/attachments/*"},
+	{Ours: "/attachments", Theirs: "/attachments"},
+	{Ours: "/headers/*", Theirs: "/headers/*"},
+	{Ours: "/headers", Theirs: "/headers"},
+	{Ours: "/delivery/sendAt", Theirs: "/scheduled_at"},
+	{Ours: "/delivery/tags/*/*", Theirs: "/tags/*/*"},
+	{Ours: "/delivery/tags", Theirs: "/tags"},
+	{Ours: "/delivery/*", Theirs: "/delivery/*"},
+	{Ours: "", Theirs: ""},
+}
+
+// place is wire.Letter's Place. A list that was one text has no items.
+func (e *email) place(ours string) string {
+	theirs := places.Of(ours)
+	for pointer, m := range map[string]wire.Many{"/to": e.to, "/cc": e.cc, "/bcc": e.bcc, "/reply_to": e.replyTo} {
+		if m.Alone && strings.HasPrefix(theirs, pointer+"/") {
+			return pointer
+		}
+	}
+	return theirs
+}
+
+// at is the place of the i-th text.
+func at(pointer string, i int, m wire.Many) string {
+	if m.Alone {
+		return pointer
+	}
+	return pointer + "/" + strconv.Itoa(i)
+}

@@ -1,0 +1,43 @@
+package wire
+
+import "bytes"
+
+// Spelling says how else than in its table the name of a member may be written.
+type Spelling int
+
+const (
+	// Exact is as in the table, case included.
+	Exact Spelling = iota
+	// AnyCase is HtmlBody or htmlbody for HtmlBody.
+	AnyCase
+	// SnakeOrCamel is reply_to or replyTo for reply_to.
+	SnakeOrCamel
+)
+
+func (s Spelling) same(name []byte, row string) bool {
+	switch s {
+	case AnyCase:
+		return len(name) == len(row) && bytes.EqualFold(name, []byte(row))
+	case SnakeOrCamel:
+		return string(name) == row || isCamel(name, row)
+	case Exact:
+	}
+	return string(name) == row
+}
+
+// isCamel says whether name is snake written in camel case.
+func isCamel(name []byte, snake string) bool {
+	n := 0
+	for i := 0; i < len(snake); i++ {
+		c := snake[i]
+		if c == '_' && i+1 < len(snake) {
+			i++
+			c = snake[i] - 'a' + 'A'
+		}
+		if n == len(name) || name[n] != c {
+			return false
+		}
+		n++
+	}
+	return n == len(name)
+}

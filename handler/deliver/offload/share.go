@@ -1,0 +1,68 @@
+package offload
+
+import (
+	"context"
+
+	"github.com/posthorn/posthorn/handler/mail"
+)
+
+// Shared are the files of several messages that have the same attachments: each
+// has the links of all. They are staged and committed once, and for all of them
+// discarded. It is for one goroutine.
+type Shared struct {
+	*Move
+	staged, committed bool
+}
+
+// Share makes a Move good for several messages.
+func Share(mv *Move) *Shared { return &Shared{Move: mv} }
+
+// Put does to m what Plan has done to its own message: m has the same attachments
+// and is not larger, so it fits too.
+func (s *Shared) Put(m *mail.Message) error {
+	if len(s.files) == 0 {
+		return nil
+	}
+	b, err := newBlock(localeFor(s.language, s.offload.config.DefaultLanguage), s.files)
+	if err != nil {
+		return err
+	}
+	for _, f := range s.files {
+		m.Attachments[f.link.Index].Content = nil
+	}
+	if html := m.Content.HTML; html != "" {
+		end := endOfBody(html)
+		m.Content.HTML = html[:end] + b.html + html[end:]
+	}
+	if text := m.Content.PlainText; text != "" {
+		m.Content.PlainText = text + b.text
+	}
+	return nil
+}
+
+// Stage is Move's, once.
+func (s *Shared) Stage(ctx context.Context) error {
+	if s.staged {
+		return nil
+	}
+	err := s.Move.Stage(ctx)
+	s.staged = err == nil
+	return err
+}
+
+// Commit is Move's, once.
+func (s *Shared) Commit(ctx context.Context) error {
+	if s.committed {
+		return nil
+	}
+	err := s.Move.Commit(ctx)
+	s.committed = err == nil
+	return err
+}
+
+// Discard does nothing: one of the messages may have the links. DiscardAll is for
+// when none of them was sent.
+func (s *Shared) Discard(context.Context) error { return nil }
+
+// DiscardAll is Move's Discard.
+func (s *Shared) DiscardAll(ctx context.Context) error { return s.Move.Discard(ctx) }

@@ -1,0 +1,193 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/accept/wire"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/offload"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// Sent is what became of one message in another API's words. Its Record is nil if
+// the message was only tried.
+type Sent struct {
+	Answer
+	To []mail.Address
+}
+
+// SendAll sends the messages of a body in another API's words: one, or several
+// that have the attachments in common. All of them are good, or none is sent. An
+// error is as for Send, with places in the caller's own members; when there are
+// several it says which of them went all the same.
+func (g *Gateway) SendAll(ctx context.Context, req Request, source wire.Source) ([]Sent, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
+	defer cancel()
+	in := g.Offload.Intake(req.BodyBytes, g.MaxACSRequestBytes)
+	defer in.Close()
+	letters, err := g.readLetters(ctx, func(ctx context.Context) ([]wire.Letter, error) { return source.Read(ctx, req.Body, in) })
+	if letters == nil {
+		g.tally(ctx, Answer{}, err)
+		return nil, err
+	}
+	return g.sendLetters(ctx, req, in, letters, err)
+}
+
+func (g *Gateway) readLetters(ctx context.Context, read func(context.Context) ([]wire.Letter, error)) ([]wire.Letter, error) {
+	ctx, span := g.Tracer.Start(ctx, "read")
+	defer span.End()
+	return read(ctx)
+}
+
+// sendLetters does all that follows the reading. faults is what reading has found.
+func (g *Gateway) sendLetters(ctx context.Context, req Request, in *offload.Intake, letters []wire.Letter, faults error) ([]Sent, error) {
+	for _, l := range letters {
+		complete(l.Message, in, req.Language)
+	}
+	terms, err := g.vet(req, letters, faults)
+	if err != nil {
+		g.tally(ctx, Answer{}, err)
+		return nil, err
+	}
+	if letters[0].Pretend {
+		return []Sent{{}}, nil
+	}
+	if len(letters) == 1 {
+		l := letters[0]
+		answer, err := g.sendVetted(ctx, req, in, l.Message, terms[0])
+		g.tally(ctx, answer, err)
+		return []Sent{{answer, l.Message.Recipients.To}}, placed(err, l.Place)
+	}
+	return g.sendTogether(ctx, req, in, letters, terms)
+}
+
+// vet says all that is wrong with any of the messages.
+func (g *Gateway) vet(req Request, letters []wire.Letter, faults error) ([]check.Terms, error) {
+	terms := make([]check.Terms, len(letters))
+	var all *problem.Problem
+	for i, l := range letters {
+		var err error
+		terms[i], err = g.Check.Message(l.Message, g.Now())
+		switch {
+		case faults != nil:
+			err = merged(problem.Of(faults), err, l.Place)
+		case err != nil:
+			err = placed(err, l.Place)
+		default:
+			err = placed(req.Caller.Allow(l.Message), l.Place)
+		}
+		if err != nil {
+			all = joined(all, problem.Of(err))
+		}
+	}
+	if all != nil {
+		return nil, all
+	}
+	return terms, nil
+}
+
+// joined is the problem of several messages. What is not a message at all comes
+// before what may not be sent, and what they have in common is told once.
+func joined(all, one *problem.Problem) *problem.Problem {
+	switch {
+	case all == nil || all.Kind == problem.Forbidden && one.Kind != problem.Forbidden:
+		return one
+	case one.Kind != all.Kind:
+		return all
+	}
+	both := *all
+	both.Faults = slices.Clone(all.Faults)
+	for _, f := range one.Faults {
+		known := slices.ContainsFunc(both.Faults, func(k problem.Fault) bool { return k.Pointer == f.Pointer && k.Detail == f.Detail })
+		if !known && len(both.Faults) < maxFaults {
+			both.Faults = append(both.Faults, f)
+		}
+	}
+	if both.Kind == problem.InvalidMessage && len(both.Faults) > len(all.Faults) {
+		both.Detail = fmt.Sprintf("The message has %d faults, each listed with its place.", len(both.Faults))
+	}
+	return &both
+}
+
+// maxFaults is how many faults of several messages are told.
+const maxFaults = 50
+
+// sendTogether sends several messages that have the attachments in common. Those
+// that move are planned for the largest of them, and all get its links.
+func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Intake, letters []wire.Letter, terms []check.Terms) ([]Sent, error) {
+	largest, life := 0, time.Duration(0)
+	var size int64
+	claims := make([]record.Record, len(letters))
+	for i, l := range letters {
+		claims[i] = newRecord(req, l.Message, g.NewID)
+		if n := g.ACS.Size(l.Message); n > size {
+			largest, size = i, n
+		}
+		life = max(life, g.linkLife(terms[i]))
+	}
+	planned := *letters[largest].Message
+	owner := offload.Owner{Caller: req.Caller.Name, Message: claims[largest].ID}
+	move, err := g.Offload.Plan(ctx, &planned, in, owner, life, g.MaxACSRequestBytes, g.ACS.Size)
+	if err != nil {
+		g.tally(ctx, Answer{}, err)
+		return nil, placed(err, letters[largest].Place)
+	}
+	shared := offload.Share(move)
+	sent, errs := make([]Sent, len(letters)), make([]error, len(letters))
+	for i, l := range letters {
+		if errs[i] = shared.Put(l.Message); errs[i] != nil {
+			continue
+		}
+		claims[i].Moved, claims[i].Links = move.Links(), move.Key()
+		claims[i].Shared = len(claims[i].Moved) > 0
+		claims[i].Deadline = terms[i].Deadline
+		sent[i].To = l.Message.Recipients.To
+		sent[i].Answer, errs[i] = g.carry(ctx, &parcel{rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req.Caller, l.Message)})
+		*l.Message = mail.Message{} // its links were written into a copy of the bodies
+		g.tally(ctx, sent[i].Answer, errs[i])
+	}
+	if !slices.ContainsFunc(sent, went) {
+		g.discard(ctx, &parcel{rec: &claims[0], move: discarding{shared}})
+	}
+	return sent, partly(errs, letters)
+}
+
+// went says whether a message was taken, by ACS or to wait.
+func went(s Sent) bool { return s.Record != nil && s.Record.State != record.Failed }
+
+// discarding discards what several messages had in common.
+type discarding struct{ *offload.Shared }
+
+// Discard implements files.
+func (d discarding) Discard(ctx context.Context) error { return d.DiscardAll(ctx) }
+
+// partly is the problem of messages of which some were not taken: that of the
+// first, and a fault for each.
+func partly(errs []error, letters []wire.Letter) error {
+	var all *problem.Problem
+	var faults []problem.Fault
+	for i, err := range errs {
+		if err == nil {
+			continue
+		}
+		p := problem.Of(err)
+		if all == nil {
+			copied := *p
+			all = &copied
+		}
+		faults = append(faults, problem.Fault{Pointer: letters[i].Place("/recipients"), Detail: p.Sentence()})
+	}
+	if all == nil {
+		return nil
+	}
+	if taken := len(errs) - len(faults); taken > 0 {
+		all.Detail = fmt.Sprintf("%d of the %d messages were taken; send only the others again, which errors lists.", taken, len(errs))
+		all.Faults = faults
+	}
+	return all
+}
