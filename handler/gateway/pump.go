@@ -36,6 +36,7 @@ type pump struct {
 	now   time.Time // of storage, at the beginning of a round
 	away  bool      // ACS did not answer a question in this round
 	owed  time.Time // when the ledger counts on a tick that was not sent yet
+	seat  bool      // the ledger has given it, and may not have had it back
 
 	flight sync.WaitGroup
 	mu     sync.Mutex
@@ -125,13 +126,15 @@ func (p *pump) round(ctx context.Context) (round, error) {
 	if p.now, err = p.Records.Time(ctx); err != nil {
 		return round{}, err
 	}
-	if !ok {
-		if !next.IsZero() {
-			p.owed = next
-		}
-		return round{next: next, other: next.IsZero()}, nil
+	switch {
+	case ok:
+		p.owed, p.seat = time.Time{}, true
+	case !next.IsZero(): // the ledger has taken the seat back, and counts on a tick
+		p.owed, p.seat = next, false
+		return round{next: next}, nil
+	default: // nothing waits, or others see to it
+		return round{seated: p.seat, other: !p.seat}, nil
 	}
-	p.owed = time.Time{}
 	heads, err := p.look(ctx, lines, min(room, free))
 	if err != nil {
 		return round{}, err

@@ -41,8 +41,10 @@ func (d *delivery) question(ctx context.Context) verdict {
 func (d *delivery) inquire(ctx context.Context) (verdict, error) {
 	rec, err := d.Records.Read(ctx, d.slip.Line.Caller, d.slip.ID)
 	switch {
-	case problem.Is(err, problem.NotFound), err == nil && (rec.Final() || rec.Spooled != d.slip.Key):
+	case problem.Is(err, problem.NotFound):
 		return hasEnded, d.Spool.Leave(ctx, d.slip)
+	case err == nil && (rec.Final() || rec.Spooled != d.slip.Key):
+		return hasEnded, d.over(ctx, rec)
 	case err != nil:
 		return asksOn, err
 	}

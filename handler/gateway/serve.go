@@ -92,7 +92,7 @@ func (d *delivery) own(ctx context.Context, rec *record.Record, grant *quota.Gra
 	case err != nil:
 		return nil, err
 	case there.Spooled != d.slip.Key, there.Final():
-		return nil, d.Spool.Leave(ctx, d.slip)
+		return nil, d.over(ctx, there)
 	case there.State == record.Waiting:
 		return there, d.fence(ctx, there, callOf(d.slip), grant)
 	case there.State == record.Unknown && d.slip.Repeats > 0:
@@ -156,12 +156,27 @@ func (d *delivery) bury(ctx context.Context, rec *record.Record, state record.St
 	return d.Spool.Bury(ctx, spool.Dead{Slip: *d.slip, At: d.now, Reason: f.Detail})
 }
 
+// over takes away the slip of a message that has ended, or stands elsewhere by now.
+// What was being given up is in the operator's list then, with its letter.
+func (d *delivery) over(ctx context.Context, rec *record.Record) error {
+	if rec.Spooled != d.slip.Key || rec.State != record.Failed && rec.State != record.Unknown {
+		return d.Spool.Leave(ctx, d.slip)
+	}
+	reason := "It may or may not have been sent."
+	if rec.Failure != nil {
+		reason = rec.Failure.Detail
+	}
+	return d.Spool.Bury(ctx, spool.Dead{Slip: *d.slip, At: d.now, Reason: reason})
+}
+
 // withoutLetter deals with a d.slip whose letter is gone or cannot be read.
 func (d *delivery) withoutLetter(ctx context.Context, cause error) error {
 	rec, err := d.Records.Read(ctx, d.slip.Line.Caller, d.slip.ID)
 	switch {
-	case problem.Is(err, problem.NotFound), err == nil && (rec.Final() || rec.Spooled != d.slip.Key):
-		return d.Spool.Leave(ctx, d.slip) // it was being taken away
+	case problem.Is(err, problem.NotFound):
+		return d.Spool.Leave(ctx, d.slip)
+	case err == nil && (rec.Final() || rec.Spooled != d.slip.Key):
+		return d.over(ctx, rec) // it was being taken away
 	case err != nil:
 		return err
 	case rec.State == record.Sending && !d.Records.Stale(rec):

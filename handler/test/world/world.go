@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Words that a caller sends and that no log may hold. Every message of the tests
@@ -55,7 +56,8 @@ func New(tb testing.TB, p *Product, o Options) *World {
 	w.Env = slices.Concat(p.Settings(w.URL, w.ACS.Send, port), plenty, o.Settings)
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	w.Client = &http.Client{Transport: transport, CheckRedirect: stay}
-	w.Caller = "caller-" + strconv.Itoa(port)
+	// A port comes again, the caller of an earlier world must not.
+	w.Caller = "caller-" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	// Before the handler asks for the first time: it believes its list for a while.
 	w.Key, w.Connection, _ = strings.Cut(w.Operate(tb, "callers", "add", w.Caller,
 		"--sender", Sender, "--recipient-domain", "*", "--hmac"), "\n")
