@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,5 +46,32 @@ func TestARepeatOfWhatWaitsForItsTimeLeavesItInLine(t *testing.T) {
 		if rec, err := h.Find(t.Context(), gatewaytest.Shop, answer.Record.ID); err != nil || rec.State != record.Accepted {
 			t.Errorf("the record is %+v, %v", rec, err)
 		}
+	})
+}
+
+// A pump that has nothing more to do gives its seat back, so that the next message
+// is not left to the timer.
+func TestWhatComesAfterThePumpHasEndedIsServedSoon(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := gatewaytest.New(t, plenty)
+		played := make(chan struct{})
+		go func() {
+			defer close(played)
+			h.Play(t, 3*time.Minute)
+		}()
+		for range 5 {
+			at := time.Now().Add(2 * time.Second)
+			body := strings.TrimSuffix(gatewaytest.Small("later"), "}") + `,"delivery":{"sendAt":"` + at.UTC().Format(time.RFC3339) + `"}}`
+			answer, err := h.Send(t.Context(), request(body))
+			if err != nil || answer.Record.State != record.Waiting {
+				t.Fatalf("got %+v, %v", answer.Record, err)
+			}
+			time.Sleep(15 * time.Second)
+			if f, err := h.Find(t.Context(), gatewaytest.Shop, answer.Record.ID); err != nil || f.State != record.Accepted {
+				t.Errorf("15 s later it is %s, %v", f.State, err)
+			}
+		}
+		<-played
 	})
 }

@@ -75,6 +75,11 @@ var plantedBugs = []planted{
 		"gateway", "TestSimCrashPoints/(14|18)",
 	},
 	{
+		"a seat that is kept by a pump that has ended", "gateway/pump.go",
+		`return round{seated: p.seat, other: !p.seat}, nil`, `return round{other: true}, nil`,
+		"gateway", "TestWhatComesAfterThePumpHasEndedIsServedSoon",
+	},
+	{
 		"nobody looks for lost ticks", "gateway/tend.go",
 		`for _, shard := range shards {`, `for _, shard := range shards[:0] {`,
 		"gateway", "TestSimCrashPoints/(15|16|17)",
