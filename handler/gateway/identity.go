@@ -3,8 +3,6 @@ package gateway
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"hash"
 	"io"
@@ -32,22 +30,6 @@ func newRecord(req Request, m *mail.Message, newID func() string) record.Record 
 		// Two callers may choose the same id; ACS must see two.
 		OperationID: uuidOf("operation", name, id),
 	}
-}
-
-// fingerprint is the same for two requests that mean the same message: it is
-// taken after check has normalised it, and over the content of attachments, not
-// over their Base64.
-func fingerprint(m *mail.Message) string {
-	h := sha256.New()
-	// A message holds strings, numbers and maps of strings: it always encodes,
-	// and with its maps in order.
-	text, _ := json.Marshal(m)
-	h.Write(text)
-	fmt.Fprintf(h, "\x00%s", m.Language)
-	for _, a := range m.Attachments {
-		fmt.Fprintf(h, "\x00%x", a.SHA256)
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 // uuidOf derives a UUID of version 8 (RFC 9562 section 5.8) from a purpose and

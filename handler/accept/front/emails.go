@@ -101,6 +101,10 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	o := describe(gateway.Found{Record: answer.Record})
 	// ACS's own answer to a POST is always Running, and its clients poll then.
 	o.Status, o.Error = "Running", nil
+	if text, ok := o.plainText(); ok {
+		writeText(w, http.StatusAccepted, "application/json", text)
+		return nil
+	}
 	writeJSON(w, http.StatusAccepted, "application/json", o)
 	return nil
 }

@@ -9,8 +9,21 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// body is the part of a record that no query needs to see.
+// body is all of a record that no query needs to see, as one value: a row is
+// written three times a message, and costs by the number of its values.
 type body struct {
+	ID          string    `json:"id"`
+	Caller      string    `json:"caller"`
+	Fingerprint string    `json:"fingerprint"`
+	Created     time.Time `json:"created"`
+	Updated     time.Time `json:"updated"`
+	OwnerUntil  time.Time `json:"ownerUntil"`
+	details
+}
+
+// details are what most messages, which are sent at once, have none of but a
+// deadline.
+type details struct {
 	Tags     []mail.Tag  `json:"tags,omitempty"`
 	Moved    []mail.Link `json:"moved,omitempty"`
 	Links    store.Key   `json:"links,omitzero"`
@@ -28,30 +41,50 @@ func encode(r *Record, attempt string) store.Entity {
 		r.key = Key(r.Caller, r.ID)
 	}
 	return store.Entity{Partition: r.key, Row: row, Values: map[string]any{
-		"attempt": attempt, "id": r.ID, "caller": r.Caller, "fingerprint": r.Fingerprint,
-		"state": string(r.State), "operation": r.OperationID, "body": r.body(),
-		"created": r.Created, "updated": r.Updated, "ownerUntil": r.OwnerUntil, "keepUntil": r.keepUntil(),
+		"attempt": attempt, "state": string(r.State), "operation": r.OperationID,
+		"body": r.body(), "keepUntil": r.keepUntil(),
 	}}
 }
 
+// body is the JSON of a body, written by hand up to its details.
 func (r *Record) body() []byte {
-	if len(r.Tags) == 0 && len(r.Moved) == 0 && r.Failure == nil && r.Links == (store.Key{}) && r.Spooled == (store.Key{}) && r.Expected.IsZero() && !r.Settling {
-		return r.plainBody()
+	text := make([]byte, 0, 512) // most records
+	text = appendText(append(text, `{"id":`...), r.ID)
+	text = appendText(append(text, `,"caller":`...), r.Caller)
+	text = appendText(append(text, `,"fingerprint":`...), r.Fingerprint)
+	text = appendTime(append(text, `,"created":`...), r.Created)
+	text = appendTime(append(text, `,"updated":`...), r.Updated)
+	text = appendTime(append(text, `,"ownerUntil":`...), r.OwnerUntil)
+	if r.plain() {
+		if !r.Deadline.IsZero() {
+			text = appendTime(append(text, `,"deadline":`...), r.Deadline)
+		}
+		return append(text, '}')
 	}
-	// These types hold strings, numbers and times only: Marshal cannot fail.
-	text, _ := json.Marshal(body{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling, r.Shared})
-	return text
+	// These types hold strings, numbers and times only: Marshal cannot fail. What is
+	// not plain has a first member, so that a comma belongs in place of its brace.
+	more, _ := json.Marshal(details{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling, r.Shared})
+	return append(append(text, ','), more[1:]...)
 }
 
-// plainBody is the JSON of most messages, which are sent at once and are nothing
-// but a deadline: every one of them is written three times.
-func (r *Record) plainBody() []byte {
-	if r.Deadline.IsZero() {
-		return []byte("{}")
+// plain says whether the details are a deadline at most.
+func (r *Record) plain() bool {
+	return len(r.Tags) == 0 && len(r.Moved) == 0 && r.Failure == nil && r.Links == (store.Key{}) && r.Spooled == (store.Key{}) && r.Expected.IsZero() && !r.Settling && !r.Shared
+}
+
+// appendText writes a JSON string. Names, UUIDs and digits are written as they are.
+func appendText(text []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			quoted, _ := json.Marshal(s)
+			return append(text, quoted...)
+		}
 	}
-	text := make([]byte, 0, len(`{"deadline":""}`)+len(time.RFC3339Nano))
-	text = append(text, `{"deadline":"`...)
-	return append(r.Deadline.AppendFormat(text, time.RFC3339Nano), `"}`...)
+	return append(append(append(text, '"'), s...), '"')
+}
+
+func appendTime(text []byte, t time.Time) []byte {
+	return append(t.UTC().AppendFormat(append(text, '"'), time.RFC3339Nano), '"')
 }
 
 // keepUntil is when Sweep may remove the row.
@@ -70,26 +103,21 @@ func (r *Record) hideURLs() {
 }
 
 func decode(e store.Entity) (*Record, string, error) {
-	v := e.Values
-	r := &Record{etag: e.ETag, key: e.Partition}
-	r.ID, _ = v["id"].(string)
-	r.Caller, _ = v["caller"].(string)
-	r.Fingerprint, _ = v["fingerprint"].(string)
-	state, _ := v["state"].(string)
-	r.State = State(state)
-	r.OperationID, _ = v["operation"].(string)
-	r.Created, _ = v["created"].(time.Time)
-	r.Updated, _ = v["updated"].(time.Time)
-	r.OwnerUntil, _ = v["ownerUntil"].(time.Time)
-	attempt, _ := v["attempt"].(string)
-	text, _ := v["body"].([]byte)
+	attempt, _ := e.Values["attempt"].(string)
+	state, _ := e.Values["state"].(string)
+	operation, _ := e.Values["operation"].(string)
+	text, _ := e.Values["body"].([]byte)
 	var b body
 	if err := json.Unmarshal(text, &b); err != nil {
 		return nil, "", fmt.Errorf("decode record: %w", err)
 	}
-	r.Tags, r.Moved, r.Links, r.Failure = b.Tags, b.Moved, b.Links, b.Failure
-	r.Spooled, r.Expected, r.Deadline, r.Settling = b.Spooled, b.Expected, b.Deadline, b.Settling
-	r.Shared = b.Shared
+	r := &Record{
+		ID: b.ID, Caller: b.Caller, Fingerprint: b.Fingerprint, State: State(state), OperationID: operation,
+		Tags: b.Tags, Moved: b.Moved, Links: b.Links, Failure: b.Failure,
+		Spooled: b.Spooled, Expected: b.Expected, Deadline: b.Deadline, Settling: b.Settling, Shared: b.Shared,
+		Created: b.Created, Updated: b.Updated, OwnerUntil: b.OwnerUntil,
+		etag: e.ETag, key: e.Partition,
+	}
 	return r, attempt, nil
 }
 
