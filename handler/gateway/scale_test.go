@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -125,7 +126,7 @@ func (s scale) quiet(t *testing.T, w *sim.World, c *crowd, rate float64, length 
 	c.all.Wait()
 	time.Sleep(2 * time.Minute)
 	before, sent := w.Operations(), len(c.promises)
-	every(rate, length, func(n int) { c.offer(t, shop, "", sim.Message(fmt.Sprint(n), "")) })
+	every(rate, length, func(n int) { c.offer(t, shop, "", sim.Message(strconv.Itoa(n), "")) })
 	c.all.Wait()
 	waited := 0
 	for _, p := range c.promises[sent:] {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -200,7 +201,7 @@ func TestSimACSIsAwayForSixHours(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.ACS.Down(true)
 		for n := range 300 {
-			c.offer(t, shop, "", sim.Message(fmt.Sprint(n), ""))
+			c.offer(t, shop, "", sim.Message(strconv.Itoa(n), ""))
 			time.Sleep(time.Minute)
 		}
 		time.Sleep(time.Hour)
@@ -272,7 +273,7 @@ func TestSimStorageIsAway(t *testing.T) {
 		w.Play()
 		c := newCrowd(w)
 		for n := range 200 {
-			c.offer(t, shop, "", sim.Message(fmt.Sprint(n), ""))
+			c.offer(t, shop, "", sim.Message(strconv.Itoa(n), ""))
 		}
 		time.Sleep(2 * time.Minute)
 		w.Away(true)
@@ -357,7 +358,7 @@ func TestSimHighGoesBeforeBulk(t *testing.T) {
 		w.Play()
 		bulk, urgent := newCrowd(w), newCrowd(w)
 		for n := range 10_000 {
-			bulk.offer(t, shop, "", sim.Message(fmt.Sprint(n), `"delivery":{"priority":"bulk"}`))
+			bulk.offer(t, shop, "", sim.Message(strconv.Itoa(n), `"delivery":{"priority":"bulk"}`))
 		}
 		bulk.all.Wait()
 		time.Sleep(3 * time.Minute)
@@ -389,7 +390,7 @@ func TestSimForeignUseIsLearned(t *testing.T) {
 		w.Play()
 		c := newCrowd(w)
 		for n := range 6000 {
-			c.offer(t, shop, "", sim.Message(fmt.Sprint(n), ""))
+			c.offer(t, shop, "", sim.Message(strconv.Itoa(n), ""))
 		}
 		time.Sleep(4 * time.Hour)
 		c.all.Wait()
@@ -413,7 +414,7 @@ func TestSimNothingIsLeft(t *testing.T) {
 		w.Play()
 		c := newCrowd(w)
 		for n := range 40 {
-			c.offer(t, shop, "", sim.Message(fmt.Sprint(n), ""))
+			c.offer(t, shop, "", sim.Message(strconv.Itoa(n), ""))
 		}
 		c.all.Wait()
 		time.Sleep(15 * time.Minute)
@@ -448,7 +449,7 @@ func TestSimSilenceCostsTokens(t *testing.T) {
 		w.Play()
 		c := newCrowd(w)
 		for n := range 100 {
-			c.offer(t, shop, "", sim.Message(fmt.Sprint(n), ""))
+			c.offer(t, shop, "", sim.Message(strconv.Itoa(n), ""))
 		}
 		time.Sleep(3 * time.Hour)
 		c.all.Wait()

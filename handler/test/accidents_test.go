@@ -82,7 +82,7 @@ type accidents struct {
 
 func newAccidents(t *testing.T, p *product) *accidents {
 	t.Helper()
-	limit := func(n int) string { return strconv.Itoa(n) }
+	limit := strconv.Itoa
 	w := world.New(t, p.Anew(t), world.Options{
 		Emulator: []string{"-per-minute", limit(perMinute), "-per-hour", limit(perHour), "-visible-after", "300ms"},
 		Settings: []string{
