@@ -187,7 +187,9 @@ func (g *generator) request(t *testing.T, o operation) (*http.Request, string) {
 	if contentType != "" {
 		header.Set("Content-Type", contentType)
 	}
-	g.credential(header)
+	if !strings.HasPrefix(path, "/hooks/") || g.one(4) { // a hook is opened by a key of its own
+		g.credential(header)
+	}
 	req, err := http.NewRequestWithContext(t.Context(), method, g.door.server.URL+target, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
