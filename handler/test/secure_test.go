@@ -167,8 +167,8 @@ func (p *product) testTokenOfTheClient(t *testing.T) {
 	const acs = "https://communication.azure.com"
 	s := newSecure(t, p, audience+","+acs)
 	type outcome struct {
-		said
-		Scope string
+		Status, Code, Message, Scope string
+		StatusCode                   int
 	}
 	send := func(token string) (o outcome) {
 		out := s.node(t, "", []string{"TOKEN=" + token}, "token.mjs")

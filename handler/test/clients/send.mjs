@@ -6,8 +6,8 @@ import { EmailClient } from "@azure/communication-email";
 const client = new EmailClient(process.env.CONNECTION_STRING, { allowInsecureConnection: true });
 try {
   const poller = await client.beginSend(await json(process.stdin));
-  const { id, status } = await poller.pollUntilDone();
-  console.log(JSON.stringify({ id, status }));
+  const { id } = await poller.pollUntilDone();
+  console.log(JSON.stringify({ id }));
 } catch ({ name, statusCode, code, message }) {
-  console.log(JSON.stringify({ name, statusCode, code, message }));
+  console.log(JSON.stringify({ name, status: statusCode, code, message }));
 }
