@@ -12,8 +12,7 @@ import (
 	"github.com/posthorn/posthorn/handler/test/world"
 )
 
-// official is ACS's own client, which has a connection string for a key. It has no
-// word for a time to send at, nor for a message that may not wait.
+// official is ACS's own client, which has a connection string for a key.
 var official = client{
 	name: "@azure/communication-email", run: byConnectionString,
 	whole: `{"senderAddress":"canary-sender@example.com","content":{"subject":"canary-subject","plainText":"canary-text","html":"<p>canary-text</p>"},
@@ -21,6 +20,8 @@ var official = client{
 		"cc":[{"address":"canary-cc@example.net"}],"bcc":[{"address":"canary-bcc@example.net"}]},"replyTo":[{"address":"canary-reply@example.com"}],"headers":{"X-Canary":"canary-header"},
 		"attachments":[{"name":"logo.png","contentType":"image/png","contentId":"logo","contentInBase64":"IMAGE"},{"name":"canary.txt","contentType":"text/plain","contentInBase64":"FILE"}]}`,
 	large:       world.Message(world.With("attachments", []any{map[string]any{"name": "canary.bin", "contentType": "application/octet-stream", "contentInBase64": "FILE"}})),
+	later:       world.Message(world.With("delivery", map[string]any{"sendAt": "LATER"})),
+	refuse:      world.Message(world.With("delivery", map[string]any{"whenBusy": "refuse"})),
 	badAddress:  world.Message(world.To("canary-recipient@example.net", "canary nobody")),
 	otherSender: world.Message(world.With("senderAddress", "canary-other@example.com")),
 	place:       "/recipients/to/1/address: ",

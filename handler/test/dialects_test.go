@@ -298,7 +298,7 @@ func (w *house) expectRefusals(t *testing.T, c client) {
 // messages that may not wait.
 func (p *product) testOtherClientsWithoutQuota(t *testing.T) {
 	w := newHouse(t, p, world.Options{Settings: []string{"POSTHORN_QUOTA_PER_MINUTE=1", "POSTHORN_QUOTA_PER_HOUR=1"}})
-	for _, c := range clients {
+	for _, c := range append(slices.Clone(clients), official) {
 		said := c.run(t, w, w.Key, []string{c.refuse, c.refuse})[1]
 		if said.ID != "" || said.Status != 429 || !strings.Contains(said.Message, "quota") {
 			t.Errorf("%s says %+v", c.name, said)

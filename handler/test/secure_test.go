@@ -145,18 +145,21 @@ func (s *secure) node(t *testing.T, program string, env []string, args ...string
 func (p *product) testAzureSDKPage(t *testing.T) {
 	s := newSecure(t, p, audience)
 	code := snippets(t, "azure-sdk.md", "js")
-	if len(code) != 2 {
+	if len(code) != 3 {
 		t.Fatalf("the page has %d pieces of code", len(code))
 	}
 	env := []string{
 		"POSTHORN_CONNECTION_STRING=" + s.connection,
 		"IDENTITY_ENDPOINT=" + s.identityEndpoint(t), "IDENTITY_HEADER=x",
 	}
-	for i, c := range code {
-		if got := s.node(t, c, env, "--import", "./identity/register.mjs", "--input-type=module", "-"); got != "Succeeded\n" {
+	for i, want := range []struct {
+		prints string
+		calls  int
+	}{{"Succeeded", 1}, {"Succeeded", 2}, {"running", 2}} {
+		if got := s.node(t, code[i], env, "--import", "./identity/register.mjs", "--input-type=module", "-"); got != want.prints+"\n" {
 			t.Errorf("piece %d prints %q", i+1, got)
 		}
-		if n := len(s.ACS.Arrivals(t)); n != i+1 {
+		if n := len(s.ACS.Arrivals(t)); n != want.calls {
 			t.Errorf("after piece %d: %d calls of ACS", i+1, n)
 		}
 	}
