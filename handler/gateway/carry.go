@@ -25,7 +25,7 @@ type parcel struct {
 	terms check.Terms
 	call  quota.Call
 
-	claimed   bool
+	claimed   bool // and nothing of it can have been sent, so the claim may be given back
 	committed bool // what moved is readable
 	again     bool // ACS may have it from an owner who died
 }
@@ -94,11 +94,12 @@ func (g *Gateway) claim(ctx context.Context, p *parcel) (answer Answer, done boo
 	if replay {
 		return Answer{rec, true}, true, failed(rec)
 	}
-	p.rec, p.claimed = rec, true
+	p.rec = rec
 	if rec.State == record.Unknown {
-		return g.resume(ctx, p)
+		answer, done, err = g.resume(ctx, p)
 	}
-	return Answer{}, false, nil
+	p.claimed = !done && err == nil
+	return answer, done, err
 }
 
 // resume is for a message whose owner died while sending: ACS is asked first.

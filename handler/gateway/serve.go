@@ -82,7 +82,7 @@ func (d *delivery) deliver(ctx context.Context, grant quota.Grant) error {
 // own writes the fence. rec is nil if the message is not ours to send now.
 func (d *delivery) own(ctx context.Context, rec *record.Record, grant *quota.Grant) (*record.Record, error) {
 	err := d.fence(ctx, rec, callOf(d.slip), grant)
-	if !errors.Is(err, store.ErrChanged) && !problem.Is(err, problem.NotFound) {
+	if !errors.Is(err, store.ErrChanged) && !errors.Is(err, store.ErrMissing) {
 		return rec, err
 	}
 	there, err := d.Records.Read(ctx, rec.Caller, rec.ID)
@@ -95,14 +95,20 @@ func (d *delivery) own(ctx context.Context, rec *record.Record, grant *quota.Gra
 		return nil, d.over(ctx, there)
 	case there.State == record.Waiting:
 		return there, d.fence(ctx, there, callOf(d.slip), grant)
-	case there.State == record.Unknown && d.slip.Repeats > 0:
-		return there, d.fence(ctx, there, callOf(d.slip), grant)
 	case there.State == record.Sending && !d.Records.Stale(there):
 		d.slip.NotBefore = there.OwnerUntil.Add(time.Second)
 		return nil, d.returned(ctx)
 	}
-	// Its owner has died while sending, so long ago that one answer is enough.
-	return nil, d.doubtful(ctx, there, spool.Failing)
+	return nil, d.abandoned(ctx, there)
+}
+
+// abandoned lets ACS be asked about a message whose owner has died while sending,
+// so long ago that one answer is enough, or had a doubt and could not note it here.
+func (d *delivery) abandoned(ctx context.Context, rec *record.Record) error {
+	if rec.State == record.Unknown {
+		return d.doubtful(ctx, rec, spool.Silent)
+	}
+	return d.doubtful(ctx, rec, spool.Failing)
 }
 
 // doubtful notes that ACS may have the message. It keeps its place in line.
@@ -181,6 +187,8 @@ func (d *delivery) withoutLetter(ctx context.Context, cause error) error {
 		return err
 	case rec.State == record.Sending && !d.Records.Stale(rec):
 		return nil // whoever sends it is just taking it away
+	case rec.State == record.Sending, rec.State == record.Unknown && rec.Version() != d.slip.Version:
+		return d.abandoned(ctx, rec)
 	}
 	d.Log.ErrorContext(ctx, "a message that waits has lost its letter", "id", d.slip.ID, "error", cause)
 	return d.giveUp(ctx, rec, &record.Failure{Kind: problem.Internal.Slug(), Detail: "What was kept of the message cannot be read any more, so it cannot be sent."})

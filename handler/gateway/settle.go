@@ -45,11 +45,16 @@ func (g *Gateway) settle(ctx context.Context, operationID string, o outcome) out
 }
 
 // settleAbandoned asks once about a message whose owner died while sending it, and
-// which nobody else looks after: whoever reads its record does. If ACS does not
-// know it or cannot be asked, the record stays as it is.
+// which stands in no line, so that only who reads its record looks after it. If ACS
+// does not know it or cannot be asked, the record stays as it is.
 func (g *Gateway) settleAbandoned(ctx context.Context, rec *record.Record) {
-	if !g.Records.Abandoned(rec) || rec.Spooled != (store.Key{}) {
+	if !g.Records.Abandoned(rec) {
 		return
+	}
+	if rec.Spooled != (store.Key{}) {
+		if inLine, err := g.Spool.Has(ctx, rec.Spooled); inLine || err != nil {
+			return
+		}
 	}
 	known, failure, err := g.ask(ctx, rec.OperationID)
 	switch {

@@ -64,7 +64,7 @@ func (w *World) Ends(ctx context.Context, promises []Promise) (states map[record
 		case r.State == record.Accepted && sent == 0:
 			faults = append(faults, p.ID+": said to be accepted, and ACS has never seen it")
 		case (r.State == record.Failed || r.State == record.Cancelled) && sent > 0:
-			faults = append(faults, fmt.Sprintf("%s: said to be %s, and ACS has sent it", p.ID, r.State))
+			faults = append(faults, fmt.Sprintf("%s: said to be %s (%+v), and ACS has sent it", p.ID, r.State, r.Failure))
 		}
 	}
 	return states, faults

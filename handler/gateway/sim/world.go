@@ -188,6 +188,14 @@ func (w *World) Living() (n int) {
 // Away takes storage away, or brings it back.
 func (w *World) Away(away bool) { w.away.Store(away) }
 
+// LoseLetters deletes every letter of the spool, as an operator's mistake would.
+func (w *World) LoseLetters(ctx context.Context) {
+	blobs, _ := w.letters.List(ctx, "", "", 1<<30)
+	for _, b := range blobs {
+		_ = w.letters.Delete(ctx, b.Name) // in memory, and there
+	}
+}
+
 // newID is unique in the world, and has the form of a UUID.
 func (w *World) newID() string { return fmt.Sprintf("00000000-0000-4000-8000-%012x", w.ids.Add(1)) }
 
