@@ -246,14 +246,15 @@ func TestBackoffUnderFaults(t *testing.T) {
 	for name, test := range map[string]struct {
 		reads, writes []fate
 		stored        bool
-		tried         int
+		least, most   int // writes that come to storage
 	}{
-		"answer lost":             {nil, []fate{lost}, true, 1},
-		"repeated below":          {nil, []fate{repeated}, true, 1},
-		"overtaken":               {nil, []fate{overtaken, dropped}, true, 2},
-		"overtaken for ever":      {nil, repeat(overtaken, 100), false, 12},
-		"not readable":            {[]fate{dropped}, nil, false, 0},
-		"not readable after that": {[]fate{served, dropped}, []fate{dropped}, false, 0},
+		"answer lost":             {nil, []fate{lost}, true, 1, 1},
+		"repeated below":          {nil, []fate{repeated}, true, 1, 1},
+		"overtaken":               {nil, []fate{overtaken, dropped}, true, 2, 2},
+		"overtaken for 20 s":      {nil, repeat(overtaken, 1000), false, 13, 50},
+		"failing for ever":        {nil, repeat(dropped, 1000), false, 0, 0},
+		"not readable":            {[]fate{dropped}, nil, false, 0, 0},
+		"not readable after that": {[]fate{served, dropped}, []fate{dropped}, false, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -267,8 +268,8 @@ func TestBackoffUnderFaults(t *testing.T) {
 				if (until > time.Now().Add(time.Minute).UnixMilli()) != test.stored {
 					t.Errorf("backoffUntil %d", until)
 				}
-				if f.writes != test.tried {
-					t.Errorf("%d writes came to storage, want %d", f.writes, test.tried)
+				if f.writes < test.least || f.writes > test.most {
+					t.Errorf("%d writes came to storage, want %d to %d", f.writes, test.least, test.most)
 				}
 			})
 		})

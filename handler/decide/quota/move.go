@@ -68,7 +68,7 @@ func (l *Ledger) lead(ctx context.Context, to layout) error {
 // change rewrites a row until it needs no more of it, and returns what is there.
 func (l *Ledger) change(ctx context.Context, row string, y layout, change func(*ledger) bool) (snapshot, error) {
 	var failed error
-	for try := 1; try <= tries; try++ {
+	for try, failures := 1, 0; failures < tries; try++ {
 		seen, err := l.lookAt(ctx, row, y)
 		if err != nil {
 			return snapshot{}, errors.Join(err, failed)
@@ -78,6 +78,9 @@ func (l *Ledger) change(ctx context.Context, row string, y layout, change func(*
 			return seen, nil
 		}
 		failed = l.write(ctx, &shard{name: row}, seen, b)
+		if !overtaken(failed) {
+			failures++
+		}
 		if err := pause(ctx, 0, try, l.newID()); err != nil {
 			return snapshot{}, errors.Join(err, failed)
 		}

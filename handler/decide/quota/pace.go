@@ -10,7 +10,7 @@ import (
 const (
 	// firstPause and longestPause bound the wait between tries of a write.
 	firstPause   = 20 * time.Millisecond
-	longestPause = 640 * time.Millisecond
+	longestPause = longestGap
 	// longestGap is the most that a process waits between its writes of a row;
 	// below shortestGap it does not wait.
 	longestGap  = 3 * time.Second
@@ -58,7 +58,7 @@ func (p *pace) between() time.Duration {
 
 // pause waits before the next try, at random lest instances meet again.
 func pause(ctx context.Context, gap time.Duration, try int, id string) error {
-	sleep(ctx, random(id, max(gap, min(firstPause<<(try-1), longestPause))))
+	sleep(ctx, random(id, max(gap, min(firstPause<<min(try-1, 10), longestPause))))
 	return ctx.Err()
 }
 

@@ -3,6 +3,8 @@ package quota_test
 import (
 	"context"
 	"math"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -201,4 +203,32 @@ func newOfficeOn(o *office, limits quota.Limits) []*quota.Ledger {
 		ledgers = append(ledgers, quota.New(f, "send", limits, time.Now, func() string { return "again-" + newID() }))
 	}
 	return ledgers
+}
+
+// After a deployment all instances meet at the row for the first time at once. None
+// has a pace yet; nobody is refused for it.
+func TestAllInstancesAtOnceFindTheirTurn(t *testing.T) {
+	t.Parallel()
+	for _, instances := range []int{20, 200} {
+		t.Run(strconv.Itoa(instances), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				o := newOffice(t, 0, quota.CustomDomainSend)
+				newID := ids()
+				var all sync.WaitGroup
+				begun := time.Now()
+				for range instances {
+					f := &front{row: o.row, way: func() time.Duration { return o.rnd.upTo(30 * time.Millisecond) }}
+					l := quota.New(f, "send", quota.CustomDomainSend, time.Now, newID)
+					all.Go(func() {
+						if _, _, err := l.BookOrJoin(t.Context(), normal("a"), time.Time{}); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				all.Wait()
+				t.Logf("%d instances were answered within %v, with %d writes", instances, time.Since(begun), o.row.writes)
+			})
+		})
+	}
 }

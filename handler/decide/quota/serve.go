@@ -12,10 +12,12 @@ import (
 )
 
 const (
-	// tries is how often a write is made before the ledger counts as out of reach.
+	// tries is how often a write may fail before the ledger counts as out of reach,
+	// not counting those before which somebody else wrote.
 	tries = 12
-	// servingTime bounds a write with all its tries.
-	servingTime = 15 * time.Second
+	// servingTime bounds a write with all its tries: 200 instances that meet at a row
+	// for the first time need half of it.
+	servingTime = 20 * time.Second
 )
 
 // shard is one row, and who waits in this process for its next write.
@@ -202,7 +204,7 @@ func (l *Ledger) commit(ctx context.Context, s *shard, batch []*request) (a atte
 // even be still on its way, so all made so far are looked for.
 func (l *Ledger) commitAfresh(ctx context.Context, s *shard, batch []*request, made []attempt, failed error) (won attempt, conflicts int, err error) {
 	for {
-		if errors.Is(failed, store.ErrChanged) || errors.Is(failed, store.ErrExists) {
+		if overtaken(failed) {
 			conflicts++
 			l.stats.conflicts.Add(1)
 		}
@@ -218,7 +220,7 @@ func (l *Ledger) commitAfresh(ctx context.Context, s *shard, batch []*request, m
 		if err != nil { // no write can come to a closed row any more
 			return attempt{}, conflicts, err
 		}
-		if len(made) == tries {
+		if len(made)-conflicts == tries {
 			return attempt{}, conflicts, fmt.Errorf("quota ledger: %d writes failed, the last with: %w", tries, failed)
 		}
 		a := l.plan(s, seen, batch)
@@ -233,6 +235,11 @@ func (l *Ledger) commitAfresh(ctx context.Context, s *shard, batch []*request, m
 			return attempt{}, conflicts, errors.Join(err, failed)
 		}
 	}
+}
+
+// overtaken says of a write's error that somebody else has written first.
+func overtaken(err error) bool {
+	return errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrExists)
 }
 
 // plan lets every request do its part on what those before it left.
