@@ -28,7 +28,7 @@ const (
 	atOnce = 8
 	// turns of turnMessages go to the gateway and to the proxy, one after the
 	// other, so that both see the same machine.
-	turns        = 8
+	turns        = 24
 	turnMessages = 500
 )
 

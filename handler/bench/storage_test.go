@@ -30,6 +30,10 @@ var large = world.Options{Settings: []string{
 	"POSTHORN_MAX_REQUEST_BYTES=" + strconv.Itoa(maxRequestBytes), "POSTHORN_REQUEST_TIMEOUT=120s",
 }}
 
+// uploadRounds is how often each side uploads in turn, so that what else the machine
+// does meets both.
+const uploadRounds = 12
+
 // BenchmarkIntoStorage sends 100 MB to the handler, whose file of 75 MB goes to
 // Azurite, and uploads the same file from memory with nothing but the Azure SDK.
 func BenchmarkIntoStorage(b *testing.B) {
@@ -47,20 +51,22 @@ func BenchmarkIntoStorage(b *testing.B) {
 	var through, alone time.Duration
 	uploads := 0
 	for b.Loop() {
-		uploads++
-		start := time.Now()
-		c := files.NewBlockBlobClient("file-" + strconv.Itoa(uploads))
-		if err := upload(b.Context(), c, slices.Chunk(content, blockBytes)); err != nil {
-			b.Fatal(err)
-		}
-		alone += time.Since(start)
+		for range uploadRounds {
+			uploads++
+			start := time.Now()
+			c := files.NewBlockBlobClient("file-" + strconv.Itoa(uploads))
+			if err := upload(b.Context(), c, slices.Chunk(content, blockBytes)); err != nil {
+				b.Fatal(err)
+			}
+			alone += time.Since(start)
 
-		start = time.Now()
-		res, err := deliver(b.Context(), w, bytes.NewReader(message), int64(len(message)))
-		if err != nil || res.StatusCode != http.StatusAccepted {
-			b.Fatal(err, res)
+			start = time.Now()
+			res, err := deliver(b.Context(), w, bytes.NewReader(message), int64(len(message)))
+			if err != nil || res.StatusCode != http.StatusAccepted {
+				b.Fatal(err, res)
+			}
+			through += time.Since(start)
 		}
-		through += time.Since(start)
 	}
 	rate := func(d time.Duration) float64 { return float64(largeBytes*uploads) / d.Seconds() / mb }
 	report(b, figure{
