@@ -131,6 +131,9 @@ func (c *content) decode(p []byte) (n int, ok bool) {
 	}
 	window := c.r.ahead()
 	window = window[:min(len(window), room)]
+	if n, ok := c.plain(p, window); ok {
+		return n, true
+	}
 	if len(before('\\', window[:min(len(window), directBytes)])) < directBytes {
 		return c.gather(p, before('"', window[:min(len(window), scratchBytes-len(c.quantum))]))
 	}
@@ -140,6 +143,21 @@ func (c *content) decode(p []byte) (n int, ok bool) {
 	quanta := unpadded(before('"', before('\\', window)))
 	quanta = quanta[:len(quanta)/4*4]
 	return c.quanta(p, quanta, len(quanta))
+}
+
+// plain decodes all of window, if that is nothing but quanta without padding, as most
+// windows of a large attachment are. Nobody need look for their end first.
+func (c *content) plain(p, window []byte) (n int, ok bool) {
+	window = window[:len(window)/4*4]
+	if c.n > 0 || len(window) < directBytes {
+		return 0, false
+	}
+	n, err := manyQuanta.Decode(p, window)
+	if err != nil || n != len(window)/4*3 {
+		return 0, false
+	}
+	c.r.pos += len(window)
+	return n, true
 }
 
 // before returns what of window stands before the first end.

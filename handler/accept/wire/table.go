@@ -164,6 +164,9 @@ func (o Object[T]) unknown(name []byte, s Spelling) string {
 	return "There is no such member."
 }
 
+// heldBytes is the largest string whose place is kept for the next.
+const heldBytes = 64 << 10
+
 // hold reads a string that is to be kept.
 func (r *reader) hold(limit int) (string, error) {
 	if ok, err := r.starts(isString); !ok {
@@ -173,7 +176,7 @@ func (r *reader) hold(limit int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if cap(held) <= bufferBytes {
+	if cap(held) <= heldBytes {
 		r.held = held
 	}
 	if size > limit {
