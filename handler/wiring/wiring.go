@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue"
@@ -164,6 +165,8 @@ type builder struct {
 	options azcore.ClientOptions // of storage
 	operations
 	trace traceContext
+	// tables and queues answer small requests; a file may take its time.
+	tables, queues *impatience
 }
 
 func newBuilder(s settings.Settings, cred azcore.TokenCredential, tel *telemetry.Telemetry) (*builder, error) {
@@ -174,20 +177,23 @@ func newBuilder(s settings.Settings, cred azcore.TokenCredential, tel *telemetry
 	}
 	options.PerCallPolicies = append(options.PerCallPolicies, trace)
 	operations, err := newOperations(tel.Meter)
-	return &builder{s, cred, options, operations, trace}, err
+	return &builder{s, cred, options, operations, trace, &impatience{}, &impatience{}}, err
 }
 
-// storage is for the clients of one service of storage.
-func (b *builder) storage(service string) azcore.ClientOptions {
-	return b.operations.counted(b.options, service)
+// storage is for the clients of one service of storage, each of whose tries passes
+// more.
+func (b *builder) storage(service string, more ...policy.Policy) azcore.ClientOptions {
+	o := b.operations.counted(b.options, service)
+	o.PerRetryPolicies = append(o.PerRetryPolicies, more...)
+	return o
 }
 
 func (b *builder) table(name string) (*table.Table, error) {
-	return table.Open(b.s.TableEndpoint, name, b.cred, &aztables.ClientOptions{ClientOptions: b.storage("table")})
+	return table.Open(b.s.TableEndpoint, name, b.cred, &aztables.ClientOptions{ClientOptions: b.storage("table", b.tables)})
 }
 
 func (b *builder) queue(name string) (*queue.Queue, error) {
-	return queue.Open(b.s.QueueEndpoint, name, b.cred, &azqueue.ClientOptions{ClientOptions: b.storage("queue")})
+	return queue.Open(b.s.QueueEndpoint, name, b.cred, &azqueue.ClientOptions{ClientOptions: b.storage("queue", b.queues)})
 }
 
 func (b *builder) callers(log *slog.Logger) (*caller.Registry, error) {

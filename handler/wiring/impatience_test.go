@@ -1,0 +1,127 @@
+package wiring
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+
+	"github.com/posthorn/posthorn/handler/settings"
+)
+
+// hanging is storage that takes some time to answer, or never does.
+type hanging struct {
+	hangs atomic.Bool
+	slow  atomic.Int64 // ns
+	tries atomic.Int64
+}
+
+func (s *hanging) Do(req *http.Request) (*http.Response, error) {
+	s.tries.Add(1)
+	var answer <-chan time.Time
+	if !s.hangs.Load() {
+		answer = time.After(time.Duration(s.slow.Load()))
+	}
+	select {
+	case <-answer:
+		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("{}")), Request: req, Header: http.Header{}}, nil
+	case <-req.Context().Done():
+		return nil, req.Context().Err()
+	}
+}
+
+// asking is a pipeline as the clients of tables have one, over s.
+func asking(t *testing.T, s *hanging) func(t testing.TB) (time.Duration, error) {
+	t.Helper()
+	o, err := storageOptions(settings.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Transport = s
+	o.PerRetryPolicies = append(o.PerRetryPolicies, &impatience{})
+	p := runtime.NewPipeline("test", "v1", runtime.PipelineOptions{}, &azcore.ClientOptions{Transport: o.Transport, Retry: o.Retry, PerRetryPolicies: o.PerRetryPolicies})
+	return func(t testing.TB) (time.Duration, error) {
+		req, err := runtime.NewRequest(t.Context(), http.MethodGet, "https://account.table.core.windows.net/rows")
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		_, err = p.Do(req)
+		return time.Since(begun), err
+	}
+}
+
+func TestWhoeverComesWhileStorageHangsHearsItSoon(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &hanging{}
+		ask := asking(t, s)
+		if _, err := ask(t); err != nil {
+			t.Fatal(err)
+		}
+		s.hangs.Store(true)
+		if took, err := ask(t); err == nil || took > 3*answerTime+time.Second {
+			t.Errorf("the first: %v after %v", err, took)
+		}
+		quick := 0
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		for range 20 {
+			all.Go(func() {
+				took, err := ask(t)
+				if err == nil {
+					t.Error("there was an answer")
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if took <= 2*time.Second {
+					quick++
+				}
+			})
+			time.Sleep(100 * time.Millisecond)
+		}
+		all.Wait()
+		if quick < 17 {
+			t.Errorf("%d of 20 heard within 2 s that there is no answer", quick)
+		}
+	})
+}
+
+func TestStorageThatIsBackIsFoundEvenIfItIsSlow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &hanging{}
+		ask := asking(t, s)
+		s.hangs.Store(true)
+		if _, err := ask(t); err == nil {
+			t.Fatal("there was an answer")
+		}
+		s.hangs.Store(false)
+		s.slow.Store(int64(2 * time.Second)) // longer than a brief try
+		if took, err := ask(t); err != nil {
+			t.Errorf("the probe: %v after %v", err, took)
+		}
+		for range 3 {
+			if took, err := ask(t); err != nil || took != 2*time.Second {
+				t.Errorf("after the probe: %v after %v", err, took)
+			}
+		}
+	})
+}
+
+func TestACallerWhoLeavesProvesNothing(t *testing.T) {
+	t.Parallel()
+	i := &impatience{}
+	_, done := i.begin()
+	done(nil)
+	if limit, _ := i.begin(); limit != answerTime {
+		t.Errorf("the next try has %v", limit)
+	}
+}
