@@ -3,7 +3,6 @@ package wiring
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -16,19 +15,24 @@ const (
 	// answerTime is how long one try of a small request to storage may take: ten
 	// times what a busy account needs, and short enough for the tries after it.
 	answerTime = 5 * time.Second
-	// briefTime is how long a try may take while storage answers nobody: three of
-	// them, and the pauses between, are less than 2 s.
-	briefTime = 400 * time.Millisecond
+	// briefTime is how long a try may take while storage answers nobody, and there is
+	// no other after it: a write and the read after it give up within 2 s.
+	briefTime = 500 * time.Millisecond
+	// probePause is the time between two tries that wait for answerTime meanwhile.
+	probePause = 15 * time.Second
 )
 
 // impatience bounds the tries of small requests to one service that may accept
-// connections and never answer. While the last try had no answer, one try at a time
-// waits for answerTime, to find out when the service is back; nobody else waits for
-// long, so that callers hear at once that nothing was sent.
+// connections and never answer. Once a try had no answer nobody waits for long, so
+// that callers hear at once that nothing was sent, until there is one: of storage
+// that is back, or to one of the few tries that go on waiting, of storage that is
+// slow.
 type impatience struct {
-	mu      sync.Mutex
-	silent  bool // the last try that ended had no answer
-	probing bool
+	now func() time.Time
+
+	mu     sync.Mutex
+	silent bool      // the last try that waited had no answer
+	probe  time.Time // when another may wait
 }
 
 func (i *impatience) Do(req *policy.Request) (*http.Response, error) {
@@ -44,11 +48,17 @@ func (i *impatience) Do(req *policy.Request) (*http.Response, error) {
 	timeout, ok := errors.AsType[net.Error](err)
 	silent := ok && timeout.Timeout()
 	done(&silent)
-	if silent && ctx.Err() != nil {
-		err = fmt.Errorf("storage gave no answer within %v", limit)
+	if silent && limit == briefTime {
+		err = noAnswer{err}
 	}
 	return res, err
 }
+
+// noAnswer is the error of a try that the SDK's client does not make again.
+type noAnswer struct{ error }
+
+// NonRetriable implements an interface of azcore.
+func (noAnswer) NonRetriable() {}
 
 // begin says how long a try may take. done takes whether it had no answer, or nil
 // if that is not known.
@@ -56,22 +66,22 @@ func (i *impatience) begin() (limit time.Duration, done func(silent *bool)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	limit = answerTime
-	probe := i.silent && !i.probing
-	switch {
-	case probe:
-		i.probing = true
-	case i.silent:
-		limit = briefTime
+	if i.silent {
+		if now := i.now(); now.Before(i.probe) {
+			limit = briefTime
+		} else {
+			i.probe = now.Add(probePause)
+		}
 	}
 	return limit, func(silent *bool) {
 		i.mu.Lock()
 		defer i.mu.Unlock()
-		if probe {
-			i.probing = false
-		}
-		// That a brief try had no answer proves nothing.
-		if silent != nil && (!*silent || limit == answerTime) {
-			i.silent = *silent
+		switch {
+		case silent == nil:
+		case !*silent:
+			i.silent = false
+		case limit == answerTime && !i.silent: // a brief try proves nothing
+			i.silent, i.probe = true, i.now().Add(probePause)
 		}
 	}
 }

@@ -177,7 +177,7 @@ func newBuilder(s settings.Settings, cred azcore.TokenCredential, tel *telemetry
 	}
 	options.PerCallPolicies = append(options.PerCallPolicies, trace)
 	operations, err := newOperations(tel.Meter)
-	return &builder{s, cred, options, operations, trace, &impatience{}, &impatience{}}, err
+	return &builder{s, cred, options, operations, trace, &impatience{now: time.Now}, &impatience{now: time.Now}}, err
 }
 
 // storage is for the clients of one service of storage, each of whose tries passes
