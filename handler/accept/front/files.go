@@ -30,6 +30,9 @@ func (f *front) file(w http.ResponseWriter, req *http.Request) error {
 		writePage(w, http.StatusOK, opened.Page, opened.Language)
 		return nil
 	}
+	if req.Method == http.MethodGet { // not HEAD: a scanner looks at where it leads
+		opened.Downloaded(ctx)
+	}
 	h.Set("Location", opened.Location)
 	w.WriteHeader(http.StatusFound)
 	return nil

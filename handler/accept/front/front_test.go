@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -301,6 +302,32 @@ func TestSeveralFilesHaveOnePage(t *testing.T) {
 		if !l.Revoked {
 			t.Errorf("%s is not told as revoked: %s", l.Name, status.text)
 		}
+	}
+}
+
+// Scanners of mail ask with HEAD where a link leads.
+func TestOnlyAFetchCountsAsADownload(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	id := d.do(t, d.request(t, "POST", "/emails:send", twoFiles())).document(t).ID
+	_, after, _ := strings.Cut(d.ACS.Sent[0].Content.PlainText, "/files/")
+	token, _, _ := strings.Cut(strings.Fields(after)[0], "/")
+	for method, path := range map[string]string{"HEAD": "/1", "GET": "/2"} {
+		if res := d.do(t, d.request(t, method, "/files/"+token+path, "", "Authorization", "")); res.StatusCode != http.StatusFound {
+			t.Fatalf("%s: %d", method, res.StatusCode)
+		}
+	}
+	counts := func() (head, get int64) {
+		links := d.do(t, d.request(t, "GET", "/emails/operations/"+id, "")).document(t).Delivery.Links
+		return links[0].Downloads, links[1].Downloads
+	}
+	head, get := counts()
+	for get == 0 && t.Context().Err() == nil { // it is counted beside the answer
+		runtime.Gosched()
+		head, get = counts()
+	}
+	if head != 0 || get != 1 {
+		t.Errorf("counted %d for HEAD and %d for GET, want 0 and 1", head, get)
 	}
 }
 

@@ -141,9 +141,10 @@ type document struct {
 	Delivery                 struct {
 		State string
 		Links []struct {
-			Name    string
-			Size    int64
-			Revoked bool
+			Name      string
+			Size      int64
+			Downloads int64
+			Revoked   bool
 		}
 	}
 }

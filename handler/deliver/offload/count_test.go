@@ -102,9 +102,11 @@ func TestDownloadsAreCounted(t *testing.T) {
 				s.cloud.fault = tt.fault
 				began := time.Now()
 				for _, n := range []int{2, 0, 2, 1, 2} {
-					if _, err := s.Offload.Open(t.Context(), mv.token, n, ""); err != nil {
+					opened, err := s.Offload.Open(t.Context(), mv.token, n, "")
+					if err != nil {
 						t.Fatal(err)
 					}
+					opened.Downloaded(t.Context())
 					if took := time.Since(began); took != 0 {
 						t.Errorf("counting took %v", took)
 					}
@@ -135,9 +137,11 @@ func TestManyDownloadsAtOnce(t *testing.T) {
 			return mem.Fault{}
 		}
 		for range 3 * maxCounts {
-			if _, err := s.Offload.Open(t.Context(), mv.token, 1, ""); err != nil {
+			opened, err := s.Offload.Open(t.Context(), mv.token, 1, "")
+			if err != nil {
 				t.Fatal(err)
 			}
+			opened.Downloaded(t.Context())
 		}
 		synctest.Wait()
 		if n := len(s.counts); n != maxCounts {

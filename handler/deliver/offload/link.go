@@ -90,13 +90,22 @@ type Opened struct {
 	Location string // empty if there is a Page
 	Page     []byte // HTML, to be shown under PageSecurityPolicy
 	Language string // of Page, for Content-Language
+
+	count func(context.Context) // nil if there is a Page
+}
+
+// Downloaded counts a download of what was opened. That goes on after Downloaded has
+// returned, and may fail unheard.
+func (o Opened) Downloaded(ctx context.Context) {
+	if o.count != nil {
+		o.count(ctx)
+	}
 }
 
 // Open resolves the n-th file behind a link's token, counted from 1, or for n = 0
 // the only one, or the page that lists them all in the language that the browser
 // asks for, else that of the message. The location is a SAS URL that lives at
-// most mail.ClickSASLife and never longer than the link. It counts as a download,
-// which goes on after Open has returned and may fail unheard. Open may be
+// most mail.ClickSASLife and never longer than the link. Open may be
 // repeated. An error is NotFound for a token that was never made or a number
 // that it does not have, Gone for one that has expired or was revoked,
 // Unavailable if storage does not answer.
@@ -131,8 +140,8 @@ func (o *Offload) Open(ctx context.Context, token string, n int, acceptLanguage 
 	if err != nil {
 		return Opened{}, err
 	}
-	o.count(ctx, k, expires, n, len(all))
-	return Opened{Location: location}, nil
+	count := func(ctx context.Context) { o.count(ctx, k, expires, n, len(all)) }
+	return Opened{Location: location, count: count}, nil
 }
 
 // Revoke ends all links of a message before their time. A SAS that Open has
