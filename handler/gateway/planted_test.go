@@ -66,8 +66,18 @@ var plantedBugs = []planted{
 	},
 	{
 		"what died while sending is sent again unasked", "gateway/serve.go",
-		`return nil, d.doubtful(ctx, there, spool.Failing)`, `return there, d.fence(ctx, there, callOf(d.slip), grant)`,
+		`return nil, d.abandoned(ctx, there)`, `return there, d.fence(ctx, there, callOf(d.slip), grant)`,
 		"gateway", "TestSimCrashPointsWithAForgetfulACS",
+	},
+	{
+		"a claim is given back although its message may have been sent", "gateway/carry.go",
+		`p.claimed = !done && err == nil`, `p.claimed = true`,
+		"gateway", "TestARepeatThatCannotAskACSDoesNotForgetTheFirst",
+	},
+	{
+		"a writer who was overtaken gives up", "decide/quota/serve.go",
+		`if len(made)-conflicts == tries {`, `if len(made) == tries {`,
+		"decide/quota", "TestAllInstancesAtOnceFindTheirTurn",
 	},
 	{
 		"202 before the place in line is safe", "gateway/park.go",
