@@ -49,7 +49,7 @@ func TestSimScale(t *testing.T) {
 	t.Parallel()
 	long(t)
 	rows := []scale{
-		{1, tenThousand, 10 * time.Minute}, {10, tenThousand, 10 * time.Minute}, {20, hundredThousand, 3 * time.Minute},
+		{1, tenThousand, 10 * time.Minute}, {10, tenThousand, 10 * time.Minute}, {100, hundredThousand, 3 * time.Minute},
 		{100, twoMillion, time.Minute},
 	}
 	if *simTable {

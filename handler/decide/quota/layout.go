@@ -14,8 +14,9 @@ const (
 	// shardsMost is what 200 instances need, each of which writes about once a
 	// second: 12 writes a second on each row, and 20 with those that lose.
 	shardsMost = 16
-	// shardRate are the tokens a second that one shard is for.
-	shardRate = 12.5
+	// shardRate are the tokens a second that one shard is for. A hundred instances
+	// cannot share their writes, and write for nearly every message.
+	shardRate = 5
 	// shardLeast is the smallest part of the minute's limit that a shard may have:
 	// a call to as many recipients as ACS allows must fit into it.
 	shardLeast = 64
