@@ -71,7 +71,7 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 			Blobs: mem.NewContainer(time.Now, nil), Links: table(), PublicURL: public, Now: time.Now, Rand: rand.Reader,
 		}),
 		Spool: spool.New(mem.NewContainer(time.Now, nil), table(), table(), mem.NewQueue(time.Now, nil)),
-		ACS:   sender{client}, MaxACSRequestBytes: mail.MaxACSRequestBytes, RequestTimeout: 100 * time.Second,
+		ACS:   sender{client}, MaxACSRequestBytes: mail.MaxACSRequestBytes, MaxCalls: acs.DefaultMaxConns, RequestTimeout: 100 * time.Second,
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tracer, Meter: metricnoop.NewMeterProvider().Meter(""),
 	})
 	if err != nil {

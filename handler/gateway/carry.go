@@ -134,6 +134,14 @@ func (g *Gateway) forward(ctx context.Context, p *parcel) (Answer, error) {
 	if err := g.commit(ctx, p); err != nil {
 		return Answer{}, err
 	}
+	done, err := g.turn(ctx, p.terms.Wait, grant)
+	if p.terms.Wait && err != nil {
+		return g.putBack(ctx, p, outcome{err: err})
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	defer done()
 	err = g.fence(ctx, p.rec, p.call, &grant)
 	if p.terms.Wait && problem.Is(err, problem.OverQuota) {
 		return g.putBack(ctx, p, outcome{err: err})
@@ -174,6 +182,22 @@ func (g *Gateway) commit(ctx context.Context, p *parcel) error {
 	err := p.move.Commit(ctx)
 	p.committed = err == nil
 	return err
+}
+
+// turn waits until a call to ACS may be made, whose end done must tell: as long as ctx
+// lasts or, if brief, until grant is too old.
+func (g *Gateway) turn(ctx context.Context, brief bool, grant quota.Grant) (done func(), err error) {
+	if brief {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, grant.UseBy.Sub(g.Now()))
+		defer cancel()
+	}
+	select {
+	case g.calls <- struct{}{}:
+		return func() { <-g.calls }, nil
+	case <-ctx.Done():
+		return nil, problem.Wrap(problem.Unavailable, "ACS answers too slowly, and as many messages as may be are on their way to it. Nothing was sent. Try again after Retry-After.", ctx.Err())
+	}
 }
 
 // fence marks that ACS may have the message from now on. It comes back with a

@@ -87,6 +87,9 @@ type Config struct {
 	ACS         ACS
 	// MaxACSRequestBytes is what fits into one request to ACS.
 	MaxACSRequestBytes int64
+	// MaxCalls is how many messages are given to ACS at once. There must be a
+	// connection for each: a token ages while its call waits for one.
+	MaxCalls int
 	// CostRecipients makes a message cost its number of recipients, not 1.
 	CostRecipients bool
 	// RequestTimeout bounds all up to the fence: two minutes at most. Records hold
@@ -104,11 +107,12 @@ type Gateway struct {
 	Config
 	meters
 	times
+	calls chan struct{} // holds MaxCalls
 }
 
 // New makes a Gateway of c.
 func New(c Config) (*Gateway, error) {
-	g := &Gateway{Config: c, times: timesFor(c.RequestTimeout)}
+	g := &Gateway{Config: c, times: timesFor(c.RequestTimeout), calls: make(chan struct{}, c.MaxCalls)}
 	err := g.measure(c.Meter)
 	return g, err
 }

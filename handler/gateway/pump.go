@@ -116,7 +116,7 @@ type round struct {
 // round looks at the lines once and sends what may go.
 func (p *pump) round(ctx context.Context) (round, error) {
 	free := p.free()
-	if free < pumpSlips/4 {
+	if free < (p.slips()+3)/4 {
 		return round{next: p.now.Add(shortestPause), seated: true}, nil
 	}
 	lines, room, next, ok, err := p.Sends.Open(ctx, p.shard, p.id)
@@ -170,8 +170,11 @@ func (p *pump) free() int {
 	if p.bytes >= pumpBytes {
 		return 0
 	}
-	return max(0, pumpSlips-len(p.flying))
+	return max(0, p.slips()-len(p.flying))
 }
+
+// slips is how many letters may fly: none that would wait for a call.
+func (p *pump) slips() int { return min(pumpSlips, p.MaxCalls) }
 
 // sooner is the earlier of two times, of which zero means never.
 func sooner(a, b time.Time) time.Time {

@@ -53,6 +53,11 @@ func (d *delivery) deliver(ctx context.Context, grant quota.Grant) error {
 	if err != nil {
 		return d.withoutLetter(ctx, err)
 	}
+	done, err := d.turn(ctx, false, grant)
+	if err != nil {
+		return err
+	}
+	defer done()
 	rec, err = d.own(ctx, rec, &grant)
 	if rec != nil && problem.Is(err, problem.OverQuota) {
 		return d.again(ctx, rec, quota.Grant{}, err)

@@ -462,3 +462,32 @@ func TestSimSilenceCostsTokens(t *testing.T) {
 		}
 	})
 }
+
+// No call waits for a connection while its token ages: it waits for its turn first,
+// and then for another token if that was too long.
+func TestSimASlowACSHasNoMoreCallsThanConnections(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sim.Config{
+			Seed: 1, Instances: 1, Limits: quota.Limits{PerMinute: 100, PerHour: 1000}, MaxCalls: 4, Upstream: sim.Sliding,
+			Way: 10 * time.Millisecond, ACSTime: 40 * time.Second,
+		})
+		w.Play()
+		c := newCrowd(w)
+		for n := range 60 {
+			c.offer(t, shop, "", sim.Message(strconv.Itoa(n), ""))
+		}
+		time.Sleep(3 * time.Hour)
+		c.all.Wait()
+		w.Stop()
+		if n := w.ACS.Most(); n != 4 {
+			t.Errorf("%d calls at one time, want 4", n)
+		}
+		if over := w.Over(); len(over) > 0 || w.ACS.Busy() > 0 {
+			t.Errorf("over: %v, 429s: %d", over, w.ACS.Busy())
+		}
+		if states, faults := w.Ends(t.Context(), c.promises); states[record.Accepted] != 60 || len(faults) > 0 {
+			t.Errorf("ends %v, refused %v, %v", states, c.refused, faults)
+		}
+	})
+}

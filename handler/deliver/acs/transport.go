@@ -25,8 +25,10 @@ const (
 	// DefaultAnswerTimeout counts from the last byte of the request.
 	DefaultAnswerTimeout = 30 * time.Second
 
-	dialTimeout         = 10 * time.Second
-	tlsHandshakeTimeout = 10 * time.Second
+	// Whoever may send now may not a little later: a connection that takes longer
+	// to open is not worth waiting for.
+	dialTimeout         = 2 * time.Second
+	tlsHandshakeTimeout = 2 * time.Second
 	// idleTimeout is well below the minutes after which the far side drops an
 	// idle connection: a POST that meets that moment is a message in doubt.
 	idleTimeout = 30 * time.Second

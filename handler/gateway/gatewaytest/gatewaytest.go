@@ -80,7 +80,7 @@ func New(t *testing.T, limits quota.Limits) *House {
 			Blobs: h.Files, Uploads: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
 		}),
 		Spool: spool.New(h.Letters, table(), table(), h.Ticks),
-		ACS:   h.ACS, MaxACSRequestBytes: MaxRequestBytes, RequestTimeout: 100 * time.Second,
+		ACS:   h.ACS, MaxACSRequestBytes: MaxRequestBytes, MaxCalls: 64, RequestTimeout: 100 * time.Second,
 		Now: time.Now, NewID: newID, Log: slog.New(slog.NewTextHandler(h.Log, nil)),
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Meter: metricnoop.NewMeterProvider().Meter(""),
 	})

@@ -36,6 +36,8 @@ type ACS struct {
 	mu       sync.Mutex
 	arrivals []time.Time
 	busy     int // answers 429
+	open     int // calls that have no answer yet
+	most     int // of them at one time
 	ops      map[string]*operation
 	doubled  []string // operations that were sent twice
 	unshown  []string // those whose record had not said unknown before
@@ -71,6 +73,8 @@ var errNoAnswer = errors.New("no answer")
 
 func (l *line) Send(ctx context.Context, id string, m *mail.Message, again bool) error {
 	i, a := l.i, l.i.w.ACS
+	a.opened(1)
+	defer a.opened(-1)
 	site := Site{Where: "acs", Op: Offer}
 	i.w.count(site)
 	f := Pass
@@ -122,6 +126,20 @@ func (l *line) Send(ctx context.Context, id string, m *mail.Message, again bool)
 		return fmt.Errorf("%w: %w", gateway.ErrDoubt, travelled)
 	}
 	return err
+}
+
+func (a *ACS) opened(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.open += n
+	a.most = max(a.most, a.open)
+}
+
+// Most is how many calls there were at one time.
+func (a *ACS) Most() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.most
 }
 
 // take is the arrival of a message.

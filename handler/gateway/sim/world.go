@@ -13,6 +13,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -48,6 +49,8 @@ type Config struct {
 	ACSTime time.Duration
 	// ClockError is how far storage's Date, and the clock of an instance, are off.
 	ClockError time.Duration
+	// MaxCalls is how many calls of an instance are on their way to ACS; 0: 64.
+	MaxCalls int
 	// Upstream says how ACS counts; it answers 429 when it has counted too many.
 	Upstream Upstream
 	// Forgetful ACS sends a repeated operation a second time.
@@ -135,7 +138,7 @@ func (w *World) Start() (*Instance, error) {
 			Blobs: files, Uploads: files, Links: table("links", w.links), PublicURL: public, DefaultLanguage: "en", Now: now, Rand: w.bytes(),
 		}),
 		Spool: spool.New(&container{i, "letters", w.letters}, table("lines", w.lines), table("dead", w.dead), &queue{i, w.ticks}),
-		ACS:   &line{i}, MaxACSRequestBytes: 100_000, RequestTimeout: 100 * time.Second,
+		ACS:   &line{i}, MaxACSRequestBytes: 100_000, MaxCalls: cmp.Or(w.MaxCalls, 64), RequestTimeout: 100 * time.Second,
 		Now: now, NewID: w.newID, Log: log,
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Meter: metricnoop.NewMeterProvider().Meter(""),
 	})
