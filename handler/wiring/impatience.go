@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// answerTime is how long one try of a small request to storage may take: ten
-	// times what a busy account needs, and short enough for the tries after it.
-	answerTime = 5 * time.Second
+	// answerTime is how long one try of a small request to storage may take: more than
+	// an account needs under a thousand requests at once.
+	answerTime = 10 * time.Second
 	// briefTime is how long a try may take while storage answers nobody, and there is
 	// no other after it: a write and the read after it give up within 2 s.
 	briefTime = 500 * time.Millisecond
@@ -23,16 +23,17 @@ const (
 )
 
 // impatience bounds the tries of small requests to one service that may accept
-// connections and never answer. Once a try had no answer nobody waits for long, so
-// that callers hear at once that nothing was sent, until there is one: of storage
-// that is back, or to one of the few tries that go on waiting, of storage that is
-// slow.
+// connections and never answer. Once a try has had no answer, and nobody else had one
+// meanwhile, nobody waits for long, so that callers hear at once that nothing was
+// sent, until there is one: of storage that is back, or to one of the few tries that
+// go on waiting, of storage that is slow.
 type impatience struct {
 	now func() time.Time
 
-	mu     sync.Mutex
-	silent bool      // the last try that waited had no answer
-	probe  time.Time // when another may wait
+	mu       sync.Mutex
+	answered time.Time // the last time
+	silent   bool      // nobody has had an answer since a try that waited began
+	probe    time.Time // when another may wait
 }
 
 func (i *impatience) Do(req *policy.Request) (*http.Response, error) {
@@ -65,12 +66,13 @@ func (noAnswer) NonRetriable() {}
 func (i *impatience) begin() (limit time.Duration, done func(silent *bool)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	begun := i.now()
 	limit = answerTime
 	if i.silent {
-		if now := i.now(); now.Before(i.probe) {
+		if begun.Before(i.probe) {
 			limit = briefTime
 		} else {
-			i.probe = now.Add(probePause)
+			i.probe = begun.Add(probePause)
 		}
 	}
 	return limit, func(silent *bool) {
@@ -79,8 +81,8 @@ func (i *impatience) begin() (limit time.Duration, done func(silent *bool)) {
 		switch {
 		case silent == nil:
 		case !*silent:
-			i.silent = false
-		case limit == answerTime && !i.silent: // a brief try proves nothing
+			i.silent, i.answered = false, i.now()
+		case limit == answerTime && !i.silent && !i.answered.After(begun):
 			i.silent, i.probe = true, i.now().Add(probePause)
 		}
 	}

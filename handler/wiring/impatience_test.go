@@ -110,6 +110,24 @@ func TestStorageThatIsBackIsFoundEvenIfItIsSlow(t *testing.T) {
 	})
 }
 
+// Storage under a thousand requests keeps some of them waiting for long; it is there.
+func TestOneSlowAnswerAmongOthersIsNoSilence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := &impatience{now: time.Now}
+		silent, answered := true, false
+		_, slow := i.begin()
+		time.Sleep(time.Second)
+		_, other := i.begin()
+		other(&answered)
+		time.Sleep(answerTime)
+		slow(&silent)
+		if limit, _ := i.begin(); limit != answerTime {
+			t.Errorf("the next try has %v", limit)
+		}
+	})
+}
+
 func TestACallerWhoLeavesProvesNothing(t *testing.T) {
 	t.Parallel()
 	i := &impatience{now: time.Now}
