@@ -164,6 +164,21 @@ func TestSlowStorageBurnsTokens(t *testing.T) {
 			})
 		})
 	}
+	t.Run("a read that is slow twice", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			legs := 0
+			f := &front{row: &row{}, way: func() time.Duration {
+				if legs++; legs <= 4 {
+					return 1500 * time.Millisecond
+				}
+				return 10 * time.Millisecond
+			}}
+			if granted := book(t, newLedger(f, quota.CustomDomainSend), 1); granted != 1 || f.booked != 1 {
+				t.Errorf("%d granted, %d logged, want 1", granted, f.booked)
+			}
+		})
+	})
 	t.Run("a write that is answered too late", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

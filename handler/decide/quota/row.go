@@ -27,9 +27,25 @@ func (l *Ledger) remember(s *shard, seen snapshot) {
 	s.seen = &seen
 }
 
+// slowReads is how often the row is read if the answer took too long to tell the
+// time, as one does now and then under many requests.
+const slowReads = 3
+
+// errSlow is the error of such an answer.
+var errSlow = errors.New("the answer took too long to tell the time")
+
 // read asks storage for the row and the time. A row that is missing is an empty
 // ledger. With errMoved, what it returns is true of the row.
-func (l *Ledger) read(ctx context.Context, s *shard) (snapshot, error) {
+func (l *Ledger) read(ctx context.Context, s *shard) (seen snapshot, err error) {
+	for range slowReads {
+		if seen, err = l.readOnce(ctx, s); !errors.Is(err, errSlow) {
+			break
+		}
+	}
+	return seen, err
+}
+
+func (l *Ledger) readOnce(ctx context.Context, s *shard) (snapshot, error) {
 	sent := l.now()
 	e, receipt, err := l.table.Get(ctx, partition, s.name)
 	l.stats.reads.Add(1)
@@ -48,7 +64,7 @@ func (l *Ledger) read(ctx context.Context, s *shard) (snapshot, error) {
 	case receipt.Time.IsZero():
 		return snapshot{}, errors.New("read quota ledger: the answer has no time")
 	case seen.at.slow():
-		return snapshot{}, fmt.Errorf("read quota ledger: an answer after %v does not tell the time", seen.at.heard.Sub(sent))
+		return snapshot{}, fmt.Errorf("read quota ledger: %w: %v", errSlow, seen.at.heard.Sub(sent))
 	case ahead > 2*ClockError:
 		return snapshot{}, fmt.Errorf("quota ledger is %v ahead of the storage clock", ahead)
 	case seen.etag == "" && s.layout.Generation > 0: // no row of a later layout is ever missing
