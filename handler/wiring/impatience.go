@@ -50,16 +50,16 @@ func (i *impatience) Do(req *policy.Request) (*http.Response, error) {
 	silent := ok && timeout.Timeout()
 	done(&silent)
 	if silent && limit == briefTime {
-		err = noAnswer{err}
+		err = silenceError{err}
 	}
 	return res, err
 }
 
-// noAnswer is the error of a try that the SDK's client does not make again.
-type noAnswer struct{ error }
+// silenceError is the error of a try that the SDK's client does not make again.
+type silenceError struct{ error }
 
 // NonRetriable implements an interface of azcore.
-func (noAnswer) NonRetriable() {}
+func (silenceError) NonRetriable() {}
 
 // begin says how long a try may take. done takes whether it had no answer, or nil
 // if that is not known.
