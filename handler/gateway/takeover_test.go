@@ -1,16 +1,18 @@
 package gateway_test
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/gateway/sim"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
@@ -94,6 +96,46 @@ func TestARepeatThatCannotAskACSDoesNotForgetTheFirst(t *testing.T) {
 	})
 }
 
+// The same, and nobody repeats it again: the letter of the refused repeat is gone, so
+// the message stands in no line, and whoever reads its record has ACS asked.
+func TestWhatStandsInNoLineIsSettledByWhoeverReadsIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const id = "11111111-1111-4111-8111-111111111111"
+		w, tr := troubled(t)
+		send := func(i *sim.Instance) error {
+			_, err := i.Gateway.Send(t.Context(), gateway.Request{
+				Caller: shop, OperationID: id, ContentType: "application/json", Body: strings.NewReader(sim.Message("one", "")), BodyBytes: -1,
+			})
+			return err
+		}
+		c := newCrowd(w)
+		tr.set(at(sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, sim.KillBefore))
+		_ = send(w.Any()) // nobody hears of it
+		time.Sleep(2 * record.OwnerLife)
+		tr.set(at(sim.Site{Where: "acs", Op: sim.Ask}, sim.Refuse))
+		i := w.Any()
+		for range 2 { // the second tells the instance that it must wait
+			answer, err := i.Send(t.Context(), shop, "", sim.Message("another", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.keep(shop, answer)
+		}
+		if err := send(i); !problem.Is(err, problem.Unavailable) {
+			t.Fatalf("the repeat got %v", err)
+		}
+		tr.set(nil)
+		w.Play()
+		time.Sleep(2 * record.OwnerLife)
+		w.Stop()
+		found, err := w.Any().Find(t.Context(), shop, id)
+		if err != nil || found.Record.State != record.Accepted || found.Record.Spooled == (store.Key{}) {
+			t.Errorf("got %+v, %v", found.Record, err)
+		}
+	})
+}
+
 // A request that is refused because its place in line was in doubt may leave a row
 // whose record is gone: no pump meets it for ever.
 func TestARowWithoutARecordIsTakenAway(t *testing.T) {
@@ -134,7 +176,7 @@ func TestALostLetterDoesNotMakeASentMessageFail(t *testing.T) {
 		w, tr := troubled(t)
 		c := newCrowd(w)
 		for range 2 {
-			c.offer(t, sim.Caller("shop", caller.Policy{}), "", sim.Message("one", ""))
+			c.offer(t, shop, "", sim.Message("one", ""))
 		}
 		c.all.Wait()
 		tr.set(at(sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, sim.KillBefore))

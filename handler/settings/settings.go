@@ -49,7 +49,7 @@ type Settings struct {
 	ACSAccessKey       string `env:"POSTHORN_ACS_ACCESS_KEY" validate:"omitempty,base64" doc:"Access key, for emulators only. In Azure leave it out: the identity is used."`
 	ACSScope           string `env:"POSTHORN_ACS_SCOPE" validate:"omitempty,url" doc:"Token scope for clouds other than the public one."`
 	ACSMaxRequestBytes int64  `env:"POSTHORN_ACS_MAX_REQUEST_BYTES" envDefault:"10485760" validate:"min=65536,max=104857600" doc:"Largest request that ACS takes, after Base64. Raise it when Microsoft has raised it for the subscription."`
-	ACSConnections     int    `env:"POSTHORN_ACS_CONNECTIONS" envDefault:"32" validate:"min=1,max=250" doc:"Connections to ACS at once for one instance; ACS allows 250 for a subscription."`
+	ACSConnections     int    `env:"POSTHORN_ACS_CONNECTIONS" envDefault:"32" validate:"min=1,max=250" doc:"Connections to ACS at once for one instance, an eighth of them for questions rather than messages; ACS allows 250 for a subscription."`
 
 	Quota          string `env:"POSTHORN_QUOTA" envDefault:"custom-domain" validate:"oneof=custom-domain managed-domain custom" doc:"Sending limits of the subscription: custom-domain (30 a minute, 100 an hour), managed-domain (5 and 10), or custom with the two settings below."`
 	QuotaPerMinute int    `env:"POSTHORN_QUOTA_PER_MINUTE" validate:"required_if=Quota custom,min=0,max=200000" doc:"Messages a minute, with POSTHORN_QUOTA=custom."`

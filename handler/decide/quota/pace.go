@@ -56,7 +56,8 @@ func (p *pace) between() time.Duration {
 	return p.gap
 }
 
-// pause waits before the next try, at random lest instances meet again.
+// pause waits before the next try, at random lest instances meet again. After ten
+// tries the longest pause has been reached, and doubling on would overflow.
 func pause(ctx context.Context, gap time.Duration, try int, id string) error {
 	sleep(ctx, random(id, max(gap, min(firstPause<<min(try-1, 10), longestPause))))
 	return ctx.Err()
