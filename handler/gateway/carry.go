@@ -25,7 +25,7 @@ type parcel struct {
 	terms check.Terms
 	call  quota.Call
 
-	claimed   bool // and nothing of it can have been sent, so the claim may be given back
+	claimed   bool // its id is its own, and nothing of it can have been sent, so the record may be removed
 	committed bool // what moved is readable
 	again     bool // ACS may have it from an owner who died
 }
@@ -60,12 +60,14 @@ const bookings = 3
 // error nothing was sent, nothing of the message is left in storage, and its id
 // is free again.
 //
-// Where it is known beforehand that the message must wait, it is claimed as
-// waiting, which is one write instead of two. Not so if it moves attachments: a
-// repeat must be known for one before it touches the uploads of the first.
+// What the caller has not named cannot be repeated, so nothing is claimed: its
+// record begins with the fence or the place in line. Where it is known beforehand
+// that a message must wait, it is claimed as waiting. Either is one write instead
+// of two. Not so for a named one that moves attachments: a repeat must be known for
+// one before it touches the uploads of the first.
 func (g *Gateway) carry(ctx context.Context, p *parcel) (Answer, error) {
 	waits := !p.terms.SendAt.IsZero() || p.terms.Wait && g.Sends.Busy(p.call)
-	if !waits || len(p.rec.Moved) > 0 {
+	if !p.claimed && (!waits || len(p.rec.Moved) > 0) {
 		if answer, done, err := g.claim(ctx, p); done || err != nil {
 			return answer, err
 		}

@@ -11,7 +11,8 @@
 //	                                      └─> commit -> keep -> wait -> enter      202
 //	tick ──> open -> heads -> take ──────────> fence -> offer -> finish -> leave
 //
-// Before the claim nothing is stored but blocks of attachments that stream away
+// A message that its caller has not named is not claimed: its record begins with the
+// fence, or with the wait. Before the claim nothing is stored but blocks of attachments that stream away
 // while they are read. Those are invisible, and storage drops them by itself. A
 // booked token is spent whatever happens. From the fence on ACS may have the
 // message, so from there the caller's going away stops nothing; an end that is not
@@ -136,6 +137,8 @@ type Request struct {
 	Language string
 }
 
+func (r Request) named() bool { return r.OperationID != "" || r.IdempotencyKey != "" }
+
 // Answer is what became of a Request.
 type Answer struct {
 	Record *record.Record
@@ -191,7 +194,7 @@ func (g *Gateway) sendVetted(ctx context.Context, req Request, in *offload.Intak
 		return g.earlier(ctx, req, claim, err)
 	}
 	claim.Moved, claim.Links, claim.Deadline = move.Links(), move.Key(), terms.Deadline
-	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m)})
+	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), claimed: !req.named()})
 }
 
 // linkLife is how long links must work that are made now.
@@ -205,7 +208,7 @@ func (g *Gateway) linkLife(t check.Terms) time.Duration {
 // earlier is the answer of an earlier request with the same id, if there was one
 // for the same message: its upload may have ended since. Otherwise it is refusal.
 func (g *Gateway) earlier(ctx context.Context, req Request, claim record.Record, refusal error) (Answer, error) {
-	if req.OperationID == "" && req.IdempotencyKey == "" {
+	if !req.named() {
 		return Answer{}, refusal
 	}
 	rec, err := g.Records.Find(ctx, claim.Caller, claim.ID)

@@ -147,7 +147,9 @@ func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Int
 		claims[i].Shared = len(claims[i].Moved) > 0
 		claims[i].Deadline = terms[i].Deadline
 		sent[i].To = l.Message.Recipients.To
-		sent[i].Answer, errs[i] = g.carry(ctx, &parcel{rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req.Caller, l.Message)})
+		sent[i].Answer, errs[i] = g.carry(ctx, &parcel{
+			rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req.Caller, l.Message), claimed: !req.named(),
+		})
 		*l.Message = mail.Message{} // its links were written into a copy of the bodies
 		g.tally(ctx, sent[i].Answer, errs[i])
 	}

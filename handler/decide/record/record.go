@@ -18,6 +18,9 @@
 // message that waits has a copy in the spool and no owner; it is taken by writing
 // Sending over the version that its place in the line names.
 //
+// A message whose id nobody else can know needs no claim: the first step that is
+// written makes its record.
+//
 // # The states
 //
 //	Claimed ─┬─> Sending ─┬─> Accepted | Failed

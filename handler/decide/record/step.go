@@ -10,7 +10,8 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// Wait marks that the message waits in the spool. It needs no owner then.
+// Wait marks that the message waits in the spool. It needs no owner then. As every
+// step it makes the record if that has not been claimed, so its id must be new.
 func (b *Book) Wait(ctx context.Context, r *Record) error {
 	r.State, r.Settling = Waiting, false
 	return b.write(ctx, r)
@@ -68,6 +69,9 @@ const cancelTries = 5
 // Release forgets a record of which nothing was sent, so that the same id can be
 // used again. A record that is gone, or that another has taken over, is left.
 func (b *Book) Release(ctx context.Context, r *Record) error {
+	if r.etag == "" {
+		return nil
+	}
 	err := b.table.Delete(ctx, Key(r.Caller, r.ID), row, r.etag)
 	if errors.Is(err, store.ErrMissing) || errors.Is(err, store.ErrChanged) {
 		return nil
@@ -76,16 +80,25 @@ func (b *Book) Release(ctx context.Context, r *Record) error {
 }
 
 // write replaces the row if it is still the version that r was read or written
-// as. Afterwards r is the current version.
+// as, or inserts that of an r which was neither. Afterwards r is the current version.
 func (b *Book) write(ctx context.Context, r *Record) error {
-	attempt := b.newID()
-	now, ok := b.clock.now()
-	if ok {
-		r.Updated, r.OwnerUntil = now, now.Add(b.life)
+	put := b.table.Replace
+	if r.etag == "" {
+		put = b.table.Insert
+		if _, err := b.now(ctx, r.Caller, r.ID); err != nil {
+			return err
+		}
 	}
+	if now, ok := b.clock.now(); ok {
+		r.Updated, r.OwnerUntil = now, now.Add(b.life)
+		if r.Created.IsZero() {
+			r.Created = now
+		}
+	}
+	attempt := b.newID()
 	e := encode(r, attempt)
 	e.ETag = r.etag
-	receipt, err := b.table.Replace(ctx, e)
+	receipt, err := put(ctx, e)
 	b.clock.observe(receipt)
 	if err == nil {
 		r.etag = receipt.ETag

@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"context"
 	"reflect"
 	"strconv"
 	"testing"
@@ -154,6 +155,50 @@ func TestSweepRemovesWhatHasOutlivedItsTime(t *testing.T) {
 			if got := sweep(); got != step.want {
 				t.Errorf("%d records removed after another %v, want %d", got, step.after, step.want)
 			}
+		}
+	})
+}
+
+// A message that nobody can repeat has no claim: its first step makes the record,
+// whatever becomes of the answer.
+func TestTheFirstStepMakesARecordThatNobodyClaimed(t *testing.T) {
+	t.Parallel()
+	steps := map[record.State]func(*record.Book, context.Context, *record.Record) error{
+		record.Sending: (*record.Book).Sending, record.Waiting: (*record.Book).Wait,
+	}
+	for want, step := range steps {
+		for what, outcome := range map[string]mem.Outcome{"answered": mem.Done, "lost": mem.Lost, "repeated": mem.Repeated} {
+			t.Run(string(want)+" "+what, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					b := newBooks()
+					b.failing(mem.Insert, outcome)
+					r := claim("1", "f")
+					must(t, step(b.ours, t.Context(), &r))
+					found, err := b.theirs.Read(t.Context(), "shop", "1")
+					must(t, err)
+					if found.State != want || found.Created.IsZero() || !found.OwnerUntil.After(found.Created) || found.Version() != r.Version() {
+						t.Errorf("the record is %+v, the writer's %+v", found, r)
+					}
+					must(t, b.ours.Finish(t.Context(), &r, record.Accepted, nil))
+				})
+			})
+		}
+	}
+}
+
+func TestARecordThatWasNeverWrittenTakesNothingWithIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBooks()
+		mustClaim(t, b.theirs, claim("1", "f"))
+		r := claim("1", "g")
+		if err := b.ours.Sending(t.Context(), &r); err == nil {
+			t.Error("one id was two messages'")
+		}
+		must(t, b.ours.Release(t.Context(), &r))
+		if got := state(t, b.ours, "1"); got != record.Claimed {
+			t.Errorf("the other's record is %s", got)
 		}
 	})
 }
