@@ -41,11 +41,10 @@ const (
 func BenchmarkSmallMessages(b *testing.B) {
 	var through, past usage
 	for b.Loop() {
+		gateway, proxy := newGatewayClient(b), newProxyClient(b)
 		for range turns {
-			// Each turn has a new ledger, which stays about as long as the limits of
-			// a subscription let it become.
-			through.add(newGatewayClient(b).send(b, turnMessages))
-			past.add(newProxyClient(b).send(b, turnMessages))
+			through.add(gateway.send(b, turnMessages))
+			past.add(proxy.send(b, turnMessages))
 		}
 	}
 	rate := func(d time.Duration) float64 { return float64(turns*turnMessages*b.N) / d.Seconds() }

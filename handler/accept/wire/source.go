@@ -16,7 +16,7 @@ const (
 	bufferBytes = 256 << 10
 	// firstBytes are what a message without attachments mostly fits into; a buffer
 	// that is full becomes so many times larger.
-	firstBytes = 4 << 10
+	firstBytes = 1 << 10
 	growth     = 8
 	// maxEmptyReads is how often the body may give neither bytes nor an error.
 	maxEmptyReads = 100

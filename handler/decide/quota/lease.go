@@ -219,8 +219,8 @@ func (l *Ledger) shardNow() int {
 // full says that s had no room for c when it was last seen, no longer ago than
 // that.
 func (l *Ledger) full(s *shard, c Call, ago time.Duration) bool {
-	seen, ok := l.recent(s)
-	if !ok || l.now().Sub(seen.at.heard) > ago {
+	seen := l.recent(s)
+	if seen == nil || l.now().Sub(seen.at.heard) > ago {
 		return false
 	}
 	now := l.now()

@@ -77,7 +77,7 @@ func (l *Ledger) change(ctx context.Context, row string, y layout, change func(*
 		if !change(&b) {
 			return seen, nil
 		}
-		failed = l.write(ctx, &shard{name: row}, seen, b)
+		failed = l.write(ctx, &shard{name: row}, &seen, b)
 		if !overtaken(failed) {
 			failures++
 		}

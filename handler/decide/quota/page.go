@@ -23,16 +23,16 @@ type page struct {
 }
 
 // newPage takes what s knows to be the truth at a local time.
-func (l *Ledger) newPage(shard int, s snapshot, local time.Time) *page {
-	s.ledger = s.ledger.clone()
+func (l *Ledger) newPage(shard int, s *snapshot, local time.Time) *page {
 	p := l.look(shard, s, local)
+	p.ledger = p.clone()
 	p.use.turn(p.at)
 	return p
 }
 
 // look is a page on which nothing may be planned, and on which nobody's use has
 // left: it shares s.
-func (l *Ledger) look(shard int, s snapshot, local time.Time) *page {
+func (l *Ledger) look(shard int, s *snapshot, local time.Time) *page {
 	p := &page{
 		ledger: s.ledger, shard: shard, limits: s.layout.part(l.limits, shard), reserved: l.options.ReservedForHigh,
 		was: s.at, local: local, now: s.at.earliest(local),

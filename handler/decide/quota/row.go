@@ -8,23 +8,23 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// recent returns the last snapshot if its clock reading is still good.
-func (l *Ledger) recent(s *shard) (snapshot, bool) {
+// recent returns the last snapshot, or nil if its clock reading is no longer good.
+func (l *Ledger) recent(s *shard) *snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.seen == nil || s.seen.at.stale(l.now()) {
-		return snapshot{}, false
+		return nil
 	}
-	return *s.seen, true
+	return s.seen
 }
 
-func (l *Ledger) remember(s *shard, seen snapshot) {
+func (l *Ledger) remember(s *shard, seen *snapshot) {
 	if h := seen.health; h.Probing || h.BackoffUntil > seen.at.date {
 		l.pool.drop()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seen = &seen
+	s.seen = seen
 }
 
 // slowReads is how often the row is read if the answer took too long to tell the
@@ -73,12 +73,12 @@ func (l *Ledger) readOnce(ctx context.Context, s *shard) (snapshot, error) {
 	if seen.next != nil || seen.layout.Generation != s.layout.Generation || !seen.layout.same(s.layout) {
 		return seen, errMoved // not remembered: nothing may be booked on it
 	}
-	l.remember(s, seen)
+	l.remember(s, &seen)
 	return seen, nil
 }
 
 // write replaces what seen saw by b. After an error the row may or may not be b.
-func (l *Ledger) write(ctx context.Context, s *shard, seen snapshot, b ledger) error {
+func (l *Ledger) write(ctx context.Context, s *shard, seen *snapshot, b ledger) error {
 	put := l.table.Replace
 	if seen.etag == "" {
 		put = l.table.Insert
@@ -96,6 +96,6 @@ func (l *Ledger) write(ctx context.Context, s *shard, seen snapshot, b ledger) e
 	if receipt.Time.IsZero() {
 		return errors.New("write quota ledger: the answer has no time")
 	}
-	l.remember(s, snapshot{b, receipt.ETag, reading{instantOf(receipt.Time), sent, l.now()}})
+	l.remember(s, &snapshot{b, receipt.ETag, reading{instantOf(receipt.Time), sent, l.now()}})
 	return nil
 }

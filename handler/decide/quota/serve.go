@@ -187,7 +187,7 @@ func (l *Ledger) settle(ctx context.Context, s *shard, batch []*request) {
 // commit makes one write for all of batch. It returns the attempt that is in the
 // row, or one that needs no write, and how often others were faster.
 func (l *Ledger) commit(ctx context.Context, s *shard, batch []*request) (a attempt, conflicts int, err error) {
-	if seen, ok := l.recent(s); ok && l.pace.between() == 0 {
+	if seen := l.recent(s); seen != nil && l.pace.between() == 0 {
 		if a := l.plan(s, seen, batch); a.dirty && a.content {
 			err := l.write(ctx, s, seen, a.after)
 			if err == nil {
@@ -223,12 +223,12 @@ func (l *Ledger) commitAfresh(ctx context.Context, s *shard, batch []*request, m
 		if len(made)-conflicts == tries {
 			return attempt{}, conflicts, fmt.Errorf("quota ledger: %d writes failed, the last with: %w", tries, failed)
 		}
-		a := l.plan(s, seen, batch)
+		a := l.plan(s, &seen, batch)
 		if !a.dirty {
 			return a, conflicts, nil
 		}
 		made = append(made, a)
-		if failed = l.write(ctx, s, seen, a.after); failed == nil {
+		if failed = l.write(ctx, s, &seen, a.after); failed == nil {
 			return a, conflicts, nil
 		}
 		if err := pause(ctx, l.pace.between(), len(made), a.id); err != nil {
@@ -243,7 +243,7 @@ func overtaken(err error) bool {
 }
 
 // plan lets every request do its part on what those before it left.
-func (l *Ledger) plan(s *shard, seen snapshot, batch []*request) attempt {
+func (l *Ledger) plan(s *shard, seen *snapshot, batch []*request) attempt {
 	p := l.newPage(s.number, seen, l.now())
 	a := attempt{id: l.newID(), content: true, answers: make([]answer, len(batch))}
 	for i, r := range batch {

@@ -44,7 +44,7 @@ func (l *Ledger) Stats() Stats {
 		if seen == nil {
 			continue
 		}
-		p := l.newPage(s.number, *seen, l.now())
+		p := l.newPage(s.number, seen, l.now())
 		waiting, tokens := p.queue()
 		st.Waiting += waiting
 		st.Lost = max(st.Lost, p.health.lost(p.now))

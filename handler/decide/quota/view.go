@@ -27,7 +27,7 @@ func (l *Ledger) View() View {
 		if seen == nil {
 			continue
 		}
-		v.add(l.look(s.number, *seen, l.now()))
+		v.add(l.look(s.number, seen, l.now()))
 	}
 	return v
 }

@@ -46,7 +46,7 @@ type limiter struct {
 func (l *limiter) take(at time.Time) *refusal {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.calls = slices.DeleteFunc(l.calls, func(t time.Time) bool { return at.Sub(t) >= time.Hour })
+	l.calls = l.calls[l.since(at, time.Hour):]
 	var refused *refusal
 	if wait := l.wait(at, time.Hour, l.limit.PerHour); wait > 0 {
 		refused = tooMany("Hour", wait)
@@ -66,18 +66,24 @@ func (l *limiter) wait(at time.Time, length time.Duration, limit int) time.Durat
 	if limit == 0 {
 		return 0
 	}
-	start := at.Add(-length + 1) // a call exactly one length ago no longer counts
+	first, whole := l.since(at, length), at.Truncate(length)
 	if l.window == WindowFixed {
-		start = at.Truncate(length)
+		first, _ = slices.BinarySearchFunc(l.calls, whole, time.Time.Compare)
 	}
-	first, _ := slices.BinarySearchFunc(l.calls, start, time.Time.Compare)
 	if len(l.calls)-first < limit {
 		return 0
 	}
 	if l.window == WindowFixed {
-		return start.Add(length).Sub(at)
+		return whole.Add(length).Sub(at)
 	}
 	return l.calls[len(l.calls)-limit].Add(length).Sub(at)
+}
+
+// since is the index of the first call of the last length before at.
+func (l *limiter) since(at time.Time, length time.Duration) int {
+	start := at.Add(-length + 1) // a call exactly one length ago no longer counts
+	i, _ := slices.BinarySearchFunc(l.calls, start, time.Time.Compare)
+	return i
 }
 
 func (l *limiter) forget() {
