@@ -10,6 +10,8 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -36,6 +38,9 @@ const uploadRounds = 12
 
 // BenchmarkIntoStorage sends 100 MB to the handler, whose file of 75 MB goes to
 // Azurite, and uploads the same file from memory with nothing but the Azure SDK.
+//
+// The 100 MB are a file, which the kernel sends by itself: a client that copies
+// would take time of the processors that the handler and Azurite share with it.
 func BenchmarkIntoStorage(b *testing.B) {
 	p := world.NewProduct(b)
 	p.OpenStorage(b)
@@ -45,10 +50,13 @@ func BenchmarkIntoStorage(b *testing.B) {
 	if _, err := io.ReadFull(file(1, largeBytes), content); err != nil {
 		b.Fatal(err)
 	}
-	message := wholeBody(b, 1)
+	message := filepath.Join(b.TempDir(), "message.json")
+	if err := os.WriteFile(message, wholeBody(b, 1), 0o600); err != nil {
+		b.Fatal(err)
+	}
 	files := newContainer(b, p)
 
-	var through, alone time.Duration
+	var through, alone usage
 	uploads := 0
 	for b.Loop() {
 		for range uploadRounds {
@@ -58,17 +66,16 @@ func BenchmarkIntoStorage(b *testing.B) {
 			if err := upload(b.Context(), c, slices.Chunk(content, blockBytes)); err != nil {
 				b.Fatal(err)
 			}
-			alone += time.Since(start)
+			alone.each = append(alone.each, time.Since(start))
 
 			start = time.Now()
-			res, err := deliver(b.Context(), w, bytes.NewReader(message), int64(len(message)))
-			if err != nil || res.StatusCode != http.StatusAccepted {
-				b.Fatal(err, res)
+			if err := deliverFile(b.Context(), w, message); err != nil {
+				b.Fatal(err)
 			}
-			through += time.Since(start)
+			through.each = append(through.each, time.Since(start))
 		}
 	}
-	rate := func(d time.Duration) float64 { return float64(largeBytes*uploads) / d.Seconds() / mb }
+	rate := func(u usage) float64 { return float64(largeBytes) / u.median().Seconds() / mb }
 	report(b, figure{
 		name: "75 MB of a request into Azurite", unit: "MB/s", value: rate(through),
 		baseline: rate(alone), of: "the SDK alone", goal: goal{atLeast: 0.9},
@@ -113,6 +120,23 @@ func upload(ctx context.Context, c *blockblob.Client, blocks iter.Seq[[]byte]) e
 		return err
 	}
 	_, err := c.CommitBlockList(ctx, ids, nil)
+	return err
+}
+
+func deliverFile(ctx context.Context, w *world.World, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	res, err := deliver(ctx, w, f, info.Size())
+	if err == nil && res.StatusCode != http.StatusAccepted {
+		err = errors.New(res.Status)
+	}
 	return err
 }
 

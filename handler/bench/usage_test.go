@@ -20,9 +20,15 @@ func (u *usage) add(v usage) {
 }
 
 // p99 is the time within which 99 of 100 requests were answered.
-func (u *usage) p99() time.Duration {
+func (u *usage) p99() time.Duration { return u.within(99) }
+
+// median is the time within which half of the requests were answered. The few that
+// the machine let wait do not count.
+func (u *usage) median() time.Duration { return u.within(50) }
+
+func (u *usage) within(percent int) time.Duration {
 	slices.Sort(u.each)
-	return u.each[len(u.each)*99/100]
+	return u.each[len(u.each)*percent/100]
 }
 
 // moment is a point in the life of this process.

@@ -65,8 +65,11 @@ func (f *flight) turn(ctx context.Context) error {
 
 func (f *flight) giveBack() { <-f.turns }
 
-// send stages a block and then calls done, after which data is not looked at.
+// send stages a block and then calls done, after which data is not looked at. The
+// checksum is made before it returns, so that one block at a time takes the
+// processor, and none that may be sent has to wait for its own.
 func (f *flight) send(name string, n int, data []byte, done func()) {
+	sum := f.blobs.Checksum(data)
 	f.group.Go(func() {
 		defer f.giveBack()
 		defer done()
@@ -75,7 +78,7 @@ func (f *flight) send(name string, n int, data []byte, done func()) {
 		if f.failure() != nil {
 			return // the blob will not be committed
 		}
-		if err := f.blobs.Stage(f.ctx, name, n, data); err != nil {
+		if err := f.blobs.Stage(f.ctx, name, n, data, sum); err != nil {
 			f.fail(err)
 		}
 	})

@@ -523,4 +523,6 @@ func BenchmarkIntake(b *testing.B) {
 // dropping is storage that is as fast as can be.
 type dropping struct{ Blobs }
 
-func (dropping) Stage(context.Context, string, int, []byte) error { return nil }
+func (dropping) Stage(context.Context, string, int, []byte, []byte) error { return nil }
+
+func (dropping) Checksum([]byte) []byte { return nil }

@@ -96,8 +96,10 @@ const (
 // method may be repeated. An error wraps one of package store's.
 type Blobs interface {
 	// Stage uploads block n (from 0) of a blob that stays invisible until Commit.
-	// It must not keep block.
-	Stage(ctx context.Context, name string, n int, block []byte) error
+	// sum is the block's Checksum. It must keep neither.
+	Stage(ctx context.Context, name string, n int, block, sum []byte) error
+	// Checksum is what storage compares a block with.
+	Checksum(block []byte) []byte
 	// Commit makes the first blocks of the staged ones a blob. It answers
 	// store.ErrExists for a name that is taken, perhaps by its own first try.
 	Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error

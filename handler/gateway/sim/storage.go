@@ -283,9 +283,11 @@ func (c *container) do(ctx context.Context, op mem.Op, key string, act func() er
 	return c.i.call(ctx, Site{Where: c.name, Op: op}, key, act)
 }
 
-func (c *container) Stage(ctx context.Context, name string, n int, block []byte) error {
-	return c.do(ctx, mem.Stage, name, func() error { return c.c.Stage(ctx, name, n, block) })
+func (c *container) Stage(ctx context.Context, name string, n int, block, sum []byte) error {
+	return c.do(ctx, mem.Stage, name, func() error { return c.c.Stage(ctx, name, n, block, sum) })
 }
+
+func (c *container) Checksum(block []byte) []byte { return c.c.Checksum(block) }
 
 func (c *container) Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error {
 	return c.do(ctx, mem.Commit, name, func() error { return c.c.Commit(ctx, name, blocks, h) })

@@ -80,18 +80,20 @@ func (c *Container) Create(ctx context.Context) error {
 	return sdk.Translate("create container", err)
 }
 
+// Checksum is what Stage must be given with a block.
+func (c *Container) Checksum(block []byte) []byte { return c.checksum.of(block) }
+
 // Stage stores block n of a blob that is to be; n counts from 0, and the same n
 // again replaces the block. The block is the caller's again when Stage returns.
-func (c *Container) Stage(ctx context.Context, name string, n int, block []byte) error {
+func (c *Container) Stage(ctx context.Context, name string, n int, block, sum []byte) error {
 	if err := limits.Block(n, len(block)); err != nil {
 		return err
 	}
-	sum := c.checksum.of(block)
 	return sdk.Do(ctx, "stage block", c.Create, func(ctx context.Context) error {
 		body := lend(block)
 		defer body.takeBack()
 		_, err := c.client.NewBlockBlobClient(name).StageBlock(ctx, blockID(n), body, &blockblob.StageBlockOptions{
-			TransactionalValidation: sum,
+			TransactionalValidation: c.checksum.validation(sum),
 		})
 		return err
 	})

@@ -22,7 +22,7 @@ func (h hasty) Do(r *http.Request) (*http.Response, error) {
 func TestBlockThatIsStillBeingSentIsTheCallersAgain(t *testing.T) {
 	t.Parallel()
 	service := hasty{body: make(chan io.Reader, 1)}
-	if err := open(t, service).Stage(t.Context(), "b", 0, []byte("block")); !errors.Is(err, store.ErrUnavailable) {
+	if err := open(t, service).Stage(t.Context(), "b", 0, []byte("block"), make([]byte, 8)); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("error %v, want %v", err, store.ErrUnavailable)
 	}
 	if read, err := io.ReadAll(<-service.body); len(read) > 0 || err == nil {

@@ -25,7 +25,7 @@ func (c *Container) Put(ctx context.Context, name string, data []byte) error {
 		body := lend(data)
 		defer body.takeBack()
 		_, err := c.client.NewBlockBlobClient(name).Upload(ctx, body, &blockblob.UploadOptions{
-			TransactionalValidation: sum,
+			TransactionalValidation: c.checksum.validation(sum),
 			AccessConditions: &blob.AccessConditions{
 				ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: new(azcore.ETagAny)},
 			},

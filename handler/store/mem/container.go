@@ -3,6 +3,9 @@ package mem
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,10 +37,18 @@ func NewContainer(now func() time.Time, plan Plan) *Container {
 	return &Container{now: now, plan: plan, staged: map[string]map[string][]byte{}}
 }
 
+// Checksum is as in store/blob.
+func (c *Container) Checksum(block []byte) []byte {
+	return binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(block))
+}
+
 // Stage is as in store/blob.
-func (c *Container) Stage(ctx context.Context, name string, n int, block []byte) error {
+func (c *Container) Stage(ctx context.Context, name string, n int, block, sum []byte) error {
 	if err := limits.Block(n, len(block)); err != nil {
 		return err
+	}
+	if !bytes.Equal(sum, c.Checksum(block)) {
+		return errors.New("stage block: its checksum is another's")
 	}
 	return c.call(ctx, Stage, name, func() error {
 		c.stage(name, strconv.Itoa(n), bytes.Clone(block))

@@ -18,7 +18,8 @@ import (
 
 // Container is a whole container. Users of blobs declare the part that they need.
 type Container interface {
-	Stage(ctx context.Context, name string, n int, block []byte) error
+	Checksum(block []byte) []byte
+	Stage(ctx context.Context, name string, n int, block, sum []byte) error
 	Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error
 	Put(ctx context.Context, name string, data []byte) error
 	Read(ctx context.Context, name string) ([]byte, error)
@@ -30,6 +31,10 @@ type Container interface {
 	SignWrite(ctx context.Context, name string, from, until time.Time) (string, error)
 }
 
+func stage(ctx context.Context, c Container, name string, n int, block []byte) error {
+	return c.Stage(ctx, name, n, block, c.Checksum(block))
+}
+
 // Blobs checks a container. The client that open returns is a stranger's: it
 // reaches signed URLs and has no credential.
 func Blobs(t *testing.T, open func(*testing.T) (Container, *http.Client)) {
@@ -38,6 +43,7 @@ func Blobs(t *testing.T, open func(*testing.T) (Container, *http.Client)) {
 		"a signed URL gives the blob and its headers":       download,
 		"staged blocks cannot be read":                      uncommitted,
 		"a block that is staged again replaces the first":   restage,
+		"a block that was damaged on the way is refused":    damaged,
 		"a block is the caller's again after stage":         reuseBlock,
 		"a blob that is there is not committed again":       commitTwice,
 		"a commit needs all its blocks":                     missingBlock,
@@ -106,7 +112,7 @@ func download(t *testing.T, c Container, client *http.Client) {
 }
 
 func uncommitted(t *testing.T, c Container, client *http.Client) {
-	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, random(10)), nil)
+	wantErr(t, "stage", stage(t.Context(), c, "b", 0, random(10)), nil)
 	if a := fetch(t, client, http.MethodGet, sign(t, c, "b")); a.status != http.StatusNotFound {
 		t.Errorf("status %d, want 404", a.status)
 	}
@@ -117,9 +123,21 @@ func uncommitted(t *testing.T, c Container, client *http.Client) {
 	}
 }
 
+func damaged(t *testing.T, c Container, _ *http.Client) {
+	data := random(1_000)
+	sum := c.Checksum(data)
+	data[500] ^= 1
+	if err := c.Stage(t.Context(), "b", 0, data, sum); err == nil {
+		t.Error("the block was taken")
+	}
+	if err := c.Commit(t.Context(), "b", 1, store.BlobHeaders{}); err == nil {
+		t.Error("the block is there")
+	}
+}
+
 func restage(t *testing.T, c Container, client *http.Client) {
 	data := random(30)
-	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, data[:10]), nil)
+	wantErr(t, "stage", stage(t.Context(), c, "b", 0, data[:10]), nil)
 	put(t, c, "b", data[10:20], data[20:])
 	wantBlob(t, c, client, data[10:])
 }
@@ -128,9 +146,9 @@ func reuseBlock(t *testing.T, c Container, client *http.Client) {
 	data := random(2_000)
 	block := make([]byte, 1_000)
 	copy(block, data)
-	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, block), nil)
+	wantErr(t, "stage", stage(t.Context(), c, "b", 0, block), nil)
 	copy(block, data[1_000:])
-	wantErr(t, "stage", c.Stage(t.Context(), "b", 1, block), nil)
+	wantErr(t, "stage", stage(t.Context(), c, "b", 1, block), nil)
 	clear(block)
 	wantErr(t, "commit", c.Commit(t.Context(), "b", 2, octets), nil)
 	wantBlob(t, c, client, data)
@@ -139,13 +157,13 @@ func reuseBlock(t *testing.T, c Container, client *http.Client) {
 func commitTwice(t *testing.T, c Container, client *http.Client) {
 	data := random(20)
 	put(t, c, "b", data[:10])
-	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, data[10:]), nil)
+	wantErr(t, "stage", stage(t.Context(), c, "b", 0, data[10:]), nil)
 	wantErr(t, "second commit", c.Commit(t.Context(), "b", 1, octets), store.ErrExists)
 	wantBlob(t, c, client, data[:10])
 }
 
 func missingBlock(t *testing.T, c Container, client *http.Client) {
-	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, random(10)), nil)
+	wantErr(t, "stage", stage(t.Context(), c, "b", 0, random(10)), nil)
 	wantErr(t, "commit", c.Commit(t.Context(), "b", 2, octets), store.ErrMissing)
 	if a := fetch(t, client, http.MethodGet, sign(t, c, "b")); a.status != http.StatusNotFound {
 		t.Errorf("status %d, want 404", a.status)
@@ -235,7 +253,7 @@ func listBlobs(t *testing.T, c Container, _ *http.Client) {
 func cancelledBlob(t *testing.T, c Container, _ *http.Client) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	wantCancelled(t, "stage", c.Stage(ctx, "b", 0, random(10)))
+	wantCancelled(t, "stage", stage(ctx, c, "b", 0, random(10)))
 	wantCancelled(t, "commit", c.Commit(ctx, "b", 0, octets))
 	wantCancelled(t, "delete", c.Delete(ctx, "b"))
 	_, err := c.List(ctx, "", "", 10)
@@ -255,9 +273,9 @@ func cancelledBlob(t *testing.T, c Container, _ *http.Client) {
 }
 
 func refusedBlobs(t *testing.T, c Container, _ *http.Client) {
-	wantRefused(t, "empty block", c.Stage(t.Context(), "b", 0, nil))
-	wantRefused(t, "negative block", c.Stage(t.Context(), "b", -1, random(1)))
-	wantRefused(t, "block 50,000", c.Stage(t.Context(), "b", limits.BlobBlocks, random(1)))
+	wantRefused(t, "empty block", stage(t.Context(), c, "b", 0, nil))
+	wantRefused(t, "negative block", stage(t.Context(), c, "b", -1, random(1)))
+	wantRefused(t, "block 50,000", stage(t.Context(), c, "b", limits.BlobBlocks, random(1)))
 	wantRefused(t, "50,001 blocks", c.Commit(t.Context(), "b", limits.BlobBlocks+1, octets))
 	wantRefused(t, "too much to put", c.Put(t.Context(), "b", make([]byte, limits.WholeBytes+1)))
 }
@@ -265,7 +283,7 @@ func refusedBlobs(t *testing.T, c Container, _ *http.Client) {
 func put(t *testing.T, c Container, name string, blocks ...[]byte) {
 	t.Helper()
 	for n, block := range blocks {
-		wantErr(t, "stage", c.Stage(t.Context(), name, n, block), nil)
+		wantErr(t, "stage", stage(t.Context(), c, name, n, block), nil)
 	}
 	wantErr(t, "commit", c.Commit(t.Context(), name, len(blocks), octets), nil)
 }

@@ -16,7 +16,7 @@ import (
 func size(t *testing.T, c Container, _ *http.Client) {
 	_, err := c.Size(t.Context(), "b")
 	wantErr(t, "size of nothing", err, store.ErrMissing)
-	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, random(10)), nil)
+	wantErr(t, "stage", stage(t.Context(), c, "b", 0, random(10)), nil)
 	_, err = c.Size(t.Context(), "b")
 	wantErr(t, "size of what is staged", err, store.ErrMissing)
 	_, err = c.Seal(t.Context(), "b", octets)

@@ -33,7 +33,7 @@ func putTwice(t *testing.T, c Container, _ *http.Client) {
 	data := random(30)
 	wantErr(t, "put", c.Put(t.Context(), "b", data[:10]), nil)
 	wantErr(t, "second put", c.Put(t.Context(), "b", data[10:20]), store.ErrExists)
-	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, data[20:]), nil)
+	wantErr(t, "stage", stage(t.Context(), c, "b", 0, data[20:]), nil)
 	wantErr(t, "commit over it", c.Commit(t.Context(), "b", 1, octets), store.ErrExists)
 	wantRead(t, c, "b", data[:10])
 	put(t, c, "other", data[10:20])
@@ -54,7 +54,7 @@ func notSharedBlob(t *testing.T, c Container, _ *http.Client) {
 
 func readCommitted(t *testing.T, c Container, _ *http.Client) {
 	data := random(2_000)
-	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, data[:1_000]), nil)
+	wantErr(t, "stage", stage(t.Context(), c, "b", 0, data[:1_000]), nil)
 	_, err := c.Read(t.Context(), "b")
 	wantErr(t, "read of what is staged", err, store.ErrMissing)
 	put(t, c, "b", data[:1_000], data[1_000:])
