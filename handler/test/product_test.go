@@ -12,6 +12,9 @@ const root = "../.."
 // starts once.
 func TestProduct(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("starts programs, in which the race detector is not")
+	}
 	p := &product{world.NewProduct(t)}
 	t.Run("wrong settings", p.testWrongSettings)
 	t.Run("the size of the handler", p.testSize)

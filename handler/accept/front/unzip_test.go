@@ -22,6 +22,9 @@ func packed(text []byte) []byte {
 
 func TestUnzipStopsAtItsLimits(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("unzips much, in one goroutine")
+	}
 	for name, c := range map[string]struct {
 		body  io.Reader
 		limit int64

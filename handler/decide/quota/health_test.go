@@ -49,6 +49,9 @@ func (c *calls) between(from, to time.Time) (n int) {
 
 func TestAfterA429OneCanaryGoesAndThenARamp(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes a minute under the race detector")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffice(t, 10, quota.Limits{PerMinute: 300, PerHour: 3000})
 		defer o.end()
@@ -163,6 +166,9 @@ func TestTheCanaryOfAProcessThatDiedIsFollowedByAnother(t *testing.T) {
 // have, and has it all back an hour or two after that ended.
 func TestForeignUseLowersTheShareAndItComesBack(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes a minute under the race detector")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		limits := quota.Limits{PerMinute: 1000, PerHour: 1000}
 		o := newOffice(t, 3, limits)
