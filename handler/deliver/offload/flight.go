@@ -10,9 +10,6 @@ const (
 	// for each block, and 195 GiB with the 50,000 blocks that a blob may have.
 	// Source: learn.microsoft.com, "Put Block List".
 	BlockBytes = 4 << 20
-	// FirstBytes is the size of a stream's first block: storage has something to do
-	// while the second one is being read.
-	FirstBytes = 1 << 20
 	// BlocksInFlight is how many blocks of a message are on their way at once.
 	BlocksInFlight = 2
 	// BlocksHeld is how many there are at all: one more is filled meanwhile.

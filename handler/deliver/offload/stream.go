@@ -54,7 +54,7 @@ func (s *stream) write(ctx context.Context, data []byte) error {
 
 // space is where the next bytes go. It waits until a block is free.
 func (s *stream) space(ctx context.Context) ([]byte, error) {
-	if s.filled == s.size() {
+	if s.filled == BlockBytes {
 		s.send()
 	}
 	if s.block == nil {
@@ -63,15 +63,7 @@ func (s *stream) space(ctx context.Context) ([]byte, error) {
 		}
 		s.block = s.intake.offload.blocks.Get().(*block) //nolint:forcetypeassert // the pool holds nothing else
 	}
-	return s.block[s.filled:s.size()], nil
-}
-
-// size is that of the block being filled, when it is full.
-func (s *stream) size() int {
-	if s.blocks == 0 {
-		return FirstBytes
-	}
-	return BlockBytes
+	return s.block[s.filled:], nil
 }
 
 // end sends the last block.
