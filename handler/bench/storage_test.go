@@ -123,6 +123,7 @@ func upload(ctx context.Context, c *blockblob.Client, blocks iter.Seq[[]byte]) e
 	return err
 }
 
+// deliverFile posts a message that is a file, and wants it to be accepted.
 func deliverFile(ctx context.Context, w *world.World, name string) error {
 	f, err := os.Open(name)
 	if err != nil {

@@ -136,7 +136,7 @@ func (c crash) run(t *testing.T, fault sim.Fault, seed uint64, forgetful bool) (
 		for n := range 8 {
 			more := ""
 			if n%4 == 1 {
-				more = fmt.Sprintf(`"attachments":[{"name":"a","contentType":"text/plain","contentInBase64":"%s"}]`, strings.Repeat("QUJD", 40_000))
+				more = attached()
 			}
 			key := fmt.Sprintf("key %d", n)
 			if c.unnamed() {

@@ -231,7 +231,7 @@ func TestNoPayloadMakesMarkupOfItsOwn(t *testing.T) {
 			if err := json.Unmarshal(s.delivery(t).Body, &payload); err != nil {
 				t.Fatal(err)
 			}
-			if testing.Short() && len(s.delivery(t).Body) > 3_000 {
+			if testing.Short() && len(s.delivery(t).Body) > 10_000 {
 				t.Skip("the large samples take a while")
 			}
 			for _, vector := range vectors {
@@ -272,7 +272,7 @@ func TestNoSingleMemberMakesMarkupOfItsOwn(t *testing.T) {
 				t.Fatal(err)
 			}
 			leaves := count(payload)
-			if testing.Short() && leaves > 20 {
+			if testing.Short() && leaves > 60 {
 				leaves = 60
 			}
 			for i := range leaves {

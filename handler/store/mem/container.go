@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"hash/crc32"
 	"strconv"
 	"strings"
@@ -47,10 +47,10 @@ func (c *Container) Stage(ctx context.Context, name string, n int, block, sum []
 	if err := limits.Block(n, len(block)); err != nil {
 		return err
 	}
-	if !bytes.Equal(sum, c.Checksum(block)) {
-		return errors.New("stage block: its checksum is another's")
-	}
 	return c.call(ctx, Stage, name, func() error {
+		if !bytes.Equal(sum, c.Checksum(block)) {
+			return fmt.Errorf("stage block: %w: damaged on the way", store.ErrUnavailable)
+		}
 		c.stage(name, strconv.Itoa(n), bytes.Clone(block))
 		return nil
 	})

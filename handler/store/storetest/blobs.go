@@ -127,12 +127,8 @@ func damaged(t *testing.T, c Container, _ *http.Client) {
 	data := random(1_000)
 	sum := c.Checksum(data)
 	data[500] ^= 1
-	if err := c.Stage(t.Context(), "b", 0, data, sum); err == nil {
-		t.Error("the block was taken")
-	}
-	if err := c.Commit(t.Context(), "b", 1, store.BlobHeaders{}); err == nil {
-		t.Error("the block is there")
-	}
+	wantErr(t, "stage", c.Stage(t.Context(), "b", 0, data, sum), store.ErrUnavailable)
+	wantErr(t, "commit", c.Commit(t.Context(), "b", 1, octets), store.ErrMissing)
 }
 
 func restage(t *testing.T, c Container, client *http.Client) {
