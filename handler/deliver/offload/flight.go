@@ -65,20 +65,21 @@ func (f *flight) turn(ctx context.Context) error {
 
 func (f *flight) giveBack() { <-f.turns }
 
-// send stages a block and then calls done, after which data is not looked at. The
-// checksum is made before it returns, so that one block at a time takes the
-// processor, and none that may be sent has to wait for its own.
-func (f *flight) send(name string, n int, data []byte, done func()) {
-	sum := f.blobs.Checksum(data)
+// send stages a block and then calls done, after which its memory is not looked at.
+// The block has its checksum before it has its turn: none that may be sent waits for
+// its own.
+func (f *flight) send(name string, n int, b *filling, done func()) {
+	b.end()
 	f.group.Go(func() {
 		defer f.giveBack()
 		defer done()
+		sum := <-b.sum
 		f.sending <- struct{}{}
 		defer func() { <-f.sending }()
 		if f.failure() != nil {
 			return // the blob will not be committed
 		}
-		if err := f.blobs.Stage(f.ctx, name, n, data, sum); err != nil {
+		if err := f.blobs.Stage(f.ctx, name, n, b.data[:b.filled], sum); err != nil {
 			f.fail(err)
 		}
 	})

@@ -2,42 +2,86 @@ package offload
 
 import (
 	"context"
+	"hash"
+	"hash/crc32"
+	"slices"
 	"testing"
 	"testing/synctest"
 )
 
-// stuck is storage that does not answer until answer is closed.
-type stuck struct {
-	Blobs
-	answer chan struct{}
-	sums   int
+// slowSum is a checksum that is not made until goOn is closed.
+type slowSum struct {
+	hash.Hash
+	goOn chan struct{}
 }
 
-func (s *stuck) Checksum([]byte) []byte { s.sums++; return nil }
+func (s slowSum) Sum(b []byte) []byte {
+	<-s.goOn
+	return s.Hash.Sum(b)
+}
 
-func (s *stuck) Stage(context.Context, string, int, []byte, []byte) error {
-	<-s.answer
+// log is storage that says which blocks it was given.
+type log struct {
+	Blobs
+	staged chan int
+}
+
+func (l log) Stage(_ context.Context, _ string, n int, _, _ []byte) error {
+	l.staged <- n
 	return nil
 }
 
-func TestABlockHasItsChecksumBeforeItsTurn(t *testing.T) {
+// TestABlockWithoutChecksumTakesNobodysTurn: as many as may be on their way wait for
+// their checksums, and the one after them goes.
+func TestABlockWithoutChecksumTakesNobodysTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &stuck{answer: make(chan struct{})}
-		f := newFlight(t.Context(), s)
+		storage := log{staged: make(chan int, BlocksHeld)}
+		f := newFlight(t.Context(), storage)
+		goOn := make(chan struct{})
 		for n := range BlocksHeld {
 			if err := f.turn(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			f.send("b", n, make([]byte, 1), func() {})
-			if s.sums != n+1 {
-				t.Errorf("%d checksums after %d blocks", s.sums, n+1)
+			var sum hash.Hash = crc32.NewIEEE()
+			if n < BlocksInFlight {
+				sum = slowSum{sum, goOn}
 			}
+			f.send("b", n, newFilling(make([]byte, 1), sum), func() {})
 		}
-		close(s.answer)
+		synctest.Wait()
+		if len(storage.staged) != 1 || <-storage.staged != BlocksInFlight {
+			t.Error("the block that has its checksum was not the one to be sent")
+		}
+		close(goOn)
 		if err := f.settle(t.Context()); err != nil {
 			t.Error(err)
 		}
 		f.close()
+		if len(storage.staged) != BlocksInFlight {
+			t.Errorf("%d more blocks were sent, want %d", len(storage.staged), BlocksInFlight)
+		}
+	})
+}
+
+// TestABlockIsSummedWhileItFills, and all of it in the end.
+func TestABlockIsSummedWhileItFills(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		content := noise(1, 3*partBytes)
+		early, whole := crc32.NewIEEE(), crc32.NewIEEE()
+		f := newFilling(make([]byte, len(content)), early)
+		f.add(copy(f.space(), content[:partBytes]))
+		synctest.Wait()
+		if _, _ = whole.Write(content[:partBytes]); early.Sum32() != whole.Sum32() {
+			t.Error("what the block has by now is not in its checksum")
+		}
+		for part := range slices.Chunk(content[partBytes:], 1000) {
+			f.add(copy(f.space(), part))
+		}
+		f.end()
+		if _, _ = whole.Write(content[partBytes:]); !slices.Equal(<-f.sum, whole.Sum(nil)) {
+			t.Error("the checksum is not that of the block")
+		}
 	})
 }

@@ -130,7 +130,9 @@ func (mv *Move) Stage(ctx context.Context) error {
 			if err := f.turn(ctx); err != nil {
 				return err
 			}
-			f.send(moved.blob, n, block, func() {})
+			whole := newFilling(block, f.blobs.Checksum())
+			whole.add(len(block))
+			f.send(moved.blob, n, whole, func() {})
 			n++
 		}
 	}

@@ -70,6 +70,7 @@ package offload
 
 import (
 	"context"
+	"hash"
 	"io"
 	"net/url"
 	"strconv"
@@ -98,8 +99,8 @@ type Blobs interface {
 	// Stage uploads block n (from 0) of a blob that stays invisible until Commit.
 	// sum is the block's Checksum. It must keep neither.
 	Stage(ctx context.Context, name string, n int, block, sum []byte) error
-	// Checksum is what storage compares a block with.
-	Checksum(block []byte) []byte
+	// Checksum makes the sum that storage compares a block with.
+	Checksum() hash.Hash
 	// Commit makes the first blocks of the staged ones a blob. It answers
 	// store.ErrExists for a name that is taken, perhaps by its own first try.
 	Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error

@@ -9,9 +9,8 @@ import (
 type stream struct {
 	intake *Intake
 	blob   string
-	blocks int    // sent
-	block  *block // being filled; nil between blocks
-	filled int
+	blocks int      // sent
+	block  *filling // nil between blocks
 }
 
 func (in *Intake) newStream() (*stream, error) {
@@ -22,12 +21,11 @@ func (in *Intake) newStream() (*stream, error) {
 // readFrom sends what r has to its end. An error of r comes back as it is.
 func (s *stream) readFrom(ctx context.Context, r io.Reader) (size int64, err error) {
 	for {
-		space, err := s.space(ctx)
-		if err != nil {
+		if err := s.makeSpace(ctx); err != nil {
 			return size, err
 		}
-		n, err := r.Read(space)
-		s.filled += n
+		n, err := r.Read(s.block.space())
+		s.block.add(n)
 		size += int64(n)
 		switch {
 		case err == io.EOF: //nolint:errorlint // io.Reader promises it bare
@@ -41,53 +39,59 @@ func (s *stream) readFrom(ctx context.Context, r io.Reader) (size int64, err err
 // write sends data, of which it makes a copy.
 func (s *stream) write(ctx context.Context, data []byte) error {
 	for len(data) > 0 {
-		space, err := s.space(ctx)
-		if err != nil {
+		if err := s.makeSpace(ctx); err != nil {
 			return err
 		}
-		n := copy(space, data)
-		s.filled += n
+		n := copy(s.block.space(), data)
+		s.block.add(n)
 		data = data[n:]
 	}
 	return nil
 }
 
-// space is where the next bytes go. It waits until a block is free.
-func (s *stream) space(ctx context.Context) ([]byte, error) {
-	if s.filled == BlockBytes {
+// makeSpace sends a full block, and waits until another is free.
+func (s *stream) makeSpace(ctx context.Context) error {
+	if s.block != nil && len(s.block.space()) == 0 {
 		s.send()
 	}
-	if s.block == nil {
-		if err := s.intake.flight.turn(ctx); err != nil {
-			return nil, err
-		}
-		s.block = s.intake.offload.blocks.Get().(*block) //nolint:forcetypeassert // the pool holds nothing else
+	if s.block != nil {
+		return nil
 	}
-	return s.block[s.filled:], nil
+	if err := s.intake.flight.turn(ctx); err != nil {
+		return err
+	}
+	memory := s.intake.offload.blocks.Get().(*block) //nolint:forcetypeassert // the pool holds nothing else
+	s.block = newFilling(memory[:], s.intake.offload.config.Blobs.Checksum())
+	return nil
 }
 
 // end sends the last block.
 func (s *stream) end() {
 	switch {
-	case s.filled > 0:
+	case s.block == nil:
+	case s.block.filled > 0:
 		s.send()
-	case s.block != nil:
+	default:
 		s.drop()
 	}
 }
 
 func (s *stream) send() {
 	full := s.block
-	s.intake.flight.send(s.blob, s.blocks, full[:s.filled], func() { s.intake.offload.blocks.Put(full) })
-	s.block, s.filled = nil, 0
+	s.intake.flight.send(s.blob, s.blocks, full, func() { s.recycle(full) })
+	s.block = nil
 	s.blocks++
 }
 
 // drop gives the block that is being filled back, for a stream that breaks off.
 func (s *stream) drop() {
 	if s.block != nil {
-		s.intake.offload.blocks.Put(s.block)
-		s.block, s.filled = nil, 0
+		s.block.end()
+		<-s.block.sum
+		s.recycle(s.block)
+		s.block = nil
 		s.intake.flight.giveBack()
 	}
 }
+
+func (s *stream) recycle(f *filling) { s.intake.offload.blocks.Put((*block)(f.data)) }

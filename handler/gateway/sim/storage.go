@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -287,7 +288,7 @@ func (c *container) Stage(ctx context.Context, name string, n int, block, sum []
 	return c.do(ctx, mem.Stage, name, func() error { return c.c.Stage(ctx, name, n, block, sum) })
 }
 
-func (c *container) Checksum(block []byte) []byte { return c.c.Checksum(block) }
+func (c *container) Checksum() hash.Hash { return c.c.Checksum() }
 
 func (c *container) Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error {
 	return c.do(ctx, mem.Commit, name, func() error { return c.c.Commit(ctx, name, blocks, h) })

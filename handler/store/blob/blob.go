@@ -19,6 +19,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"sync/atomic"
 	"time"
 
@@ -80,8 +81,8 @@ func (c *Container) Create(ctx context.Context) error {
 	return sdk.Translate("create container", err)
 }
 
-// Checksum is what Stage must be given with a block.
-func (c *Container) Checksum(block []byte) []byte { return c.checksum.of(block) }
+// Checksum makes what Stage must be given with a block.
+func (c *Container) Checksum() hash.Hash { return c.checksum.hash() }
 
 // Stage stores block n of a blob that is to be; n counts from 0, and the same n
 // again replaces the block. The block is the caller's again when Stage returns.

@@ -3,6 +3,7 @@ package blob
 import (
 	"crypto/md5" //nolint:gosec // the service's checksum of a transfer, no signature
 	"encoding/binary"
+	"hash"
 	"hash/crc64"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
@@ -23,19 +24,17 @@ const (
 // Source: azblob v1.8.3, internal/shared.CRC64Polynomial.
 var crc64Table = crc64.MakeTable(0x9A6C9329AC4BC9B5)
 
-// of is the checksum of a block, a CRC64 with its lowest byte first.
-func (c Checksum) of(block []byte) []byte {
+func (c Checksum) hash() hash.Hash {
 	if c == MD5 {
-		sum := md5.Sum(block) //nolint:gosec // as above
-		return sum[:]
+		return md5.New() //nolint:gosec // as above
 	}
-	return binary.LittleEndian.AppendUint64(nil, crc64.Checksum(block, crc64Table))
+	return crc64.New(crc64Table)
 }
 
-// validation lets the service compare a sum that of has made.
+// validation lets the service compare a sum of hash.
 func (c Checksum) validation(sum []byte) blob.TransferValidationType {
 	if c == MD5 {
 		return blob.TransferValidationTypeMD5(sum)
 	}
-	return blob.TransferValidationTypeCRC64(binary.LittleEndian.Uint64(sum))
+	return blob.TransferValidationTypeCRC64(binary.BigEndian.Uint64(sum))
 }

@@ -20,12 +20,13 @@ func (c *Container) Put(ctx context.Context, name string, data []byte) error {
 	if err := limits.Whole(int64(len(data))); err != nil {
 		return err
 	}
-	sum := c.checksum.of(data)
+	sum := c.Checksum()
+	_, _ = sum.Write(data) // never fails
 	return existing("put blob", sdk.Do(ctx, "put blob", c.Create, func(ctx context.Context) error {
 		body := lend(data)
 		defer body.takeBack()
 		_, err := c.client.NewBlockBlobClient(name).Upload(ctx, body, &blockblob.UploadOptions{
-			TransactionalValidation: c.checksum.validation(sum),
+			TransactionalValidation: c.checksum.validation(sum.Sum(nil)),
 			AccessConditions: &blob.AccessConditions{
 				ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: new(azcore.ETagAny)},
 			},

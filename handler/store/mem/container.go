@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"strconv"
 	"strings"
@@ -38,9 +39,7 @@ func NewContainer(now func() time.Time, plan Plan) *Container {
 }
 
 // Checksum is as in store/blob.
-func (c *Container) Checksum(block []byte) []byte {
-	return binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(block))
-}
+func (c *Container) Checksum() hash.Hash { return crc32.NewIEEE() }
 
 // Stage is as in store/blob.
 func (c *Container) Stage(ctx context.Context, name string, n int, block, sum []byte) error {
@@ -48,7 +47,7 @@ func (c *Container) Stage(ctx context.Context, name string, n int, block, sum []
 		return err
 	}
 	return c.call(ctx, Stage, name, func() error {
-		if !bytes.Equal(sum, c.Checksum(block)) {
+		if !bytes.Equal(sum, binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(block))) {
 			return fmt.Errorf("stage block: %w: damaged on the way", store.ErrUnavailable)
 		}
 		c.stage(name, strconv.Itoa(n), bytes.Clone(block))

@@ -88,7 +88,7 @@ func TestFaultReachesEveryCall(t *testing.T) {
 	errs := []error{
 		insert, get, replace, table.Delete(ctx, "p", "r", ""), list, before, size, seal, write,
 		container.Put(ctx, "b", nil), read,
-		container.Stage(ctx, "b", 0, []byte{1}, container.Checksum([]byte{1})), container.Commit(ctx, "b", 1, store.BlobHeaders{}), container.Delete(ctx, "b"), blobs, sign,
+		container.Stage(ctx, "b", 0, []byte{1}, nil), container.Commit(ctx, "b", 1, store.BlobHeaders{}), container.Delete(ctx, "b"), blobs, sign,
 		queue.Send(ctx, "text", 0), receive, queue.Delete(ctx, "id", "pop"),
 	}
 	for i, err := range errs {
