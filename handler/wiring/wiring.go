@@ -73,8 +73,8 @@ const (
 )
 
 // baseMemoryMB is for all that is not the body of a request: the program itself,
-// its connections, what the garbage collector has not found yet, and the reserve
-// for small requests.
+// its connections, what the garbage collector has not found yet, the spare blocks
+// of attachments, and the reserve for small requests.
 const (
 	baseMemoryMB   = 64
 	smallReserveMB = 16

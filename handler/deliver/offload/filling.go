@@ -1,6 +1,9 @@
 package offload
 
-import "hash"
+import (
+	"hash"
+	"runtime"
+)
 
 const (
 	// partBytes is how much of a block is worth telling the goroutine that sums it.
@@ -26,6 +29,7 @@ func newFilling(data []byte, checksum hash.Hash) *filling {
 	go func() {
 		for part := range f.parts {
 			_, _ = checksum.Write(part) // never fails
+			runtime.Gosched() // as in yielding
 		}
 		f.sum <- checksum.Sum(nil)
 	}()

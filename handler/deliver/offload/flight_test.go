@@ -37,7 +37,7 @@ func TestABlockWithoutChecksumTakesNobodysTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		storage := log{staged: make(chan int, BlocksHeld)}
-		f := newFlight(t.Context(), storage)
+		f := newFlight(t.Context(), storage, nil)
 		goOn := make(chan struct{})
 		for n := range BlocksHeld {
 			if err := f.turn(t.Context()); err != nil {
@@ -82,6 +82,44 @@ func TestABlockIsSummedWhileItFills(t *testing.T) {
 		f.end()
 		if _, _ = whole.Write(content[partBytes:]); !slices.Equal(<-f.sum, whole.Sum(nil)) {
 			t.Error("the checksum is not that of the block")
+		}
+	})
+}
+
+// TestSpareTurnsAreForWhoComesFirst, go back before a flight's own, and are not
+// taken for what is kept.
+func TestSpareTurnsAreForWhoComesFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		spare := make(chan struct{}, SpareBlocks)
+		first, second := newFlight(t.Context(), nil, spare), newFlight(t.Context(), nil, spare)
+		if err := second.keep(t.Context(), BlocksHeld); err != nil || len(spare) != 0 {
+			t.Errorf("%v, %d spare turns for what is kept", err, len(spare))
+		}
+		for range BlocksHeld + SpareBlocks {
+			if err := first.turn(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := make(chan error, 1)
+		go func() { got <- second.turn(t.Context()) }()
+		synctest.Wait()
+		if len(got) != 0 {
+			t.Error("there is a turn, and all were taken")
+		}
+		first.giveBack()
+		if err := <-got; err != nil {
+			t.Error(err)
+		}
+		for range BlocksHeld + SpareBlocks - 1 {
+			first.giveBack()
+		}
+		if len(first.turns) != 0 || len(spare) != 1 {
+			t.Errorf("%d turns and %d spare ones are taken, want 0 and 1", len(first.turns), len(spare))
+		}
+		second.giveBack()
+		if len(spare) != 0 || len(second.turns) != BlocksHeld {
+			t.Errorf("%d spare turns and %d for what is kept, want 0 and %d", len(spare), len(second.turns), BlocksHeld)
 		}
 	})
 }

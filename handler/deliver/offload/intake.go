@@ -15,7 +15,8 @@ const KeepBytes = 2 << 20
 
 // Memory is how many bytes an Intake holds at most: all of a body that fits, else
 // BlocksHeld blocks, of which one makes way for what is kept, and two for more
-// than a block of that. The length is as for Intake.
+// than a block of that. The SpareBlocks, which all share, are not in it. The length
+// is as for Intake.
 func Memory(bodyBytes, limit int64) int64 {
 	if fits(bodyBytes, limit) {
 		return decoded(bodyBytes)
@@ -80,11 +81,11 @@ func (o *Offload) Intake(bodyBytes, limit int64) *Intake {
 // or ctx ended, InvalidMessage if what must be inline cannot be.
 func (in *Intake) Attachment(ctx context.Context, i int, known mail.Attachment, r io.Reader) error {
 	if in.flight == nil {
-		in.flight = newFlight(ctx, in.offload.config.Blobs)
+		in.flight = newFlight(ctx, in.offload.config.Blobs, in.offload.spare)
 	}
 	t := &taken{index: i, known: known, at: len(in.held)}
 	hash := sha256.New()
-	if err := in.take(ctx, t, io.TeeReader(r, hash)); err != nil {
+	if err := in.take(ctx, t, yielding{io.TeeReader(r, hash)}); err != nil {
 		in.held = in.held[:t.at]
 		if t.stream != nil {
 			t.stream.drop()

@@ -63,10 +63,10 @@ func (p *countingPool) Put(b any) {
 	p.free = append(p.free, b)
 }
 
-// pooled is a setting whose blocks are counted.
+// pooled is a setting whose blocks are counted, and none of which is spare.
 func pooled() (*setting, *countingPool) {
 	s, p := newSetting(), new(countingPool)
-	s.blocks = p
+	s.blocks, s.spare = p, nil
 	return s, p
 }
 
@@ -428,35 +428,47 @@ func (c *counter) Read(p []byte) (int, error) {
 // TestSlowStorageHoldsTheReaderBack: no more is read than there are blocks for.
 func TestSlowStorageHoldsTheReaderBack(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s, p := pooled()
-		s.cloud.fault = func(string, int) mem.Fault { return mem.Fault{Before: time.Minute} }
-		in := s.Intake(noLength, wholeMiB)
-		read := new(counter)
-		ctx, leave := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- in.Attachment(ctx, 0, placed(mail.PlacementLink, mail.Attachment{}), read) }()
-		for minute := range 4 {
-			synctest.Wait()
-			if want := int64(minute*BlocksInFlight+BlocksHeld) * BlockBytes; read.n.Load() != want {
-				t.Errorf("after %d minutes %d bytes were read, want %d", minute, read.n.Load(), want)
-			}
-			time.Sleep(time.Minute)
+	for _, spare := range []int{0, SpareBlocks} {
+		t.Run(fmt.Sprintf("%d spare blocks", spare), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { slowStorage(t, spare) })
+		})
+	}
+}
+
+func slowStorage(t *testing.T, spare int) {
+	t.Helper()
+	s, p := pooled()
+	s.spare = make(chan struct{}, spare)
+	s.cloud.fault = func(string, int) mem.Fault { return mem.Fault{Before: time.Minute} }
+	in := s.Intake(noLength, wholeMiB)
+	read := new(counter)
+	ctx, leave := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- in.Attachment(ctx, 0, placed(mail.PlacementLink, mail.Attachment{}), read) }()
+	for minute := range 4 {
+		synctest.Wait()
+		if want := int64(minute*BlocksInFlight+BlocksHeld+spare) * BlockBytes; read.n.Load() != want {
+			t.Errorf("after %d minutes %d bytes were read, want %d", minute, read.n.Load(), want)
 		}
-		leave()
-		if err := <-done; !problem.Is(err, problem.Unavailable) || !errors.Is(err, context.Canceled) {
-			t.Errorf("the caller has gone: got %v", err)
-		}
-		began := time.Now()
-		in.Close()
-		if took := time.Since(began); took != 0 {
-			t.Errorf("Close took %v", took)
-		}
-		p.assertReturned(t)
-		if p.most != BlocksHeld {
-			t.Errorf("%d blocks at once, want %d", p.most, BlocksHeld)
-		}
-	})
+		time.Sleep(time.Minute)
+	}
+	leave()
+	if err := <-done; !problem.Is(err, problem.Unavailable) || !errors.Is(err, context.Canceled) {
+		t.Errorf("the caller has gone: got %v", err)
+	}
+	began := time.Now()
+	in.Close()
+	if took := time.Since(began); took != 0 {
+		t.Errorf("Close took %v", took)
+	}
+	p.assertReturned(t)
+	if most := BlocksHeld + spare; p.most != most {
+		t.Errorf("%d blocks at once, want %d", p.most, most)
+	}
+	if len(s.spare) != 0 {
+		t.Errorf("%d spare blocks were not given back", len(s.spare))
+	}
 }
 
 // TestIntakeOutlivesTheReading: what is under way goes on when the context of the

@@ -122,7 +122,7 @@ func (mv *Move) Stage(ctx context.Context) error {
 	if err := mv.intake.settle(ctx); err != nil {
 		return err
 	}
-	f := newFlight(ctx, mv.offload.config.Blobs)
+	f := newFlight(ctx, mv.offload.config.Blobs, nil)
 	defer f.close()
 	for _, moved := range mv.files {
 		n := 0

@@ -168,6 +168,7 @@ type Key = store.Key
 type Offload struct {
 	config Config
 	blocks pool
+	spare  chan struct{} // full when all SpareBlocks are taken
 	counts chan struct{} // one for each count under way
 }
 
@@ -179,6 +180,7 @@ func New(c Config) *Offload {
 	return &Offload{
 		config: c,
 		blocks: &sync.Pool{New: func() any { return new(block) }},
+		spare:  make(chan struct{}, SpareBlocks),
 		counts: make(chan struct{}, maxCounts),
 	}
 }
