@@ -84,8 +84,10 @@ func (in *Intake) Attachment(ctx context.Context, i int, known mail.Attachment, 
 		in.flight = newFlight(ctx, in.offload.config.Blobs, in.offload.spare)
 	}
 	t := &taken{index: i, known: known, at: len(in.held)}
-	hash := sha256.New()
-	if err := in.take(ctx, t, yielding{io.TeeReader(r, hash)}); err != nil {
+	hash, readers := sha256.New(), &in.offload.readers
+	readers.Add(1)
+	defer readers.Add(-1)
+	if err := in.take(ctx, t, yielding{io.TeeReader(r, hash), readers}); err != nil {
 		in.held = in.held[:t.at]
 		if t.stream != nil {
 			t.stream.drop()

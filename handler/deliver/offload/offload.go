@@ -75,6 +75,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/mail"
@@ -166,10 +167,11 @@ type Key = store.Key
 // Offload moves attachments to blobs and resolves the links to them. It is safe
 // for concurrent use if its Config is.
 type Offload struct {
-	config Config
-	blocks pool
-	spare  chan struct{} // full when all SpareBlocks are taken
-	counts chan struct{} // one for each count under way
+	config  Config
+	blocks  pool
+	spare   chan struct{} // full when all SpareBlocks are taken
+	readers atomic.Int32  // of attachments that are being taken in
+	counts  chan struct{} // one for each count under way
 }
 
 // New makes an Offload.
