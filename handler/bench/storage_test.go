@@ -34,7 +34,7 @@ var large = world.Options{Settings: []string{
 
 // uploadRounds is how often each side uploads in turn, so that what else the machine
 // does meets both.
-const uploadRounds = 30
+const uploadRounds = 40
 
 // BenchmarkIntoStorage sends 100 MB to the handler, whose file of 75 MB goes to
 // Azurite, and uploads the same file from memory with nothing but the Azure SDK.

@@ -23,7 +23,8 @@
 // so far goes to staged blocks, the one being read counting with what is read of
 // it; inline images go last, what has placement inline never. A body whose
 // length says that everything fits is kept whole, one whose length says that it
-// cannot fit keeps KeepBytes and streams the rest. Memory is the bound.
+// cannot fit keeps KeepBytes and streams the rest. Memory is the bound for each,
+// and SpareBlocks are there for all together.
 //
 // # What stands where
 //
