@@ -11,7 +11,7 @@ const (
 
 // filling is a block between its turn and its way to storage. Its checksum is made
 // by a goroutine of its own while it fills, so that reading and summing have a
-// processor each, and a full block is ready to go. All but that is for one
+// processor each, and a full block is ready to go. Its methods are for one
 // goroutine.
 type filling struct {
 	data   []byte // its memory

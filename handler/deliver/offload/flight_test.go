@@ -2,11 +2,13 @@ package offload
 
 import (
 	"context"
+	"errors"
 	"hash"
 	"hash/crc32"
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // slowSum is a checksum that is not made until goOn is closed.
@@ -48,8 +50,8 @@ func TestABlockWithoutChecksumTakesNobodysTurn(t *testing.T) {
 				sum = slowSum{sum, goOn}
 			}
 			f.send("b", n, newFilling(make([]byte, 1), sum), func() {})
+			synctest.Wait()
 		}
-		synctest.Wait()
 		if len(storage.staged) != 1 || <-storage.staged != BlocksInFlight {
 			t.Error("the block that has its checksum was not the one to be sent")
 		}
@@ -86,15 +88,14 @@ func TestABlockIsSummedWhileItFills(t *testing.T) {
 	})
 }
 
-// TestSpareTurnsAreForWhoComesFirst, go back before a flight's own, and are not
-// taken for what is kept.
+// TestSpareTurnsAreForWhoComesFirst and go back before a flight's own.
 func TestSpareTurnsAreForWhoComesFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		spare := make(chan struct{}, SpareBlocks)
 		first, second := newFlight(t.Context(), nil, spare), newFlight(t.Context(), nil, spare)
-		if err := second.keep(t.Context(), BlocksHeld); err != nil || len(spare) != 0 {
-			t.Errorf("%v, %d spare turns for what is kept", err, len(spare))
+		if err := second.keep(t.Context(), BlocksHeld); err != nil {
+			t.Fatal(err)
 		}
 		for range BlocksHeld + SpareBlocks {
 			if err := first.turn(t.Context()); err != nil {
@@ -120,6 +121,23 @@ func TestSpareTurnsAreForWhoComesFirst(t *testing.T) {
 		second.giveBack()
 		if len(spare) != 0 || len(second.turns) != BlocksHeld {
 			t.Errorf("%d spare turns and %d for what is kept, want 0 and %d", len(spare), len(second.turns), BlocksHeld)
+		}
+	})
+}
+
+func TestSpareTurnsAreNotForWhatIsKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlight(t.Context(), nil, make(chan struct{}, SpareBlocks))
+		for range BlocksHeld {
+			if err := f.turn(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := f.keep(ctx, 1); !errors.Is(err, context.DeadlineExceeded) || len(f.spare) != 0 {
+			t.Errorf("got %v and %d spare turns", err, len(f.spare))
 		}
 	})
 }

@@ -6,14 +6,13 @@ import (
 	"sync/atomic"
 )
 
-// crowd is how many readers need not care about others.
+// crowd is how many readers nobody has to wait long for.
 const crowd = 4
 
-// yielding is one of several readers, who in a crowd let others go first before each
-// Read. Whoever decodes and hashes a body that is there already waits for nothing,
-// and then has a processor for 10 ms at a time: behind 32 of them a new request, be
-// it only to be refused, waits for 160 ms on two processors. A few yield in vain, and
-// it costs a fortieth of their speed.
+// yielding is one of several readers, and when they are a crowd it lets others go
+// first before each Read. Whoever decodes and hashes a body that is there already
+// waits for nothing, and then has a processor for 10 ms at a time: behind 32 of them
+// a new request, be it only to be refused, waits for 160 ms on two processors.
 type yielding struct {
 	r       io.Reader
 	readers *atomic.Int32
