@@ -277,11 +277,15 @@ func TestOnlyOneOfTwoMessagesGetsAnUpload(t *testing.T) {
 	s := newSetting()
 	slot := s.uploaded(t, 5)
 	results := make(chan error)
+	var moves []*Move // all planned before one of them claims the upload
 	for n := range 8 {
 		mv, err := s.planAs(Owner{owner.Caller, fmt.Sprint("message-", n)}, naming(slot.ID), time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
+		moves = append(moves, mv)
+	}
+	for _, mv := range moves {
 		go func() { results <- mv.Stage(context.Background()) }()
 	}
 	won := 0
