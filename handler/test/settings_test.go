@@ -1,6 +1,7 @@
 package test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -14,6 +15,8 @@ func (p *product) testWrongSettings(t *testing.T) {
 		"POSTHORN_PUBLIC_URL=https://mail.example.com", "POSTHORN_MASTER_KEY=" + world.MasterKey,
 		"POSTHORN_BLOB_ENDPOINT=https://a.blob.example.com", "POSTHORN_TABLE_ENDPOINT=https://a.table.example.com",
 		"POSTHORN_QUEUE_ENDPOINT=https://a.queue.example.com", "POSTHORN_ACS_ENDPOINT=https://acs.example.com",
+		// It listens before it looks at files.
+		"FUNCTIONS_CUSTOMHANDLER_PORT=" + strconv.Itoa(world.FreePort(t)),
 	}
 	for _, c := range []struct {
 		name string

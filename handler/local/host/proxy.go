@@ -163,13 +163,15 @@ func rewrite(p *httputil.ProxyRequest) {
 }
 
 // newTransport reaches the handler: no proxy of the environment, no compression
-// of its own, patient while the handler starts to listen.
+// of its own, patient while the handler starts to listen, and with .NET's second for
+// an answer to `Expect: 100-continue`.
 func newTransport() *http.Transport {
 	return &http.Transport{
-		DialContext:         dial,
-		DisableCompression:  true,
-		MaxIdleConnsPerHost: 100,
-		IdleConnTimeout:     time.Minute,
+		DialContext:           dial,
+		DisableCompression:    true,
+		MaxIdleConnsPerHost:   100,
+		IdleConnTimeout:       time.Minute,
+		ExpectContinueTimeout: time.Second,
 	}
 }
 
