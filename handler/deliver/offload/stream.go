@@ -28,7 +28,7 @@ func (s *stream) readFrom(ctx context.Context, r io.Reader) (size int64, err err
 		s.block.add(n)
 		size += int64(n)
 		switch {
-		case err == io.EOF: //nolint:errorlint // io.Reader promises it bare
+		case err == io.EOF:
 			return size, nil
 		case err != nil:
 			return size, err
