@@ -50,7 +50,9 @@ func TestTemplatesThatGoOnForeverStop(t *testing.T) {
 		for _, html := range []bool{false, true} {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
-				if _, err := execute(c.source, html, over(t, many)); !errors.Is(err, c.want) {
+				s := over(t, many)
+				s.now = func() time.Time { return time.Time{} } // it is the steps that count here
+				if _, err := execute(c.source, html, s); !errors.Is(err, c.want) {
 					t.Errorf("got %v", err)
 				}
 			})

@@ -290,28 +290,29 @@ func TestATickWakesItsShard(t *testing.T) {
 func TestStorageOutOfReach(t *testing.T) {
 	t.Parallel()
 	line := spool.Line{Caller: "shop"}
-	s := slip(line, start, "r")
 	for name, c := range map[string]struct {
 		op   mem.Op
-		call func(context.Context, *house) error
+		call func(context.Context, *house, *spool.Slip) error
 	}{
-		"put":   {mem.Put, func(ctx context.Context, h *house) error { return h.Put(ctx, s.Key, letter("x")) }},
-		"open":  {mem.Read, func(ctx context.Context, h *house) error { _, _, err := h.Open(ctx, s.Key); return err }},
-		"drop":  {mem.Delete, func(ctx context.Context, h *house) error { return h.Drop(ctx, s.Key) }},
-		"enter": {mem.Insert, func(ctx context.Context, h *house) error { return h.Enter(ctx, s) }},
-		"keep":  {mem.Replace, func(ctx context.Context, h *house) error { return h.Keep(ctx, s) }},
-		"leave": {mem.Delete, func(ctx context.Context, h *house) error { return h.Leave(ctx, s) }},
-		"heads": {mem.List, func(ctx context.Context, h *house) error { _, err := h.Heads(ctx, line, 1); return err }},
-		"lines": {mem.List, func(ctx context.Context, h *house) error { _, err := h.Lines(ctx); return err }},
-		"slip":  {mem.Get, func(ctx context.Context, h *house) error { _, _, err := h.Slip(ctx, s.Key); return err }},
-		"bury":  {mem.Insert, func(ctx context.Context, h *house) error { return h.Bury(ctx, spool.Dead{Slip: *s, At: start}) }},
-		"wake":  {mem.Send, func(ctx context.Context, h *house) error { return h.Wake(ctx, 1, 0) }},
+		"put":   {mem.Put, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Put(ctx, s.Key, letter("x")) }},
+		"open":  {mem.Read, func(ctx context.Context, h *house, s *spool.Slip) error { _, _, err := h.Open(ctx, s.Key); return err }},
+		"drop":  {mem.Delete, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Drop(ctx, s.Key) }},
+		"enter": {mem.Insert, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Enter(ctx, s) }},
+		"keep":  {mem.Replace, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Keep(ctx, s) }},
+		"leave": {mem.Delete, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Leave(ctx, s) }},
+		"heads": {mem.List, func(ctx context.Context, h *house, _ *spool.Slip) error { _, err := h.Heads(ctx, line, 1); return err }},
+		"lines": {mem.List, func(ctx context.Context, h *house, _ *spool.Slip) error { _, err := h.Lines(ctx); return err }},
+		"slip":  {mem.Get, func(ctx context.Context, h *house, s *spool.Slip) error { _, _, err := h.Slip(ctx, s.Key); return err }},
+		"bury": {mem.Insert, func(ctx context.Context, h *house, s *spool.Slip) error {
+			return h.Bury(ctx, spool.Dead{Slip: *s, At: start})
+		}},
+		"wake": {mem.Send, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Wake(ctx, 1, 0) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse()
 			h.op, h.fault = c.op, mem.Refused
-			if err := c.call(t.Context(), h); !problem.Is(err, problem.Unavailable) {
+			if err := c.call(t.Context(), h, slip(line, start, "r")); !problem.Is(err, problem.Unavailable) {
 				t.Errorf("got %v", err)
 			}
 		})
