@@ -306,7 +306,7 @@ func TestStorageOutOfReach(t *testing.T) {
 		"bury": {mem.Insert, func(ctx context.Context, h *house, s *spool.Slip) error {
 			return h.Bury(ctx, spool.Dead{Slip: *s, At: start})
 		}},
-		"wake": {mem.Send, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Wake(ctx, 1, 0) }},
+		"wake": {mem.Send, func(ctx context.Context, h *house, _ *spool.Slip) error { return h.Wake(ctx, 1, 0) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
