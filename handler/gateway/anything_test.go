@@ -105,6 +105,7 @@ func (w weather) run(t *testing.T) []string {
 	w.config.Plan = s.plan
 	world := newWorld(t, w.config)
 	world.Play()
+	watched := world.Watch()
 	ended := make(chan struct{})
 	go replace(t, world, w.config.Instances, ended)
 	c := newCrowd(world)
@@ -127,7 +128,7 @@ func (w weather) run(t *testing.T) []string {
 	time.Sleep(10 * time.Minute)
 	close(ended)
 	world.Stop()
-	return w.verdict(t, world, c)
+	return append(w.verdict(t, world, c), watched.Faults()...)
 }
 
 // replace starts instances in place of those that have died, as the host does.

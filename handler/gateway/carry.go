@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -65,7 +64,12 @@ const bookings = 3
 // that a message must wait, it is claimed as waiting. Either is one write instead
 // of two. Not so for a named one that moves attachments: a repeat must be known for
 // one before it touches the uploads of the first.
+//
+// From here on the work comes to its end within the request's time, whether the caller
+// is there or not: who leaves, leaves nothing in between.
 func (g *Gateway) carry(ctx context.Context, p *parcel) (Answer, error) {
+	ctx, cancel := attended(ctx)
+	defer cancel()
 	waits := !p.terms.SendAt.IsZero() || p.terms.Wait && g.Sends.Busy(p.call)
 	if !p.claimed && (!waits || len(p.rec.Moved) > 0) {
 		if answer, done, err := g.claim(ctx, p); done || err != nil {
@@ -80,16 +84,20 @@ func (g *Gateway) carry(ctx context.Context, p *parcel) (Answer, error) {
 	return answer, failed(answer.Record)
 }
 
-// claim makes p's record. done says that there is an answer already. It goes on
-// when the caller goes away: a row whose answer nobody awaited would keep the
-// caller's id for OwnerLife. carry gives it back.
-func (g *Gateway) claim(ctx context.Context, p *parcel) (answer Answer, done bool, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
-	defer cancel()
-	rec, replay, err := g.Records.Claim(ctx, *p.rec)
-	if err == nil && replay && !rec.Final() {
-		rec, replay, err = g.atWork(ctx, *p.rec, rec)
+// attended is ctx without the caller's leave, and with the deadline of ctx.
+func attended(ctx context.Context) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(context.WithoutCancel(ctx), end)
 	}
+	return context.WithCancel(context.WithoutCancel(ctx))
+}
+
+// claim makes p's record. done says that there is an answer already. It goes on after
+// the request's time: a row whose answer nobody awaited would keep the caller's id for
+// OwnerLife. carry gives it back.
+func (g *Gateway) claim(ctx context.Context, p *parcel) (answer Answer, done bool, err error) {
+	ctx = context.WithoutCancel(ctx)
+	rec, replay, err := g.claimRecord(ctx, *p.rec)
 	if err != nil {
 		return Answer{}, false, err
 	}
@@ -104,19 +112,31 @@ func (g *Gateway) claim(ctx context.Context, p *parcel) (answer Answer, done boo
 	return answer, done, err
 }
 
-// resume is for a message whose owner died while sending: ACS is asked first.
+// claimRecord claims a record, or takes over one whose place in line is not safe.
+func (g *Gateway) claimRecord(ctx context.Context, mine record.Record) (rec *record.Record, replay bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, g.undoTimeout)
+	defer cancel()
+	rec, replay, err = g.Records.Claim(ctx, mine)
+	if err == nil && replay && !rec.Final() {
+		return g.atWork(ctx, mine, rec)
+	}
+	return rec, replay, err
+}
+
+// resume is for a message whose owner died while sending. ACS is asked first, once:
+// that was so long ago that one answer is enough.
 func (g *Gateway) resume(ctx context.Context, p *parcel) (answer Answer, done bool, err error) {
-	o := g.settle(ctx, p.rec.OperationID, outcome{doubt: spool.Failing, err: errors.New("the owner of the message died while sending")})
-	if o.doubt == spool.Silent {
-		// ACS cannot be asked. The record keeps saying that it is being sent.
-		return Answer{}, false, problem.Wrap(problem.Unavailable, "An earlier request with this id may have sent the message, and ACS cannot be asked now. Send it again after Retry-After.", o.err)
+	known, failure, err := g.ask(ctx, p.rec.OperationID, quota.Call{Class: quota.High})
+	switch {
+	case err != nil:
+		g.abandon(ctx, p.rec, 0)
+		return Answer{}, false, problem.Wrap(problem.Unavailable, "An earlier request with this id may have sent the message, and ACS cannot be asked now. Send it again after Retry-After.", err)
+	case known:
+		g.finish(ctx, p.rec, ended(failure))
+		return Answer{p.rec, true}, true, failed(p.rec)
 	}
-	if o.state == "" {
-		p.again = true
-		return Answer{}, false, nil
-	}
-	g.finish(ctx, p.rec, o)
-	return Answer{p.rec, true}, true, failed(p.rec)
+	p.again = true
+	return Answer{}, false, nil
 }
 
 // forward books, or finds the message its place, and does what follows.
@@ -128,6 +148,8 @@ func (g *Gateway) forward(ctx context.Context, p *parcel) (Answer, error) {
 	if place != nil {
 		return g.park(ctx, p, *place, spool.NoDoubt)
 	}
+	permit := g.permit(grant)
+	defer permit.done(ctx)
 	if !p.claimed {
 		if answer, done, err := g.claim(ctx, p); done || err != nil {
 			return answer, err
@@ -138,20 +160,20 @@ func (g *Gateway) forward(ctx context.Context, p *parcel) (Answer, error) {
 	}
 	done, err := g.turn(ctx, p.terms.Wait, grant)
 	if p.terms.Wait && err != nil {
-		return g.putBack(ctx, p, outcome{err: err})
+		return g.putBack(ctx, p)
 	}
 	if err != nil {
 		return Answer{}, err
 	}
 	defer done()
-	err = g.fence(ctx, p.rec, p.call, &grant)
+	err = g.fence(ctx, p.rec, p.call, permit)
 	if p.terms.Wait && problem.Is(err, problem.OverQuota) {
-		return g.putBack(ctx, p, outcome{err: err})
+		return g.putBack(ctx, p)
 	}
 	if err != nil {
 		return Answer{}, err
 	}
-	return g.hand(context.WithoutCancel(ctx), p, grant)
+	return g.hand(context.WithoutCancel(ctx), p, permit)
 }
 
 // prepare stages what moves and asks the ledger: it returns a grant, or a place.
@@ -205,16 +227,15 @@ func (g *Gateway) turn(ctx context.Context, brief bool, grant quota.Grant) (done
 // fence marks that ACS may have the message from now on. It comes back with a
 // grant that is live and a record that was written after the grant was: an owner
 // that was frozen here for long finds that another has taken over.
-func (g *Gateway) fence(ctx context.Context, rec *record.Record, call quota.Call, grant *quota.Grant) error {
+func (g *Gateway) fence(ctx context.Context, rec *record.Record, call quota.Call, permit *permit) error {
 	for range bookings {
 		if err := g.Records.Sending(ctx, rec); err != nil {
 			return err
 		}
-		if grant.Live(g.Now()) {
+		if permit.grant.Live(g.Now()) {
 			return nil
 		}
-		var err error
-		if *grant, err = g.Sends.Rebook(ctx, grant.Shard(), call); err != nil {
+		if err := permit.renew(ctx, call); err != nil {
 			return err
 		}
 	}
@@ -222,8 +243,8 @@ func (g *Gateway) fence(ctx context.Context, rec *record.Record, call quota.Call
 }
 
 // hand gives the message of a request to ACS and deals with what comes of it.
-func (g *Gateway) hand(ctx context.Context, p *parcel, grant quota.Grant) (Answer, error) {
-	o := g.offer(ctx, p.rec, p.m, grant, p.again)
+func (g *Gateway) hand(ctx context.Context, p *parcel, permit *permit) (Answer, error) {
+	o := g.offer(ctx, p.rec, p.m, permit, p.again)
 	if o.doubt != spool.NoDoubt {
 		o = g.settle(ctx, p.rec.OperationID, o)
 	}
@@ -233,31 +254,15 @@ func (g *Gateway) hand(ctx context.Context, p *parcel, grant quota.Grant) (Answe
 		if o.state == record.Failed {
 			g.discard(ctx, p)
 		}
+	case p.terms.Wait && o.doubt != spool.NoDoubt:
+		return g.parkDoubt(ctx, p, o.doubt, permit.grant.Shard())
 	case p.terms.Wait && mayPass(o):
-		return g.putBack(ctx, p, o)
+		return g.putBack(ctx, p)
 	case o.doubt == spool.Silent:
-		g.finish(ctx, p.rec, outcome{state: record.Unknown})
+		g.abandon(ctx, p.rec, unshown)
 	default:
 		return Answer{}, o.err
 	}
-	return Answer{p.rec, false}, nil
-}
-
-// putBack makes a message wait that ACS has not taken, or perhaps has.
-func (g *Gateway) putBack(ctx context.Context, p *parcel, o outcome) (Answer, error) {
-	place, err := g.Sends.Join(ctx, p.call, time.Time{}, time.Time{})
-	if err == nil {
-		var answer Answer
-		if answer, err = g.park(ctx, p, place, o.doubt); err == nil {
-			return answer, nil
-		}
-	}
-	if o.doubt == spool.NoDoubt {
-		return Answer{}, err
-	}
-	// ACS may have it, so it must not look as if it had not been sent.
-	g.Log.ErrorContext(ctx, "a message in doubt could not be kept", "id", p.rec.ID, "error", err)
-	g.finish(ctx, p.rec, outcome{state: record.Unknown})
 	return Answer{p.rec, false}, nil
 }
 
@@ -272,11 +277,11 @@ type outcome struct {
 
 // mayPass says whether the reason for not sending may go away by itself.
 func mayPass(o outcome) bool {
-	return o.doubt != spool.NoDoubt || problem.Is(o.err, problem.ACSBusy) || problem.Is(o.err, problem.ACSFailed)
+	return problem.Is(o.err, problem.ACSBusy) || problem.Is(o.err, problem.ACSFailed)
 }
 
 // offer makes one call to ACS, and tells the ledger how ACS is.
-func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message, grant quota.Grant, again bool) outcome {
+func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message, permit *permit, again bool) outcome {
 	ctx, span := g.Tracer.Start(ctx, "send", trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
 	sending, sent := context.WithTimeout(ctx, g.sendTimeout)
@@ -303,14 +308,7 @@ func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message
 	default:
 		tell = g.Sends.Failing
 	}
-	if o.state != "" && !grant.Awaited() {
-		return o // nobody need be told
-	}
-	ctx, cancel := context.WithTimeout(ctx, g.undoTimeout)
-	defer cancel()
-	if err := tell(ctx, grant); err != nil {
-		g.Log.ErrorContext(ctx, "other instances could not be told how ACS is", "error", err)
-	}
+	permit.tell(ctx, tell) // Well is a call only where others wait for it
 	return o
 }
 
@@ -348,12 +346,12 @@ func (g *Gateway) tryFinish(ctx context.Context, rec *record.Record, o outcome) 
 
 // undo removes what a message left that was not sent, even if the caller has gone.
 func (g *Gateway) undo(ctx context.Context, p *parcel) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
-	defer cancel()
 	g.discard(ctx, p)
 	if !p.claimed {
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
+	defer cancel()
 	if err := g.Records.Release(ctx, p.rec); err != nil {
 		g.Log.ErrorContext(ctx, "the id of an unsent message stays claimed for a while", "id", p.rec.ID, "error", err)
 	}

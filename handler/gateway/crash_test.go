@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,6 +32,19 @@ func sims(t *testing.T, few int) int {
 	return few
 }
 
+// seeds are those of a simulation: few by default, -sim.seeds on request.
+func seeds(t *testing.T, few int) iter.Seq[uint64] {
+	t.Helper()
+	n := uint64(sims(t, few))
+	return func(yield func(uint64) bool) {
+		for seed := range n {
+			if !yield(seed) {
+				return
+			}
+		}
+	}
+}
+
 // crash is a point between two steps. What befalls the n-th call of its kind is
 // the fault; n is drawn.
 type crash struct {
@@ -40,6 +54,9 @@ type crash struct {
 	most int // n is 1 to most
 	own  sim.Fault
 }
+
+// requests are the time-outs of requests: the shortest that may be set, and the default.
+var requests = [...]time.Duration{5 * time.Second, 100 * time.Second}
 
 // crashes are all points at which something is left behind. The rows are those of
 // the list in docs/crashes.md.
@@ -130,8 +147,10 @@ func (c crash) run(t *testing.T, fault sim.Fault, seed uint64, forgetful bool) (
 		w := newWorld(t, sim.Config{
 			Seed: seed, Instances: 2, Limits: quota.Limits{PerMinute: 3, PerHour: 60}, Forgetful: forgetful, Plan: strike.plan,
 			Way: 30 * time.Millisecond, ACSTime: 2 * time.Second, ClockError: time.Second, Upstream: sim.Open,
+			RequestTimeout: requests[int(seed)/c.most%len(requests)],
 		})
 		w.Play()
+		watched := w.Watch()
 		callers := newCrowd(w)
 		for n := range 8 {
 			more := ""
@@ -153,7 +172,7 @@ func (c crash) run(t *testing.T, fault sim.Fault, seed uint64, forgetful bool) (
 		callers.all.Wait()
 		w.Stop()
 		w.Plan = nil
-		faults = verdict(t.Context(), w, callers, forgetful && strike.mayDouble(), strike.mayPass())
+		faults = append(verdict(t.Context(), w, callers, forgetful && strike.mayDouble(), strike.mayPass()), watched.Faults()...)
 		if len(callers.promises) < 8 && !c.unnamed() {
 			faults = append(faults, fmt.Sprintf("only %d of 8 callers with a key came to an end: refused %v", len(callers.promises), callers.refused))
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/mail"
@@ -63,12 +64,18 @@ func (g *Gateway) DeadRetry(ctx context.Context, d spool.Dead) error {
 	if err != nil || !found {
 		return problem.Wrap(problem.Gone, "What was kept of the message is lost, so it cannot be sent.", errors.Join(err, errNoLetter))
 	}
-	place, err := g.Sends.Join(ctx, callOf(&d.Slip), time.Time{}, time.Time{})
+	var place quota.Place
+	if rec.State == record.Unknown {
+		place, err = g.doubtPlace(ctx, callOf(&d.Slip), d.Line.Shard, 0)
+	} else {
+		place, err = g.Sends.Join(ctx, callOf(&d.Slip), time.Time{}, time.Time{})
+	}
 	if err != nil {
 		return err
 	}
+	defer g.wake(ctx, place)
 	slip := d.Slip
-	slip.Line.Later, slip.Line.Shard, slip.Due = false, place.Shard, place.At
+	slip.Line.Later, slip.Line.Shard, slip.Due, slip.Ticket = rec.State == record.Unknown, place.Shard, place.At, place.Ticket
 	slip.Key = spool.KeyFor(slip.Line, place.At, record.Key(rec.Caller, rec.ID))
 	slip.Tries, slip.Repeats, slip.Asked, slip.NotBefore, slip.Doubt = 0, 0, 0, time.Time{}, spool.NoDoubt
 	wait := g.Records.Wait
@@ -86,7 +93,7 @@ func (g *Gateway) DeadRetry(ctx context.Context, d spool.Dead) error {
 	if err := g.Spool.Enter(ctx, &slip); err != nil {
 		return err
 	}
-	return errors.Join(g.Spool.Wake(ctx, place.Shard, 0), g.Spool.Discard(ctx, &d))
+	return g.Spool.Discard(ctx, &d)
 }
 
 var errNoLetter = errors.New("there is no letter")

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
@@ -11,12 +12,52 @@ import (
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 )
 
+// putBack makes a message wait that ACS has certainly not taken.
+func (g *Gateway) putBack(ctx context.Context, p *parcel) (Answer, error) {
+	place, err := g.Sends.Join(ctx, p.call, time.Time{}, time.Time{})
+	if err != nil {
+		return Answer{}, err
+	}
+	return g.park(ctx, p, place, spool.NoDoubt)
+}
+
+// parkDoubt makes a message wait that ACS may have taken. If it cannot, the message
+// must not look as if it had not been sent.
+func (g *Gateway) parkDoubt(ctx context.Context, p *parcel, doubt spool.Doubt, shard int) (Answer, error) {
+	place, err := g.doubtPlace(ctx, p.call, shard, askPauses[0])
+	if err == nil {
+		var answer Answer
+		if answer, err = g.park(ctx, p, place, doubt); err == nil {
+			return answer, nil
+		}
+	}
+	g.Log.ErrorContext(ctx, "a message in doubt could not be kept", "id", p.rec.ID, "error", err)
+	g.abandon(ctx, p.rec, unshown)
+	return Answer{p.rec, false}, nil
+}
+
+// doubtPlace is a place for a message about which ACS is asked after a pause. It is
+// with those that wait for a time, so that the question does not wait for those that
+// wait for room.
+func (g *Gateway) doubtPlace(ctx context.Context, c quota.Call, shard int, pause time.Duration) (quota.Place, error) {
+	now, err := g.Records.Time(ctx)
+	if err != nil {
+		return quota.Place{}, err
+	}
+	due := now.Add(pause)
+	place, err := g.Sends.Return(ctx, shard, quota.Line{Class: c.Class, Caller: c.Caller, Later: true}, c, 0, due)
+	place.At, place.Expected = due, due
+	return place, err
+}
+
 // park makes a message wait at a place that the ledger has given it. Then the
 // caller may be told so. The order is letter, record, row: what a crash leaves in
 // between was promised to nobody.
 func (g *Gateway) park(ctx context.Context, p *parcel, place quota.Place, doubt spool.Doubt) (Answer, error) {
 	ctx, span := g.Tracer.Start(ctx, "park")
 	defer span.End()
+	defer g.wake(ctx, place)
+	joined := g.Now()
 	slip := g.slip(p, place, doubt)
 	p.rec.Spooled, p.rec.Expected = slip.Key, place.Expected
 	if p.rec.Deadline.IsZero() {
@@ -25,25 +66,48 @@ func (g *Gateway) park(ctx context.Context, p *parcel, place quota.Place, doubt 
 	answer, err := g.keep(ctx, p, slip)
 	if err != nil || answer.Replayed {
 		g.leave(ctx, slip)
-		return answer, err
+	} else if g.Now().Sub(joined) >= quota.JoinGrace { // pumps no longer look for it
+		until := slip.NotBefore
+		if slip.Line.Later {
+			until = slip.Due
+		}
+		g.count(ctx, slip, until)
 	}
-	if !place.Wake.IsZero() {
-		g.wake(ctx, place.Shard, place.Wake)
+	return answer, err
+}
+
+// count lets the ledger count a slip that it does not know, or no longer, and that is
+// held until a time; zero if it needs nothing but room. If that fails, Tend finds it.
+func (g *Gateway) count(ctx context.Context, slip *spool.Slip, until time.Time) {
+	place, err := g.Sends.Return(ctx, slip.Line.Shard, lineOf(slip.Line), callOf(slip), slip.Ticket, until)
+	if err != nil {
+		g.Log.WarnContext(ctx, "a message that waits could not be counted", "id", slip.ID, "error", err)
+		return
 	}
-	return answer, nil
+	g.wake(ctx, place)
+}
+
+// newTicket is one that the ledger has not given out.
+func (g *Gateway) newTicket() int64 {
+	h := fnv.New64a()
+	h.Write([]byte(g.NewID()))
+	return int64(h.Sum64() >> 1)
 }
 
 // slip is that of one attempt: its key is no other's, not even that of a repeat
 // with the same time, so that whoever gives a place back gives back its own.
 func (g *Gateway) slip(p *parcel, place quota.Place, doubt spool.Doubt) *spool.Slip {
-	line := spool.Line{Shard: place.Shard, Class: int(p.call.Class), Caller: p.call.Caller, Later: !p.terms.SendAt.IsZero()}
+	line := spool.Line{
+		Shard: place.Shard, Class: int(p.call.Class), Caller: p.call.Caller,
+		Later: doubt != spool.NoDoubt || !p.terms.SendAt.IsZero(),
+	}
 	s := &spool.Slip{
 		Key:  spool.KeyFor(line, place.At, record.Key(p.rec.Caller, p.rec.ID)+"-"+g.NewID()),
 		Line: line, Due: place.At, ID: p.rec.ID, Bytes: p.m.Bytes(),
-		Cost: p.call.Cost, Share: p.call.Share, Cap: p.call.Cap, Doubt: doubt,
+		Cost: p.call.Cost, Share: p.call.Share, Cap: p.call.Cap, Doubt: doubt, Ticket: place.Ticket,
 	}
 	if doubt != spool.NoDoubt {
-		s.Asked, s.NotBefore = len(settleWaits), place.At.Add(askPauses[0])
+		s.Asked, s.NotBefore = len(settleWaits), place.At
 	}
 	return s
 }
@@ -89,7 +153,7 @@ func (g *Gateway) keep(ctx context.Context, p *parcel, slip *spool.Slip) (Answer
 func (g *Gateway) leave(ctx context.Context, slip *spool.Slip) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
-	err := errors.Join(g.Spool.Leave(ctx, slip), g.Sends.Leave(ctx, slip.Line.Shard, lineOf(slip.Line), 1))
+	err := errors.Join(g.Spool.Leave(ctx, slip), g.Sends.Leave(ctx, slip.Line.Shard, lineOf(slip.Line), slip.Ticket))
 	if err != nil {
 		g.Log.ErrorContext(ctx, "a place in line could not be given back", "id", slip.ID, "error", err)
 	}
@@ -112,14 +176,20 @@ func (g *Gateway) atWork(ctx context.Context, mine record.Record, there *record.
 	return rec, false, err
 }
 
-// wake sends a tick for a shard. If that fails, Tend will.
-func (g *Gateway) wake(ctx context.Context, shard int, at time.Time) {
+// wake sends the tick that the ledger counts on since it gave a place, if it does:
+// whatever became of the message, and of its caller. If that fails, Tend will.
+func (g *Gateway) wake(ctx context.Context, place quota.Place) {
+	if place.Wake.IsZero() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
+	defer cancel()
 	now, err := g.Records.Time(ctx)
 	if err == nil {
-		err = g.Spool.Wake(ctx, shard, at.Sub(now))
+		err = g.Spool.Wake(ctx, place.Shard, place.Wake.Sub(now))
 	}
 	if err != nil {
-		g.Log.WarnContext(ctx, "a tick could not be sent", "shard", shard, "error", err)
+		g.Log.WarnContext(ctx, "a tick could not be sent", "shard", place.Shard, "error", err)
 	}
 }
 

@@ -66,7 +66,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"what died while sending is sent again unasked", "gateway/serve.go",
-		`return nil, d.abandoned(ctx, there)`, `return there, d.fence(ctx, there, callOf(d.slip), grant)`,
+		`return nil, d.abandoned(ctx, there)`, `return there, d.fence(ctx, there, callOf(d.slip), permit)`,
 		"gateway", "TestSimCrashPointsWithAForgetfulACS",
 	},
 	{
@@ -86,7 +86,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"a seat that is kept by a pump that has ended", "gateway/pump.go",
-		`return round{seated: p.seat, other: !p.seat}, nil`, `return round{other: true}, nil`,
+		`return round{other: !p.seat}, nil`, `return round{other: true}, nil`,
 		"gateway", "TestWhatComesAfterThePumpHasEndedIsServedSoon",
 	},
 	{
@@ -104,6 +104,76 @@ var plantedBugs = []planted{
 		"	if err := s.Drop(ctx, slip.Key); err != nil {\n		return err\n	}\n	return s.Forget(ctx, slip)",
 		"	return s.Forget(ctx, slip)",
 		"gateway", "TestSimNothingIsLeft",
+	},
+	{
+		"what was sent stays in its line", "gateway/serve.go",
+		"return err // a later look asks ACS\n		}\n		return d.leave(ctx)", "return err\n		}\n		d.done = true\n		return nil",
+		"gateway", "TestEveryWayOutOfTheQueue/sent",
+	},
+	{
+		"what was resolved stays in its line", "gateway/question.go",
+		"		return err\n	}\n	return d.leave(ctx)", "		return err\n	}\n	d.done = true\n	return nil",
+		"gateway", "TestEveryWayOutOfTheQueue/resolved",
+	},
+	{
+		"what was given up stays in its line", "deliver/spool/dead.go",
+		`return s.Forget(ctx, &d.Slip)`, `return nil`,
+		"gateway", "TestEveryWayOutOfTheQueue/(refused|expired)",
+	},
+	{
+		"what was cancelled stays in its line", "gateway/park.go",
+		"	if found {\n		g.leave(ctx, &slip)", "	if found {\n		_ = slip",
+		"gateway", "TestEveryWayOutOfTheQueue/cancelled",
+	},
+	{
+		"what was dropped is kept", "gateway/dead.go",
+		"!problem.Is(err, problem.Gone) {\n		return err\n	}\n	return g.Spool.Discard(ctx, &d)", "!problem.Is(err, problem.Gone) {\n		return err\n	}\n	return nil",
+		"gateway", "TestEveryWayOutOfTheQueue/dropped",
+	},
+	{
+		"what comes back to its line is not counted", "decide/quota/join.go",
+		"n.Held, n.HeldCost, n.Look = n.Held+1, n.HeldCost+c.Cost, sooner(n.Look, due.wholeSecond())", "n.Waiting--",
+		"gateway", "TestSimAccidents",
+	},
+	{
+		"a canary that is not used is not given back", "gateway/serve.go",
+		"	defer permit.done(ctx)\n", "",
+		"gateway", "TestPassedDeadlinesDoNotDelayOthers",
+	},
+	{
+		"a tick is sent only for what waits after all", "gateway/park.go",
+		"	defer g.wake(ctx, place)\n	joined", "	defer func() {\n		if p.claimed {\n			g.wake(ctx, place)\n		}\n	}()\n	joined",
+		"gateway", "TestRepeatsDoNotKeepTheLineFromBeingServed",
+	},
+	{
+		"questions wait for room to send", "decide/quota/pump.go",
+		`at = sooner(at, max(n.Look, p.at))`, `at = max(p.room(n.call()), n.Look, p.at)`,
+		"gateway", "TestQuestionsDoNotWaitForRoomToSend",
+	},
+	{
+		"a caller who leaves takes the work with him", "gateway/carry.go",
+		`ctx, cancel := attended(ctx)`, `ctx, cancel := context.WithCancel(ctx)`,
+		"gateway", "TestSimCallersHangUp",
+	},
+	{
+		"a repeat has no time left to ask ACS", "gateway/carry.go",
+		"	known, failure, err := g.ask(ctx", "	ctx, cancel := context.WithTimeout(ctx, g.undoTimeout)\n	defer cancel()\n	for _, wait := range settleWaits {\n		if err := sleep(ctx, wait); err != nil {\n			return Answer{}, false, err\n		}\n	}\n	known, failure, err := g.ask(ctx",
+		"gateway", "TestARepeatSendsWhatItsDeadOwnerDidNot",
+	},
+	{
+		"the record of a doubt is written before its slip", "gateway/serve.go",
+		"	if err := d.returned(ctx); err != nil {\n		return err\n	}\n	return d.Records.Doubt(ctx, rec)", "	if err := d.Records.Doubt(ctx, rec); err != nil {\n		return err\n	}\n	return d.returned(ctx)",
+		"gateway", "TestADoubtThatCannotBeNotedStaysWhatItWas",
+	},
+	{
+		"whoever polls has ACS asked each time", "gateway/settle.go",
+		`if err := g.Records.Unsent(ctx, rec); err != nil {`, `if err := error(nil); err != nil {`,
+		"gateway", "TestAnEndThatCannotBeRecordedIsNotSettlingForEver",
+	},
+	{
+		"a pump looks again while all pauses", "gateway/heads.go",
+		"sooner(h.Next, until)", "time.Unix(1, 0)",
+		"gateway", "TestAPauseCostsNoLooks",
 	},
 }
 

@@ -23,25 +23,45 @@ const (
 	longestPause = 2 * time.Hour
 )
 
-// delivery is a letter of a line in the hands of a pump.
+// delivery is a letter of a line in the hands of a pump. The ledger has counted it
+// off, so that it leaves its line or returns to it on every way out.
 type delivery struct {
 	*Gateway
 	slip *spool.Slip
 	now  time.Time // of storage, when it was taken
+	done bool      // it has left, or returned
 }
 
-// serve sends the letter of one slip. What goes wrong is logged, and the slip
-// stays where it is.
-func (p *pump) serve(ctx context.Context, slip *spool.Slip, grant quota.Grant, now time.Time) {
-	ctx, span := p.Tracer.Start(context.WithoutCancel(ctx), "serve")
-	defer span.End()
-	d := delivery{p.Gateway, slip, now}
-	if err := d.deliver(ctx, grant); err != nil {
-		p.Log.ErrorContext(ctx, "a message that waits could not be served", "id", slip.ID, "error", err)
+// retryPause is how long a slip pauses that could be dealt with in no way.
+const retryPause = 5 * time.Second
+
+// end returns a slip that is still in these hands.
+func (d *delivery) end(ctx context.Context, err error) {
+	if err != nil {
+		d.Log.ErrorContext(ctx, "a message that waits could not be served", "id", d.slip.ID, "error", err)
+	}
+	if d.done {
+		return
+	}
+	d.slip.NotBefore = d.in(ctx, retryPause)
+	if err := d.returned(ctx); err != nil {
+		d.Log.ErrorContext(ctx, "a message that waits could not be put back", "id", d.slip.ID, "error", err)
 	}
 }
 
+// in is the time after a pause that begins now, however long the slip was in hand.
+func (d *delivery) in(ctx context.Context, pause time.Duration) time.Time {
+	now, err := d.Records.Time(ctx)
+	if err != nil {
+		now = d.now
+	}
+	return now.Add(pause)
+}
+
+// deliver sends the letter of a slip.
 func (d *delivery) deliver(ctx context.Context, grant quota.Grant) error {
+	permit := d.permit(grant)
+	defer permit.done(ctx)
 	letter, found, err := d.Spool.Open(ctx, d.slip.Key)
 	if err != nil && !problem.Is(err, problem.Internal) {
 		return err
@@ -53,12 +73,12 @@ func (d *delivery) deliver(ctx context.Context, grant quota.Grant) error {
 	if err != nil {
 		return d.withoutLetter(ctx, err)
 	}
-	done, err := d.turn(ctx, false, grant)
+	done, err := d.turn(ctx, false, permit.grant)
 	if err != nil {
 		return err
 	}
 	defer done()
-	rec, err = d.own(ctx, rec, &grant)
+	rec, err = d.own(ctx, rec, permit)
 	if rec != nil && problem.Is(err, problem.OverQuota) {
 		return d.again(ctx, rec, quota.Grant{}, err)
 	}
@@ -68,7 +88,7 @@ func (d *delivery) deliver(ctx context.Context, grant quota.Grant) error {
 	if d.now.After(rec.Deadline) {
 		return d.giveUp(ctx, rec, &record.Failure{Kind: problem.DeadlinePassed.Slug(), Detail: "The message waited until its deadline and was not sent."})
 	}
-	o := d.offer(ctx, rec, letter.Message, grant, d.slip.Repeats > 0)
+	o := d.offer(ctx, rec, letter.Message, permit, d.slip.Repeats > 0)
 	d.delivered(ctx, o)
 	switch {
 	case o.state == record.Failed:
@@ -77,29 +97,29 @@ func (d *delivery) deliver(ctx context.Context, grant quota.Grant) error {
 		if err := d.Records.Finish(ctx, rec, o.state, o.failure); err != nil {
 			return err // a later look asks ACS
 		}
-		return d.Spool.Leave(ctx, d.slip)
+		return d.leave(ctx)
 	case o.doubt != spool.NoDoubt:
 		return d.doubtful(ctx, rec, o.doubt)
 	}
-	return d.again(ctx, rec, grant, o.err)
+	return d.again(ctx, rec, permit.grant, o.err)
 }
 
 // own writes the fence. rec is nil if the message is not ours to send now.
-func (d *delivery) own(ctx context.Context, rec *record.Record, grant *quota.Grant) (*record.Record, error) {
-	err := d.fence(ctx, rec, callOf(d.slip), grant)
+func (d *delivery) own(ctx context.Context, rec *record.Record, permit *permit) (*record.Record, error) {
+	err := d.fence(ctx, rec, callOf(d.slip), permit)
 	if !errors.Is(err, store.ErrChanged) && !errors.Is(err, store.ErrMissing) {
 		return rec, err
 	}
 	there, err := d.Records.Read(ctx, rec.Caller, rec.ID)
 	switch {
 	case problem.Is(err, problem.NotFound):
-		return nil, d.Spool.Leave(ctx, d.slip) // it was never promised, or outlived its record
+		return nil, d.leave(ctx) // it was never promised, or outlived its record
 	case err != nil:
 		return nil, err
 	case there.Spooled != d.slip.Key, there.Final():
 		return nil, d.over(ctx, there)
 	case there.State == record.Waiting:
-		return there, d.fence(ctx, there, callOf(d.slip), grant)
+		return there, d.fence(ctx, there, callOf(d.slip), permit)
 	case there.State == record.Sending && !d.Records.Stale(there):
 		d.slip.NotBefore = there.OwnerUntil.Add(time.Second)
 		return nil, d.returned(ctx)
@@ -116,20 +136,44 @@ func (d *delivery) abandoned(ctx context.Context, rec *record.Record) error {
 	return d.doubtful(ctx, rec, spool.Failing)
 }
 
-// doubtful notes that ACS may have the message. It keeps its place in line.
+// doubtful notes that ACS may have the message. It keeps its place in line. The slip
+// comes first: only it says what kind of doubt it is, and the record tells callers.
 func (d *delivery) doubtful(ctx context.Context, rec *record.Record, doubt spool.Doubt) error {
-	if err := d.Records.Doubt(ctx, rec); err != nil {
+	d.slip.Doubt, d.slip.Version = doubt, rec.Version()
+	d.slip.Asked, d.slip.NotBefore = 0, d.in(ctx, askPauses[0])
+	if err := d.returned(ctx); err != nil {
 		return err
 	}
-	d.slip.Doubt, d.slip.Version = doubt, rec.Version()
-	d.slip.Asked, d.slip.NotBefore = 0, d.now.Add(askPauses[0])
-	return d.returned(ctx)
+	return d.Records.Doubt(ctx, rec)
 }
 
-// returned keeps what has changed of a d.slip that was taken and goes on waiting.
+// returned keeps what has changed of a slip that was taken and goes on waiting, and
+// counts it again. The slip comes first: by it the ledger knows what is to be done. If
+// it cannot be kept, it is soon looked at as it was.
 func (d *delivery) returned(ctx context.Context) error {
-	_, err := d.Sends.Join(ctx, callOf(d.slip), d.slip.At(), time.Time{})
-	return errors.Join(err, d.Spool.Keep(ctx, d.slip))
+	d.done = true
+	d.slip.Ticket = d.newTicket()
+	until := d.slip.NotBefore
+	err := d.Spool.Keep(ctx, d.slip)
+	if err != nil {
+		until = d.in(ctx, retryPause)
+	}
+	d.count(ctx, d.slip, until)
+	return err
+}
+
+// leave takes a slip out of its line, with its letter.
+func (d *delivery) leave(ctx context.Context) error {
+	err := d.Spool.Leave(ctx, d.slip)
+	d.done = err == nil
+	return err
+}
+
+// exhibit takes a slip out of its line and shows it to the operator.
+func (d *delivery) exhibit(ctx context.Context, reason string) error {
+	err := d.Spool.Bury(ctx, spool.Dead{Slip: *d.slip, At: d.now, Reason: reason})
+	d.done = err == nil
+	return err
 }
 
 // again lets a message wait on that ACS has certainly not taken. If ACS was well
@@ -145,7 +189,7 @@ func (d *delivery) again(ctx context.Context, rec *record.Record, grant quota.Gr
 				Detail: fmt.Sprintf("It was offered to ACS %d times and not taken. The last reason: %s", d.slip.Tries, problem.Of(cause).Detail),
 			})
 		}
-		d.slip.NotBefore = d.now.Add(min(firstPause<<(d.slip.Tries-1), longestPause))
+		d.slip.NotBefore = d.in(ctx, min(firstPause<<(d.slip.Tries-1), longestPause))
 	}
 	if err := d.Records.Wait(ctx, rec); err != nil {
 		return err
@@ -164,20 +208,20 @@ func (d *delivery) bury(ctx context.Context, rec *record.Record, state record.St
 		return err
 	}
 	d.Log.ErrorContext(ctx, "a message that waited was given up", "id", rec.ID, "state", string(state), "problem", f.Kind)
-	return d.Spool.Bury(ctx, spool.Dead{Slip: *d.slip, At: d.now, Reason: f.Detail})
+	return d.exhibit(ctx, f.Detail)
 }
 
 // over takes away the slip of a message that has ended, or stands elsewhere by now.
 // What was being given up is in the operator's list then, with its letter.
 func (d *delivery) over(ctx context.Context, rec *record.Record) error {
 	if rec.Spooled != d.slip.Key || rec.State != record.Failed && rec.State != record.Unknown {
-		return d.Spool.Leave(ctx, d.slip)
+		return d.leave(ctx)
 	}
 	reason := "It may or may not have been sent."
 	if rec.Failure != nil {
 		reason = rec.Failure.Detail
 	}
-	return d.Spool.Bury(ctx, spool.Dead{Slip: *d.slip, At: d.now, Reason: reason})
+	return d.exhibit(ctx, reason)
 }
 
 // withoutLetter deals with a d.slip whose letter is gone or cannot be read.
@@ -185,7 +229,7 @@ func (d *delivery) withoutLetter(ctx context.Context, cause error) error {
 	rec, err := d.Records.Read(ctx, d.slip.Line.Caller, d.slip.ID)
 	switch {
 	case problem.Is(err, problem.NotFound):
-		return d.Spool.Leave(ctx, d.slip)
+		return d.leave(ctx)
 	case err == nil && (rec.Final() || rec.Spooled != d.slip.Key):
 		return d.over(ctx, rec) // it was being taken away
 	case err != nil:

@@ -27,7 +27,7 @@ func (g *Gateway) settle(ctx context.Context, operationID string, o outcome) out
 		if err := sleep(ctx, wait); err != nil {
 			return outcome{doubt: spool.Silent, err: err}
 		}
-		known, failure, err := g.ask(ctx, operationID)
+		known, failure, err := g.ask(ctx, operationID, quota.Call{Class: quota.High})
 		switch {
 		case err != nil:
 			g.Log.WarnContext(ctx, "ACS could not be asked for an operation", "error", err)
@@ -44,9 +44,24 @@ func (g *Gateway) settle(ctx context.Context, operationID string, o outcome) out
 	return o
 }
 
+// abandon leaves a message that ACS may have, and that stands in no line, to whoever
+// asks for its record or repeats it: after a while that one has ACS asked.
+func (g *Gateway) abandon(ctx context.Context, rec *record.Record, after time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
+	defer cancel()
+	if err := g.Records.Doubted(ctx, rec, after); err != nil {
+		g.Log.ErrorContext(ctx, "a message in doubt could not be noted", "id", rec.ID, "error", err)
+		rec.State, rec.Settling = record.Unknown, true // so will Find, after the owner's life
+	}
+}
+
+// unshown is after what time ACS shows an operation for certain that it has taken.
+const unshown = time.Minute
+
 // settleAbandoned asks once about a message whose owner died while sending it, and
 // which stands in no line, so that only who reads its record looks after it. If ACS
-// does not know it or cannot be asked, the record stays as it is.
+// does not know it, the record says so, and nobody asks again. If ACS cannot be asked,
+// the record stays as it is.
 func (g *Gateway) settleAbandoned(ctx context.Context, rec *record.Record) {
 	if !g.Records.Abandoned(rec) {
 		return
@@ -56,12 +71,16 @@ func (g *Gateway) settleAbandoned(ctx context.Context, rec *record.Record) {
 			return
 		}
 	}
-	known, failure, err := g.ask(ctx, rec.OperationID)
+	known, failure, err := g.ask(ctx, rec.OperationID, quota.Call{Caller: rec.Caller, Class: quota.Normal})
 	switch {
 	case err != nil:
 		g.Log.WarnContext(ctx, "ACS could not be asked for an operation", "id", rec.ID, "error", err)
 	case known:
 		g.finish(ctx, rec, ended(failure))
+	default:
+		if err := g.Records.Unsent(ctx, rec); err != nil {
+			g.Log.WarnContext(ctx, "that ACS does not know a message could not be noted", "id", rec.ID, "error", err)
+		}
 	}
 }
 
@@ -73,13 +92,21 @@ func ended(failure *record.Failure) outcome {
 	return outcome{state: record.Accepted}
 }
 
-// ask books a question and asks it.
-func (g *Gateway) ask(ctx context.Context, operationID string) (known bool, failure *record.Failure, err error) {
-	if _, err := g.Asks.Book(ctx, quota.Call{Cost: 1}); err != nil {
+// ask books a question and asks it. A High one is about a doubt that the gateway has;
+// those of whoever reads a record leave AskReserve of the limit to them.
+func (g *Gateway) ask(ctx context.Context, operationID string, c quota.Call) (known bool, failure *record.Failure, err error) {
+	ctx, cancel := context.WithTimeout(ctx, g.settleTimeout)
+	defer cancel()
+	c.Cost = 1
+	if _, err := g.Asks.Book(ctx, c); err != nil {
 		return false, nil, err
 	}
 	return g.ACS.Fate(ctx, operationID)
 }
+
+// AskReserve is the percentage of the limit of questions that those of callers who
+// poll leave to the gateway's own.
+const AskReserve = 50
 
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)

@@ -144,6 +144,7 @@ func day(t *testing.T, upstream sim.Upstream, seed uint64) {
 		Way: 20 * time.Millisecond, ACSTime: 500 * time.Millisecond, ClockError: 2 * time.Second,
 	})
 	w.Play()
+	watched := w.Watch()
 	c, random := newCrowd(w), rand.New(rand.NewPCG(seed, 2))
 	begun := time.Now()
 	for burst := range bursts {
@@ -163,6 +164,9 @@ func day(t *testing.T, upstream sim.Upstream, seed uint64) {
 	}
 	arrivals := w.ACS.Arrivals()
 	used := float64(len(arrivals)) / float64(limits.PerHour*int(length/time.Hour))
+	for _, f := range watched.Faults() {
+		t.Error(f)
+	}
 	right, told := expectations(w, c.promises)
 	t.Logf("%.1f %% of the hourly limit used, expected times right for %.1f %% of %d", 100*used, 100*float64(right)/float64(told), told)
 	if used < 0.95 {

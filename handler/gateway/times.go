@@ -24,6 +24,9 @@ func timesFor(request time.Duration) times {
 	}
 }
 
+// SendTime is how long one call to ACS may take where requests may take request.
+func SendTime(request time.Duration) time.Duration { return timesFor(request).sendTimeout }
+
 // OwnerLife is how long a claim must hold where requests may take request: longer
 // than all that one owner does with a message, so that only a dead one is taken
 // over. Each row says itself until when its owner lives, so instances with

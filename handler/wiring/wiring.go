@@ -271,8 +271,10 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, tel *telem
 	return gateway.New(gateway.Config{
 		Check:   check.New(),
 		Records: record.NewBook(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout)),
-		Sends:   quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{ReservedForHigh: b.s.QuotaReservedForHigh}),
-		Asks:    quota.New(ledger, "status", asks, time.Now, uuid.NewString),
+		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
+			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
+		}),
+		Asks:    quota.New(ledger, "status", asks, time.Now, uuid.NewString, quota.Options{ReservedForHigh: gateway.AskReserve}),
 		Offload: files, Spool: kept, ACS: sender{client}, MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
 		MaxCalls:       b.s.ACSConnections - b.s.ACSConnections/8, // the rest is for questions
 		CostRecipients: b.s.QuotaCost == "recipients", RequestTimeout: b.s.RequestTimeout,

@@ -42,6 +42,32 @@ func (l *Ledger) Well(ctx context.Context, g Grant) error {
 	}).err
 }
 
+// Unused says that the call of g was not and will not be made: if it was the canary,
+// another may go at once. Whoever has a Grant makes its call or says this. Errors are
+// Backoff's; without it, another canary goes after a while.
+func (l *Ledger) Unused(ctx context.Context, g Grant) error {
+	if !g.canary {
+		return nil
+	}
+	return l.at(ctx, g.shard, func(p *page) answer {
+		if p.health.isCanary(g) {
+			p.health.CanaryAt, p.dirty = 0, true
+		}
+		return answer{}
+	}).err
+}
+
+// unclaimed is Unused for grants that nobody was there to take. It does not wait.
+func (l *Ledger) unclaimed(ctx context.Context, a answer) {
+	for _, grants := range a.grants {
+		for _, g := range grants {
+			if g.canary {
+				go func() { _ = l.Unused(context.WithoutCancel(ctx), g) }() // else a while passes
+			}
+		}
+	}
+}
+
 // everywhere lets change have its turn at every shard; g is known to its own.
 func (l *Ledger) everywhere(ctx context.Context, g Grant, change func(*page, Grant) bool) error {
 	l.pool.drop()

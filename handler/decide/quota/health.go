@@ -18,9 +18,9 @@ const (
 	// could not serve: doubled each time that it still cannot.
 	firstClosure   = 2 * time.Second
 	longestClosure = time.Minute
-	// canaryLife is after what time nothing will be heard of a canary: its token
-	// has its age and the call to ACS a minute.
-	canaryLife = 75 * time.Second
+	// canarySlack is after what time nothing will be heard of a canary whose token
+	// has its age and whose call to ACS its time.
+	canarySlack = 10 * time.Second
 	// canaryLook is how often somebody asks for the canary.
 	canaryLook = 2 * time.Second
 	// rampTime is how long the ledger opens after a 429: ACS's shortest window.
@@ -39,12 +39,13 @@ type health struct {
 	BackoffUntil instant `json:"-"`                 // a whole second; nothing is granted before it
 	Probing      bool    `json:"probing,omitempty"` // after it one call is, the canary
 	CanaryAt     instant `json:"canaryAt,omitempty"`
-	Ramp         bool    `json:"ramp,omitempty"`     // the canary's return begins one
-	RampFrom     instant `json:"rampFrom,omitempty"` // it began
-	RampUsed     int     `json:"rampUsed,omitempty"` // tokens since
-	Repeats      int     `json:"repeats,omitempty"`  // canaries and ramps that ended in a 429
-	Fails        int     `json:"fails,omitempty"`    // closures in a row
-	Lost         int     `json:"lost,omitempty"`     // of 1,000 of the share, to foreign use
+	CanaryUntil  instant `json:"canaryUntil,omitempty"` // then its process has died
+	Ramp         bool    `json:"ramp,omitempty"`        // the canary's return begins one
+	RampFrom     instant `json:"rampFrom,omitempty"`    // it began
+	RampUsed     int     `json:"rampUsed,omitempty"`    // tokens since
+	Repeats      int     `json:"repeats,omitempty"`     // canaries and ramps that ended in a 429
+	Fails        int     `json:"fails,omitempty"`       // closures in a row
+	Lost         int     `json:"lost,omitempty"`        // of 1,000 of the share, to foreign use
 	LostAt       instant `json:"lostAt,omitempty"`
 }
 
@@ -80,7 +81,7 @@ func (h health) share(l Limits, at instant) Limits {
 // room is the earliest time at which health lets cost tokens go.
 func (h health) room(l Limits, at instant, cost int) instant {
 	switch {
-	case h.Probing && h.CanaryAt > 0 && at < h.CanaryAt.add(canaryLife):
+	case h.Probing && h.CanaryAt > 0 && at < h.CanaryUntil:
 		return max(h.BackoffUntil, at.add(canaryLook))
 	case h.Probing || !h.ramping(at):
 		return h.BackoffUntil
@@ -105,13 +106,14 @@ func (h health) rampFree(l Limits, at instant) int {
 	return max(0, int(math.Pow(float64(l.PerMinute), part))-h.RampUsed)
 }
 
-// book counts tokens that go, and says whether they are the canary.
-func (h *health) book(at instant, cost int) (canary bool) {
+// book counts tokens that go, and says whether they are the canary. A call takes no
+// longer than said.
+func (h *health) book(at instant, cost int, call time.Duration) (canary bool) {
 	if h.ramping(at) {
 		h.RampUsed += cost
 	}
 	if h.Probing {
-		h.CanaryAt = at
+		h.CanaryAt, h.CanaryUntil = at, at.add(MaxAge+call+canarySlack)
 	}
 	return h.Probing
 }

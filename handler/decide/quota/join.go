@@ -14,6 +14,8 @@ type Place struct {
 	// At is when it joined, or when it is due: its order in its line, to the
 	// microsecond.
 	At time.Time
+	// Ticket is what a pump knows it by, once it is in the table.
+	Ticket int64
 	// Expected is when it will probably go.
 	Expected time.Time
 	// Wake, if not zero, is when a tick for Shard must be seen, and whoever joined
@@ -39,7 +41,7 @@ func (l *Ledger) BookOrJoin(ctx context.Context, c Call, latest time.Time) (Gran
 		l.stats.joined.Add(1)
 		return Grant{}, a.place, nil
 	}
-	g, err := l.granted(a)
+	g, err := l.granted(ctx, a)
 	return g, nil, err
 }
 
@@ -63,15 +65,49 @@ func (l *Ledger) Join(ctx context.Context, c Call, due, latest time.Time) (Place
 	return *a.place, nil
 }
 
-// Leave says that n messages of a line went away without being taken. What is lost
-// of it, the pump finds out.
-func (l *Ledger) Leave(ctx context.Context, shard int, name Line, n int) error {
+// Return counts c again at its old shard: it was taken and did not go, or took longer
+// than JoinGrace on its way into the table. It is held until a time, when it is to be
+// looked at; zero if it needs nothing but room. ticket is a new one, that the table has
+// already; 0 for one that is given out here. At and Expected of its Place are not set.
+// Errors are Book's, and then it may be counted or not.
+func (l *Ledger) Return(ctx context.Context, shard int, name Line, c Call, ticket int64, until time.Time) (Place, error) {
+	if err := l.check(c); err != nil {
+		return Place{}, err
+	}
+	a := l.at(ctx, shard, func(p *page) answer { return p.restore(p.desk(shard), name, c, ticket, until) })
+	if a.err != nil {
+		return Place{}, a.err
+	}
+	return *a.place, nil
+}
+
+func (p *page) restore(d *desk, name Line, c Call, ticket int64, until time.Time) answer {
+	p.dirty = true
+	n := d.line(name)
+	n.Waiting, n.Cost, n.Share, n.Cap = n.Waiting+1, n.Cost+c.Cost, c.Share, c.Cap
+	due, held := p.at, !until.IsZero()
+	switch {
+	case held:
+		due = max(instantOf(until), p.at)
+		n.Held, n.HeldCost, n.Look = n.Held+1, n.HeldCost+c.Cost, sooner(n.Look, due.wholeSecond())
+	case name.Later:
+		n.Due = min(max(n.Due, 1), p.at)
+	}
+	place := &Place{Shard: d.Shard, Ticket: d.counted(coming{ticket, name.Class, name.Caller, name.Later, p.at, due, held, false})}
+	place.Wake = p.wake(d, p.goes(d, *n)).time()
+	return answer{place: place}
+}
+
+// Leave says that the message with a ticket has left its line without being taken.
+// What is lost of it, the pump finds out.
+func (l *Ledger) Leave(ctx context.Context, shard int, name Line, ticket int64) error {
 	return l.patiently(ctx, shard, func(p *page) answer {
 		d := p.desk(shard)
+		d.arrived(ticket)
 		if o := d.find(name); o != nil {
-			o.take(n, -1)
+			o.take(1, -1)
 			if o.Waiting == 0 {
-				o.Due = 0
+				o.Due, o.Look = 0, 0
 			}
 			d.forgetEmpty()
 			p.dirty = true
@@ -106,6 +142,7 @@ func (p *page) join(c Call, shard int, due instant, latest time.Time) answer {
 			n.Due = due
 		}
 	}
+	place.Ticket = d.counted(coming{0, name.Class, name.Caller, name.Later, p.at, due, false, false})
 	place.Wake = p.wake(d, max(p.room(c), due)).time()
 	p.dirty = true
 	return answer{place: place}

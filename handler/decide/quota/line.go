@@ -19,9 +19,14 @@ const (
 const (
 	// SeatLife is how long a pump that falls silent keeps its seat.
 	SeatLife = 30 * time.Second
-	// JoinGrace is how long after it joined a message may still be on its way
-	// into the table.
-	JoinGrace = 5 * time.Minute
+	// JoinGrace is how long after it was counted a message may still be on its way
+	// into the table. Whoever takes longer lets it Return.
+	JoinGrace = 10 * time.Second
+	// comingKept is how many of those a desk remembers, the latest.
+	comingKept = 64
+	// soonestLook and latestLook are when a pump looks again for what is on its way.
+	soonestLook = 500 * time.Millisecond
+	latestLook  = 5 * time.Second
 	// tickLate is how late a tick may be before another is sent.
 	tickLate = 20 * time.Second
 	// tickEarly is how early a tick may be, its queue's clock being another's.
@@ -45,6 +50,7 @@ type LineView struct {
 	Line
 	Waiting int
 	NextDue time.Time // of a later line; zero if not known
+	Held    bool      // something is to be done now for those of it that are held
 }
 
 // line is a Line in a row.
@@ -57,8 +63,14 @@ type line struct {
 	Due     instant `json:"d,omitempty"` // of a later line: when its first may go
 	Joined  instant `json:"j,omitempty"` // the last one did
 	Nth     int     `json:"i,omitempty"` // of those that joined in the same millisecond
-	Share   int     `json:"s,omitempty"` // as the last one who joined had it
-	Cap     int     `json:"x,omitempty"`
+	// Held are those that wait for reasons of their own, not for room: a pause, or a
+	// doubt. Look is when something of them is to be done, at a whole second: the clock
+	// that decides shows only those.
+	Held     int     `json:"h,omitempty"`
+	HeldCost int     `json:"e,omitempty"`
+	Look     instant `json:"o,omitempty"`
+	Share    int     `json:"s,omitempty"` // as the last one who joined had it
+	Cap      int     `json:"x,omitempty"`
 }
 
 func (n line) name() Line { return Line{n.Class, n.Caller, n.Later} }
@@ -68,7 +80,7 @@ func (n line) call() Call { return Call{n.Caller, n.Class, 1, n.Share, n.Cap} }
 // empty says that the row may forget n.
 func (n line) empty() bool { return n.Waiting == 0 && n.Due == 0 }
 
-// demand is what waits for tokens at a time: what is scheduled does not.
+// demand is what waits for tokens at a time: what is scheduled or held does not.
 func (n line) demand(at instant) int {
 	if n.Later && (n.Due == 0 || n.Due > at) {
 		return 0
@@ -76,7 +88,7 @@ func (n line) demand(at instant) int {
 	if n.Later {
 		return 1 // how many are due, only the table knows
 	}
-	return n.Cost
+	return max(0, n.Cost-n.HeldCost)
 }
 
 func (n line) view() LineView {
@@ -98,6 +110,7 @@ func (n *line) take(messages, cost int) {
 	if n.Waiting == 0 {
 		n.Cost = 0
 	}
+	n.Held, n.HeldCost = min(n.Held, n.Waiting), min(n.HeldCost, n.Cost)
 }
 
 // desk is what one shard's waiting needs: the lines, and who serves them. A row
@@ -109,10 +122,71 @@ type desk struct {
 	Until  instant `json:"until,omitempty"` // and how long, if silent
 	TickAt instant `json:"tick,omitempty"`  // when a tick is on its way; 0: none
 	Fresh  bool    `json:"fresh,omitempty"` // somebody joined since the pump last looked
+	// Coming are counted, and no pump has seen them in the table. Ticket is the last
+	// one that was given out.
+	Coming []coming `json:"coming,omitempty"`
+	Ticket int64    `json:"ticket,omitempty"`
+}
+
+// coming is a message on its way into the table.
+type coming struct {
+	Ticket int64   `json:"t"`
+	Class  Class   `json:"k,omitempty"`
+	Caller string  `json:"c,omitempty"`
+	Later  bool    `json:"l,omitempty"`
+	At     instant `json:"a"`           // it was counted
+	Due    instant `json:"d,omitempty"` // it may go
+	Held   bool    `json:"h,omitempty"` // until then for reasons of its own
+	Missed bool    `json:"m,omitempty"` // a pump has looked for it in vain
+}
+
+func (c coming) name() Line { return Line{c.Class, c.Caller, c.Later} }
+
+// counted remembers that a message is on its way, and gives it a ticket if it has none:
+// a number that no other message of this desk has.
+func (d *desk) counted(c coming) (ticket int64) {
+	if c.Ticket == 0 {
+		d.Ticket = max(d.Ticket+1, int64(c.At))
+		c.Ticket = d.Ticket
+	}
+	d.Coming = append(d.Coming, c)
+	if n := len(d.Coming) - comingKept; n > 0 {
+		d.Coming = d.Coming[n:]
+	}
+	return c.Ticket
+}
+
+// arrived forgets those of tickets, which are in the table or have left.
+func (d *desk) arrived(tickets ...int64) {
+	d.Coming = slices.DeleteFunc(d.Coming, func(c coming) bool { return slices.Contains(tickets, c.Ticket) })
+}
+
+// missed notes that all of a line that are on their way were looked for, and lists
+// them. Who takes too long is no longer waited for.
+func (d *desk) missed(name Line, at instant) (all []coming) {
+	d.Coming = slices.DeleteFunc(d.Coming, func(c coming) bool { return at >= c.At.add(JoinGrace) })
+	for i := range d.Coming {
+		if d.Coming[i].name() == name {
+			d.Coming[i].Missed = true
+			all = append(all, d.Coming[i])
+		}
+	}
+	return all
+}
+
+// ready is how many of a line need nothing but room.
+func (d *desk) ready(n line) int {
+	missed := 0
+	for _, c := range d.Coming {
+		if c.Missed && c.name() == n.name() {
+			missed++
+		}
+	}
+	return n.Waiting - n.Held - missed
 }
 
 func (d desk) clone() desk {
-	d.Lines = slices.Clone(d.Lines)
+	d.Lines, d.Coming = slices.Clone(d.Lines), slices.Clone(d.Coming)
 	return d
 }
 

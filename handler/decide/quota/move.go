@@ -100,7 +100,7 @@ func merge(old []snapshot, from, to layout) []ledger {
 		all.use.add(s.use)
 		for _, d := range s.desks {
 			if d.forgetEmpty(); len(d.Lines) > 0 {
-				desks[d.Shard] = &desk{Shard: d.Shard, Lines: slices.Clone(d.Lines)}
+				desks[d.Shard] = &desk{Shard: d.Shard, Lines: slices.Clone(d.Lines), Ticket: d.Ticket}
 				all.layout.Homes = max(all.layout.Homes, d.Shard+1)
 			}
 		}

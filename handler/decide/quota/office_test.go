@@ -40,6 +40,7 @@ type waiter struct {
 	at, expected time.Time
 	call         quota.Call
 	attempts     int
+	ticket       int64
 }
 
 // sending is a message that ACS has taken.
@@ -115,6 +116,7 @@ func (o *office) again(l *quota.Ledger, w waiter) {
 
 func (o *office) wait(place quota.Place, w waiter, later bool) {
 	time.Sleep(50*time.Millisecond + o.rnd.upTo(200*time.Millisecond)) // blob, record, row
+	w.ticket = place.Ticket
 	o.mu.Lock()
 	name := quota.Line{Class: w.call.Class, Caller: w.call.Caller, Later: later}
 	if o.table[place.Shard] == nil {
@@ -169,13 +171,16 @@ func (o *office) heads(shard int, name quota.Line, n int) (heads []waiter, w quo
 	for _, row := range o.table[shard][name] {
 		switch {
 		case name.Later && row.at.After(time.Now()):
-			w.NextDue = row.at
-			return heads, w
+			if w.NextDue.IsZero() {
+				w.NextDue = row.at
+			}
+			w.Scheduled, w.Seen = w.Scheduled+1, append(w.Seen, row.ticket)
+			continue
 		case len(heads) == n:
 			w.Complete = false
 			return heads, w
 		}
-		heads, w.Calls = append(heads, row), append(w.Calls, row.call)
+		heads, w.Calls, w.Seen = append(heads, row), append(w.Calls, row.call), append(w.Seen, row.ticket)
 	}
 	return heads, w
 }
@@ -183,7 +188,7 @@ func (o *office) heads(shard int, name quota.Line, n int) (heads []waiter, w quo
 func (o *office) pump(l *quota.Ledger, shard int) {
 	id := fmt.Sprint("pump-", o.rnd.n(1<<40))
 	for o.ctx.Err() == nil {
-		lines, room, next, ok, err := l.Open(o.ctx, shard, id)
+		lines, room, next, ok, err := opened(l.Open(o.ctx, shard, id))
 		if err != nil {
 			return
 		}

@@ -13,6 +13,7 @@ type page struct {
 	shard    int
 	limits   Limits // of this shard
 	reserved int    // percent of them, for High
+	callTime time.Duration
 	was      reading
 	local    time.Time // when the planning was
 	now      instant   // then, at the earliest
@@ -34,7 +35,7 @@ func (l *Ledger) newPage(shard int, s *snapshot, local time.Time) *page {
 // left: it shares s.
 func (l *Ledger) look(shard int, s *snapshot, local time.Time) *page {
 	p := &page{
-		ledger: s.ledger, shard: shard, limits: s.layout.part(l.limits, shard), reserved: l.options.ReservedForHigh,
+		ledger: s.ledger, shard: shard, limits: s.layout.part(l.limits, shard), reserved: l.options.ReservedForHigh, callTime: l.options.CallTime,
 		was: s.at, local: local, now: s.at.earliest(local),
 	}
 	p.at = max(p.now, p.tally.last())
@@ -85,7 +86,7 @@ func (p *page) roomOfLimits(c Call) instant {
 // take books c, which has room.
 func (p *page) take(c Call) Grant {
 	g := Grant{UseBy: p.was.until(p.at.add(MaxAge)), shard: p.shard, at: p.at, healthy: p.health.well(p.at)}
-	g.canary = p.health.book(p.at, c.Cost)
+	g.canary = p.health.book(p.at, c.Cost, p.callTime)
 	p.tally = p.tally.book(p.at, c.Cost)
 	p.use.book(c.Caller, c.Cost)
 	p.dirty, p.plan = true, planned{}

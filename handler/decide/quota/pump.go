@@ -3,6 +3,7 @@ package quota
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -20,51 +21,90 @@ const fewest = 4
 // Shards is how many there are, those that only have old lines included.
 func (l *Ledger) Shards() int { return l.known().Homes }
 
-// Open takes the seat of a shard for pumpID, for SeatLife, if somebody may go.
-// lines are those of whom; room is about how many tokens could be booked now, but
-// at least a few. Otherwise ok is false, and next is when this tick must come
-// again: zero if nothing waits, or another pump or tick sees to it.
-func (l *Ledger) Open(ctx context.Context, shard int, pumpID string) (lines []LineView, room int, next time.Time, ok bool, err error) {
+// Opening is what a pump finds at a shard.
+type Opening struct {
+	// OK says that it has the seat, and something is to be done now in Lines. Room is
+	// about how many tokens could be booked, but at least a few. Probing says that just
+	// one call may go, by which is seen how ACS is.
+	OK      bool
+	Lines   []LineView
+	Room    int
+	Probing bool
+	// Next is when the pump's tick must come again if it is not OK: zero if nothing
+	// waits, or another pump or tick sees to it.
+	Next time.Time
+}
+
+// Open takes the seat of a shard for pumpID, for SeatLife, if something is to be done
+// there. An error is Unavailable, and then it may have the seat.
+func (l *Ledger) Open(ctx context.Context, shard int, pumpID string) (Opening, error) {
 	a := l.at(ctx, shard, func(p *page) answer { return p.open(p.desk(shard), pumpID) })
-	return a.lines, a.room, a.next, a.ok, a.err
+	return a.opening, a.err
 }
 
 func (p *page) open(d *desk, pumpID string) answer {
 	if d.seated(p.at) && d.Pump != pumpID {
 		return answer{}
 	}
-	var lines []LineView
-	for _, n := range d.Lines {
-		if at := p.goes(n); at > 0 && at <= p.at {
-			lines = append(lines, n.view())
-		}
-	}
-	if len(lines) > 0 {
+	if lines := p.worthALook(d); len(lines) > 0 {
 		d.Pump, d.Until, d.TickAt, d.Fresh = pumpID, p.at.add(SeatLife), 0, false
 		p.dirty = true
-		return answer{lines: lines, room: max(p.free(), fewest), ok: true}
+		return answer{opening: Opening{OK: true, Lines: lines, Room: max(p.free(), fewest), Probing: p.health.Probing}}
 	}
 	next := p.soonest(d)
 	if next == 0 || (d.TickAt > p.at.add(tickEarly) && d.TickAt <= next.add(time.Second)) {
 		return answer{}
 	}
 	d.Pump, d.TickAt, p.dirty = "", next, true
-	return answer{next: next.time()}
+	return answer{opening: Opening{Next: next.time()}}
 }
 
-// goes is when the head of n may go, 0 if it has none.
-func (p *page) goes(n line) instant {
-	if n.empty() {
-		return 0
+// worthALook are the lines for which something is to be done now: those with something
+// held first, then by who goes next, since a pump may not look at all.
+func (p *page) worthALook(d *desk) []LineView {
+	var due []line
+	classes := map[Class]weights{}
+	for _, n := range d.Lines {
+		if at := p.goes(d, n); at > 0 && at <= p.at {
+			due = append(due, n)
+			classes[n.Class] = p.weights(n.call())
+		}
 	}
-	return max(p.room(n.call()), n.Due, p.at)
+	held := func(n line) bool { return n.Look > 0 && n.Look <= p.at }
+	slices.SortStableFunc(due, func(a, b line) int {
+		switch {
+		case held(a) == held(b):
+			return p.rank(a.call(), classes[a.Class]).compare(p.rank(b.call(), classes[b.Class]))
+		case held(a):
+			return -1
+		}
+		return 1
+	})
+	lines := make([]LineView, len(due))
+	for i, n := range due {
+		lines[i] = n.view()
+		lines[i].Held = held(n)
+	}
+	return lines
+}
+
+// goes is when something of n may be done: its head may go, or one that is held is
+// to be looked at. It is 0 if nothing of it is known.
+func (p *page) goes(d *desk, n line) (at instant) {
+	if !n.empty() && (n.Later && n.Due > 0 || !n.Later && d.ready(n) > 0) {
+		at = max(p.room(n.call()), n.Due, p.at)
+	}
+	if n.Look > 0 {
+		at = sooner(at, max(n.Look, p.at))
+	}
+	return at
 }
 
 // soonest is when somebody at d may go, 0 if nobody waits.
 func (p *page) soonest(d *desk) instant {
 	var first instant
 	for _, n := range d.Lines {
-		first = sooner(first, p.goes(n))
+		first = sooner(first, p.goes(d, n))
 	}
 	return first
 }
@@ -91,16 +131,26 @@ func (p *page) free() int {
 	return n
 }
 
-// Want is what a pump has read of a line.
+// Want is what a pump has read of a line. What is in its own hands it has not read.
 type Want struct {
 	Line
-	// Calls are of the heads, in order; Line says their caller and class.
+	// Calls are of the heads that need nothing but room, in order; Line says their
+	// caller and class.
 	Calls []Call
-	// Complete says that these are all rows of the line that may go.
+	// Held are those beside them that pause or are in doubt, and what they cost. Next is
+	// when the first of them is to be looked at: not zero if there are any.
+	Held, HeldCost int
+	Next           time.Time
+	// Scheduled are those that are not due yet, and NextDue is when the first of them
+	// is; zero if there is none. Of Later lines.
+	Scheduled int
+	NextDue   time.Time
+	// Complete says that these are all rows of the line.
 	Complete bool
-	// NextDue is when the first row that may not go yet is due, zero if there is
-	// none. Of Later lines.
-	NextDue time.Time
+	// Asked are those whose fate the pump is asking for now: they are in its hands.
+	Asked int
+	// Seen are the tickets of all that it has read.
+	Seen []int64
 }
 
 // Take books for as many wants as fit: by class, then by guaranteed share, then by
@@ -139,7 +189,7 @@ func (p *page) takeFor(d *desk, pumpID string, wants []Want) answer {
 	d.forgetEmpty()
 	for _, n := range d.Lines {
 		if !seen[n.name()] {
-			next = sooner(next, p.goes(n))
+			next = sooner(next, p.goes(d, n))
 		}
 	}
 	d.Until, d.Fresh = p.at.add(SeatLife), false
@@ -147,7 +197,7 @@ func (p *page) takeFor(d *desk, pumpID string, wants []Want) answer {
 }
 
 // correct makes the line of w what the pump saw, less what it took, and says when
-// its next may go; 0 if there is none.
+// something of it is to be done next; 0 if there is nothing.
 func (p *page) correct(d *desk, w Want, grants []Grant) instant {
 	n := d.line(w.Line)
 	cost, left := 0, 0
@@ -159,50 +209,69 @@ func (p *page) correct(d *desk, w Want, grants []Grant) instant {
 			left += c.Cost
 		}
 	}
-	rest := len(w.Calls) - len(grants)
-	if len(grants) > 0 && n.Waiting == 0 { // what was not counted, need not be counted off
-		n.Waiting, n.Cost = len(grants), cost
+	d.arrived(w.Seen...)
+	rest, missed := len(w.Calls)-len(grants), d.missed(w.Line, p.at)
+	n.take(len(grants)+w.Asked, cost+w.Asked)
+	if w.Complete {
+		n.Waiting = rest + w.Held + w.Scheduled + len(missed)
+		n.Cost = left + w.HeldCost + w.Scheduled + len(missed)
+	} else {
+		n.Waiting, n.Cost = max(n.Waiting, rest+w.Held+1), max(n.Cost, left+w.HeldCost+1)
 	}
-	n.take(len(grants), cost)
-	joining := n.Joined > 0 && p.at < n.Joined.add(JoinGrace)
-	if w.Complete && !joining && !w.Later {
-		n.Waiting, n.Cost = rest, left
+	n.Held, n.HeldCost, n.Look = w.Held, w.HeldCost, p.looksAgain(*n, w)
+	if !w.Complete && len(w.Calls)+w.Asked == 0 { // nobody knows what is behind those
+		n.Held, n.HeldCost = n.Waiting, n.Cost
 	}
-	if !w.Complete {
-		rest++
+	p.await(n, w, rest, missed)
+	if n.Look == 0 && (n.Held > 0 || n.Waiting > 0 && p.goes(d, *n) == 0) { // nothing waits that nobody looks at
+		n.Look = p.at.add(latestLook).wholeSecond()
 	}
-	n.Waiting, n.Cost = max(n.Waiting, rest), max(n.Cost, left, rest)
-	look := p.at.add(max(2*time.Second, p.at.sub(n.Joined))) // for rows on their way
-	if w.Later {
-		return p.correctLater(n, w, rest, joining, look)
-	}
-	if rest == 0 && n.Waiting > 0 {
-		return look
-	}
-	return p.goes(*n)
+	return p.goes(d, *n)
 }
 
-// correctLater sets when the first of a later line is due.
-func (p *page) correctLater(n *line, w Want, rest int, joining bool, look instant) instant {
+// looksAgain is when something of those of w that are held is to be done, or may be of
+// those behind them.
+func (p *page) looksAgain(n line, w Want) (look instant) {
+	if !w.Next.IsZero() {
+		look = max(1, instantOf(w.Next)).wholeSecond()
+	}
+	if w.Complete {
+		return look
+	}
+	if n.Look > p.at {
+		look = sooner(look, n.Look)
+	}
+	if w.Asked > 0 { // those behind may be in doubt, too
+		look = sooner(look, p.at.add(soonestLook).wholeSecond())
+	}
+	return look
+}
+
+// await sets when a line is to be looked at for those that were missed and, if it is
+// a later one, when its first is due.
+func (p *page) await(n *line, w Want, rest int, missed []coming) {
 	due := instant(0)
 	if !w.NextDue.IsZero() {
-		due = instantOf(w.NextDue)
+		due = max(1, instantOf(w.NextDue))
+	}
+	for _, c := range missed {
+		switch {
+		case c.Held && c.Due > p.at:
+			n.Look = sooner(n.Look, c.Due.wholeSecond())
+		case w.Later && c.Due > p.at:
+			due = sooner(due, c.Due)
+		default:
+			n.Look = sooner(n.Look, p.at.add(min(max(p.at.sub(c.At), soonestLook), latestLook)).wholeSecond())
+		}
 	}
 	switch {
-	case rest > 0:
-		n.Due = min(max(n.Due, 1), p.at)
-	case joining && n.Waiting > 0 && n.Due > p.at:
-		n.Due = sooner(n.Due, due)
-	case joining && n.Waiting > 0 && due == 0:
-		n.Due = look
-	default:
-		n.Due = due
+	case !w.Later:
+		return
+	case rest > 0, !w.Complete && due == 0 && w.Held == 0: // or more of them, further back
+		due = p.at
 	}
-	if n.Due == 0 {
-		n.Waiting, n.Cost = 0, 0
-	}
+	n.Due = due
 	n.Waiting = max(n.Waiting, min(1, int(n.Due)))
-	return p.goes(*n)
 }
 
 // Rest gives the seat back, and counts on the tick for at, that the pump then
@@ -230,7 +299,8 @@ func (l *Ledger) Rest(ctx context.Context, shard int, pumpID string, at time.Tim
 
 // Overdue lists the shards that need a tick now: somebody waits, nobody has the
 // seat, and no tick is on its way. found are the lines that the timer saw in the
-// table: what the ledger does not know of, it learns.
+// table, nil if it did not look: what the ledger does not know of, it learns, and what
+// is not there, it forgets.
 func (l *Ledger) Overdue(ctx context.Context, found map[int][]LineView) (shards []int, err error) {
 	if y := l.known(); !y.same(l.limits.first()) {
 		l.leave(y) // a change was too early when it was last thought of
@@ -238,6 +308,9 @@ func (l *Ledger) Overdue(ctx context.Context, found map[int][]LineView) (shards 
 	for shard := range l.Shards() {
 		a := l.at(ctx, shard, func(p *page) answer {
 			d := p.desk(shard)
+			if found != nil {
+				p.unlearn(d, found[shard])
+			}
 			for _, v := range found[shard] {
 				p.learn(d, v)
 			}
@@ -253,14 +326,25 @@ func (l *Ledger) Overdue(ctx context.Context, found map[int][]LineView) (shards 
 	return shards, err
 }
 
+// unlearn forgets the lines that are not in the table, unless somebody of them is on
+// the way there.
+func (p *page) unlearn(d *desk, found []LineView) {
+	d.Lines = slices.DeleteFunc(d.Lines, func(n line) bool {
+		gone := !slices.ContainsFunc(found, func(v LineView) bool { return v.Line == n.name() }) &&
+			!slices.ContainsFunc(d.Coming, func(c coming) bool { return c.name() == n.name() && p.at < c.At.add(JoinGrace) })
+		p.dirty = p.dirty || gone
+		return gone
+	})
+}
+
 // learn takes over a line that the ledger does not know.
 func (p *page) learn(d *desk, v LineView) {
-	if n := d.find(v.Line); (n != nil && !n.empty()) || len(d.Lines) >= LinesKept {
+	if n := d.find(v.Line); n != nil && p.goes(d, *n) > 0 || len(d.Lines) >= LinesKept {
 		return
 	}
 	n := d.line(v.Line)
 	n.Waiting = max(v.Waiting, 1)
-	n.Cost = n.Waiting
+	n.Cost, n.Look = n.Waiting, p.at // it may pause or be in doubt: a look tells
 	if v.Later {
 		n.Due = p.at
 		if !v.NextDue.IsZero() {

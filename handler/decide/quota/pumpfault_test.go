@@ -30,16 +30,18 @@ func TestPumpsUnderFaults(t *testing.T) {
 		"not readable":           {repeat(dropped, 100), repeat(dropped, 100), false},
 	} {
 		// begin is a shard with seven waiting, and room for five.
-		begin := func(t *testing.T) (*front, *quota.Ledger) {
+		begin := func(t *testing.T) (f *front, l *quota.Ledger, places []quota.Place) {
 			t.Helper()
-			f := &front{row: &row{}}
-			l := newLedger(f, quota.ManagedDomainSend)
+			f = &front{row: &row{}}
+			l = newLedger(f, quota.ManagedDomainSend)
 			for range 7 {
-				if _, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{}); err != nil {
+				place, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{})
+				if err != nil {
 					t.Fatal(err)
 				}
+				places = append(places, place)
 			}
-			return f, l
+			return f, l, places
 		}
 		waiting := func(t *testing.T, l *quota.Ledger) int {
 			t.Helper()
@@ -58,7 +60,7 @@ func TestPumpsUnderFaults(t *testing.T) {
 		t.Run("Join/"+name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f, l := begin(t)
+				f, l, _ := begin(t)
 				f.fate = script(test.reads, test.writes)
 				_, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{})
 				check(t, "Join", err)
@@ -71,12 +73,12 @@ func TestPumpsUnderFaults(t *testing.T) {
 		t.Run("Open/"+name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f, l := begin(t)
+				f, l, _ := begin(t)
 				f.fate = script(test.reads, test.writes)
-				_, _, _, ok, err := l.Open(t.Context(), 0, "pump")
+				_, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump"))
 				check(t, "Open", err)
 				f.fate = nil
-				_, _, _, other, _ := l.Open(t.Context(), 0, "other")
+				_, _, _, other, _ := opened(l.Open(t.Context(), 0, "other"))
 				if ok != test.done || other == ok {
 					t.Errorf("the pump has the seat: %v, another: %v", ok, other)
 				}
@@ -85,12 +87,12 @@ func TestPumpsUnderFaults(t *testing.T) {
 		t.Run("Take/"+name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f, l := begin(t)
-				if _, _, _, ok, err := l.Open(t.Context(), 0, "pump"); !ok || err != nil {
+				f, l, places := begin(t)
+				if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump")); !ok || err != nil {
 					t.Fatal(err)
 				}
 				f.fate = script(test.reads, test.writes)
-				grants, _, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 3)})
+				grants, _, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 3, places[:3]...)})
 				check(t, "Take", err)
 				time.Sleep(time.Second)
 				f.fate = nil
@@ -105,8 +107,8 @@ func TestPumpsUnderFaults(t *testing.T) {
 		t.Run("Rest/"+name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f, l := begin(t)
-				if _, _, _, ok, err := l.Open(t.Context(), 0, "pump"); !ok || err != nil {
+				f, l, _ := begin(t)
+				if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump")); !ok || err != nil {
 					t.Fatal(err)
 				}
 				f.fate = script(test.reads, test.writes)
@@ -132,7 +134,7 @@ func TestASeatThatFallsSilentIsFree(t *testing.T) {
 			t.Fatal(err)
 		}
 		open := func(pump string) bool {
-			_, _, _, ok, err := l.Open(t.Context(), 0, pump)
+			_, _, _, ok, err := opened(l.Open(t.Context(), 0, pump))
 			if err != nil {
 				t.Error(err)
 			}
@@ -172,13 +174,14 @@ func TestWhoJoinsDuringTheLastLookIsSeen(t *testing.T) {
 			}
 			return place
 		}
-		join()
+		first := join()
 		l.Open(t.Context(), 0, "pump")
-		if _, next, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 1)}); !next.IsZero() || err != nil {
+		if _, next, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 1, first)}); !next.IsZero() || err != nil {
 			t.Fatalf("next %v, %v", next, err)
 		}
-		if place := join(); !place.Wake.IsZero() {
-			t.Errorf("a tick for %v, though a pump is there", place.Wake)
+		second := join()
+		if !second.Wake.IsZero() {
+			t.Errorf("a tick for %v, though a pump is there", second.Wake)
 		}
 		if err := l.Rest(t.Context(), 0, "pump", time.Time{}); !errors.Is(err, quota.ErrJoined) {
 			t.Fatalf("Rest: %v", err)
@@ -187,7 +190,7 @@ func TestWhoJoinsDuringTheLastLookIsSeen(t *testing.T) {
 		if err != nil || len(grants[0]) != 0 || next.IsZero() || time.Until(next) > 5*time.Second {
 			t.Fatalf("before its row is there: %v, next %v, %v", grants, next, err)
 		}
-		if _, next, err = l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 1)}); !next.IsZero() || err != nil {
+		if _, next, err = l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 1, second)}); !next.IsZero() || err != nil {
 			t.Errorf("next %v, %v", next, err)
 		}
 		if err := l.Rest(t.Context(), 0, "pump", time.Time{}); err != nil {
@@ -210,7 +213,7 @@ func TestCountsAreCorrectedByWhatIsSeen(t *testing.T) {
 		looks := 0
 		for next := time.Now(); !next.IsZero(); looks++ {
 			time.Sleep(time.Until(next))
-			if _, _, _, ok, err := l.Open(t.Context(), 0, "pump"); !ok || err != nil {
+			if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump")); !ok || err != nil {
 				t.Fatalf("Open: %v, %v", ok, err)
 			}
 			var err error
@@ -235,8 +238,10 @@ func TestCountsAreCorrectedByWhatIsSeen(t *testing.T) {
 		if u, err := l.Usage(t.Context(), normal("unknown")); err != nil || u.WaitingOwn != 3 {
 			t.Errorf("Usage = %+v, %v", u, err)
 		}
-		if err := l.Leave(t.Context(), 0, line, 3); err != nil {
-			t.Fatal(err)
+		for range 3 {
+			if err := l.Leave(t.Context(), 0, line, 0); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if u, err := l.Usage(t.Context(), normal("unknown")); err != nil || u.WaitingOwn != 0 {
 			t.Errorf("Usage after they left = %+v, %v", u, err)

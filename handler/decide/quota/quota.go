@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/fnv"
@@ -74,6 +75,8 @@ type Ledger struct {
 type Options struct {
 	// ReservedForHigh is the percentage of the limits that only High may use.
 	ReservedForHigh int
+	// CallTime is how long a call may take; 0: a minute.
+	CallTime time.Duration
 }
 
 // New returns the ledger kept in the row called name, or in rows whose names begin
@@ -90,6 +93,7 @@ func New(t Table, name string, limits Limits, now func() time.Time, newID func()
 	for _, o := range options {
 		l.options = o
 	}
+	l.options.CallTime = cmp.Or(l.options.CallTime, time.Minute)
 	return l
 }
 
@@ -133,7 +137,7 @@ func (l *Ledger) Book(ctx context.Context, c Call) (Grant, error) {
 	if err := l.check(c); err != nil {
 		return Grant{}, err
 	}
-	return l.granted(l.direct(ctx, c, func(p *page) answer { return p.book(c) }))
+	return l.granted(ctx, l.direct(ctx, c, func(p *page) answer { return p.book(c) }))
 }
 
 // Rebook takes tokens of a shard for a call whose grant grew too old before it
@@ -142,7 +146,7 @@ func (l *Ledger) Rebook(ctx context.Context, shard int, c Call) (Grant, error) {
 	if err := l.check(c); err != nil {
 		return Grant{}, err
 	}
-	return l.granted(l.at(ctx, shard, func(p *page) answer {
+	return l.granted(ctx, l.at(ctx, shard, func(p *page) answer {
 		if at := p.room(c); at > p.at {
 			return answer{err: p.refuse(at)}
 		}
@@ -163,12 +167,13 @@ func (l *Ledger) check(c Call) error {
 }
 
 // granted is the one grant in a, if it can still be used.
-func (l *Ledger) granted(a answer) (Grant, error) {
+func (l *Ledger) granted(ctx context.Context, a answer) (Grant, error) {
 	switch {
 	case a.err != nil:
 		l.stats.refuse(a.err)
 		return Grant{}, a.err
 	case !a.grants[0][0].Live(l.now()):
+		l.unclaimed(ctx, a)
 		return Grant{}, unavailable(errors.New("quota booking was answered too late, its tokens are burnt"))
 	}
 	l.stats.booked.Add(1)

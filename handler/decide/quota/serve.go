@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/store"
@@ -44,19 +45,28 @@ type request struct {
 	patient bool
 	left    func() error // not nil once the caller is gone
 	done    chan answer  // buffered: whoever left does not block the others
+	over    atomic.Bool  // it was answered, or the caller no longer waits for that
+}
+
+// answer gives r what it asked for, unless nobody takes it any more.
+func (r *request) answer(a answer) (taken bool) {
+	taken = r.over.CompareAndSwap(false, true)
+	if taken {
+		r.done <- a
+	}
+	return taken
 }
 
 // answer holds what the call that asked returns; err and the rest are not both set.
 type answer struct {
-	grants [][]Grant
-	place  *Place
-	lines  []LineView
-	room   int
-	next   time.Time
-	ok     bool
-	usage  Usage
-	lease  *lease // tokens beyond the call's, for this process to use soon
-	err    error
+	grants  [][]Grant
+	place   *Place
+	next    time.Time
+	ok      bool
+	usage   Usage
+	opening Opening
+	lease   *lease // tokens beyond the call's, for this process to use soon
+	err     error
 }
 
 // snapshot is the row as storage last told it.
@@ -78,11 +88,15 @@ type attempt struct {
 // ask lets r have its turn at the row of s.
 func (l *Ledger) ask(ctx context.Context, s *shard, r *request) answer {
 	r.left, r.done = ctx.Err, make(chan answer, 1)
+	r.over.Store(false)
 	l.enter(ctx, s, r)
 	select {
 	case a := <-r.done:
 		return a
 	case <-ctx.Done():
+		if !r.over.CompareAndSwap(false, true) {
+			return <-r.done // it may hold a grant
+		}
 		return answer{err: unavailable(context.Cause(ctx))}
 	}
 }
@@ -150,7 +164,7 @@ func (r *request) spared() bool {
 	}
 	a, ok := r.spare()
 	if ok {
-		r.done <- a
+		r.answer(a)
 	}
 	return ok
 }
@@ -174,12 +188,14 @@ func (l *Ledger) settle(ctx context.Context, s *shard, batch []*request) {
 	for i, r := range batch {
 		switch {
 		case errors.Is(err, errMoved):
-			r.done <- answer{err: errMoved}
+			r.answer(answer{err: errMoved})
 		case err != nil:
-			r.done <- answer{err: unavailable(err)}
+			r.answer(answer{err: unavailable(err)})
 		default:
 			l.pool.put(a.answers[i].lease)
-			r.done <- a.answers[i]
+			if !r.answer(a.answers[i]) {
+				l.unclaimed(ctx, a.answers[i])
+			}
 		}
 	}
 }

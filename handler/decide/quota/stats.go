@@ -115,7 +115,7 @@ func (p *page) usage(c Call) Usage {
 	for _, d := range p.desks {
 		for _, n := range d.Lines {
 			if n.Caller == c.Caller && n.demand(p.at) > 0 {
-				u.WaitingOwn += n.Waiting
+				u.WaitingOwn += n.Waiting - n.Held
 			}
 		}
 	}

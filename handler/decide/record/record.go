@@ -90,10 +90,12 @@ type Record struct {
 	// Deadline is the last moment at which the message may be sent; zero if it
 	// never waited.
 	Deadline time.Time
-	// Settling says of Unknown that ACS is still being asked.
-	Settling bool
-	Created  time.Time
-	Updated  time.Time
+	// Settling says of Unknown that ACS is still being asked. Repeatable says that it
+	// did not know the message long after its owner had died, so that a repeat sends it.
+	Settling   bool
+	Repeatable bool
+	Created    time.Time
+	Updated    time.Time
 	// OwnerUntil is when others may take over.
 	OwnerUntil time.Time
 
@@ -219,6 +221,7 @@ func (b *Book) claim(ctx context.Context, r Record) (claimed *Record, replay boo
 		return there, false, nil
 	case there.Fingerprint != r.Fingerprint:
 		return nil, false, problem.New(problem.KeyReused, "The Idempotency-Key or Operation-Id was used before for a different message. Use a new one.")
+	case there.Repeatable:
 	case there.Final() || there.inSpool():
 		return there, true, nil
 	case now.Before(there.OwnerUntil):

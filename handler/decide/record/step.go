@@ -30,9 +30,23 @@ func (b *Book) Doubt(ctx context.Context, r *Record) error {
 	return b.write(ctx, r)
 }
 
+// Doubted marks that ACS may have the message, which stands in no line: whoever asks
+// for the record, or repeats the message, has ACS asked once a time has passed.
+func (b *Book) Doubted(ctx context.Context, r *Record, after time.Duration) error {
+	r.State, r.Settling = Unknown, true
+	return b.writeFor(ctx, r, after)
+}
+
+// Unsent marks that ACS did not know the message long after its owner had died. Nobody
+// asks any more, and a repeat sends it.
+func (b *Book) Unsent(ctx context.Context, r *Record) error {
+	r.State, r.Settling, r.Repeatable = Unknown, false, true
+	return b.write(ctx, r)
+}
+
 // Finish writes the final state.
 func (b *Book) Finish(ctx context.Context, r *Record, s State, f *Failure) error {
-	r.State, r.Failure, r.Settling = s, f, false
+	r.State, r.Failure, r.Settling, r.Repeatable = s, f, false, false
 	return b.write(ctx, r)
 }
 
@@ -81,7 +95,10 @@ func (b *Book) Release(ctx context.Context, r *Record) error {
 
 // write replaces the row if it is still the version that r was read or written
 // as, or inserts that of an r which was neither. Afterwards r is the current version.
-func (b *Book) write(ctx context.Context, r *Record) error {
+func (b *Book) write(ctx context.Context, r *Record) error { return b.writeFor(ctx, r, b.life) }
+
+// writeFor is write for an owner who lives so long.
+func (b *Book) writeFor(ctx context.Context, r *Record, life time.Duration) error {
 	put := b.table.Replace
 	if r.etag == "" {
 		put = b.table.Insert
@@ -90,7 +107,7 @@ func (b *Book) write(ctx context.Context, r *Record) error {
 		}
 	}
 	if now, ok := b.clock.now(); ok {
-		r.Updated, r.OwnerUntil = now, now.Add(b.life)
+		r.Updated, r.OwnerUntil = now, now.Add(life)
 		if r.Created.IsZero() {
 			r.Created = now
 		}

@@ -31,6 +31,8 @@ type Slip struct {
 	Doubt Doubt
 	// Asked counts the questions that ACS has answered with "unknown".
 	Asked int
+	// Ticket is what the ledger knows the letter by.
+	Ticket int64
 
 	etag store.ETag
 }
@@ -50,7 +52,7 @@ func (s *Slip) encode() store.Entity {
 		"shard": int64(s.Line.Shard), "class": int64(s.Line.Class), "caller": s.Line.Caller, "later": s.Line.Later,
 		"due": s.Due, "id": s.ID, "version": string(s.Version), "bytes": int64(s.Bytes), "cost": int64(s.Cost),
 		"share": int64(s.Share), "cap": int64(s.Cap), "tries": int64(s.Tries), "repeats": int64(s.Repeats),
-		"doubt": string(s.Doubt), "asked": int64(s.Asked),
+		"doubt": string(s.Doubt), "asked": int64(s.Asked), "ticket": s.Ticket,
 	}}
 	if !s.NotBefore.IsZero() { // a table knows no time before 1601
 		e.Values["notBefore"] = s.NotBefore
@@ -79,7 +81,7 @@ func decodeSlip(e store.Entity) (Slip, error) {
 		Line: Line{Shard: number("shard"), Class: number("class"), Caller: text("caller")},
 		ID:   text("id"), Version: store.ETag(text("version")), Bytes: number("bytes"), Cost: number("cost"),
 		Share: number("share"), Cap: number("cap"), Tries: number("tries"), Repeats: number("repeats"),
-		Doubt: Doubt(text("doubt")), Asked: number("asked"),
+		Doubt: Doubt(text("doubt")), Asked: number("asked"), Ticket: int64(number("ticket")),
 		etag: e.ETag,
 	}
 	s.Line.Later, _ = e.Values["later"].(bool)
@@ -99,13 +101,4 @@ func (s *Slip) Enough() int {
 		return 1
 	}
 	return 5
-}
-
-// At is when a letter of a line of the later kind may go, zero for one that may go
-// at once.
-func (s *Slip) At() time.Time {
-	if s.Line.Later {
-		return s.Due
-	}
-	return time.Time{}
 }

@@ -197,10 +197,14 @@ func (s *Spool) Forget(ctx context.Context, slip *Slip) error {
 	return unavailable("leave a line", unlessMissing(err))
 }
 
-// Heads returns the first n slips of a line in their order.
-func (s *Spool) Heads(ctx context.Context, l Line, n int) ([]Slip, error) {
-	p := l.partition()
-	return s.slips(ctx, store.Key{Partition: p}, p+afterDash, n)
+// Heads returns the first n slips of a line in their order, behind one of them; nil
+// to begin.
+func (s *Spool) Heads(ctx context.Context, l Line, behind *Slip, n int) ([]Slip, error) {
+	after := store.Key{Partition: l.partition()}
+	if behind != nil {
+		after = behind.Key
+	}
+	return s.slips(ctx, after, l.partition()+afterDash, n)
 }
 
 // afterDash is greater than nothing and less than all that could follow a

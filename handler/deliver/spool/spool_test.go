@@ -133,7 +133,7 @@ func TestALineIsReadInOrder(t *testing.T) {
 		for _, line := range lines {
 			slices.Sort(want[line])
 			n := rapid.IntRange(1, 70).Draw(rt, "n")
-			got, err := h.Heads(context.Background(), line, n)
+			got, err := h.Heads(context.Background(), line, nil, n)
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -228,7 +228,7 @@ func TestTheDeadAreListedUntilTheyExpire(t *testing.T) {
 		must(t, h.Bury(t.Context(), d))
 		must(t, h.Bury(t.Context(), d))
 	}
-	if heads, err := h.Heads(t.Context(), line, 10); err != nil || len(heads) != 0 {
+	if heads, err := h.Heads(t.Context(), line, nil, 10); err != nil || len(heads) != 0 {
 		t.Errorf("still in line: %v, %v", heads, err)
 	}
 	list, err := h.DeadList(t.Context(), nil, 2)
@@ -300,7 +300,7 @@ func TestStorageOutOfReach(t *testing.T) {
 		"enter": {mem.Insert, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Enter(ctx, s) }},
 		"keep":  {mem.Replace, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Keep(ctx, s) }},
 		"leave": {mem.Delete, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Leave(ctx, s) }},
-		"heads": {mem.List, func(ctx context.Context, h *house, _ *spool.Slip) error { _, err := h.Heads(ctx, line, 1); return err }},
+		"heads": {mem.List, func(ctx context.Context, h *house, _ *spool.Slip) error { _, err := h.Heads(ctx, line, nil, 1); return err }},
 		"lines": {mem.List, func(ctx context.Context, h *house, _ *spool.Slip) error { _, err := h.Lines(ctx); return err }},
 		"slip":  {mem.Get, func(ctx context.Context, h *house, s *spool.Slip) error { _, _, err := h.Slip(ctx, s.Key); return err }},
 		"bury": {mem.Insert, func(ctx context.Context, h *house, s *spool.Slip) error {

@@ -75,7 +75,7 @@ func New(t *testing.T, limits quota.Limits) *House {
 	g, err := gateway.New(gateway.Config{
 		Check: check.New(), Records: record.NewBook(table(), time.Now, newID),
 		Sends: quota.New(ledgers, "send", limits, time.Now, newID),
-		Asks:  quota.New(ledgers, "status", quota.CustomDomainStatus, time.Now, newID),
+		Asks:  quota.New(ledgers, "status", quota.CustomDomainStatus, time.Now, newID, quota.Options{ReservedForHigh: gateway.AskReserve}),
 		Offload: offload.New(offload.Config{
 			Blobs: h.Files, Uploads: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
 		}),

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,10 +26,8 @@ const (
 	Open                    // not at all
 )
 
-// visibleAfter is how long ACS does not show an operation that it has taken.
-const visibleAfter = 3 * time.Second
-
-// ACS is an ACS that keeps what arrives.
+// ACS is an ACS that keeps what arrives. It refuses messages with the subject `refused`,
+// and does not know the sender of those with the subject `stranger`.
 type ACS struct {
 	w     *World
 	phase time.Duration // of fixed windows
@@ -42,8 +41,10 @@ type ACS struct {
 	doubled  []string // operations that were sent twice
 	unshown  []string // those whose record had not said unknown before
 	down     bool
-	refuses  map[string]bool // subjects of messages that it refuses
-	foreign  int             // of 100 calls of the limit, those that somebody else uses
+	foreign  int       // of 100 calls of the limit, those that somebody else uses
+	failed   time.Time // when a call last failed
+	refused  time.Time // when a call last had no room
+	fails    int       // calls in a row that did
 }
 
 type operation struct {
@@ -53,7 +54,7 @@ type operation struct {
 }
 
 func newACS(w *World) *ACS {
-	return &ACS{w: w, phase: w.upTo(time.Hour), ops: map[string]*operation{}, refuses: map[string]bool{}}
+	return &ACS{w: w, phase: w.upTo(time.Hour), ops: map[string]*operation{}}
 }
 
 // Down lets every call fail, or no longer.
@@ -72,9 +73,17 @@ func (l *line) Size(m *mail.Message) int64 { return int64(m.Bytes()) }
 var errNoAnswer = errors.New("no answer")
 
 func (l *line) Send(ctx context.Context, id string, m *mail.Message, again bool) error {
+	l.i.w.ACS.opened(1)
+	defer l.i.w.ACS.opened(-1)
+	err := l.send(ctx, id, m, again)
+	if !problem.Is(err, problem.RefusedByACS) && !errors.Is(err, gateway.ErrRepeat) && !errors.Is(err, gateway.ErrSender) {
+		l.i.w.ACS.told(err)
+	}
+	return err
+}
+
+func (l *line) send(ctx context.Context, id string, m *mail.Message, again bool) error {
 	i, a := l.i, l.i.w.ACS
-	a.opened(1)
-	defer a.opened(-1)
 	site := Site{Where: "acs", Op: Offer}
 	i.w.count(site)
 	f := Pass
@@ -135,6 +144,33 @@ func (a *ACS) opened(n int) {
 	a.most = max(a.most, a.open)
 }
 
+// told is what a call has shown of ACS.
+func (a *ACS) told(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err == nil {
+		a.fails = 0
+		return
+	}
+	a.fails++
+	a.failed = time.Now()
+}
+
+// failing says whether ACS does not serve, or did not until a while ago.
+func (a *ACS) failing(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	closed := min(4*time.Second<<min(a.fails, 6), longestClosure)
+	return a.down || a.fails > 0 && now.Before(a.failed.Add(closed)) || now.Before(a.refused.Add(afterBusy))
+}
+
+// crowded says whether as many calls are under way as one instance may make.
+func (a *ACS) crowded(most int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.open >= cmp.Or(most, 64)
+}
+
 // Most is how many calls there were at one time.
 func (a *ACS) Most() int {
 	a.mu.Lock()
@@ -153,12 +189,16 @@ func (a *ACS) take(id string, m *mail.Message, again bool) error {
 	a.arrivals = append(a.arrivals, now)
 	if wait := a.full(now); wait > 0 {
 		a.busy++
+		a.refused = now
 		p := problem.New(problem.ACSBusy, "wait")
 		p.RetryAfter = wait
 		return p
 	}
-	if a.refuses[m.Content.Subject] {
+	switch m.Content.Subject {
+	case "refused":
 		return problem.New(problem.RefusedByACS, "no")
+	case "stranger":
+		return problem.Wrap(problem.ACSMisconfigured, "ACS does not know the sender.", gateway.ErrSender)
 	}
 	op, known := a.ops[id]
 	if known && !a.w.Forgetful {
@@ -215,7 +255,7 @@ func (l *line) Fate(ctx context.Context, id string) (known bool, failure *record
 			return errNoAnswer
 		}
 		op, there := a.ops[id]
-		known = there && time.Since(op.at) >= visibleAfter
+		known = there && time.Since(op.at) >= cmp.Or(a.w.Shown, 3*time.Second)
 		return nil
 	})
 	return known, nil, err
@@ -233,13 +273,6 @@ func (a *ACS) Busy() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.busy
-}
-
-// Refuse lets ACS refuse the message with a subject.
-func (a *ACS) Refuse(subject string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.refuses[subject] = true
 }
 
 // Foreign lets somebody else use so many of 100 calls of the limit.

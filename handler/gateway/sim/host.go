@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -9,11 +10,22 @@ import (
 )
 
 const (
-	polling   = 5 * time.Second // host.json: maxPollingInterval
-	hidden    = 10 * time.Minute
-	afterFail = 30 * time.Second // host.json: visibilityTimeout
-	tries     = 5                // host.json: maxDequeueCount
+	polling = 5 * time.Second // host.json: maxPollingInterval
+	hidden  = 10 * time.Minute
+	tries   = 5 // host.json: maxDequeueCount
 )
+
+// Host is how the host behaves.
+type Host struct {
+	// AfterFail is host.json's visibilityTimeout: how long a message of the queue is
+	// hidden after its call failed; 0: 30 s.
+	AfterFail time.Duration
+	// TendEvery is how often the watchdog runs; 0: each minute.
+	TendEvery time.Duration
+	// Outlives says that the host lives on when an instance dies, and shows the message
+	// again as after a failure. Otherwise both die, and it stays hidden for ten minutes.
+	Outlives bool
+}
 
 // Play lets the host work until Stop: it looks for ticks, calls Tend every minute
 // and Sweep every hour, each on any instance that lives.
@@ -27,7 +39,7 @@ func (w *World) Play() {
 			w.playing.Go(func() { w.dispatch(ctx, m) })
 		}
 	})
-	w.every(time.Minute, func(ctx context.Context) {
+	w.every(w.tendEvery(), func(ctx context.Context) {
 		if i := w.Any(); i != nil {
 			_ = i.Tend(ctx) // it comes again
 		}
@@ -54,6 +66,8 @@ func (w *World) every(d time.Duration, work func(context.Context)) {
 	})
 }
 
+func (w *World) tendEvery() time.Duration { return cmp.Or(w.Host.TendEvery, time.Minute) }
+
 // dispatch is a call of the queue function, with the host's rules for its end.
 func (w *World) dispatch(ctx context.Context, m store.Message) {
 	i := w.Any()
@@ -66,7 +80,12 @@ func (w *World) dispatch(ctx context.Context, m store.Message) {
 		err = i.Dispatch(ctx, shard)
 		cancel()
 	}
-	if i.killed.Load() || w.away.Load() {
+	afterFail := cmp.Or(w.Host.AfterFail, 30*time.Second)
+	switch {
+	case w.away.Load(), i.killed.Load() && !w.Host.Outlives:
+		return
+	case i.killed.Load():
+		_ = w.ticks.Hide(ctx, m, afterFail) // else it shows again later
 		return
 	}
 	if err != nil && m.DequeueCount < tries {

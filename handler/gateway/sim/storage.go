@@ -61,6 +61,9 @@ func (i *Instance) call(ctx context.Context, s Site, key string, act func() erro
 	if i.w.Plan != nil {
 		f = i.w.Plan(i, s, key)
 	}
+	if f != Pass && s.Where != "acs" {
+		i.w.disturb(2 * stall)
+	}
 	way := i.w.Way
 	if i.w.Quick && s.Where != "ledger" {
 		way = 0
@@ -73,6 +76,9 @@ func (i *Instance) call(ctx context.Context, s Site, key string, act func() erro
 		i.Kill()
 		return errKilled
 	case Refuse:
+		if s.Op == Ask {
+			i.w.ACS.told(store.ErrUnavailable)
+		}
 		return fmt.Errorf("%w: refused by plan", store.ErrUnavailable)
 	case Stall:
 		if err := i.travel(ctx, stall); err != nil {
@@ -86,7 +92,10 @@ func (i *Instance) call(ctx context.Context, s Site, key string, act func() erro
 	if f == Repeat {
 		err = act()
 	}
-	return i.after(ctx, f, way, err)
+	if err = i.after(ctx, f, way, err); s.Op == Ask {
+		i.w.ACS.told(err)
+	}
+	return err
 }
 
 // after is what happens on a call's way back.

@@ -58,6 +58,12 @@ type Config struct {
 	// Quick makes storage and ACS take no time but in the ledger, so that millions
 	// of messages can be followed.
 	Quick bool
+	// RequestTimeout is the gateways'; 0: 100 s.
+	RequestTimeout time.Duration
+	// Shown is how long ACS does not show an operation that it has taken; 0: 3 s.
+	Shown time.Duration
+	// Host is how the host behaves.
+	Host Host
 	// Plan decides on every call; nil lets all pass.
 	Plan Plan
 	// Log takes what the gateways log; nil drops it.
@@ -82,6 +88,8 @@ type World struct {
 	unknown   sync.Map // operation id -> true, once its record has said so
 	hot       sync.Map // key of a row of the ledger -> *atomic.Int64, its conditional writes
 	away      atomic.Bool
+	struck    time.Time // when something last befell the gateways
+	calm      time.Time // when that is mended
 	stop      chan struct{}
 	playing   sync.WaitGroup
 }
@@ -130,15 +138,16 @@ func (w *World) Start() (*Instance, error) {
 	table := func(name string, t *mem.Table) *table { return &table{i, name, t} }
 	files := &container{i, "files", w.files}
 	ledger := table("ledger", w.ledger)
+	request := cmp.Or(w.RequestTimeout, 100*time.Second)
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.NewBook(table("records", w.records), now, w.newID),
-		Sends: quota.New(ledger, "send", w.Limits, now, w.newID),
-		Asks:  quota.New(ledger, "status", quota.Limits{PerMinute: 2 * w.Limits.PerMinute, PerHour: 2 * w.Limits.PerHour}, now, w.newID),
+		Check: check.New(), Records: record.NewBook(table("records", w.records), now, w.newID).Holding(gateway.OwnerLife(request)),
+		Sends: quota.New(ledger, "send", w.Limits, now, w.newID, quota.Options{CallTime: gateway.SendTime(request)}),
+		Asks:  quota.New(ledger, "status", w.askLimits(), now, w.newID, quota.Options{ReservedForHigh: gateway.AskReserve}),
 		Offload: offload.New(offload.Config{
 			Blobs: files, Uploads: files, Links: table("links", w.links), PublicURL: public, DefaultLanguage: "en", Now: now, Rand: w.bytes(),
 		}),
 		Spool: spool.New(&container{i, "letters", w.letters}, table("lines", w.lines), table("dead", w.dead), &queue{i, w.ticks}),
-		ACS:   &line{i}, MaxACSRequestBytes: 100_000, MaxCalls: cmp.Or(w.MaxCalls, 64), RequestTimeout: 100 * time.Second,
+		ACS:   &line{i}, MaxACSRequestBytes: 100_000, MaxCalls: cmp.Or(w.MaxCalls, 64), RequestTimeout: request,
 		Now: now, NewID: w.newID, Log: log,
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Meter: metricnoop.NewMeterProvider().Meter(""),
 	})
@@ -152,11 +161,23 @@ func (w *World) Start() (*Instance, error) {
 	return i, nil
 }
 
-// Kill ends an instance as SIGKILL does: from now on it does nothing to anything.
-func (i *Instance) Kill() { i.killed.Store(true) }
+// askLimits are those of questions.
+func (w *World) askLimits() quota.Limits {
+	return quota.Limits{PerMinute: 2 * w.Limits.PerMinute, PerHour: 2 * w.Limits.PerHour}
+}
+
+// Kill ends an instance as SIGKILL does: from now on it does nothing to anything. Its
+// message of the queue may be hidden for long.
+func (i *Instance) Kill() {
+	i.killed.Store(true)
+	i.w.disturb(0)
+}
 
 // Freeze lets an instance stand still, and go on later where it was.
-func (i *Instance) Freeze(d time.Duration) { i.frozen.Store(time.Now().Add(d).UnixNano()) }
+func (i *Instance) Freeze(d time.Duration) {
+	i.frozen.Store(time.Now().Add(d).UnixNano())
+	i.w.disturb(d)
+}
 
 // Alive says whether an instance runs and does not stand still.
 func (i *Instance) Alive() bool {
@@ -189,7 +210,10 @@ func (w *World) Living() (n int) {
 }
 
 // Away takes storage away, or brings it back.
-func (w *World) Away(away bool) { w.away.Store(away) }
+func (w *World) Away(away bool) {
+	w.away.Store(away)
+	w.disturb(0)
+}
 
 // LoseLetters deletes every letter of the spool, as an operator's mistake would.
 func (w *World) LoseLetters(ctx context.Context) {
@@ -243,4 +267,11 @@ func (i *Instance) Send(ctx context.Context, c caller.Caller, key, body string) 
 	return i.Gateway.Send(ctx, gateway.Request{
 		Caller: c, Body: strings.NewReader(body), BodyBytes: int64(len(body)), ContentType: "application/json", IdempotencyKey: key,
 	})
+}
+
+// Instance is the n-th that was started.
+func (w *World) Instance(n int) *Instance {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.instances[n]
 }

@@ -1,0 +1,51 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/posthorn/posthorn/handler/decide/quota"
+)
+
+// permit is a grant in the hands of somebody who may make one call to ACS with it.
+// Others may be waiting for what becomes of that call, so whoever makes a permit
+// defers its done, and only offer keeps done from giving the grant back.
+type permit struct {
+	g     *Gateway
+	grant quota.Grant
+	told  bool // the ledger has been told what became of the grant
+}
+
+func (g *Gateway) permit(grant quota.Grant) *permit { return &permit{g: g, grant: grant} }
+
+// done gives a grant back with which no call was made. It may be called twice.
+func (p *permit) done(ctx context.Context) {
+	if p.told || !p.grant.Awaited() {
+		return
+	}
+	p.told = true
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.g.undoTimeout)
+	defer cancel()
+	if err := p.g.Sends.Unused(ctx, p.grant); err != nil {
+		p.g.Log.WarnContext(ctx, "a probe of ACS that was not made could not be given back", "error", err)
+	}
+}
+
+// renew takes another grant for one that grew too old.
+func (p *permit) renew(ctx context.Context, call quota.Call) error {
+	p.done(ctx)
+	grant, err := p.g.Sends.Rebook(ctx, p.grant.Shard(), call)
+	if err == nil {
+		p.grant, p.told = grant, false
+	}
+	return err
+}
+
+// tell says to the ledger what a call has shown of ACS.
+func (p *permit) tell(ctx context.Context, say func(context.Context, quota.Grant) error) {
+	p.told = true
+	ctx, cancel := context.WithTimeout(ctx, p.g.undoTimeout)
+	defer cancel()
+	if err := say(ctx, p.grant); err != nil {
+		p.g.Log.ErrorContext(ctx, "other instances could not be told how ACS is", "error", err)
+	}
+}

@@ -1,0 +1,233 @@
+package sim
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+const (
+	// Patience is how long a message may wait against which nothing speaks, and how
+	// long what has left the lines may be counted as waiting.
+	Patience = 10 * time.Second
+	// headsWatched are the slips of each line that are looked at.
+	headsWatched = 20
+	// longestClosure is the ledger's, after ACS could not serve.
+	longestClosure = time.Minute
+	// afterBusy is how long a 429 of ACS may be felt: a minute, twice that if the
+	// canary meets another, and then the ramp.
+	afterBusy = 4 * time.Minute
+	// missing is the ledger's time after which a tick counts as lost, and mending what
+	// goes on for a while after a fault.
+	missing = 20 * time.Second
+	mending = 2 * time.Second
+)
+
+// Watch looks again and again whether work goes on, until Stop. Only worlds whose ledger is
+// one row can be watched.
+func (w *World) Watch() *Watcher {
+	x := &Watcher{
+		w: w, speaks: map[store.Key]time.Time{}, room: map[roomKey]int{},
+		sends: quota.New(w.ledger, "send", w.Limits, time.Now, w.newID),
+		asks:  quota.New(w.ledger, "status", w.askLimits(), time.Now, w.newID, quota.Options{ReservedForHigh: gateway.AskReserve}),
+	}
+	w.every(2*time.Second, x.look)
+	return x
+}
+
+// Watcher knows what has waited although nothing spoke against it.
+type Watcher struct {
+	w           *World
+	sends, asks *quota.Ledger
+	room        map[roomKey]int         // as of this look
+	speaks      map[store.Key]time.Time // when something last spoke against a slip
+	empty       time.Time               // since when the lines are, and something counts as waiting
+	tick, armed time.Time               // the tick that the ledger counts on, and since when
+
+	mu     sync.Mutex
+	faults []string
+}
+
+// Faults are what the watcher has seen.
+func (x *Watcher) Faults() []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.faults
+}
+
+func (x *Watcher) fault(format string, args ...any) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.faults) < 5 {
+		x.faults = append(x.faults, fmt.Sprintf(format, args...))
+	}
+}
+
+func (x *Watcher) look(ctx context.Context) {
+	now := time.Now()
+	if lost := x.tickIsLost(ctx, now); lost || x.w.disturbed(now) {
+		clear(x.speaks)
+		x.empty = time.Time{}
+		return
+	}
+	rows := x.heads(ctx)
+	clear(x.room)
+	seen := map[store.Key]time.Time{}
+	for _, e := range rows {
+		k := store.Key{Partition: e.Partition, Row: e.Row}
+		last, known := x.speaks[k]
+		why := x.against(ctx, e, now)
+		switch {
+		case why != "" || !known:
+			last = now
+		case now.Sub(last) > x.patience():
+			row, _, _ := x.w.ledger.Get(ctx, "quota", "send") // in memory
+			x.fault("%v: nothing has spoken against this slip since %v: %v\nthe lines: %s\nhow ACS is: %s", now, last, e.Values, row.Values["desks"], row.Values["health"])
+			last = now
+		}
+		seen[k] = last
+	}
+	x.speaks = seen
+	x.counts(ctx, len(rows), now)
+}
+
+// patience is Patience and what ten calls of storage take, one after the other, of which
+// a pump makes no more before a message is in the hands of an owner.
+func (x *Watcher) patience() time.Duration { return Patience + 10*x.w.Way }
+
+// tickIsLost says whether the ledger counts on a tick that may have been lost with a
+// process or a call, until the watchdog finds it missing.
+func (x *Watcher) tickIsLost(ctx context.Context, now time.Time) bool {
+	row, _, _ := x.w.ledger.Get(ctx, "quota", "send") // in memory
+	text, _ := row.Values["desks"].([]byte)
+	var desks []struct{ Tick int64 }
+	if json.Unmarshal(text, &desks) != nil || len(desks) == 0 || desks[0].Tick == 0 {
+		return false
+	}
+	if tick := time.UnixMilli(desks[0].Tick); !tick.Equal(x.tick) {
+		x.tick, x.armed = tick, now
+	}
+	x.w.mu.Lock()
+	defer x.w.mu.Unlock()
+	return !x.armed.After(x.w.struck.Add(mending)) && now.After(x.tick) && now.Before(x.tick.Add(missing+x.w.tendEvery()+polling))
+}
+
+// counts looks whether nothing is counted as waiting where nothing waits. What a dead
+// process has counted, the watchdog counts off.
+func (x *Watcher) counts(ctx context.Context, rows int, now time.Time) {
+	u, err := x.sends.Usage(ctx, quota.Call{Class: quota.Normal, Cost: 1})
+	switch {
+	case err != nil || rows > 0 || u.WaitingAll == 0:
+		x.empty = time.Time{}
+	case x.empty.IsZero():
+		x.empty = now
+	case now.Sub(x.empty) > x.patience()+x.w.tendEvery():
+		x.fault("%v: %d count as waiting since %v, and the lines are empty", now, u.WaitingAll, x.empty)
+		x.empty = now
+	}
+}
+
+// heads are the first slips of each line.
+func (x *Watcher) heads(ctx context.Context) (all []store.Entity) {
+	for after := (store.Key{}); ; {
+		rows, _ := x.w.lines.ListBefore(ctx, after, "a", headsWatched) // in memory
+		if len(rows) == 0 {
+			return all
+		}
+		line := rows[0].Partition
+		for _, e := range rows {
+			if e.Partition == line {
+				all = append(all, e)
+			}
+		}
+		after = store.Key{Partition: line + "!"}
+	}
+}
+
+// against is what speaks against a slip's going, or being asked about, now; empty if
+// nothing does.
+func (x *Watcher) against(ctx context.Context, e store.Entity, now time.Time) string {
+	until := func(name string) bool {
+		t, _ := e.Values[name].(time.Time)
+		return t.After(now.Add(-2 * x.w.ClockError))
+	}
+	doubt, _ := e.Values["doubt"].(string)
+	caller, _ := e.Values["caller"].(string)
+	id, _ := e.Values["id"].(string)
+	switch {
+	case until("due"):
+		return "its time has not come"
+	case until("notBefore"):
+		return "it pauses"
+	case x.w.ACS.failing(now):
+		return "ACS fails"
+	case x.w.ACS.crowded(x.w.MaxCalls):
+		return "as many calls as may be are on their way"
+	}
+	if doubt == "" && x.owned(ctx, caller, id, now) {
+		return "it is in the hands of an owner"
+	}
+	ledger, call := x.sends, quota.Call{Caller: caller, Cost: int(e.Values["cost"].(int64)), Class: quota.Class(e.Values["class"].(int64))} //nolint:forcetypeassert // a slip's row
+	if doubt != "" {
+		ledger, call = x.asks, quota.Call{Cost: 1, Class: quota.High}
+	} else if c, _ := e.Values["cap"].(int64); c > 0 {
+		return "its caller has a cap" // what that leaves is tested where it is known
+	}
+	if x.free(ctx, ledger, call) < call.Cost {
+		return "the quota has no room"
+	}
+	return ""
+}
+
+// free is how many tokens of a class could be booked, were nobody waiting.
+func (x *Watcher) free(ctx context.Context, l *quota.Ledger, c quota.Call) int {
+	k := roomKey{l, c.Class}
+	n, known := x.room[k]
+	if !known {
+		if u, err := l.Usage(ctx, c); err == nil {
+			n = min(u.RemainingMinute, u.RemainingHour)
+		}
+		x.room[k] = n
+	}
+	return n
+}
+
+type roomKey struct {
+	of    *quota.Ledger
+	class quota.Class
+}
+
+// owned says whether somebody is just sending a message.
+func (x *Watcher) owned(ctx context.Context, caller, id string, now time.Time) bool {
+	row, _, err := x.w.records.Get(ctx, record.Key(caller, id), "m")
+	text, _ := row.Values["body"].([]byte)
+	var body struct{ OwnerUntil time.Time }
+	return err == nil && row.Values["state"] == string(record.Sending) &&
+		json.Unmarshal(text, &body) == nil && now.Before(body.OwnerUntil.Add(Patience))
+}
+
+// disturb says that something befalls the gateways that may last until a time, and that
+// the watchdog mends then.
+func (w *World) disturb(d time.Duration) {
+	// A seat falls silent, then a tick is late, then the watchdog comes.
+	mended := d + quota.SeatLife + missing + w.tendEvery() + polling
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.struck = time.Now()
+	if t := time.Now().Add(mended); t.After(w.calm) {
+		w.calm = t
+	}
+}
+
+func (w *World) disturbed(now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.away.Load() || now.Before(w.calm)
+}
