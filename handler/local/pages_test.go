@@ -59,11 +59,13 @@ var elsewhere = map[string]string{
 
 // otherLanguages are those of the blocks that are no shell. What becomes of them:
 var otherLanguages = map[string]string{
-	"":       "an answer or a picture; the answers are compared by shown.answer",
-	"json":   "an answer, compared by expectJSON",
-	"js":     "run by expectJavaScript",
-	"csharp": "not run: no .NET is asked of a developer",
-	"python": "not run: no Python is asked of a developer",
+	"":     "an answer or a picture; the answers are compared by shown.answer",
+	"json": "an answer, compared by expectJSON",
+	"js":   "run by expectJavaScript",
+	// No PowerShell is asked of a developer either.
+	"powershell": "not run, but what it sends and what it reads is held by expectPowerShell",
+	"csharp":     "not run: no .NET is asked of a developer",
+	"python":     "not run: no Python is asked of a developer",
 }
 
 // shown is what a block must yield.
@@ -98,6 +100,7 @@ func expectPages(t *testing.T, c config) {
 		}
 	}
 	t.Run("answers in JSON", func(t *testing.T) { expectJSON(t, c, term) })
+	t.Run("PowerShell", func(t *testing.T) { expectPowerShell(t, term) })
 	t.Run("JavaScript", func(t *testing.T) { expectJavaScript(t, c) })
 }
 

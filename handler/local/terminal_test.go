@@ -206,7 +206,8 @@ func (term *terminal) post(t *testing.T, body any) (status int, answer []byte) {
 	return term.ask(t, http.MethodPost, "/emails:send", bytes.NewReader(text))
 }
 
-func (term *terminal) ask(t *testing.T, method, path string, body io.Reader) (status int, answer []byte) {
+// ask makes a request as the sample caller, with more headers by name and value.
+func (term *terminal) ask(t *testing.T, method, path string, body io.Reader, headers ...string) (status int, answer []byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, term.c.publicURL()+path, body)
 	if err != nil {
@@ -214,6 +215,9 @@ func (term *terminal) ask(t *testing.T, method, path string, body io.Reader) (st
 	}
 	req.Header.Set("Authorization", "Bearer "+term.key)
 	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
