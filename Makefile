@@ -12,10 +12,12 @@ setup: ## install what the tests need from npm: Azurite and mail clients
 
 .PHONY: run
 run: ## start everything on this machine; Ctrl-C ends it
+	@echo "Compiling ..."
 	@go build -o .local/bin/local ./handler/local && exec .local/bin/local run
 
 .PHONY: func
 func: ## the same under Azure Functions Core Tools, where they are installed
+	@echo "Compiling ..."
 	@go build -o .local/bin/local ./handler/local && exec .local/bin/local func
 
 .PHONY: reset

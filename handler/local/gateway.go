@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,8 +22,6 @@ import (
 )
 
 const (
-	// gatewayStart is how long the gateway may take until storage and ACS answer.
-	gatewayStart = time.Minute
 	// funcStop is how long Core Tools may take to end.
 	funcStop = 10 * time.Second
 	// callerName is who the samples are from, and what it may send as.
@@ -32,16 +30,25 @@ const (
 )
 
 // underHost runs the app in dir on l under the stand-in for the Functions host.
-func underHost(ctx context.Context, c config, g gatewayRun, l net.Listener, output io.Writer, log *slog.Logger) error {
+func underHost(outer context.Context, c config, g gatewayRun, l net.Listener, output io.Writer, log *slog.Logger) error {
 	queue, err := queues.At("https://"+c.queueHost(), c.certFile())
 	if err != nil {
 		return err
 	}
-	h, err := host.New(host.Config{Dir: g.dir, Env: g.env, Output: output, Log: log, Queue: queue})
+	ctx, end := context.WithCancelCause(outer)
+	defer end(nil)
+	h, err := host.New(host.Config{
+		Dir: g.dir, Env: g.env, Output: output, Log: log, Queue: queue,
+		StartTime: patience, Closed: end, // unlike in Azure, somebody sits before it
+	})
 	if err != nil {
 		return err
 	}
-	return h.Serve(ctx, l)
+	err = h.Serve(ctx, l)
+	if err == nil && outer.Err() == nil {
+		err = cmp.Or(context.Cause(ctx), errors.New("its listener failed"))
+	}
+	return err
 }
 
 // underFunc runs the app in dir under Azure Functions Core Tools. Timers and
@@ -61,10 +68,14 @@ func underFunc(ctx context.Context, c config, dir string, l net.Listener, output
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = funcStop
-	if err := cmd.Run(); ctx.Err() == nil {
+	err = cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return nil //nolint:nilerr // it was told to end
+	case err != nil:
 		return fmt.Errorf("func has ended: %w", err)
 	}
-	return nil
+	return errors.New("func has ended by itself")
 }
 
 // removeTriggers leaves of the app in dir the functions that HTTP calls.
@@ -113,102 +124,10 @@ func writeEnv(c config) error {
 }
 
 // layOut builds the handler and puts the app into dir.
-func layOut(ctx context.Context, dir string) error {
+func layOut(ctx context.Context, dir string, out io.Writer) error {
 	handler := filepath.Join(dir, pack.Handler)
-	if err := pack.Build(ctx, ".", "", "", handler); err != nil {
+	if err := during(out, "the compiler", func() error { return pack.Build(ctx, ".", "", "", handler) }); err != nil {
 		return err
 	}
 	return pack.Dir(".", handler, dir)
-}
-
-// awaitGateway returns once the gateway reaches storage and ACS.
-func awaitGateway(ctx context.Context, c config) error {
-	ctx, cancel := context.WithTimeout(ctx, gatewayStart)
-	defer cancel()
-	last := "it did not answer"
-	for {
-		status, body, err := get(ctx, c.publicURL()+"/readyz", "")
-		switch {
-		case err == nil && status == http.StatusOK:
-			return nil
-		case err == nil:
-			last = string(body)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the gateway is not ready (%s): look into %s", strings.TrimSpace(last), c.path("log"))
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-func get(ctx context.Context, url, key string) (status int, body []byte, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return 0, nil, err
-	}
-	if key != "" {
-		r.Header.Set("Authorization", "Bearer "+key)
-	}
-	return do(r)
-}
-
-func do(r *http.Request) (status int, body []byte, err error) {
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer resp.Body.Close()
-	body, err = io.ReadAll(resp.Body)
-	return resp.StatusCode, body, err
-}
-
-// secrets prove the caller: a key, and a connection string for ACS's SDKs.
-type secrets struct{ key, connection string }
-
-// ensureCaller returns the secrets of an earlier run while they hold, else those
-// of a caller made anew.
-func ensureCaller(ctx context.Context, c config, handler string, env []string) (secrets, error) {
-	if s, ok := readSecrets(c); ok {
-		status, _, err := get(ctx, c.publicURL()+"/emails/operations/00000000-0000-4000-8000-000000000000", s.key)
-		if err != nil {
-			return secrets{}, err
-		}
-		if status != http.StatusUnauthorized {
-			return s, nil
-		}
-	}
-	said, err := callers(ctx, handler, env, "add", callerName, "--sender", callerSender, "--recipient-domain", "*", "--hmac", "--entra-app", deskApp)
-	if err != nil { // it is there, and its key is lost
-		var again error
-		if said, again = callers(ctx, handler, env, "rotate", callerName); again != nil {
-			return secrets{}, fmt.Errorf("the caller %s cannot be made: %w", callerName, errors.Join(err, again))
-		}
-	}
-	key, connection, _ := strings.Cut(strings.TrimSpace(said), "\n")
-	s := secrets{key, connection}
-	return s, errors.Join(os.WriteFile(c.path("key"), []byte(s.key+"\n"), 0o600),
-		os.WriteFile(c.path("connection-string"), []byte(s.connection+"\n"), 0o600))
-}
-
-func readSecrets(c config) (secrets, bool) {
-	key, keyErr := os.ReadFile(c.path("key"))
-	connection, err := os.ReadFile(c.path("connection-string"))
-	// The connection string names the gateway's address, which may have changed.
-	if keyErr != nil || err != nil || !strings.HasPrefix(string(connection), "endpoint="+c.publicURL()+"/;") {
-		return secrets{}, false
-	}
-	return secrets{strings.TrimSpace(string(key)), strings.TrimSpace(string(connection))}, true
-}
-
-func callers(ctx context.Context, handler string, env []string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, handler, append([]string{"callers"}, args...)...)
-	cmd.Env = env
-	var complaint strings.Builder
-	cmd.Stderr = &complaint
-	said, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, strings.TrimSpace(complaint.String()))
-	}
-	return string(said), nil
 }

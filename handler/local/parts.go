@@ -124,12 +124,8 @@ func downloads(c config, log *slog.Logger) (http.Handler, error) {
 	return mux, nil
 }
 
-const (
-	// storageStart is how long Azurite may take to start on a busy machine.
-	storageStart = time.Minute
-	// storagePause is the wait before an Azurite that has ended is started again.
-	storagePause = 5 * time.Second
-)
+// storagePause is the wait before an Azurite that has ended is started again.
+const storagePause = 5 * time.Second
 
 // startStorage runs Azurite and, if it ends by itself, runs it again: its data is
 // on disk. The returned function ends it for good.
@@ -139,7 +135,7 @@ func startStorage(ctx context.Context, c config, log *slog.Logger) (stop func(),
 		return nil, err
 	}
 	start := func() (*azurite.Azurite, error) {
-		ctx, cancel := context.WithTimeout(ctx, storageStart)
+		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		return azurite.Start(ctx, azurite.Config{
 			NodeModules: here, Dir: c.path("azurite"),

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"time"
@@ -29,7 +30,7 @@ func run(ctx context.Context, c config, environ []string, out io.Writer, coreToo
 		return err
 	}
 	fmt.Fprintln(out, "Starting ...")
-	ends, err := startParts(ctx, c, ports)
+	ends, err := startParts(ctx, c, ports, out)
 	defer func() {
 		for _, end := range slices.Backward(ends) {
 			end()
@@ -42,7 +43,7 @@ func run(ctx context.Context, c config, environ []string, out io.Writer, coreToo
 	if coreTools {
 		dir = filepath.Join("dist", "app")
 	}
-	if err := layOut(ctx, dir); err != nil {
+	if err := layOut(ctx, dir, out); err != nil {
 		return err
 	}
 	handler, err := filepath.Abs(filepath.Join(dir, "handler"))
@@ -54,7 +55,7 @@ func run(ctx context.Context, c config, environ []string, out io.Writer, coreToo
 
 // startParts starts what the gateway needs. The functions that end the parts are
 // returned with an error too.
-func startParts(ctx context.Context, c config, ports *listeners) (ends []func(), err error) {
+func startParts(ctx context.Context, c config, ports *listeners, out io.Writer) (ends []func(), err error) {
 	if err := createMasterKey(c.path("master.key")); err != nil {
 		return nil, err
 	}
@@ -64,7 +65,11 @@ func startParts(ctx context.Context, c config, ports *listeners) (ends []func(),
 	}
 	ends = append(ends, func() { file.Close() })
 	log := slog.New(slog.NewJSONHandler(file, nil))
-	storage, err := startStorage(ctx, c, log)
+	var storage func()
+	err = during(out, "Azurite", func() error {
+		storage, err = startStorage(ctx, c, log)
+		return err
+	})
 	if err != nil {
 		return ends, err
 	}
@@ -115,9 +120,11 @@ func runGateway(ctx context.Context, c config, l net.Listener, g gatewayRun, out
 		served <- underHost(work, c, g, l, output, slog.New(slog.NewJSONHandler(said, nil)))
 	}()
 	greeted := make(chan error, 1)
-	go func() { greeted <- greet(work, c, g, out) }() // ends with work
+	go func() { greeted <- greet(work, c, api{url: c.publicURL(), http: http.DefaultClient}, g.command, out) }()
 	select {
 	case err = <-served:
+		stop()
+		<-greeted //nolint:errcheck // its error is that work has ended
 		return ended(err, c)
 	case err = <-greeted:
 	}
@@ -140,30 +147,30 @@ func ended(err error, c config) error {
 	return fmt.Errorf("the gateway has ended: %w\nIts log is %s", err, short(c.path("log/gateway.log")))
 }
 
-// greet makes the caller, sends the samples and shows the screen.
-func greet(ctx context.Context, c config, g gatewayRun, out io.Writer) error {
-	if err := awaitGateway(ctx, c); err != nil {
+// greet makes the caller, sends the samples and shows the screen. A sample that
+// fails is told there and ends nothing.
+func greet(ctx context.Context, c config, a api, operate operator, out io.Writer) error {
+	if err := a.awaitReady(ctx, c, out); err != nil {
 		return err
 	}
 	if err := writeEnv(c); err != nil {
 		return err
 	}
-	s, err := ensureCaller(ctx, c, g.handler, g.env)
+	s, err := a.ensureCaller(ctx, c, operate, out)
 	if err != nil {
 		return err
 	}
+	a.key = s.key
 	all, err := samples()
 	if err != nil {
 		return err
 	}
 	sent := make([]outcome, len(all))
 	for i, m := range all {
-		became, err := send(ctx, c, s.key, m)
-		if err != nil {
-			return fmt.Errorf("the sample %q could not be sent: %w", m.Subject, err)
-		}
-		sent[i] = outcome{m.Subject, became}
+		sent[i] = outcome{m.Subject, a.deliver(ctx, m, out)}
 	}
-	show(out, c, s, sent)
-	return nil
+	if ctx.Err() == nil {
+		show(out, c, s, sent)
+	}
+	return ctx.Err()
 }

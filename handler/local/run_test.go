@@ -51,6 +51,7 @@ func TestADeskFromStartToEnd(t *testing.T) {
 	if n := len(inboxOf(t, c)); n != 4 {
 		t.Errorf("%d messages after two starts", n)
 	}
+	t.Run("pages", func(t *testing.T) { expectPages(t, c) })
 	second.end(t)
 }
 

@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
-	"math/rand/v2"
+	"io"
+	mathrand "math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
@@ -17,9 +19,11 @@ import (
 const (
 	// largeBytes do not fit into a request to ACS.
 	largeBytes = 12 << 20
+	// sampleTime is how long a sample is tried.
+	sampleTime = 3 * time.Minute
 	// pollEvery and pollFor bound the wait for what became of a sample.
 	pollEvery = 100 * time.Millisecond
-	pollFor   = 30 * time.Second
+	pollFor   = time.Minute
 )
 
 // sample is a message, and what is shown of it.
@@ -94,7 +98,7 @@ func horn(n int) image.Image {
 
 // measurements is a table of largeBytes, the same each time.
 func measurements() []byte {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // numbers to look at
+	random := mathrand.New(mathrand.NewPCG(1, 2)) //nolint:gosec // numbers to look at
 	b := bytes.NewBuffer(make([]byte, 0, largeBytes+64))
 	b.WriteString("second,temperature,pressure\n")
 	for n := 0; b.Len() < largeBytes; n++ {
@@ -103,51 +107,65 @@ func measurements() []byte {
 	return b.Bytes()[:largeBytes]
 }
 
-// send gives a sample to the gateway and follows it until its end. The result is
-// a few words for the screen.
-func send(ctx context.Context, c config, key string, s sample) (string, error) {
+// deliver sends a sample, again while what stands in its way may pass, and follows
+// it until its end. The result is a few words for the screen, good news or bad.
+func (a api) deliver(ctx context.Context, s sample, out io.Writer) (became string) {
 	body, err := json.Marshal(s.body)
 	if err != nil {
-		return "", err
+		return "not sent: " + err.Error()
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.publicURL()+"/emails:send?api-version=2025-09-01", bytes.NewReader(body))
-	if err != nil {
-		return "", err
+	// One key for all tries, so that a lost answer makes no second message.
+	key := rand.Text()
+	reason, err := until(ctx, sampleTime, newTeller(out, fmt.Sprintf("the sample %q", s.Subject)), func(ctx context.Context) (reason string, err error) {
+		became, reason, err = a.send(ctx, body, key)
+		return reason, err
+	})
+	switch {
+	case err != nil:
+		return "not sent: " + err.Error()
+	case reason != "":
+		return "not sent: " + reason
 	}
-	r.Header.Set("Authorization", "Bearer "+key)
-	r.Header.Set("Content-Type", "application/json")
-	status, answer, err := do(r)
-	if err != nil {
-		return "", err
-	}
-	var o operation
-	if err := json.Unmarshal(answer, &o); err != nil {
-		return "", fmt.Errorf("the gateway answered %d with something else than JSON: %w", status, err)
-	}
-	if status != http.StatusAccepted {
-		return fmt.Sprintf("not sent (%d): %s", status, o.Detail), nil
-	}
-	return follow(ctx, c, key, o.ID)
+	return became
 }
 
-func follow(ctx context.Context, c config, key, id string) (string, error) {
+// send is one try. A reason says why another is needed, an error why none will do.
+func (a api) send(ctx context.Context, body []byte, key string) (became, reason string, err error) {
+	status, answer, err := a.do(ctx, sendTry, http.MethodPost, "/emails:send?api-version=2025-09-01", body,
+		map[string]string{"Content-Type": "application/json", "Idempotency-Key": key})
+	if err != nil {
+		return "", "the gateway does not answer", nil //nolint:nilerr // it is told, and tried again
+	}
+	var o operation
+	unread := json.Unmarshal(answer, &o)
+	switch status {
+	case http.StatusAccepted:
+		if unread == nil {
+			return a.follow(ctx, o.ID), "", nil
+		}
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return "", "", fmt.Errorf("%s (%d)", o.Detail, status) // the next answer would be the same
+	}
+	return "", strings.TrimSpace(fmt.Sprintf("the gateway answers %d %s", status, o.Detail)), nil
+}
+
+// follow waits for the end of a message that was accepted.
+func (a api) follow(ctx context.Context, id string) string {
 	ctx, cancel := context.WithTimeout(ctx, pollFor)
 	defer cancel()
+	last := "accepted"
 	for {
-		status, answer, err := get(ctx, c.publicURL()+"/emails/operations/"+id+"?api-version=2025-09-01", key)
-		if err != nil {
-			return "", err
-		}
+		status, answer, err := a.do(ctx, readyTry, http.MethodGet, "/emails/operations/"+id+"?api-version=2025-09-01", nil, nil)
 		var o operation
-		if err := json.Unmarshal(answer, &o); err != nil || status != http.StatusOK {
-			return "", fmt.Errorf("the gateway answered %d about message %s", status, id)
-		}
-		if o.Status != "NotStarted" && o.Status != "Running" {
-			return o.words(), nil
+		if err == nil && status == http.StatusOK && json.Unmarshal(answer, &o) == nil {
+			if o.Status != "NotStarted" && o.Status != "Running" {
+				return o.words()
+			}
+			last = "still " + strings.ToLower(o.Status)
 		}
 		select {
 		case <-ctx.Done():
-			return "still " + strings.ToLower(o.Status), nil
+			return last
 		case <-time.After(pollEvery):
 		}
 	}

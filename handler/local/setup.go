@@ -47,7 +47,11 @@ func setup(ctx context.Context, c config, out io.Writer, f npmFolder) error {
 	cmd.Dir = f.dir
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
-	said, err := cmd.CombinedOutput()
+	var said []byte
+	err := during(out, "npm", func() (err error) {
+		said, err = cmd.CombinedOutput()
+		return err
+	})
 	if logErr := writeLog(c, "npm.log", said); logErr != nil {
 		return logErr
 	}

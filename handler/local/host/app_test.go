@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -21,6 +22,21 @@ func TestHostJSONWithTheHostsDefaults(t *testing.T) {
 	}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// A run on a developer's machine waits longer for a handler than Azure does.
+func TestTheStartTimeIsThatOfHostJSONUnlessOneIsGiven(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "host.json"),
+		`{"version":"2.0","customHandler":{"description":{"defaultExecutablePath":"h"},"enableProxyingHttpRequest":true,"initializationTimeout":"00:00:45"}}`)
+	write(t, filepath.Join(dir, "f", "function.json"), `{"bindings":[{"direction":"in","name":"x","type":"httpTrigger"},{"direction":"out","name":"res","type":"http"}]}`)
+	for given, want := range map[time.Duration]time.Duration{0: 45 * time.Second, time.Hour: time.Hour} {
+		h, err := New(Config{Dir: dir, StartTime: given, Log: slog.New(slog.DiscardHandler)})
+		if err != nil || h.handler.settings.initialization != want {
+			t.Errorf("given %s: %v, %v", given, h, err)
+		}
 	}
 }
 

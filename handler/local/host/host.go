@@ -16,6 +16,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -41,6 +42,11 @@ type Config struct {
 	// Queue opens the queue called name, without a call. Nil will do while no
 	// function is triggered by one.
 	Queue func(name string) (Queue, error)
+	// StartTime is how long the handler may take to answer; 0: as host.json says.
+	StartTime time.Duration
+	// Closed, unless nil, is told when the handler has ended with exit code 0, after
+	// which the host stays and answers 503.
+	Closed func(error)
 }
 
 // Host runs one function app.
@@ -62,6 +68,7 @@ func New(c Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.initialization = cmp.Or(c.StartTime, s.initialization)
 	functions, err := readFunctions(c.Dir, c.Env)
 	if err != nil {
 		return nil, err

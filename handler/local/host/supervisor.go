@@ -101,6 +101,9 @@ func (s *supervisor) run(ctx context.Context) error {
 		case errors.Is(err, errClosed):
 			s.log.Error("handler closed", "error", err)
 			s.set(nil, err)
+			if s.config.Closed != nil {
+				s.config.Closed(err)
+			}
 			<-ctx.Done()
 			return nil
 		case count.add(time.Now()):
