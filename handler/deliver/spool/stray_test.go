@@ -110,7 +110,7 @@ func TestStraysWhereverTheyStand(t *testing.T) {
 		{"two pages of rows before the only stray", 2*page + 1, only(2*page, stray, rowOnly)},
 		{"two pages of rows before the only letter", 2*page + 1, only(2*page, whole, rowOnly)},
 		{"two pages of rows behind the only stray", 2*page + 1, only(0, stray, rowOnly)},
-		{"a page of the dead before the only stray", page + 1, only(page, stray, dead)},
+		{"a page of the dead, and one more, before the only stray", page + 2, only(page+1, stray, dead)},
 		{"all kinds mixed", len(mixed), func(i int) place { return mixed[i] }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
