@@ -2,6 +2,7 @@ package caller_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -85,7 +86,7 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 				}
 				o.clock = o.clock.Add(caller.CacheLife)
 				for i, key := range keys {
-					o.lives(t, key, strings.Contains(strings.SplitN(early.left, "]", 2)[0], fmt.Sprint(i+1)))
+					o.lives(t, key, strings.Contains(strings.SplitN(early.left, "]", 2)[0], strconv.Itoa(i+1)))
 				}
 				_, err = late.do(t, o.Registry)
 				if got := err == nil; got == early.dead || early.dead && !problem.Is(err, problem.NotFound) {

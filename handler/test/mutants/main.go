@@ -38,11 +38,11 @@ type options struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	o, err := parse(os.Args[1:])
 	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		err = run(ctx, o, os.Stdout)
+		stop()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
@@ -82,7 +82,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	begun := time.Now()
 	reached, err := measure(ctx, o, s.path, dir)
 	if err != nil {
@@ -92,7 +92,8 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		o.timeout = max(20*time.Second, 10*time.Since(begun))
 	}
 	all := s.all()
-	rand.New(rand.NewPCG(o.seed, 0)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	random := rand.New(rand.NewPCG(o.seed, 0)) //nolint:gosec // the same faults for the same seed
+	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	var tried, seen, missed int
 	for _, m := range all {
 		if tried+missed == o.count || ctx.Err() != nil {

@@ -1,10 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"go/ast"
 	"go/token"
 	"go/types"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // edit replaces the bytes from start to end of a file.
@@ -131,18 +133,14 @@ func (f *finder) assign(n *ast.AssignStmt) {
 	if n.Tok == token.DEFINE {
 		return
 	}
-	blanks, all := "_", true
-	for i, left := range n.Lhs {
-		if i > 0 {
-			blanks += ", _"
-		}
+	named := slices.ContainsFunc(n.Lhs, func(left ast.Expr) bool {
 		name, ok := left.(*ast.Ident)
-		all = all && ok && name.Name == "_"
+		return !ok || name.Name != "_"
+	})
+	if named {
+		blanks := "_" + strings.Repeat(", _", len(n.Lhs)-1)
+		f.add("remove assignment", n.Pos(), edit{n.Pos(), n.Rhs[0].Pos(), blanks + " = "})
 	}
-	if all {
-		return
-	}
-	f.add("remove assignment", n.Pos(), edit{n.Pos(), n.Rhs[0].Pos(), blanks + " = "})
 }
 
 // remove takes a statement away. Where a variable would have no use then, its
@@ -177,6 +175,6 @@ func (f *finder) returns(n *ast.ReturnStmt) {
 // truth takes true for false.
 func (f *finder) truth(n *ast.Ident) {
 	if use := f.info.Uses[n]; use != nil && use.Parent() == types.Universe && (n.Name == "true" || n.Name == "false") {
-		f.add("truth", n.Pos(), edit{n.Pos(), n.End(), fmt.Sprint(n.Name == "false")})
+		f.add("truth", n.Pos(), edit{n.Pos(), n.End(), strconv.FormatBool(n.Name == "false")})
 	}
 }
