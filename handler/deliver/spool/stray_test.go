@@ -2,6 +2,7 @@ package spool_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -187,6 +188,38 @@ func TestStraysWithoutStorage(t *testing.T) {
 		if !problem.Is(err, problem.Unavailable) {
 			t.Errorf("with listing %d failing: %v", failing, err)
 		}
+	}
+}
+
+// A stray that cannot be removed does not keep the others, and the first error is
+// told, however many there are.
+func TestTheFirstErrorOfAStrayIsTold(t *testing.T) {
+	t.Parallel()
+	first, second := errors.New("first"), errors.New("second")
+	for _, c := range []struct {
+		name  string
+		fails []error // of three strays
+		want  error
+	}{
+		{"none", []error{nil, nil, nil}, nil},
+		{"the first", []error{first, nil, nil}, first},
+		{"the last", []error{nil, nil, second}, second},
+		{"two", []error{first, second, nil}, first},
+		{"two with one between", []error{first, nil, second}, first},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse()
+			h.fill(t, 3, only(-1, nothing, stray))
+			calls := 0
+			err := h.Strays(t.Context(), start.Add(time.Hour), func(context.Context, store.Key) error {
+				calls++
+				return c.fails[calls-1]
+			})
+			if !errors.Is(err, c.want) || calls != 3 {
+				t.Errorf("told %v after %d strays, want %v", err, calls, c.want)
+			}
+		})
 	}
 }
 

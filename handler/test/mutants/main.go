@@ -35,6 +35,7 @@ type options struct {
 	timeout time.Duration
 	files   string
 	args    []string // more for go test
+	notes   notes
 }
 
 func main() {
@@ -83,6 +84,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	if o.notes, err = look(ctx, o.tests); err != nil {
+		return err
+	}
 	begun := time.Now()
 	reached, err := measure(ctx, o, s.path, dir)
 	if err != nil {
@@ -150,6 +154,9 @@ func (o options) try(ctx context.Context, dir, name string, text []byte) (seen b
 		return false, err
 	}
 	said, err := o.test(ctx, "-overlay", overlay, "-timeout", o.timeout.String()).CombinedOutput()
+	if err := o.notes.tidy(); err != nil {
+		return false, err
+	}
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}

@@ -80,7 +80,8 @@ func TestTheFaultsOfEveryRule(t *testing.T) {
 const (
 	goMod = "module example.com/p\n\ngo 1.26\n"
 	code  = "package p\n\nfunc Least(a, b int) int {\n\tif a < b {\n\t\treturn a\n\t}\n\treturn b\n}\n\nfunc Other(a bool) bool {\n\treturn !a == true\n}\n"
-	tests = "package p\n\nimport \"testing\"\n\nfunc TestLeast(t *testing.T) {\n\tif Least(1, 2) != 1 || Least(2, 1) != 1 {\n\t\tt.Error()\n\t}\n}\n"
+	tests = "package p\n\nimport (\n\t\"os\"\n\t\"testing\"\n)\n\nfunc TestLeast(t *testing.T) {\n\tif Least(1, 2) != 1 || Least(2, 1) != 1 {\n" +
+		"\t\tos.MkdirAll(\"testdata/seen\", 0o700)\n\t\tos.WriteFile(\"testdata/seen/a.fail\", nil, 0o600)\n\t\tt.Error()\n\t}\n}\n"
 )
 
 // A whole run over a small package: two faults are seen, one changes nothing, and
@@ -110,6 +111,9 @@ func TestARunTellsWhatSurvives(t *testing.T) {
 		if !strings.Contains(said, want) {
 			t.Errorf("want %q in:\n%s", want, said)
 		}
+	}
+	if _, err := os.Stat("testdata"); err == nil {
+		t.Error("what the tests noted is left")
 	}
 	if text, err := os.ReadFile("p.go"); err != nil || string(text) != code {
 		t.Errorf("the source is changed: %v", err)
