@@ -73,7 +73,7 @@ func parse(args []string) (o options, err error) {
 	return o, nil
 }
 
-// run tries the faults and reports.
+// run prepares, then tries the faults.
 func run(ctx context.Context, o options, out io.Writer) error {
 	s, err := load(ctx, o.pattern)
 	if err != nil {
@@ -95,43 +95,48 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if o.timeout == 0 {
 		o.timeout = max(20*time.Second, 10*time.Since(begun))
 	}
+	return o.tryAll(ctx, s, reached, dir, out)
+}
+
+// tryAll tries as many faults as are asked for, and reports.
+func (o options) tryAll(ctx context.Context, s *source, reached reached, dir string, out io.Writer) error {
 	all := s.all()
 	random := rand.New(rand.NewPCG(o.seed, 0)) //nolint:gosec // the same faults for the same seed
 	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	var tried, seen, missed int
+	var seen, survived, missed int
 	for _, m := range all {
-		if tried+missed == o.count || ctx.Err() != nil {
+		if seen+survived+missed == o.count {
 			break
 		}
-		if ok, err := filepath.Match(o.files, filepath.Base(s.set.Position(m.at).Filename)); err != nil || !ok {
-			if err != nil {
-				return fmt.Errorf("-files: %w", err)
-			}
+		at := s.set.Position(m.at)
+		if ok, err := filepath.Match(o.files, filepath.Base(at.Filename)); err != nil {
+			return fmt.Errorf("-files: %w", err)
+		} else if !ok {
 			continue
 		}
 		name, text, e, ok := s.write(m)
-		switch {
-		case !ok:
+		if !ok {
 			continue
-		case !reached.has(s.path, s.set.Position(m.at)):
+		}
+		if !reached.has(s.path, at) {
 			missed++
 			fmt.Fprintln(out, "not reached", s.shown(m, e))
 			continue
 		}
-		caught, err := o.try(ctx, dir, name, text)
-		if err != nil {
+		switch caught, err := o.try(ctx, dir, name, text); {
+		case err != nil:
 			return err
-		}
-		tried++
-		if caught {
+		case caught:
 			seen++
-		} else {
+		default:
+			survived++
 			fmt.Fprintln(out, "survived   ", s.shown(m, e))
 		}
 	}
+	total := seen + survived + missed
 	fmt.Fprintf(out, "%s: of %d faults %d were seen, %d survived, %d stand where no test comes: %d %% seen\n",
-		s.path, tried+missed, seen, tried-seen, missed, 100*seen/max(1, tried+missed))
-	return ctx.Err()
+		s.path, total, seen, survived, missed, 100*seen/max(1, total))
+	return nil
 }
 
 // test is a run of go test with more arguments; vet has no say in it.
