@@ -45,6 +45,15 @@ sim: ## simulate much longer than the tests do, and print how costs grow (more t
 	@go test ./handler/gateway -run Sim -sim.seeds=1000 -rapid.checks=2000 -timeout 6h
 	@go test ./handler/gateway -run SimScale -sim.table -timeout 2h -v
 
+PKG ?= ./handler/decide/record
+N ?= 60
+SEED ?= 1
+ARGS ?= -short
+
+.PHONY: mutants
+mutants: ## break PKG in N ways, one at a time, and list the faults that its tests miss
+	@go run ./handler/test/mutants -n $(N) -seed $(SEED) -args "$(ARGS)" $(PKG)
+
 .PHONY: generate
 generate: ## write golden files and generated pages anew
 	@go test ./handler -run 'Golden|Generated' -update

@@ -24,23 +24,31 @@ type office struct {
 	table *mem.Table
 	clock time.Time
 	down  bool
+	away  mem.Op // what storage refuses, when it is not down
+
+	meanwhile func() // happens once, just before the next row is replaced
 }
 
 func newOffice(masters ...[]byte) *office {
 	o := &office{clock: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	now := func() time.Time { return o.clock }
-	o.table = mem.NewTable(now, func(mem.Op, string) mem.Fault {
-		if o.down {
+	o.table = mem.NewTable(o.now, func(op mem.Op, _ string) mem.Fault {
+		if o.down || op == o.away {
 			return mem.Fault{Outcome: mem.Refused}
+		}
+		if act := o.meanwhile; op == mem.Replace && act != nil {
+			o.meanwhile = nil
+			act()
 		}
 		return mem.Fault{}
 	})
 	if masters == nil {
 		masters = [][]byte{newMaster}
 	}
-	o.Registry = caller.NewRegistry(o.table, masters, false, now)
+	o.Registry = caller.NewRegistry(o.table, masters, false, o.now)
 	return o
 }
+
+func (o *office) now() time.Time { return o.clock }
 
 func (o *office) add(t *testing.T, name string, p caller.Policy) caller.Secrets {
 	t.Helper()

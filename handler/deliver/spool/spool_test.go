@@ -28,6 +28,8 @@ type house struct {
 	ticks *mem.Queue
 	op    mem.Op
 	fault mem.Outcome
+
+	before func(mem.Op) mem.Outcome // what befalls any call; nil is nothing
 }
 
 func newHouse() *house {
@@ -35,6 +37,9 @@ func newHouse() *house {
 	plan := func(op mem.Op, _ string) mem.Fault {
 		if h.op == op {
 			return mem.Fault{Outcome: h.fault}
+		}
+		if h.before != nil {
+			return mem.Fault{Outcome: h.before(op)}
 		}
 		return mem.Fault{}
 	}

@@ -85,7 +85,7 @@ type rowsInOrder struct {
 // has must be called with keys in ascending order.
 func (r *rowsInOrder) has(ctx context.Context, k store.Key) (bool, error) {
 	for {
-		for len(r.page) > 0 && less(r.page[0].Key, k) && (len(r.page) > 1 || r.last) {
+		for len(r.page) > 1 && less(r.page[0].Key, k) {
 			r.page = r.page[1:]
 		}
 		if len(r.page) > 0 && !less(r.page[0].Key, k) {
