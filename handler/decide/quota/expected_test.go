@@ -12,8 +12,7 @@ import (
 // share, in every class, beside others. The forecast of a cap and that of the limit
 // know nothing of each other: where others take the whole hour while a cap holds a
 // message back, it goes when the next hour has room. Nor does the place in line
-// know that a share goes first, or that a cap holds others back: the message then
-// goes sooner.
+// know that a share goes first: the message then goes sooner.
 func TestWhatIsPromisedComesTrue(t *testing.T) {
 	t.Parallel()
 	const prompt = 15 * time.Second // for ticks and for the calls before
@@ -38,7 +37,7 @@ func TestWhatIsPromisedComesTrue(t *testing.T) {
 		{"a cap that was used whole", quota.Call{Cap: 20}, []int{5, 7, 8}, 60, quota.Call{}, 0, 0, 0},
 		{"a cap that was used long since", quota.Call{Cap: 20}, []int{9, 0, 0, 0, 0, 0, 0, 0, 4, 0}, 60, quota.Call{}, 0, 0, 0},
 		{"a cap beside a flood", quota.Call{Cap: 20}, nil, 60, quota.Call{}, 90, 0, 0},
-		{"no rule beside a flood with a cap", quota.Call{}, nil, 60, quota.Call{Cap: 20}, 90, time.Hour, 0},
+		{"no rule beside a flood with a cap", quota.Call{}, nil, 60, quota.Call{Cap: 20}, 90, 0, 0},
 		{"a share", quota.Call{Share: 20}, nil, 250, quota.Call{}, 0, 0, 0},
 		{"a share beside a flood", quota.Call{Share: 20}, nil, 60, quota.Call{}, 300, 3 * time.Minute, 0},
 		{"no rule beside a flood with a share", quota.Call{}, nil, 60, quota.Call{Share: 20}, 300, 0, 0},

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"math"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/problem"
@@ -121,6 +122,10 @@ func (p *page) capped(n line) bool {
 	return n.Cap > 0 && p.use.room(n.Caller, p.capOf(n.call()), 1) > p.at
 }
 
+// forecastRounds bound what a forecast costs. With each, what capped callers use is known
+// for about an hour more.
+const forecastRounds = 24
+
 // planned remembers a forecast, which many who join ask for one after the other.
 type planned struct {
 	limits Limits
@@ -134,23 +139,32 @@ func (p *page) expected(c Call, own int, due instant) instant {
 	if p.plan.of == nil || p.plan.limits != limits {
 		p.plan = planned{limits, p.tally.forecast(limits, max(p.at, p.health.BackoffUntil))}
 	}
-	at := p.plan.of(p.position(c, own))
+	// Whom a cap holds back, takes the more, the longer it lasts: each round counts what
+	// went before the end of the last one.
+	at := p.at
+	for range forecastRounds {
+		next := p.plan.of(p.position(c, own, at))
+		if next <= at {
+			break
+		}
+		at = next
+	}
 	if c.Cap > 0 {
 		at = max(at, p.use.forecast(c.Caller, p.capOf(c), own))
 	}
 	return max(at, due)
 }
 
-// position is how many tokens go up to the last of own tokens of c's caller:
-// those of more urgent classes, and of the others what max-min gives them until
-// then.
-func (p *page) position(c Call, own int) int {
+// position is how many tokens go up to the last of own tokens of c's caller, if that
+// goes at a time: those of more urgent classes, and of the others what max-min gives
+// them until then, of neither more than their caps.
+func (p *page) position(c Call, own int, by instant) int {
 	w := p.weights(c)
 	level := float64(p.use.of(c.Caller)+own) / w.of(c)
 	n := own
 	for _, d := range p.desks {
 		for _, o := range d.Lines {
-			demand := o.demand(p.at)
+			demand := min(o.demand(p.at), p.mayUse(o, by))
 			switch {
 			case o.Class < c.Class:
 				n += demand
@@ -160,6 +174,15 @@ func (p *page) position(c Call, own int) int {
 		}
 	}
 	return n
+}
+
+// mayUse is how many tokens the cap of a line's caller lets it use until a time.
+func (p *page) mayUse(n line, by instant) int {
+	if n.Cap == 0 {
+		return math.MaxInt
+	}
+	most := p.capOf(n.call())
+	return max(0, most-p.use.of(n.Caller)) + most*int(by.sub(p.at)/(capBuckets*capBucket))
 }
 
 // waiting are the tokens that a caller waits for in a class.
