@@ -50,7 +50,7 @@ quick: ## run what takes no long time and no programs, in a minute
 .PHONY: test
 test: setup ## run the tests, with Azurite and real clients, in four minutes
 	@POSTHORN_TEST_REQUIRE_AZURITE=1 POSTHORN_TEST_REQUIRE_CLIENTS=1 \
-	  go run ./handler/test/skips $(STRICT) -- -count=1 -skip '$(LONG)' $(ARGS) $(PKG)
+	  go run ./handler/test/skips $(STRICT) -- -count=1 -timeout 20m -skip '$(LONG)' $(ARGS) $(PKG)
 
 # The first seed comes from the clock; make sim FIRST=... SEEDS=... repeats a run.
 SEEDS ?= 100
