@@ -30,7 +30,7 @@ const (
 // on wherever nothing speaks against it.
 func TestSimAccidents(t *testing.T) {
 	t.Parallel()
-	for seed := range seeds(t, 20) {
+	for seed := range seeds(sims(t, 20)) {
 		synctest.Test(t, func(t *testing.T) {
 			a := newAccident(t, seed)
 			for _, f := range a.run() {

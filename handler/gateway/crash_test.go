@@ -18,7 +18,10 @@ import (
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-var simSeeds = flag.Int("sim.seeds", 0, "seeds of each simulation; 0: a few")
+var (
+	simSeeds = flag.Int("sim.seeds", 0, "seeds of each simulation; 0: a few")
+	simFirst = flag.Uint64("sim.first", 0, "the first of these seeds; a failure names its own")
+)
 
 // sims is how many seeds a simulation runs: few by default, -sim.seeds on request.
 func sims(t *testing.T, few int) int {
@@ -32,13 +35,11 @@ func sims(t *testing.T, few int) int {
 	return few
 }
 
-// seeds are those of a simulation: few by default, -sim.seeds on request.
-func seeds(t *testing.T, few int) iter.Seq[uint64] {
-	t.Helper()
-	n := uint64(sims(t, few))
+// seeds are n, from -sim.first on.
+func seeds(n int) iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
-		for seed := range n {
-			if !yield(seed) {
+		for seed := range uint64(n) {
+			if !yield(*simFirst + seed) {
 				return
 			}
 		}
@@ -110,7 +111,7 @@ func TestSimCrashPoints(t *testing.T) {
 		for what, fault := range c.befalls() {
 			t.Run(fmt.Sprintf("%d %s, %s", c.row, c.name, what), func(t *testing.T) {
 				t.Parallel()
-				for seed := range uint64(sims(t, 100)) {
+				for seed := range seeds(sims(t, 20)) {
 					if f := c.run(t, fault, seed, false); len(f) > 0 {
 						t.Fatalf("seed %d:\n%s", seed, strings.Join(f, "\n"))
 					}
@@ -128,7 +129,7 @@ func TestSimCrashPointsWithAForgetfulACS(t *testing.T) {
 		for what, fault := range c.befalls() {
 			t.Run(fmt.Sprintf("%d %s, %s", c.row, c.name, what), func(t *testing.T) {
 				t.Parallel()
-				for seed := range uint64(sims(t, 20)) {
+				for seed := range seeds(sims(t, 4)) {
 					if f := c.run(t, fault, seed, true); len(f) > 0 {
 						t.Fatalf("seed %d:\n%s", seed, strings.Join(f, "\n"))
 					}

@@ -122,7 +122,7 @@ func TestSimADayAtTheDefaultQuota(t *testing.T) {
 	t.Parallel()
 	long(t)
 	for _, upstream := range []sim.Upstream{sim.Sliding, sim.Fixed} {
-		for seed := range uint64(max(1, sims(t, 1)/50)) { // a day takes as long as fifty crashes
+		for seed := range seeds(max(1, sims(t, 1)/50)) { // a day takes as long as fifty crashes
 			t.Run(fmt.Sprintf("upstream %d seed %d", upstream, seed), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) { day(t, upstream, seed) })

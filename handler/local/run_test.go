@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/local/queues"
+	"github.com/posthorn/posthorn/handler/test/require"
 )
 
 // The whole of it, twice, on the same data.
@@ -23,10 +24,7 @@ func TestADeskFromStartToEnd(t *testing.T) {
 	}
 	t.Chdir("../..")
 	if !azuriteFolder.installed() {
-		if os.Getenv("POSTHORN_TEST_REQUIRE_AZURITE") == "1" {
-			t.Fatal("Azurite is not installed: run `make setup`")
-		}
-		t.Skip("Azurite is not installed: run `make setup`")
+		require.Missing(t, require.Azurite)
 	}
 	c := freeConfig(t)
 	c.Dir = t.TempDir()

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/test/require"
 	"github.com/posthorn/posthorn/handler/test/world"
 )
 
@@ -157,17 +158,12 @@ func byNode(script string) func(*testing.T, *house, string, []string) []clientSa
 	}
 }
 
-// requireClients skips a test where the clients are not installed.
+// requireClients ends a test where the clients are not installed.
 func requireClients(t *testing.T) {
 	t.Helper()
-	if _, err := os.Stat("clients/node_modules/postmark"); err == nil {
-		return
+	if _, err := os.Stat("clients/node_modules/postmark"); err != nil {
+		require.Missing(t, require.Clients)
 	}
-	const missing = "the clients are not installed: run `make setup`"
-	if os.Getenv("POSTHORN_TEST_REQUIRE_CLIENTS") == "1" {
-		t.Fatal(missing)
-	}
-	t.Skip(missing)
 }
 
 func byGo(t *testing.T, w *house, key string, calls []string) []clientSaid {

@@ -1,16 +1,13 @@
 package test
 
 import (
-	"encoding/json"
-	"errors"
-	"io/fs"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/posthorn/posthorn/handler/test/require"
 	"github.com/posthorn/posthorn/handler/test/world"
 )
 
@@ -91,14 +88,7 @@ func (p *product) testWrongRequests(t *testing.T) {
 // Strings that have broken programs elsewhere either arrive as they were sent or
 // are refused as the caller's fault.
 func (p *product) testNaughtyStrings(t *testing.T) {
-	list, err := os.ReadFile(root + "/../shared/data/blns/blns.json")
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skip("the Big List of Naughty Strings is not there")
-	}
-	var naughty []string
-	if err := errors.Join(err, json.Unmarshal(list, &naughty)); err != nil {
-		t.Fatal(err)
-	}
+	naughty := require.NaughtyStrings(t)
 	w := newHouse(t, p, world.Options{Emulator: []string{"-max-messages", "10000"}})
 	type offer struct{ number, subject, name, body string }
 	next := make(chan offer)

@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/posthorn/posthorn/handler/local/issuer"
+	"github.com/posthorn/posthorn/handler/test/require"
 	"github.com/posthorn/posthorn/handler/test/world"
 )
 
@@ -99,10 +100,7 @@ func (s *secure) identityEndpoint(t *testing.T) string {
 	return server.URL
 }
 
-var (
-	fence     = regexp.MustCompile("(?s)```(\\w*)\n(.*?)```")
-	noClients = "the clients are not installed: run `make setup`"
-)
+var fence = regexp.MustCompile("(?s)```(\\w*)\n(.*?)```")
 
 // snippets are the pieces of code of a page, in one language.
 func snippets(t *testing.T, page, language string) (all []string) {
@@ -123,10 +121,7 @@ func snippets(t *testing.T, page, language string) (all []string) {
 func (s *secure) node(t *testing.T, program string, env []string, args ...string) string {
 	t.Helper()
 	if _, err := os.Stat("clients/node_modules/@azure/communication-email"); err != nil {
-		if os.Getenv("POSTHORN_TEST_REQUIRE_CLIENTS") == "1" {
-			t.Fatal(noClients)
-		}
-		t.Skip(noClients)
+		require.Missing(t, require.Clients)
 	}
 	cmd := exec.CommandContext(t.Context(), "node", args...)
 	cmd.Dir = "clients"

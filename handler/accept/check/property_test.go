@@ -1,11 +1,7 @@
 package check
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -15,6 +11,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/test/require"
 )
 
 // TestGoodMessagesPass builds messages by the rules: each is accepted, and
@@ -96,17 +93,7 @@ var places = map[string]func(m *mail.Message, s string){
 // member: the verdict is always the same, and what becomes a header is clean.
 func TestNaughtyStrings(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "shared", "data", "blns", "blns.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("the big list of naughty strings is not beside this checkout")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	var naughty []string
-	if err := json.Unmarshal(data, &naughty); err != nil {
-		t.Fatal(err)
-	}
+	naughty := require.NaughtyStrings(t)
 	c := New()
 	for place, put := range places {
 		t.Run(place, func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/test/require"
 )
 
 // The smallest message in each API's words; more members may follow.
@@ -301,14 +302,7 @@ func TestExamplesOfOtherAPIsAreTaken(t *testing.T) {
 // Strings that have broken programs elsewhere are the caller's fault, or arrive.
 func TestNaughtyStringsInOtherAPIs(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile("../../../../shared/data/blns/blns.json")
-	if err != nil {
-		t.Skip("The big list of naughty strings is not beside the project.")
-	}
-	var naughty []string
-	if err := json.Unmarshal(raw, &naughty); err != nil {
-		t.Fatal(err)
-	}
+	naughty := require.NaughtyStrings(t)
 	d := newDoor(t, plenty)
 	d.client = http.DefaultClient // to hold 3,000 answers against openapi.json takes long
 	for name, api := range apis {

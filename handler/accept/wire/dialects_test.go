@@ -18,6 +18,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/wire/sendgrid"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/test/require"
 )
 
 // refusing is a sink that has no room.
@@ -69,10 +70,10 @@ func (d dialect) filled(text string) string {
 // never so; nothing is ever another problem than the caller's.
 func TestJSONTestSuiteInEveryDialect(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(data, "jsontestsuite", "test_parsing")
+	dir := require.Corpus(t, "jsontestsuite", "test_parsing")
 	files, err := os.ReadDir(dir)
 	if err != nil {
-		t.Skip("JSONTestSuite is not beside the project.")
+		t.Fatal(err)
 	}
 	for _, f := range files {
 		name := f.Name()
@@ -103,15 +104,7 @@ func TestJSONTestSuiteInEveryDialect(t *testing.T) {
 
 func TestNaughtyStringsInEveryDialect(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile(filepath.Join(data, "blns", "blns.json"))
-	if err != nil {
-		t.Skip("The big list of naughty strings is not beside the project.")
-	}
-	var naughty []string
-	if err := json.Unmarshal(raw, &naughty); err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range naughty {
+	for _, s := range require.NaughtyStrings(t) {
 		for of, d := range dialects {
 			letters, err := d.source.Read(t.Context(), strings.NewReader(d.filled(s)), keep{})
 			if err != nil && !problem.Is(err, problem.InvalidMessage) {

@@ -12,10 +12,8 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/wire"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/test/require"
 )
-
-// data is where corpora of others are kept, beside the project.
-const data = "../../../../shared/data"
 
 // The y_ files of JSONTestSuite that are refused on purpose: RFC 7493 section
 // 2.3 forbids duplicate names.
@@ -75,10 +73,10 @@ var verdicts = map[string]verdict{
 
 func TestJSONTestSuite(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(data, "jsontestsuite", "test_parsing")
+	dir := require.Corpus(t, "jsontestsuite", "test_parsing")
 	files, err := os.ReadDir(dir)
 	if err != nil {
-		t.Skip("JSONTestSuite is not beside the project.")
+		t.Fatal(err)
 	}
 	judged := 0
 	for _, f := range files {
@@ -124,18 +122,7 @@ func TestValidNamesWhatStandsTwice(t *testing.T) {
 // TestNaughtyStrings sends each string through every text of a message.
 func TestNaughtyStrings(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile(filepath.Join(data, "blns", "blns.json"))
-	if err != nil {
-		t.Skip("The big list of naughty strings is not beside the project.")
-	}
-	var naughty []string
-	if err := json.Unmarshal(raw, &naughty); err != nil {
-		t.Fatal(err)
-	}
-	if len(naughty) < 400 {
-		t.Fatalf("only %d strings", len(naughty))
-	}
-	for _, s := range naughty {
+	for _, s := range require.NaughtyStrings(t) {
 		s = strings.ReplaceAll(s, "\x00", "")
 		short := strings.ToValidUTF8(s[:min(len(s), 200)], "")
 		want := fullMessage(s, short)

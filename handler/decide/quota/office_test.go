@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"sync"
@@ -13,6 +14,8 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/problem"
 )
+
+var simFirst = flag.Uint64("sim.first", 1, "seed of each simulation that rapid does not draw")
 
 // office is what a gateway makes of the ledger: messages go or wait in a table,
 // ticks wake pumps, a timer looks for what was forgotten.
@@ -50,7 +53,7 @@ type sending struct {
 }
 
 func newOffice(t *testing.T, instances int, limits quota.Limits, options ...quota.Options) *office {
-	o := &office{t: t, rnd: newRandom(1, 2), row: &row{}, gap: 5 * time.Second, table: map[int]map[quota.Line][]waiter{}}
+	o := &office{t: t, rnd: newRandom(*simFirst, 2), row: &row{}, gap: 5 * time.Second, table: map[int]map[quota.Line][]waiter{}}
 	o.ctx, o.close = context.WithCancel(t.Context())
 	newID := ids()
 	for range instances {

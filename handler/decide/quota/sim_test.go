@@ -208,7 +208,7 @@ func TestADayOfDemandUsesTheHourlyLimit(t *testing.T) {
 	const hours = 24
 	w := world{
 		limits: quota.CustomDomainSend, instances: 4, callers: 5, length: hours * time.Hour, costs: 1,
-		way: 20 * time.Millisecond, error: quota.ClockError, seed: 7,
+		way: 20 * time.Millisecond, error: quota.ClockError, seed: *simFirst,
 	}
 	var out *outcome
 	synctest.Test(t, func(t *testing.T) { out = w.run(t.Context()) })

@@ -1,7 +1,6 @@
 package offload
 
 import (
-	"encoding/json"
 	"flag"
 	"mime"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/test/require"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -237,16 +237,11 @@ func hostileNames(t *testing.T) []string {
 		"invoice\u202efdp.exe", "\xff\xfe", "\x00", "%0d%0a", `quote".pdf`, `back\slash`, "a;b=c", "файл.pdf", "naïve ☃ 😀.txt",
 		"می\u200cخواهم.pdf", strings.Repeat("x", 255), strings.Repeat("é", 127),
 	}
-	list, err := os.ReadFile("../../../../shared/data/blns/blns.json")
-	if err != nil {
-		t.Log("the Big List of Naughty Strings is not there: only our own names are tried")
+	if !require.HasCorpora() {
+		t.Log("there are no corpora here: only our own names are tried")
 		return names
 	}
-	var naughty []string
-	if err := json.Unmarshal(list, &naughty); err != nil {
-		t.Fatal(err)
-	}
-	return append(names, naughty...)
+	return append(names, require.NaughtyStrings(t)...)
 }
 
 func TestHostileNames(t *testing.T) {

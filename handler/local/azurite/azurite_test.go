@@ -22,6 +22,7 @@ import (
 	"github.com/posthorn/posthorn/handler/local/azurite/azuritetest"
 	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/table"
+	"github.com/posthorn/posthorn/handler/test/require"
 )
 
 func TestDataAndCertificateOutliveARestart(t *testing.T) {
@@ -97,7 +98,7 @@ func TestPortThatIsTakenIsNamed(t *testing.T) {
 func script(t *testing.T, text string) azurite.Config {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
-		t.Skip("Node.js is not installed")
+		require.Missing(t, require.Azurite)
 	}
 	modules := t.TempDir()
 	dir := filepath.Join(modules, "azurite", "dist", "src")

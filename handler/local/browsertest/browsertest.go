@@ -1,6 +1,7 @@
 // Package browsertest starts a headless Chromium for tests that look at a page as
-// a person would. Where there is none, such a test is skipped. Chromium is driven
-// by chromedp; what to do in it is the test's concern.
+// a person would. Where there is none, such a test is skipped, or fails if the
+// environment requires one: handler/test/require says how. Chromium is driven by
+// chromedp; what to do in it is the test's concern.
 package browsertest
 
 import (
@@ -10,12 +11,14 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/posthorn/posthorn/handler/test/require"
 )
 
 // patience bounds a browser that hangs; nothing waits for it to pass.
 const patience = time.Minute
 
-// Open starts Chromium with a window of this size, or skips the test. The browser
+// Open starts Chromium with a window of this size, or ends the test. The browser
 // ends with the test.
 func Open(t *testing.T, width, height int) context.Context {
 	t.Helper()
@@ -27,7 +30,7 @@ func Open(t *testing.T, width, height int) context.Context {
 		}
 	}
 	if path == "" {
-		t.Skip("There is no Chromium here, so the page was not looked at in a browser.")
+		require.Missing(t, require.Browser)
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),

@@ -1,3 +1,7 @@
+// What drives a browser is sixty packages, which `make check` need not compile twice.
+
+//go:build !race
+
 package inbox
 
 import (

@@ -17,7 +17,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -28,6 +27,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/local/azurite"
 	"github.com/posthorn/posthorn/handler/local/azurite/azuritetest"
+	"github.com/posthorn/posthorn/handler/test/require"
 )
 
 // MasterKey is the deployment's in all tests.
@@ -85,8 +85,8 @@ func (p *Product) StartStorage(tb testing.TB) {
 		c.BlobPort, c.QueuePort, c.TablePort = PortOf(tb, before.Blob), PortOf(tb, before.Queue), PortOf(tb, before.Table)
 	}
 	a, err := azurite.Start(ctx, c)
-	if errors.Is(err, azurite.ErrNotInstalled) && os.Getenv("POSTHORN_TEST_REQUIRE_AZURITE") != "1" {
-		tb.Skip("Azurite is not installed: run `make setup`")
+	if errors.Is(err, azurite.ErrNotInstalled) {
+		require.Missing(tb, require.Azurite)
 	}
 	if err != nil {
 		tb.Fatal(err)

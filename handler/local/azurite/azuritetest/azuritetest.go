@@ -1,8 +1,8 @@
 // Package azuritetest gives a test a running Azurite, and what the Azure SDK needs
 // to talk to it: a credential and client options.
 //
-// Where Azurite is not installed the test is skipped, or fails if
-// POSTHORN_TEST_REQUIRE_AZURITE is 1, as it is where skipping would go unseen.
+// Where Azurite is not installed the test is skipped, or fails if the environment
+// requires it: handler/test/require says how.
 package azuritetest
 
 import (
@@ -18,6 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/posthorn/posthorn/handler/local/azurite"
+	"github.com/posthorn/posthorn/handler/test/require"
 )
 
 // StartTime is how long Azurite may take to start on a busy machine.
@@ -64,8 +65,8 @@ func Start(t *testing.T) Storage {
 // installed and need not be.
 func Check(t *testing.T, err error) {
 	t.Helper()
-	if errors.Is(err, azurite.ErrNotInstalled) && os.Getenv("POSTHORN_TEST_REQUIRE_AZURITE") != "1" {
-		t.Skip("Azurite is not installed: run `make setup`")
+	if errors.Is(err, azurite.ErrNotInstalled) {
+		require.Missing(t, require.Azurite)
 	}
 	if err != nil {
 		t.Fatal(err)
