@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -179,7 +180,7 @@ func (a *accident) body(n int) string {
 	if a.random.IntN(4) == 0 {
 		more += fmt.Sprintf(`,"sendAt":%q`, time.Now().Add(time.Duration(2+a.random.IntN(6))*time.Second).UTC().Format(time.RFC3339))
 	}
-	return sim.Message(fmt.Sprint(n), `"delivery":{`+more+`}`)
+	return sim.Message(strconv.Itoa(n), `"delivery":{`+more+`}`)
 }
 
 // follow is a good caller: it repeats its message until it has an answer, at another

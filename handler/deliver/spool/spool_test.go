@@ -305,7 +305,10 @@ func TestStorageOutOfReach(t *testing.T) {
 		"enter": {mem.Insert, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Enter(ctx, s) }},
 		"keep":  {mem.Replace, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Keep(ctx, s) }},
 		"leave": {mem.Delete, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Leave(ctx, s) }},
-		"heads": {mem.List, func(ctx context.Context, h *house, _ *spool.Slip) error { _, err := h.Heads(ctx, line, nil, 1); return err }},
+		"heads": {mem.List, func(ctx context.Context, h *house, _ *spool.Slip) error {
+			_, err := h.Heads(ctx, line, nil, 1)
+			return err
+		}},
 		"lines": {mem.List, func(ctx context.Context, h *house, _ *spool.Slip) error { _, err := h.Lines(ctx); return err }},
 		"slip":  {mem.Get, func(ctx context.Context, h *house, s *spool.Slip) error { _, _, err := h.Slip(ctx, s.Key); return err }},
 		"bury": {mem.Insert, func(ctx context.Context, h *house, s *spool.Slip) error {
