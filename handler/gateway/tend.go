@@ -7,6 +7,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -27,6 +28,9 @@ func (g *Gateway) Tend(ctx context.Context) error {
 		v := quota.LineView{Line: lineOf(s.Line), Waiting: 1}
 		if s.Line.Later {
 			v.NextDue = s.Due
+		}
+		if v.Held = s.Doubt != spool.NoDoubt || !s.NotBefore.IsZero(); v.Held {
+			v.Look = s.NotBefore
 		}
 		found[s.Line.Shard] = append(found[s.Line.Shard], v)
 	}

@@ -156,7 +156,7 @@ func (p *page) wake(d *desk, goes instant) instant {
 	case d.seated(p.at):
 		d.Fresh = true
 		return 0
-	case d.ticking(p.at) && d.TickAt <= goes.add(time.Second):
+	case d.awaits(goes, p.at):
 		return 0
 	}
 	d.TickAt = goes

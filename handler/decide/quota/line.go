@@ -50,7 +50,10 @@ type LineView struct {
 	Line
 	Waiting int
 	NextDue time.Time // of a later line; zero if not known
-	Held    bool      // something is to be done now for those of it that are held
+	// Held says that its head, or one that is held, is to be looked at, whether there is
+	// room or not: Look is when.
+	Held bool
+	Look time.Time
 }
 
 // line is a Line in a row.
@@ -192,8 +195,11 @@ func (d desk) clone() desk {
 
 func (d *desk) seated(at instant) bool { return d.Pump != "" && d.Until > at }
 
-// ticking says that a tick is on its way that may still be counted on.
-func (d *desk) ticking(at instant) bool { return d.TickAt > 0 && at < d.TickAt.add(tickLate) }
+// awaits says that a tick is on its way for what goes at a time, and may still be
+// counted on.
+func (d *desk) awaits(goes, at instant) bool {
+	return d.TickAt > 0 && at < d.TickAt.add(tickLate) && d.TickAt <= max(goes, at).add(time.Second)
+}
 
 func (d *desk) find(name Line) *line {
 	for i := range d.Lines {

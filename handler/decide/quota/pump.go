@@ -314,7 +314,8 @@ func (l *Ledger) Overdue(ctx context.Context, found map[int][]LineView) (shards 
 			for _, v := range found[shard] {
 				p.learn(d, v)
 			}
-			return answer{ok: p.soonest(d) > 0 && !d.seated(p.at) && !d.ticking(p.at)}
+			first := p.soonest(d)
+			return answer{ok: first > 0 && !d.seated(p.at) && !d.awaits(first, p.at)}
 		})
 		if a.err != nil {
 			err = errors.Join(err, a.err)
@@ -337,19 +338,24 @@ func (p *page) unlearn(d *desk, found []LineView) {
 	})
 }
 
-// learn takes over a line that the ledger does not know.
+// learn takes over a line that the ledger does not know, and that its head is held.
 func (p *page) learn(d *desk, v LineView) {
-	if n := d.find(v.Line); n != nil && p.goes(d, *n) > 0 || len(d.Lines) >= LinesKept {
+	n := d.find(v.Line)
+	if n == nil && len(d.Lines) >= LinesKept {
 		return
 	}
-	n := d.line(v.Line)
-	n.Waiting = max(v.Waiting, 1)
-	n.Cost, n.Look = n.Waiting, p.at // it may pause or be in doubt: a look tells
-	if v.Later {
-		n.Due = p.at
-		if !v.NextDue.IsZero() {
-			n.Due = max(1, instantOf(v.NextDue))
+	if n == nil || p.goes(d, *n) == 0 {
+		n = d.line(v.Line)
+		n.Waiting = max(v.Waiting, 1)
+		n.Cost, p.dirty = n.Waiting, true
+		if v.Later {
+			n.Due = p.at
+			if !v.NextDue.IsZero() {
+				n.Due = max(1, instantOf(v.NextDue))
+			}
 		}
 	}
-	p.dirty = true
+	if look := max(instantOf(v.Look), p.at).wholeSecond(); v.Held && p.goes(d, *n) > look {
+		n.Look, p.dirty = look, true
+	}
 }

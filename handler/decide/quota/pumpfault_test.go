@@ -107,8 +107,11 @@ func TestPumpsUnderFaults(t *testing.T) {
 		t.Run("Rest/"+name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f, l, _ := begin(t)
+				f, l, places := begin(t)
 				if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump")); !ok || err != nil {
+					t.Fatal(err)
+				}
+				if _, _, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 7, places...)}); err != nil { // all there is room for
 					t.Fatal(err)
 				}
 				f.fate = script(test.reads, test.writes)
@@ -245,6 +248,28 @@ func TestCountsAreCorrectedByWhatIsSeen(t *testing.T) {
 		}
 		if u, err := l.Usage(t.Context(), normal("unknown")); err != nil || u.WaitingOwn != 0 {
 			t.Errorf("Usage after they left = %+v, %v", u, err)
+		}
+	})
+}
+
+// A line that only the timer has found is served now, although a tick is on its way for
+// another that has no room until much later.
+func TestATickThatIsFarOffDoesNotHideWhatMayGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(&front{row: &row{}}, quota.CustomDomainSend)
+		scheduled := quota.Line{Class: quota.Normal, Caller: "a", Later: true}
+		due := time.Now().Add(time.Hour)
+		if _, err := l.Join(t.Context(), normal("a"), due, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		found := map[int][]quota.LineView{0: {{Line: scheduled, Waiting: 1, NextDue: due}}}
+		if shards, err := l.Overdue(t.Context(), found); len(shards) > 0 || err != nil {
+			t.Errorf("Overdue = %v, %v; its tick is on its way", shards, err)
+		}
+		found[0] = append(found[0], quota.LineView{Line: quota.Line{Class: quota.Normal, Caller: "b"}, Waiting: 1})
+		if shards, err := l.Overdue(t.Context(), found); len(shards) != 1 || err != nil {
+			t.Errorf("Overdue = %v, %v", shards, err)
 		}
 	})
 }

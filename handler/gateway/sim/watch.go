@@ -98,9 +98,9 @@ func (x *Watcher) look(ctx context.Context) {
 	x.counts(ctx, len(rows), now)
 }
 
-// patience is Patience and what ten calls of storage take, one after the other, of which
+// patience is Patience and what ten calls of storage take, there and back, of which
 // a pump makes no more before a message is in the hands of an owner.
-func (x *Watcher) patience() time.Duration { return Patience + 10*x.w.Way }
+func (x *Watcher) patience() time.Duration { return Patience + 20*x.w.Way }
 
 // tickIsLost says whether the ledger counts on a tick that may have been lost with a
 // process or a call, until the watchdog finds it missing.
