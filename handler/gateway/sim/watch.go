@@ -116,7 +116,7 @@ func (x *Watcher) tickIsLost(ctx context.Context, now time.Time) bool {
 	}
 	x.w.mu.Lock()
 	defer x.w.mu.Unlock()
-	return !x.armed.After(x.w.struck.Add(mending)) && now.After(x.tick) && now.Before(x.tick.Add(missing+x.w.tendEvery()+polling))
+	return !x.armed.After(x.w.struck.Add(mending)) && now.After(x.tick) && now.Before(x.tick.Add(missing+x.w.tendEvery()+polling+30*x.w.Way))
 }
 
 // counts looks whether nothing is counted as waiting where nothing waits. What a dead
@@ -216,8 +216,8 @@ func (x *Watcher) owned(ctx context.Context, caller, id string, now time.Time) b
 // disturb says that something befalls the gateways that may last until a time, and that
 // the watchdog mends then.
 func (w *World) disturb(d time.Duration) {
-	// A seat falls silent, then a tick is late, then the watchdog comes.
-	mended := d + quota.SeatLife + missing + w.tendEvery() + polling
+	// A seat falls silent, then a tick is late, then the watchdog comes, and makes its calls.
+	mended := d + quota.SeatLife + missing + w.tendEvery() + polling + 30*w.Way
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.struck = time.Now()
