@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
@@ -10,6 +9,7 @@ import (
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
 )
 
 // deadPage is how many of what could not be sent are listed at a time.
@@ -54,54 +54,98 @@ func (g *Gateway) DeadMessage(ctx context.Context, id string) (spool.Dead, *mail
 // asked first if it may have it. It may be repeated.
 func (g *Gateway) DeadRetry(ctx context.Context, d spool.Dead) error {
 	rec, err := g.Records.Read(ctx, d.Line.Caller, d.ID)
-	if err != nil {
+	gone := problem.Is(err, problem.NotFound)
+	if err != nil && !gone {
 		return err
 	}
-	if rec.Spooled != d.Key {
-		return g.Spool.Discard(ctx, &d) // it was put back already
+	if !gone {
+		back, err := g.isBack(ctx, rec, d)
+		if err != nil {
+			return err
+		}
+		if back {
+			return g.Spool.Discard(ctx, &d)
+		}
 	}
 	letter, found, err := g.Spool.Open(ctx, d.Key)
-	if err != nil || !found {
-		return problem.Wrap(problem.Gone, "What was kept of the message is lost, so it cannot be sent.", errors.Join(err, errNoLetter))
+	if err != nil && !problem.Is(err, problem.Internal) {
+		return err
 	}
+	if found && gone {
+		rec, err = outlived(letter)
+	}
+	if err != nil || !found {
+		return problem.New(problem.Gone, "What was kept of the message is lost, so it cannot be sent.")
+	}
+	if err := g.lineUp(ctx, rec, letter.Message, d); err != nil {
+		return err
+	}
+	return g.Spool.Discard(ctx, &d)
+}
+
+// outlived is the record of a message that the operator kept for longer than it. It does
+// not tell any more whether the message was put back and sent, so ACS is asked.
+func outlived(l spool.Letter) (*record.Record, error) {
+	rec, err := record.Restore(l.Record, "")
+	if err == nil {
+		rec.State = record.Unknown
+	}
+	return rec, err
+}
+
+// lineUp gives a message a new place in line, at which it begins anew.
+func (g *Gateway) lineUp(ctx context.Context, rec *record.Record, m *mail.Message, d spool.Dead) error {
+	slip, wait := d.Slip, g.Records.Wait
+	slip.Tries, slip.Repeats, slip.Asked, slip.NotBefore, slip.Doubt = 0, 0, 0, time.Time{}, spool.NoDoubt
 	var place quota.Place
-	if rec.State == record.Unknown {
-		place, err = g.doubtPlace(ctx, callOf(&d.Slip), d.Line.Shard, 0)
+	var err error
+	if slip.Line.Later = rec.State == record.Unknown; slip.Line.Later {
+		slip.Doubt, wait = spool.Silent, g.Records.Doubt
+		place, err = g.doubtPlace(ctx, callOf(&slip), d.Line.Shard, 0)
 	} else {
-		place, err = g.Sends.Join(ctx, callOf(&d.Slip), time.Time{}, time.Time{})
+		place, err = g.Sends.Join(ctx, callOf(&slip), time.Time{}, time.Time{})
 	}
 	if err != nil {
 		return err
 	}
 	defer g.wake(ctx, place)
-	slip := d.Slip
-	slip.Line.Later, slip.Line.Shard, slip.Due, slip.Ticket = rec.State == record.Unknown, place.Shard, place.At, place.Ticket
+	slip.Line.Shard, slip.Due, slip.Ticket = place.Shard, place.At, place.Ticket
 	slip.Key = spool.KeyFor(slip.Line, place.At, record.Key(rec.Caller, rec.ID))
-	slip.Tries, slip.Repeats, slip.Asked, slip.NotBefore, slip.Doubt = 0, 0, 0, time.Time{}, spool.NoDoubt
-	wait := g.Records.Wait
-	if rec.State == record.Unknown {
-		slip.Doubt, wait = spool.Silent, g.Records.Doubt
-	}
-	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected = slip.Key, place.At.Add(mail.MaxWait), nil, place.Expected
-	if err := g.Spool.Put(ctx, slip.Key, spool.Letter{Record: rec.Snapshot(), Message: letter.Message}); err != nil {
+	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = slip.Key, place.At.Add(mail.MaxWait), nil, place.Expected, false
+	if err := g.Spool.Put(ctx, slip.Key, spool.Letter{Record: rec.Snapshot(), Message: m}); err != nil {
 		return err
 	}
 	if err := wait(ctx, rec); err != nil {
 		return err
 	}
 	slip.Version = rec.Version()
-	if err := g.Spool.Enter(ctx, &slip); err != nil {
-		return err
-	}
-	return g.Spool.Discard(ctx, &d)
+	return g.Spool.Enter(ctx, &slip)
 }
 
-var errNoLetter = errors.New("there is no letter")
+// isBack says whether a message was put back already. A retry that died before the row
+// was entered has left a record that names a place in which nobody stands.
+func (g *Gateway) isBack(ctx context.Context, rec *record.Record, d spool.Dead) (bool, error) {
+	switch {
+	case rec.Spooled == d.Key:
+		return false, nil
+	case rec.Final():
+		return !rec.Repeatable, nil
+	case rec.Spooled != store.Key{}:
+		if inLine, err := g.Spool.Has(ctx, rec.Spooled); inLine || err != nil {
+			return inLine, err
+		}
+	}
+	if rec.State != record.Waiting && rec.State != record.Unknown {
+		return false, record.InProgress() // its caller has repeated it
+	}
+	return false, nil
+}
 
-// DeadDrop forgets a message that could not be sent, and withdraws its links.
+// DeadDrop forgets a message that could not be sent, and withdraws its links. Those of
+// one that was put back are not its own any more.
 func (g *Gateway) DeadDrop(ctx context.Context, d spool.Dead) error {
 	rec, err := g.Records.Read(ctx, d.Line.Caller, d.ID)
-	if err == nil && len(rec.Moved) > 0 && !rec.Shared && rec.State == record.Failed {
+	if err == nil && len(rec.Moved) > 0 && !rec.Shared && rec.State == record.Failed && rec.Spooled == d.Key {
 		err = g.Offload.RevokeMessage(ctx, rec.Links)
 	}
 	if err != nil && !problem.Is(err, problem.NotFound) && !problem.Is(err, problem.Gone) {

@@ -15,8 +15,11 @@ import (
 )
 
 // huge has an attachment that goes to storage in blocks while it is read.
-func huge(letter string) string {
-	content := base64.StdEncoding.EncodeToString([]byte(strings.Repeat(letter, 3*offload.BlockBytes)))
+func huge(letter string) string { return inBlocks(letter, 3) }
+
+// inBlocks has an attachment of so many blocks.
+func inBlocks(letter string, blocks int) string {
+	content := base64.StdEncoding.EncodeToString([]byte(strings.Repeat(letter, blocks*offload.BlockBytes)))
 	return strings.TrimSuffix(gatewaytest.Small("huge"), "}") + `,"attachments":[{"name":"a.bin","contentType":"application/octet-stream","contentInBase64":"` + content + `"}]}`
 }
 
@@ -25,14 +28,16 @@ func huge(letter string) string {
 func TestBlocksOfAForgedBodyAreNeverCommitted(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name, signed string
-		failing      mem.Op
-		want         problem.Kind
+		name    string
+		blocks  int
+		failing mem.Op
+		want    problem.Kind
 	}{
-		{"forged", huge("b"), "", problem.Unauthenticated},
-		// What cannot be staged is told before the hash: so it was staged before.
-		{"forged, and no block can be staged", huge("b"), mem.Stage, problem.Unavailable},
-		{"forged, and nothing could be committed", huge("b"), mem.Commit, problem.Unauthenticated},
+		{"forged", 3, "", problem.Unauthenticated},
+		// What cannot be staged is told before the hash: so it was staged before. There are
+		// more blocks than can be on their way when the end of the body is read.
+		{"forged, and no block can be staged", 8, mem.Stage, problem.Unavailable},
+		{"forged, and nothing could be committed", 3, mem.Commit, problem.Unauthenticated},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -41,8 +46,8 @@ func TestBlocksOfAForgedBodyAreNeverCommitted(t *testing.T) {
 				if c.failing != "" {
 					h.Failing(c.failing, mem.Refused)
 				}
-				sum := sha256.Sum256([]byte(c.signed))
-				req := signedRequest(huge("a"), sum[:])
+				sum := sha256.Sum256([]byte(huge("b")))
+				req := signedRequest(inBlocks("a", c.blocks), sum[:])
 				if _, err := h.Send(t.Context(), req); !problem.Is(err, c.want) {
 					t.Errorf("got %v, want %v", err, c.want)
 				}

@@ -169,6 +169,7 @@ func (h *House) Visible(t *testing.T) int {
 type ACS struct {
 	sync.Mutex
 	Arrivals []time.Time
+	Asked    []time.Time // when each question came
 	Sent     []mail.Message
 	Known    map[string]string // operation -> "", or the code of its failure
 
@@ -216,6 +217,7 @@ func (a *ACS) Send(_ context.Context, id string, m *mail.Message, again bool) er
 func (a *ACS) Fate(_ context.Context, id string) (bool, *record.Failure, error) {
 	a.Lock()
 	defer a.Unlock()
+	a.Asked = append(a.Asked, time.Now())
 	code, known := a.Known[id]
 	if code != "" {
 		return known, &record.Failure{Kind: "refused-by-acs", Detail: "gave up", Upstream: code}, a.FateErr

@@ -223,6 +223,15 @@ func (w *World) LoseLetters(ctx context.Context) {
 	}
 }
 
+// SpoilLetters makes every letter of the spool one that nobody can read.
+func (w *World) SpoilLetters(ctx context.Context) {
+	blobs, _ := w.letters.List(ctx, "", "", 1<<30)
+	for _, b := range blobs {
+		_ = w.letters.Delete(ctx, b.Name) // in memory, and there
+		_ = w.letters.Put(ctx, b.Name, []byte("no letter"))
+	}
+}
+
 // newID is unique in the world, and has the form of a UUID.
 func (w *World) newID() string { return fmt.Sprintf("00000000-0000-4000-8000-%012x", w.ids.Add(1)) }
 

@@ -1,0 +1,287 @@
+package gateway_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
+	"github.com/posthorn/posthorn/handler/gateway/sim"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/mem"
+)
+
+// kept puts down the letter of a message that waits since a time, and its record, but
+// no row.
+func kept(t *testing.T, h *gatewaytest.House, id string, since time.Time) (*record.Record, spool.Slip) {
+	t.Helper()
+	line := spool.Line{Class: 1, Caller: "shop"}
+	slip := spool.Slip{Line: line, Key: spool.KeyFor(line, since, record.Key("shop", id)), Due: since, ID: id}
+	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", OperationID: id, State: record.Waiting, Spooled: slip.Key, Deadline: since.Add(mail.MaxWait)})
+	if err == nil {
+		err = h.Spool.Put(t.Context(), slip.Key, spool.Letter{Record: r.Snapshot(), Message: &mail.Message{}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, slip
+}
+
+// Sweep takes away letters that have no row. The record of one is released if whoever was
+// to enter the row is dead, and only if it is the record of this letter.
+func TestStraysAreReleasedWhenTheirOwnersAreDead(t *testing.T) {
+	t.Parallel()
+	const hour, dead = -time.Hour, record.OwnerLife + time.Second
+	nothing := func(context.Context, *gatewaytest.House, *record.Record, spool.Slip) error { return nil }
+	for _, c := range []struct {
+		name    string
+		since   time.Duration // from now
+		age     time.Duration // of what the owner wrote last
+		meddle  func(context.Context, *gatewaytest.House, *record.Record, spool.Slip) error
+		fault   mem.Op
+		err     problem.Kind // 0 for none
+		state   record.State // empty if it is gone
+		letters int
+	}{
+		{name: "its owner is dead", since: hour, age: dead, meddle: nothing},
+		{name: "its owner lives", since: hour, age: record.OwnerLife - time.Second, meddle: nothing, err: problem.InProgress, state: record.Waiting, letters: 1},
+		{name: "it is young", since: 0, age: 2*record.OwnerLife - time.Second, meddle: nothing, state: record.Waiting, letters: 1},
+		{name: "it is just old enough", since: 0, age: 2*record.OwnerLife + time.Second, meddle: nothing},
+		{name: "it has a row", since: hour, age: dead, state: record.Waiting, letters: 1, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Slip) error {
+			return h.Spool.Enter(ctx, &s)
+		}},
+		{name: "the operator sees it", since: hour, age: dead, state: record.Waiting, letters: 1, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Slip) error {
+			return h.Spool.Bury(ctx, spool.Dead{Slip: s, At: time.Now(), Reason: "no"})
+		}},
+		{name: "it was sent", since: hour, age: dead, state: record.Accepted, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Slip) error {
+			return h.Records.Finish(ctx, r, record.Accepted, nil)
+		}},
+		{name: "it may have been sent", since: hour, age: dead, state: record.Sending, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Slip) error {
+			return h.Records.Sending(ctx, r)
+		}},
+		{name: "it waits elsewhere", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Slip) error {
+			r.Spooled = store.Key{Partition: "elsewhere", Row: "1"}
+			return h.Records.Wait(ctx, r)
+		}},
+		{name: "it has no record", since: hour, age: dead, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Slip) error {
+			return h.Records.Release(ctx, r)
+		}},
+		{name: "it cannot be read", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Slip) error {
+			name := s.Key.Partition + "/" + s.Key.Row
+			if err := h.Letters.Delete(ctx, name); err != nil {
+				return err
+			}
+			return h.Letters.Put(ctx, name, []byte("no letter"))
+		}},
+		{name: "what it keeps of its record cannot be read", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Slip) error {
+			if err := h.Spool.Drop(ctx, s.Key); err != nil {
+				return err
+			}
+			return h.Spool.Put(ctx, s.Key, spool.Letter{Record: []byte("7"), Message: &mail.Message{}})
+		}},
+		{name: "letters cannot be read now", since: hour, age: dead, meddle: nothing, fault: mem.Read, err: problem.Unavailable, state: record.Waiting, letters: 1},
+		{name: "records cannot be read now", since: hour, age: dead, meddle: nothing, fault: mem.Get, err: problem.Unavailable, state: record.Waiting, letters: 1},
+		{name: "nothing can be deleted now", since: hour, age: dead, meddle: nothing, fault: mem.Delete, err: problem.Unavailable, state: record.Waiting, letters: 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := gatewaytest.New(t, plenty)
+				r, slip := kept(t, h, "11111111-1111-4111-8111-111111111111", time.Now().Add(c.since))
+				if err := c.meddle(t.Context(), h, r, slip); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(c.age)
+				if c.fault != "" {
+					h.Failing(c.fault, mem.Refused)
+				}
+				err := h.Sweep(t.Context())
+				h.Working()
+				if c.err == 0 && err != nil || c.err != 0 && !problem.Is(err, c.err) {
+					t.Errorf("got %v, want %v", err, c.err)
+				}
+				state := record.State("")
+				if there, err := h.Records.Read(t.Context(), "shop", r.ID); err == nil {
+					state = there.State
+				} else if !problem.Is(err, problem.NotFound) {
+					t.Error(err)
+				}
+				if _, letters, _ := left(t, h); state != c.state || letters != c.letters {
+					t.Errorf("its record is %q, %d letters; want %q, %d", state, letters, c.state, c.letters)
+				}
+			})
+		})
+	}
+}
+
+// A stray that must stay does not keep others.
+func TestSweepGoesOnAfterAStrayThatStays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := gatewaytest.New(t, plenty)
+		begun := time.Now()
+		old, _ := kept(t, h, "22222222-2222-4222-8222-222222222222", begun.Add(-time.Hour))
+		time.Sleep(record.OwnerLife + time.Second)
+		young, _ := kept(t, h, "11111111-1111-4111-8111-111111111111", begun.Add(-2*time.Hour))
+		if err := h.Sweep(t.Context()); !problem.Is(err, problem.InProgress) {
+			t.Errorf("got %v", err)
+		}
+		if _, err := h.Records.Read(t.Context(), "shop", old.ID); !problem.Is(err, problem.NotFound) {
+			t.Errorf("the old one: %v", err)
+		}
+		if got := reads(t, h, young); got.State != record.Waiting {
+			t.Errorf("the young one is %+v", got)
+		}
+		time.Sleep(record.OwnerLife + time.Second)
+		if err := h.Sweep(t.Context()); err != nil {
+			t.Errorf("when its owner is dead, too: %v", err)
+		}
+		if _, letters, _ := left(t, h); letters != 0 {
+			t.Errorf("%d letters are left", letters)
+		}
+	})
+}
+
+// Old records go when Sweep has come so often that each was looked at, and what the
+// operator did not look at goes after its time.
+func TestSweepForgetsWhatIsOld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := gatewaytest.New(t, plenty)
+		h.ACS.Answer = refusal
+		given(t, h, gatewaytest.Small("one"))
+		sweeps := func(n int) {
+			for range n {
+				if err := h.Sweep(t.Context()); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Hour)
+			}
+		}
+		sweeps(24 * 13)
+		if _, letters, reasons := left(t, h); letters != 1 || len(reasons) != 1 {
+			t.Errorf("after 13 days: %d letters, the operator sees %q", letters, reasons)
+		}
+		sweeps(26)
+		if _, letters, reasons := left(t, h); letters != 0 || len(reasons) != 0 {
+			t.Errorf("after 14 days: %d letters, the operator sees %q", letters, reasons)
+		}
+	})
+}
+
+// A record goes a day after its message has ended, when Sweep has come so often that it
+// has looked at all.
+func TestSweepForgetsOldRecords(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := gatewaytest.New(t, plenty)
+		answer, err := h.Send(t.Context(), request(gatewaytest.Small("one")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sweeps := func(n int) {
+			for range n {
+				time.Sleep(time.Hour)
+				if err := h.Sweep(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		sweeps(int(record.Life/time.Hour) - 1)
+		reads(t, h, answer.Record)
+		sweeps(record.SweepSlices + 1)
+		if _, err := h.Records.Read(t.Context(), "shop", answer.Record.ID); !problem.Is(err, problem.NotFound) {
+			t.Errorf("it is still there: %v", err)
+		}
+	})
+}
+
+// A Dispatch that could not do its work says so, and its tick comes again. One that
+// could has sent what waits.
+func TestADispatchThatFailedSaysSo(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		site sim.Site
+	}{
+		{"the ledger cannot be read", sim.Site{Where: "ledger", Op: mem.Get}},
+		{"the ledger cannot be written", sim.Site{Where: "ledger", Op: mem.Replace}},
+		{"the line cannot be read", sim.Site{Where: "lines", Op: mem.List}},
+		{"no tick can be sent", sim.Site{Where: "ticks", Op: mem.Send}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				tr := &trouble{}
+				w := newWorld(t, sim.Config{Seed: 1, Instances: 1, Limits: quota.Limits{PerMinute: 10, PerHour: 100}, Upstream: sim.Open, Plan: tr.plan})
+				cr := newCrowd(w)
+				for _, d := range []time.Duration{10 * time.Second, time.Hour} {
+					cr.offer(t, shop, "", sim.Message("one", `"delivery":{"sendAt":"`+rfc(d)+`"}`))
+				}
+				cr.all.Wait()
+				time.Sleep(time.Minute)
+				tr.set(at(c.site, sim.Refuse))
+				if err := w.Any().Dispatch(t.Context(), 0); !problem.Is(err, problem.Unavailable) {
+					t.Errorf("got %v", err)
+				}
+				tr.set(nil)
+				time.Sleep(3 * time.Minute) // the seat of who failed has ended
+				ticks := sim.Site{Where: "ticks", Op: mem.Send}
+				before := w.Counts()[ticks]
+				if err := w.Any().Dispatch(t.Context(), 0); err != nil {
+					t.Errorf("without the fault: %v", err)
+				}
+				if n := len(w.ACS.Arrivals()); n != 1 {
+					t.Errorf("%d messages were sent", n)
+				}
+				if n := w.Counts()[ticks] - before; n > 1 || w.Waiting() != 1 {
+					t.Errorf("%d ticks, %d rows", n, w.Waiting())
+				}
+			})
+		})
+	}
+}
+
+// All ticks are lost. Tend says when it could not wake a shard, and wakes it the next
+// time.
+func TestATendThatFailedSaysSo(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		site sim.Site
+	}{
+		{"the lines cannot be read", sim.Site{Where: "lines", Op: mem.List}},
+		{"the ledger cannot be read", sim.Site{Where: "ledger", Op: mem.Get}},
+		{"no tick can be sent", sim.Site{Where: "ticks", Op: mem.Send}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				tr := &trouble{}
+				w := newWorld(t, sim.Config{Seed: 1, Instances: 1, Limits: quota.Limits{PerMinute: 10, PerHour: 100}, Upstream: sim.Open, Plan: tr.plan})
+				ticks := sim.Site{Where: "ticks", Op: mem.Send}
+				tr.set(at(ticks, sim.Refuse))
+				cr := newCrowd(w)
+				cr.offer(t, shop, "", sim.Message("one", `"delivery":{"sendAt":"`+rfc(10*time.Second)+`"}`))
+				cr.all.Wait()
+				time.Sleep(2 * time.Minute)
+				tr.set(at(c.site, sim.Refuse))
+				if err := w.Any().Tend(t.Context()); !problem.Is(err, problem.Unavailable) {
+					t.Errorf("got %v", err)
+				}
+				tr.set(nil)
+				time.Sleep(2 * time.Minute)
+				before := w.Counts()[ticks]
+				if err := w.Any().Tend(t.Context()); err != nil || w.Counts()[ticks] != before+1 {
+					t.Errorf("without the fault: %v, %d ticks", err, w.Counts()[ticks]-before)
+				}
+			})
+		})
+	}
+}
