@@ -99,7 +99,7 @@ check: ## formatting, vet, linters, long tests, races, go.mod, pages and imports
 	@go mod tidy -diff
 	@go run $(GOLANGCI) run ./...
 	@go test -count=1 -run '$(LONG)' ./handler/gateway ./handler/decide/quota
-	@go test -race -short -vet=off -skip '$(SINGLE)' $$($(RACED))
+	@CGO_ENABLED=1 go test -race -short -vet=off -skip '$(SINGLE)' $$($(RACED))
 	@git diff --exit-code -- docs handler/imports.golden go.mod go.sum
 
 .PHONY: bench

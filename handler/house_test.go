@@ -100,7 +100,7 @@ func TestTheHandlerDoesNotContainLocalParts(t *testing.T) {
 		t.Fatalf("go list: %v", err)
 	}
 	for line := range strings.Lines(string(out)) {
-		for _, local := range []string{"handler/local", "handler/store/mem", "handler/test"} {
+		for _, local := range []string{"handler/local", "handler/store/mem", "handler/test", "handler/accept/front/contract"} {
 			if strings.HasPrefix(line, module+local) {
 				t.Errorf("the product contains %s", line)
 			}
