@@ -77,13 +77,18 @@
 // fewer rows than once, lines of shard s are served with the tokens of row s modulo
 // their number, and Shards counts them until the layout changes again.
 //
-// What is counted of lines is a hint, which pumps correct by what they see. A tick
-// that was lost is found missing after 20 s, a pump that fell silent after 30 s.
+// What is counted of lines is a hint, which pumps correct by what they see, and the
+// timer by what it finds. What is on its way into the table counts for JoinGrace; each
+// has a ticket, and by those that a pump has read it is known to have arrived. What is
+// held by a pause or a doubt takes no room and lets others go; a line says when it is
+// to be looked at, and then it is, whether there is room or not. A tick that was lost
+// is found missing after 20 s, a pump that fell silent after 30 s.
 //
 // # What ACS says
 //
 // A 429 closes all rows for as long as ACS asks. Then each row lets one call go, the
-// canary, and when ACS took it, what may go doubles in equal times up to the whole
+// canary. Whoever has it tells what became of it, or that it made no call: then another
+// goes. When ACS took it, what may go doubles in equal times up to the whole
 // limit after a minute. Nobody could see the foreign use that led to it: a 429 costs
 // a quarter of our share of the limits, and each two minutes give back a hundredth.
 // When ACS fails, the rows close for 2 s and a canary, doubled up to a minute.
