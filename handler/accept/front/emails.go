@@ -236,7 +236,7 @@ func describe(r gateway.Found) operation {
 		o.Status = "Failed"
 		o.Error = &acsError{"OutcomeUnknown", "ACS gave no clear answer, so the message may or may not have been sent. Ask a recipient before sending it again."}
 		if r.Repeatable {
-			o.Error.Message = "Whoever sent the message died, and ACS does not know the message. Send it again with the same Idempotency-Key or Operation-Id: ACS is asked again first."
+			o.Error.Message = "The process that sent the message ended, and ACS does not know the message. Send it again with the same Idempotency-Key or Operation-Id: ACS is asked first."
 		}
 	default:
 		o.Status = "Running"
