@@ -128,13 +128,7 @@ func (w weather) run(t *testing.T) []string {
 	time.Sleep(10 * time.Minute)
 	close(ended)
 	world.Stop()
-	// A known failure, too rare to be demanded: a doubt whose count was lost with a fault,
-	// and that stands behind one that needs room, waits for that room. Its remedy turns
-	// this line into a demand.
-	for _, f := range watched.Faults() {
-		t.Logf("stands still: %s", f)
-	}
-	return w.verdict(t, world, c)
+	return append(w.verdict(t, world, c), watched.Faults()...)
 }
 
 // replace starts instances in place of those that have died, as the host does.

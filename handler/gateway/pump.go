@@ -111,9 +111,14 @@ func (p *pump) yield(ctx context.Context) {
 
 // worthWaiting says whether the pump does not end although nothing may go now.
 func (p *pump) worthWaiting(next time.Time) bool {
+	return p.busy() || !next.IsZero() && next.Sub(p.now) <= pumpPatience
+}
+
+// busy says that letters fly.
+func (p *pump) busy() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.flying) > 0 || !next.IsZero() && next.Sub(p.now) <= pumpPatience
+	return len(p.flying) > 0
 }
 
 // pause waits until a time has come, or a while if that is far off or never, or until
@@ -156,7 +161,7 @@ func (p *pump) round(ctx context.Context) (round, error) {
 	if free < (p.slips()+3)/4 {
 		return round{next: p.now.Add(shortestPause)}, nil
 	}
-	open, err := p.Sends.Open(ctx, p.shard, p.id)
+	open, err := p.Sends.Open(ctx, p.shard, p.id, p.busy())
 	if err != nil {
 		return round{}, err
 	}
@@ -166,6 +171,8 @@ func (p *pump) round(ctx context.Context) (round, error) {
 	switch {
 	case open.OK:
 		p.owed, p.seat = time.Time{}, true
+	case open.Kept:
+		return round{next: open.Next}, nil
 	case !open.Next.IsZero(): // the ledger has taken the seat back, and counts on a tick
 		p.owed, p.seat = open.Next, false
 		return round{next: open.Next}, nil

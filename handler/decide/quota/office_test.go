@@ -191,7 +191,7 @@ func (o *office) heads(shard int, name quota.Line, n int) (heads []waiter, w quo
 func (o *office) pump(l *quota.Ledger, shard int) {
 	id := fmt.Sprint("pump-", o.rnd.n(1<<40))
 	for o.ctx.Err() == nil {
-		lines, room, next, ok, err := opened(l.Open(o.ctx, shard, id))
+		lines, room, next, ok, err := opened(l.Open(o.ctx, shard, id, false))
 		if err != nil {
 			return
 		}

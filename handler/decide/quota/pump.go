@@ -30,19 +30,23 @@ type Opening struct {
 	Lines   []LineView
 	Room    int
 	Probing bool
-	// Next is when the pump's tick must come again if it is not OK: zero if nothing
-	// waits, or another pump or tick sees to it.
+	// Kept says that nothing is to be done now, and it has kept the seat.
+	Kept bool
+	// Next is when more is to be done if it is not OK. If the seat is not Kept, its tick
+	// must come then: zero if nothing waits, or another pump or tick sees to it.
 	Next time.Time
 }
 
 // Open takes the seat of a shard for pumpID, for SeatLife, if something is to be done
-// there. An error is Unavailable, and then it may have the seat.
-func (l *Ledger) Open(ctx context.Context, shard int, pumpID string) (Opening, error) {
-	a := l.at(ctx, shard, func(p *page) answer { return p.open(p.desk(shard), pumpID) })
+// there. A busy pump has messages of these lines in its hands, and keeps the seat that
+// it has: another would take them for waiting. An error is Unavailable, and then it may
+// have the seat.
+func (l *Ledger) Open(ctx context.Context, shard int, pumpID string, busy bool) (Opening, error) {
+	a := l.at(ctx, shard, func(p *page) answer { return p.open(p.desk(shard), pumpID, busy) })
 	return a.opening, a.err
 }
 
-func (p *page) open(d *desk, pumpID string) answer {
+func (p *page) open(d *desk, pumpID string, busy bool) answer {
 	if d.seated(p.at) && d.Pump != pumpID {
 		return answer{}
 	}
@@ -52,6 +56,12 @@ func (p *page) open(d *desk, pumpID string) answer {
 		return answer{opening: Opening{OK: true, Lines: lines, Room: max(p.free(), fewest), Probing: p.health.Probing}}
 	}
 	next := p.soonest(d)
+	if busy && d.Pump == pumpID {
+		if d.Until < p.at.add(SeatLife/2) {
+			d.Until, p.dirty = p.at.add(SeatLife), true
+		}
+		return answer{opening: Opening{Kept: true, Next: next.time()}}
+	}
 	if next == 0 || (d.TickAt > p.at.add(tickEarly) && d.TickAt <= next.add(time.Second)) {
 		return answer{}
 	}
@@ -338,7 +348,9 @@ func (p *page) unlearn(d *desk, found []LineView) {
 	})
 }
 
-// learn takes over a line that the ledger does not know, and that its head is held.
+// learn takes over a line that the ledger does not know, and that its head is held. One
+// that waits for room is looked at now, since behind its head somebody may wait for
+// reasons of his own of whom the ledger was not told.
 func (p *page) learn(d *desk, v LineView) {
 	n := d.find(v.Line)
 	if n == nil && len(d.Lines) >= LinesKept {
@@ -357,5 +369,8 @@ func (p *page) learn(d *desk, v LineView) {
 	}
 	if look := max(instantOf(v.Look), p.at).wholeSecond(); v.Held && p.goes(d, *n) > look {
 		n.Look, p.dirty = look, true
+	}
+	if n.Look == 0 && n.Due <= p.at {
+		n.Look, p.dirty = p.at.wholeSecond(), true
 	}
 }

@@ -75,10 +75,10 @@ func TestPumpsUnderFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, l, _ := begin(t)
 				f.fate = script(test.reads, test.writes)
-				_, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump"))
+				_, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false))
 				check(t, "Open", err)
 				f.fate = nil
-				_, _, _, other, _ := opened(l.Open(t.Context(), 0, "other"))
+				_, _, _, other, _ := opened(l.Open(t.Context(), 0, "other", false))
 				if ok != test.done || other == ok {
 					t.Errorf("the pump has the seat: %v, another: %v", ok, other)
 				}
@@ -88,7 +88,7 @@ func TestPumpsUnderFaults(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f, l, places := begin(t)
-				if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump")); !ok || err != nil {
+				if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false)); !ok || err != nil {
 					t.Fatal(err)
 				}
 				f.fate = script(test.reads, test.writes)
@@ -108,7 +108,7 @@ func TestPumpsUnderFaults(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f, l, places := begin(t)
-				if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump")); !ok || err != nil {
+				if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false)); !ok || err != nil {
 					t.Fatal(err)
 				}
 				if _, _, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 7, places...)}); err != nil { // all there is room for
@@ -137,7 +137,7 @@ func TestASeatThatFallsSilentIsFree(t *testing.T) {
 			t.Fatal(err)
 		}
 		open := func(pump string) bool {
-			_, _, _, ok, err := opened(l.Open(t.Context(), 0, pump))
+			_, _, _, ok, err := opened(l.Open(t.Context(), 0, pump, false))
 			if err != nil {
 				t.Error(err)
 			}
@@ -178,7 +178,7 @@ func TestWhoJoinsDuringTheLastLookIsSeen(t *testing.T) {
 			return place
 		}
 		first := join()
-		l.Open(t.Context(), 0, "pump")
+		l.Open(t.Context(), 0, "pump", false)
 		if _, next, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 1, first)}); !next.IsZero() || err != nil {
 			t.Fatalf("next %v, %v", next, err)
 		}
@@ -216,7 +216,7 @@ func TestCountsAreCorrectedByWhatIsSeen(t *testing.T) {
 		looks := 0
 		for next := time.Now(); !next.IsZero(); looks++ {
 			time.Sleep(time.Until(next))
-			if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump")); !ok || err != nil {
+			if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false)); !ok || err != nil {
 				t.Fatalf("Open: %v, %v", ok, err)
 			}
 			var err error
@@ -272,4 +272,80 @@ func TestATickThatIsFarOffDoesNotHideWhatMayGo(t *testing.T) {
 			t.Errorf("Overdue = %v, %v", shards, err)
 		}
 	})
+}
+
+// The timer has a line looked at that has no room for long: somebody may stand in it for
+// reasons of his own, of whom the ledger could not be told.
+func TestALineWithoutRoomIsLookedAtWhenTheTimerComes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 10, PerHour: 10})
+		for range 10 {
+			if _, err := l.Book(t.Context(), normal("a")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		place, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[int][]quota.LineView{0: {{Line: quota.Line{Class: quota.Normal, Caller: "a"}, Waiting: 1}}}
+		for range 2 {
+			time.Sleep(time.Minute)
+			if shards, err := l.Overdue(t.Context(), found); len(shards) != 1 || err != nil {
+				t.Fatalf("Overdue = %v, %v", shards, err)
+			}
+			time.Sleep(time.Second)
+			if lines, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false)); !ok || err != nil || !lines[0].Held {
+				t.Fatalf("Open = %+v, %v, %v", lines, ok, err)
+			}
+			grants, next, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 1, place)})
+			if len(grants[0]) != 0 || time.Until(next) < 50*time.Minute || err != nil {
+				t.Fatalf("Take = %d grants, next %v, %v", len(grants[0]), next, err)
+			}
+			if err := l.Rest(t.Context(), 0, "pump", next); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// A pump with messages in its hands keeps its seat, and the seat its life, though
+// nothing may be done for a while.
+func TestABusyPumpKeepsItsSeat(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		busy bool
+	}{{"busy", true}, {"not busy", false}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 1, PerHour: 100})
+				var places []quota.Place
+				for range 2 {
+					place, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					places = append(places, place)
+				}
+				l.Open(t.Context(), 0, "pump", false)
+				if grants, _, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 2, places...)}); len(grants[0]) != 1 || err != nil {
+					t.Fatalf("Take = %d grants, %v", len(grants[0]), err)
+				}
+				for range 6 {
+					time.Sleep(10 * time.Second)
+					open, err := l.Open(t.Context(), 0, "pump", c.busy)
+					if open.OK || open.Kept != c.busy || err != nil {
+						t.Fatalf("Open = %+v, %v", open, err)
+					}
+				}
+				time.Sleep(20 * time.Second) // there is room
+				if open, err := l.Open(t.Context(), 0, "other", false); open.OK == c.busy || err != nil {
+					t.Errorf("Open by another = %+v, %v", open, err)
+				}
+			})
+		})
+	}
 }

@@ -85,16 +85,16 @@ func TestThePumpServesTheLineAndRests(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		lines, _, next, ok, err := opened(l.Open(t.Context(), 0, "early"))
+		lines, _, next, ok, err := opened(l.Open(t.Context(), 0, "early", false))
 		if err != nil || ok || len(lines) > 0 || !next.IsZero() {
 			t.Errorf("Open before its time = %v, next %v, %v, %v; the tick is on its way already", lines, next, ok, err)
 		}
 		time.Sleep(69 * time.Second)
-		lines, room, _, ok, err := opened(l.Open(t.Context(), 0, "pump"))
+		lines, room, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false))
 		if err != nil || !ok || len(lines) != 1 || lines[0].Waiting != 7 || room != 5 {
 			t.Fatalf("Open = %v, room %d, %v, %v", lines, room, ok, err)
 		}
-		if _, _, next, ok, err := opened(l.Open(t.Context(), 0, "other")); ok || !next.IsZero() || err != nil {
+		if _, _, next, ok, err := opened(l.Open(t.Context(), 0, "other", false)); ok || !next.IsZero() || err != nil {
 			t.Errorf("Open by another = next %v, %v, %v", next, ok, err)
 		}
 		grants, next, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 7)})
@@ -108,7 +108,7 @@ func TestThePumpServesTheLineAndRests(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(3540 * time.Second)
-		if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump")); !ok || err != nil {
+		if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false)); !ok || err != nil {
 			t.Fatalf("Open when the rest may go: %v, %v", ok, err)
 		}
 		if grants, next, err = l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 2)}); len(grants[0]) != 2 || !next.IsZero() || err != nil {

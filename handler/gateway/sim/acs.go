@@ -164,6 +164,14 @@ func (a *ACS) failing(now time.Time) bool {
 	return a.down || a.fails > 0 && now.Before(a.failed.Add(closed)) || now.Before(a.refused.Add(afterBusy))
 }
 
+// idle says whether no message has come for so long.
+func (a *ACS) idle(now time.Time, d time.Duration) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := len(a.arrivals)
+	return n == 0 || now.Sub(a.arrivals[n-1]) > d
+}
+
 // crowded says whether as many calls are under way as one instance may make.
 func (a *ACS) crowded(most int) bool {
 	a.mu.Lock()

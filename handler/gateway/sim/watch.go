@@ -34,7 +34,7 @@ const (
 // one row can be watched.
 func (w *World) Watch() *Watcher {
 	x := &Watcher{
-		w: w, speaks: map[store.Key]time.Time{}, room: map[roomKey]int{},
+		w: w, speaks: map[store.Key]time.Time{}, room: map[roomKey]int{}, ready: map[int64]int{},
 		sends: quota.New(w.ledger, "send", w.Limits, time.Now, w.newID),
 		asks:  quota.New(w.ledger, "status", w.askLimits(), time.Now, w.newID, quota.Options{ReservedForHigh: gateway.AskReserve}),
 	}
@@ -47,6 +47,7 @@ type Watcher struct {
 	w           *World
 	sends, asks *quota.Ledger
 	room        map[roomKey]int         // as of this look
+	ready       map[int64]int           // what the slips of a class cost that only wait for room
 	speaks      map[store.Key]time.Time // when something last spoke against a slip
 	empty       time.Time               // since when the lines are, and something counts as waiting
 	tick, armed time.Time               // the tick that the ledger counts on, and since when
@@ -79,6 +80,12 @@ func (x *Watcher) look(ctx context.Context) {
 	}
 	rows := x.heads(ctx)
 	clear(x.room)
+	clear(x.ready)
+	for _, e := range rows {
+		if x.pauses(e, now) == "" && e.Values["doubt"] == "" {
+			x.ready[e.Values["class"].(int64)] += int(e.Values["cost"].(int64)) //nolint:forcetypeassert // a slip's row
+		}
+	}
 	seen := map[store.Key]time.Time{}
 	for _, e := range rows {
 		k := store.Key{Partition: e.Partition, Row: e.Row}
@@ -89,7 +96,7 @@ func (x *Watcher) look(ctx context.Context) {
 			last = now
 		case now.Sub(last) > x.patience():
 			row, _, _ := x.w.ledger.Get(ctx, "quota", "send") // in memory
-			x.fault("%v: nothing has spoken against this slip since %v: %v\nthe lines: %s\nhow ACS is: %s", now, last, e.Values, row.Values["desks"], row.Values["health"])
+			x.fault("%v: nothing has spoken against this slip since %v: %v\nthe lines: %s\nhow ACS is: %s\nthe last fault: %v; the tick: for %v, since %v", now, last, e.Values, row.Values["desks"], row.Values["health"], x.w.lastFault(), x.tick, x.armed)
 			last = now
 		}
 		seen[k] = last
@@ -114,9 +121,7 @@ func (x *Watcher) tickIsLost(ctx context.Context, now time.Time) bool {
 	if tick := time.UnixMilli(desks[0].Tick); !tick.Equal(x.tick) {
 		x.tick, x.armed = tick, now
 	}
-	x.w.mu.Lock()
-	defer x.w.mu.Unlock()
-	return !x.armed.After(x.w.struck.Add(mending)) && now.After(x.tick) && now.Before(x.tick.Add(missing+x.w.tendEvery()+polling+30*x.w.Way))
+	return !x.armed.After(x.w.lastFault().Add(mending)) && now.After(x.tick) && now.Before(x.tick.Add(missing+x.w.tendEvery()+polling+30*x.w.Way))
 }
 
 // counts looks whether nothing is counted as waiting where nothing waits. What a dead
@@ -151,23 +156,30 @@ func (x *Watcher) heads(ctx context.Context) (all []store.Entity) {
 	}
 }
 
+// pauses is why a slip waits for a time; empty if it does not.
+func (x *Watcher) pauses(e store.Entity, now time.Time) string {
+	for name, why := range map[string]string{"due": "its time has not come", "notBefore": "it pauses"} {
+		if t, _ := e.Values[name].(time.Time); t.After(now.Add(-2 * x.w.ClockError)) {
+			return why
+		}
+	}
+	return ""
+}
+
 // against is what speaks against a slip's going, or being asked about, now; empty if
 // nothing does.
 func (x *Watcher) against(ctx context.Context, e store.Entity, now time.Time) string {
-	until := func(name string) bool {
-		t, _ := e.Values[name].(time.Time)
-		return t.After(now.Add(-2 * x.w.ClockError))
+	if why := x.pauses(e, now); why != "" {
+		return why
 	}
 	doubt, _ := e.Values["doubt"].(string)
 	caller, _ := e.Values["caller"].(string)
 	id, _ := e.Values["id"].(string)
 	switch {
-	case until("due"):
-		return "its time has not come"
-	case until("notBefore"):
-		return "it pauses"
 	case x.w.ACS.failing(now):
 		return "ACS fails"
+	case x.probed(ctx, now):
+		return "a call is on its way by which is seen how ACS is"
 	case x.w.ACS.crowded(x.w.MaxCalls):
 		return "as many calls as may be are on their way"
 	}
@@ -180,10 +192,34 @@ func (x *Watcher) against(ctx context.Context, e store.Entity, now time.Time) st
 	} else if c, _ := e.Values["cap"].(int64); c > 0 {
 		return "its caller has a cap" // what that leaves is tested where it is known
 	}
-	if x.free(ctx, ledger, call) < call.Cost {
+	switch free := x.free(ctx, ledger, call); {
+	case free < call.Cost:
 		return "the quota has no room"
+	case doubt == "" && free < x.before(call.Class) && !x.w.ACS.idle(now, Patience/2):
+		return "others go first"
 	}
 	return ""
+}
+
+// probed says whether the ledger has just let one call go, and waits for its end.
+func (x *Watcher) probed(ctx context.Context, now time.Time) bool {
+	row, _, _ := x.w.ledger.Get(ctx, "quota", "send") // in memory
+	text, _ := row.Values["health"].([]byte)
+	var health struct {
+		Probing  bool
+		CanaryAt int64
+	}
+	return json.Unmarshal(text, &health) == nil && health.Probing && now.Before(time.UnixMilli(health.CanaryAt).Add(x.patience()))
+}
+
+// before is what all cost that only wait for room, and may go before one of a class.
+func (x *Watcher) before(c quota.Class) (cost int) {
+	for class, n := range x.ready {
+		if class <= int64(c) {
+			cost += n
+		}
+	}
+	return cost
 }
 
 // free is how many tokens of a class could be booked, were nobody waiting.
@@ -224,6 +260,13 @@ func (w *World) disturb(d time.Duration) {
 	if t := time.Now().Add(mended); t.After(w.calm) {
 		w.calm = t
 	}
+}
+
+// lastFault is when something last befell the gateways.
+func (w *World) lastFault() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.struck
 }
 
 func (w *World) disturbed(now time.Time) bool {
