@@ -288,13 +288,14 @@ func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message
 	err := g.ACS.Send(sending, rec.OperationID, m, again)
 	sent()
 	o := outcome{err: err}
+	failing := func(ctx context.Context, grant quota.Grant) error { return g.Sends.Failing(ctx, grant, rec.OperationID) }
 	tell := g.Sends.Well
 	switch {
 	case err == nil, errors.Is(err, ErrRepeat):
 		o = outcome{state: record.Accepted}
 	case errors.Is(err, ErrDoubt):
 		g.Log.WarnContext(ctx, "ACS gave no clear answer", "id", rec.ID, "error", err)
-		o.doubt, tell = spool.Silent, g.Sends.Failing
+		o.doubt, tell = spool.Silent, failing
 		if errors.Is(err, ErrFailing) {
 			o.doubt = spool.Failing
 		}
@@ -306,9 +307,9 @@ func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message
 		tell = func(ctx context.Context, grant quota.Grant) error { return g.Sends.Backoff(ctx, wait, grant) }
 	case errors.Is(err, ErrSender):
 	default:
-		tell = g.Sends.Failing
+		tell = failing
 	}
-	permit.tell(ctx, tell) // Well is a call only where others wait for it
+	permit.tell(ctx, tell) // Well is a call only where others wait for it, or failed before
 	return o
 }
 

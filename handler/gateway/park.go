@@ -107,7 +107,7 @@ func (g *Gateway) slip(p *parcel, place quota.Place, doubt spool.Doubt) *spool.S
 		Cost: p.call.Cost, Share: p.call.Share, Cap: p.call.Cap, Doubt: doubt, Ticket: place.Ticket,
 	}
 	if doubt != spool.NoDoubt {
-		s.Asked, s.NotBefore = len(settleWaits), place.At
+		s.Asked, s.NotBefore = 1, place.At // the request has asked, in the first seconds
 	}
 	return s
 }

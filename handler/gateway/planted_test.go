@@ -44,7 +44,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"sent again at once when ACS does not answer", "gateway/carry.go",
-		`o.doubt, tell = spool.Silent, g.Sends.Failing`,
+		`o.doubt, tell = spool.Silent, failing`,
 		`o.doubt, tell = spool.Silent, func(context.Context, quota.Grant) error { return g.ACS.Send(ctx, rec.OperationID, m, again) }`,
 		"gateway", "TestSimCrashPointsWithAForgetfulACS",
 	},

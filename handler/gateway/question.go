@@ -12,8 +12,9 @@ import (
 
 // askPauses are the pauses before each question to ACS about a message in doubt
 // that is in the spool. ACS that answers "unknown" to the last one does not have
-// it: an operation has been seen to show after seconds, and these are minutes.
-var askPauses = [...]time.Duration{5 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute}
+// it: an operation has been seen to show after seconds. With what it takes to be woken
+// for each, a doubt is over within a minute.
+var askPauses = [...]time.Duration{3 * time.Second, 7 * time.Second, 12 * time.Second, 18 * time.Second}
 
 // unanswered is the pause when ACS could not be asked.
 const unanswered = time.Minute

@@ -3,6 +3,7 @@ package quota
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"time"
 )
 
@@ -15,31 +16,60 @@ import (
 func (l *Ledger) Backoff(ctx context.Context, wait time.Duration, g Grant) error {
 	heard := l.now()
 	l.stats.backoffs.Add(1)
-	return l.everywhere(ctx, g, func(p *page, g Grant) bool {
-		return p.health.busy(p.at, p.was.latest(heard), wait, g)
+	return l.everywhere(ctx, g.shard, 0, func(p *page, own bool) bool {
+		answered := g
+		if !own {
+			answered = Grant{}
+		}
+		return p.health.busy(p.at, p.was.latest(heard), wait, answered)
 	})
 }
 
-// Failing closes the ledger for 2 s, and each time that the canary after it fails
-// for twice as long, to a minute: ACS could not be reached, or not serve the call
-// of g. Errors are Backoff's.
-func (l *Ledger) Failing(ctx context.Context, g Grant) error {
+// Failing says that ACS could not be reached, or not serve the call of g, which was for
+// a message that has this name. When several different messages have failed in a row, it
+// closes the ledger for 2 s, and each time that the canary after it fails for twice as
+// long, to a minute. Errors are Backoff's.
+func (l *Ledger) Failing(ctx context.Context, g Grant, message string) error {
 	heard := l.now()
-	return l.everywhere(ctx, g, func(p *page, g Grant) bool {
-		return p.health.failing(p.was.latest(heard), g)
+	h := fnv.New32a()
+	h.Write([]byte(message))
+	hash := max(h.Sum32(), 1)
+	a := l.at(ctx, g.shard, func(p *page) answer {
+		changed, closed := p.health.failing(p.was.latest(heard), g, hash)
+		p.dirty = p.dirty || changed
+		return answer{ok: closed}
+	})
+	if a.err != nil || !a.ok {
+		return a.err
+	}
+	return l.everywhere(ctx, g.shard, 1, func(p *page, _ bool) bool {
+		if p.health.Probing {
+			return false
+		}
+		p.health.close(p.was.latest(heard))
+		return true
 	})
 }
 
-// Well says that ACS took the call of g. It asks storage only if that was a
-// canary. Errors are Backoff's; without it, another canary goes after a while.
+// Well says that ACS took the call of g. It asks storage only if that was a canary, or
+// some have failed before it. Errors are Backoff's; without it, another canary goes
+// after a while.
 func (l *Ledger) Well(ctx context.Context, g Grant) error {
-	if !g.canary {
+	if !g.canary && !l.someFailed(g.shard) {
 		return nil
 	}
 	return l.at(ctx, g.shard, func(p *page) answer {
-		p.dirty = p.health.recover(p.at, g) || p.dirty
+		p.dirty = p.health.served(p.at, g) || p.dirty
 		return answer{}
 	}).err
+}
+
+// someFailed says whether messages have failed, so far as this process knows.
+func (l *Ledger) someFailed(shard int) bool {
+	s := l.known().home(shard)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen != nil && s.seen.health.Failed != [severalFail - 1]uint32{}
 }
 
 // Unused says that the call of g was not and will not be made: if it was the canary,
@@ -68,17 +98,14 @@ func (l *Ledger) unclaimed(ctx context.Context, a answer) {
 	}
 }
 
-// everywhere lets change have its turn at every shard; g is known to its own.
-func (l *Ledger) everywhere(ctx context.Context, g Grant, change func(*page, Grant) bool) error {
+// everywhere lets change have its turn at the shards from the first after shard on; own
+// is the one of number shard.
+func (l *Ledger) everywhere(ctx context.Context, shard, first int, change func(p *page, own bool) bool) error {
 	l.pool.drop()
 	var failed error
-	for i := range l.known().shards {
-		own := g
-		if i > 0 {
-			own = Grant{}
-		}
-		failed = errors.Join(failed, l.at(ctx, g.shard+i, func(p *page) answer {
-			p.dirty = change(p, own) || p.dirty
+	for i := first; i < len(l.known().shards); i++ {
+		failed = errors.Join(failed, l.at(ctx, shard+i, func(p *page) answer {
+			p.dirty = change(p, i == 0) || p.dirty
 			return answer{}
 		}).err)
 	}

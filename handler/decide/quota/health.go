@@ -2,6 +2,7 @@ package quota
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -18,6 +19,9 @@ const (
 	// could not serve: doubled each time that it still cannot.
 	firstClosure   = 2 * time.Second
 	longestClosure = time.Minute
+	// severalFail is how many different messages must have failed in a row before that
+	// is ACS's fault: one message may fail for reasons of its own, again and again.
+	severalFail = 3
 	// canarySlack is after what time nothing will be heard of a canary whose token
 	// has its age and whose call to ACS its time.
 	canarySlack = 10 * time.Second
@@ -47,6 +51,8 @@ type health struct {
 	Fails        int     `json:"fails,omitempty"`       // closures in a row
 	Lost         int     `json:"lost,omitempty"`        // of 1,000 of the share, to foreign use
 	LostAt       instant `json:"lostAt,omitempty"`
+	// Failed are the messages, hashed, that failed since one was taken; 0: none.
+	Failed [severalFail - 1]uint32 `json:"failed,omitzero"`
 }
 
 func (h health) ramping(at instant) bool {
@@ -144,17 +150,39 @@ func (h *health) busy(at, heard instant, wait time.Duration, g Grant) bool {
 	return *h != was
 }
 
-// failing is what a call that ACS could not serve does. Only the canary's, or the
-// first one's, counts: others were under way with it.
-func (h *health) failing(heard instant, g Grant) bool {
-	if h.Probing && !h.isCanary(g) {
-		return false
+// failing is what a message's call does that ACS could not serve: the canary's closes the
+// ledger, and that of the last of several. Others were under way with it. changed says
+// that there is something to write.
+func (h *health) failing(heard instant, g Grant, message uint32) (changed, closed bool) {
+	switch {
+	case h.Probing:
+		closed = h.isCanary(g)
+	case slices.Contains(h.Failed[:], message):
+	case slices.Contains(h.Failed[:], 0):
+		h.Failed[slices.Index(h.Failed[:], 0)] = message
+		return true, false
+	default:
+		closed = true
 	}
+	if closed {
+		h.close(heard)
+	}
+	return closed, closed
+}
+
+// close lets nothing go for a while, and then a canary.
+func (h *health) close(heard instant) {
 	wait := min(firstClosure<<min(h.Fails, 6), longestClosure)
 	h.Fails++
-	h.Probing, h.CanaryAt = true, 0
+	h.Probing, h.CanaryAt, h.Failed = true, 0, [len(h.Failed)]uint32{}
 	h.BackoffUntil = max(h.BackoffUntil, heard.add(wait).wholeSecond())
-	return true
+}
+
+// served is what a call does that ACS has served. It says whether that was news.
+func (h *health) served(at instant, g Grant) bool {
+	failed := h.Failed
+	h.Failed = [len(h.Failed)]uint32{}
+	return h.recover(at, g) || failed != h.Failed
 }
 
 // recover is the canary's return.

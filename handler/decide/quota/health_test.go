@@ -1,6 +1,7 @@
 package quota_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -97,7 +98,7 @@ func TestAnACSThatIsAwayIsAskedMoreAndMoreRarely(t *testing.T) {
 		begin := time.Now()
 		seen := &calls{no: func(int) bool { return time.Since(begin) < 6*time.Hour }}
 		o.answer(seen, func(l *quota.Ledger, g quota.Grant) {
-			if err := l.Failing(t.Context(), g); err != nil {
+			if err := l.Failing(t.Context(), g, fmt.Sprint(time.Now())); err != nil { // each a message of its own
 				t.Error(err)
 			}
 		})
@@ -122,16 +123,65 @@ func TestAnACSThatIsAwayIsAskedMoreAndMoreRarely(t *testing.T) {
 	})
 }
 
+// A message that fails, however often, holds up nobody: ACS counts as failing once several
+// different ones failed and none was taken between them, whatever process knows of it.
+func TestOneMessageThatFailsIsNoOutage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		calls  []string // what becomes of each: the name of a message that fails, or "" for one that is taken
+		closed bool
+	}{
+		{"one fails", []string{"a"}, false},
+		{"one fails again and again", []string{"a", "a", "a", "a", "a"}, false},
+		{"two fail", []string{"a", "b", "a", "b"}, false},
+		{"one is taken between them", []string{"a", "b", "", "c", "d"}, false},
+		{"three fail in a row", []string{"a", "b", "c"}, true},
+		{"three fail after one was taken", []string{"a", "", "a", "b", "c"}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := &front{row: &row{}}
+				processes := []*quota.Ledger{newLedger(f, quota.CustomDomainSend), newLedger(f, quota.CustomDomainSend)}
+				for i, message := range c.calls {
+					l := processes[i%len(processes)]
+					g, err := l.Book(t.Context(), costing(1))
+					if err != nil {
+						t.Fatalf("call %d: %v", i, err)
+					}
+					if message == "" {
+						err = l.Well(t.Context(), g)
+					} else {
+						err = l.Failing(t.Context(), g, message)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				for i, l := range processes {
+					g, err := l.Book(t.Context(), costing(1))
+					if closed := problem.Is(err, problem.OverQuota); closed != c.closed || !closed && !g.Healthy() {
+						t.Errorf("process %d: %+v, %v; want closed %v", i, g, err, c.closed)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestTheCanaryOfAProcessThatDiedIsFollowedByAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLedger(&front{row: &row{}}, quota.CustomDomainSend)
-		g, _ := l.Book(t.Context(), costing(1))
-		if !g.Healthy() {
-			t.Error("the first grant is not healthy")
-		}
-		if err := l.Failing(t.Context(), g); err != nil {
-			t.Fatal(err)
+		for _, message := range []string{"one", "two", "three"} {
+			g, _ := l.Book(t.Context(), costing(1))
+			if !g.Healthy() {
+				t.Errorf("the grant of %s is not healthy", message)
+			}
+			if err := l.Failing(t.Context(), g, message); err != nil {
+				t.Fatal(err)
+			}
 		}
 		time.Sleep(3 * time.Second)
 		g, err := l.Book(t.Context(), costing(1))

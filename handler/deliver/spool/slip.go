@@ -100,5 +100,5 @@ func (s *Slip) Enough() int {
 	if s.Doubt == Failing {
 		return 1
 	}
-	return 5
+	return 4
 }

@@ -156,12 +156,13 @@ func (a *ACS) told(err error) {
 	a.failed = time.Now()
 }
 
-// failing says whether ACS does not serve, or did not until a while ago.
+// failing says whether ACS does not serve, or did not until a while ago. A few calls that
+// fail prove nothing.
 func (a *ACS) failing(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	closed := min(4*time.Second<<min(a.fails, 6), longestClosure)
-	return a.down || a.fails > 0 && now.Before(a.failed.Add(closed)) || now.Before(a.refused.Add(afterBusy))
+	return a.down || a.fails >= severalFail && now.Before(a.failed.Add(closed)) || now.Before(a.refused.Add(afterBusy))
 }
 
 // idle says whether no message has come for so long.
@@ -171,6 +172,9 @@ func (a *ACS) idle(now time.Time, d time.Duration) bool {
 	n := len(a.arrivals)
 	return n == 0 || now.Sub(a.arrivals[n-1]) > d
 }
+
+// severalFail is how many calls fail in a row before the ledger closes, at least.
+const severalFail = 3
 
 // crowded says whether as many calls are under way as one instance may make.
 func (a *ACS) crowded(most int) bool {

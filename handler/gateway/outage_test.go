@@ -1,0 +1,83 @@
+package gateway_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/gateway/sim"
+)
+
+// Whatever one call to ACS comes to, the next message of every caller is sent at once,
+// and the one in doubt ends within a minute or, if its owner has died, within three.
+func TestOneFaultOfACSStopsNobody(t *testing.T) {
+	t.Parallel()
+	const slowest = 6 * time.Second // that the ACS of a World answers
+	for _, c := range []struct {
+		name  string
+		fault sim.Fault
+		waits bool // the message is in a line when it happens
+		ends  time.Duration
+	}{
+		{"an error, directly", sim.Refuse, false, time.Minute},
+		{"no answer, though it was taken, directly", sim.Lose, false, time.Minute},
+		{"an error, from the line", sim.Refuse, true, time.Minute},
+		{"no answer, though it was taken, from the line", sim.Lose, true, time.Minute},
+		{"the process dies, from the line", sim.KillAfter, true, 3 * time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				tr := &trouble{}
+				w := newWorld(t, sim.Config{
+					Seed: 1, Instances: 3, Limits: quota.Limits{PerMinute: 60, PerHour: 600}, Plan: tr.plan, Way: 10 * time.Millisecond, ACSTime: time.Second,
+				})
+				w.Play()
+				var struck atomic.Bool
+				tr.set(func(s sim.Site) sim.Fault {
+					if s.Op == sim.Offer && struck.CompareAndSwap(false, true) {
+						return c.fault
+					}
+					return sim.Pass
+				})
+				crowd := newCrowd(w)
+				more := ""
+				if c.waits {
+					more = `"delivery":{"sendAt":"` + rfc(10*time.Second) + `"}`
+				}
+				crowd.offer(t, shop, "", sim.Message("one", more))
+				for !struck.Load() {
+					time.Sleep(100 * time.Millisecond)
+				}
+				began := time.Now()
+				for n, who := range []caller.Caller{shop, sim.Caller("bank", caller.Policy{}), shop} {
+					time.Sleep(2 * time.Second) // what the fault has led to is known
+					sent := time.Now()
+					answer, err := w.Any().Send(t.Context(), who, "", sim.Message(fmt.Sprint(n), ""))
+					if err != nil || answer.Record.State != record.Accepted || time.Since(sent) > slowest {
+						t.Errorf("message %d after %s: %+v, %v", n, time.Since(sent), answer.Record, err)
+					}
+				}
+				crowd.all.Wait()
+				for w.Waiting() > 0 && time.Since(began) < time.Hour {
+					time.Sleep(time.Second)
+				}
+				if d := time.Since(began); d > c.ends {
+					t.Errorf("the message in doubt ended after %s", d)
+				}
+				time.Sleep(time.Second)
+				u, err := w.Any().Sends.Usage(t.Context(), quota.Call{Cost: 1})
+				w.Stop()
+				if err != nil || u.WaitingAll != 0 {
+					t.Errorf("%d count as waiting, %v", u.WaitingAll, err)
+				}
+				ends(t, w, crowd)
+			})
+		})
+	}
+}
