@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"errors"
+	"hash/fnv"
+	"strings"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -39,7 +41,7 @@ type files interface {
 
 // call is what the ledger must know of a message of c.
 func (g *Gateway) call(c caller.Caller, m *mail.Message) quota.Call {
-	q := quota.Call{Caller: c.Name, Class: quota.Normal, Cost: 1, Share: c.Policy.Share, Cap: c.Policy.Cap}
+	q := quota.Call{Caller: c.Name, Class: quota.Normal, Cost: 1, Share: c.Policy.Share, Cap: c.Policy.Cap, Sender: senderOf(m)}
 	switch m.Delivery.Priority {
 	case mail.PriorityHigh:
 		q.Class = quota.High
@@ -50,6 +52,13 @@ func (g *Gateway) call(c caller.Caller, m *mail.Message) quota.Call {
 		q.Cost = len(m.Recipients.All())
 	}
 	return q
+}
+
+// senderOf stands for the address that a message is from, and is never 0.
+func senderOf(m *mail.Message) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(strings.ToLower(m.SenderAddress)))
+	return max(h.Sum32(), 1)
 }
 
 // bookings bounds how often a token may grow too old before the fence.
@@ -288,7 +297,9 @@ func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message
 	err := g.ACS.Send(sending, rec.OperationID, m, again)
 	sent()
 	o := outcome{err: err}
-	failing := func(ctx context.Context, grant quota.Grant) error { return g.Sends.Failing(ctx, grant, rec.OperationID) }
+	failing := func(ctx context.Context, grant quota.Grant) error {
+		return g.Sends.Failing(ctx, grant, rec.OperationID)
+	}
 	tell := g.Sends.Well
 	switch {
 	case err == nil, errors.Is(err, ErrRepeat):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,7 +29,7 @@ func (h *heads) want() quota.Want {
 }
 
 func callOf(s *spool.Slip) quota.Call {
-	return quota.Call{Caller: s.Line.Caller, Class: quota.Class(s.Line.Class), Cost: s.Cost, Share: s.Share, Cap: s.Cap}
+	return quota.Call{Caller: s.Line.Caller, Class: quota.Class(s.Line.Class), Cost: s.Cost, Share: s.Share, Cap: s.Cap, Sender: s.Sender}
 }
 
 // held notes that a slip waits for reasons of its own until a time.
@@ -75,7 +76,7 @@ func (p *pump) list(ctx context.Context, l quota.Line, each int, flying map[stor
 			return nil, err
 		}
 		for i := range slips {
-			h.add(&slips[i], p.now, flying)
+			h.add(&slips[i], p.now, flying, p.paused)
 		}
 		if h.Complete = len(slips) < n; h.Complete || len(h.ready)+len(h.doubt) >= each || h.Scheduled > 0 {
 			break
@@ -90,7 +91,7 @@ func (p *pump) line(l quota.Line) spool.Line {
 }
 
 // add says what may be done now with a slip of the line.
-func (h *heads) add(s *spool.Slip, now time.Time, flying map[store.Key]bool) {
+func (h *heads) add(s *spool.Slip, now time.Time, flying map[store.Key]bool, paused map[uint32]time.Time) {
 	if flying[s.Key] {
 		return
 	}
@@ -104,6 +105,8 @@ func (h *heads) add(s *spool.Slip, now time.Time, flying map[store.Key]bool) {
 		h.held(s, s.NotBefore)
 	case s.Doubt != spool.NoDoubt:
 		h.doubt = append(h.doubt, s)
+	case paused[s.Sender].After(now):
+		h.held(s, paused[s.Sender])
 	default:
 		h.ready = append(h.ready, s)
 	}
@@ -125,6 +128,26 @@ func (p *pump) hold(all []*heads, probing bool) {
 		h.ready = nil
 	}
 }
+
+// prefer lets those of a sender wait a little whose call ACS has refused, if others may
+// go: the one call by which is seen how ACS is should be another sender's.
+func (p *pump) prefer(all []*heads, refused uint32) {
+	ofOthers := func(s *spool.Slip) bool { return s.Sender != refused }
+	if !slices.ContainsFunc(all, func(h *heads) bool { return slices.ContainsFunc(h.ready, ofOthers) }) {
+		return
+	}
+	for _, h := range all {
+		for _, s := range h.ready {
+			if !ofOthers(s) {
+				h.held(s, p.now.Add(latestProbe))
+			}
+		}
+		h.ready = slices.DeleteFunc(h.ready, func(s *spool.Slip) bool { return !ofOthers(s) })
+	}
+}
+
+// latestProbe is how long a refused sender waits for the probe of another.
+const latestProbe = 2 * time.Second
 
 // doubtful are the slips about which ACS is asked now. The others in doubt wait until
 // one of these has landed or, if ACS did not answer, for a while.

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -10,7 +11,10 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 	"github.com/posthorn/posthorn/handler/gateway/sim"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // Whatever one call to ACS comes to, the next message of every caller is sent at once,
@@ -80,4 +84,56 @@ func TestOneFaultOfACSStopsNobody(t *testing.T) {
 			})
 		})
 	}
+}
+
+// ACS refuses the messages of one sender. Those of another, even of the same caller and
+// behind them in the line, go; those of the first go when ACS takes them again.
+func TestARefusedSenderHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := gatewaytest.New(t, plenty)
+		const alice, bob = "alice@example.com", "bob@example.com"
+		begin := time.Now()
+		calls := map[string][]time.Duration{}
+		h.ACS.Answer = func(m *mail.Message) (bool, error) {
+			since := time.Since(begin)
+			calls[m.SenderAddress] = append(calls[m.SenderAddress], since)
+			if m.SenderAddress == alice && since < 5*time.Minute {
+				p := problem.New(problem.ACSBusy, "wait")
+				p.RetryAfter = 30 * time.Second
+				return false, p
+			}
+			return true, nil
+		}
+		from := func(sender string) string {
+			return strings.Replace(gatewaytest.Small("one"), "donotreply@example.com", sender, 1)
+		}
+		for range 3 {
+			waits(t, h, from(alice), "")
+		}
+		h.Play(t, 20*time.Second)
+		for range 3 {
+			if answer, err := h.Send(t.Context(), request(from(bob))); err != nil || answer.Record.State != record.Waiting {
+				t.Errorf("while nobody may send: %+v, %v", answer.Record, err)
+			}
+		}
+		h.Play(t, 100*time.Second)
+		if n := len(calls[bob]); n != 3 || calls[bob][2] > time.Minute {
+			t.Errorf("bob's calls: %v", calls[bob])
+		}
+		sent := time.Now()
+		if answer, err := h.Send(t.Context(), request(from(bob))); err != nil || answer.Record.State != record.Accepted {
+			t.Errorf("directly, after %s: %+v, %v", time.Since(sent), answer.Record, err)
+		}
+		if answer, err := h.Send(t.Context(), request(from(alice))); err != nil || answer.Record.State != record.Waiting {
+			t.Errorf("of the refused one: %+v, %v", answer.Record, err)
+		}
+		if answer, err := h.Send(t.Context(), request(from(bob))); err != nil || answer.Record.State != record.Accepted {
+			t.Errorf("behind the refused one: %+v, %v", answer.Record, err)
+		}
+		h.Play(t, 10*time.Minute)
+		if lines, _, _ := left(t, h); lines > 0 || len(calls[alice]) > 3+8+4 {
+			t.Errorf("%d lines are left, alice's calls: %v", lines, calls[alice])
+		}
+	})
 }

@@ -179,7 +179,7 @@ func (d *delivery) exhibit(ctx context.Context, reason string) error {
 // again lets a message wait on that ACS has certainly not taken. If ACS was well
 // until then, the reason may be the message's own, and it pauses.
 func (d *delivery) again(ctx context.Context, rec *record.Record, grant quota.Grant, cause error) error {
-	d.Log.WarnContext(ctx, "ACS did not take a message that waits", "id", rec.ID, "problem", problem.Of(cause).Kind.Slug())
+	d.Log.WarnContext(ctx, "ACS did not take a message that waits", "id", rec.ID, "problem", problem.Of(cause).Kind.Slug(), "error", cause)
 	own := errors.Is(cause, ErrSender) || grant.Healthy() && !problem.Is(cause, problem.ACSBusy) && !problem.Is(cause, problem.OverQuota)
 	if own {
 		d.slip.Tries++

@@ -32,7 +32,7 @@ func TestTheTraceOfARequestIsPassedOnToACS(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := propagator.Extract(t.Context(), propagation.MapCarrier{"traceparent": parent})
-	if err := (sender{client}).Send(ctx, operation, message(), false); err != nil {
+	if err := newSender(client).Send(ctx, operation, message(), false); err != nil {
 		t.Fatal(err)
 	}
 	if got != parent {

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/acs"
@@ -17,22 +19,44 @@ import (
 
 // sender lets the gateway speak to ACS: its messages in ACS's types, ACS's
 // errors in the gateway's problems.
-type sender struct{ client *acs.Client }
+type sender struct {
+	client   *acs.Client
+	accepted atomic.Int64 // Unix ns, when ACS last took a message
+}
 
-func (s sender) Size(m *mail.Message) int64 { return toACS(m, anyID).Size() }
+func newSender(client *acs.Client) *sender { return &sender{client: client} }
+
+func (s *sender) Size(m *mail.Message) int64 { return toACS(m, anyID).Size() }
 
 // anyID is as long as every operation id.
 const anyID = "00000000-0000-0000-0000-000000000000"
 
-func (s sender) Send(ctx context.Context, operationID string, m *mail.Message, again bool) error {
+func (s *sender) Send(ctx context.Context, operationID string, m *mail.Message, again bool) error {
 	_, err := s.client.Send(ctx, operationID, toACS(m, operationID))
 	if e, ok := errors.AsType[*acs.Error](err); ok && again && e.Repeated() {
 		return fmt.Errorf("%w: %w", gateway.ErrRepeat, err)
 	}
+	switch {
+	case err == nil:
+		s.accepted.Store(time.Now().UnixNano())
+	case s.passing(err):
+		return problem.Wrap(problem.ACSFailed, "ACS did not accept this deployment's identity just now, although it does. Nothing was sent. Send the message again.", err)
+	}
 	return sendProblem(err)
 }
 
-func (s sender) Fate(ctx context.Context, operationID string) (bool, *record.Failure, error) {
+// lately is how long an accepted call proves that the identity is set up.
+const lately = 5 * time.Minute
+
+// passing says that a 401 will pass by itself: ACS takes the clocks for different, or has
+// accepted the same identity minutes ago. Source: firezone/firezone#12835.
+func (s *sender) passing(err error) bool {
+	e, ok := errors.AsType[*acs.Error](err)
+	return ok && e.StatusCode == http.StatusUnauthorized && e.Accepted == acs.NotAccepted &&
+		(strings.Contains(e.Message, "time difference") || time.Since(time.Unix(0, s.accepted.Load())) < lately)
+}
+
+func (s *sender) Fate(ctx context.Context, operationID string) (bool, *record.Failure, error) {
 	op, err := s.client.Status(ctx, operationID)
 	if failed, ok := errors.AsType[*acs.Error](err); ok && failed.StatusCode == http.StatusNotFound {
 		return false, nil, nil

@@ -19,7 +19,7 @@ import (
 const operation = "11111111-1111-4111-8111-111111111111"
 
 // senderTo is a sender to a server that answers as h does.
-func senderTo(t *testing.T, h http.HandlerFunc) sender {
+func senderTo(t *testing.T, h http.HandlerFunc) *sender {
 	t.Helper()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
@@ -27,7 +27,7 @@ func senderTo(t *testing.T, h http.HandlerFunc) sender {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sender{client}
+	return newSender(client)
 }
 
 func message() *mail.Message {
@@ -68,6 +68,7 @@ func TestWhatACSSaysBecomesTheRightProblem(t *testing.T) {
 		{"too large", answer(413, ``), "refused-by-acs", "", 0, false},
 		{"busy", answer(429, `{"error":{"code":"TooManyRequests","message":"said by ACS"}}`, "Retry-After", "77"), "acs-busy", "TooManyRequests", 77 * time.Second, true},
 		{"denied", answer(401, `{"error":{"code":"Denied","message":"said by ACS"}}`), "acs-misconfigured", "", 0, true},
+		{"clocks that differ", answer(401, `{"error":{"message":"The time difference between the originating client and the server is greater than the allowed margin, said by ACS"}}`), "acs-failed", "", 0, true},
 		{"domain not linked", answer(404, `{"error":{"code":"DomainNotLinked","message":"said by ACS"}}`), "acs-misconfigured", "", 0, true},
 		{"error after the body", answer(500, ``), doubt, "", 0, true},
 		{"connection cut after the body", func(_ http.ResponseWriter, r *http.Request) {
@@ -98,6 +99,30 @@ func TestWhatACSSaysBecomesTheRightProblem(t *testing.T) {
 	}
 }
 
+// A 401 minutes after an accepted call will pass; the first one, and one long after, will
+// not.
+func TestA401AfterAnAcceptedCallPasses(t *testing.T) {
+	t.Parallel()
+	status := http.StatusUnauthorized
+	s := senderTo(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, `{"id":"`+operation+`","status":"Running"}`)
+	})
+	send := func(answer int, want problem.Kind, name string) {
+		t.Helper()
+		status = answer
+		if err := s.Send(t.Context(), operation, message(), false); (err != nil) != (answer != http.StatusAccepted) || err != nil && !problem.Is(err, want) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	send(http.StatusUnauthorized, problem.ACSMisconfigured, "before any was accepted")
+	send(http.StatusAccepted, 0, "accepted")
+	send(http.StatusUnauthorized, problem.ACSFailed, "just after")
+	s.accepted.Add(-int64(lately))
+	send(http.StatusUnauthorized, problem.ACSMisconfigured, "long after")
+}
+
 func TestNobodyThereIsCertainlyNotSent(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
@@ -106,7 +131,7 @@ func TestNobodyThereIsCertainlyNotSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Close()
-	err = sender{client}.Send(t.Context(), operation, message(), false)
+	err = newSender(client).Send(t.Context(), operation, message(), false)
 	if !problem.Is(err, problem.ACSFailed) || errors.Is(err, gateway.ErrDoubt) {
 		t.Errorf("got %v", err)
 	}

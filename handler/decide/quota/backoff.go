@@ -10,18 +10,35 @@ import (
 // Backoff closes the ledger for wait, for every instance, after ACS answered the
 // call of g with 429: it had no room although the ledger has. 0 means that ACS did
 // not say how long, and a minute is taken; otherwise 1 s to 2 h. After it one call
-// goes, the canary, and when ACS took it the rest follows over a minute. It never
-// shortens an earlier one, so repeating it is safe. An error is
+// goes, the canary, and when ACS took it the rest follows over a minute. If that was
+// another sender's, and g's sender is refused again, only that sender waits from then on.
+// It never shortens an earlier one, so repeating it is safe. An error is
 // problem.Unavailable: the ledger may then be open still.
 func (l *Ledger) Backoff(ctx context.Context, wait time.Duration, g Grant) error {
 	heard := l.now()
 	l.stats.backoffs.Add(1)
-	return l.everywhere(ctx, g.shard, 0, func(p *page, own bool) bool {
-		answered := g
-		if !own {
-			answered = Grant{}
+	a := l.at(ctx, g.shard, func(p *page) answer {
+		only := p.health.onlySender(g)
+		changed := true
+		switch {
+		case only:
+			p.health.pauseSender(g.sender, p.was.latest(heard), wait)
+			changed = p.health.release(g) || changed
+		default:
+			changed = p.health.busy(p.at, p.was.latest(heard), wait, g)
 		}
-		return p.health.busy(p.at, p.was.latest(heard), wait, answered)
+		p.dirty = p.dirty || changed
+		return answer{ok: only}
+	})
+	if a.err != nil {
+		return a.err
+	}
+	return l.elsewhere(ctx, g.shard, func(p *page) bool {
+		if a.ok {
+			p.health.pauseSender(g.sender, p.was.latest(heard), wait)
+			return true
+		}
+		return p.health.busy(p.at, p.was.latest(heard), wait, Grant{sender: g.sender})
 	})
 }
 
@@ -42,7 +59,7 @@ func (l *Ledger) Failing(ctx context.Context, g Grant, message string) error {
 	if a.err != nil || !a.ok {
 		return a.err
 	}
-	return l.everywhere(ctx, g.shard, 1, func(p *page, _ bool) bool {
+	return l.elsewhere(ctx, g.shard, func(p *page) bool {
 		if p.health.Probing {
 			return false
 		}
@@ -55,13 +72,23 @@ func (l *Ledger) Failing(ctx context.Context, g Grant, message string) error {
 // some have failed before it. Errors are Backoff's; without it, another canary goes
 // after a while.
 func (l *Ledger) Well(ctx context.Context, g Grant) error {
-	if !g.canary && !l.someFailed(g.shard) {
+	if !g.Awaited() && !l.someFailed(g.shard) {
 		return nil
 	}
-	return l.at(ctx, g.shard, func(p *page) answer {
+	var refused uint32
+	a := l.at(ctx, g.shard, func(p *page) answer {
 		p.dirty = p.health.served(p.at, g) || p.dirty
-		return answer{}
-	}).err
+		refused = p.health.Refused
+		return answer{ok: g.canary && p.health.Passed}
+	})
+	if a.err != nil || !a.ok {
+		return a.err
+	}
+	return l.elsewhere(ctx, g.shard, func(p *page) bool {
+		news := p.health.Refused == refused && !p.health.Passed
+		p.health.Passed = p.health.Passed || news
+		return news
+	})
 }
 
 // someFailed says whether messages have failed, so far as this process knows.
@@ -76,13 +103,12 @@ func (l *Ledger) someFailed(shard int) bool {
 // another may go at once. Whoever has a Grant makes its call or says this. Errors are
 // Backoff's; without it, another canary goes after a while.
 func (l *Ledger) Unused(ctx context.Context, g Grant) error {
-	if !g.canary {
+	if !g.Awaited() {
 		return nil
 	}
 	return l.at(ctx, g.shard, func(p *page) answer {
-		if p.health.isCanary(g) {
-			p.health.CanaryAt, p.dirty = 0, true
-		}
+		p.dirty = p.health.release(g) || p.dirty
+		p.dirty = p.health.releaseSender(g, p.at) || p.dirty
 		return answer{}
 	}).err
 }
@@ -91,21 +117,20 @@ func (l *Ledger) Unused(ctx context.Context, g Grant) error {
 func (l *Ledger) unclaimed(ctx context.Context, a answer) {
 	for _, grants := range a.grants {
 		for _, g := range grants {
-			if g.canary {
+			if g.Awaited() {
 				go func() { _ = l.Unused(context.WithoutCancel(ctx), g) }() // else a while passes
 			}
 		}
 	}
 }
 
-// everywhere lets change have its turn at the shards from the first after shard on; own
-// is the one of number shard.
-func (l *Ledger) everywhere(ctx context.Context, shard, first int, change func(p *page, own bool) bool) error {
+// elsewhere lets change have its turn at all shards but one, and burns what was leased.
+func (l *Ledger) elsewhere(ctx context.Context, shard int, change func(*page) bool) error {
 	l.pool.drop()
 	var failed error
-	for i := first; i < len(l.known().shards); i++ {
+	for i := 1; i < len(l.known().shards); i++ {
 		failed = errors.Join(failed, l.at(ctx, shard+i, func(p *page) answer {
-			p.dirty = change(p, i == 0) || p.dirty
+			p.dirty = change(p) || p.dirty
 			return answer{}
 		}).err)
 	}

@@ -2,6 +2,7 @@ package quota
 
 import (
 	"math"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -53,6 +54,13 @@ type health struct {
 	LostAt       instant `json:"lostAt,omitempty"`
 	// Failed are the messages, hashed, that failed since one was taken; 0: none.
 	Failed [severalFail - 1]uint32 `json:"failed,omitzero"`
+	// Refused is the sender whose call ACS answered with 429, and Passed says that another
+	// sender's was taken after it.
+	Refused uint32 `json:"refused,omitempty"`
+	Passed  bool   `json:"passed,omitempty"`
+	// Senders are those that ACS refuses while it takes others. It is never changed in
+	// place: pages share it.
+	Senders []senderPause `json:"senders,omitempty"`
 }
 
 func (h health) ramping(at instant) bool {
@@ -112,22 +120,26 @@ func (h health) rampFree(l Limits, at instant) int {
 	return max(0, int(math.Pow(float64(l.PerMinute), part))-h.RampUsed)
 }
 
-// book counts tokens that go, and says whether they are the canary. A call takes no
-// longer than said.
-func (h *health) book(at instant, cost int, call time.Duration) (canary bool) {
+// book counts tokens that go, and says whether they are the canary, or the probe of a
+// sender. A call takes no longer than said.
+func (h *health) book(at instant, c Call, call time.Duration) (canary, probe bool) {
 	if h.ramping(at) {
-		h.RampUsed += cost
+		h.RampUsed += c.Cost
 	}
+	life := at.add(MaxAge + call + canarySlack)
 	if h.Probing {
-		h.CanaryAt, h.CanaryUntil = at, at.add(MaxAge+call+canarySlack)
+		h.CanaryAt, h.CanaryUntil = at, life
 	}
-	return h.Probing
+	return h.Probing, h.bookSender(c.Sender, at, life)
 }
 
 // busy is what a 429 does that was the answer to g, heard before a time. wait is
 // what ACS asked for, 0 nothing. It says whether anything has changed.
 func (h *health) busy(at, heard instant, wait time.Duration, g Grant) bool {
 	was := *h
+	if g.sender != 0 {
+		h.Refused, h.Passed = g.sender, false
+	}
 	again := h.isCanary(g) || (!h.Probing && h.ramping(at))
 	switch {
 	case again:
@@ -147,13 +159,14 @@ func (h *health) busy(at, heard instant, wait time.Duration, g Grant) bool {
 	if again {
 		h.CanaryAt = 0
 	}
-	return *h != was
+	return !reflect.DeepEqual(*h, was)
 }
 
 // failing is what a message's call does that ACS could not serve: the canary's closes the
 // ledger, and that of the last of several. Others were under way with it. changed says
 // that there is something to write.
 func (h *health) failing(heard instant, g Grant, message uint32) (changed, closed bool) {
+	changed = h.releaseSender(g, heard.add(firstClosure).wholeSecond())
 	switch {
 	case h.Probing:
 		closed = h.isCanary(g)
@@ -167,7 +180,7 @@ func (h *health) failing(heard instant, g Grant, message uint32) (changed, close
 	if closed {
 		h.close(heard)
 	}
-	return closed, closed
+	return changed || closed, closed
 }
 
 // close lets nothing go for a while, and then a canary.
@@ -182,7 +195,17 @@ func (h *health) close(heard instant) {
 func (h *health) served(at instant, g Grant) bool {
 	failed := h.Failed
 	h.Failed = [len(h.Failed)]uint32{}
-	return h.recover(at, g) || failed != h.Failed
+	unpaused := h.resumeSender(g)
+	return h.recover(at, g) || unpaused || failed != h.Failed
+}
+
+// release lets another canary go at once, if g is the one.
+func (h *health) release(g Grant) bool {
+	canary := h.isCanary(g)
+	if canary {
+		h.CanaryAt = 0
+	}
+	return canary
 }
 
 // recover is the canary's return.
@@ -192,6 +215,12 @@ func (h *health) recover(at instant, g Grant) bool {
 	}
 	if h.Ramp {
 		h.RampFrom, h.RampUsed = at, 0
+	}
+	switch {
+	case g.sender == h.Refused:
+		h.Refused = 0
+	default:
+		h.Passed = h.Refused != 0
 	}
 	h.Probing, h.Ramp, h.CanaryAt, h.Fails = false, false, 0, 0
 	return true

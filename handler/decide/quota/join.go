@@ -129,6 +129,11 @@ func (p *page) join(c Call, shard int, due instant, latest time.Time) answer {
 	}
 	n := d.line(name)
 	n.Waiting, n.Cost, n.Share, n.Cap = n.Waiting+1, n.Cost+c.Cost, c.Share, c.Cap
+	held, until := due == 0 && p.health.senderRoom(c.Sender) > p.at, due
+	if held {
+		until = p.health.senderRoom(c.Sender).wholeSecond()
+		n.Held, n.HeldCost, n.Look = n.Held+1, n.HeldCost+c.Cost, sooner(n.Look, until)
+	}
 	switch {
 	case p.at > n.Joined:
 		n.Joined, n.Nth = p.at, 0
@@ -142,7 +147,7 @@ func (p *page) join(c Call, shard int, due instant, latest time.Time) answer {
 			n.Due = due
 		}
 	}
-	place.Ticket = d.counted(coming{0, name.Class, name.Caller, name.Later, p.at, due, false, false})
+	place.Ticket = d.counted(coming{0, name.Class, name.Caller, name.Later, p.at, until, held, false})
 	place.Wake = p.wake(d, max(p.room(c), due)).time()
 	p.dirty = true
 	return answer{place: place}

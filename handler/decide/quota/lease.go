@@ -167,6 +167,9 @@ func (l *Ledger) direct(ctx context.Context, c Call, do func(*page) answer) answ
 	if !y.Rings {
 		return l.patiently(ctx, 0, do)
 	}
+	if l.paused(c.Sender) {
+		return l.patiently(ctx, l.shardNow(), do)
+	}
 	if g, ok := l.pool.take(c, l.now(), false); ok {
 		return answer{grants: [][]Grant{{g}}}
 	}
@@ -182,6 +185,15 @@ func (l *Ledger) direct(ctx context.Context, c Call, do func(*page) answer) answ
 		}
 	}
 	return l.orMoved(ctx, first, l.withLease(ctx, y.home(first), c, do), do)
+}
+
+// paused says whether ACS refuses a sender, so far as this process knows.
+func (l *Ledger) paused(sender uint32) bool {
+	return slices.ContainsFunc(l.known().shards, func(s *shard) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.seen != nil && s.seen.health.senderRoom(sender) > 0
+	})
 }
 
 // orMoved is a, or what do answers if the ledger is in other rows.

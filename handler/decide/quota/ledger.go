@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -85,7 +86,7 @@ func (b ledger) encode() (map[string]any, error) {
 		nothing bool // said without a look at it: most rows have none of these
 		text    string
 	}{
-		{"health", b.health, well == health{}, "{}"},
+		{"health", b.health, reflect.ValueOf(well).IsZero(), "{}"},
 		{"desks", b.desks, len(b.desks) == 0, "null"},
 		{"next", b.next, b.next == nil, "null"},
 		{"layout", b.layout, false, ""},

@@ -58,7 +58,7 @@ func (p *page) capOf(c Call) int { return percent(p.limits.PerHour, c.Cap) }
 
 // room is the earliest time at which c fits, if nobody else books.
 func (p *page) room(c Call) instant {
-	at := max(p.roomOfLimits(c), p.health.room(p.limits, p.at, c.Cost))
+	at := max(p.roomOfLimits(c), p.health.room(p.limits, p.at, c.Cost), p.health.senderRoom(c.Sender))
 	if c.Cap > 0 {
 		at = max(at, p.use.room(c.Caller, p.capOf(c), c.Cost))
 	}
@@ -86,8 +86,8 @@ func (p *page) roomOfLimits(c Call) instant {
 
 // take books c, which has room.
 func (p *page) take(c Call) Grant {
-	g := Grant{UseBy: p.was.until(p.at.add(MaxAge)), shard: p.shard, at: p.at, healthy: p.health.well(p.at)}
-	g.canary = p.health.book(p.at, c.Cost, p.callTime)
+	g := Grant{UseBy: p.was.until(p.at.add(MaxAge)), shard: p.shard, at: p.at, sender: c.Sender, healthy: p.health.well(p.at)}
+	g.canary, g.probe = p.health.book(p.at, c, p.callTime)
 	p.tally = p.tally.book(p.at, c.Cost)
 	p.use.book(c.Caller, c.Cost)
 	p.dirty, p.plan = true, planned{}
@@ -152,7 +152,7 @@ func (p *page) expected(c Call, own int, due instant) instant {
 	if c.Cap > 0 {
 		at = max(at, p.use.forecast(c.Caller, p.capOf(c), own))
 	}
-	return max(at, due)
+	return max(at, due, p.health.senderRoom(c.Sender))
 }
 
 // position is how many tokens go up to the last of own tokens of c's caller, if that

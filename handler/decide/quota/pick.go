@@ -20,7 +20,7 @@ func (r rank) compare(o rank) int {
 }
 
 // choose books for the next one, again and again, until it does not fit. Nobody
-// overtakes one who only needs more room; whom a cap holds back is overtaken.
+// overtakes one who only needs more room; whom a cap or his sender holds back is overtaken.
 func (p *page) choose(wants []Want) [][]Grant {
 	grants := make([][]Grant, len(wants))
 	weights, capped := p.wantWeights(wants), make([]bool, len(wants))
@@ -39,7 +39,7 @@ func (p *page) choose(wants []Want) [][]Grant {
 		}
 		c := wants[best].head(len(grants[best]))
 		switch {
-		case c.Cap > 0 && p.use.room(c.Caller, p.capOf(c), c.Cost) > p.at:
+		case c.Cap > 0 && p.use.room(c.Caller, p.capOf(c), c.Cost) > p.at, p.health.senderRoom(c.Sender) > p.at:
 			capped[best] = true
 		case p.room(c) > p.at:
 			return grants

@@ -30,6 +30,10 @@ type Opening struct {
 	Lines   []LineView
 	Room    int
 	Probing bool
+	// Refused is the sender whose call should not be that one, if another's may; 0: none.
+	// Paused are the senders that ACS refuses while it takes others, and until when.
+	Refused uint32
+	Paused  map[uint32]time.Time
 	// Kept says that nothing is to be done now, and it has kept the seat.
 	Kept bool
 	// Next is when more is to be done if it is not OK. If the seat is not Kept, its tick
@@ -53,7 +57,10 @@ func (p *page) open(d *desk, pumpID string, busy bool) answer {
 	if lines := p.worthALook(d); len(lines) > 0 {
 		d.Pump, d.Until, d.TickAt, d.Fresh = pumpID, p.at.add(SeatLife), 0, false
 		p.dirty = true
-		return answer{opening: Opening{OK: true, Lines: lines, Room: max(p.free(), fewest), Probing: p.health.Probing}}
+		return answer{opening: Opening{
+			OK: true, Lines: lines, Room: max(p.free(), fewest), Probing: p.health.Probing,
+			Refused: p.health.Refused, Paused: p.health.pausedSenders(p.at),
+		}}
 	}
 	next := p.soonest(d)
 	if busy && d.Pump == pumpID {

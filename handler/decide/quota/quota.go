@@ -104,6 +104,9 @@ type Call struct {
 	Cost   int // tokens
 	Share  int // guaranteed percent of the limits for this caller, 0 none
 	Cap    int // at most this percent of the hourly limit, 0 none
+	// Sender stands for the address that the message is from, 0 for none: ACS may refuse
+	// one and take others.
+	Sender uint32
 }
 
 // Grant allows one call to ACS, if its first byte is written before UseBy. Each
@@ -115,6 +118,8 @@ type Grant struct {
 	shard   int
 	at      instant // when it was booked
 	canary  bool    // on its fate others wait
+	sender  uint32
+	probe   bool // on its fate others of the sender wait
 	healthy bool
 }
 
@@ -126,7 +131,7 @@ func (g Grant) Live(now time.Time) bool { return now.Before(g.UseBy) }
 func (g Grant) Healthy() bool { return g.healthy }
 
 // Awaited says whether others wait for what becomes of the call, see Well.
-func (g Grant) Awaited() bool { return g.canary }
+func (g Grant) Awaited() bool { return g.canary || g.probe }
 
 // Book takes the tokens of c, all or none. It answers a problem otherwise:
 // OverQuota, whose RetryAfter is when c is expected to fit behind those who wait,

@@ -22,6 +22,8 @@ type Slip struct {
 	Cost    int // of the call to ACS, in tokens
 	// Share and Cap are the caller's, in percent, when the message was accepted.
 	Share, Cap int
+	// Sender stands for the address that the message is from; 0 if it is not known.
+	Sender uint32
 	// Tries are calls to ACS that failed for reasons of the message's own, Repeats
 	// those made again after a doubt.
 	Tries, Repeats int
@@ -52,7 +54,7 @@ func (s *Slip) encode() store.Entity {
 		"shard": int64(s.Line.Shard), "class": int64(s.Line.Class), "caller": s.Line.Caller, "later": s.Line.Later,
 		"due": s.Due, "id": s.ID, "version": string(s.Version), "bytes": int64(s.Bytes), "cost": int64(s.Cost),
 		"share": int64(s.Share), "cap": int64(s.Cap), "tries": int64(s.Tries), "repeats": int64(s.Repeats),
-		"doubt": string(s.Doubt), "asked": int64(s.Asked), "ticket": s.Ticket,
+		"doubt": string(s.Doubt), "asked": int64(s.Asked), "ticket": s.Ticket, "sender": int64(s.Sender),
 	}}
 	if !s.NotBefore.IsZero() { // a table knows no time before 1601
 		e.Values["notBefore"] = s.NotBefore
@@ -82,7 +84,8 @@ func decodeSlip(e store.Entity) (Slip, error) {
 		ID:   text("id"), Version: store.ETag(text("version")), Bytes: number("bytes"), Cost: number("cost"),
 		Share: number("share"), Cap: number("cap"), Tries: number("tries"), Repeats: number("repeats"),
 		Doubt: Doubt(text("doubt")), Asked: number("asked"), Ticket: int64(number("ticket")),
-		etag: e.ETag,
+		Sender: uint32(number("sender")), //nolint:gosec // as it was written
+		etag:   e.ETag,
 	}
 	s.Line.Later, _ = e.Values["later"].(bool)
 	s.Due, _ = e.Values["due"].(time.Time)
