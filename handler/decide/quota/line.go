@@ -78,7 +78,9 @@ type line struct {
 
 func (n line) name() Line { return Line{n.Class, n.Caller, n.Later} }
 
-func (n line) call() Call { return Call{Caller: n.Caller, Class: n.Class, Cost: 1, Share: n.Share, Cap: n.Cap} }
+func (n line) call() Call {
+	return Call{Caller: n.Caller, Class: n.Class, Cost: 1, Share: n.Share, Cap: n.Cap}
+}
 
 // empty says that the row may forget n.
 func (n line) empty() bool { return n.Waiting == 0 && n.Due == 0 }

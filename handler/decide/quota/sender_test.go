@@ -13,7 +13,9 @@ import (
 func TestARefusalOfOneSenderHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	const alice, bob = 1, 2
-	from := func(sender uint32) quota.Call { return quota.Call{Caller: "a", Class: quota.Normal, Cost: 1, Sender: sender} }
+	from := func(sender uint32) quota.Call {
+		return quota.Call{Caller: "a", Class: quota.Normal, Cost: 1, Sender: sender}
+	}
 	type step struct {
 		sender uint32
 		after  time.Duration
