@@ -99,6 +99,32 @@ func TestSimAnything(t *testing.T) {
 	})
 }
 
+// A day in which two of a thousand calls fail in each way that a call can: all that is
+// promised holds.
+func TestSimADayOfFaults(t *testing.T) {
+	t.Parallel()
+	long(t)
+	for seed := range seeds(max(1, sims(t, 1)/50)) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel()
+			w := weather{
+				config: sim.Config{
+					Seed: seed, Instances: 4, Limits: quota.CustomDomainSend, Way: 20 * time.Millisecond, ACSTime: time.Second, ClockError: time.Second,
+				},
+				messages: 1200, pace: 144 * time.Second, keys: true, odds: map[sim.Fault]int{},
+			}
+			for _, f := range []sim.Fault{sim.Refuse, sim.Lose, sim.Repeat, sim.Stall, sim.KillBefore, sim.KillAfter, sim.Freeze} {
+				w.odds[f] = 2
+			}
+			synctest.Test(t, func(t *testing.T) {
+				for _, f := range w.run(t) {
+					t.Error(f)
+				}
+			})
+		})
+	}
+}
+
 func (w weather) run(t *testing.T) []string {
 	t.Helper()
 	s := &storm{odds: w.odds, random: rand.New(rand.NewPCG(w.config.Seed, 3))}

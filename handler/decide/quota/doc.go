@@ -91,7 +91,11 @@
 // goes. When ACS took it, what may go doubles in equal times up to the whole
 // limit after a minute. Nobody could see the foreign use that led to it: a 429 costs
 // a quarter of our share of the limits, and each two minutes give back a hundredth.
-// When ACS fails, the rows close for 2 s and a canary, doubled up to a minute.
+// A 429 may be about one sender alone. So the canary is another sender's where one
+// waits; if it is taken and the first is refused again, the rows stay open and only that
+// sender waits, with a probe of its own.
+// One message that fails is no outage. When three different ones have failed and none was
+// taken between, the rows close for 2 s and a canary, doubled up to a minute.
 //
 // # Cost and failure
 //
