@@ -103,6 +103,22 @@ func TestAMessageInDoubtIsSentAgainThreeTimesAtMost(t *testing.T) {
 	}
 }
 
+// A message whose deadline passes while ACS is asked about it is not sent again, and not
+// said to be unsent.
+func TestADeadlineThatPassesInDoubtIsNoCertainty(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := gatewaytest.New(t, plenty)
+		h.ACS.Answer = silence(false)
+		r := waits(t, h, gatewaytest.Small("one"), `,"deadline":"`+rfc(30*time.Second)+`"`)
+		h.Play(t, 5*time.Minute)
+		got := reads(t, h, r)
+		if got.State != record.Unknown || got.Settling || got.Failure == nil || got.Failure.Kind != "deadline-passed" || len(h.ACS.Arrivals) != 1 {
+			t.Errorf("the record is %+v, %+v, after %d calls", got, got.Failure, len(h.ACS.Arrivals))
+		}
+	})
+}
+
 // The pauses between questions are those that are documented, and while they last the
 // record says that it is being settled.
 func TestThePausesBetweenQuestions(t *testing.T) {

@@ -85,6 +85,9 @@ func (d *delivery) deliver(ctx context.Context, grant quota.Grant) error {
 	if rec == nil || err != nil {
 		return err
 	}
+	if d.now.After(rec.Deadline) && d.slip.Repeats > 0 {
+		return d.bury(ctx, rec, record.Unknown, &record.Failure{Kind: problem.DeadlinePassed.Slug(), Detail: "ACS gave no clear answer when the message was sent, and does not know it. Its deadline has passed since. It may or may not have been sent."})
+	}
 	if d.now.After(rec.Deadline) {
 		return d.giveUp(ctx, rec, &record.Failure{Kind: problem.DeadlinePassed.Slug(), Detail: "The message waited until its deadline and was not sent."})
 	}
