@@ -33,6 +33,7 @@ type ACS struct {
 	phase time.Duration // of fixed windows
 
 	mu       sync.Mutex
+	asked    time.Time // the last question
 	arrivals []time.Time
 	busy     int // answers 429
 	open     int // calls that have no answer yet
@@ -176,6 +177,13 @@ func (a *ACS) idle(now time.Time, d time.Duration) bool {
 // severalFail is how many calls fail in a row before the ledger closes, at least.
 const severalFail = 3
 
+// quiet says whether no question has come for so long.
+func (a *ACS) quiet(now time.Time, d time.Duration) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return now.Sub(a.asked) > d
+}
+
 // crowded says whether as many calls are under way as one instance may make.
 func (a *ACS) crowded(most int) bool {
 	a.mu.Lock()
@@ -263,6 +271,7 @@ func (l *line) Fate(ctx context.Context, id string) (known bool, failure *record
 	err = l.i.call(ctx, Site{Where: "acs", Op: Ask}, id, func() error {
 		a.mu.Lock()
 		defer a.mu.Unlock()
+		a.asked = time.Now()
 		if a.down {
 			return errNoAnswer
 		}

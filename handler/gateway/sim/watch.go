@@ -19,6 +19,8 @@ const (
 	Patience = 10 * time.Second
 	// headsWatched are the slips of each line that are looked at.
 	headsWatched = 20
+	// questions are how many a pump asks at once.
+	questions = 8
 	// longestClosure is the ledger's, after ACS could not serve.
 	longestClosure = time.Minute
 	// afterBusy is how long a 429 of ACS may be felt: a minute, twice that if the
@@ -47,6 +49,7 @@ type Watcher struct {
 	w           *World
 	sends, asks *quota.Ledger
 	room        map[roomKey]int         // as of this look
+	doubts      int                     // slips that only wait to be asked about
 	ready       map[int64]int           // what the slips of a class cost that only wait for room
 	speaks      map[store.Key]time.Time // when something last spoke against a slip
 	empty       time.Time               // since when the lines are, and something counts as waiting
@@ -81,8 +84,13 @@ func (x *Watcher) look(ctx context.Context) {
 	rows := x.heads(ctx)
 	clear(x.room)
 	clear(x.ready)
+	x.doubts = 0
 	for _, e := range rows {
-		if x.pauses(e, now) == "" && e.Values["doubt"] == "" {
+		switch {
+		case x.pauses(e, now) != "":
+		case e.Values["doubt"] != "":
+			x.doubts++
+		default:
 			x.ready[e.Values["class"].(int64)] += int(e.Values["cost"].(int64)) //nolint:forcetypeassert // a slip's row
 		}
 	}
@@ -197,6 +205,8 @@ func (x *Watcher) against(ctx context.Context, e store.Entity, now time.Time) st
 		return "the quota has no room"
 	case doubt == "" && free < x.before(call.Class) && !x.w.ACS.idle(now, Patience/2):
 		return "others go first"
+	case doubt != "" && x.doubts > questions && !x.w.ACS.quiet(now, x.patience()):
+		return "others are asked about first"
 	}
 	return ""
 }
