@@ -1,7 +1,7 @@
 package gateway_test
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -62,7 +62,7 @@ func TestOneFaultOfACSStopsNobody(t *testing.T) {
 				for n, who := range []caller.Caller{shop, sim.Caller("bank", caller.Policy{}), shop} {
 					time.Sleep(2 * time.Second) // what the fault has led to is known
 					sent := time.Now()
-					answer, err := w.Any().Send(t.Context(), who, "", sim.Message(fmt.Sprint(n), ""))
+					answer, err := w.Any().Send(t.Context(), who, "", sim.Message(strconv.Itoa(n), ""))
 					if err != nil || answer.Record.State != record.Accepted || time.Since(sent) > slowest {
 						t.Errorf("message %d after %s: %+v, %v", n, time.Since(sent), answer.Record, err)
 					}

@@ -216,12 +216,10 @@ func (h *health) recover(at instant, g Grant) bool {
 	if h.Ramp {
 		h.RampFrom, h.RampUsed = at, 0
 	}
-	switch {
-	case g.sender == h.Refused:
+	if g.sender == h.Refused {
 		h.Refused = 0
-	default:
-		h.Passed = h.Refused != 0
 	}
+	h.Passed = h.Refused != 0
 	h.Probing, h.Ramp, h.CanaryAt, h.Fails = false, false, 0, 0
 	return true
 }

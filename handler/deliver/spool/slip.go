@@ -84,7 +84,7 @@ func decodeSlip(e store.Entity) (Slip, error) {
 		ID:   text("id"), Version: store.ETag(text("version")), Bytes: number("bytes"), Cost: number("cost"),
 		Share: number("share"), Cap: number("cap"), Tries: number("tries"), Repeats: number("repeats"),
 		Doubt: Doubt(text("doubt")), Asked: number("asked"), Ticket: int64(number("ticket")),
-		Sender: uint32(number("sender")), //nolint:gosec // as it was written
+		Sender: uint32(number("sender")),
 		etag:   e.ETag,
 	}
 	s.Line.Later, _ = e.Values["later"].(bool)
