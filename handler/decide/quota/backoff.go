@@ -18,7 +18,7 @@ func (l *Ledger) Backoff(ctx context.Context, wait time.Duration, g Grant) error
 	heard := l.now()
 	l.stats.backoffs.Add(1)
 	a := l.at(ctx, g.shard, func(p *page) answer {
-		only := p.health.onlySender(g)
+		only := p.health.onlySender(p.at, g)
 		changed := true
 		switch {
 		case only:

@@ -8,6 +8,9 @@ import (
 // sendersKept bounds how many senders a row has pauses of, the longest ones.
 const sendersKept = 16
 
+// refusedKept is how long after a back-off it counts who was refused.
+const refusedKept = time.Hour
+
 // senderPause keeps the messages of one sender back, which ACS refuses with 429 while it
 // takes those of others.
 type senderPause struct {
@@ -30,11 +33,11 @@ func (h health) senderRoom(sender uint32) instant {
 	return 0
 }
 
-// onlySender says that a 429 to g is about its sender alone: it was refused before, and
-// another one's call was taken since.
-func (h health) onlySender(g Grant) bool {
+// onlySender says that a 429 to g is about its sender alone: it was refused not long
+// before, and another one's call was taken since.
+func (h health) onlySender(at instant, g Grant) bool {
 	_, paused := h.sender(g.sender)
-	return g.sender != 0 && (paused || h.Refused == g.sender && h.Passed)
+	return g.sender != 0 && (paused || h.Refused == g.sender && h.Passed && at < h.BackoffUntil.add(refusedKept))
 }
 
 // pauseSender is what a 429 does that is about a sender alone. wait is what ACS asked for,

@@ -31,6 +31,9 @@ func TestARefusalOfOneSenderHoldsUpNoOther(t *testing.T) {
 			{alice, 20 * time.Second, "refused"}, {bob, 0, "taken"}, {alice, 0, "waits"}, {bob, 0, "taken"},
 			{alice, 31 * time.Second, "taken"}, {alice, 0, "taken"}, {bob, 0, "taken"},
 		}},
+		{"refused again the next day", quota.CustomDomainSend, []step{
+			{alice, 0, "refused"}, {bob, 31 * time.Second, "taken"}, {alice, 24 * time.Hour, "refused"}, {bob, 0, "waits"},
+		}},
 		{"all are refused", quota.CustomDomainSend, []step{
 			{alice, 0, "refused"}, {bob, 31 * time.Second, "refused"}, {alice, 0, "waits"}, {bob, 0, "waits"},
 		}},
