@@ -166,8 +166,9 @@ func (p *pump) round(ctx context.Context) (round, error) {
 	if err != nil {
 		return round{}, err
 	}
-	if p.now, err = p.Records.Time(ctx); err != nil {
-		return round{}, err
+	p.now = open.At // cut to the second; but what the records know may be of long ago
+	if now, err := p.Records.Time(ctx); err == nil && now.After(p.now) {
+		p.now = now
 	}
 	switch {
 	case open.OK:

@@ -27,6 +27,7 @@ type Opening struct {
 	// about how many tokens could be booked, but at least a few. Probing says that just
 	// one call may go, by which is seen how ACS is.
 	OK      bool
+	At      time.Time // the earliest that it can be by storage's clock, just read
 	Lines   []LineView
 	Room    int
 	Probing bool
@@ -46,7 +47,11 @@ type Opening struct {
 // it has: another would take them for waiting. An error is Unavailable, and then it may
 // have the seat.
 func (l *Ledger) Open(ctx context.Context, shard int, pumpID string, busy bool) (Opening, error) {
-	a := l.at(ctx, shard, func(p *page) answer { return p.open(p.desk(shard), pumpID, busy) })
+	a := l.at(ctx, shard, func(p *page) answer {
+		a := p.open(p.desk(shard), pumpID, busy)
+		a.opening.At = p.at.time()
+		return a
+	})
 	return a.opening, a.err
 }
 

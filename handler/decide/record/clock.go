@@ -17,13 +17,18 @@ type serverClock struct {
 	at     time.Time
 }
 
-func (c *serverClock) observe(r store.Receipt) {
+// observe learns from an answer to what was asked at a local time. One that took long may
+// be of long ago: it is believed only if nothing better is known.
+func (c *serverClock) observe(r store.Receipt, asked time.Time) {
 	if r.Time.IsZero() {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.local()
+	if now.Sub(asked) > resolution && !c.server.IsZero() {
+		return
+	}
 	// A time that was cut to the second is behind the estimate most of the time;
 	// to follow it would let the clock run backwards.
 	if behind := c.server.Add(now.Sub(c.at)).Sub(r.Time); c.server.IsZero() || behind < 0 || behind > resolution {

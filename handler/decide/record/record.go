@@ -205,8 +205,9 @@ func (b *Book) claim(ctx context.Context, r Record) (claimed *Record, replay boo
 		r.Created = now
 	}
 	attempt := b.newID()
+	asked := b.clock.local()
 	receipt, err := b.table.Insert(ctx, encode(&r, attempt))
-	b.clock.observe(receipt)
+	b.clock.observe(receipt, asked)
 	if err == nil {
 		r.etag = receipt.ETag
 		return &r, false, nil
@@ -290,8 +291,9 @@ func (b *Book) Stale(r *Record) bool { return r.State == Sending && b.Abandoned(
 func (b *Book) Time(ctx context.Context) (time.Time, error) { return b.now(ctx, "", "") }
 
 func (b *Book) read(ctx context.Context, caller, id string) (*Record, string, error) {
+	asked := b.clock.local()
 	e, receipt, err := b.table.Get(ctx, Key(caller, id), row)
-	b.clock.observe(receipt)
+	b.clock.observe(receipt, asked)
 	if err != nil {
 		return nil, "", fmt.Errorf("read record: %w", err)
 	}

@@ -115,8 +115,9 @@ func (b *Book) writeFor(ctx context.Context, r *Record, life time.Duration) erro
 	attempt := b.newID()
 	e := encode(r, attempt)
 	e.ETag = r.etag
+	asked := b.clock.local()
 	receipt, err := put(ctx, e)
-	b.clock.observe(receipt)
+	b.clock.observe(receipt, asked)
 	if err == nil {
 		r.etag = receipt.ETag
 		return nil
