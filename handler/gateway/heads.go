@@ -92,7 +92,7 @@ func (p *pump) line(l quota.Line) spool.Line {
 
 // add says what may be done now with a slip of the line.
 func (h *heads) add(s *spool.Slip, now time.Time, flying map[store.Key]bool, paused map[uint32]time.Time) {
-	if flying[s.Key] {
+	if flying[s.Key] || s.Unreadable {
 		return
 	}
 	h.Seen = append(h.Seen, s.Ticket)

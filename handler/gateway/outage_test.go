@@ -86,6 +86,42 @@ func TestOneFaultOfACSStopsNobody(t *testing.T) {
 	}
 }
 
+// A row that nobody can read is passed over, also by a process that knows of its line
+// only from the table.
+func TestARowThatNobodyCanReadHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		forget bool // the ledger's row is deleted
+	}{{"the ledger knows the line", false}, {"only the table knows it", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w, _ := troubled(t)
+				crowd := newCrowd(w)
+				for n := range 3 {
+					crowd.offer(t, shop, "", sim.Message(strconv.Itoa(n), `"delivery":{"sendAt":"`+rfc(time.Minute)+`"}`))
+					crowd.all.Wait()
+				}
+				if err := w.SpoilHead(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if c.forget {
+					if err := w.ForgetLedger(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				w.Play()
+				time.Sleep(10 * time.Minute)
+				w.Stop()
+				if n := len(w.ACS.Arrivals()); n != 2 {
+					t.Errorf("%d of 2 have arrived", n)
+				}
+			})
+		})
+	}
+}
+
 // ACS refuses the messages of one sender. Those of another, even of the same caller and
 // behind them in the line, go; those of the first go when ACS takes them again.
 func TestARefusedSenderHoldsUpNoOther(t *testing.T) {

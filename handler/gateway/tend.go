@@ -25,6 +25,10 @@ func (g *Gateway) Tend(ctx context.Context) error {
 	}
 	found := map[int][]quota.LineView{}
 	for _, s := range heads {
+		if s.Unreadable {
+			g.Log.ErrorContext(ctx, "a row of a line cannot be read, and is passed over", "partition", s.Key.Partition, "row", s.Key.Row)
+			continue
+		}
 		v := quota.LineView{Line: lineOf(s.Line), Waiting: 1}
 		if s.Line.Later {
 			v.NextDue = s.Due

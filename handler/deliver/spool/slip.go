@@ -35,6 +35,8 @@ type Slip struct {
 	Asked int
 	// Ticket is what the ledger knows the letter by.
 	Ticket int64
+	// Unreadable says that nothing but the Key is known.
+	Unreadable bool
 
 	etag store.ETag
 }
@@ -62,26 +64,21 @@ func (s *Slip) encode() store.Entity {
 	return e
 }
 
+// decodeSlip reads a row, also of a version that did not know all of its properties. One
+// that does not say whose it is cannot be read.
 func decodeSlip(e store.Entity) (Slip, error) {
-	var bad string
 	number := func(name string) int {
-		n, ok := e.Values[name].(int64)
-		if !ok {
-			bad = name
-		}
+		n, _ := e.Values[name].(int64)
 		return int(n)
 	}
 	text := func(name string) string {
-		t, ok := e.Values[name].(string)
-		if !ok {
-			bad = name
-		}
+		t, _ := e.Values[name].(string)
 		return t
 	}
 	s := Slip{
 		Key:  store.Key{Partition: e.Partition, Row: e.Row},
 		Line: Line{Shard: number("shard"), Class: number("class"), Caller: text("caller")},
-		ID:   text("id"), Version: store.ETag(text("version")), Bytes: number("bytes"), Cost: number("cost"),
+		ID:   text("id"), Version: store.ETag(text("version")), Bytes: number("bytes"), Cost: max(number("cost"), 1),
 		Share: number("share"), Cap: number("cap"), Tries: number("tries"), Repeats: number("repeats"),
 		Doubt: Doubt(text("doubt")), Asked: number("asked"), Ticket: int64(number("ticket")),
 		Sender: uint32(number("sender")),
@@ -90,8 +87,8 @@ func decodeSlip(e store.Entity) (Slip, error) {
 	s.Line.Later, _ = e.Values["later"].(bool)
 	s.Due, _ = e.Values["due"].(time.Time)
 	s.NotBefore, _ = e.Values["notBefore"].(time.Time)
-	if bad != "" || s.Due.IsZero() {
-		return Slip{}, fmt.Errorf("the row %s of a line is corrupt: %s", e.Row, bad)
+	if s.ID == "" || s.Line.Caller == "" || s.Due.IsZero() {
+		return Slip{Key: s.Key, Unreadable: true}, fmt.Errorf("the row %s of a line is corrupt", e.Row)
 	}
 	return s, nil
 }

@@ -198,7 +198,7 @@ func (s *Spool) Forget(ctx context.Context, slip *Slip) error {
 }
 
 // Heads returns the first n slips of a line in their order, behind one of them; nil
-// to begin.
+// to begin. Some may be Unreadable.
 func (s *Spool) Heads(ctx context.Context, l Line, behind *Slip, n int) ([]Slip, error) {
 	after := store.Key{Partition: l.partition()}
 	if behind != nil {
@@ -221,17 +221,14 @@ func (s *Spool) slips(ctx context.Context, after store.Key, before string, n int
 	}
 	slips := make([]Slip, 0, len(rows))
 	for _, e := range rows {
-		slip, err := decodeSlip(e)
-		if err != nil {
-			return nil, problem.Wrap(problem.Internal, "A line cannot be read.", err)
-		}
+		slip, _ := decodeSlip(e) // an unreadable one says so
 		slips = append(slips, slip)
 	}
 	return slips, nil
 }
 
-// Lines returns the slip at the head of every line that is not empty. It costs one
-// operation for each.
+// Lines returns the slip at the head of every line that is not empty, and before it those
+// that are Unreadable. It costs one operation for each.
 func (s *Spool) Lines(ctx context.Context) (heads []Slip, err error) {
 	after := store.Key{}
 	for {
@@ -240,7 +237,9 @@ func (s *Spool) Lines(ctx context.Context) (heads []Slip, err error) {
 			return heads, err
 		}
 		heads = append(heads, head[0])
-		after = store.Key{Partition: head[0].Key.Partition + afterDash}
+		if after = head[0].Key; !head[0].Unreadable {
+			after = store.Key{Partition: after.Partition + afterDash}
+		}
 	}
 }
 

@@ -34,6 +34,7 @@ import (
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
@@ -230,6 +231,22 @@ func (w *World) SpoilLetters(ctx context.Context) {
 		_ = w.letters.Delete(ctx, b.Name) // in memory, and there
 		_ = w.letters.Put(ctx, b.Name, []byte("no letter"))
 	}
+}
+
+// SpoilHead makes the first row of all lines one that nobody can read.
+func (w *World) SpoilHead(ctx context.Context) error {
+	rows, err := w.lines.ListBefore(ctx, store.Key{}, "a", 1)
+	if err != nil || len(rows) == 0 {
+		return fmt.Errorf("there is no row to spoil: %w", err)
+	}
+	delete(rows[0].Values, "id")
+	_, err = w.lines.Replace(ctx, rows[0])
+	return err
+}
+
+// ForgetLedger deletes the row of what was sent and what waits.
+func (w *World) ForgetLedger(ctx context.Context) error {
+	return w.ledger.Delete(ctx, "quota", "send", "")
 }
 
 // newID is unique in the world, and has the form of a UUID.
