@@ -113,13 +113,13 @@ func TestAcceptedSend(t *testing.T) {
 			t.Parallel()
 			e, out := newTest(t, Config{})
 			w := call(e, newCall("POST", "http://127.0.0.1:8026/emails:send?api-version="+version, messageTo("ann@example.com"), "Operation-Id", strings.ToUpper(someID)))
-			if got, want := w.Body.String(), `{"id":"`+someID+`","status":"Running","error":null}`+"\n"; w.Code != 202 || got != want {
+			if got, want := w.Body.String(), `{"id":"`+someID+`","status":"Running","error":null}`; w.Code != 202 || got != want {
 				t.Fatalf("got %d %s, want 202 %s", w.Code, got, want)
 			}
 			if got, want := w.Header().Get("Operation-Location"), "http://127.0.0.1:8026/emails/operations/"+someID+"?api-version="+version; got != want {
 				t.Errorf("Operation-Location %q, want %q", got, want)
 			}
-			for _, name := range []string{"Retry-After", "api-supported-versions", "mise-correlation-id", "X-Azure-Ref"} {
+			for _, name := range []string{"Retry-After", "api-supported-versions", "mise-correlation-id", "X-Azure-Ref", "MS-CV"} {
 				if w.Header().Get(name) == "" {
 					t.Errorf("no header %s", name)
 				}
@@ -201,7 +201,17 @@ func TestRefusedSend(t *testing.T) {
 		{name: "bad recipient", body: messageTo("ann.example.com"), status: 400, code: "InvalidEmailAddress", message: address},
 		{name: "recipient with a name in the address", body: messageTo("Ann <ann@example.com>"), status: 400, code: "InvalidEmailAddress", message: address},
 		{name: "domain without a dot", body: messageTo("ann@localhost"), status: 400, code: "InvalidEmailAddress", message: address},
-		{name: "bad sender", body: members(map[string]string{"senderAddress": `"donotreply"`}), status: 400, code: "InvalidEmailAddress", message: address},
+		{name: "bad sender", body: members(map[string]string{"senderAddress": `"donotreply"`}), status: 400, code: "BadRequest", message: property("senderAddress")},
+		{name: "sender with a name", body: members(map[string]string{"senderAddress": `"Shop <donotreply@example.com>"`}), status: 400, code: "BadRequest", message: property("senderAddress")},
+		{name: "half a bracket", body: members(map[string]string{"senderAddress": `"<donotreply@example.com"`}), status: 400, code: "BadRequest", message: property("senderAddress")},
+		{name: "a line break in the subject", body: members(map[string]string{"content": `{"subject":"x\r\nBcc: eve@example.com","plainText":"x"}`}), status: 400, code: "BadRequest", message: property("content.subject")},
+		{name: "a line break in a name", body: members(map[string]string{"recipients": `{"to":[{"address":"ann@example.com","displayName":"Ann\n"}]}`}), status: 400, code: "BadRequest", message: property("recipients.to[0].displayName")},
+		{name: "a line break in a header", body: members(map[string]string{"headers": `{"X-Order":"1\r\nBcc: eve@example.com"}`}), status: 400, code: "BadRequest", message: property("headers")},
+		{name: "a NUL in a header", body: members(map[string]string{"headers": `{"X-Order":"1\u0000"}`}), status: 400, code: "BadRequest", message: property("headers")},
+		{name: "a space in a header's name", body: members(map[string]string{"headers": `{"X Bad":"1"}`}), status: 400, code: "BadRequest", message: property("headers")},
+		{name: "a colon in a header's name", body: members(map[string]string{"headers": `{"X:Bad":"1"}`}), status: 400, code: "BadRequest", message: property("headers")},
+		{name: "a header's name that is not ASCII", body: members(map[string]string{"headers": `{"X-Nön":"1"}`}), status: 400, code: "BadRequest", message: property("headers")},
+		{name: "a header without a name", body: members(map[string]string{"headers": `{"":"1"}`}), status: 400, code: "BadRequest", message: property("headers")},
 		{name: "bad reply-to", body: members(map[string]string{"replyTo": `[{"address":"x"}]`}), status: 400, code: "InvalidEmailAddress", message: address},
 		{name: "domain not linked", body: members(map[string]string{"senderAddress": `"donotreply@example.org"`}), status: 404, code: "DomainNotLinked", message: "The specified sender domain has not been linked."},
 		{name: "attachment without a name", body: members(map[string]string{"attachments": `[{"contentType":"text/plain","contentInBase64":"aGVsbG8="}]`}), status: 400, code: "BadRequest", message: property("attachments[0].name")},
@@ -262,6 +272,8 @@ func TestOddButAcceptedSend(t *testing.T) {
 		{"duplicate contentId, asked for", members(map[string]string{
 			"attachments": `[` + attached + `,` + attached + `]`, "headers": `{"X-MS-ACSEmail-Ignore-Duplicate-Content-Id":"true"}`})},
 		{"international domain", messageTo("ann@bücher.example")},
+		{"sender in angle brackets", members(map[string]string{"senderAddress": `"<donotreply@example.com>"`})},
+		{"a header's value that is not ASCII", members(map[string]string{"headers": `{"X-Name":"Jörg\tB"}`})},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -57,6 +57,7 @@ func flags(o *options) *flag.FlagSet {
 	f.Int64Var(&o.config.MaxRequestBytes, "max-request", mail.MaxACSRequestBytes, "largest send call in `bytes`")
 	f.DurationVar(&o.config.Delay, "delay", emulator.DefaultDelay, "how long an operation stays Running")
 	f.DurationVar(&o.config.VisibleAfter, "visible-after", 0, "how long a new operation answers 404")
+	f.DurationVar(&o.config.ReportAfter, "report-after", emulator.DefaultReportAfter, "how long after an attempt its delivery event comes")
 	f.DurationVar(&o.config.Slowness, "slow", emulator.DefaultSlowness, "how late the fault slow@ answers")
 	f.StringVar(&o.config.WebhookURL, "webhook", "", "`URL` that takes delivery events in the Event Grid schema")
 	f.StringVar(&o.certificate, "tls-cert", "", "certificate `file` (PEM): serve the emulator over HTTPS")
