@@ -210,10 +210,12 @@ func TestOldestMakeRoom(t *testing.T) {
 		name string
 		cfg  Config
 		want string
+		says string // on the page
 	}{
-		{"by number", Config{MaxMessages: 2}, "d c"},
-		{"by size", Config{MaxBytes: 3*size + 1}, "d c b"},
-		{"the newest stays", Config{MaxBytes: 1}, "d"},
+		{"by number", Config{MaxMessages: 2}, "d c", "2 older messages made room. The inbox keeps at most 2 messages, 256.0 MB."},
+		{"by size", Config{MaxBytes: 3*size + 1}, "d c b", "1 older message made room."},
+		{"the newest stays", Config{MaxBytes: 1}, "d", "3 older messages made room."},
+		{"with room for all", Config{}, "d c b a", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -229,6 +231,17 @@ func TestOldestMakeRoom(t *testing.T) {
 			files, _ := os.ReadDir(test.cfg.Dir)
 			if len(files) != len(strings.Fields(test.want)) {
 				t.Errorf("%d files are left", len(files))
+			}
+			if got := b.list("", 1).Dropped; got != 4-len(files) {
+				t.Errorf("says that %d were dropped", got)
+			}
+			page := do(b, "GET", "/").Body.String()
+			if !strings.Contains(page, test.says) || test.says == "" && strings.Contains(page, "made room") {
+				t.Errorf("the page does not say %q", test.says)
+			}
+			b.clear()
+			if got := b.list("", 1).Dropped; got != 0 {
+				t.Errorf("after all was deleted, says that %d were dropped", got)
 			}
 		})
 	}

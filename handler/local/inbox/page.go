@@ -43,6 +43,7 @@ type view struct {
 	Query   string
 	Limit   int // 0 means the default
 	Hint    string
+	Room    string // how much is kept
 	Open    *Message
 	Missing bool // there is no message with the id asked for
 	Tab     string
@@ -76,7 +77,7 @@ func (b *Inbox) handlePage(w http.ResponseWriter, r *http.Request) {
 		limit = defaultLimit
 	}
 	query := strings.TrimSpace(r.URL.Query().Get("q"))
-	v := view{Query: query, Hint: b.cfg.Hint, listing: b.list(query, limit)}
+	v := view{Query: query, Hint: b.cfg.Hint, Room: fmt.Sprintf("%d messages, %s", b.cfg.MaxMessages, size(b.cfg.MaxBytes)), listing: b.list(query, limit)}
 	if limit != defaultLimit {
 		v.Limit = limit
 	}
