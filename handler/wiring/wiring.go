@@ -275,7 +275,7 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, tel *telem
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),
 		Asks:    quota.New(ledger, "status", asks, time.Now, uuid.NewString, quota.Options{ReservedForHigh: gateway.AskReserve}),
-		Offload: files, Spool: kept, ACS: newSender(client), MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
+		Offload: files, Spool: kept, ACS: newSender(client, log), MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
 		MaxCalls:       b.s.ACSConnections - b.s.ACSConnections/8, // the rest is for questions
 		CostRecipients: b.s.QuotaCost == "recipients", RequestTimeout: b.s.RequestTimeout,
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tel.Tracer, Meter: tel.Meter,

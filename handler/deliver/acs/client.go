@@ -144,7 +144,7 @@ func newClient(endpoint string, auth policy.Policy, o ClientOptions, allowHTTP b
 	o.Transport = newTransport(o.Transport)
 	c.pipeline, err = azcore.NewClient(module, version, runtime.PipelineOptions{
 		PerRetry:               []policy.Policy{auth},
-		AllowedHeaders:         []string{"Operation-Id", "Mise-Correlation-Id", "X-Azure-Ref", "X-Ms-Error-Code"},
+		AllowedHeaders:         []string{"Operation-Id", "Ms-Cv", "Mise-Correlation-Id", "X-Azure-Ref", "X-Ms-Error-Code"},
 		AllowedQueryParameters: []string{"api-version"},
 		Tracing:                runtime.TracingOptions{Namespace: "Microsoft.Communication"},
 	}, &o.ClientOptions)

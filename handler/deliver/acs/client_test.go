@@ -28,7 +28,7 @@ func TestSendMakesTheRequestOfTheSpecification(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := acs.Operation{ID: id, Status: acs.Running, RetryAfter: 3 * time.Second, Trace: acs.Trace{CorrelationID: "correlation-1", AzureRef: "reference-1"}}
+	want := acs.Operation{ID: id, Status: acs.Running, RetryAfter: 3 * time.Second, Trace: acs.Trace{MSCV: "vector-1.0", CorrelationID: "correlation-1", AzureRef: "reference-1"}}
 	if op != want {
 		t.Errorf("got %+v, want %+v", op, want)
 	}

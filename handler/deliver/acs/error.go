@@ -70,8 +70,9 @@ func (w Window) String() string {
 	return [...]string{"unknown", "minute", "hour"}[w]
 }
 
-// Trace is what Microsoft's support asks for.
+// Trace is what Microsoft's support asks for, beside the operation's id.
 type Trace struct {
+	MSCV          string // MS-CV, a correlation vector
 	CorrelationID string // mise-correlation-id
 	AzureRef      string // X-Azure-Ref
 }
