@@ -33,7 +33,7 @@ func TestTheTraceOfARequestIsPassedOnToACS(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := propagator.Extract(t.Context(), propagation.MapCarrier{"traceparent": parent})
-	if err := newSender(client, slog.New(slog.DiscardHandler)).Send(ctx, operation, message(), false); err != nil {
+	if err := newSender(client, slog.New(slog.DiscardHandler), false).Send(ctx, operation, message(), false); err != nil {
 		t.Fatal(err)
 	}
 	if got != parent {

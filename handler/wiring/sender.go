@@ -23,20 +23,21 @@ import (
 type sender struct {
 	client   *acs.Client
 	log      *slog.Logger
+	names    bool         // ACS takes the sender's name
 	accepted atomic.Int64 // Unix ns, when ACS last took a message
 }
 
-func newSender(client *acs.Client, log *slog.Logger) *sender {
-	return &sender{client: client, log: log}
+func newSender(client *acs.Client, log *slog.Logger, names bool) *sender {
+	return &sender{client: client, log: log, names: names}
 }
 
-func (s *sender) Size(m *mail.Message) int64 { return toACS(m, anyID).Size() }
+func (s *sender) Size(m *mail.Message) int64 { return s.toACS(m, anyID).Size() }
 
 // anyID is as long as every operation id.
 const anyID = "00000000-0000-0000-0000-000000000000"
 
 func (s *sender) Send(ctx context.Context, operationID string, m *mail.Message, again bool) error {
-	_, err := s.client.Send(ctx, operationID, toACS(m, operationID))
+	_, err := s.client.Send(ctx, operationID, s.toACS(m, operationID))
 	s.note(ctx, operationID, err)
 	if e, ok := errors.AsType[*acs.Error](err); ok && again && e.Repeated() {
 		return fmt.Errorf("%w: %w", gateway.ErrRepeat, err)
@@ -127,13 +128,16 @@ func sendProblem(err error) error {
 // toACS is the same to the byte for the same operation: ACS may compare a repeat
 // with what it has. The Message-ID is what ACS knows a repeat by, beside the
 // operation id, when it is asked to look.
-func toACS(m *mail.Message, operationID string) *acs.Message {
+func (s *sender) toACS(m *mail.Message, operationID string) *acs.Message {
 	out := &acs.Message{
 		SenderAddress: m.SenderAddress, Subject: m.Content.Subject,
 		PlainText: m.Content.PlainText, HTML: m.Content.HTML,
 		To: addresses(m.Recipients.To), CC: addresses(m.Recipients.CC), BCC: addresses(m.Recipients.BCC),
 		ReplyTo: addresses(m.ReplyTo), Headers: maps.Clone(m.Headers),
 		UserEngagementTrackingDisabled: m.UserEngagementTrackingDisabled,
+	}
+	if s.names {
+		out.SenderDisplayName = m.SenderDisplayName
 	}
 	if out.Headers == nil {
 		out.Headers = make(map[string]string, 2)

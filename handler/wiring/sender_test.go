@@ -28,7 +28,7 @@ func senderTo(t *testing.T, h http.HandlerFunc) *sender {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newSender(client, slog.New(slog.DiscardHandler))
+	return newSender(client, slog.New(slog.DiscardHandler), false)
 }
 
 func message() *mail.Message {
@@ -147,6 +147,24 @@ func TestTheLogHasWhatSupportAsksFor(t *testing.T) {
 	}
 }
 
+// The sender's name goes to ACS where its api-version has a place for it, and counts
+// in the size of a message there.
+func TestTheSendersNameIsForThePreview(t *testing.T) {
+	t.Parallel()
+	m := message()
+	m.SenderDisplayName = "Shop"
+	with, without := &sender{names: true}, &sender{}
+	if got := with.toACS(m, operation).SenderDisplayName; got != "Shop" {
+		t.Errorf("with the preview %q is sent", got)
+	}
+	if got := without.toACS(m, operation).SenderDisplayName; got != "" {
+		t.Errorf("without it %q is sent", got)
+	}
+	if more := with.Size(m) - without.Size(m); more != int64(len(`,"senderDisplayName":"Shop"`)) {
+		t.Errorf("it takes %d bytes", more)
+	}
+}
+
 func TestNobodyThereIsCertainlyNotSent(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
@@ -155,7 +173,7 @@ func TestNobodyThereIsCertainlyNotSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Close()
-	err = newSender(client, slog.New(slog.DiscardHandler)).Send(t.Context(), operation, message(), false)
+	err = newSender(client, slog.New(slog.DiscardHandler), false).Send(t.Context(), operation, message(), false)
 	if !problem.Is(err, problem.ACSFailed) || errors.Is(err, gateway.ErrDoubt) {
 		t.Errorf("got %v", err)
 	}

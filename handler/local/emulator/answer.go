@@ -10,10 +10,11 @@ import (
 )
 
 // supportedVersions of the API, as ACS lists them in api-supported-versions.
-const supportedVersions = "2023-03-31, 2025-09-01"
+const supportedVersions = "2023-03-31, 2025-01-15-preview, 2025-09-01"
 
 const (
 	version2023 = "2023-03-31"
+	preview2025 = "2025-01-15-preview" // version2025 and senderDisplayName
 	version2025 = "2025-09-01"
 )
 
@@ -114,7 +115,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 // api-supported-versions ACS sends.
 func checkVersion(r *http.Request) *refusal {
 	switch v := r.URL.Query().Get("api-version"); v {
-	case version2023, version2025:
+	case version2023, preview2025, version2025:
 		return nil
 	case "":
 		return &refusal{status: http.StatusBadRequest, code: "ApiVersionUnspecified",

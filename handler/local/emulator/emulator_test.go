@@ -17,10 +17,11 @@ import (
 var noon = time.Date(2026, time.March, 2, 12, 0, 30, 0, time.UTC)
 
 const (
-	someID     = "3f0b52c1-9a4d-4f7e-8c21-5d6e7f809a1b"
-	sendPath   = "/emails:send?api-version=2025-09-01"
-	statusPath = "/emails/operations/" + someID + "?api-version=2025-09-01"
-	someToken  = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ0ZXN0In0.c2ln"
+	someID      = "3f0b52c1-9a4d-4f7e-8c21-5d6e7f809a1b"
+	sendPath    = "/emails:send?api-version=2025-09-01"
+	previewPath = "/emails:send?api-version=2025-01-15-preview"
+	statusPath  = "/emails/operations/" + someID + "?api-version=2025-09-01"
+	someToken   = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ0ZXN0In0.c2ln"
 )
 
 // outbox is what Deliver was given.
@@ -108,7 +109,7 @@ func wantRefusal(t *testing.T, w *httptest.ResponseRecorder, status int, code, m
 
 func TestAcceptedSend(t *testing.T) {
 	t.Parallel()
-	for _, version := range []string{"2023-03-31", "2025-09-01"} {
+	for _, version := range []string{"2023-03-31", "2025-01-15-preview", "2025-09-01"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			e, out := newTest(t, Config{})
@@ -221,6 +222,8 @@ func TestRefusedSend(t *testing.T) {
 		{name: "attachment of broken Base64", body: members(map[string]string{"attachments": `[{"name":"a","contentType":"text/plain","contentInBase64":"a b"}]`}), status: 400, code: "BadRequest", message: "ContentBytes invalid. Should be base64."},
 		{name: "the same contentId twice", body: members(map[string]string{"attachments": `[` + attached + `,` + attached + `]`}), status: 400, code: "BadRequest", message: property("attachments[1].contentId")},
 		{name: "contentId before 2025", path: "/emails:send?api-version=2023-03-31", body: members(map[string]string{"attachments": `[` + attached + `]`}), status: 400, code: "BadRequest", message: property("attachments[0].contentId")},
+		{name: "a sender's name in no preview", body: members(map[string]string{"senderDisplayName": `"Shop"`}), status: 400, code: "BadRequest", message: property("senderDisplayName")},
+		{name: "a line break in the sender's name", path: previewPath, body: members(map[string]string{"senderDisplayName": `"Shop\n"`}), status: 400, code: "BadRequest", message: property("senderDisplayName")},
 		{name: "unknown version", path: "/emails:send?api-version=2021-01-01", status: 400, code: "UnsupportedApiVersion"},
 		{name: "no version", path: "/emails:send", status: 400, code: "ApiVersionUnspecified"},
 		{name: "Operation-Id is no UUID", headers: []string{"Operation-Id", "order-1"}, status: 400, code: "BadRequest"},
@@ -265,6 +268,7 @@ func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 func TestOddButAcceptedSend(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, body string }{
+		{"a sender's name", members(map[string]string{"senderDisplayName": `"Jörg's shop"`})},
 		{"only bcc", members(map[string]string{"recipients": `{"to":[],"bcc":[{"address":"ann@example.com"}]}`})},
 		{"50 recipients", members(map[string]string{"recipients": manyRecipients(50)})},
 		{"unknown members", members(map[string]string{"surprise": `{"x":1}`})},
@@ -279,7 +283,11 @@ func TestOddButAcceptedSend(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			e, out := newTest(t, Config{})
-			if w := call(e, newCall("POST", sendPath, test.body)); w.Code != 202 || out.count() != 1 {
+			path := sendPath
+			if strings.Contains(test.body, "senderDisplayName") {
+				path = previewPath
+			}
+			if w := call(e, newCall("POST", path, test.body)); w.Code != 202 || out.count() != 1 {
 				t.Errorf("got %d %s, %d delivered", w.Code, w.Body, out.count())
 			}
 		})

@@ -19,6 +19,7 @@ import (
 // absent member from an empty one.
 type message struct {
 	SenderAddress *string `json:"senderAddress"`
+	SenderName    *string `json:"senderDisplayName"`
 	Content       *struct {
 		Subject   *string `json:"subject"`
 		PlainText string  `json:"plainText"`
@@ -77,7 +78,8 @@ func parse(body []byte, version string) (*message, *refusal) {
 		}
 		return nil, badRequest("Request body validation error. The body is not a JSON object.")
 	}
-	for _, check := range []func() *refusal{m.checkContent, m.checkHeaders, m.checkAddresses, func() *refusal { return m.checkAttachments(version) }} {
+	for _, check := range []func() *refusal{m.checkContent, m.checkHeaders, m.checkAddresses,
+		func() *refusal { return m.checkSenderName(version) }, func() *refusal { return m.checkAttachments(version) }} {
 		if refused := check(); refused != nil {
 			return nil, refused
 		}
@@ -136,6 +138,13 @@ func (m *message) sender() string {
 		return strings.TrimSuffix(inner, ">")
 	}
 	return *m.SenderAddress
+}
+
+func (m *message) checkSenderName(version string) *refusal {
+	if m.SenderName != nil && (version != preview2025 || !isLine(*m.SenderName)) {
+		return invalid("senderDisplayName")
+	}
+	return nil
 }
 
 // headerName is RFC 5322's field-name.

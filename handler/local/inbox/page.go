@@ -177,8 +177,13 @@ func (s *Summary) To() string {
 	return fmt.Sprintf("%s +%d", mailbox(all[0]), len(all)-1)
 }
 
+// Sender is the address with the name beside it, if it has one.
+func (s *Summary) Sender() string {
+	return fullMailbox(mail.Address{Address: s.From, DisplayName: s.FromName})
+}
+
 func fields(m *Message) []field {
-	list := []field{{"From", m.From}}
+	list := []field{{"From", m.Sender()}}
 	for _, l := range []struct {
 		name string
 		list []mail.Address
