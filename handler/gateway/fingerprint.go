@@ -12,7 +12,7 @@ import (
 
 // fingerprint is the same for two requests that mean the same message: it is
 // taken after check has normalised it, and over the content of attachments, not
-// over their Base64. Every member of a message is in it, in the order of its type;
+// over their Base64. Every member of a message is in it;
 // a test holds it against a member that is forgotten.
 func fingerprint(m *mail.Message) string {
 	p := make(trait, 0, 1024+len(m.Content.Subject)+len(m.Content.PlainText)+len(m.Content.HTML))
@@ -42,6 +42,9 @@ func fingerprint(m *mail.Message) string {
 		p.text(t.Name, t.Value)
 	}
 	p.text(m.Language)
+	if m.SenderDisplayName != "" { // what was recorded before it existed stays the same
+		p.text(m.SenderDisplayName)
+	}
 	sum := sha256.Sum256(p)
 	return hex.EncodeToString(sum[:])
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/caarlos0/env/v11"
 
@@ -68,6 +69,21 @@ func (c config) limits() emulator.Limits {
 // may be set from outside, such as POSTHORN_LANGUAGE=de make run.
 func (c config) gatewayEnv(environ []string) []string {
 	return append(append([]string{"POSTHORN_QUOTA=" + c.Quota, "POSTHORN_LOG_LEVEL=info"}, environ...), c.fixedEnv()...)
+}
+
+// settingsIn are the gateway's settings in an environment, without the rest of it;
+// what stands last counts.
+func settingsIn(env []string) map[string]string {
+	values := map[string]string{}
+	for _, setting := range env {
+		name, value, _ := strings.Cut(setting, "=")
+		for _, prefix := range []string{"POSTHORN_", "AZURE_CLIENT_ID", "IDENTITY_", "OTEL_", "APPLICATIONINSIGHTS_"} {
+			if strings.HasPrefix(name, prefix) && !strings.HasPrefix(name, "POSTHORN_LOCAL_") {
+				values[name] = value
+			}
+		}
+	}
+	return values
 }
 
 func (c config) fixedEnv() []string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -62,7 +62,7 @@ func TestTheSampleSettingsAreThoseOfTheDesk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, setting := range c.fixedEnv() {
+	for _, setting := range append(c.fixedEnv(), c.hostEnv()...) {
 		name, want, _ := strings.Cut(setting, "=")
 		want = strings.Replace(want, c.Dir, ".local", 1)
 		if got, ok := sample.Values[name]; !ok || got != want {
@@ -286,10 +286,12 @@ func TestSetup(t *testing.T) {
 	}
 }
 
+// What `make func` hands to Core Tools, seen as they would see it. A run under Core
+// Tools themselves is not part of the tests.
 func TestUnderFuncTheAppIsToldTheSameSettings(t *testing.T) {
 	c := freeConfig(t)
-	c.Dir = t.TempDir()
-	tools(t, map[string]string{"func": `echo "$@"; trap 'exit 0' INT; while :; do :; done`})
+	c.Dir, c.Quota = t.TempDir(), "custom"
+	tools(t, map[string]string{"func": `echo "$@ $SSL_CERT_FILE"; trap 'exit 0' INT; while :; do :; done`})
 	dir := t.TempDir()
 	if err := pack.Dir("../..", os.Args[0], dir); err != nil {
 		t.Fatal(err)
@@ -298,25 +300,57 @@ func TestUnderFuncTheAppIsToldTheSameSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	env := c.gatewayEnv([]string{
+		"POSTHORN_QUOTA_PER_MINUTE=600", "POSTHORN_QUOTA_PER_HOUR=6000", "POSTHORN_LANGUAGE=de", "OTEL_EXPORTER_OTLP_HEADERS=a=b",
+		"POSTHORN_PUBLIC_URL=https://mail.example.com", "POSTHORN_QUEUE__queueServiceUri=https://a.queue.core.windows.net",
+		"POSTHORN_LOCAL_DIR=/elsewhere", "HOME=/root",
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	said, ended := make(lineChannel, 1), make(chan error, 1)
-	go func() { ended <- underFunc(ctx, c, dir, l, said) }()
+	go func() { ended <- underFunc(ctx, c, gatewayRun{dir: dir, env: env}, l, said) }()
 	_, port, _ := net.SplitHostPort(c.Gateway)
-	if got := <-said; got != "start --port "+port+"\n" {
+	if got := <-said; got != "start --port "+port+" "+c.certFile()+"\n" {
 		t.Errorf("func was called with %q", got)
 	}
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	for name, want := range map[string]bool{"emails-send": true, "healthz": true, "sweep": false, "tend": false, "dispatch": false} {
-		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != want {
-			t.Errorf("%s: %v, want it to be there: %t", name, err, want)
+	for _, name := range []string{"emails-send", "healthz", "sweep", "tend", "dispatch", "dispatch-poison"} {
+		_, err := os.Stat(filepath.Join(dir, name))
+		if triggered := runtime.GOOS == "linux" || name == "emails-send" || name == "healthz"; (err == nil) != triggered {
+			t.Errorf("%s: %v, want it to be there: %t", name, err, triggered)
 		}
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "local.settings.json"))
-	if err != nil || !bytes.Contains(data, []byte(`"POSTHORN_PUBLIC_URL": "http://`+c.Gateway)) {
-		t.Errorf("settings %s, %v", data, err)
+	var file struct{ Values map[string]string }
+	if err := json.Unmarshal([]byte(read(t, filepath.Join(dir, "local.settings.json"))), &file); err != nil {
+		t.Fatal(err)
+	}
+	queue := ";QueueEndpoint=https://" + c.port(c.QueuePort) + "/devstoreaccount1;"
+	for _, connection := range []string{"POSTHORN_QUEUE", "AzureWebJobsStorage"} {
+		if !strings.Contains(file.Values[connection], queue) {
+			t.Errorf("%s is %q, without %s", connection, file.Values[connection], queue)
+		}
+	}
+	for name, want := range map[string]string{
+		"FUNCTIONS_WORKER_RUNTIME": "custom", "POSTHORN_PUBLIC_URL": "http://" + c.Gateway, "POSTHORN_QUEUE__queueServiceUri": "",
+		"POSTHORN_QUOTA": "custom", "POSTHORN_QUOTA_PER_MINUTE": "600", "POSTHORN_QUOTA_PER_HOUR": "6000", "POSTHORN_LANGUAGE": "de",
+		"OTEL_EXPORTER_OTLP_HEADERS": "a=b", "IDENTITY_HEADER": identitySecret,
+	} {
+		if got, ok := file.Values[name]; got != want || !ok {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	for _, name := range []string{"POSTHORN_LOCAL_DIR", "HOME"} {
+		if got, ok := file.Values[name]; ok {
+			t.Errorf("%s is there: %q", name, got)
+		}
+	}
+	if err := writeEnv(c, env); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, c.path("env")); !strings.Contains(got, "export POSTHORN_QUOTA_PER_MINUTE='600'\n") || strings.Contains(got, "HOME") {
+		t.Errorf("a shell is given %s", got)
 	}
 }
 

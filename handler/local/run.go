@@ -114,13 +114,15 @@ func runGateway(ctx context.Context, c config, l net.Listener, g gatewayRun, out
 	served := make(chan error, 1)
 	go func() {
 		if g.coreTools {
-			served <- underFunc(work, c, g.dir, l, output)
+			served <- underFunc(work, c, g, l, output)
 			return
 		}
 		served <- underHost(work, c, g, l, output, slog.New(slog.NewJSONHandler(said, nil)))
 	}()
 	greeted := make(chan error, 1)
-	go func() { greeted <- greet(work, c, api{url: c.publicURL(), http: http.DefaultClient}, g.command, out) }()
+	go func() {
+		greeted <- greet(work, c, g.env, api{url: c.publicURL(), http: http.DefaultClient}, g.command, out)
+	}()
 	select {
 	case err = <-served:
 		stop()
@@ -149,11 +151,11 @@ func ended(err error, c config) error {
 
 // greet makes the caller, sends the samples and shows the screen. A sample that
 // fails is told there and ends nothing.
-func greet(ctx context.Context, c config, a api, operate operator, out io.Writer) error {
+func greet(ctx context.Context, c config, env []string, a api, operate operator, out io.Writer) error {
 	if err := a.awaitReady(ctx, c, out); err != nil {
 		return err
 	}
-	if err := writeEnv(c); err != nil {
+	if err := writeEnv(c, env); err != nil {
 		return err
 	}
 	s, err := a.ensureCaller(ctx, c, operate, out)

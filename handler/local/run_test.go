@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -13,7 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/posthorn/posthorn/handler/local/queues"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue"
+
+	"github.com/posthorn/posthorn/handler/local/azurite"
 	"github.com/posthorn/posthorn/handler/test/require"
 )
 
@@ -100,18 +104,22 @@ func (d *desk) end(t *testing.T) {
 }
 
 // expectQueue wants what is put into a queue to reach the gateway: in this one, a
-// tick that the gateway can only complain about.
+// tick that the gateway can only complain about. It is put there by the connection
+// that the real host would read it by.
 func expectQueue(t *testing.T, c config) {
 	t.Helper()
-	open, err := queues.At("https://"+c.queueHost(), c.certFile())
+	transport, err := azurite.Transport(c.certFile())
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := open("posthorn-dispatch-poison")
+	defer transport.CloseIdleConnections()
+	q, err := azqueue.NewQueueClientFromConnectionString(settingsIn(c.hostEnv())["POSTHORN_QUEUE"], "posthorn-dispatch-poison", &azqueue.ClientOptions{
+		ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: transport}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := q.Send(t.Context(), "a tick", 0); err != nil {
+	if _, err := q.EnqueueMessage(t.Context(), base64.StdEncoding.EncodeToString([]byte("a tick")), nil); err != nil {
 		t.Fatal(err)
 	}
 	for range 3000 {

@@ -270,7 +270,7 @@ func TestTheScreenComesWithoutTheSamples(t *testing.T) {
 		})
 		operate := func(context.Context, ...string) (string, error) { return "ph_key\nendpoint=x", nil }
 		var out bytes.Buffer
-		if err := greet(t.Context(), local, gateway.api(), operate, &out); err != nil {
+		if err := greet(t.Context(), local, nil, gateway.api(), operate, &out); err != nil {
 			t.Fatal(err)
 		}
 		for _, want := range []string{"Posthorn is running.", "Welcome to Posthorn: not sent: the gateway answers 500\n", "A file that does not fit: not sent: the gateway answers 500\n"} {

@@ -4,8 +4,8 @@
 //
 // It does no I/O and decides nothing: accept/wire fills a Message, accept/check
 // says what is wrong with it, deliver/* sends it. The JSON names are those of
-// ACS's own `POST /emails:send` (api-versions 2023-03-31 and 2025-09-01), which
-// is the native dialect; `delivery` and the members marked below are ours.
+// ACS's own `POST /emails:send` (api-versions 2023-03-31, 2025-09-01 and, for
+// senderDisplayName, 2025-01-15-preview), which is the native dialect; `delivery` and the members marked below are ours.
 //
 // All sizes are bytes, before Base64 unless a name says otherwise.
 package mail
@@ -15,6 +15,7 @@ import "time"
 // Message is one e-mail to send.
 type Message struct {
 	SenderAddress                  string            `json:"senderAddress"`
+	SenderDisplayName              string            `json:"senderDisplayName,omitempty"`
 	Content                        Content           `json:"content"`
 	Recipients                     Recipients        `json:"recipients"`
 	Attachments                    []Attachment      `json:"attachments,omitempty"`

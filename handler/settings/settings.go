@@ -48,6 +48,7 @@ type Settings struct {
 	ACSEndpoint        string `env:"POSTHORN_ACS_ENDPOINT" validate:"required,http_url" doc:"The Communication Services resource, such as https://NAME.REGION.communication.azure.com."`
 	ACSAccessKey       string `env:"POSTHORN_ACS_ACCESS_KEY" validate:"omitempty,base64" doc:"Access key, for emulators only. In Azure leave it out: the identity is used."`
 	ACSScope           string `env:"POSTHORN_ACS_SCOPE" validate:"omitempty,url" doc:"Token scope for clouds other than the public one."`
+	ACSAPIVersion      string `env:"POSTHORN_ACS_API_VERSION" envDefault:"2025-09-01" validate:"oneof=2025-09-01 2025-01-15-preview" doc:"API version of ACS. With 2025-01-15-preview, which is a preview, messages may name their sender (senderDisplayName). It is not known whether ACS grants that to everybody: try it first."`
 	ACSMaxRequestBytes int64  `env:"POSTHORN_ACS_MAX_REQUEST_BYTES" envDefault:"10485760" validate:"min=65536,max=104857600" doc:"Largest request that ACS takes, after Base64. Raise it when Microsoft has raised it for the subscription."`
 	ACSConnections     int    `env:"POSTHORN_ACS_CONNECTIONS" envDefault:"32" validate:"min=1,max=250" doc:"Connections to ACS at once for one instance, an eighth of them for questions rather than messages; ACS allows 250 for a subscription."`
 

@@ -49,6 +49,7 @@ func (p *product) testTogether(t *testing.T) {
 		{"the official client for JavaScript", p.testJavaScript},
 		{"the page of ACS's SDKs", p.testAzureSDKPage},
 		{"the official client with a token", p.testTokenOfTheClient},
+		{"signed requests behind the Functions host", p.testSignedBehindHost},
 		{"tokens of Entra ID", p.testTokens},
 		{"the page of Logic Apps", p.testLogicAppsPage},
 		{"clients of other services", p.testOtherClients},

@@ -2,6 +2,7 @@ package wiring
 
 import (
 	"encoding/base64"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -32,7 +33,7 @@ func TestTheTraceOfARequestIsPassedOnToACS(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := propagator.Extract(t.Context(), propagation.MapCarrier{"traceparent": parent})
-	if err := newSender(client).Send(ctx, operation, message(), false); err != nil {
+	if err := newSender(client, slog.New(slog.DiscardHandler), false).Send(ctx, operation, message(), false); err != nil {
 		t.Fatal(err)
 	}
 	if got != parent {

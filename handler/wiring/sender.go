@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"strings"
@@ -21,18 +22,23 @@ import (
 // errors in the gateway's problems.
 type sender struct {
 	client   *acs.Client
+	log      *slog.Logger
+	names    bool         // ACS takes the sender's name
 	accepted atomic.Int64 // Unix ns, when ACS last took a message
 }
 
-func newSender(client *acs.Client) *sender { return &sender{client: client} }
+func newSender(client *acs.Client, log *slog.Logger, names bool) *sender {
+	return &sender{client: client, log: log, names: names}
+}
 
-func (s *sender) Size(m *mail.Message) int64 { return toACS(m, anyID).Size() }
+func (s *sender) Size(m *mail.Message) int64 { return s.toACS(m, anyID).Size() }
 
 // anyID is as long as every operation id.
 const anyID = "00000000-0000-0000-0000-000000000000"
 
 func (s *sender) Send(ctx context.Context, operationID string, m *mail.Message, again bool) error {
-	_, err := s.client.Send(ctx, operationID, toACS(m, operationID))
+	_, err := s.client.Send(ctx, operationID, s.toACS(m, operationID))
+	s.note(ctx, operationID, err)
 	if e, ok := errors.AsType[*acs.Error](err); ok && again && e.Repeated() {
 		return fmt.Errorf("%w: %w", gateway.ErrRepeat, err)
 	}
@@ -61,6 +67,7 @@ func (s *sender) Fate(ctx context.Context, operationID string) (bool, *record.Fa
 	if failed, ok := errors.AsType[*acs.Error](err); ok && failed.StatusCode == http.StatusNotFound {
 		return false, nil, nil
 	}
+	s.note(ctx, operationID, err)
 	if err != nil {
 		return false, nil, fmt.Errorf("ask ACS for an operation: %w", err)
 	}
@@ -72,6 +79,14 @@ func (s *sender) Fate(ctx context.Context, operationID string) (bool, *record.Fa
 		f.Upstream, f.Detail = op.Error.Code, "ACS took the message and then gave up on it: "+op.Error.Message
 	}
 	return true, f, nil
+}
+
+// note leaves in the log what Microsoft's support asks for when ACS refuses a call.
+func (s *sender) note(ctx context.Context, operationID string, err error) {
+	if e, ok := errors.AsType[*acs.Error](err); ok && e.StatusCode != 0 {
+		s.log.WarnContext(ctx, "ACS refused a call", "acs_operation", operationID,
+			"acs_status", e.StatusCode, "acs_code", e.Code, "acs_ms_cv", e.Trace.MSCV)
+	}
 }
 
 // sendProblem says what an error of Send means for the message and its caller.
@@ -113,13 +128,16 @@ func sendProblem(err error) error {
 // toACS is the same to the byte for the same operation: ACS may compare a repeat
 // with what it has. The Message-ID is what ACS knows a repeat by, beside the
 // operation id, when it is asked to look.
-func toACS(m *mail.Message, operationID string) *acs.Message {
+func (s *sender) toACS(m *mail.Message, operationID string) *acs.Message {
 	out := &acs.Message{
 		SenderAddress: m.SenderAddress, Subject: m.Content.Subject,
 		PlainText: m.Content.PlainText, HTML: m.Content.HTML,
 		To: addresses(m.Recipients.To), CC: addresses(m.Recipients.CC), BCC: addresses(m.Recipients.BCC),
 		ReplyTo: addresses(m.ReplyTo), Headers: maps.Clone(m.Headers),
 		UserEngagementTrackingDisabled: m.UserEngagementTrackingDisabled,
+	}
+	if s.names {
+		out.SenderDisplayName = m.SenderDisplayName
 	}
 	if out.Headers == nil {
 		out.Headers = make(map[string]string, 2)

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -27,7 +28,7 @@ func senderTo(t *testing.T, h http.HandlerFunc) *sender {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newSender(client)
+	return newSender(client, slog.New(slog.DiscardHandler), false)
 }
 
 func message() *mail.Message {
@@ -123,6 +124,47 @@ func TestA401AfterAnAcceptedCallPasses(t *testing.T) {
 	send(http.StatusUnauthorized, problem.ACSMisconfigured, "long after")
 }
 
+// A refusal can be told to Microsoft's support, and says nothing of the message.
+func TestTheLogHasWhatSupportAsksFor(t *testing.T) {
+	t.Parallel()
+	s := senderTo(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("MS-CV", "vector.0")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"error":{"code":"InvalidEmailAddress","message":"ann@example.com is none"}}`)
+	})
+	var log strings.Builder
+	s.log = slog.New(slog.NewTextHandler(&log, nil))
+	if err := s.Send(t.Context(), operation, message(), false); err == nil {
+		t.Error("no error")
+	}
+	if _, _, err := s.Fate(t.Context(), operation); err == nil {
+		t.Error("no error of a question")
+	}
+	const want = `msg="ACS refused a call" acs_operation=` + operation + ` acs_status=400 acs_code=InvalidEmailAddress acs_ms_cv=vector.0`
+	if strings.Count(log.String(), want) != 2 || strings.Contains(log.String(), "ann@") {
+		t.Errorf("the log has %s", log.String())
+	}
+}
+
+// The sender's name goes to ACS where its api-version has a place for it, and counts
+// in the size of a message there.
+func TestTheSendersNameIsForThePreview(t *testing.T) {
+	t.Parallel()
+	m := message()
+	m.SenderDisplayName = "Shop"
+	with, without := &sender{names: true}, &sender{}
+	if got := with.toACS(m, operation).SenderDisplayName; got != "Shop" {
+		t.Errorf("with the preview %q is sent", got)
+	}
+	if got := without.toACS(m, operation).SenderDisplayName; got != "" {
+		t.Errorf("without it %q is sent", got)
+	}
+	if more := with.Size(m) - without.Size(m); more != int64(len(`,"senderDisplayName":"Shop"`)) {
+		t.Errorf("it takes %d bytes", more)
+	}
+}
+
 func TestNobodyThereIsCertainlyNotSent(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
@@ -131,7 +173,7 @@ func TestNobodyThereIsCertainlyNotSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Close()
-	err = newSender(client).Send(t.Context(), operation, message(), false)
+	err = newSender(client, slog.New(slog.DiscardHandler), false).Send(t.Context(), operation, message(), false)
 	if !problem.Is(err, problem.ACSFailed) || errors.Is(err, gateway.ErrDoubt) {
 		t.Errorf("got %v", err)
 	}

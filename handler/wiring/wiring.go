@@ -247,6 +247,7 @@ func (b *builder) offload() (*offload.Offload, *blob.Container, error) {
 
 func (b *builder) acs() (*acs.Client, error) {
 	o := &acs.ClientOptions{MaxConns: b.s.ACSConnections, Scope: b.s.ACSScope}
+	o.APIVersion = b.s.ACSAPIVersion
 	o.PerCallPolicies = append(o.PerCallPolicies, b.trace)
 	if b.s.ACSAccessKey != "" {
 		return acs.NewClientWithKey(b.s.ACSEndpoint, b.s.ACSAccessKey, o)
@@ -268,14 +269,16 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, tel *telem
 		return nil, err
 	}
 	sends, asks := limits(b.s)
+	checker := check.New()
+	checker.SenderNames = b.s.ACSAPIVersion == acs.APIVersion20250115Preview
 	return gateway.New(gateway.Config{
-		Check:   check.New(),
+		Check:   checker,
 		Records: record.NewBook(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout)),
 		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),
 		Asks:    quota.New(ledger, "status", asks, time.Now, uuid.NewString, quota.Options{ReservedForHigh: gateway.AskReserve}),
-		Offload: files, Spool: kept, ACS: newSender(client), MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
+		Offload: files, Spool: kept, ACS: newSender(client, log, checker.SenderNames), MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
 		MaxCalls:       b.s.ACSConnections - b.s.ACSConnections/8, // the rest is for questions
 		CostRecipients: b.s.QuotaCost == "recipients", RequestTimeout: b.s.RequestTimeout,
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tel.Tracer, Meter: tel.Meter,

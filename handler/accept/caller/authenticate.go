@@ -25,7 +25,7 @@ var keyHeaders = []string{"X-Api-Key", "X-Functions-Key", "X-Postmark-Server-Tok
 type Request struct {
 	Method string
 	Target string   // path and query as they came, not decoded
-	Hosts  []string // the names under which the caller may have reached us
+	Hosts  []string // the names under which the caller may have reached us; some may be ""
 	Header http.Header
 }
 
@@ -125,8 +125,10 @@ func (r *Registry) signed(known map[string]Caller, req Request, parameters strin
 		return no("x-ms-content-sha256 must be there once, as the Base64 of a SHA-256.")
 	}
 	var texts [][]byte
-	for _, host := range req.Hosts {
-		texts = append(texts, []byte(req.Method+"\n"+req.Target+"\n"+date+";"+host+";"+contentHash))
+	for _, target := range spellings(req.Target) {
+		for _, host := range distinct(req.Hosts) {
+			texts = append(texts, []byte(req.Method+"\n"+target+"\n"+date+";"+host+";"+contentHash))
+		}
 	}
 	for _, c := range known {
 		if c.Policy.HMAC && r.signedBy(c, texts, want) {
@@ -134,6 +136,29 @@ func (r *Registry) signed(known map[string]Caller, req Request, parameters strin
 		}
 	}
 	return no("no caller that may sign requests has a key that fits. The path, the host and the date are part of what is signed.")
+}
+
+// colon reads %3A, which the Functions host writes as a colon too.
+var colon = strings.NewReplacer("%3A", ":", "%3a", ":")
+
+// spellings are the targets that a client may have signed when this one arrived:
+// the colon of /emails:send may be written as %3A, on the way as well as in what
+// is signed.
+func spellings(target string) []string {
+	plain := colon.Replace(target)
+	return distinct([]string{target, plain, strings.ReplaceAll(plain, ":", "%3A")})
+}
+
+// distinct leaves out what is empty or stands before: each text costs a MAC for
+// every key.
+func distinct(all []string) []string {
+	var list []string
+	for _, s := range all {
+		if s != "" && !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // once returns the value of a header that must not be there twice: two servers
@@ -160,8 +185,9 @@ func (r *Registry) signedBy(c Caller, texts [][]byte, want []byte) bool {
 	for _, generation := range c.Generations {
 		for _, master := range r.masters {
 			key := mac(master, c.Name, generation)
+			h := hmac.New(sha256.New, key)
 			for _, text := range texts {
-				h := hmac.New(sha256.New, key)
+				h.Reset()
 				h.Write(text)
 				if hmac.Equal(h.Sum(nil), want) {
 					found = true

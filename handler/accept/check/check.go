@@ -25,6 +25,9 @@ import (
 
 // Checker holds the compiled rules. It may be used by many at once.
 type Checker struct {
+	// SenderNames says that ACS takes the sender's name. It is set before any use.
+	SenderNames bool
+
 	all   *validator.Validate // forms and sizes in one
 	forms *validator.Validate
 	sizes *validator.Validate
@@ -59,6 +62,9 @@ func New() *Checker {
 // repeats a value.
 func (c *Checker) Message(m *mail.Message, now time.Time) (Terms, error) {
 	var f faults
+	if m.SenderDisplayName != "" && !c.SenderNames {
+		f.add("/senderDisplayName", "This deployment does not send names of senders. Leave it out, or ask the operator for POSTHORN_ACS_API_VERSION=2025-01-15-preview.")
+	}
 	counts(&f, m)
 	seen := clip(*m)
 	// Most messages are without fault, and looked at once.

@@ -25,7 +25,7 @@ type rules struct {
 // is told both.
 var (
 	forms = append([]rules{
-		{mail.Message{}, map[string]string{"SenderAddress": "required,mailbox", "Attachments": "dive", "ReplyTo": "dive"}},
+		{mail.Message{}, map[string]string{"SenderAddress": "required,mailbox", "SenderDisplayName": "line", "Attachments": "dive", "ReplyTo": "dive"}},
 		{mail.Content{}, map[string]string{"Subject": "required,line", "PlainText": "utf8", "HTML": "utf8"}},
 		{mail.Address{}, map[string]string{"Address": "required,mailbox", "DisplayName": "line"}},
 		{mail.Attachment{}, map[string]string{
@@ -38,7 +38,7 @@ var (
 	}, lists...)
 
 	sizes = append([]rules{
-		{mail.Message{}, map[string]string{"Attachments": "dive", "ReplyTo": "dive"}},
+		{mail.Message{}, map[string]string{"SenderDisplayName": atMost(mail.MaxDisplayNameBytes), "Attachments": "dive", "ReplyTo": "dive"}},
 		{mail.Content{}, map[string]string{
 			"Subject":   atMost(mail.MaxSubjectBytes),
 			"PlainText": atMost(mail.MaxBodyBytes),

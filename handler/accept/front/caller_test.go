@@ -2,6 +2,7 @@ package front_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -20,7 +21,7 @@ import (
 )
 
 // signed is a request as ACS's clients make it, whose signature is for body, and
-// whose content is what follows.
+// whose content is what follows. Its name is that of X-Forwarded-Host, if there is one.
 func (d *door) signed(t *testing.T, method, path, body, content string, headers ...string) *http.Request {
 	t.Helper()
 	key, err := base64.StdEncoding.DecodeString(d.access)
@@ -32,7 +33,7 @@ func (d *door) signed(t *testing.T, method, path, body, content string, headers 
 	hash := base64.StdEncoding.EncodeToString(sum[:])
 	date := time.Now().UTC().Format(http.TimeFormat)
 	m := hmac.New(sha256.New, key)
-	m.Write([]byte(method + "\n" + req.URL.RequestURI() + "\n" + date + ";" + req.URL.Host + ";" + hash))
+	m.Write([]byte(method + "\n" + req.URL.RequestURI() + "\n" + date + ";" + cmp.Or(req.Header.Get("X-Forwarded-Host"), req.URL.Host) + ";" + hash))
 	req.Header.Set("x-ms-date", date)
 	req.Header.Set("x-ms-content-sha256", hash)
 	req.Header.Set("Authorization", "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="+base64.StdEncoding.EncodeToString(m.Sum(nil)))
@@ -171,6 +172,7 @@ func TestACallerIsToldWhoItIs(t *testing.T) {
 	}{
 		{"by its key", d.request(t, "GET", "/callers/me", ""), me{Name: "shop", Proof: "key"}},
 		{"by its signature", d.signed(t, "GET", "/callers/me", "", ""), me{Name: "shop", Proof: "signature"}},
+		{"by its signature for the name that the host has kept", d.signed(t, "GET", "/callers/me", "", "", "X-Forwarded-Host", "shop.azurewebsites.net"), me{Name: "shop", Proof: "signature"}},
 		{"by its token", d.request(t, "GET", "/callers/me", "", "Authorization", "Bearer a.good.token"), me{Name: "flow", Proof: "token"}},
 	} {
 		res := d.do(t, c.req)
@@ -194,6 +196,11 @@ func TestACallerIsToldWhoItIs(t *testing.T) {
 		if res := d.do(t, d.request(t, "GET", "/callers/me", "", "Authorization", c.authorization)); res.StatusCode != c.status {
 			t.Errorf("%s: %d %s", c.name, res.StatusCode, res.text)
 		}
+	}
+	renamed := d.signed(t, "GET", "/callers/me", "", "", "X-Forwarded-Host", "shop.azurewebsites.net")
+	renamed.Header.Set("X-Forwarded-Host", "shop.example.com")
+	if res := d.do(t, renamed); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a signature for another name: %d %s", res.StatusCode, res.text)
 	}
 	if err := d.callers.SetPolicy(t.Context(), "flow", caller.Policy{Senders: []string{"*"}}); err != nil {
 		t.Fatal(err)

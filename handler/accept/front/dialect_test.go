@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 	"github.com/posthorn/posthorn/handler/test/require"
 )
 
@@ -94,6 +95,37 @@ func TestOtherAPIsTakeAMessage(t *testing.T) {
 				t.Errorf("its status is %+v", o)
 			}
 		})
+	}
+}
+
+// A name of the sender is sent if ACS takes one. Otherwise other APIs' clients, which
+// write it as a habit, have it left out, and ours is told that it would have no effect.
+func TestTheNameOfTheSender(t *testing.T) {
+	t.Parallel()
+	for path, body := range map[string]string{
+		"/emails":       fmt.Sprintf(inResend, ""),
+		"/v3/mail/send": strings.Replace(fmt.Sprintf(inSendGrid, ""), `"donotreply@example.com"`, `"donotreply@example.com","name":"Shop"`, 1),
+		"/email":        strings.Replace(fmt.Sprintf(inPostmark, ""), "donotreply@example.com", "Shop <donotreply@example.com>", 1),
+		"/emails:send":  strings.Replace(gatewaytest.Small("x"), "{", `{"senderDisplayName":"Shop",`, 1),
+	} {
+		for _, names := range []bool{false, true} {
+			t.Run(fmt.Sprint(path, " ", names), func(t *testing.T) {
+				t.Parallel()
+				d := newDoor(t, plenty)
+				d.Gateway.Check.SenderNames = names
+				res := d.do(t, d.request(t, "POST", path, body))
+				if path == "/emails:send" && !names {
+					if res.slug(t) != "invalid-message" || !strings.Contains(res.text, `"/senderDisplayName"`) || len(d.ACS.Sent) != 0 {
+						t.Errorf("%d %s", res.StatusCode, res.text)
+					}
+					return
+				}
+				want := map[bool]string{true: "Shop"}[names]
+				if len(d.ACS.Sent) != 1 || d.ACS.Sent[0].SenderDisplayName != want {
+					t.Errorf("%d %s: sent %+v, want the name %q", res.StatusCode, res.text, d.ACS.Sent, want)
+				}
+			})
+		}
 	}
 }
 

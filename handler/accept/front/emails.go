@@ -244,10 +244,13 @@ func describe(r gateway.Found) operation {
 	return o
 }
 
-// authenticate finds the caller and lets every answer to it carry the quota.
+// authenticate finds the caller and lets every answer to it carry the quota. The
+// Functions host sends 127.0.0.1:PORT as Host, and the name that the caller used as
+// X-Forwarded-Host. Who could forge that header could forge Host too.
 func (f *front) authenticate(w http.ResponseWriter, req *http.Request) (caller.Proof, error) {
 	proof, err := f.Callers.Authenticate(req.Context(), caller.Request{
-		Method: req.Method, Target: req.RequestURI, Header: req.Header, Hosts: []string{req.Host, f.Public.Host},
+		Method: req.Method, Target: req.RequestURI, Header: req.Header,
+		Hosts: []string{req.Header.Get("X-Forwarded-Host"), req.Host, f.Public.Host},
 	})
 	if err == nil {
 		if out, ok := w.(*recorder); ok {

@@ -18,9 +18,10 @@ const (
 )
 
 // acs is ACS's own dialect, with the members that are ours. Source: the REST API
-// "Email - Send", api-versions 2023-03-31 and 2025-09-01.
+// "Email - Send", api-versions 2023-03-31, 2025-09-01 and 2025-01-15-preview.
 var acs = Object[mail.Message]{
 	Text("senderAddress", Slack*mail.MaxAddressBytes, func(m *mail.Message) *string { return &m.SenderAddress }),
+	Text("senderDisplayName", Slack*mail.MaxDisplayNameBytes, func(m *mail.Message) *string { return &m.SenderDisplayName }),
 	Nested("content", acsContent, func(m *mail.Message) *mail.Content { return &m.Content }),
 	Nested("recipients", acsRecipients, func(m *mail.Message) *mail.Recipients { return &m.Recipients }),
 	List("attachments", mail.MaxAttachments, acsAttachment, func(m *mail.Message) *[]mail.Attachment { return &m.Attachments }),

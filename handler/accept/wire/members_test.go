@@ -100,7 +100,7 @@ func TestFaultsAreCollectedUpToAPoint(t *testing.T) {
 
 // members are all members of a message, by pointer, with their type.
 var members = map[string]string{
-	"/senderAddress": "a string", "/content": "an object", "/content/subject": "a string", "/content/plainText": "a string",
+	"/senderAddress": "a string", "/senderDisplayName": "a string", "/content": "an object", "/content/subject": "a string", "/content/plainText": "a string",
 	"/content/html": "a string", "/recipients": "an object", "/recipients/to": "an array", "/recipients/cc": "an array",
 	"/recipients/bcc": "an array", "/recipients/to/0": "an object", "/recipients/to/0/address": "a string",
 	"/recipients/to/0/displayName": "a string", "/recipients/cc/0/address": "a string", "/recipients/bcc/0/address": "a string",

@@ -61,7 +61,7 @@ const whole = ` {"attachments" : [
 	{"contentInBase64":"aGVsbG8=","name":"a.txt","contentType":"text/plain","contentId":"i1","placement":"inline"},
 	{"name":"b\u00fc\ud83d\udcef.bin","contentType":"application/octet-stream","uploadId":"u1"},
 	{"name":"c","contentInBase64":"AP\/\u002b\r\n\/g==","contentType":null}],
-	"headers":{"X-Test":"1","":""}, "senderAddress":"DoNotReply@example.com",
+	"headers":{"X-Test":"1","":""}, "senderAddress":"DoNotReply@example.com", "senderDisplayName":"Shop",
 	"content":{"subject":"Grüße","plainText":"a\tb\r\n","html":"<p>\"Hello\"<\/p>"},
 	"recipients":{"to":[{"address":"a@example.com","displayName":"Ann"}],"cc":[{"address":"c@example.com"}],
 		"bcc":[{"address":"d@example.com"},{"address":"e@example.com"}]},
@@ -73,8 +73,8 @@ const whole = ` {"attachments" : [
 var (
 	wholeContents = keep{0: "hello", 2: "\x00\xff\xfe\xfe"}
 	wholeMessage  = &mail.Message{
-		SenderAddress: "DoNotReply@example.com",
-		Content:       mail.Content{Subject: "Grüße", PlainText: "a\tb\r\n", HTML: `<p>"Hello"</p>`},
+		SenderAddress: "DoNotReply@example.com", SenderDisplayName: "Shop",
+		Content: mail.Content{Subject: "Grüße", PlainText: "a\tb\r\n", HTML: `<p>"Hello"</p>`},
 		Recipients: mail.Recipients{
 			To:  []mail.Address{{Address: "a@example.com", DisplayName: "Ann"}},
 			CC:  []mail.Address{{Address: "c@example.com"}},

@@ -132,6 +132,7 @@ func (a *answer) refused(method string, wrote int64) *Error {
 
 func (a *answer) trace() Trace {
 	return Trace{
+		MSCV:          clean(a.header.Get("Ms-Cv")),
 		CorrelationID: clean(a.header.Get("Mise-Correlation-Id")),
 		AzureRef:      clean(a.header.Get("X-Azure-Ref")),
 	}

@@ -86,6 +86,7 @@ func (*body) Close() error { return nil }
 func (m *Message) list(w *partsWriter) {
 	w.raw(`{"senderAddress":`)
 	w.text(m.SenderAddress)
+	w.member(`,"senderDisplayName":`, m.SenderDisplayName)
 	w.raw(`,"content":{"subject":`)
 	w.text(m.Subject)
 	w.member(`,"plainText":`, m.PlainText)

@@ -31,6 +31,7 @@ type wireMessage struct {
 	ReplyTo                        []wireAddress     `json:"replyTo,omitempty"`
 	Headers                        map[string]string `json:"headers,omitempty"`
 	UserEngagementTrackingDisabled bool              `json:"userEngagementTrackingDisabled,omitempty"`
+	SenderDisplayName              string            `json:"senderDisplayName,omitempty"`
 	Attachments                    []wireAttachment  `json:"attachments,omitempty"`
 }
 
@@ -48,7 +49,7 @@ type wireAttachment struct {
 
 func toWire(m *Message) wireMessage {
 	var w wireMessage
-	w.SenderAddress = m.SenderAddress
+	w.SenderAddress, w.SenderDisplayName = m.SenderAddress, m.SenderDisplayName
 	w.Content.Subject, w.Content.PlainText, w.Content.HTML = m.Subject, m.PlainText, m.HTML
 	addresses := func(list []Address) []wireAddress {
 		out := make([]wireAddress, 0, len(list))
@@ -90,7 +91,7 @@ func messages() *rapid.Generator[*Message] {
 	}), 0, 3)
 	return rapid.Custom(func(t *rapid.T) *Message {
 		return &Message{
-			SenderAddress: texts().Draw(t, "sender"), Subject: texts().Draw(t, "subject"),
+			SenderAddress: texts().Draw(t, "sender"), SenderDisplayName: texts().Draw(t, "name"), Subject: texts().Draw(t, "subject"),
 			PlainText: texts().Draw(t, "plain"), HTML: texts().Draw(t, "html"),
 			To: addresses.Draw(t, "to"), CC: addresses.Draw(t, "cc"), BCC: addresses.Draw(t, "bcc"), ReplyTo: addresses.Draw(t, "replyTo"),
 			// Names that differ in wrong bytes only would become one name.

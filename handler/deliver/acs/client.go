@@ -20,6 +20,8 @@ import (
 const (
 	APIVersion20230331 = "2023-03-31" // without Attachment.ContentID
 	APIVersion20250901 = "2025-09-01" // the default
+	// APIVersion20250115Preview is APIVersion20250901 with Message.SenderDisplayName.
+	APIVersion20250115Preview = "2025-01-15-preview"
 )
 
 // DefaultScope is that of Microsoft's own SDKs. The double slash is meant: the
@@ -144,7 +146,7 @@ func newClient(endpoint string, auth policy.Policy, o ClientOptions, allowHTTP b
 	o.Transport = newTransport(o.Transport)
 	c.pipeline, err = azcore.NewClient(module, version, runtime.PipelineOptions{
 		PerRetry:               []policy.Policy{auth},
-		AllowedHeaders:         []string{"Operation-Id", "Mise-Correlation-Id", "X-Azure-Ref", "X-Ms-Error-Code"},
+		AllowedHeaders:         []string{"Operation-Id", "Ms-Cv", "Mise-Correlation-Id", "X-Azure-Ref", "X-Ms-Error-Code"},
 		AllowedQueryParameters: []string{"api-version"},
 		Tracing:                runtime.TracingOptions{Namespace: "Microsoft.Communication"},
 	}, &o.ClientOptions)
@@ -237,6 +239,9 @@ func (c *Client) Send(ctx context.Context, operationID string, m *Message) (_ Op
 func (c *Client) check(operationID string, m *Message) error {
 	if !isUUID(operationID) {
 		return ErrOperationID
+	}
+	if m.SenderDisplayName != "" && c.version != APIVersion20250115Preview {
+		return ErrSenderName
 	}
 	if c.version == APIVersion20230331 {
 		for _, a := range m.Attachments {

@@ -28,7 +28,7 @@ func TestSendMakesTheRequestOfTheSpecification(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := acs.Operation{ID: id, Status: acs.Running, RetryAfter: 3 * time.Second, Trace: acs.Trace{CorrelationID: "correlation-1", AzureRef: "reference-1"}}
+	want := acs.Operation{ID: id, Status: acs.Running, RetryAfter: 3 * time.Second, Trace: acs.Trace{MSCV: "vector-1.0", CorrelationID: "correlation-1", AzureRef: "reference-1"}}
 	if op != want {
 		t.Errorf("got %+v, want %+v", op, want)
 	}
@@ -261,6 +261,8 @@ func TestCallsThatAreNotValidMakeNoRequest(t *testing.T) {
 	old := keyClient(t, s.URL, o)
 	inline := hello()
 	inline.Attachments = []acs.Attachment{{Name: "a.png", ContentType: "image/png", ContentID: "logo", Content: []byte("x")}}
+	from := hello()
+	from.SenderDisplayName = "Shop"
 	send := func(id string, m *acs.Message) error { _, err := old.Send(t.Context(), id, m); return err }
 	status := func(id string) error { _, err := old.Status(t.Context(), id); return err }
 	tests := []struct {
@@ -273,6 +275,7 @@ func TestCallsThatAreNotValidMakeNoRequest(t *testing.T) {
 		{"send with a path for an id", send("../../x", hello()), acs.ErrOperationID, "acs: send: the operation id is not a UUID, not accepted"},
 		{"send with a line end", send(id+"\n", hello()), acs.ErrOperationID, "acs: send: the operation id is not a UUID, not accepted"},
 		{"send an inline image with the old version", send(id, inline), acs.ErrContentID, "acs: send: content ids need api-version 2025-09-01, not accepted"},
+		{"send the sender's name without the preview", send(id, from), acs.ErrSenderName, "acs: send: the sender's name needs api-version 2025-01-15-preview, not accepted"},
 		{"status with no id", status(""), acs.ErrOperationID, "acs: status: the operation id is not a UUID"},
 	}
 	for _, tt := range tests {
@@ -286,6 +289,11 @@ func TestCallsThatAreNotValidMakeNoRequest(t *testing.T) {
 	}
 	if _, err := keyClient(t, s.URL, nil).Send(t.Context(), id, inline); err != nil {
 		t.Errorf("inline image with the new version: %v", err)
+	}
+	o.APIVersion = acs.APIVersion20250115Preview
+	from.Attachments = inline.Attachments
+	if _, err := keyClient(t, s.URL, o).Send(t.Context(), id, from); err != nil {
+		t.Errorf("the sender's name with the preview: %v", err)
 	}
 }
 

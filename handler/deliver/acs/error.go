@@ -21,6 +21,8 @@ var (
 	ErrOperationID = errors.New("acs: the operation id is not a UUID")
 	// ErrContentID refuses a ContentID under api-version 2023-03-31.
 	ErrContentID = errors.New("acs: content ids need api-version 2025-09-01")
+	// ErrSenderName refuses a SenderDisplayName under a version without it.
+	ErrSenderName = errors.New("acs: the sender's name needs api-version 2025-01-15-preview")
 )
 
 // Error codes of the service. It publishes no list; these have been seen.
@@ -70,8 +72,9 @@ func (w Window) String() string {
 	return [...]string{"unknown", "minute", "hour"}[w]
 }
 
-// Trace is what Microsoft's support asks for.
+// Trace is what Microsoft's support asks for, beside the operation's id.
 type Trace struct {
+	MSCV          string // MS-CV, a correlation vector
 	CorrelationID string // mise-correlation-id
 	AzureRef      string // X-Azure-Ref
 }

@@ -88,7 +88,7 @@ func TestRefusalsOfSend(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, say(tt.status, tt.body, append(tt.headers, "mise-correlation-id", "c-1", "X-Azure-Ref", "r-1")...))
+			s := serve(t, say(tt.status, tt.body, append(tt.headers, "MS-CV", "v-1.0", "mise-correlation-id", "c-1", "X-Azure-Ref", "r-1")...))
 			_, err := keyClient(t, s.URL, nil).Send(t.Context(), id, hello())
 			e, ok := errors.AsType[*acs.Error](err)
 			if !ok {
@@ -98,7 +98,7 @@ func TestRefusalsOfSend(t *testing.T) {
 			if got != tt.want || e.StatusCode != tt.status {
 				t.Errorf("\n got %+v\nwant %+v", got, tt.want)
 			}
-			if e.Trace != (acs.Trace{CorrelationID: "c-1", AzureRef: "r-1"}) {
+			if e.Trace != (acs.Trace{MSCV: "v-1.0", CorrelationID: "c-1", AzureRef: "r-1"}) {
 				t.Errorf("trace: got %+v", e.Trace)
 			}
 			if e.Wrote != hello().Size() {

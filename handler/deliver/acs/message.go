@@ -8,10 +8,11 @@ package acs
 // A Message must not change while a Send is under way.
 type Message struct {
 	// SenderAddress is a bare address on a domain that is verified and linked.
-	// The name shown beside it belongs to the domain's senderUsernames: the
-	// service has no word for it here.
 	SenderAddress string
-	Subject       string
+	// SenderDisplayName is shown beside it, in place of the name that belongs to
+	// the domain's senderUsernames. It needs APIVersion20250115Preview.
+	SenderDisplayName string
+	Subject           string
 	// PlainText and HTML: at least one is needed; an empty one is left out.
 	PlainText, HTML string
 	// To, CC and BCC hold at most 50 recipients together.

@@ -79,6 +79,7 @@ func accept(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Operation-Location", "https://elsewhere.example.com//emails/operations/"+id+"?api-version=2023-03-31")
 	w.Header().Set("Retry-After", "3")
+	w.Header().Set("MS-CV", "vector-1.0")
 	w.Header().Set("Mise-Correlation-Id", "correlation-1")
 	w.Header().Set("X-Azure-Ref", "reference-1")
 	w.WriteHeader(http.StatusAccepted)

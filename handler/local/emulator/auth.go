@@ -42,8 +42,7 @@ func (e *Emulator) checkSignature(r *http.Request, credentials string, body []by
 		return denied()
 	}
 	if e.cfg.Now().Sub(signed).Abs() > clockMargin {
-		return &refusal{status: http.StatusUnauthorized, code: "Denied",
-			message: "The given request could not be resolved. The time difference between the originating client and the server is greater than the allowed margin of 5 minutes."}
+		return skewed()
 	}
 	sum := sha256.Sum256(body)
 	hash := base64.StdEncoding.EncodeToString(sum[:])

@@ -1,6 +1,6 @@
 // Package emulator stands in for Azure Communication Services (ACS) Email on a
 // desk or in a test: in come the calls of the published API, api-versions
-// 2023-03-31 and 2025-09-01, out come ACS's answers, and each accepted message
+// 2023-03-31, 2025-09-01 and 2025-01-15-preview, out come ACS's answers, and each accepted message
 // goes to Config.Deliver. It enforces the limits of a subscription, checks
 // signatures in full, reports deliveries to a webhook as Event Grid does, and
 // fails on purpose: by the recipient's address or by a call to /api/faults.
@@ -34,8 +34,11 @@ import (
 const DevelopmentKey = "cG9zdGhvcm4tZW11bGF0b3ItZGV2ZWxvcG1lbnQta2V5LW5vdC1hLXNlY3JldA=="
 
 const (
-	// DefaultDelay is how long an operation stays Running.
-	DefaultDelay = 500 * time.Millisecond
+	// DefaultDelay is how long an operation stays Running: recorded answers of ACS
+	// have 1.5 to 9 s.
+	DefaultDelay = 3 * time.Second
+	// DefaultReportAfter is shorter than Azure's two to ten minutes.
+	DefaultReportAfter = 2 * time.Second
 	// DefaultSlowness is how long the fault "slow" holds an answer back.
 	DefaultSlowness = 10 * time.Second
 )
@@ -66,6 +69,9 @@ type Config struct {
 	VisibleAfter time.Duration
 	// Slowness is what the fault "slow" adds; 0 means DefaultSlowness.
 	Slowness time.Duration
+	// ReportAfter is how long after the attempt its delivery event comes; 0 means
+	// DefaultReportAfter.
+	ReportAfter time.Duration
 	// WebhookURL takes delivery events; empty means none are sent.
 	WebhookURL string
 	// Deliver takes each message that goes out, once: its operation's id, when
@@ -103,6 +109,7 @@ type Emulator struct {
 // New makes an Emulator. An error names the member of cfg that cannot be used.
 func New(cfg Config) (*Emulator, error) {
 	cfg.Delay = cmp.Or(cfg.Delay, DefaultDelay)
+	cfg.ReportAfter = cmp.Or(cfg.ReportAfter, DefaultReportAfter)
 	cfg.Slowness = cmp.Or(cfg.Slowness, DefaultSlowness)
 	cfg.MaxRequestBytes = cmp.Or(cfg.MaxRequestBytes, mail.MaxACSRequestBytes)
 	if cfg.Now == nil {

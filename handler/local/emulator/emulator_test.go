@@ -17,10 +17,11 @@ import (
 var noon = time.Date(2026, time.March, 2, 12, 0, 30, 0, time.UTC)
 
 const (
-	someID     = "3f0b52c1-9a4d-4f7e-8c21-5d6e7f809a1b"
-	sendPath   = "/emails:send?api-version=2025-09-01"
-	statusPath = "/emails/operations/" + someID + "?api-version=2025-09-01"
-	someToken  = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ0ZXN0In0.c2ln"
+	someID      = "3f0b52c1-9a4d-4f7e-8c21-5d6e7f809a1b"
+	sendPath    = "/emails:send?api-version=2025-09-01"
+	previewPath = "/emails:send?api-version=2025-01-15-preview"
+	statusPath  = "/emails/operations/" + someID + "?api-version=2025-09-01"
+	someToken   = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ0ZXN0In0.c2ln"
 )
 
 // outbox is what Deliver was given.
@@ -108,18 +109,18 @@ func wantRefusal(t *testing.T, w *httptest.ResponseRecorder, status int, code, m
 
 func TestAcceptedSend(t *testing.T) {
 	t.Parallel()
-	for _, version := range []string{"2023-03-31", "2025-09-01"} {
+	for _, version := range []string{"2023-03-31", "2025-01-15-preview", "2025-09-01"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			e, out := newTest(t, Config{})
 			w := call(e, newCall("POST", "http://127.0.0.1:8026/emails:send?api-version="+version, messageTo("ann@example.com"), "Operation-Id", strings.ToUpper(someID)))
-			if got, want := w.Body.String(), `{"id":"`+someID+`","status":"Running","error":null}`+"\n"; w.Code != 202 || got != want {
+			if got, want := w.Body.String(), `{"id":"`+someID+`","status":"Running","error":null}`; w.Code != 202 || got != want {
 				t.Fatalf("got %d %s, want 202 %s", w.Code, got, want)
 			}
 			if got, want := w.Header().Get("Operation-Location"), "http://127.0.0.1:8026/emails/operations/"+someID+"?api-version="+version; got != want {
 				t.Errorf("Operation-Location %q, want %q", got, want)
 			}
-			for _, name := range []string{"Retry-After", "api-supported-versions", "mise-correlation-id", "X-Azure-Ref"} {
+			for _, name := range []string{"Retry-After", "api-supported-versions", "mise-correlation-id", "X-Azure-Ref", "MS-CV"} {
 				if w.Header().Get(name) == "" {
 					t.Errorf("no header %s", name)
 				}
@@ -201,7 +202,17 @@ func TestRefusedSend(t *testing.T) {
 		{name: "bad recipient", body: messageTo("ann.example.com"), status: 400, code: "InvalidEmailAddress", message: address},
 		{name: "recipient with a name in the address", body: messageTo("Ann <ann@example.com>"), status: 400, code: "InvalidEmailAddress", message: address},
 		{name: "domain without a dot", body: messageTo("ann@localhost"), status: 400, code: "InvalidEmailAddress", message: address},
-		{name: "bad sender", body: members(map[string]string{"senderAddress": `"donotreply"`}), status: 400, code: "InvalidEmailAddress", message: address},
+		{name: "bad sender", body: members(map[string]string{"senderAddress": `"donotreply"`}), status: 400, code: "BadRequest", message: property("senderAddress")},
+		{name: "sender with a name", body: members(map[string]string{"senderAddress": `"Shop <donotreply@example.com>"`}), status: 400, code: "BadRequest", message: property("senderAddress")},
+		{name: "half a bracket", body: members(map[string]string{"senderAddress": `"<donotreply@example.com"`}), status: 400, code: "BadRequest", message: property("senderAddress")},
+		{name: "a line break in the subject", body: members(map[string]string{"content": `{"subject":"x\r\nBcc: eve@example.com","plainText":"x"}`}), status: 400, code: "BadRequest", message: property("content.subject")},
+		{name: "a line break in a name", body: members(map[string]string{"recipients": `{"to":[{"address":"ann@example.com","displayName":"Ann\n"}]}`}), status: 400, code: "BadRequest", message: property("recipients.to[0].displayName")},
+		{name: "a line break in a header", body: members(map[string]string{"headers": `{"X-Order":"1\r\nBcc: eve@example.com"}`}), status: 400, code: "BadRequest", message: property("headers")},
+		{name: "a NUL in a header", body: members(map[string]string{"headers": `{"X-Order":"1\u0000"}`}), status: 400, code: "BadRequest", message: property("headers")},
+		{name: "a space in a header's name", body: members(map[string]string{"headers": `{"X Bad":"1"}`}), status: 400, code: "BadRequest", message: property("headers")},
+		{name: "a colon in a header's name", body: members(map[string]string{"headers": `{"X:Bad":"1"}`}), status: 400, code: "BadRequest", message: property("headers")},
+		{name: "a header's name that is not ASCII", body: members(map[string]string{"headers": `{"X-Nön":"1"}`}), status: 400, code: "BadRequest", message: property("headers")},
+		{name: "a header without a name", body: members(map[string]string{"headers": `{"":"1"}`}), status: 400, code: "BadRequest", message: property("headers")},
 		{name: "bad reply-to", body: members(map[string]string{"replyTo": `[{"address":"x"}]`}), status: 400, code: "InvalidEmailAddress", message: address},
 		{name: "domain not linked", body: members(map[string]string{"senderAddress": `"donotreply@example.org"`}), status: 404, code: "DomainNotLinked", message: "The specified sender domain has not been linked."},
 		{name: "attachment without a name", body: members(map[string]string{"attachments": `[{"contentType":"text/plain","contentInBase64":"aGVsbG8="}]`}), status: 400, code: "BadRequest", message: property("attachments[0].name")},
@@ -211,6 +222,8 @@ func TestRefusedSend(t *testing.T) {
 		{name: "attachment of broken Base64", body: members(map[string]string{"attachments": `[{"name":"a","contentType":"text/plain","contentInBase64":"a b"}]`}), status: 400, code: "BadRequest", message: "ContentBytes invalid. Should be base64."},
 		{name: "the same contentId twice", body: members(map[string]string{"attachments": `[` + attached + `,` + attached + `]`}), status: 400, code: "BadRequest", message: property("attachments[1].contentId")},
 		{name: "contentId before 2025", path: "/emails:send?api-version=2023-03-31", body: members(map[string]string{"attachments": `[` + attached + `]`}), status: 400, code: "BadRequest", message: property("attachments[0].contentId")},
+		{name: "a sender's name in no preview", body: members(map[string]string{"senderDisplayName": `"Shop"`}), status: 400, code: "BadRequest", message: property("senderDisplayName")},
+		{name: "a line break in the sender's name", path: previewPath, body: members(map[string]string{"senderDisplayName": `"Shop\n"`}), status: 400, code: "BadRequest", message: property("senderDisplayName")},
 		{name: "unknown version", path: "/emails:send?api-version=2021-01-01", status: 400, code: "UnsupportedApiVersion"},
 		{name: "no version", path: "/emails:send", status: 400, code: "ApiVersionUnspecified"},
 		{name: "Operation-Id is no UUID", headers: []string{"Operation-Id", "order-1"}, status: 400, code: "BadRequest"},
@@ -255,6 +268,7 @@ func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 func TestOddButAcceptedSend(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, body string }{
+		{"a sender's name", members(map[string]string{"senderDisplayName": `"Jörg's shop"`})},
 		{"only bcc", members(map[string]string{"recipients": `{"to":[],"bcc":[{"address":"ann@example.com"}]}`})},
 		{"50 recipients", members(map[string]string{"recipients": manyRecipients(50)})},
 		{"unknown members", members(map[string]string{"surprise": `{"x":1}`})},
@@ -262,12 +276,18 @@ func TestOddButAcceptedSend(t *testing.T) {
 		{"duplicate contentId, asked for", members(map[string]string{
 			"attachments": `[` + attached + `,` + attached + `]`, "headers": `{"X-MS-ACSEmail-Ignore-Duplicate-Content-Id":"true"}`})},
 		{"international domain", messageTo("ann@bücher.example")},
+		{"sender in angle brackets", members(map[string]string{"senderAddress": `"<donotreply@example.com>"`})},
+		{"a header's value that is not ASCII", members(map[string]string{"headers": `{"X-Name":"Jörg\tB"}`})},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			e, out := newTest(t, Config{})
-			if w := call(e, newCall("POST", sendPath, test.body)); w.Code != 202 || out.count() != 1 {
+			path := sendPath
+			if strings.Contains(test.body, "senderDisplayName") {
+				path = previewPath
+			}
+			if w := call(e, newCall("POST", path, test.body)); w.Code != 202 || out.count() != 1 {
 				t.Errorf("got %d %s, %d delivered", w.Code, w.Body, out.count())
 			}
 		})

@@ -26,6 +26,7 @@ type fault struct {
 	stage  stage
 	answer refusal // of stage refuses
 	report string  // status of the delivery event; empty means Delivered
+	reply  string  // what the recipient's server says, in the delivery event
 	effect string  // for the README
 }
 
@@ -33,6 +34,7 @@ type fault struct {
 var faults = []fault{
 	{name: "400", answer: *invalid("content"), effect: "400 `BadRequest`"},
 	{name: "401", answer: *denied(), effect: "401 `Denied`"},
+	{name: "clock", answer: *skewed(), effect: "401 `Denied`, which speaks of a time difference"},
 	{name: "429", answer: *tooMany("Minute", time.Minute), effect: "429 `TooManyRequests`, `Retry-After: 60`"},
 	{name: "500", answer: *internalError(), effect: "500 `InternalServerError`"},
 	{name: "503", answer: refusal{status: http.StatusServiceUnavailable, code: "ServiceUnavailable", message: "The service is unavailable."},
@@ -42,13 +44,13 @@ var faults = []fault{
 	{name: "slow", stage: spoils, effect: "accepted, answered after a delay (`-slow`)"},
 	{name: "malformed", stage: spoils, effect: "accepted, answered 202 with a body that is not JSON"},
 	{name: "stuck", stage: ends, effect: "accepted, the status stays `Running`; no delivery event"},
-	{name: "failed", stage: ends, report: "Failed", effect: "accepted, the status becomes `Failed` with `EmailDropped`; event `Failed`"},
-	{name: "suppressed", stage: ends, report: "Suppressed",
+	{name: "failed", stage: ends, report: "Failed", reply: "450 4.4.1 The connection was refused.", effect: "accepted, the status becomes `Failed` with `EmailDropped`; event `Failed`"},
+	{name: "suppressed", stage: ends, report: suppressed,
 		effect: "event `Suppressed`; if all recipients are, the status becomes `Failed` with `EmailDroppedAllRecipientsSuppressed`"},
-	{name: "bounce", stage: reports, report: "Bounced", effect: "`Succeeded`, event `Bounced`"},
-	{name: "quarantined", stage: reports, report: "Quarantined", effect: "`Succeeded`, event `Quarantined`"},
-	{name: "filteredspam", stage: reports, report: "FilteredSpam", effect: "`Succeeded`, event `FilteredSpam`"},
-	{name: "expanded", stage: reports, report: "Expanded", effect: "`Succeeded`, event `Expanded`"},
+	{name: "bounce", stage: reports, report: "Bounced", reply: "550 5.1.1 There is no such mailbox.", effect: "`Succeeded`, event `Bounced`"},
+	{name: "quarantined", stage: reports, report: "Quarantined", reply: "250 2.6.0 The message was quarantined.", effect: "`Succeeded`, event `Quarantined`"},
+	{name: "filteredspam", stage: reports, report: "FilteredSpam", reply: "550 5.7.1 The message was rejected as spam.", effect: "`Succeeded`, event `FilteredSpam`"},
+	{name: "expanded", stage: reports, report: "Expanded", reply: "250 2.1.5 The list was expanded.", effect: "`Succeeded`, event `Expanded`"},
 }
 
 // FaultTable returns the table of faults in Markdown, for the README.
@@ -118,18 +120,21 @@ func faultOf(recipients []string) *fault {
 }
 
 // outcome is what a delivery event will say of a recipient.
-type outcome struct{ recipient, status string }
+type outcome struct{ recipient, status, reply string }
+
+// suppressed is the status of a recipient to whom nothing is sent.
+const suppressed = "Suppressed"
 
 // fate says what becomes of an accepted message: of each recipient, and of the
 // operation.
 func fate(recipients []string, injected *fault) ([]outcome, ending) {
 	outcomes := make([]outcome, 0, len(recipients))
-	suppressed, end := 0, ending{stuck: injected != nil && injected.name == "stuck"}
+	left, end := len(recipients), ending{stuck: injected != nil && injected.name == "stuck"}
 	for _, r := range recipients {
-		o := outcome{r, "Delivered"}
+		o := outcome{recipient: r, status: "Delivered"}
 		if f := ofAddress(r); f != nil {
 			if f.report != "" {
-				o.status = f.report
+				o.status, o.reply = f.report, f.reply
 			}
 			switch f.name {
 			case "stuck":
@@ -137,12 +142,12 @@ func fate(recipients []string, injected *fault) ([]outcome, ending) {
 			case "failed":
 				end.code, end.message = dropped.code, dropped.message
 			case "suppressed":
-				suppressed++
+				left--
 			}
 		}
 		outcomes = append(outcomes, o)
 	}
-	if suppressed == len(recipients) {
+	if left == 0 {
 		return outcomes, allSuppressed
 	}
 	return outcomes, end

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -27,6 +28,7 @@ func TestFaultByAddress(t *testing.T) {
 	}{
 		{"400@example.com", 400, "", "BadRequest", 0},
 		{"401@example.com", 401, "", "Denied", 0},
+		{"clock@example.com", 401, "", "Denied", 0},
 		{"429@example.com", 429, "", "TooManyRequests", 0},
 		{"500@example.com", 500, "", "InternalServerError", 0},
 		{"503@example.com", 503, "", "ServiceUnavailable", 0},
@@ -172,11 +174,13 @@ func TestOperationOverTime(t *testing.T) {
 	e, _ := newTest(t, Config{Delay: 4 * time.Second, VisibleAfter: time.Second, Now: func() time.Time { return now }})
 	sendTo(e, "ann@example.com")
 	wantRefusal(t, status(e), 404, "NotFound", "Requested message could not be located. Couldn't find a record with the messageID: "+someID)
-	now = noon.Add(time.Second)
-	w := status(e)
-	wantState(t, w, "Running", "")
-	if got := w.Header().Get("Retry-After"); got != "3" {
-		t.Errorf("Retry-After %s, want 3", got)
+	for _, after := range []time.Duration{time.Second, 3900 * time.Millisecond} { // ACS says 3 to the end
+		now = noon.Add(after)
+		w := status(e)
+		wantState(t, w, "Running", "")
+		if got := w.Header().Get("Retry-After"); got != "3" {
+			t.Errorf("Retry-After %s after %s, want 3", got, after)
+		}
 	}
 	now = noon.Add(4 * time.Second)
 	wantState(t, status(e), "Succeeded", "")
@@ -341,9 +345,13 @@ func TestDeliveryEvents(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e, _ := newTest(t, Config{WebhookURL: "http://hook.example/events", Now: time.Now})
 				e.hook.client.Transport = &test.hook
+				began := time.Now()
 				call(e, newCall("POST", sendPath, members(map[string]string{"recipients": test.recipients}), "Operation-Id", someID))
 				e.work.Wait()
 				var statuses []string
+				if len(test.hook.events) > 0 && time.Since(began) < DefaultDelay+DefaultReportAfter {
+					t.Error("the events came too soon")
+				}
 				for _, ev := range test.hook.events {
 					data := ev["data"].(map[string]any)
 					statuses = append(statuses, data["status"].(string))
@@ -360,6 +368,57 @@ func TestDeliveryEvents(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Events have the form of those that came from Azure, member by member.
+func TestTheFormOfDeliveryEvents(t *testing.T) {
+	t.Parallel()
+	const own = "<order-1@example.com>"
+	made := "<" + someID + "@emulator.invalid>"
+	for _, test := range []struct {
+		name, recipient, headers string
+		data                     string
+	}{
+		{"delivered", "ann@example.com", `{}`,
+			`"internetMessageId":"` + made + `","messageId":"` + someID + `","status":"Delivered","deliveryStatusDetails":{"statusMessage":"","recipientMailServerHostName":"mx.emulator.invalid"}`},
+		{"delivered, with a Message-ID of its own", "ann@example.com", `{"message-id":"` + own + `"}`,
+			`"internetMessageId":"` + own + `","messageId":"` + someID + `","status":"Delivered","deliveryStatusDetails":{"statusMessage":"","recipientMailServerHostName":"mx.emulator.invalid"}`},
+		{"bounced", "bounce@example.com", `{}`,
+			`"internetMessageId":"` + made + `","messageId":"` + someID + `","status":"Bounced","deliveryStatusDetails":{"statusMessage":"550 5.1.1 There is no such mailbox.","recipientMailServerHostName":"mx.emulator.invalid"}`},
+		{"suppressed", "suppressed@example.com", `{"message-id":"` + own + `"}`,
+			`"messageId":"` + someID + `","status":"Suppressed","deliveryStatusDetails":{"statusMessage":""}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				hook := &listener{}
+				e, _ := newTest(t, Config{WebhookURL: "http://hook.example/events", Now: func() time.Time { return time.Now().Add(123_456_789) }})
+				e.hook.client.Transport = hook
+				call(e, newCall("POST", sendPath, members(map[string]string{
+					"recipients": `{"to":[{"address":"` + test.recipient + `"}]}`, "headers": test.headers,
+				}), "Operation-Id", someID))
+				e.work.Wait()
+				attempt := time.Now().UTC().Add(-DefaultReportAfter)
+				want := `{"sender":"donotreply@example.com","recipient":"` + test.recipient + `",` + test.data +
+					`,"deliveryAttemptTimestamp":"` + attempt.Format("2006-01-02T15:04:05") + `.12+00:00"}`
+				if got, _ := json.Marshal(hook.events[0]["data"]); !sameJSON(t, string(got), want) {
+					t.Errorf("got  %s\nwant %s", got, want)
+				}
+				if got, want := hook.events[0]["eventTime"], time.Now().UTC().Format("2006-01-02T15:04:05")+".1234567Z"; got != want {
+					t.Errorf("eventTime %s, want %s", got, want)
+				}
+			})
+		})
+	}
+}
+
+func sameJSON(t *testing.T, a, b string) bool {
+	t.Helper()
+	var one, other any
+	if err := errors.Join(json.Unmarshal([]byte(a), &one), json.Unmarshal([]byte(b), &other)); err != nil {
+		t.Fatal(err)
+	}
+	return reflect.DeepEqual(one, other)
 }
 
 // The README's table is FaultTable's; POSTHORN_UPDATE_DOCS=1 writes it.

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/posthorn/posthorn/handler/mail"
 )
@@ -18,6 +19,7 @@ import (
 // absent member from an empty one.
 type message struct {
 	SenderAddress *string `json:"senderAddress"`
+	SenderName    *string `json:"senderDisplayName"`
 	Content       *struct {
 		Subject   *string `json:"subject"`
 		PlainText string  `json:"plainText"`
@@ -58,20 +60,10 @@ const (
 
 // checkedID is the Message-ID of a message that asks for it to be checked.
 func (m *message) checkedID() string {
-	var id string
-	asked := false
-	for name, value := range m.Headers {
-		switch strings.ToLower(name) {
-		case "message-id":
-			id = value
-		case validateMessageID:
-			asked = strings.EqualFold(value, "true")
-		}
-	}
-	if !asked {
+	if !m.asks(validateMessageID) {
 		return ""
 	}
-	return id
+	return m.header("Message-ID")
 }
 
 // addressForm is deliberately plain: ACS does not say which addresses it takes.
@@ -86,7 +78,8 @@ func parse(body []byte, version string) (*message, *refusal) {
 		}
 		return nil, badRequest("Request body validation error. The body is not a JSON object.")
 	}
-	for _, check := range []func() *refusal{m.checkContent, m.checkAddresses, func() *refusal { return m.checkAttachments(version) }} {
+	for _, check := range []func() *refusal{m.checkContent, m.checkHeaders, m.checkAddresses,
+		func() *refusal { return m.checkSenderName(version) }, func() *refusal { return m.checkAttachments(version) }} {
 		if refused := check(); refused != nil {
 			return nil, refused
 		}
@@ -121,6 +114,9 @@ func (m *message) checkAddresses() *refusal {
 			if a.Address == nil {
 				return invalid(fmt.Sprintf("%s[%d].address", l.name, i))
 			}
+			if !isLine(a.DisplayName) {
+				return invalid(fmt.Sprintf("%s[%d].displayName", l.name, i))
+			}
 			if !addressForm.MatchString(*a.Address) {
 				return invalidAddress()
 			}
@@ -129,8 +125,46 @@ func (m *message) checkAddresses() *refusal {
 	if n := len(m.recipients()); n == 0 || n > mail.MaxRecipients {
 		return invalid("recipients")
 	}
-	if !addressForm.MatchString(*m.SenderAddress) {
-		return invalidAddress()
+	// ACS takes a sender in angle brackets, and calls a wrong one an invalid member.
+	if !addressForm.MatchString(m.sender()) {
+		return invalid("senderAddress")
+	}
+	return nil
+}
+
+// sender is the address alone.
+func (m *message) sender() string {
+	if inner, ok := strings.CutPrefix(*m.SenderAddress, "<"); ok && strings.HasSuffix(inner, ">") {
+		return strings.TrimSuffix(inner, ">")
+	}
+	return *m.SenderAddress
+}
+
+func (m *message) checkSenderName(version string) *refusal {
+	if m.SenderName != nil && (version != preview2025 || !isLine(*m.SenderName)) {
+		return invalid("senderDisplayName")
+	}
+	return nil
+}
+
+// headerName is RFC 5322's field-name.
+var headerName = regexp.MustCompile(`^[!-9;-~]+$`)
+
+// isLine says whether a text can be the value of a header: ACS encodes what is not
+// ASCII, and nothing could encode a line break.
+func isLine(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && r != '\t' })
+}
+
+// checkHeaders refuses what no mail can have. It is not known how ACS does.
+func (m *message) checkHeaders() *refusal {
+	if !isLine(*m.Content.Subject) {
+		return invalid("content.subject")
+	}
+	for name, value := range m.Headers {
+		if !headerName.MatchString(name) || !isLine(value) {
+			return invalid("headers")
+		}
 	}
 	return nil
 }
@@ -170,15 +204,18 @@ func mediaType(s string) bool {
 	return err == nil && strings.Count(t, "/") == 1
 }
 
-// asks says whether a header that ACS reserves is set to true.
-func (m *message) asks(name string) bool {
+// header returns the value of a header, whose name is written in any case.
+func (m *message) header(name string) string {
 	for k, v := range m.Headers {
 		if strings.EqualFold(k, name) {
-			return strings.EqualFold(v, "true")
+			return v
 		}
 	}
-	return false
+	return ""
 }
+
+// asks says whether a header that ACS reserves is set to true.
+func (m *message) asks(name string) bool { return strings.EqualFold(m.header(name), "true") }
 
 // recipients returns to, cc and bcc; the addresses are there once m is checked.
 func (m *message) recipients() []string {
@@ -190,7 +227,7 @@ func (m *message) recipients() []string {
 }
 
 func (e *Emulator) checkSender(m *message) *refusal {
-	_, domain, _ := strings.Cut(*m.SenderAddress, "@")
+	_, domain, _ := strings.Cut(m.sender(), "@")
 	linked := len(e.cfg.SenderDomains) == 0 || slices.ContainsFunc(e.cfg.SenderDomains, func(d string) bool { return strings.EqualFold(d, domain) })
 	if !linked {
 		return &refusal{status: http.StatusNotFound, code: "DomainNotLinked", message: "The specified sender domain has not been linked."}

@@ -165,7 +165,7 @@ func (e *Emulator) handleStatus(w http.ResponseWriter, r *http.Request) {
 	}
 	result := op.result(now, e.cfg.Delay)
 	if result.Status == "Running" {
-		w.Header().Set("Retry-After", seconds(op.at.Add(e.cfg.Delay).Sub(now)))
+		w.Header().Set("Retry-After", e.pollAfter())
 	}
 	writeJSON(w, http.StatusOK, result)
 }

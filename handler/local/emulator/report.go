@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,22 +43,31 @@ type event struct {
 	EventTime       string `json:"eventTime"`
 }
 
+// deliveryReport has the form of events that came from Azure in 2025 and 2026, not
+// that of the documented sample, which writes deliveryAttemptTimeStamp.
 type deliveryReport struct {
-	Sender            string          `json:"sender"`
-	Recipient         string          `json:"recipient"`
+	Sender    string `json:"sender"`
+	Recipient string `json:"recipient"`
+	// InternetMessageID is the message's own, if it had one; absent where nothing
+	// was sent to the recipient.
+	InternetMessageID string          `json:"internetMessageId,omitempty"`
 	MessageID         string          `json:"messageId"`
-	InternetMessageID string          `json:"internetMessageId"`
 	Status            string          `json:"status"`
 	Details           deliveryDetails `json:"deliveryStatusDetails"`
-	// The documentation writes TimeStamp, the SDKs Timestamp; this is what
-	// the documented sample has.
-	AttemptTime string `json:"deliveryAttemptTimeStamp"`
+	AttemptTime       string          `json:"deliveryAttemptTimestamp"`
 }
 
 type deliveryDetails struct {
-	StatusMessage string `json:"statusMessage"`
-	Host          string `json:"recipientMailServerHostName"`
+	StatusMessage string `json:"statusMessage"` // what the recipient's server said; "" if it took the message
+	Host          string `json:"recipientMailServerHostName,omitempty"`
 }
+
+// The forms of the two times, as .NET writes them: hundredths with an offset, and
+// ten millionths with a Z.
+const (
+	attemptTime = "2006-01-02T15:04:05.99-07:00"
+	eventTime   = "2006-01-02T15:04:05.9999999Z"
+)
 
 // webhook is one event subscription.
 type webhook struct {
@@ -73,32 +83,37 @@ func newWebhook(url string) *webhook {
 	return &webhook{url: url, client: &http.Client{Timeout: hookTimeout}, slots: make(chan struct{}, hookCalls)}
 }
 
-// report sends one event a recipient once the operation is no longer Running.
-func (e *Emulator) report(id, sender string, outcomes []outcome) {
+// report sends one event a recipient, some time after the operation is no longer
+// Running.
+func (e *Emulator) report(op operation, msg *message, outcomes []outcome) {
 	if e.cfg.WebhookURL == "" {
 		return
 	}
 	e.work.Go(func() {
-		if !pause(e.closing, e.cfg.Delay) {
+		if !pause(e.closing, e.cfg.Delay+e.cfg.ReportAfter) {
 			return
 		}
 		for _, o := range outcomes {
-			if err := e.hook.deliver(e.closing, e.deliveryEvent(id, sender, o)); err != nil {
-				e.log.Warn("a delivery event was given up", "operation", id, slog.Any("error", err))
+			if err := e.hook.deliver(e.closing, e.deliveryEvent(op, msg, o)); err != nil {
+				e.log.Warn("a delivery event was given up", "operation", op.id, slog.Any("error", err))
 			}
 		}
 	})
 }
 
-func (e *Emulator) deliveryEvent(id, sender string, o outcome) event {
-	now := e.cfg.Now().UTC().Format(time.RFC3339Nano)
+func (e *Emulator) deliveryEvent(op operation, msg *message, o outcome) event {
+	data := deliveryReport{
+		Sender: msg.sender(), Recipient: o.recipient, MessageID: op.id, Status: o.status,
+		AttemptTime: op.at.Add(e.cfg.Delay).UTC().Format(attemptTime),
+	}
+	if o.status != suppressed { // else no server was asked
+		data.InternetMessageID = cmp.Or(msg.header("Message-ID"), "<"+op.id+"@emulator.invalid>")
+		data.Details = deliveryDetails{StatusMessage: o.reply, Host: "mx.emulator.invalid"}
+	}
 	return event{
-		ID: newUUID(), Topic: topic, Subject: "sender/" + sender + "/message/" + id,
-		EventType: "Microsoft.Communication.EmailDeliveryReportReceived", DataVersion: "1.0", MetadataVersion: "1", EventTime: now,
-		Data: deliveryReport{
-			Sender: sender, Recipient: o.recipient, MessageID: id, InternetMessageID: "<" + id + "@emulator.invalid>",
-			Status: o.status, Details: deliveryDetails{StatusMessage: o.status + " by the emulator.", Host: "mx.emulator.invalid"}, AttemptTime: now,
-		},
+		ID: newUUID(), Topic: topic, Subject: "sender/" + data.Sender + "/message/" + op.id, Data: data,
+		EventType: "Microsoft.Communication.EmailDeliveryReportReceived", DataVersion: "1.0", MetadataVersion: "1",
+		EventTime: e.cfg.Now().UTC().Format(eventTime),
 	}
 }
 
@@ -132,7 +147,7 @@ func (h *webhook) validate(ctx context.Context) error {
 	code := newUUID()
 	answer, err := h.post(ctx, "SubscriptionValidation", event{
 		ID: newUUID(), Topic: topic, EventType: "Microsoft.EventGrid.SubscriptionValidationEvent",
-		DataVersion: "2", MetadataVersion: "1", EventTime: time.Now().UTC().Format(time.RFC3339Nano),
+		DataVersion: "2", MetadataVersion: "1", EventTime: time.Now().UTC().Format(eventTime),
 		Data: map[string]string{"validationCode": code},
 	})
 	if err != nil {

@@ -24,7 +24,7 @@ func (e *Emulator) handleSend(w http.ResponseWriter, r *http.Request) {
 	call.Accepted = true
 	e.calls.set(place, call)
 	w.Header().Set("Operation-Location", baseURL(r)+"/emails/operations/"+call.OperationID+"?api-version="+r.URL.Query().Get("api-version"))
-	w.Header().Set("Retry-After", seconds(e.cfg.Delay))
+	w.Header().Set("Retry-After", e.pollAfter())
 	answered := e.spoil(r.Context(), w, f, http.StatusAccepted)
 	call.Status = http.StatusAccepted
 	e.calls.set(place, call)
@@ -116,7 +116,7 @@ func (e *Emulator) accept(call *arrival, body []byte, msg *message, f *fault) *r
 		}
 	}
 	if !end.stuck {
-		e.report(op.id, *msg.SenderAddress, outcomes)
+		e.report(op, msg, outcomes)
 	}
 	return nil
 }

@@ -59,6 +59,7 @@ type Inbox struct {
 	mu       sync.RWMutex
 	messages []*Summary // oldest first
 	bytes    int64
+	dropped  int // messages that made room, since all were deleted
 }
 
 // New makes an Inbox and reads what Config.Dir holds.
@@ -118,6 +119,9 @@ func (b *Inbox) insert(s *Summary) {
 	b.messages = append(b.messages, s)
 	b.bytes += s.Size
 	for len(b.messages) > 1 && (len(b.messages) > b.cfg.MaxMessages || b.bytes > b.cfg.MaxBytes) {
+		if b.dropped++; b.dropped == 1 {
+			b.log.Warn("the inbox is full: from now on the oldest messages make room", "messages", b.cfg.MaxMessages, "bytes", b.cfg.MaxBytes)
+		}
 		b.remove(0)
 	}
 }
@@ -155,6 +159,7 @@ func (b *Inbox) clear() {
 	for len(b.messages) > 0 {
 		b.remove(len(b.messages) - 1)
 	}
+	b.dropped = 0
 }
 
 // listing is a part of the messages, newest first.
@@ -162,13 +167,14 @@ type listing struct {
 	Messages []*Summary `json:"messages"`
 	Matching int        `json:"matching"` // messages that the query finds
 	Total    int        `json:"total"`    // messages there are
+	Dropped  int        `json:"dropped"`  // messages that made room for newer ones
 }
 
 // list finds at most limit messages.
 func (b *Inbox) list(query string, limit int) listing {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	l := listing{Messages: []*Summary{}, Total: len(b.messages)}
+	l := listing{Messages: []*Summary{}, Total: len(b.messages), Dropped: b.dropped}
 	words := searchWords(query)
 	for _, s := range slices.Backward(b.messages) {
 		if !s.matches(words) {

@@ -21,8 +21,8 @@ var noon = time.Date(2026, time.March, 2, 12, 0, 30, 0, time.UTC)
 
 // letter is a request whose parts a test replaces.
 type letter struct {
-	from, to, bcc, subject, text, html string
-	files                              []string // JSON
+	from, fromName, to, bcc, subject, text, html string
+	files                                        []string // JSON
 }
 
 func (l letter) request() []byte {
@@ -34,12 +34,12 @@ func (l letter) request() []byte {
 		recipients["bcc"] = []map[string]string{{"address": l.bcc}}
 	}
 	body, _ := json.Marshal(map[string]any{
-		"senderAddress": l.from,
-		"content":       map[string]string{"subject": l.subject, "plainText": l.text, "html": l.html},
-		"recipients":    recipients,
-		"replyTo":       []map[string]string{{"address": "orders@example.com"}},
-		"headers":       map[string]string{"X-Order": "10-4471"},
-		"attachments":   json.RawMessage("[" + strings.Join(l.files, ",") + "]"),
+		"senderAddress": l.from, "senderDisplayName": l.fromName,
+		"content":     map[string]string{"subject": l.subject, "plainText": l.text, "html": l.html},
+		"recipients":  recipients,
+		"replyTo":     []map[string]string{{"address": "orders@example.com"}},
+		"headers":     map[string]string{"X-Order": "10-4471"},
+		"attachments": json.RawMessage("[" + strings.Join(l.files, ",") + "]"),
 	})
 	return body
 }
@@ -130,19 +130,22 @@ func TestListAndSearch(t *testing.T) {
 func TestOneMessage(t *testing.T) {
 	t.Parallel()
 	b := newTest(t, Config{})
-	l := letter{to: "ann@example.com", subject: "Hello", text: "Hi", html: "<p>Hi</p>", files: []string{file("a.txt", "text/plain", "", "hello"), file("p.png", "image/png", "pic", "png")}}
+	l := letter{fromName: "Shop", to: "ann@example.com", subject: "Hello", text: "Hi", html: "<p>Hi</p>", files: []string{file("a.txt", "text/plain", "", "hello"), file("p.png", "image/png", "pic", "png")}}
 	add(t, b, "one", l)
 	var got map[string]any
 	if err := json.Unmarshal(do(b, "GET", "/api/messages/one").Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"id": "one", "operationId": "one", "from": "donotreply@example.com", "subject": "Hello", "text": "Hi", "html": "<p>Hi</p>", "snippet": "Hi",
+		"id": "one", "operationId": "one", "from": "donotreply@example.com", "fromName": "Shop", "subject": "Hello", "text": "Hi", "html": "<p>Hi</p>", "snippet": "Hi",
 		"receivedAt": "2026-03-02T12:00:30Z", "attachmentCount": "2", "headers": "map[X-Order:10-4471]",
 	} {
 		if fmt.Sprint(got[name]) != want {
 			t.Errorf("%s is %v, want %s", name, got[name], want)
 		}
+	}
+	if page := do(b, "GET", "/messages/one").Body.String(); !strings.Contains(page, "Shop &lt;donotreply@example.com&gt;") {
+		t.Error("the page does not name the sender")
 	}
 	first := got["attachments"].([]any)[0].(map[string]any)
 	if first["name"] != "a.txt" || first["size"] != 5.0 || first["sha256"] != "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824" {
@@ -210,10 +213,12 @@ func TestOldestMakeRoom(t *testing.T) {
 		name string
 		cfg  Config
 		want string
+		says string // on the page
 	}{
-		{"by number", Config{MaxMessages: 2}, "d c"},
-		{"by size", Config{MaxBytes: 3*size + 1}, "d c b"},
-		{"the newest stays", Config{MaxBytes: 1}, "d"},
+		{"by number", Config{MaxMessages: 2}, "d c", "2 older messages made room. The inbox keeps at most 2 messages, 256.0 MB."},
+		{"by size", Config{MaxBytes: 3*size + 1}, "d c b", "1 older message made room."},
+		{"the newest stays", Config{MaxBytes: 1}, "d", "3 older messages made room."},
+		{"with room for all", Config{}, "d c b a", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -229,6 +234,17 @@ func TestOldestMakeRoom(t *testing.T) {
 			files, _ := os.ReadDir(test.cfg.Dir)
 			if len(files) != len(strings.Fields(test.want)) {
 				t.Errorf("%d files are left", len(files))
+			}
+			if got := b.list("", 1).Dropped; got != 4-len(files) {
+				t.Errorf("says that %d were dropped", got)
+			}
+			page := do(b, "GET", "/").Body.String()
+			if !strings.Contains(page, test.says) || test.says == "" && strings.Contains(page, "made room") {
+				t.Errorf("the page does not say %q", test.says)
+			}
+			b.clear()
+			if got := b.list("", 1).Dropped; got != 0 {
+				t.Errorf("after all was deleted, says that %d were dropped", got)
 			}
 		})
 	}

@@ -27,6 +27,7 @@ type Summary struct {
 	OperationID string          `json:"operationId"`
 	At          time.Time       `json:"receivedAt"`
 	From        string          `json:"from"`
+	FromName    string          `json:"fromName,omitempty"`
 	Recipients  mail.Recipients `json:"recipients"`
 	Subject     string          `json:"subject"`
 	Snippet     string          `json:"snippet"`
@@ -65,6 +66,7 @@ type Attachment struct {
 // request is EmailMessage, as far as it is shown.
 type request struct {
 	SenderAddress string            `json:"senderAddress"`
+	SenderName    string            `json:"senderDisplayName"`
 	Content       mail.Content      `json:"content"`
 	Recipients    mail.Recipients   `json:"recipients"`
 	ReplyTo       []mail.Address    `json:"replyTo"`
@@ -93,10 +95,10 @@ func summarize(body []byte) (*Summary, error) {
 	}
 	text, fromHTML := clip(r.Content.PlainText, searchedBytes), clip(textOf(r.Content.HTML), searchedBytes)
 	s := &Summary{
-		From: r.SenderAddress, Recipients: r.Recipients, Subject: r.Content.Subject,
+		From: r.SenderAddress, FromName: r.SenderName, Recipients: r.Recipients, Subject: r.Content.Subject,
 		Snippet: snippet(cmp.Or(text, fromHTML)), Size: int64(len(body)), AttachmentCount: len(r.Attachments),
 	}
-	searched := []string{s.From, s.Subject}
+	searched := []string{s.From, s.FromName, s.Subject}
 	for _, a := range s.Recipients.All() {
 		searched = append(searched, a.Address, a.DisplayName)
 	}

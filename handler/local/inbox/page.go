@@ -43,6 +43,7 @@ type view struct {
 	Query   string
 	Limit   int // 0 means the default
 	Hint    string
+	Room    string // how much is kept
 	Open    *Message
 	Missing bool // there is no message with the id asked for
 	Tab     string
@@ -76,7 +77,7 @@ func (b *Inbox) handlePage(w http.ResponseWriter, r *http.Request) {
 		limit = defaultLimit
 	}
 	query := strings.TrimSpace(r.URL.Query().Get("q"))
-	v := view{Query: query, Hint: b.cfg.Hint, listing: b.list(query, limit)}
+	v := view{Query: query, Hint: b.cfg.Hint, Room: fmt.Sprintf("%d messages, %s", b.cfg.MaxMessages, size(b.cfg.MaxBytes)), listing: b.list(query, limit)}
 	if limit != defaultLimit {
 		v.Limit = limit
 	}
@@ -176,8 +177,13 @@ func (s *Summary) To() string {
 	return fmt.Sprintf("%s +%d", mailbox(all[0]), len(all)-1)
 }
 
+// Sender is the address with the name beside it, if it has one.
+func (s *Summary) Sender() string {
+	return fullMailbox(mail.Address{Address: s.From, DisplayName: s.FromName})
+}
+
 func fields(m *Message) []field {
-	list := []field{{"From", m.From}}
+	list := []field{{"From", m.Sender()}}
 	for _, l := range []struct {
 		name string
 		list []mail.Address

@@ -86,14 +86,15 @@ func Rows() []wire.Row { return members.Rows() }
 
 func letters(e *email) ([]wire.Letter, []problem.Fault) {
 	var f wire.Faults
+	from := f.Named("/From", e.from)
 	m := &mail.Message{
-		SenderAddress: f.Named("/From", e.from).Address,
-		Content:       mail.Content{Subject: e.subject, PlainText: e.text, HTML: e.html},
-		Recipients:    mail.Recipients{To: f.NamedList("/To", e.to), CC: f.NamedList("/Cc", e.cc), BCC: f.NamedList("/Bcc", e.bcc)},
-		ReplyTo:       f.NamedList("/ReplyTo", e.replyTo),
-		Attachments:   e.attachments,
-		Headers:       e.named(&f),
-		Delivery:      e.delivery,
+		SenderAddress: from.Address, SenderDisplayName: from.DisplayName,
+		Content:     mail.Content{Subject: e.subject, PlainText: e.text, HTML: e.html},
+		Recipients:  mail.Recipients{To: f.NamedList("/To", e.to), CC: f.NamedList("/Cc", e.cc), BCC: f.NamedList("/Bcc", e.bcc)},
+		ReplyTo:     f.NamedList("/ReplyTo", e.replyTo),
+		Attachments: e.attachments,
+		Headers:     e.named(&f),
+		Delivery:    e.delivery,
 	}
 	for i, a := range m.Attachments {
 		m.Attachments[i].ContentID = strings.TrimPrefix(a.ContentID, "cid:")
@@ -166,6 +167,7 @@ func (e *email) tags() []mail.Tag {
 
 var places = wire.Places{
 	{Ours: "/senderAddress", Theirs: "/From"},
+	{Ours: "/senderDisplayName", Theirs: "/From"},
 	{Ours: "/content/subject", Theirs: "/Subject"},
 	{Ours: "/content/plainText", Theirs: "/TextBody"},
 	{Ours: "/content/html", Theirs: "/HtmlBody"},

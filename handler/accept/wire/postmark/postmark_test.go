@@ -22,8 +22,8 @@ func TestWhatNodeSends(t *testing.T) {
 	t.Parallel()
 	l, kept := wiretest.One(t, postmark.Source(), byNode)
 	wiretest.Equal(t, l.Message, &mail.Message{
-		SenderAddress: "o@example.com",
-		Content:       mail.Content{Subject: "Hi", PlainText: "Hello", HTML: `<img src="cid:logo">`},
+		SenderAddress: "o@example.com", SenderDisplayName: "Acme, Inc.",
+		Content: mail.Content{Subject: "Hi", PlainText: "Hello", HTML: `<img src="cid:logo">`},
 		Recipients: mail.Recipients{
 			To: []mail.Address{{Address: "a@example.com"}, {Address: "b@example.com", DisplayName: "Bo"}},
 			CC: []mail.Address{{Address: "c@example.com"}},
@@ -96,6 +96,7 @@ func TestPlace(t *testing.T) {
 	l, _ := wiretest.One(t, postmark.Source(), `{"Tag":"t","MessageStream":"s","Metadata":{"a/b":"c"},"Headers":[{"Name":"X-A"},{"Name":"X-~/"}]}`)
 	wiretest.Places(t, l, map[string]string{
 		"/senderAddress":            "/From",
+		"/senderDisplayName":        "/From",
 		"/recipients/to/1/address":  "/To",
 		"/recipients/bcc/0/address": "/Bcc",
 		"/recipients":               "/To",

@@ -67,14 +67,15 @@ func Rows() []wire.Row { return members.Rows() }
 
 func letters(e *email) ([]wire.Letter, []problem.Fault) {
 	var f wire.Faults
+	from := f.Named("/from", e.from)
 	m := &mail.Message{
-		SenderAddress: f.Named("/from", e.from).Address,
-		Content:       mail.Content{Subject: e.subject, PlainText: e.text, HTML: e.html},
-		Recipients:    mail.Recipients{To: addresses(&f, "/to", e.to), CC: addresses(&f, "/cc", e.cc), BCC: addresses(&f, "/bcc", e.bcc)},
-		ReplyTo:       addresses(&f, "/reply_to", e.replyTo),
-		Attachments:   e.attachments,
-		Headers:       e.headers,
-		Delivery:      e.delivery,
+		SenderAddress: from.Address, SenderDisplayName: from.DisplayName,
+		Content:     mail.Content{Subject: e.subject, PlainText: e.text, HTML: e.html},
+		Recipients:  mail.Recipients{To: addresses(&f, "/to", e.to), CC: addresses(&f, "/cc", e.cc), BCC: addresses(&f, "/bcc", e.bcc)},
+		ReplyTo:     addresses(&f, "/reply_to", e.replyTo),
+		Attachments: e.attachments,
+		Headers:     e.headers,
+		Delivery:    e.delivery,
 	}
 	m.Delivery.SendAt, m.Delivery.Tags = e.scheduledAt, e.tags
 	for i, a := range m.Attachments {
@@ -99,6 +100,7 @@ func addresses(f *wire.Faults, pointer string, m wire.Many) []mail.Address {
 
 var places = wire.Places{
 	{Ours: "/senderAddress", Theirs: "/from"},
+	{Ours: "/senderDisplayName", Theirs: "/from"},
 	{Ours: "/content/subject", Theirs: "/subject"},
 	{Ours: "/content/plainText", Theirs: "/text"},
 	{Ours: "/content/html", Theirs: "/html"},

@@ -22,13 +22,13 @@ func TestWhatNodeSends(t *testing.T) {
 	t.Parallel()
 	l, kept := wiretest.One(t, resend.Source(), byNode)
 	wiretest.Equal(t, l.Message, &mail.Message{
-		SenderAddress: "o@example.com",
-		Content:       mail.Content{Subject: "Hi", PlainText: "Hello", HTML: "<p>Hello</p>"},
-		Recipients:    mail.Recipients{To: []mail.Address{{Address: "a@example.com"}}, CC: []mail.Address{{Address: "c@example.com"}}},
-		ReplyTo:       []mail.Address{{Address: "r@example.com"}},
-		Headers:       map[string]string{"X-Test": "1"},
-		Attachments:   []mail.Attachment{{Name: "a.txt", ContentType: "text/plain", HasContent: true}},
-		Delivery:      mail.Delivery{Tags: []mail.Tag{{Name: "k", Value: "v"}}},
+		SenderAddress: "o@example.com", SenderDisplayName: "Acme",
+		Content:     mail.Content{Subject: "Hi", PlainText: "Hello", HTML: "<p>Hello</p>"},
+		Recipients:  mail.Recipients{To: []mail.Address{{Address: "a@example.com"}}, CC: []mail.Address{{Address: "c@example.com"}}},
+		ReplyTo:     []mail.Address{{Address: "r@example.com"}},
+		Headers:     map[string]string{"X-Test": "1"},
+		Attachments: []mail.Attachment{{Name: "a.txt", ContentType: "text/plain", HasContent: true}},
+		Delivery:    mail.Delivery{Tags: []mail.Tag{{Name: "k", Value: "v"}}},
 	})
 	wiretest.Equal(t, kept, wiretest.Keep{0: "hello attach"})
 }
@@ -96,6 +96,7 @@ func TestPlace(t *testing.T) {
 	l, _ := wiretest.One(t, resend.Source(), `{"to":["a@example.com","b@example.com"],"cc":"c@example.com","reply_to":"r@example.com"}`)
 	wiretest.Places(t, l, map[string]string{
 		"/senderAddress":                 "/from",
+		"/senderDisplayName":             "/from",
 		"/recipients/to/1/address":       "/to/1",
 		"/recipients/to/1/displayName":   "/to/1",
 		"/recipients/cc/0/address":       "/cc",

@@ -52,18 +52,19 @@ func letters(b *body) ([]wire.Letter, []problem.Fault) {
 
 // message is that of one personalization, but for the bodies and attachments.
 func (b *body) message(p personalization) *mail.Message {
+	from := b.from
+	if p.from != nil {
+		from = *p.from
+	}
 	m := &mail.Message{
-		SenderAddress: b.from.Address,
-		Content:       mail.Content{Subject: b.subject},
-		Recipients:    mail.Recipients{To: p.to, CC: p.cc, BCC: p.bcc},
-		ReplyTo:       slices.Clone(b.replyToList),
-		Headers:       merged(b.headers, p.headers),
-		Delivery:      b.delivery,
+		SenderAddress: from.Address, SenderDisplayName: from.DisplayName,
+		Content:    mail.Content{Subject: b.subject},
+		Recipients: mail.Recipients{To: p.to, CC: p.cc, BCC: p.bcc},
+		ReplyTo:    slices.Clone(b.replyToList),
+		Headers:    merged(b.headers, p.headers),
+		Delivery:   b.delivery,
 		// ACS has one switch for both.
 		UserEngagementTrackingDisabled: b.clicks.off() && b.opens.off(),
-	}
-	if p.from != nil {
-		m.SenderAddress = p.from.Address
 	}
 	if p.subject != "" {
 		m.Content.Subject = p.subject

@@ -22,6 +22,8 @@ func (b *body) place(k int, ours string) string {
 	switch first, rest, _ := strings.Cut(strings.TrimPrefix(ours, "/"), "/"); first {
 	case "senderAddress":
 		return either(p.from != nil, "/from/email")
+	case "senderDisplayName":
+		return either(p.from != nil, "/from/name")
 	case "recipients":
 		return own + recipients.Of(ours)
 	case "replyTo":

@@ -25,8 +25,8 @@ func TestWhatNodeSends(t *testing.T) {
 	t.Parallel()
 	l, kept := wiretest.One(t, sendgrid.Source(), byNode)
 	wiretest.Equal(t, l.Message, &mail.Message{
-		SenderAddress: "o@example.com",
-		Content:       mail.Content{Subject: "Hi", PlainText: "Hello", HTML: "<p>Hello</p>"},
+		SenderAddress: "o@example.com", SenderDisplayName: "Acme",
+		Content: mail.Content{Subject: "Hi", PlainText: "Hello", HTML: "<p>Hello</p>"},
 		Recipients: mail.Recipients{
 			To: []mail.Address{{Address: "a@example.com", DisplayName: "Ann"}},
 			CC: []mail.Address{{Address: "c@example.com"}},
@@ -125,6 +125,7 @@ func TestPlace(t *testing.T) {
 	}
 	wiretest.Places(t, letters[0], map[string]string{
 		"/senderAddress":             "/from/email",
+		"/senderDisplayName":         "/from/name",
 		"/recipients/to/3/address":   "/personalizations/0/to/3/email",
 		"/recipients/cc":             "/personalizations/0/cc",
 		"/recipients":                "/personalizations/0",
@@ -147,6 +148,7 @@ func TestPlace(t *testing.T) {
 	})
 	wiretest.Places(t, letters[1], map[string]string{
 		"/senderAddress":                "/personalizations/1/from/email",
+		"/senderDisplayName":            "/personalizations/1/from/name",
 		"/recipients/bcc/0/displayName": "/personalizations/1/bcc/0/name",
 		"/content/subject":              "/personalizations/1/subject",
 		"/headers/X-~0~1":               "/personalizations/1/headers/X-~0~1",

@@ -20,6 +20,7 @@ type options struct {
 	key                         string
 	dir                         string
 	maxMessages                 int
+	maxBytes                    int64
 	certificate, certificateKey string
 	verbose                     bool
 
@@ -43,6 +44,7 @@ func flags(o *options) *flag.FlagSet {
 	f.StringVar(&o.inbox, "inbox", "127.0.0.1:8025", "`address` of the inbox")
 	f.StringVar(&o.dir, "dir", "", "`folder` that keeps the messages across restarts; none: memory")
 	f.IntVar(&o.maxMessages, "max-messages", inbox.DefaultMaxMessages, "messages to keep; the oldest make room")
+	f.Int64Var(&o.maxBytes, "max-bytes", inbox.DefaultMaxBytes, "`bytes` of messages to keep; the oldest make room")
 	f.StringVar(&o.key, "key", emulator.DevelopmentKey, "access `key`, Base64")
 	f.BoolVar(&o.config.BearerOnly, "bearer-only", false, "refuse access keys, as disableLocalAuth does")
 	f.StringVar(&o.domains, "sender-domains", "", "linked `domains`, separated by commas; none: any")
@@ -57,6 +59,7 @@ func flags(o *options) *flag.FlagSet {
 	f.Int64Var(&o.config.MaxRequestBytes, "max-request", mail.MaxACSRequestBytes, "largest send call in `bytes`")
 	f.DurationVar(&o.config.Delay, "delay", emulator.DefaultDelay, "how long an operation stays Running")
 	f.DurationVar(&o.config.VisibleAfter, "visible-after", 0, "how long a new operation answers 404")
+	f.DurationVar(&o.config.ReportAfter, "report-after", emulator.DefaultReportAfter, "how long after an attempt its delivery event comes")
 	f.DurationVar(&o.config.Slowness, "slow", emulator.DefaultSlowness, "how late the fault slow@ answers")
 	f.StringVar(&o.config.WebhookURL, "webhook", "", "`URL` that takes delivery events in the Event Grid schema")
 	f.StringVar(&o.certificate, "tls-cert", "", "certificate `file` (PEM): serve the emulator over HTTPS")

@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if o.verbose {
 		logger = slog.New(slog.NewTextHandler(stderr, nil))
 	}
-	box, err := inbox.New(inbox.Config{Dir: o.dir, MaxMessages: o.maxMessages, Hint: hint(connection), Logger: logger})
+	box, err := inbox.New(inbox.Config{Dir: o.dir, MaxMessages: o.maxMessages, MaxBytes: o.maxBytes, Hint: hint(connection), Logger: logger})
 	if err != nil {
 		return err
 	}
