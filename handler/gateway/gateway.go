@@ -55,9 +55,18 @@ type ACS interface {
 	// Send makes one request and never repeats it. again says that ACS may have the
 	// message from an earlier one: then it is to refuse a second copy.
 	Send(ctx context.Context, operationID string, m *mail.Message, again bool) error
-	// Fate asks what became of an operation. known is false if ACS has not heard
-	// of it, which shortly after a Send proves nothing.
-	Fate(ctx context.Context, operationID string) (known bool, failure *record.Failure, err error)
+	// Fate asks what became of an operation.
+	Fate(ctx context.Context, operationID string) (Fate, error)
+}
+
+// Fate is what ACS says of an operation.
+type Fate struct {
+	// Known is false if ACS has not heard of it, which shortly after a Send proves
+	// nothing.
+	Known bool
+	// Ended says that ACS is done with it: it is out for delivery, or Failure is set.
+	Ended   bool
+	Failure *record.Failure
 }
 
 // Errors of ACS.Send that leave open whether the message was taken.
@@ -109,6 +118,7 @@ type Gateway struct {
 	meters
 	times
 	calls chan struct{} // holds MaxCalls
+	polls polls
 }
 
 // New makes a Gateway of c.

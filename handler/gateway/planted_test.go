@@ -166,9 +166,14 @@ var plantedBugs = []planted{
 		"gateway", "TestADoubtThatCannotBeNotedStaysWhatItWas",
 	},
 	{
-		"whoever polls has ACS asked each time", "gateway/settle.go",
+		"whoever polls has ACS asked each time", "gateway/poll.go",
 		`if err := g.Records.Unsent(ctx, rec); err != nil {`, `if err := error(nil); err != nil {`,
 		"gateway", "TestAnEndThatCannotBeRecordedIsNotSettlingForEver",
+	},
+	{
+		"polls take all questions", "gateway/settle.go",
+		"const askReserve = 50", "const askReserve = 0",
+		"gateway", "TestPollsLeaveHalfOfTheQuestionsToDoubts",
 	},
 	{
 		"a pump looks again while all pauses", "gateway/heads.go",

