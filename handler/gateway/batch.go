@@ -102,7 +102,7 @@ func (g *Gateway) SendAllOrNone(ctx context.Context, req Request, source wire.So
 	}
 	for i, l := range letters {
 		in := g.Offload.Intake(0, g.MaxACSRequestBytes)
-		answer, err := g.sendVetted(ctx, element(req, i), in, l.Message, terms[i])
+		answer, err := heard(g.sendVetted(ctx, element(req, i), in, l.Message, terms[i]))
 		in.Close()
 		g.tally(ctx, answer, err)
 		if i == 0 && problem.Is(err, problem.KeyReused) {

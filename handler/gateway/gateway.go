@@ -117,8 +117,9 @@ type Gateway struct {
 	Config
 	meters
 	times
-	calls chan struct{} // holds MaxCalls
-	polls polls
+	calls  chan struct{} // holds MaxCalls
+	polls  polls
+	places places
 }
 
 // New makes a Gateway of c.
@@ -204,7 +205,7 @@ func (g *Gateway) sendVetted(ctx context.Context, req Request, in *offload.Intak
 		return g.earlier(ctx, req, claim, err)
 	}
 	claim.Moved, claim.Links, claim.Deadline = move.Links(), move.Key(), terms.Deadline
-	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), claimed: !req.named()})
+	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), named: req.named(), claimed: !req.named()})
 }
 
 // linkLife is how long links must work that are made now.
@@ -222,7 +223,7 @@ func (g *Gateway) earlier(ctx context.Context, req Request, claim record.Record,
 		return Answer{}, refusal
 	}
 	rec, err := g.Records.Find(ctx, claim.Caller, claim.ID)
-	if err != nil || rec.Fingerprint != claim.Fingerprint || !rec.Final() {
+	if err != nil || rec.Fingerprint != claim.Fingerprint || !rec.Final() || rec.Repeatable {
 		return Answer{}, refusal
 	}
 	return Answer{rec, true}, failed(rec)

@@ -9,7 +9,6 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/problem"
-	"github.com/posthorn/posthorn/handler/store"
 )
 
 const (
@@ -42,6 +41,7 @@ func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (Found, 
 	if err != nil {
 		return Found{}, err
 	}
+	g.mourn(ctx, rec)
 	f := Found{Record: rec, Again: g.inquire(ctx, rec)}
 	if len(rec.Moved) == 0 {
 		return f, nil
@@ -59,6 +59,20 @@ func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (Found, 
 		f.Downloads[d.Index] = d.Count
 	}
 	return f, nil
+}
+
+// mourn ends a message whose owner has died before anything of it was sent, so that
+// whoever polls comes to an end. A repeat sends it.
+func (g *Gateway) mourn(ctx context.Context, rec *record.Record) {
+	if rec.State != record.Claimed && rec.State != record.Waiting || !g.Records.Abandoned(rec) {
+		return
+	}
+	if inLine, err := g.inLine(ctx, rec); inLine || err != nil {
+		return
+	}
+	if err := g.Records.Refuse(ctx, rec, forsaken()); err != nil {
+		g.Log.WarnContext(ctx, "the end of a message could not be noted", "id", rec.ID, "error", err)
+	}
 }
 
 // inquire has ACS asked about a message of which it may know more than the record: ACS
@@ -94,10 +108,8 @@ func (g *Gateway) silent(ctx context.Context, rec *record.Record) bool {
 		return true
 	case rec.State != record.Unknown || !rec.Settling:
 		return false
-	case rec.Spooled == store.Key{}:
-		return true
 	}
-	inLine, err := g.Spool.Has(ctx, rec.Spooled)
+	inLine, err := g.inLine(ctx, rec)
 	return !inLine && err == nil
 }
 

@@ -33,11 +33,11 @@ func TestARepeatSendsWhatItsDeadOwnerDidNot(t *testing.T) {
 					_, _ = w.Any().Send(t.Context(), shop, "key", sim.Message("one", "")) // nobody hears of it
 					tr.set(nil)
 					began, n, last := time.Now(), 0, error(nil)
-					life := gateway.OwnerLife(request) + 10*time.Second
+					life := gateway.FenceLife(request) + 10*time.Second
 					for time.Since(began) < life {
 						n++
 						answer, err := w.Any().Send(t.Context(), shop, "key", sim.Message("one", ""))
-						if err == nil {
+						if err == nil && !answer.Record.UnderWay() {
 							if answer.Record.State != record.Accepted {
 								t.Errorf("%s after %s", answer.Record.State, time.Since(began))
 							}
@@ -273,7 +273,7 @@ func TestRepeatsDoNotKeepTheLineFromBeingServed(t *testing.T) {
 					Way: 10 * time.Millisecond, ACSTime: time.Second, Host: sim.Host{TendEvery: tend},
 				})
 				c := newCrowd(w)
-				// A claim whose owner dies: four minutes of 409.
+				// A claim whose owner dies: more than two minutes in which it is under way.
 				tr.set(at(sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, sim.KillAfter))
 				_, _ = w.Any().Send(t.Context(), shop, "key", sim.Message("one", ""))
 				// All ticks are lost.

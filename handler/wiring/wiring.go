@@ -270,7 +270,7 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, tel *telem
 	sends, asks := limits(b.s)
 	return gateway.New(gateway.Config{
 		Check:   check.New(),
-		Records: record.NewBook(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout)),
+		Records: record.NewBook(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)),
 		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),

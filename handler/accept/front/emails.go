@@ -230,10 +230,7 @@ func describe(r gateway.Found) operation {
 	case record.Failed:
 		o.Status = "Failed"
 		if fail := r.Failure; fail != nil {
-			o.Error = &acsError{fail.Upstream, fail.Detail}
-			if o.Error.Code == "" {
-				o.Error.Code = "RefusedByAcs"
-			}
+			o.Error = &acsError{acsCode(&problem.Problem{Kind: problem.KindOf(fail.Kind), Upstream: fail.Upstream}), fail.Detail}
 		}
 	case record.Cancelled:
 		o.Status = "Canceled"

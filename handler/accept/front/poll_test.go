@@ -1,12 +1,14 @@
 package front_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
+	"github.com/posthorn/posthorn/handler/mail"
 )
 
 // What became of a message is the same to ACS's SDKs, to a client that knows HTTP alone,
@@ -64,6 +66,51 @@ func TestAPollTellsWhatBecameOfTheMessage(t *testing.T) {
 			}
 			if res := d.do(t, d.request(t, "GET", "/emails/"+id, "")); field(res, "last_event") != c.event || !strings.Contains(res.text, c.code) || !strings.Contains(res.text, c.says) {
 				t.Errorf("Resend's words: %s", res.text)
+			}
+		})
+	}
+}
+
+// A repeat that comes while the first is at work: ACS's SDKs do not retry 409, so they hear
+// 202 and poll. Others, who would not, hear what makes them repeat it.
+func TestARepeatWhileTheFirstIsAtWork(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, path, body, key string
+		status                int
+		says                  string
+	}{
+		{"ACS's SDKs", "/emails:send", gatewaytest.Small("Hi"), "Operation-Id", http.StatusAccepted, `"status":"Running"`},
+		{"Resend's", "/emails", fmt.Sprintf(inResend, ""), "Idempotency-Key", http.StatusConflict, "concurrent_idempotent_requests"},
+		{"a batch of Resend's", "/emails/batch", "[" + fmt.Sprintf(inResend, "") + "]", "Idempotency-Key", http.StatusConflict, "concurrent_idempotent_requests"},
+		{"Postmark's", "/email", fmt.Sprintf(inPostmark, ""), "Idempotency-Key", http.StatusConflict, "still being worked on"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDoor(t, plenty)
+			const id = "6f1c9a54-0b1e-4e55-9d53-c2f8e2c0a7d1"
+			again := make(chan answer, 1)
+			d.ACS.Answer = func(*mail.Message) (bool, error) {
+				again <- d.do(t, d.request(t, "POST", c.path, c.body, c.key, id))
+				return true, nil
+			}
+			first := d.do(t, d.request(t, "POST", c.path, c.body, c.key, id))
+			res := <-again
+			if res.StatusCode != c.status || !strings.Contains(res.text, c.says) || res.Header.Get("Retry-After") == "" {
+				t.Errorf("the repeat: %d %v %s", res.StatusCode, res.Header, res.text)
+			}
+			if c.status == http.StatusAccepted {
+				for _, name := range []string{"Operation-Location", "Location"} {
+					if res.Header.Get(name) != first.Header.Get(name) || res.Header.Get(name) == "" {
+						t.Errorf("%s is %q, that of the first %q", name, res.Header.Get(name), first.Header.Get(name))
+					}
+				}
+				if res.Header.Get("Idempotency-Replayed") != "true" {
+					t.Error("it does not say that it is a repeat")
+				}
+			}
+			if len(d.ACS.Sent) != 1 {
+				t.Errorf("%d were sent", len(d.ACS.Sent))
 			}
 		})
 	}
