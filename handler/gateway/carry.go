@@ -30,6 +30,7 @@ type parcel struct {
 	claimed   bool // its id is its own, and nothing of it can have been sent, so that it may be refused
 	committed bool // what moved is readable
 	again     bool // ACS may have it from an owner who died
+	late      bool // it is not to be sent now, but to wait
 }
 
 // files are what moves out of a message: *offload.Move, or that of several
@@ -194,7 +195,7 @@ func (g *Gateway) prepare(ctx context.Context, p *parcel) (quota.Grant, *quota.P
 		return quota.Grant{}, nil, late
 	}
 	switch {
-	case !p.terms.SendAt.IsZero():
+	case !p.terms.SendAt.IsZero() || p.late:
 		place, err := g.Sends.Join(ctx, p.call, p.terms.SendAt, p.terms.Deadline)
 		return quota.Grant{}, &place, err
 	case p.terms.Wait:

@@ -146,6 +146,8 @@ type Request struct {
 	// Language is a BCP 47 tag for text that Posthorn adds, if the message
 	// itself has no Content-Language.
 	Language string
+
+	late bool // it is one of several, and their time is over: it waits
 }
 
 func (r Request) named() bool { return r.OperationID != "" || r.IdempotencyKey != "" }
@@ -205,7 +207,7 @@ func (g *Gateway) sendVetted(ctx context.Context, req Request, in *offload.Intak
 		return g.earlier(ctx, req, claim, err)
 	}
 	claim.Moved, claim.Links, claim.Deadline = move.Links(), move.Key(), terms.Deadline
-	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), named: req.named(), claimed: !req.named()})
+	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), named: req.named(), claimed: !req.named(), late: req.late && terms.Wait})
 }
 
 // linkLife is how long links must work that are made now.

@@ -81,7 +81,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"202 before the place in line is safe", "gateway/park.go",
-		`return Answer{p.rec, false}, g.Spool.Enter(ctx, slip)`, `go g.Spool.Enter(context.WithoutCancel(ctx), slip); return Answer{p.rec, false}, nil`,
+		`return g.Spool.Enter(ctx, slip)`, `go g.Spool.Enter(context.WithoutCancel(ctx), slip); return nil`,
 		"gateway", "TestSimCrashPoints/(14|18)",
 	},
 	{
@@ -141,11 +141,6 @@ var plantedBugs = []planted{
 		"gateway", "TestPassedDeadlinesDoNotDelayOthers",
 	},
 	{
-		"a tick is sent only for what waits after all", "gateway/park.go",
-		"	defer g.wake(ctx, place)\n	joined", "	defer func() {\n		if p.claimed {\n			g.wake(ctx, place)\n		}\n	}()\n	joined",
-		"gateway", "TestRepeatsDoNotKeepTheLineFromBeingServed",
-	},
-	{
 		"questions wait for room to send", "decide/quota/pump.go",
 		`at = sooner(at, max(n.Look, p.at))`, `at = max(p.room(n.call()), n.Look, p.at)`,
 		"gateway", "TestQuestionsDoNotWaitForRoomToSend",
@@ -169,6 +164,16 @@ var plantedBugs = []planted{
 		"whoever polls has ACS asked each time", "gateway/poll.go",
 		`if err := g.Records.Unsent(ctx, rec); err != nil {`, `if err := error(nil); err != nil {`,
 		"gateway", "TestAnEndThatCannotBeRecordedIsNotSettlingForEver",
+	},
+	{
+		"what is refused in the end leaves no word", "gateway/carry.go",
+		"	if p.named {\n		err = g.Records.Refuse", "	if false {\n		err = g.Records.Refuse",
+		"gateway", "TestARepeatOfWhatIsUnderWay",
+	},
+	{
+		"a batch is sent to its end", "gateway/carry.go",
+		"!p.terms.SendAt.IsZero() || p.late", "!p.terms.SendAt.IsZero()",
+		"gateway", "TestAMessageOfABatchIsSentOrWaits",
 	},
 	{
 		"polls take all questions", "gateway/settle.go",

@@ -234,7 +234,9 @@ func (p *product) testRefusals(t *testing.T) {
 	}
 	const other = "0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a1920"
 	w.Send(t, world.Message(world.To("401@example.net"), world.Attached("a.zip", file(size))), "Operation-Id", other).Want(t, http.StatusBadGateway, "acs-misconfigured")
-	w.Get(t, world.Operation(other)).Want(t, http.StatusNotFound, "not-found")
+	if d := w.Get(t, world.Operation(other)).Document(t); d.Status != "Failed" || d.Error.Code != "AcsMisconfigured" {
+		t.Errorf("the record says %+v", d)
+	}
 	if calls, messages, files := len(w.ACS.Arrivals(t)), len(w.ACS.Messages(t)), w.Blobs(t, size); calls != 2 || messages != 0 || files != 0 {
 		t.Errorf("ACS saw %d calls and has %d messages, %d files are left; want 2, 0 and 0", calls, messages, files)
 	}
@@ -247,7 +249,9 @@ func (p *product) testACSDown(t *testing.T) {
 	w.ACS.Kill(t)
 	whole := world.Message(world.Refusing, world.Attached("a.zip", file(size)))
 	w.Send(t, whole, "Operation-Id", someID).Want(t, http.StatusBadGateway, "acs-failed")
-	w.Get(t, world.Operation(someID)).Want(t, http.StatusNotFound, "not-found")
+	if d := w.Get(t, world.Operation(someID)).Document(t); d.Status != "Failed" || d.Error.Code != "AcsFailed" {
+		t.Errorf("the record says %+v", d)
+	}
 	if n := w.Blobs(t, size); n != 0 {
 		t.Errorf("%d files are left", n)
 	}
