@@ -27,7 +27,6 @@ type parcel struct {
 	call  quota.Call
 
 	named     bool // by its caller, who may repeat it and ask for it
-	claimed   bool // its id is its own, and nothing of it can have been sent, so that it may be refused
 	committed bool // what moved is readable
 	again     bool // ACS may have it from an owner who died
 	late      bool // it is not to be sent now, but to wait
@@ -119,7 +118,6 @@ func (g *Gateway) claim(ctx context.Context, p *parcel) (answer Answer, done boo
 	if rec.State == record.Unknown {
 		answer, done, err = g.resume(ctx, p)
 	}
-	p.claimed = !done && err == nil
 	return answer, done, err
 }
 
@@ -357,9 +355,6 @@ func (g *Gateway) tryFinish(ctx context.Context, rec *record.Record, o outcome) 
 // repeat may have been told that it is under way: whoever polls reads why it is not sent.
 func (g *Gateway) undo(ctx context.Context, p *parcel, why error) {
 	g.discard(ctx, p)
-	if !p.claimed {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
 	var err error

@@ -166,7 +166,7 @@ func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Int
 			var err error
 			sent.Answer, err = g.carry(ctx, &parcel{
 				rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req.Caller, l.Message),
-				named: req.named(), claimed: !req.named(), late: late && terms[i].Wait,
+				named: req.named(), late: late && terms[i].Wait,
 			})
 			*l.Message = mail.Message{} // its links were written into a copy of the bodies
 			g.tally(ctx, sent.Answer, err)

@@ -70,11 +70,6 @@ var plantedBugs = []planted{
 		"gateway", "TestSimCrashPointsWithAForgetfulACS",
 	},
 	{
-		"a claim is given back although its message may have been sent", "gateway/carry.go",
-		`p.claimed = !done && err == nil`, `p.claimed = true`,
-		"gateway", "TestARepeatThatCannotAskACSDoesNotForgetTheFirst",
-	},
-	{
 		"a writer who was overtaken gives up", "decide/quota/serve.go",
 		`if len(made)-conflicts == tries {`, `if len(made) == tries {`,
 		"decide/quota", "TestAllInstancesAtOnceFindTheirTurn",
