@@ -171,6 +171,11 @@ var plantedBugs = []planted{
 		"gateway", "TestAMessageOfABatchIsSentOrWaits",
 	},
 	{
+		"a tick is sent only for what waits after all", "gateway/park.go",
+		"	defer g.wake(ctx, place)\n	joined", "	defer func() {\n		if p.rec.State == record.Waiting {\n			g.wake(ctx, place)\n		}\n	}()\n	joined",
+		"gateway", "TestWhatCannotBeKeptDoesNotKeepTheLineFromBeingServed",
+	},
+	{
 		"polls take all questions", "gateway/settle.go",
 		"const askReserve = 50", "const askReserve = 0",
 		"gateway", "TestPollsLeaveHalfOfTheQuestionsToDoubts",

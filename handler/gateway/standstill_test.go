@@ -165,11 +165,11 @@ func TestADoubtThatCannotBeNotedStaysWhatItWas(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		w.Stop()
-		ends(t, w, c)
 		t.Logf("ended after %s, %d questions", time.Since(began), asks.Load())
 		if asks.Load() > 1 {
 			t.Errorf("%d questions", asks.Load())
 		}
+		ends(t, w, c)
 	})
 }
 
@@ -255,10 +255,10 @@ func TestAPauseCostsNoLooks(t *testing.T) {
 	})
 }
 
-// The tick of a shard is lost, and a caller repeats a message that is just being
-// worked on, again and again. The line is served all the same: by the tick that each of
-// these sends for the place that it gives up, or after Tend has come.
-func TestRepeatsDoNotKeepTheLineFromBeingServed(t *testing.T) {
+// The tick of a shard is lost, and a caller sends messages, again and again, whose letters
+// cannot be kept. The line is served all the same: by the tick that each of these sends for
+// the place that it gives up, or after Tend has come.
+func TestWhatCannotBeKeptDoesNotKeepTheLineFromBeingServed(t *testing.T) {
 	t.Parallel()
 	const tend = 5 * time.Minute
 	for every, within := range map[time.Duration]time.Duration{
@@ -273,16 +273,13 @@ func TestRepeatsDoNotKeepTheLineFromBeingServed(t *testing.T) {
 					Way: 10 * time.Millisecond, ACSTime: time.Second, Host: sim.Host{TendEvery: tend},
 				})
 				c := newCrowd(w)
-				// A claim whose owner dies: more than two minutes in which it is under way.
-				tr.set(at(sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, sim.KillAfter))
-				_, _ = w.Any().Send(t.Context(), shop, "key", sim.Message("one", ""))
 				// All ticks are lost.
 				tr.set(at(sim.Site{Where: "ticks", Op: mem.Send}, sim.Refuse))
 				for n := range 6 {
 					c.offer(t, shop, "", sim.Message(strconv.Itoa(n), ""))
 				}
 				c.all.Wait()
-				tr.set(nil)
+				tr.set(at(sim.Site{Where: "letters", Op: mem.Put}, sim.Refuse))
 				w.Play()
 				began := time.Now()
 				var stop atomic.Bool
@@ -290,7 +287,7 @@ func TestRepeatsDoNotKeepTheLineFromBeingServed(t *testing.T) {
 					for range 2 { // instances know that the quota is busy once they have asked
 						go func() {
 							for !stop.Load() {
-								_, _ = w.Any().Send(t.Context(), shop, "key", sim.Message("one", ""))
+								_, _ = w.Any().Send(t.Context(), shop, "", sim.Message("one", ""))
 								time.Sleep(every)
 							}
 						}()
