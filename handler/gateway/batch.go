@@ -33,7 +33,7 @@ func (g *Gateway) SendEach(ctx context.Context, req Request, source wire.Source,
 	defer batch.flight.Wait() // with a panic of the reader, too
 	err := source.Each(ctx, req.Body, func(i int, read func(wire.Sink) ([]wire.Letter, error)) error {
 		if i == MaxBatch {
-			batch.add(Sent{}, problem.New(problem.InvalidMessage, "A batch has at most %d messages. This one and all after it were not sent.", MaxBatch))
+			batch.refuse(problem.New(problem.InvalidMessage, "A batch has at most %d messages. This one and all after it were not sent.", MaxBatch))
 			return errStop
 		}
 		readable := g.beginElement(ctx, batch, element(req, i), read)
@@ -54,7 +54,7 @@ func (g *Gateway) SendEach(ctx context.Context, req Request, source wire.Source,
 	case err != nil && (len(batch.all) == 0 || len(batch.all) == 1 && errors.Is(err, batch.all[0].err)):
 		return err
 	case err != nil && !errors.Is(err, errStop) && !errors.Is(err, wire.ErrBehind):
-		batch.add(Sent{}, unread(ctx, err))
+		batch.refuse(unread(ctx, err))
 	}
 	for i, one := range batch.ends() {
 		told(i, one.sent, one.err)
@@ -93,7 +93,7 @@ func (g *Gateway) beginElement(ctx context.Context, batch *several, req Request,
 		in.Close()
 		faults = unread(ctx, faults)
 		g.tally(ctx, Answer{}, faults)
-		batch.add(Sent{}, faults)
+		batch.refuse(faults)
 		return false
 	}
 	completeAll(letters, in, req.Language)

@@ -155,7 +155,7 @@ func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Int
 	defer stop()
 	for i, l := range letters {
 		if err := shared.Put(l.Message); err != nil {
-			all.add(Sent{}, err)
+			all.refuse(err)
 			continue
 		}
 		claims[i].Moved, claims[i].Links = move.Links(), move.Key()

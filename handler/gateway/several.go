@@ -37,8 +37,8 @@ func (g *Gateway) several(ctx context.Context) (s *several, stop func()) {
 	return &several{time: ctx, half: half, sending: make(seats, beside), laying: make(seats, beside)}, stop
 }
 
-// add notes what became of a message for which there is nothing to do.
-func (s *several) add(sent Sent, err error) { s.all = append(s.all, &part{sent, err}) }
+// refuse notes of a message that it was not taken.
+func (s *several) refuse(err error) { s.all = append(s.all, &part{err: err}) }
 
 // begin does what there is to do for a message of so many bytes once there is a seat for
 // it. late says that it is to wait.

@@ -47,10 +47,10 @@ import (
 )
 
 const (
-	// OwnerLife is how long a claim holds, and FenceLife how long Sending does, unless
-	// Holding says otherwise. They are longer than a request may take to the fence,
-	// and from there, so that only a dead owner is ever taken over.
+	// OwnerLife is how long a claim holds, unless Holding says otherwise. It is longer
+	// than a request may take to the fence, so that only a dead owner is ever taken over.
 	OwnerLife = 140 * time.Second
+	// FenceLife is the same from the fence on.
 	FenceLife = 2 * time.Minute
 	// Life is how long a record can at least be asked for, and a repeat is known,
 	// once its message has ended.
