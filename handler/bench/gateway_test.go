@@ -103,8 +103,8 @@ func (s sender) Send(ctx context.Context, operationID string, m *mail.Message, _
 	return err
 }
 
-func (sender) Fate(context.Context, string) (bool, *record.Failure, error) {
-	return false, nil, errors.New("the emulator leaves no doubt")
+func (sender) Fate(context.Context, string) (gateway.Fate, error) {
+	return gateway.Fate{}, errors.New("the emulator leaves no doubt")
 }
 
 func toACS(m *mail.Message, operationID string) *acs.Message {

@@ -18,41 +18,54 @@ const MaxBatch = 100
 // errStop ends the reading of a batch whose rest has been answered for.
 var errStop = errors.New("the rest of the batch is not read")
 
-// SendEach sends the messages of a body that is an array in another API's words,
-// one after the other: each is read whole, sent, and told with its index before
-// the next is read. What cannot be read ends the batch: it and all after it were
-// not sent. An error means that nothing was sent.
+// SendEach sends the messages of a body that is an array in another API's words. Each is
+// read whole and sent beside others, of which little is held, while the next is read. In
+// the end each is told with its index, in order. What cannot be read ends the batch: it
+// and all after it were not sent. An error means that nothing was sent.
 //
 // An IdempotencyKey is that of the batch; each message is named by it and by the
 // index. A first message that differs from that of an earlier request is an error.
 func (g *Gateway) SendEach(ctx context.Context, req Request, source wire.Source, told func(i int, s Sent, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
 	defer cancel()
-	next := 0
+	batch, stop := g.several(ctx)
+	defer stop()
+	defer batch.flight.Wait() // with a panic of the reader, too
 	err := source.Each(ctx, req.Body, func(i int, read func(wire.Sink) ([]wire.Letter, error)) error {
 		if i == MaxBatch {
-			told(i, Sent{}, problem.New(problem.InvalidMessage, "A batch has at most %d messages. This one and all after it were not sent.", MaxBatch))
+			batch.refuse(problem.New(problem.InvalidMessage, "A batch has at most %d messages. This one and all after it were not sent.", MaxBatch))
 			return errStop
 		}
-		sent, readable, err := g.sendElement(ctx, element(req, i), read)
-		if i == 0 && (!readable || problem.Is(err, problem.KeyReused)) {
-			return err
+		readable := g.beginElement(ctx, batch, element(req, i), read)
+		if i == 0 {
+			batch.flight.Wait()
+			if err := batch.all[0].err; !readable || problem.Is(err, problem.KeyReused) {
+				return err
+			}
 		}
-		told(i, sent, err)
-		next = i + 1
 		if !readable {
 			return errStop
 		}
 		return nil
 	})
 	switch {
-	case errors.Is(err, errStop):
-		return nil
-	case err == nil && next == 0:
+	case len(batch.all) == 0 && err == nil:
 		return errNoMessages()
-	case err != nil && next > 0:
-		told(next, Sent{}, err)
-		return nil
+	case err != nil && (len(batch.all) == 0 || len(batch.all) == 1 && errors.Is(err, batch.all[0].err)):
+		return err
+	case err != nil && !errors.Is(err, errStop) && !errors.Is(err, wire.ErrBehind):
+		batch.refuse(unread(ctx, err))
+	}
+	for i, one := range batch.ends() {
+		told(i, one.sent, one.err)
+	}
+	return nil
+}
+
+// unread is why a message of a batch, and all after it, could not be read.
+func unread(ctx context.Context, err error) error {
+	if outOfTime(ctx, err) || problem.Is(err, problem.RequestTimeout) {
+		return problem.New(problem.RequestTimeout, "The time of the request ran out before this message was read. It and all after it were not sent. Send them again.")
 	}
 	return err
 }
@@ -66,26 +79,34 @@ func element(req Request, i int) Request {
 	return req
 }
 
-// sendElement reads and sends one message. readable says that the body can be read
-// on behind it.
-func (g *Gateway) sendElement(ctx context.Context, req Request, read func(wire.Sink) ([]wire.Letter, error)) (s Sent, readable bool, err error) {
+// beginElement reads one message and begins to send it. readable says that the body can be
+// read on behind it.
+func (g *Gateway) beginElement(ctx context.Context, batch *several, req Request, read func(wire.Sink) ([]wire.Letter, error)) (readable bool) {
 	// Only of a batch that fits as a whole is it known that its messages do.
 	bytes := req.BodyBytes
 	if bytes > g.MaxACSRequestBytes {
 		bytes = -1
 	}
 	in := g.Offload.Intake(bytes, g.MaxACSRequestBytes)
-	defer in.Close()
-	letters, err := g.readLetters(ctx, func(context.Context) ([]wire.Letter, error) { return read(in) })
+	letters, faults := g.readLetters(ctx, func(context.Context) ([]wire.Letter, error) { return read(in) })
 	if letters == nil {
-		g.tally(ctx, Answer{}, err)
-		return Sent{}, false, err
+		in.Close()
+		faults = unread(ctx, faults)
+		g.tally(ctx, Answer{}, faults)
+		batch.refuse(faults)
+		return false
 	}
-	all, err := g.sendLetters(ctx, req, in, letters, err)
-	if all == nil {
-		return Sent{}, true, err
-	}
-	return all[0], true, err
+	completeAll(letters, in, req.Language)
+	batch.begin(letters[0].Message.Bytes(), func(late bool) (Sent, error) {
+		defer in.Close()
+		req.late = late
+		all, err := g.sendLetters(ctx, req, in, letters, faults)
+		if all == nil {
+			return Sent{}, err
+		}
+		return all[0], err
+	})
+	return true
 }
 
 // SendAllOrNone is SendEach for a batch of which all must be good before any is
@@ -100,15 +121,27 @@ func (g *Gateway) SendAllOrNone(ctx context.Context, req Request, source wire.So
 		g.tally(ctx, Answer{}, err)
 		return err
 	}
+	batch, stop := g.several(ctx)
+	defer stop()
 	for i, l := range letters {
-		in := g.Offload.Intake(0, g.MaxACSRequestBytes)
-		answer, err := g.sendVetted(ctx, element(req, i), in, l.Message, terms[i])
-		in.Close()
-		g.tally(ctx, answer, err)
-		if i == 0 && problem.Is(err, problem.KeyReused) {
-			return err
+		batch.begin(l.Message.Bytes(), func(late bool) (Sent, error) {
+			in := g.Offload.Intake(0, g.MaxACSRequestBytes)
+			defer in.Close()
+			req := element(req, i)
+			req.late = late
+			answer, err := heard(g.sendVetted(ctx, req, in, l.Message, terms[i]))
+			g.tally(ctx, answer, err)
+			return Sent{answer, l.Message.Recipients.To}, placed(err, l.Place)
+		})
+		if i == 0 {
+			batch.flight.Wait()
+			if err := batch.all[0].err; problem.Is(err, problem.KeyReused) {
+				return err
+			}
 		}
-		told(i, Sent{answer, l.Message.Recipients.To}, placed(err, l.Place))
+	}
+	for i, one := range batch.ends() {
+		told(i, one.sent, one.err)
 	}
 	return nil
 }

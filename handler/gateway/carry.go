@@ -26,9 +26,10 @@ type parcel struct {
 	terms check.Terms
 	call  quota.Call
 
-	claimed   bool // its id is its own, and nothing of it can have been sent, so the record may be removed
+	named     bool // by its caller, who may repeat it and ask for it
 	committed bool // what moved is readable
 	again     bool // ACS may have it from an owner who died
+	late      bool // it is not to be sent now, but to wait
 }
 
 // files are what moves out of a message: *offload.Move, or that of several
@@ -65,29 +66,26 @@ func senderOf(m *mail.Message) uint32 {
 const bookings = 3
 
 // carry takes a message to its end, or to its place in line. When it returns an
-// error nothing was sent, nothing of the message is left in storage, and its id
-// is free again.
+// error nothing was sent, its id is free again, and nothing of the message is left in
+// storage but why, under a name that its caller gave it.
 //
 // What the caller has not named cannot be repeated, so nothing is claimed: its
-// record begins with the fence or the place in line. Where it is known beforehand
-// that a message must wait, it is claimed as waiting. Either is one write instead
-// of two. Not so for a named one that moves attachments: a repeat must be known for
-// one before it touches the uploads of the first.
+// record begins with the fence or the place in line, which spares a write. What it has
+// named is claimed before anything else, so that a repeat costs a look at the record.
 //
 // From here on the work comes to its end within the request's time, whether the caller
 // is there or not: who leaves, leaves nothing in between.
 func (g *Gateway) carry(ctx context.Context, p *parcel) (Answer, error) {
 	ctx, cancel := attended(ctx)
 	defer cancel()
-	waits := !p.terms.SendAt.IsZero() || p.terms.Wait && g.Sends.Busy(p.call)
-	if !p.claimed && (!waits || len(p.rec.Moved) > 0) {
+	if p.named {
 		if answer, done, err := g.claim(ctx, p); done || err != nil {
 			return answer, err
 		}
 	}
 	answer, err := g.forward(ctx, p)
 	if err != nil {
-		g.undo(ctx, p)
+		g.undo(ctx, p, err)
 		return answer, err
 	}
 	return answer, failed(answer.Record)
@@ -111,13 +109,15 @@ func (g *Gateway) claim(ctx context.Context, p *parcel) (answer Answer, done boo
 		return Answer{}, false, err
 	}
 	if replay {
+		if rec.State == record.Sending {
+			g.inquire(ctx, rec)
+		}
 		return Answer{rec, true}, true, failed(rec)
 	}
 	p.rec = rec
 	if rec.State == record.Unknown {
 		answer, done, err = g.resume(ctx, p)
 	}
-	p.claimed = !done && err == nil
 	return answer, done, err
 }
 
@@ -126,7 +126,7 @@ func (g *Gateway) claimRecord(ctx context.Context, mine record.Record) (rec *rec
 	ctx, cancel := context.WithTimeout(ctx, g.undoTimeout)
 	defer cancel()
 	rec, replay, err = g.Records.Claim(ctx, mine)
-	if err == nil && replay && !rec.Final() {
+	if err == nil && replay && !rec.Final() && rec.Spooled != (store.Key{}) {
 		return g.atWork(ctx, mine, rec)
 	}
 	return rec, replay, err
@@ -159,11 +159,6 @@ func (g *Gateway) forward(ctx context.Context, p *parcel) (Answer, error) {
 	}
 	permit := g.permit(grant)
 	defer permit.done(ctx)
-	if !p.claimed {
-		if answer, done, err := g.claim(ctx, p); done || err != nil {
-			return answer, err
-		}
-	}
 	if err := g.commit(ctx, p); err != nil {
 		return Answer{}, err
 	}
@@ -198,7 +193,7 @@ func (g *Gateway) prepare(ctx context.Context, p *parcel) (quota.Grant, *quota.P
 		return quota.Grant{}, nil, late
 	}
 	switch {
-	case !p.terms.SendAt.IsZero():
+	case !p.terms.SendAt.IsZero() || p.late:
 		place, err := g.Sends.Join(ctx, p.call, p.terms.SendAt, p.terms.Deadline)
 		return quota.Grant{}, &place, err
 	case p.terms.Wait:
@@ -356,17 +351,30 @@ func (g *Gateway) tryFinish(ctx context.Context, rec *record.Record, o outcome) 
 	return err
 }
 
-// undo removes what a message left that was not sent, even if the caller has gone.
-func (g *Gateway) undo(ctx context.Context, p *parcel) {
+// undo removes what a message left that was not sent, even if the caller has gone. A
+// repeat may have been told that it is under way: whoever polls reads why it is not sent.
+func (g *Gateway) undo(ctx context.Context, p *parcel, why error) {
 	g.discard(ctx, p)
-	if !p.claimed {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
-	if err := g.Records.Release(ctx, p.rec); err != nil {
+	var err error
+	if p.named {
+		err = g.Records.Refuse(ctx, p.rec, reason(why))
+	} else {
+		err = g.Records.Release(ctx, p.rec)
+	}
+	if err != nil {
 		g.Log.ErrorContext(ctx, "the id of an unsent message stays claimed for a while", "id", p.rec.ID, "error", err)
 	}
+}
+
+// reason is an error as a record keeps it.
+func reason(err error) *record.Failure {
+	p, ok := errors.AsType[*problem.Problem](err)
+	if !ok {
+		p = problem.New(problem.Unavailable, "The message could not be sent in time. Send it again.")
+	}
+	return &record.Failure{Kind: p.Kind.Slug(), Detail: p.Sentence(), Upstream: p.Upstream}
 }
 
 func (g *Gateway) discard(ctx context.Context, p *parcel) {

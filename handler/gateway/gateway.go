@@ -55,9 +55,18 @@ type ACS interface {
 	// Send makes one request and never repeats it. again says that ACS may have the
 	// message from an earlier one: then it is to refuse a second copy.
 	Send(ctx context.Context, operationID string, m *mail.Message, again bool) error
-	// Fate asks what became of an operation. known is false if ACS has not heard
-	// of it, which shortly after a Send proves nothing.
-	Fate(ctx context.Context, operationID string) (known bool, failure *record.Failure, err error)
+	// Fate asks what became of an operation.
+	Fate(ctx context.Context, operationID string) (Fate, error)
+}
+
+// Fate is what ACS says of an operation.
+type Fate struct {
+	// Known is false if ACS has not heard of it, which shortly after a Send proves
+	// nothing.
+	Known bool
+	// Ended says that ACS is done with it: it is out for delivery, or Failure is set.
+	Ended   bool
+	Failure *record.Failure
 }
 
 // Errors of ACS.Send that leave open whether the message was taken.
@@ -108,7 +117,9 @@ type Gateway struct {
 	Config
 	meters
 	times
-	calls chan struct{} // holds MaxCalls
+	calls  chan struct{} // holds MaxCalls
+	polls  polls
+	places places
 }
 
 // New makes a Gateway of c.
@@ -135,6 +146,8 @@ type Request struct {
 	// Language is a BCP 47 tag for text that Posthorn adds, if the message
 	// itself has no Content-Language.
 	Language string
+
+	late bool // it is one of several, and their time is over: it waits
 }
 
 func (r Request) named() bool { return r.OperationID != "" || r.IdempotencyKey != "" }
@@ -194,7 +207,7 @@ func (g *Gateway) sendVetted(ctx context.Context, req Request, in *offload.Intak
 		return g.earlier(ctx, req, claim, err)
 	}
 	claim.Moved, claim.Links, claim.Deadline = move.Links(), move.Key(), terms.Deadline
-	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), claimed: !req.named()})
+	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), named: req.named(), late: req.late && terms.Wait})
 }
 
 // linkLife is how long links must work that are made now.
@@ -212,7 +225,7 @@ func (g *Gateway) earlier(ctx context.Context, req Request, claim record.Record,
 		return Answer{}, refusal
 	}
 	rec, err := g.Records.Find(ctx, claim.Caller, claim.ID)
-	if err != nil || rec.Fingerprint != claim.Fingerprint || !rec.Final() {
+	if err != nil || rec.Fingerprint != claim.Fingerprint || !rec.Final() || rec.Repeatable {
 		return Answer{}, refusal
 	}
 	return Answer{rec, true}, failed(rec)

@@ -35,7 +35,14 @@ func (g *Gateway) SendAll(ctx context.Context, req Request, source wire.Source) 
 		g.tally(ctx, Answer{}, err)
 		return nil, err
 	}
+	completeAll(letters, in, req.Language)
 	return g.sendLetters(ctx, req, in, letters, err)
+}
+
+func completeAll(letters []wire.Letter, in *offload.Intake, language string) {
+	for _, l := range letters {
+		complete(l.Message, in, language)
+	}
 }
 
 func (g *Gateway) readLetters(ctx context.Context, read func(context.Context) ([]wire.Letter, error)) ([]wire.Letter, error) {
@@ -46,9 +53,6 @@ func (g *Gateway) readLetters(ctx context.Context, read func(context.Context) ([
 
 // sendLetters does all that follows the reading. faults is what reading has found.
 func (g *Gateway) sendLetters(ctx context.Context, req Request, in *offload.Intake, letters []wire.Letter, faults error) ([]Sent, error) {
-	for _, l := range letters {
-		complete(l.Message, in, req.Language)
-	}
 	terms, err := g.vet(req, letters, faults)
 	if err != nil {
 		g.tally(ctx, Answer{}, err)
@@ -59,11 +63,20 @@ func (g *Gateway) sendLetters(ctx context.Context, req Request, in *offload.Inta
 	}
 	if len(letters) == 1 {
 		l := letters[0]
-		answer, err := g.sendVetted(ctx, req, in, l.Message, terms[0])
+		answer, err := heard(g.sendVetted(ctx, req, in, l.Message, terms[0]))
 		g.tally(ctx, answer, err)
 		return []Sent{{answer, l.Message.Recipients.To}}, placed(err, l.Place)
 	}
 	return g.sendTogether(ctx, req, in, letters, terms)
+}
+
+// heard is what one hears in another API's words, none of which means that the message is
+// under way and may still be refused.
+func heard(a Answer, err error) (Answer, error) {
+	if err == nil && a.Replayed && a.Record.UnderWay() {
+		return Answer{}, record.InProgress()
+	}
+	return a, err
 }
 
 // vet says all that is wrong with any of the messages.
@@ -141,20 +154,31 @@ func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Int
 		return nil, placed(err, letters[largest].Place)
 	}
 	shared := offload.Share(move)
-	sent, errs := make([]Sent, len(letters)), make([]error, len(letters))
+	all, stop := g.several(ctx)
+	defer stop()
 	for i, l := range letters {
-		if errs[i] = shared.Put(l.Message); errs[i] != nil {
+		if err := shared.Put(l.Message); err != nil {
+			all.refuse(err)
 			continue
 		}
 		claims[i].Moved, claims[i].Links = move.Links(), move.Key()
 		claims[i].Shared = len(claims[i].Moved) > 0
 		claims[i].Deadline = terms[i].Deadline
-		sent[i].To = l.Message.Recipients.To
-		sent[i].Answer, errs[i] = g.carry(ctx, &parcel{
-			rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req.Caller, l.Message), claimed: !req.named(),
+		all.begin(l.Message.Bytes(), func(late bool) (Sent, error) {
+			sent := Sent{To: l.Message.Recipients.To}
+			var err error
+			sent.Answer, err = g.carry(ctx, &parcel{
+				rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req.Caller, l.Message),
+				named: req.named(), late: late && terms[i].Wait,
+			})
+			*l.Message = mail.Message{} // its links were written into a copy of the bodies
+			g.tally(ctx, sent.Answer, err)
+			return sent, err
 		})
-		*l.Message = mail.Message{} // its links were written into a copy of the bodies
-		g.tally(ctx, sent[i].Answer, errs[i])
+	}
+	sent, errs := make([]Sent, len(letters)), make([]error, len(letters))
+	for i, one := range all.ends() {
+		sent[i], errs[i] = one.sent, one.err
 	}
 	if !slices.ContainsFunc(sent, went) {
 		g.discard(ctx, &parcel{rec: &claims[0], move: discarding{shared}})

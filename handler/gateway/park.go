@@ -63,17 +63,19 @@ func (g *Gateway) park(ctx context.Context, p *parcel, place quota.Place, doubt 
 	if p.rec.Deadline.IsZero() {
 		p.rec.Deadline = p.terms.Deadline
 	}
-	answer, err := g.keep(ctx, p, slip)
-	if err != nil || answer.Replayed {
+	if err := g.keep(ctx, p, slip); err != nil {
 		g.leave(ctx, slip)
-	} else if g.Now().Sub(joined) >= quota.JoinGrace { // pumps no longer look for it
+		return Answer{}, err
+	}
+	g.places.add(slip.Key)
+	if g.Now().Sub(joined) >= quota.JoinGrace { // pumps no longer look for it
 		until := slip.NotBefore
 		if slip.Line.Later {
 			until = slip.Due
 		}
 		g.count(ctx, slip, until)
 	}
-	return answer, err
+	return Answer{p.rec, false}, nil
 }
 
 // count lets the ledger count a slip that it does not know, or no longer, and that is
@@ -113,40 +115,31 @@ func (g *Gateway) slip(p *parcel, place quota.Place, doubt spool.Doubt) *spool.S
 }
 
 // keep stores the letter, then that it waits, then its row.
-func (g *Gateway) keep(ctx context.Context, p *parcel, slip *spool.Slip) (Answer, error) {
+func (g *Gateway) keep(ctx context.Context, p *parcel, slip *spool.Slip) error {
 	if err := g.commit(ctx, p); err != nil {
-		return Answer{}, err
+		return err
 	}
 	var err error
 	if p.rec.Created.IsZero() {
 		if p.rec.Created, err = g.Records.Time(ctx); err != nil {
-			return Answer{}, err
+			return err
 		}
 	}
 	if err := g.Spool.Put(ctx, slip.Key, spool.Letter{Record: p.rec.Snapshot(), Message: p.m}); err != nil {
-		return Answer{}, err
+		return err
 	}
-	switch {
-	case slip.Doubt != spool.NoDoubt:
-		err = g.Records.Doubt(ctx, p.rec)
-	case p.claimed:
-		err = g.Records.Wait(ctx, p.rec)
-	default:
-		p.rec.State = record.Waiting
-		var answer Answer
-		var done bool
-		if answer, done, err = g.claim(ctx, p); done {
-			return answer, err
-		}
+	wait := g.Records.Wait
+	if slip.Doubt != spool.NoDoubt {
+		wait = g.Records.Doubt
 	}
-	if err != nil {
-		return Answer{}, err
+	if err := wait(ctx, p.rec); err != nil {
+		return err
 	}
 	slip.Version = p.rec.Version()
 	if p.again {
 		slip.Repeats++
 	}
-	return Answer{p.rec, false}, g.Spool.Enter(ctx, slip)
+	return g.Spool.Enter(ctx, slip)
 }
 
 // leave gives back the place of a message that does not wait after all.
@@ -159,21 +152,22 @@ func (g *Gateway) leave(ctx context.Context, slip *spool.Slip) {
 	}
 }
 
-// atWork says of a message that is in the spool whether its place in line is safe.
-// If it is not, and whoever was to make it so has had the time, mine takes over:
-// nobody was promised anything.
-func (g *Gateway) atWork(ctx context.Context, mine record.Record, there *record.Record) (*record.Record, bool, error) {
-	safe, err := g.Spool.Has(ctx, there.Spooled)
+// atWork says of a message that is in the spool whether its place in line is safe. If it
+// is not, it is only under way, and nobody was promised anything; and if its owner's time
+// is over as well, mine takes over.
+func (g *Gateway) atWork(ctx context.Context, mine record.Record, there *record.Record) (rec *record.Record, replay bool, err error) {
+	safe, err := g.inLine(ctx, there)
 	switch {
 	case err != nil:
 		return nil, false, err
 	case safe:
-		return there, true, nil
-	case !g.Records.Abandoned(there):
-		return nil, false, record.InProgress()
+	case g.Records.Abandoned(there):
+		rec, err = g.Records.TakeOver(ctx, mine, there)
+		return rec, false, err
+	case there.State == record.Waiting:
+		there.State = record.Claimed
 	}
-	rec, err := g.Records.TakeOver(ctx, mine, there)
-	return rec, false, err
+	return there, true, nil
 }
 
 // wake sends the tick that the ledger counts on since it gave a place, if it does:

@@ -8,7 +8,6 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/problem"
-	"github.com/posthorn/posthorn/handler/store"
 )
 
 // settleWaits are the pauses before each question about a doubtful operation
@@ -58,32 +57,6 @@ func (g *Gateway) abandon(ctx context.Context, rec *record.Record, after time.Du
 // unshown is after what time ACS shows an operation for certain that it has taken.
 const unshown = time.Minute
 
-// settleAbandoned asks once about a message whose owner died while sending it, and
-// which stands in no line, so that only who reads its record looks after it. If ACS
-// does not know it, the record says so, and nobody asks again. If ACS cannot be asked,
-// the record stays as it is.
-func (g *Gateway) settleAbandoned(ctx context.Context, rec *record.Record) {
-	if !g.Records.Abandoned(rec) {
-		return
-	}
-	if rec.Spooled != (store.Key{}) {
-		if inLine, err := g.Spool.Has(ctx, rec.Spooled); inLine || err != nil {
-			return
-		}
-	}
-	known, failure, err := g.ask(ctx, rec.OperationID, quota.Call{Caller: rec.Caller, Class: quota.Normal})
-	switch {
-	case err != nil:
-		g.Log.WarnContext(ctx, "ACS could not be asked for an operation", "id", rec.ID, "error", err)
-	case known:
-		g.finish(ctx, rec, ended(failure))
-	default:
-		if err := g.Records.Unsent(ctx, rec); err != nil {
-			g.Log.WarnContext(ctx, "that ACS does not know a message could not be noted", "id", rec.ID, "error", err)
-		}
-	}
-}
-
 // ended is the outcome of an operation that ACS knows.
 func ended(failure *record.Failure) outcome {
 	if failure != nil {
@@ -92,21 +65,32 @@ func ended(failure *record.Failure) outcome {
 	return outcome{state: record.Accepted}
 }
 
-// ask books a question and asks it. A High one is about a doubt that the gateway has;
-// those of whoever reads a record leave AskReserve of the limit to them.
+// ask asks about a doubt that the gateway has.
 func (g *Gateway) ask(ctx context.Context, operationID string, c quota.Call) (known bool, failure *record.Failure, err error) {
+	fate, err := g.fate(ctx, operationID, c)
+	return fate.Known, fate.Failure, err
+}
+
+// fate books a question and asks it. A High one is about a doubt that the gateway has;
+// those of callers who poll leave askReserve of the limit to them.
+func (g *Gateway) fate(ctx context.Context, operationID string, c quota.Call) (Fate, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.settleTimeout)
 	defer cancel()
 	c.Cost = 1
 	if _, err := g.Asks.Book(ctx, c); err != nil {
-		return false, nil, err
+		return Fate{}, err
 	}
 	return g.ACS.Fate(ctx, operationID)
 }
 
-// AskReserve is the percentage of the limit of questions that those of callers who
+// askReserve is the percentage of the limit of questions that those of callers who
 // poll leave to the gateway's own.
-const AskReserve = 50
+const askReserve = 50
+
+// NewAsks is the ledger of questions to ACS, as quota.New makes it.
+func NewAsks(t quota.Table, limits quota.Limits, now func() time.Time, newID func() string) *quota.Ledger {
+	return quota.New(t, "status", limits, now, newID, quota.Options{ReservedForHigh: askReserve})
+}
 
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)

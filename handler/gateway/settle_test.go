@@ -35,14 +35,14 @@ func TestAnswersOfACS(t *testing.T) {
 		{"accepted", true, nil, nil, "", sent, record.Accepted, 1},
 		{"lost after acceptance", true, doubt, nil, "", sent, record.Accepted, 1},
 		{"lost, and never seen", false, doubt, nil, "", sent, record.Unknown, 1},
-		{"an error of ACS, and never seen", false, failing, nil, "", "acs-failed", "none", 0},
+		{"an error of ACS, and never seen", false, failing, nil, "", "acs-failed", record.Failed, 0},
 		{"an error of ACS, and accepted", true, failing, nil, "", sent, record.Accepted, 1},
 		{"lost, and ACS cannot be asked", true, doubt, errReset, "", sent, record.Unknown, 1},
 		{"lost, then failed by ACS", true, doubt, nil, "EmailDropped", "refused-by-acs", record.Failed, 0},
 		{"refused", false, refused, nil, "", "refused-by-acs", record.Failed, 0},
-		{"busy", false, busy, nil, "", "acs-busy", "none", 0},
-		{"misconfigured", false, problem.New(problem.ACSMisconfigured, "no"), nil, "", "acs-misconfigured", "none", 0},
-		{"not reached", false, problem.New(problem.ACSFailed, "no"), nil, "", "acs-failed", "none", 0},
+		{"busy", false, busy, nil, "", "acs-busy", record.Failed, 0},
+		{"misconfigured", false, problem.New(problem.ACSMisconfigured, "no"), nil, "", "acs-misconfigured", record.Failed, 0},
+		{"not reached", false, problem.New(problem.ACSFailed, "no"), nil, "", "acs-failed", record.Failed, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

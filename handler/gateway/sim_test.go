@@ -55,16 +55,20 @@ func (c *crowd) offer(t *testing.T, who caller.Caller, key, body string) {
 				}
 				continue
 			}
-			if err == nil {
+			if err == nil && !(answer.Replayed && answer.Record.UnderWay()) {
 				c.keep(who, answer)
 				return
 			}
-			p := problem.Of(err)
-			c.note(p, time.Since(asked))
-			if key == "" || p.Kind != problem.InProgress && p.Kind != problem.Unavailable {
-				return
+			wait := 5 * time.Second
+			if err != nil {
+				p := problem.Of(err)
+				c.note(p, time.Since(asked))
+				if key == "" || p.Kind != problem.Unavailable {
+					return
+				}
+				wait = max(p.RetryAfter, wait)
 			}
-			time.Sleep(max(p.RetryAfter, 5*time.Second))
+			time.Sleep(wait)
 		}
 	})
 }

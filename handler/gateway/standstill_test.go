@@ -33,11 +33,11 @@ func TestARepeatSendsWhatItsDeadOwnerDidNot(t *testing.T) {
 					_, _ = w.Any().Send(t.Context(), shop, "key", sim.Message("one", "")) // nobody hears of it
 					tr.set(nil)
 					began, n, last := time.Now(), 0, error(nil)
-					life := gateway.OwnerLife(request) + 10*time.Second
+					life := gateway.FenceLife(request) + 10*time.Second
 					for time.Since(began) < life {
 						n++
 						answer, err := w.Any().Send(t.Context(), shop, "key", sim.Message("one", ""))
-						if err == nil {
+						if err == nil && !answer.Record.UnderWay() {
 							if answer.Record.State != record.Accepted {
 								t.Errorf("%s after %s", answer.Record.State, time.Since(began))
 							}
@@ -159,7 +159,7 @@ func TestADoubtThatCannotBeNotedStaysWhatItWas(t *testing.T) {
 		}
 		began := time.Now()
 		for time.Since(began) < time.Hour {
-			if states, _ := w.Ends(t.Context(), c.promises); states[record.Accepted] == 2 {
+			if w.Waiting() == 0 { // a poll would have ACS asked as well
 				break
 			}
 			time.Sleep(time.Second)
@@ -169,11 +169,12 @@ func TestADoubtThatCannotBeNotedStaysWhatItWas(t *testing.T) {
 		if asks.Load() > 1 {
 			t.Errorf("%d questions", asks.Load())
 		}
+		ends(t, w, c)
 	})
 }
 
 // ACS fails while storage goes away: the caller has 202, and whoever polls comes to an
-// end soon after the owner's time, at the price of one question. A repeat then sends it.
+// end soon after the owner's time, at the price of a few questions. A repeat then sends it.
 func TestAnEndThatCannotBeRecordedIsNotSettlingForEver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -214,7 +215,7 @@ func TestAnEndThatCannotBeRecordedIsNotSettlingForEver(t *testing.T) {
 			}
 			time.Sleep(10 * time.Second)
 		}
-		if ends < 0 || time.Duration(ends)*10*time.Second > record.OwnerLife+time.Minute || asks.Load() != 1 {
+		if ends < 0 || time.Duration(ends)*10*time.Second > record.OwnerLife+time.Minute || asks.Load() > 8 {
 			t.Errorf("it ended at poll %d, and ACS was asked %d times", ends, asks.Load())
 		}
 		if r := send(); r.State != record.Accepted {
@@ -254,10 +255,10 @@ func TestAPauseCostsNoLooks(t *testing.T) {
 	})
 }
 
-// The tick of a shard is lost, and a caller repeats a message that is just being
-// worked on, again and again. The line is served all the same: by the tick that each of
-// these sends for the place that it gives up, or after Tend has come.
-func TestRepeatsDoNotKeepTheLineFromBeingServed(t *testing.T) {
+// The tick of a shard is lost, and a caller sends messages, again and again, whose letters
+// cannot be kept. The line is served all the same: by the tick that each of these sends for
+// the place that it gives up, or after Tend has come.
+func TestWhatCannotBeKeptDoesNotKeepTheLineFromBeingServed(t *testing.T) {
 	t.Parallel()
 	const tend = 5 * time.Minute
 	for every, within := range map[time.Duration]time.Duration{
@@ -272,16 +273,13 @@ func TestRepeatsDoNotKeepTheLineFromBeingServed(t *testing.T) {
 					Way: 10 * time.Millisecond, ACSTime: time.Second, Host: sim.Host{TendEvery: tend},
 				})
 				c := newCrowd(w)
-				// A claim whose owner dies: four minutes of 409.
-				tr.set(at(sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, sim.KillAfter))
-				_, _ = w.Any().Send(t.Context(), shop, "key", sim.Message("one", ""))
 				// All ticks are lost.
 				tr.set(at(sim.Site{Where: "ticks", Op: mem.Send}, sim.Refuse))
 				for n := range 6 {
 					c.offer(t, shop, "", sim.Message(strconv.Itoa(n), ""))
 				}
 				c.all.Wait()
-				tr.set(nil)
+				tr.set(at(sim.Site{Where: "letters", Op: mem.Put}, sim.Refuse))
 				w.Play()
 				began := time.Now()
 				var stop atomic.Bool
@@ -289,7 +287,7 @@ func TestRepeatsDoNotKeepTheLineFromBeingServed(t *testing.T) {
 					for range 2 { // instances know that the quota is busy once they have asked
 						go func() {
 							for !stop.Load() {
-								_, _ = w.Any().Send(t.Context(), shop, "key", sim.Message("one", ""))
+								_, _ = w.Any().Send(t.Context(), shop, "", sim.Message("one", ""))
 								time.Sleep(every)
 							}
 						}()

@@ -72,8 +72,8 @@ func (g *Gateway) Sweep(ctx context.Context) error {
 	return errors.Join(filesErr, strayErr, deadErr, recordErr)
 }
 
-// stray removes a letter without a row. Its request died before anyone was
-// promised anything, so its id is free again; or its message has ended.
+// stray removes a letter without a row. Its request died before it was sent, so its id is
+// free again; or its message has ended.
 func (g *Gateway) stray(ctx context.Context, k store.Key) error {
 	letter, found, err := g.Spool.Open(ctx, k)
 	if !found && err == nil {
@@ -106,5 +106,10 @@ func (g *Gateway) releaseStray(ctx context.Context, kept *record.Record, k store
 	case !g.Records.Abandoned(rec):
 		return problem.New(problem.InProgress, "A message that waits is being taken care of.")
 	}
-	return g.Records.Release(ctx, rec)
+	return g.Records.Refuse(ctx, rec, forsaken())
+}
+
+// forsaken is why a message failed whose owner died before anything of it was sent.
+func forsaken() *record.Failure {
+	return &record.Failure{Kind: problem.Unavailable.Slug(), Detail: "The process that had the message ended before it was sent. Send it again."}
 }

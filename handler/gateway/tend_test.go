@@ -23,7 +23,10 @@ func kept(t *testing.T, h *gatewaytest.House, id string, since time.Time) (*reco
 	t.Helper()
 	line := spool.Line{Class: 1, Caller: "shop"}
 	slip := spool.Slip{Line: line, Key: spool.KeyFor(line, since, record.Key("shop", id)), Due: since, ID: id}
-	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", OperationID: id, State: record.Waiting, Spooled: slip.Key, Deadline: since.Add(mail.MaxWait)})
+	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", OperationID: id, Spooled: slip.Key, Deadline: since.Add(mail.MaxWait)})
+	if err == nil {
+		err = h.Records.Wait(t.Context(), r)
+	}
 	if err == nil {
 		err = h.Spool.Put(t.Context(), slip.Key, spool.Letter{Record: r.Snapshot(), Message: &mail.Message{}})
 	}
@@ -49,10 +52,10 @@ func TestStraysAreReleasedWhenTheirOwnersAreDead(t *testing.T) {
 		state   record.State // empty if it is gone
 		letters int
 	}{
-		{name: "its owner is dead", since: hour, age: dead, meddle: nothing},
+		{name: "its owner is dead", since: hour, age: dead, meddle: nothing, state: record.Failed},
 		{name: "its owner lives", since: hour, age: record.OwnerLife - time.Second, meddle: nothing, err: problem.InProgress, state: record.Waiting, letters: 1},
 		{name: "it is young", since: 0, age: 2*record.OwnerLife - time.Second, meddle: nothing, state: record.Waiting, letters: 1},
-		{name: "it is just old enough", since: 0, age: 2*record.OwnerLife + time.Second, meddle: nothing},
+		{name: "it is just old enough", since: 0, age: 2*record.OwnerLife + time.Second, meddle: nothing, state: record.Failed},
 		{name: "it has a row", since: hour, age: dead, state: record.Waiting, letters: 1, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Slip) error {
 			return h.Spool.Enter(ctx, &s)
 		}},
@@ -87,7 +90,7 @@ func TestStraysAreReleasedWhenTheirOwnersAreDead(t *testing.T) {
 		}},
 		{name: "letters cannot be read now", since: hour, age: dead, meddle: nothing, fault: mem.Read, err: problem.Unavailable, state: record.Waiting, letters: 1},
 		{name: "records cannot be read now", since: hour, age: dead, meddle: nothing, fault: mem.Get, err: problem.Unavailable, state: record.Waiting, letters: 1},
-		{name: "nothing can be deleted now", since: hour, age: dead, meddle: nothing, fault: mem.Delete, err: problem.Unavailable, state: record.Waiting, letters: 1},
+		{name: "nothing can be deleted now", since: hour, age: dead, meddle: nothing, fault: mem.Delete, err: problem.Unavailable, state: record.Failed, letters: 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -132,8 +135,8 @@ func TestSweepGoesOnAfterAStrayThatStays(t *testing.T) {
 		if err := h.Sweep(t.Context()); !problem.Is(err, problem.InProgress) {
 			t.Errorf("got %v", err)
 		}
-		if _, err := h.Records.Read(t.Context(), "shop", old.ID); !problem.Is(err, problem.NotFound) {
-			t.Errorf("the old one: %v", err)
+		if got := reads(t, h, old); got.State != record.Failed || !got.Repeatable {
+			t.Errorf("the old one is %+v", got)
 		}
 		if got := reads(t, h, young); got.State != record.Waiting {
 			t.Errorf("the young one is %+v", got)

@@ -20,19 +20,25 @@ func timesFor(request time.Duration) times {
 		sendTimeout:   min(request, time.Minute),
 		settleTimeout: min(2*request, 20*time.Second), // twice: its pauses alone are settleWaits
 		undoTimeout:   min(request, 15*time.Second),
-		spare:         min(request, 45*time.Second),
+		spare:         min(request, 25*time.Second),
 	}
 }
 
 // SendTime is how long one call to ACS may take where requests may take request.
 func SendTime(request time.Duration) time.Duration { return timesFor(request).sendTimeout }
 
-// OwnerLife is how long a claim must hold where requests may take request: longer
-// than all that one owner does with a message, so that only a dead one is taken
-// over. Each row says itself until when its owner lives, so instances with
-// different times may share a deployment. With the default of 100 s it is
-// record.OwnerLife, four minutes.
+// OwnerLife is how long a claim must hold where requests may take request, and
+// FenceLife how long it must from the fence on: longer than all that one owner does with
+// a message, so that only a dead one is taken over. Each row says itself until when its
+// owner lives, so instances with different times may share a deployment. With the
+// default of 100 s they are record.OwnerLife and record.FenceLife.
 func OwnerLife(request time.Duration) time.Duration {
 	t := timesFor(request)
-	return request + t.sendTimeout + t.settleTimeout + t.undoTimeout + t.spare
+	return request + t.undoTimeout + t.spare
+}
+
+// FenceLife is said at OwnerLife.
+func FenceLife(request time.Duration) time.Duration {
+	t := timesFor(request)
+	return t.sendTimeout + t.settleTimeout + t.undoTimeout + t.spare
 }

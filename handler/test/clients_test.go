@@ -35,6 +35,12 @@ func (p *product) testJavaScript(t *testing.T) {
 	w.expectWhole(t, official)
 	w.expectLinkAndLater(t, official)
 	w.expectRefusals(t, official)
+	for to, code := range map[string]string{"suppressed": "EmailDroppedAllRecipientsSuppressed", "failed": "EmailDropped"} {
+		said := official.run(t, w, w.Key, []string{world.Message(world.To(to + "@example.net"))})[0]
+		if said.Name == "" || !strings.Contains(said.Message, code+".") {
+			t.Errorf("%s: the client's poller says %+v", to, said)
+		}
+	}
 }
 
 // byConnectionString sends messages with the official client. A key that is not the

@@ -224,7 +224,7 @@ func (p *product) testOtherClients(t *testing.T) {
 func (w *house) expectWhole(t *testing.T, c client) {
 	t.Helper()
 	said := c.run(t, w, w.Key, []string{filled(c.whole, []byte("canary-content"))})[0]
-	if w.Get(t, world.Operation(said.ID)).Document(t).Status != "Succeeded" {
+	if w.Ended(t, world.Operation(said.ID)).Status != "Succeeded" {
 		t.Fatalf("the client says %+v", said)
 	}
 	m := w.ACS.Message(t)
@@ -252,7 +252,7 @@ func (w *house) expectWhole(t *testing.T, c client) {
 func (w *house) expectLinkAndLater(t *testing.T, c client) {
 	t.Helper()
 	said := c.run(t, w, w.Key, []string{filled(c.large, file(fileBytes+9))})[0]
-	if d := w.Get(t, world.Operation(said.ID)).Document(t); d.Status != "Succeeded" || len(d.Delivery.Links) != 1 || d.Delivery.Links[0].Size != fileBytes+9 {
+	if d := w.Ended(t, world.Operation(said.ID)); d.Status != "Succeeded" || len(d.Delivery.Links) != 1 || d.Delivery.Links[0].Size != fileBytes+9 {
 		t.Errorf("the client says %+v, and the message is %+v", said, d)
 	}
 	if m := w.ACS.Messages(t)[0]; len(m.Attachments) != 0 || !strings.Contains(m.Text, w.URL+"/files/") {

@@ -166,7 +166,9 @@ func (p *product) testGoneAway(t *testing.T) {
 	world.Await(t, "the call to ACS", func(context.Context) bool { return len(w.ACS.Arrivals(t)) == 2 })
 	leave()
 	all.Wait()
-	world.Await(t, "the end of the message", func(context.Context) bool { return w.Get(t, world.Operation(late)).Document(t).Status == "Succeeded" })
+	if d := w.Ended(t, world.Operation(late)); d.Status != "Succeeded" {
+		t.Errorf("it has ended as %+v", d)
+	}
 }
 
 // ACS may have a message although its answer is lost, and may not have it
@@ -186,14 +188,15 @@ func (p *product) testNoAnswer(t *testing.T) {
 			edits = append(edits, world.Attached("a.zip", file(size)))
 		}
 		a := w.sendOnceOpen(t, world.Message(edits...), "Operation-Id", id)
-		status := w.Get(t, world.Operation(id))
 		if !c.accepted {
 			a.Want(t, http.StatusBadGateway, "acs-failed")
-			status.Want(t, http.StatusNotFound, "not-found")
+			if d := w.Get(t, world.Operation(id)).Document(t); d.Status != "Failed" || d.Error.Code != "AcsFailed" {
+				t.Errorf("%s: the record says %+v", c.to, d)
+			}
 			continue
 		}
-		if a.StatusCode != http.StatusAccepted || status.Document(t).Status != "Succeeded" {
-			t.Errorf("%s: %s %s, then %s", c.to, a.Status, a.Body, status.Body)
+		if d := w.Ended(t, world.Operation(id)); a.StatusCode != http.StatusAccepted || d.Status != "Succeeded" {
+			t.Errorf("%s: %s %s, then %+v", c.to, a.Status, a.Body, d)
 		}
 	}
 	if calls, messages := len(w.ACS.Arrivals(t)), len(w.ACS.Messages(t)); calls != 5 || messages != 3 {
@@ -231,7 +234,9 @@ func (p *product) testRefusals(t *testing.T) {
 	}
 	const other = "0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a1920"
 	w.Send(t, world.Message(world.To("401@example.net"), world.Attached("a.zip", file(size))), "Operation-Id", other).Want(t, http.StatusBadGateway, "acs-misconfigured")
-	w.Get(t, world.Operation(other)).Want(t, http.StatusNotFound, "not-found")
+	if d := w.Get(t, world.Operation(other)).Document(t); d.Status != "Failed" || d.Error.Code != "AcsMisconfigured" {
+		t.Errorf("the record says %+v", d)
+	}
 	if calls, messages, files := len(w.ACS.Arrivals(t)), len(w.ACS.Messages(t)), w.Blobs(t, size); calls != 2 || messages != 0 || files != 0 {
 		t.Errorf("ACS saw %d calls and has %d messages, %d files are left; want 2, 0 and 0", calls, messages, files)
 	}
@@ -244,7 +249,9 @@ func (p *product) testACSDown(t *testing.T) {
 	w.ACS.Kill(t)
 	whole := world.Message(world.Refusing, world.Attached("a.zip", file(size)))
 	w.Send(t, whole, "Operation-Id", someID).Want(t, http.StatusBadGateway, "acs-failed")
-	w.Get(t, world.Operation(someID)).Want(t, http.StatusNotFound, "not-found")
+	if d := w.Get(t, world.Operation(someID)).Document(t); d.Status != "Failed" || d.Error.Code != "AcsFailed" {
+		t.Errorf("the record says %+v", d)
+	}
 	if n := w.Blobs(t, size); n != 0 {
 		t.Errorf("%d files are left", n)
 	}
@@ -285,7 +292,9 @@ func (p *product) testKilled(t *testing.T) {
 	all.Wait()
 	w.Restart(t)
 	for range 3 {
-		w.Send(t, doubtful, key...).Want(t, http.StatusConflict, "in-progress")
+		if d := w.MustSend(t, doubtful, key...); d.Status != "Running" {
+			t.Errorf("a repeat is told %+v", d)
+		}
 	}
 	if calls := len(w.ACS.Arrivals(t)); calls != 2 {
 		t.Errorf("ACS saw %d calls, want 2", calls)
@@ -330,7 +339,7 @@ func (p *product) testStorageAway(t *testing.T) {
 
 	p.StartStorage(t)
 	for _, w := range []*house{w, fresh} {
-		if d := w.Get(t, world.Operation(before.ID)).Document(t); d.Status != "Succeeded" {
+		if d := w.Ended(t, world.Operation(before.ID)); d.Status != "Succeeded" {
 			t.Errorf("after the outage the record says %+v", d)
 		}
 	}

@@ -52,9 +52,8 @@ func (p *product) testSend(t *testing.T) {
 		t.Errorf("arrived with %+v", got.Attachments)
 	}
 
-	status := w.Get(t, location.RequestURI())
-	if d := status.Document(t); status.StatusCode != http.StatusOK || d.Status != "Succeeded" || d.Delivery.State != "accepted" {
-		t.Errorf("%s: %s", status.Status, status.Body)
+	if d := w.Ended(t, location.RequestURI()); d.Status != "Succeeded" || d.Delivery.State != "accepted" {
+		t.Errorf("it has ended as %+v", d)
 	}
 	w.Do(t, http.MethodDelete, location.RequestURI(), nil).Want(t, http.StatusConflict, "too-late")
 	w.Do(t, http.MethodGet, location.RequestURI(), nil, "Authorization", "").Want(t, http.StatusUnauthorized, "unauthenticated")

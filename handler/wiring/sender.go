@@ -62,23 +62,23 @@ func (s *sender) passing(err error) bool {
 		(strings.Contains(e.Message, "time difference") || time.Since(time.Unix(0, s.accepted.Load())) < lately)
 }
 
-func (s *sender) Fate(ctx context.Context, operationID string) (bool, *record.Failure, error) {
+func (s *sender) Fate(ctx context.Context, operationID string) (gateway.Fate, error) {
 	op, err := s.client.Status(ctx, operationID)
 	if failed, ok := errors.AsType[*acs.Error](err); ok && failed.StatusCode == http.StatusNotFound {
-		return false, nil, nil
+		return gateway.Fate{}, nil
 	}
 	s.note(ctx, operationID, err)
 	if err != nil {
-		return false, nil, fmt.Errorf("ask ACS for an operation: %w", err)
+		return gateway.Fate{}, fmt.Errorf("ask ACS for an operation: %w", err)
 	}
 	if op.Status != acs.Failed && op.Status != acs.Canceled {
-		return true, nil, nil
+		return gateway.Fate{Known: true, Ended: op.Status == acs.Succeeded}, nil
 	}
 	f := &record.Failure{Kind: problem.RefusedByACS.Slug(), Detail: "ACS took the message and then gave up on it."}
 	if op.Error != nil {
 		f.Upstream, f.Detail = op.Error.Code, "ACS took the message and then gave up on it: "+op.Error.Message
 	}
-	return true, f, nil
+	return gateway.Fate{Known: true, Ended: true, Failure: f}, nil
 }
 
 // note leaves in the log what Microsoft's support asks for when ACS refuses a call.

@@ -138,7 +138,7 @@ func TestTheLogHasWhatSupportAsksFor(t *testing.T) {
 	if err := s.Send(t.Context(), operation, message(), false); err == nil {
 		t.Error("no error")
 	}
-	if _, _, err := s.Fate(t.Context(), operation); err == nil {
+	if _, err := s.Fate(t.Context(), operation); err == nil {
 		t.Error("no error of a question")
 	}
 	const want = `msg="ACS refused a call" acs_operation=` + operation + ` acs_status=400 acs_code=InvalidEmailAddress acs_ms_cv=vector.0`
@@ -186,16 +186,17 @@ func TestTheFateOfAnOperation(t *testing.T) {
 		status int
 		text   string
 		known  bool
+		ended  bool
 		code   string
 		failed bool // the question itself
 	}{
-		{"running", 200, `{"id":"x","status":"Running"}`, true, "", false},
-		{"succeeded", 200, `{"id":"x","status":"Succeeded"}`, true, "", false},
-		{"failed", 200, `{"id":"x","status":"Failed","error":{"code":"EmailDropped","message":"m"}}`, true, "EmailDropped", false},
-		{"not known", 404, ``, false, "", false},
-		{"not allowed to ask", 401, ``, false, "", true},
-		{"too many questions", 429, ``, false, "", true},
-		{"error", 500, ``, false, "", true},
+		{"running", 200, `{"id":"x","status":"Running"}`, true, false, "", false},
+		{"succeeded", 200, `{"id":"x","status":"Succeeded"}`, true, true, "", false},
+		{"failed", 200, `{"id":"x","status":"Failed","error":{"code":"EmailDropped","message":"m"}}`, true, true, "EmailDropped", false},
+		{"not known", 404, ``, false, false, "", false},
+		{"not allowed to ask", 401, ``, false, false, "", true},
+		{"too many questions", 429, ``, false, false, "", true},
+		{"error", 500, ``, false, false, "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -203,12 +204,12 @@ func TestTheFateOfAnOperation(t *testing.T) {
 				w.WriteHeader(c.status)
 				_, _ = io.WriteString(w, c.text)
 			})
-			known, failure, err := s.Fate(t.Context(), operation)
-			if known != c.known || (err != nil) != c.failed || (failure != nil) != (c.code != "") {
-				t.Fatalf("known %t, failure %v, error %v", known, failure, err)
+			got, err := s.Fate(t.Context(), operation)
+			if got.Known != c.known || got.Ended != c.ended || (err != nil) != c.failed || (got.Failure != nil) != (c.code != "") {
+				t.Fatalf("got %+v, error %v", got, err)
 			}
-			if failure != nil && failure.Upstream != c.code {
-				t.Errorf("code %s", failure.Upstream)
+			if got.Failure != nil && got.Failure.Upstream != c.code {
+				t.Errorf("code %s", got.Failure.Upstream)
 			}
 		})
 	}

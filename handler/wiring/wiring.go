@@ -273,11 +273,11 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, tel *telem
 	checker.SenderNames = b.s.ACSAPIVersion == acs.APIVersion20250115Preview
 	return gateway.New(gateway.Config{
 		Check:   checker,
-		Records: record.NewBook(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout)),
+		Records: record.NewBook(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)),
 		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),
-		Asks:    quota.New(ledger, "status", asks, time.Now, uuid.NewString, quota.Options{ReservedForHigh: gateway.AskReserve}),
+		Asks:    gateway.NewAsks(ledger, asks, time.Now, uuid.NewString),
 		Offload: files, Spool: kept, ACS: newSender(client, log, checker.SenderNames), MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
 		MaxCalls:       b.s.ACSConnections - b.s.ACSConnections/8, // the rest is for questions
 		CostRecipients: b.s.QuotaCost == "recipients", RequestTimeout: b.s.RequestTimeout,

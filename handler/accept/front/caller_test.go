@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
@@ -96,6 +97,7 @@ func TestTheHashOfNoBody(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t, plenty)
 	id := d.do(t, d.request(t, "POST", "/emails:send", twoFiles())).document(t).ID
+	d.end(t, id, record.Accepted, nil)
 	for _, c := range []struct {
 		name, method, path string
 		status             int
@@ -227,6 +229,7 @@ func TestTheEndOfAMessage(t *testing.T) {
 	if want := "/emails/operations/" + id + "/result"; !ok || location != want {
 		t.Fatalf("Location is %s, want %s", sent.Header.Get("Location"), want)
 	}
+	d.end(t, id, record.Accepted, nil)
 	if res := d.do(t, d.request(t, "GET", location, "")); res.StatusCode != http.StatusOK || res.document(t).Status != "Succeeded" {
 		t.Errorf("%d %s", res.StatusCode, res.text)
 	}
@@ -261,6 +264,10 @@ func TestTheEndIsAwaited(t *testing.T) {
 	if res.StatusCode != http.StatusAccepted || res.Header.Get("Location") != d.server.URL+path || res.Header.Get("Retry-After") == "" || res.document(t).Status != "Running" {
 		t.Errorf("%d %v %s", res.StatusCode, res.Header, res.text)
 	}
+	if res := d.do(t, d.request(t, "GET", path, "")); res.StatusCode != http.StatusAccepted || res.Header.Get("Retry-After") != "3" {
+		t.Errorf("while ACS is at work: %d %v %s", res.StatusCode, res.Header, res.text)
+	}
+	d.end(t, name, record.Accepted, nil)
 	if res := d.do(t, d.request(t, "GET", path, "")); res.StatusCode != http.StatusOK {
 		t.Errorf("%d %s", res.StatusCode, res.text)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 	"github.com/posthorn/posthorn/handler/test/require"
 )
@@ -90,6 +91,7 @@ func TestOtherAPIsTakeAMessage(t *testing.T) {
 			if m.SenderAddress != "donotreply@example.com" || m.Content.Subject != "Hi" || len(m.Attachments) != 0 || !strings.Contains(m.Content.PlainText, "/files/") {
 				t.Errorf("sent as %+v", m)
 			}
+			d.end(t, api.id(res), record.Accepted, nil)
 			o := d.do(t, d.request(t, "GET", "/emails/operations/"+api.id(res), "")).document(t)
 			if o.Status != "Succeeded" || len(o.Delivery.Links) != 1 {
 				t.Errorf("its status is %+v", o)
@@ -426,6 +428,10 @@ func TestResendFindsAndCancels(t *testing.T) {
 	cancel := func(id string) answer { return d.do(t, d.request(t, "POST", "/emails/"+id+"/cancel", "")) }
 	find := func(id string) answer { return d.do(t, d.request(t, "GET", "/emails/"+id, "")) }
 
+	if res := find(sent); field(res, "last_event") != "queued" {
+		t.Error(res.text)
+	}
+	d.end(t, sent, record.Accepted, nil)
 	if res := find(sent); field(res, "last_event") != "sent" || field(res, "subject") != "<nil>" || field(res, "object") != "email" {
 		t.Error(res.text)
 	}

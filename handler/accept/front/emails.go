@@ -97,8 +97,9 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	}
 	w.Header().Set("Operation-Location", f.operations+answer.Record.ID+"?api-version="+version)
 	w.Header().Set("Location", f.resultURL(answer.Record.ID))
-	w.Header().Set("Retry-After", f.askAgain(answer.Record))
-	o := describe(gateway.Found{Record: answer.Record})
+	sent := gateway.Found{Record: answer.Record}
+	w.Header().Set("Retry-After", f.askAgain(sent))
+	o := describe(sent)
 	// ACS's own answer to a POST is always Running, and its clients poll then.
 	o.Status, o.Error = "Running", nil
 	if text, ok := o.plainText(); ok {
@@ -159,10 +160,11 @@ func (f *front) operation(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !found.Final() {
-		w.Header().Set("Retry-After", f.askAgain(found.Record))
+	o := describe(found)
+	if o.Status == "Running" {
+		w.Header().Set("Retry-After", f.askAgain(found))
 	}
-	writeJSON(w, http.StatusOK, "application/json", describe(found))
+	writeJSON(w, http.StatusOK, "application/json", o)
 	return nil
 }
 
@@ -192,10 +194,15 @@ func (f *front) cancel(w http.ResponseWriter, req *http.Request) error {
 const longestAsk = 5 * time.Minute
 
 // askAgain is when a status is worth asking for again, in seconds.
-func (f *front) askAgain(r *record.Record) string {
+func (f *front) askAgain(r gateway.Found) string {
 	wait := time.Second
-	if r.State == record.Waiting {
+	switch {
+	case r.Again > 0:
+		wait = r.Again
+	case r.State == record.Waiting:
 		wait = min(max(r.Expected.Sub(f.Now()), wait), longestAsk)
+	case r.State == record.Accepted || r.State == record.Sending:
+		wait = gateway.FirstAsk
 	}
 	return strconv.Itoa(int(math.Ceil(wait.Seconds())))
 }
@@ -217,14 +224,13 @@ func describe(r gateway.Found) operation {
 	}
 	switch r.State {
 	case record.Accepted:
-		o.Status = "Succeeded"
+		if o.Status = "Succeeded"; r.Again > 0 {
+			o.Status = "Running"
+		}
 	case record.Failed:
 		o.Status = "Failed"
 		if fail := r.Failure; fail != nil {
-			o.Error = &acsError{fail.Upstream, fail.Detail}
-			if o.Error.Code == "" {
-				o.Error.Code = "RefusedByAcs"
-			}
+			o.Error = &acsError{acsCode(&problem.Problem{Kind: problem.KindOf(fail.Kind), Upstream: fail.Upstream}), fail.Detail}
 		}
 	case record.Cancelled:
 		o.Status = "Canceled"

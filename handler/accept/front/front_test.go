@@ -13,6 +13,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/front"
 	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
@@ -53,6 +54,7 @@ func TestAMessageIsTakenAndItsStatusTold(t *testing.T) {
 			t.Errorf("no %s", name)
 		}
 	}
+	d.end(t, o.ID, record.Accepted, nil)
 	status := d.do(t, d.request(t, "GET", "/emails/operations/"+o.ID+"?api-version=2023-03-31", ""))
 	if s := status.document(t); status.StatusCode != http.StatusOK || s.Status != "Succeeded" || s.ID != o.ID {
 		t.Errorf("%d %s", status.StatusCode, status.text)

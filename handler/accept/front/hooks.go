@@ -252,6 +252,9 @@ func (f *front) sendHooked(ctx context.Context, c caller.Caller, m hook.Message)
 	if problem.Is(err, problem.KeyReused) {
 		return f.sameDelivery(ctx, c, m)
 	}
+	if err == nil && answer.Replayed && answer.Record.UnderWay() {
+		err = record.InProgress() // its sender would not repeat it, and it may still be refused
+	}
 	if err != nil {
 		return deliveredMessage{}, forSender(err)
 	}
@@ -265,8 +268,8 @@ func (f *front) sameDelivery(ctx context.Context, c caller.Caller, m hook.Messag
 	if err != nil {
 		return deliveredMessage{}, forSender(err)
 	}
-	if found.State == record.Claimed || found.State == record.Sending {
-		return deliveredMessage{}, forSender(problem.New(problem.InProgress, "The same delivery is still being worked on."))
+	if found.UnderWay() {
+		return deliveredMessage{}, forSender(record.InProgress())
 	}
 	return deliveredMessage{ID: found.ID, State: found.State, Replayed: true}, nil
 }

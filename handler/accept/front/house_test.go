@@ -25,6 +25,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/front/contract"
 	"github.com/posthorn/posthorn/handler/accept/hook"
 	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
@@ -92,6 +93,19 @@ func (d *door) storageDown(down bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.down = down
+}
+
+// end lets a message of the shop's end, or be known to have: ACS was asked.
+func (d *door) end(t *testing.T, id string, state record.State, failure *record.Failure) {
+	t.Helper()
+	rec, err := d.Records.Read(t.Context(), "shop", id)
+	if err == nil {
+		rec.Ended = state == record.Accepted
+		err = d.Records.Finish(t.Context(), rec, state, failure)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // request is one with the shop's key; name-value pairs of headers follow.

@@ -92,10 +92,17 @@ func (f *front) resendFind(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	e := resend.Email{Object: resend.Object, ID: found.ID, CreatedAt: found.Created, LastEvent: resend.Event(string(found.State)), Tags: found.Tags}
+	o := describe(found)
+	e := resend.Email{Object: resend.Object, ID: found.ID, CreatedAt: found.Created, Tags: found.Tags}
 	if found.State == record.Waiting {
 		e.ScheduledAt = &found.Expected
 	}
+	e.Error = (*resend.Failure)(o.Error)
+	code := ""
+	if e.Error != nil {
+		code = e.Error.Code
+	}
+	e.LastEvent = resend.Event(string(found.State), o.Status == "Running", code)
 	writeJSON(w, http.StatusOK, "application/json", e)
 	return nil
 }

@@ -35,7 +35,7 @@ func (f *front) result(w http.ResponseWriter, req *http.Request) error {
 	switch o := describe(found); o.Status {
 	case "Running":
 		w.Header().Set("Location", f.resultURL(found.ID))
-		w.Header().Set("Retry-After", f.askAgain(found.Record))
+		w.Header().Set("Retry-After", f.askAgain(found))
 		writeJSON(w, http.StatusAccepted, "application/json", o)
 		return nil
 	case "Succeeded":

@@ -2,6 +2,8 @@ package wire
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 
 	"github.com/posthorn/posthorn/handler/mail"
@@ -28,7 +30,7 @@ type Source interface {
 	// Each reads a body that is an array of such objects, one after the other: each
 	// calls read once for the i-th, with the sink for its attachments. Pointers in
 	// the errors of read begin at the object. An error of each ends the reading and
-	// comes back as it is.
+	// comes back as it is. One that wraps ErrBehind is of what follows the array.
 	Each(ctx context.Context, body io.Reader, each func(i int, read func(Sink) ([]Letter, error)) error) error
 }
 
@@ -77,8 +79,14 @@ func (d Dialect[T]) Each(ctx context.Context, body io.Reader, each func(i int, r
 	if err != nil {
 		return err
 	}
-	return r.finish()
+	if err := r.finish(); err != nil {
+		return fmt.Errorf("%w: %w", ErrBehind, err)
+	}
+	return nil
 }
+
+// ErrBehind is in the error of an array that was read whole, and what follows was not.
+var ErrBehind = errors.New("behind the last message")
 
 func (d Dialect[T]) read(ctx context.Context, r *reader, sink Sink) (*T, error) {
 	r.attach = func(i int, known mail.Attachment, content io.Reader) error {

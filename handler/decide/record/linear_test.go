@@ -18,7 +18,7 @@ import (
 
 // act is one call of a Book in a history, as porcupine sees it.
 type act struct {
-	op          string // claim, finish, release
+	op          string // claim, finish, refuse, release
 	key         int
 	fingerprint int
 	client      int
@@ -61,7 +61,7 @@ var claims = porcupine.Model{
 			return true, s
 		case "finish done":
 			return s.phase == 1 && s.owner == in.client, held{2, s.fingerprint, s.owner}
-		case "release done":
+		case "release done", "refuse done":
 			return s.phase == 1 && s.owner == in.client, held{}
 		}
 		return false, s
@@ -137,8 +137,10 @@ func claimHistory(t *testing.T, calls, clients, keys int) []porcupine.Operation 
 				}
 				time.Sleep(way())
 				a.op = "release"
-				if draw(10) == 0 {
+				if n := draw(10); n == 0 {
 					a.op = "finish"
+				} else if n < 5 {
+					a.op = "refuse"
 				}
 				note(a, func() string { return end(t, book, rec, a.op) })
 			}
@@ -154,6 +156,8 @@ func claimOnce(t *testing.T, b *record.Book, a act) (*record.Record, string) {
 	switch {
 	case err != nil:
 		return nil, problem.Of(err).Kind.Slug()
+	case replay && rec.UnderWay():
+		return nil, "in-progress"
 	case replay:
 		return nil, "replay"
 	}
@@ -163,12 +167,17 @@ func claimOnce(t *testing.T, b *record.Book, a act) (*record.Record, string) {
 func end(t *testing.T, b *record.Book, r *record.Record, op string) string {
 	t.Helper()
 	var err error
-	if op == "finish" {
+	switch op {
+	case "finish":
 		err = b.Finish(t.Context(), r, record.Accepted, nil)
-	} else {
+	case "refuse":
+		err = b.Refuse(t.Context(), r, &record.Failure{Kind: "k"})
+	default:
 		err = b.Release(t.Context(), r)
 	}
-	if err != nil {
+	if err != nil && op == "refuse" {
+		return "done" // and another has claimed it before the lost answer could be looked up
+	} else if err != nil {
 		return err.Error()
 	}
 	return "done"

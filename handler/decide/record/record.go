@@ -14,7 +14,9 @@
 //
 // Whoever works on a message owns its record until OwnerUntil, which every write
 // renews. After that anyone may take over: what is Claimed as if it were new;
-// what is Sending may have been sent, so whoever takes it over asks ACS first. A
+// what is Sending may have been sent, so whoever takes it over asks ACS first, and
+// whoever only reads it may at any time. What was refused in the end is free: its row
+// says why to whoever was told that it is under way, and a new claim takes it over. A
 // message that waits has a copy in the spool and no owner; it is taken by writing
 // Sending over the version that its place in the line names.
 //
@@ -45,9 +47,11 @@ import (
 )
 
 const (
-	// OwnerLife is how long a claim holds, unless Holding says otherwise. It is
-	// longer than any request may take, so that only a dead owner is ever taken over.
-	OwnerLife = 4 * time.Minute
+	// OwnerLife is how long a claim holds, unless Holding says otherwise. It is longer
+	// than a request may take to the fence, so that only a dead owner is ever taken over.
+	OwnerLife = 140 * time.Second
+	// FenceLife is the same from the fence on.
+	FenceLife = 2 * time.Minute
 	// Life is how long a record can at least be asked for, and a repeat is known,
 	// once its message has ended.
 	Life = 24 * time.Hour
@@ -90,12 +94,16 @@ type Record struct {
 	// Deadline is the last moment at which the message may be sent; zero if it
 	// never waited.
 	Deadline time.Time
-	// Settling says of Unknown that ACS is still being asked. Repeatable says that it
-	// did not know the message long after its owner had died, so that a repeat sends it.
+	// Settling says of Unknown that ACS is still being asked. Repeatable says of Unknown
+	// that ACS did not know the message long after its owner had died, so that a repeat
+	// sends it; and of Failed that nothing was sent, so that its id is free.
 	Settling   bool
 	Repeatable bool
-	Created    time.Time
-	Updated    time.Time
+	// Ended says of Accepted that ACS was asked and is done with it, or need not be
+	// asked any more.
+	Ended   bool
+	Created time.Time
+	Updated time.Time
 	// OwnerUntil is when others may take over.
 	OwnerUntil time.Time
 
@@ -145,18 +153,19 @@ type Book struct {
 	clock serverClock
 	newID func() string
 	life  time.Duration // of an owner
+	fence time.Duration // the same from the fence on
 }
 
 // NewBook keeps records in t. now is a local clock, of which only differences
 // are used; newID makes UUIDs for attempts.
 func NewBook(t Table, now func() time.Time, newID func() string) *Book {
-	return &Book{table: t, clock: serverClock{local: now}, newID: newID, life: OwnerLife}
+	return &Book{table: t, clock: serverClock{local: now}, newID: newID, life: OwnerLife, fence: FenceLife}
 }
 
-// Holding makes the claims and the writes of b hold for life. It must be longer
-// than b's users ever work on a message without a write.
-func (b *Book) Holding(life time.Duration) *Book {
-	b.life = life
+// Holding makes the claims and the writes of b hold for life, and Sending for fence.
+// They must be longer than b's users ever work on a message without a write.
+func (b *Book) Holding(life, fence time.Duration) *Book {
+	b.life, b.fence = life, fence
 	return b
 }
 
@@ -169,11 +178,10 @@ func Key(caller, id string) string {
 	return hex.EncodeToString(h[:16])
 }
 
-// Claim makes r the record of its caller and id, in state Claimed, or Waiting if
-// that is r's; Created is kept if it is set. If there is one already for the same message that has ended or
-// waits, that one is returned with replay true. A different fingerprint is a
-// problem KeyReused; the same one still under way is InProgress; storage out of
-// reach is Unavailable, and then nothing may be sent.
+// Claim makes r the record of its caller and id, in state Claimed. If there is one
+// already for the same message that has ended, waits, or is under way, that one is
+// returned with replay true. A different fingerprint is a problem KeyReused; storage out of reach is
+// Unavailable, and then nothing may be sent.
 //
 // A claim that was taken over from an owner who died while sending comes back as
 // Unknown, settling: ACS must be asked for its operation before anything is sent.
@@ -197,13 +205,7 @@ func (b *Book) claim(ctx context.Context, r Record) (claimed *Record, replay boo
 	if err != nil {
 		return nil, false, err
 	}
-	if r.State != Waiting {
-		r.State = Claimed
-	}
-	r.Updated, r.OwnerUntil = now, now.Add(b.life)
-	if r.Created.IsZero() {
-		r.Created = now
-	}
+	r.State, r.Created, r.Updated, r.OwnerUntil = Claimed, now, now, now.Add(b.life)
 	attempt := b.newID()
 	asked := b.clock.local()
 	receipt, err := b.table.Insert(ctx, encode(&r, attempt))
@@ -220,20 +222,22 @@ func (b *Book) claim(ctx context.Context, r Record) (claimed *Record, replay boo
 		return nil, false, unavailable(fmt.Errorf("claim record: %w", errors.Join(err, readErr)))
 	case theirs == attempt:
 		return there, false, nil
+	case there.State == Failed && there.Repeatable:
 	case there.Fingerprint != r.Fingerprint:
 		return nil, false, problem.New(problem.KeyReused, "The Idempotency-Key or Operation-Id was used before for a different message. Use a new one.")
 	case there.Repeatable:
-	case there.Final() || there.inSpool():
+	case there.Final() || there.inSpool() || now.Before(there.OwnerUntil):
 		return there, true, nil
-	case now.Before(there.OwnerUntil):
-		return nil, false, InProgress()
 	}
 	claimed, err = b.TakeOver(ctx, r, there)
 	return claimed, false, err
 }
 
+// UnderWay says whether a message is being worked on, and may still be refused.
+func (r *Record) UnderWay() bool { return r.State == Claimed || r.State == Sending }
+
 // InProgress is the problem of a repeat that comes while its first request is at
-// work.
+// work, for callers who would take any other answer for the end.
 func InProgress() error {
 	p := problem.New(problem.InProgress, "A request with the same Idempotency-Key or Operation-Id is still being worked on. Ask again after Retry-After.")
 	p.RetryAfter = time.Second
@@ -241,13 +245,10 @@ func InProgress() error {
 }
 
 // TakeOver makes r the record of what another has left behind, if that has not
-// changed. It comes back as Claimed, or as Waiting if that is r's state, or as
-// Unknown if the other may have sent.
+// changed. It comes back as Claimed, or as Unknown if the other may have sent.
 func (b *Book) TakeOver(ctx context.Context, r Record, there *Record) (*Record, error) {
 	r.etag, r.Created, r.OperationID = there.etag, there.Created, there.OperationID
-	if r.State != Waiting {
-		r.State = Claimed
-	}
+	r.State = Claimed
 	if there.State == Sending || there.State == Unknown {
 		r.State, r.Settling = Unknown, true
 	}

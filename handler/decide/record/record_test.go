@@ -125,6 +125,12 @@ func TestASecondRequestWithTheSameID(t *testing.T) {
 			must(t, b.ours.Finish(t.Context(), r, s, &record.Failure{Kind: "k", Detail: "d", Upstream: "u"}))
 		}
 	}
+	refuse := func(t *testing.T, b *books, r *record.Record) {
+		must(t, b.ours.Refuse(t.Context(), r, &record.Failure{Kind: "k", Detail: "d"}))
+		if there, err := b.theirs.Find(t.Context(), r.Caller, r.ID); err != nil || there.State != record.Failed || there.Failure == nil || there.Failure.Detail != "d" {
+			t.Errorf("whoever asks reads %+v, %v", there, err)
+		}
+	}
 	wait := func(d time.Duration) step { return func(*testing.T, *books, *record.Record) { time.Sleep(d) } }
 	const replay, claimed = "replay", "claimed"
 	for _, c := range []struct {
@@ -134,11 +140,12 @@ func TestASecondRequestWithTheSameID(t *testing.T) {
 		want        string // a problem's slug, or replay, or claimed
 		left        record.State
 	}{
-		{"while the first is claimed", nil, "f", "in-progress", record.Claimed},
-		{"while the first is sending", []step{sending}, "f", "in-progress", record.Sending},
-		{"just before the first's time is over", []step{wait(record.OwnerLife - 3*time.Second)}, "f", "in-progress", record.Claimed},
+		{"while the first is claimed", nil, "f", replay, record.Claimed},
+		{"while the first is sending", []step{sending}, "f", replay, record.Sending},
+		{"just before the first's time is over", []step{wait(record.OwnerLife - 3*time.Second)}, "f", replay, record.Claimed},
 		{"after a claimed owner's time", []step{wait(record.OwnerLife + 2*time.Second)}, "f", claimed, record.Claimed},
-		{"after a sending owner's time", []step{sending, wait(record.OwnerLife + 2*time.Second)}, "f", claimed, record.Unknown},
+		{"just before a sending owner's time is over", []step{wait(time.Minute), sending, wait(record.FenceLife - 3*time.Second)}, "f", replay, record.Sending},
+		{"after a sending owner's time", []step{wait(time.Minute), sending, wait(record.FenceLife + 2*time.Second)}, "f", claimed, record.Unknown},
 		{"while it waits", []step{waits}, "f", replay, record.Waiting},
 		{"while it waits, after days", []step{waits, wait(100 * time.Hour)}, "f", replay, record.Waiting},
 		{"while what waited is sent", []step{waits, sending}, "f", replay, record.Sending},
@@ -150,6 +157,9 @@ func TestASecondRequestWithTheSameID(t *testing.T) {
 		{"after an unknown end", []step{sending, finish(record.Unknown)}, "f", replay, record.Unknown},
 		{"for another message, in progress", nil, "g", "key-reused", record.Claimed},
 		{"for another message, ended", []step{finish(record.Accepted)}, "g", "key-reused", record.Accepted},
+		{"after a refusal", []step{refuse}, "f", claimed, record.Claimed},
+		{"for another message, after a refusal", []step{refuse}, "g", claimed, record.Claimed},
+		{"after a refusal of what waited", []step{waits, refuse}, "f", claimed, record.Claimed},
 		{"after a release", []step{func(t *testing.T, b *books, r *record.Record) { must(t, b.ours.Release(t.Context(), r)) }}, "g", claimed, record.Claimed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -220,25 +230,6 @@ func TestALostAnswerIsKnownAsOurs(t *testing.T) {
 	}
 }
 
-func TestWhatWaitsIsTakenOverAsWaiting(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
-		first := claim("1", "f")
-		first.State = record.Waiting
-		mustClaim(t, b.ours, first)
-		there, err := b.theirs.Read(t.Context(), "shop", "1")
-		must(t, err)
-		mine, err := b.theirs.TakeOver(t.Context(), first, there)
-		if err != nil || mine.State != record.Waiting {
-			t.Errorf("taken over as %+v, %v", mine, err)
-		}
-		if _, err := b.ours.Cancel(t.Context(), "shop", "1"); err != nil {
-			t.Errorf("it cannot be cancelled: %v", err)
-		}
-	})
-}
-
 func TestAnOwnerWhoWakesTooLateCannotSend(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -250,6 +241,7 @@ func TestAnOwnerWhoWakesTooLateCannotSend(t *testing.T) {
 			t.Errorf("the late owner got %v", err)
 		}
 		must(t, b.ours.Release(t.Context(), late))
+		must(t, b.ours.Refuse(t.Context(), late, &record.Failure{Kind: "k"}))
 		must(t, b.theirs.Sending(t.Context(), r))
 		if s := state(t, b.ours, "1"); s != record.Sending {
 			t.Errorf("state is %s", s)
@@ -264,13 +256,13 @@ func TestAnOwnerWithLittlePatienceIsTakenOverSooner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBooks()
 		const life = 30 * time.Second
-		b.ours.Holding(life)
+		b.ours.Holding(life, life)
 		r := mustClaim(t, b.ours, claim("1", "f"))
 		time.Sleep(life - 3*time.Second)
 		must(t, b.ours.Sending(t.Context(), r)) // which renews it
 		time.Sleep(life - 3*time.Second)
-		if _, _, err := b.theirs.Claim(t.Context(), claim("1", "f")); !problem.Is(err, problem.InProgress) {
-			t.Errorf("before the owner's time was over: %v", err)
+		if there, replay, err := b.theirs.Claim(t.Context(), claim("1", "f")); err != nil || !replay || there.State != record.Sending {
+			t.Errorf("before the owner's time was over: %+v, %v", there, err)
 		}
 		time.Sleep(5 * time.Second)
 		if taken := mustClaim(t, b.theirs, claim("1", "f")); taken.State != record.Unknown || !taken.Settling {

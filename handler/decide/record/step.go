@@ -21,7 +21,7 @@ func (b *Book) Wait(ctx context.Context, r *Record) error {
 // It fails if another has taken over, with store.ErrChanged in the problem.
 func (b *Book) Sending(ctx context.Context, r *Record) error {
 	r.State, r.Settling = Sending, false
-	return b.write(ctx, r)
+	return b.writeFor(ctx, r, b.fence)
 }
 
 // Doubt marks that ACS may have the message and is being asked for it.
@@ -80,17 +80,38 @@ func (b *Book) Cancel(ctx context.Context, caller, id string) (*Record, error) {
 // put back to wait once or twice.
 const cancelTries = 5
 
-// Release forgets a record of which nothing was sent, so that the same id can be
-// used again. A record that is gone, or that another has taken over, is left.
+// Refuse ends a message of which nothing was sent, so that its id can be used again:
+// whoever was told that it is under way reads why. A record that is gone, or that
+// another has taken over, is left.
+func (b *Book) Refuse(ctx context.Context, r *Record, why *Failure) error {
+	if r.etag == "" {
+		return nil
+	}
+	refused := Record{
+		ID: r.ID, Caller: r.Caller, Fingerprint: r.Fingerprint, OperationID: r.OperationID, Tags: r.Tags, Created: r.Created,
+		State: Failed, Failure: why, Repeatable: true, etag: r.etag,
+	}
+	err := b.write(ctx, &refused)
+	if err == nil {
+		*r = refused
+	}
+	return unlessLost(err)
+}
+
+func unlessLost(err error) error {
+	if errors.Is(err, store.ErrMissing) || errors.Is(err, store.ErrChanged) {
+		return nil
+	}
+	return err
+}
+
+// Release forgets a record of which nothing was sent and of whose id nobody knows. A
+// record that is gone, or that another has taken over, is left.
 func (b *Book) Release(ctx context.Context, r *Record) error {
 	if r.etag == "" {
 		return nil
 	}
-	err := b.table.Delete(ctx, Key(r.Caller, r.ID), row, r.etag)
-	if errors.Is(err, store.ErrMissing) || errors.Is(err, store.ErrChanged) {
-		return nil
-	}
-	return unavailable(err)
+	return unavailable(unlessLost(b.table.Delete(ctx, Key(r.Caller, r.ID), row, r.etag)))
 }
 
 // write replaces the row if it is still the version that r was read or written

@@ -92,10 +92,11 @@ func TestARestoredRecordGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBooks()
 		c := claim("1", "f")
-		c.State, c.Spooled, c.Deadline = record.Waiting, place, time.Now().UTC().Add(time.Hour)
+		c.Spooled, c.Deadline = place, time.Now().UTC().Add(time.Hour)
 		c.Tags = []mail.Tag{{Name: "order", Value: "4711"}}
 		c.Moved = []mail.Link{{Index: 2, Name: "a.pdf", URL: "https://secret"}}
 		r := mustClaim(t, b.ours, c)
+		must(t, b.ours.Wait(t.Context(), r))
 		kept, version := r.Snapshot(), r.Version()
 		back, err := record.Restore(kept, version)
 		must(t, err)

@@ -35,8 +35,8 @@ func TestEveryTextIsReadAsItWasWritten(t *testing.T) {
 				b := newBooks()
 				c := record.Record{ID: text, Caller: text, Fingerprint: text, OperationID: "op"}
 				r := mustClaim(t, b.ours, c)
-				if _, _, err := b.theirs.Claim(t.Context(), c); !problem.Is(err, problem.InProgress) {
-					t.Errorf("a repeat while it is under way: %v", err)
+				if there, replay, err := b.theirs.Claim(t.Context(), c); err != nil || !replay || !there.UnderWay() {
+					t.Errorf("a repeat while it is under way: %+v, %v", there, err)
 				}
 				must(t, b.ours.Sending(t.Context(), r))
 				must(t, b.ours.Finish(t.Context(), r, record.Failed, &record.Failure{Kind: "k", Detail: text, Upstream: text}))

@@ -2,15 +2,17 @@ package offload
 
 import (
 	"context"
+	"sync"
 
 	"github.com/posthorn/posthorn/handler/mail"
 )
 
 // Shared are the files of several messages that have the same attachments: each
 // has the links of all. They are staged and committed once, and for all of them
-// discarded. It is for one goroutine.
+// discarded. Put is for one goroutine.
 type Shared struct {
 	*Move
+	mu                sync.Mutex
 	staged, committed bool
 }
 
@@ -28,7 +30,9 @@ func (s *Shared) Put(m *mail.Message) error {
 		return err
 	}
 	for _, f := range s.files {
-		m.Attachments[f.link.Index].Content = nil
+		if a := &m.Attachments[f.link.Index]; a.Content != nil { // others may read the same
+			a.Content = nil
+		}
 	}
 	if html := m.Content.HTML; html != "" {
 		end := endOfBody(html)
@@ -42,6 +46,8 @@ func (s *Shared) Put(m *mail.Message) error {
 
 // Stage is Move's, once.
 func (s *Shared) Stage(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.staged {
 		return nil
 	}
@@ -52,6 +58,8 @@ func (s *Shared) Stage(ctx context.Context) error {
 
 // Commit is Move's, once.
 func (s *Shared) Commit(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.committed {
 		return nil
 	}

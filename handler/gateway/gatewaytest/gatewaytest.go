@@ -75,7 +75,7 @@ func New(t *testing.T, limits quota.Limits) *House {
 	g, err := gateway.New(gateway.Config{
 		Check: check.New(), Records: record.NewBook(table(), time.Now, newID),
 		Sends: quota.New(ledgers, "send", limits, time.Now, newID),
-		Asks:  quota.New(ledgers, "status", quota.CustomDomainStatus, time.Now, newID, quota.Options{ReservedForHigh: gateway.AskReserve}),
+		Asks:  gateway.NewAsks(ledgers, quota.CustomDomainStatus, time.Now, newID),
 		Offload: offload.New(offload.Config{
 			Blobs: h.Files, Uploads: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
 		}),
@@ -171,7 +171,7 @@ type ACS struct {
 	Arrivals []time.Time
 	Asked    []time.Time // when each question came
 	Sent     []mail.Message
-	Known    map[string]string // operation -> "", or the code of its failure
+	Known    map[string]string // operation -> "", the code of its failure, or Running
 
 	// Answer decides on a call; taken says whether the message is then sent.
 	Answer func(m *mail.Message) (taken bool, err error)
@@ -213,16 +213,20 @@ func (a *ACS) Send(_ context.Context, id string, m *mail.Message, again bool) er
 	return err
 }
 
+// Running in place of a code says that an operation has not ended.
+const Running = "Running"
+
 // Fate tells what is Known.
-func (a *ACS) Fate(_ context.Context, id string) (bool, *record.Failure, error) {
+func (a *ACS) Fate(_ context.Context, id string) (gateway.Fate, error) {
 	a.Lock()
 	defer a.Unlock()
 	a.Asked = append(a.Asked, time.Now())
 	code, known := a.Known[id]
-	if code != "" {
-		return known, &record.Failure{Kind: "refused-by-acs", Detail: "gave up", Upstream: code}, a.FateErr
+	f := gateway.Fate{Known: known, Ended: known && code != Running}
+	if f.Ended && code != "" {
+		f.Failure = &record.Failure{Kind: "refused-by-acs", Detail: "gave up", Upstream: code}
 	}
-	return known, nil, a.FateErr
+	return f, a.FateErr
 }
 
 // going are the attachments that have not become links.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
-	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
@@ -266,7 +265,7 @@ func (a *ACS) full(now time.Time) time.Duration {
 }
 
 // Fate tells what ACS knows.
-func (l *line) Fate(ctx context.Context, id string) (known bool, failure *record.Failure, err error) {
+func (l *line) Fate(ctx context.Context, id string) (f gateway.Fate, err error) {
 	a := l.i.w.ACS
 	err = l.i.call(ctx, Site{Where: "acs", Op: Ask}, id, func() error {
 		a.mu.Lock()
@@ -276,10 +275,11 @@ func (l *line) Fate(ctx context.Context, id string) (known bool, failure *record
 			return errNoAnswer
 		}
 		op, there := a.ops[id]
-		known = there && time.Since(op.at) >= cmp.Or(a.w.Shown, 3*time.Second)
+		f.Known = there && time.Since(op.at) >= cmp.Or(a.w.Shown, 3*time.Second)
+		f.Ended = f.Known
 		return nil
 	})
-	return known, nil, err
+	return f, err
 }
 
 // Arrivals are the times of all calls, in order.

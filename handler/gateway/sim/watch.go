@@ -38,7 +38,7 @@ func (w *World) Watch() *Watcher {
 	x := &Watcher{
 		w: w, speaks: map[store.Key]time.Time{}, room: map[roomKey]int{}, ready: map[int64]int{},
 		sends: quota.New(w.ledger, "send", w.Limits, time.Now, w.newID),
-		asks:  quota.New(w.ledger, "status", w.askLimits(), time.Now, w.newID, quota.Options{ReservedForHigh: gateway.AskReserve}),
+		asks:  gateway.NewAsks(w.ledger, w.askLimits(), time.Now, w.newID),
 	}
 	w.every(2*time.Second, x.look)
 	return x

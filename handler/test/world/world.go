@@ -202,6 +202,16 @@ func (a Answer) Document(tb testing.TB) Document {
 	return d
 }
 
+// Ended waits for the end of an operation and returns what is said of it then.
+func (w *World) Ended(tb testing.TB, path string) (d Document) {
+	tb.Helper()
+	Await(tb, "the end of a message", func(context.Context) bool {
+		d = w.Get(tb, path).Document(tb)
+		return d.Status != "Running"
+	})
+	return d
+}
+
 // Want holds a problem against its status and the last part of its type.
 func (a Answer) Want(tb testing.TB, status int, slug string) {
 	tb.Helper()

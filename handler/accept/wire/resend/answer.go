@@ -35,6 +35,7 @@ type Email struct {
 	LastEvent   string     `json:"last_event"`
 	ScheduledAt *time.Time `json:"scheduled_at"`
 	Tags        []mail.Tag `json:"tags,omitempty"`
+	Error       *Failure   `json:"error,omitempty"` // which Resend has not
 	From        *string    `json:"from"`
 	To          []string   `json:"to"`
 	CC          []string   `json:"cc"`
@@ -43,6 +44,12 @@ type Email struct {
 	Subject     *string    `json:"subject"`
 	HTML        *string    `json:"html"`
 	Text        *string    `json:"text"`
+}
+
+// Failure is why a message was not sent, with ACS's code if ACS said it.
+type Failure struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
 }
 
 // Canceled is the answer to POST /emails/{id}/cancel.
@@ -111,10 +118,18 @@ var events = map[string]string{
 	"unknown": "failed",
 }
 
-// Event is the last event of a message that is in a state.
-func Event(state string) string {
-	if e, ok := events[state]; ok {
-		return e
+// allSuppressed is ACS's code for a message of which Resend would say the same.
+const allSuppressed = "EmailDroppedAllRecipientsSuppressed"
+
+// Event is the last event of a message that is in a state. running says that ACS is
+// still at work on it, code is ACS's if it failed.
+func Event(state string, running bool, code string) string {
+	e, ok := events[state]
+	switch {
+	case code == allSuppressed:
+		return "suppressed"
+	case !ok, running && e == "sent":
+		return "queued"
 	}
-	return "queued"
+	return e
 }

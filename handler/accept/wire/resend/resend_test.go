@@ -157,8 +157,20 @@ func TestEveryKindHasAForm(t *testing.T) {
 func TestEvent(t *testing.T) {
 	t.Parallel()
 	for state, want := range map[string]string{"claimed": "queued", "sending": "queued", "waiting": "scheduled", "cancelled": "canceled", "accepted": "sent", "failed": "failed", "unknown": "failed"} {
-		if got := resend.Event(state); got != want {
+		if got := resend.Event(state, false, ""); got != want {
 			t.Errorf("%s is %s, want %s", state, got, want)
 		}
+	}
+	if got := resend.Event("accepted", true, ""); got != "queued" {
+		t.Errorf("while ACS is at work it is %s", got)
+	}
+	if got := resend.Event("waiting", true, ""); got != "scheduled" {
+		t.Errorf("what waits is %s", got)
+	}
+	if got := resend.Event("failed", false, "EmailDroppedAllRecipientsSuppressed"); got != "suppressed" {
+		t.Errorf("with all recipients suppressed it is %s", got)
+	}
+	if got := resend.Event("failed", false, "EmailDropped"); got != "failed" {
+		t.Errorf("when ACS has dropped it, it is %s", got)
 	}
 }

@@ -1,0 +1,181 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+const (
+	// FirstAsk is how long a message is with ACS before a poll has ACS asked for it: its
+	// operations have been seen to end after 1.5 to 9 s, and it says Retry-After 3 itself.
+	FirstAsk = 3 * time.Second
+	// endKnown is when a poll no longer waits for the end of an operation that ACS has
+	// taken: what it has dropped by then, it has said.
+	endKnown = 10 * time.Minute
+	// unasked is the pause of a poller when ACS could not be asked.
+	unasked = 10 * time.Second
+	// longestSilence is the longest pause while ACS does not know what was to be sent.
+	longestSilence = 30 * time.Second
+)
+
+// Found is a record, and what is known beside it.
+type Found struct {
+	*record.Record
+	Downloads map[int]int64 // of its links, by position in the caller's attachments
+	Revoked   bool          // its links are
+	// Again is after what time there may be news of an operation of which ACS has not
+	// said the end; 0: nobody waits for that.
+	Again time.Duration
+}
+
+// Find returns what is known of a message of this caller. What the record does not
+// know ACS is asked for, as far as callers' half of the questions reaches.
+func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (Found, error) {
+	rec, err := g.Records.Find(ctx, c.Name, id)
+	if err != nil {
+		return Found{}, err
+	}
+	g.mourn(ctx, rec)
+	f := Found{Record: rec, Again: g.inquire(ctx, rec)}
+	if len(rec.Moved) == 0 {
+		return f, nil
+	}
+	f.Downloads = map[int]int64{}
+	downloads, revoked, err := g.Offload.Downloads(ctx, rec.Links)
+	switch {
+	case problem.Is(err, problem.NotFound), problem.Is(err, problem.Gone):
+		return f, nil // not live yet, or over
+	case err != nil:
+		return Found{}, err
+	}
+	f.Revoked = revoked
+	for _, d := range downloads {
+		f.Downloads[d.Index] = d.Count
+	}
+	return f, nil
+}
+
+// mourn ends a message whose owner has died before anything of it was sent, so that
+// whoever polls comes to an end. A repeat sends it.
+func (g *Gateway) mourn(ctx context.Context, rec *record.Record) {
+	if rec.State != record.Claimed && rec.State != record.Waiting || !g.Records.Abandoned(rec) {
+		return
+	}
+	if inLine, err := g.inLine(ctx, rec); inLine || err != nil {
+		return
+	}
+	if err := g.Records.Refuse(ctx, rec, forsaken()); err != nil {
+		g.Log.WarnContext(ctx, "the end of a message could not be noted", "id", rec.ID, "error", err)
+	}
+}
+
+// inquire has ACS asked about a message of which it may know more than the record: ACS
+// has taken it and not said the end, or its owner is silent. Asking is always safe. What
+// ACS says is kept. again is as in Found.
+func (g *Gateway) inquire(ctx context.Context, rec *record.Record) (again time.Duration) {
+	taken := rec.State == record.Accepted
+	if taken && rec.Ended || !taken && !g.silent(ctx, rec) {
+		return 0
+	}
+	now, err := g.Records.Time(ctx)
+	if err != nil {
+		return unasked
+	}
+	age := now.Sub(rec.Updated)
+	pause, most := max(FirstAsk, age), endKnown-age // so it doubles
+	if !taken {
+		pause, most = min(pause, longestSilence), longestSilence
+	}
+	if again = g.polls.turn(rec.OperationID, now, rec.Updated, pause); again == 0 {
+		if again, err = g.learn(ctx, rec, pause, taken && most <= 0); err != nil {
+			g.polls.set(rec.OperationID, now.Add(again))
+		}
+	}
+	return max(0, min(again, most))
+}
+
+// silent says whether it is for a poll to find out what became of a message that is
+// being sent. If it is in doubt and stands in a line, that is for whoever serves it.
+func (g *Gateway) silent(ctx context.Context, rec *record.Record) bool {
+	switch {
+	case rec.State == record.Sending:
+		return true
+	case rec.State != record.Unknown || !rec.Settling:
+		return false
+	}
+	inLine, err := g.inLine(ctx, rec)
+	return !inLine && err == nil
+}
+
+// learn asks ACS and keeps what it says. again is 0 if that is the end, as it is in any
+// case if the question is the last; with an error nothing was learnt.
+func (g *Gateway) learn(ctx context.Context, rec *record.Record, pause time.Duration, last bool) (again time.Duration, err error) {
+	taken := rec.State == record.Accepted
+	fate, err := g.fate(ctx, rec.OperationID, quota.Call{Caller: rec.Caller, Class: quota.Normal})
+	switch {
+	case problem.Is(err, problem.OverQuota):
+		return max(problem.Of(err).RetryAfter, time.Second), err
+	case err != nil:
+		g.Log.WarnContext(ctx, "ACS could not be asked for an operation", "id", rec.ID, "error", err)
+		return unasked, err
+	case fate.Ended, fate.Known && !taken, last:
+		rec.Ended = fate.Failure == nil && (fate.Ended || last)
+		g.finish(ctx, rec, ended(fate.Failure))
+		if !fate.Ended && !last {
+			return pause, nil
+		}
+	case taken, rec.State == record.Sending || !g.Records.Abandoned(rec):
+		return pause, nil
+	default: // its owner has died
+		if err := g.Records.Unsent(ctx, rec); err != nil {
+			g.Log.WarnContext(ctx, "that ACS does not know a message could not be noted", "id", rec.ID, "error", err)
+		}
+	}
+	return 0, nil
+}
+
+// polls keeps when ACS may be asked again about an operation that callers poll, for
+// this process alone: to forget it costs a question.
+type polls struct {
+	mu   sync.Mutex
+	next map[string]time.Time
+}
+
+// mostPolls bounds what polls keeps.
+const mostPolls = 10_000
+
+// turn is 0 if ACS may be asked now about an operation that has been as it is since a
+// time, and nobody else may for a pause; otherwise it is how long not yet.
+func (p *polls) turn(id string, now, since time.Time, pause time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	due, waits := p.next[id]
+	if !waits {
+		due = since.Add(FirstAsk)
+	}
+	if wait := due.Sub(now); wait > 0 {
+		return wait
+	}
+	p.keep(id, now.Add(pause))
+	return 0
+}
+
+// set lets nobody ask about an operation before a time.
+func (p *polls) set(id string, next time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keep(id, next)
+}
+
+func (p *polls) keep(id string, next time.Time) {
+	if p.next == nil || len(p.next) >= mostPolls {
+		p.next = map[string]time.Time{}
+	}
+	p.next[id] = next
+}
