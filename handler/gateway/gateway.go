@@ -121,6 +121,7 @@ func New(c Config) (*Gateway, error) {
 // Request is a message that a caller wants to be sent.
 type Request struct {
 	Caller caller.Caller
+	Hook   string // by which the message came; empty: the caller sends it itself
 	Body   io.Reader
 	// ContentType is JSON's, or that of a multipart body with the JSON first.
 	ContentType string

@@ -30,6 +30,7 @@ const (
 	ACSFailed
 	ACSMisconfigured
 	Unavailable
+	Paused
 )
 
 // TypeBase is what a problem's type URI starts with; the slug follows.
@@ -66,6 +67,7 @@ var kinds = map[Kind]entry{
 	ACSFailed:            {"acs-failed", http.StatusBadGateway, "ACS failed", "The message was not sent. Send it again."},
 	ACSMisconfigured:     {"acs-misconfigured", http.StatusBadGateway, "ACS does not accept this deployment", "The operator must correct the identity, the role or the domain."},
 	Unavailable:          {"unavailable", http.StatusServiceUnavailable, "Not available now", "Storage could not be reached, so nothing was sent. Try again after Retry-After."},
+	Paused:               {"paused", http.StatusServiceUnavailable, "The operator has paused sending", "The detail says whether this caller or all sending is paused, and why. Try again after Retry-After, or ask the operator."},
 }
 
 // Kinds returns all kinds in order.

@@ -44,6 +44,8 @@ type Caller struct {
 	Name        string
 	Generations []int64 // alive, ascending
 	Policy      Policy
+	// Pause, if not nil, says that what the caller sent stays where it is.
+	Pause *problem.Pause
 
 	last       int64 // generation that was ever given out
 	production bool
@@ -177,7 +179,7 @@ func (r *Registry) revive(ctx context.Context, c Caller) (Secrets, error) {
 			return
 		}
 		stored.last++
-		stored.Generations, stored.Policy = []int64{stored.last}, c.Policy
+		stored.Generations, stored.Policy, stored.Pause = []int64{stored.last}, c.Policy, nil
 		c = *stored
 	})
 	if taken {
@@ -228,7 +230,25 @@ func (r *Registry) Retire(ctx context.Context, name string) error {
 
 // Revoke ends a caller with all its keys.
 func (r *Registry) Revoke(ctx context.Context, name string) error {
-	return r.change(ctx, name, false, func(c *Caller) { c.Generations, c.Policy = nil, Policy{} })
+	return r.change(ctx, name, false, func(c *Caller) { c.Generations, c.Policy, c.Pause = nil, Policy{}, nil })
+}
+
+// Pause lets what a caller sent stay where it is, everywhere within CacheLife. Its new
+// messages wait too or, with refuse, are refused. reason is shown to the caller. A caller
+// that is paused already gets the new reason. Errors: NotFound, InvalidRequest,
+// Unavailable.
+func (r *Registry) Pause(ctx context.Context, name, reason string, refuse bool) error {
+	pause, err := problem.NewPause(reason, refuse, r.now())
+	if err != nil {
+		return err
+	}
+	return r.change(ctx, name, false, func(c *Caller) { c.Pause = pause })
+}
+
+// Resume ends the pause of a caller, if there is one. What waits goes on within twice
+// CacheLife. Errors are Pause's.
+func (r *Registry) Resume(ctx context.Context, name string) error {
+	return r.change(ctx, name, false, func(c *Caller) { c.Pause = nil })
 }
 
 // change rewrites the row of a caller, or with revoked that of a revoked one too.
@@ -274,9 +294,17 @@ func encode(c Caller) (store.Entity, error) {
 	if err != nil {
 		return store.Entity{}, fmt.Errorf("encode generations: %w", err)
 	}
-	return store.Entity{Partition: partition, Row: c.Name, Values: map[string]any{
+	e := store.Entity{Partition: partition, Row: c.Name, Values: map[string]any{
 		"policy": string(policy), "generations": string(generations), "last": c.last,
-	}}, nil
+	}}
+	if c.Pause != nil {
+		pause, err := json.Marshal(c.Pause)
+		if err != nil {
+			return store.Entity{}, fmt.Errorf("encode pause: %w", err)
+		}
+		e.Values["pause"] = string(pause)
+	}
+	return e, nil
 }
 
 func decode(e store.Entity) (Caller, error) {
@@ -290,6 +318,11 @@ func decode(e store.Entity) (Caller, error) {
 		return Caller{}, fmt.Errorf("decode generations of caller %s: %w", e.Row, err)
 	}
 	c.last, _ = e.Values["last"].(int64)
+	if pause, ok := e.Values["pause"].(string); ok {
+		if err := json.Unmarshal([]byte(pause), &c.Pause); err != nil {
+			return Caller{}, fmt.Errorf("decode pause of caller %s: %w", e.Row, err)
+		}
+	}
 	return c, nil
 }
 

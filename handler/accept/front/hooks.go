@@ -219,7 +219,7 @@ func (f *front) sendAll(ctx context.Context, h hook.Hook, c caller.Caller, messa
 		if m.Fault != nil {
 			f.Log.WarnContext(ctx, "the template of a hook failed", "hook", h.Name, "error", m.Fault)
 		}
-		one, err := f.sendHooked(ctx, c, m)
+		one, err := f.sendHooked(ctx, h, c, m)
 		switch {
 		case err == nil:
 			taken++
@@ -237,7 +237,7 @@ func (f *front) sendAll(ctx context.Context, h hook.Hook, c caller.Caller, messa
 	return told, nil
 }
 
-func (f *front) sendHooked(ctx context.Context, c caller.Caller, m hook.Message) (deliveredMessage, error) {
+func (f *front) sendHooked(ctx context.Context, h hook.Hook, c caller.Caller, m hook.Message) (deliveredMessage, error) {
 	if m.Refused != nil {
 		return deliveredMessage{}, m.Refused
 	}
@@ -246,7 +246,7 @@ func (f *front) sendHooked(ctx context.Context, c caller.Caller, m hook.Message)
 		return deliveredMessage{}, err
 	}
 	answer, err := f.Gateway.Send(ctx, gateway.Request{
-		Caller: c, Body: bytes.NewReader(text), BodyBytes: int64(len(text)), ContentType: "application/json",
+		Caller: c, Hook: h.Name, Body: bytes.NewReader(text), BodyBytes: int64(len(text)), ContentType: "application/json",
 		OperationID: m.OperationID, Language: f.Language,
 	})
 	if problem.Is(err, problem.KeyReused) {
@@ -279,7 +279,7 @@ func (f *front) sameDelivery(ctx context.Context, c caller.Caller, m hook.Messag
 func forSender(err error) error {
 	p := understand(err)
 	switch p.Kind {
-	case problem.InvalidMessage, problem.TooLarge:
+	case problem.InvalidMessage, problem.TooLarge, problem.Paused:
 		return err
 	case problem.RefusedByACS:
 		never := problem.New(problem.InvalidMessage, "%s", p.Detail)

@@ -118,6 +118,9 @@ func (l *Ledger) Leave(ctx context.Context, shard int, name Line, ticket int64) 
 
 // join puts c at the end of its line. due 0: it waits for room only.
 func (p *page) join(c Call, shard int, due instant, latest time.Time) answer {
+	if p.pause != nil && p.pause.Refuse {
+		return answer{err: p.paused()}
+	}
 	d := p.desk(shard)
 	name := Line{c.Class, c.Caller, due > 0}
 	if d.find(name) == nil && len(d.Lines) >= LinesKept {

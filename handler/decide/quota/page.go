@@ -58,7 +58,7 @@ func (p *page) capOf(c Call) int { return percent(p.limits.PerHour, c.Cap) }
 
 // room is the earliest time at which c fits, if nobody else books.
 func (p *page) room(c Call) instant {
-	at := max(p.roomOfLimits(c), p.health.room(p.limits, p.at, c.Cost), p.health.senderRoom(c.Sender))
+	at := max(p.roomOfLimits(c), p.opens(c.Cost), p.health.senderRoom(c.Sender))
 	if c.Cap > 0 {
 		at = max(at, p.use.room(c.Caller, p.capOf(c), c.Cost))
 	}

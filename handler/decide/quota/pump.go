@@ -143,7 +143,7 @@ func sooner(a, b instant) instant {
 func (p *page) free() int {
 	n := min(p.tally.free(p.limitsFor(High, p.at), p.at))
 	switch h := p.health; {
-	case h.room(p.limits, p.at, 1) > p.at:
+	case p.opens(1) > p.at:
 		return 0
 	case h.Probing:
 		return min(n, 1)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // counters are of this process.
@@ -82,6 +84,8 @@ type Usage struct {
 	Next time.Time
 	// Expected is when a message that came now would probably go.
 	Expected time.Time
+	// Pause, if not nil, says that nothing goes.
+	Pause *problem.Pause
 }
 
 // Usage reads the rows anew. c is a message that might come. Errors are
@@ -109,7 +113,7 @@ func (l *Ledger) Usage(ctx context.Context, c Call) (Usage, error) {
 
 // usage is what one shard knows.
 func (p *page) usage(c Call) Usage {
-	u := Usage{Used: p.use.of(c.Caller)}
+	u := Usage{Used: p.use.of(c.Caller), Pause: p.pause}
 	u.RemainingMinute, u.RemainingHour = p.tally.free(p.limitsFor(c.Class, p.at), p.at)
 	u.WaitingAll, _ = p.queue()
 	for _, d := range p.desks {
@@ -131,6 +135,9 @@ func (p *page) usage(c Call) Usage {
 // add counts what another shard knows.
 func (u *Usage) add(o Usage) {
 	u.Used += o.Used
+	if u.Pause == nil {
+		u.Pause = o.Pause
+	}
 	u.RemainingMinute, u.RemainingHour = u.RemainingMinute+o.RemainingMinute, u.RemainingHour+o.RemainingHour
 	u.WaitingOwn, u.WaitingAll = u.WaitingOwn+o.WaitingOwn, u.WaitingAll+o.WaitingAll
 	if u.Next.IsZero() || o.Next.Before(u.Next) {

@@ -34,6 +34,7 @@ type details struct {
 	Settling bool        `json:"settling,omitempty"`
 	Repeat   bool        `json:"repeatable,omitempty"`
 	Shared   bool        `json:"shared,omitempty"`
+	Hook     string      `json:"hook,omitempty"`
 }
 
 func encode(r *Record, attempt string) store.Entity {
@@ -64,13 +65,13 @@ func (r *Record) body() []byte {
 	}
 	// These types hold strings, numbers and times only: Marshal cannot fail. What is
 	// not plain has a first member, so that a comma belongs in place of its brace.
-	more, _ := json.Marshal(details{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling, r.Repeatable, r.Shared})
+	more, _ := json.Marshal(details{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling, r.Repeatable, r.Shared, r.Hook})
 	return append(append(text, ','), more[1:]...)
 }
 
 // plain says whether the details are a deadline at most.
 func (r *Record) plain() bool {
-	return len(r.Tags) == 0 && len(r.Moved) == 0 && r.Failure == nil && r.Links == (store.Key{}) && r.Spooled == (store.Key{}) && r.Expected.IsZero() && !r.Settling && !r.Repeatable && !r.Shared
+	return len(r.Tags) == 0 && len(r.Moved) == 0 && r.Failure == nil && r.Links == (store.Key{}) && r.Spooled == (store.Key{}) && r.Expected.IsZero() && !r.Settling && !r.Repeatable && !r.Shared && r.Hook == ""
 }
 
 // appendText writes a JSON string. Names, UUIDs and digits are written as they are.
@@ -115,7 +116,7 @@ func decode(e store.Entity) (*Record, string, error) {
 	r := &Record{
 		ID: b.ID, Caller: b.Caller, Fingerprint: b.Fingerprint, State: State(state), OperationID: operation,
 		Tags: b.Tags, Moved: b.Moved, Links: b.Links, Failure: b.Failure,
-		Spooled: b.Spooled, Expected: b.Expected, Deadline: b.Deadline, Settling: b.Settling, Repeatable: b.Repeat, Shared: b.Shared,
+		Spooled: b.Spooled, Expected: b.Expected, Deadline: b.Deadline, Settling: b.Settling, Repeatable: b.Repeat, Shared: b.Shared, Hook: b.Hook,
 		Created: b.Created, Updated: b.Updated, OwnerUntil: b.OwnerUntil,
 		etag: e.ETag, key: e.Partition,
 	}

@@ -18,8 +18,9 @@ type Slip struct {
 	// began to wait.
 	ID      string
 	Version store.ETag
-	Bytes   int // of the letter
-	Cost    int // of the call to ACS, in tokens
+	Hook    string // by which the message came; empty: its caller sent it
+	Bytes   int    // of the letter
+	Cost    int    // of the call to ACS, in tokens
 	// Share and Cap are the caller's, in percent, when the message was accepted.
 	Share, Cap int
 	// Sender stands for the address that the message is from; 0 if it is not known.
@@ -58,6 +59,9 @@ func (s *Slip) encode() store.Entity {
 		"share": int64(s.Share), "cap": int64(s.Cap), "tries": int64(s.Tries), "repeats": int64(s.Repeats),
 		"doubt": string(s.Doubt), "asked": int64(s.Asked), "ticket": s.Ticket, "sender": int64(s.Sender),
 	}}
+	if s.Hook != "" {
+		e.Values["hook"] = s.Hook
+	}
 	if !s.NotBefore.IsZero() { // a table knows no time before 1601
 		e.Values["notBefore"] = s.NotBefore
 	}
@@ -85,6 +89,7 @@ func decodeSlip(e store.Entity) (Slip, error) {
 		etag:   e.ETag,
 	}
 	s.Line.Later, _ = e.Values["later"].(bool)
+	s.Hook, _ = e.Values["hook"].(string)
 	s.Due, _ = e.Values["due"].(time.Time)
 	s.NotBefore, _ = e.Values["notBefore"].(time.Time)
 	if s.ID == "" || s.Line.Caller == "" || s.Due.IsZero() {
