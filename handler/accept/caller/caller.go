@@ -2,7 +2,8 @@
 //
 // In: the headers of a request. Out: a Caller with its Policy, and for a request
 // signed in ACS's way the SHA-256 that its body must have. It reads the table of
-// callers and keeps it for CacheLife; it changes the table only for the operator
+// callers and keeps it as roster does; who is not in it but proves that it may be, has
+// it read anew. It changes the table only for the operator
 // (Add, Rotate, Revoke). It writes no answers: accept/front does, and it knows no
 // keys of Entra ID: package entra does.
 //
@@ -16,23 +17,22 @@ package caller
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/roster"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
 
 const (
-	// CacheLife is how long a policy is believed. With the time of a request in
-	// flight, a revoked key is dead within a minute.
-	CacheLife = 30 * time.Second
-	// listTimeout bounds the reading of all callers for a request.
-	listTimeout = 5 * time.Second
+	// CacheLife is how long a policy is believed.
+	CacheLife = roster.Life
 	// MaxGenerations may be alive at once: the old key and the new one.
 	MaxGenerations = 2
 
@@ -47,10 +47,14 @@ type Caller struct {
 	// Pause, if not nil, says that what the caller sent stays where it is.
 	Pause *problem.Pause
 
-	last       int64 // generation that was ever given out
+	last       int64  // generation that was ever given out
+	terms      string // what the policy's row says
 	production bool
 	etag       store.ETag
 }
+
+// Terms names what the policy says: two policies with the same Terms are the same.
+func (c Caller) Terms() string { return c.terms }
 
 // Table is where callers are kept. See package store for the errors; a call that
 // ends with ErrUnavailable may be repeated.
@@ -68,34 +72,16 @@ type Registry struct {
 	now        func() time.Time
 	tokens     Tokens // nil: none are taken
 
-	mu     sync.Mutex
-	known  map[string]Caller
-	loaded time.Time
+	list *roster.Roster[Caller]
 }
 
 // NewRegistry reads callers from t and proves their keys with masters. In
 // production an empty list of recipient domains means all of them. now is a
 // local clock.
 func NewRegistry(t Table, masters Masters, production bool, now func() time.Time) *Registry {
-	return &Registry{table: t, masters: masters, production: production, now: now}
-}
-
-// all returns the callers by name, from the cache while it is fresh.
-func (r *Registry) all(ctx context.Context) (map[string]Caller, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.known != nil && r.now().Sub(r.loaded) < CacheLife {
-		return r.known, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
-	asked := r.now()
-	known, err := r.load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r.known, r.loaded = known, asked
-	return known, nil
+	r := &Registry{table: t, masters: masters, production: production, now: now}
+	r.list = roster.New(now, r.load)
+	return r
 }
 
 // load reads all rows, those of revoked callers too: they have no generation, and
@@ -313,6 +299,8 @@ func decode(e store.Entity) (Caller, error) {
 	if err := json.Unmarshal([]byte(policy), &c.Policy); err != nil {
 		return Caller{}, fmt.Errorf("decode policy of caller %s: %w", e.Row, err)
 	}
+	sum := sha256.Sum256([]byte(policy))
+	c.terms = hex.EncodeToString(sum[:8])
 	generations, _ := e.Values["generations"].(string)
 	if err := json.Unmarshal([]byte(generations), &c.Generations); err != nil {
 		return Caller{}, fmt.Errorf("decode generations of caller %s: %w", e.Row, err)

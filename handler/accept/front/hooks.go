@@ -58,7 +58,7 @@ func (f *front) greet(w http.ResponseWriter, req *http.Request, h hook.Hook) err
 		writePage(w, http.StatusOK, hook.Note("A form's address", "This address takes what a form sends. There is nothing to see here."), "en")
 		return nil
 	}
-	if err := f.Hooks.Verify(h, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}); err != nil {
+	if _, err := f.Hooks.Admit(req.Context(), h, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}); err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ready"})
@@ -87,7 +87,7 @@ func (f *front) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook)
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	case h.Policy.Check == hook.CheckKey:
-		if err := f.Hooks.Verify(h, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}); err != nil {
+		if _, err := f.Hooks.Admit(req.Context(), h, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}); err != nil {
 			return err
 		}
 	}
@@ -105,10 +105,10 @@ func (f *front) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook)
 // deliver takes one delivery: proof first, then what is in it. Where no signature
 // is over the body, strangers are sent away before it is read; nobody gets the
 // memory for what is in it without proof.
-func (f *front) deliver(w http.ResponseWriter, req *http.Request, h hook.Hook) error {
+func (f *front) deliver(w http.ResponseWriter, req *http.Request, h hook.Hook) (err error) {
 	d := hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}
 	if !h.Policy.Check.Signs() {
-		if err := f.Hooks.Verify(h, d); err != nil {
+		if h, err = f.Hooks.Admit(req.Context(), h, d); err != nil {
 			return err
 		}
 	}
