@@ -85,6 +85,7 @@ type Config struct {
 	Sends, Asks *quota.Ledger
 	Offload     *offload.Offload
 	Spool       *spool.Spool
+	Authority   Authority
 	ACS         ACS
 	// MaxACSRequestBytes is what fits into one request to ACS.
 	MaxACSRequestBytes int64
@@ -180,7 +181,7 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	if err := req.Caller.Allow(m); err != nil {
+	if err := req.Caller.Accept(m); err != nil {
 		return Answer{}, err
 	}
 	return g.sendVetted(ctx, req, in, m, terms)
@@ -195,7 +196,7 @@ func (g *Gateway) sendVetted(ctx context.Context, req Request, in *offload.Intak
 		return g.earlier(ctx, req, claim, err)
 	}
 	claim.Moved, claim.Links, claim.Deadline = move.Links(), move.Key(), terms.Deadline
-	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), claimed: !req.named()})
+	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), by: req.Caller, claimed: !req.named()})
 }
 
 // linkLife is how long links must work that are made now.

@@ -82,7 +82,7 @@ func (g *Gateway) vet(req Request, letters []wire.Letter, faults error) ([]check
 		case err != nil:
 			err = placed(err, l.Place)
 		default:
-			err = placed(req.Caller.Allow(l.Message), l.Place)
+			err = placed(req.Caller.Accept(l.Message), l.Place)
 		}
 		if err != nil {
 			all = joined(all, problem.Of(err))
@@ -151,7 +151,7 @@ func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Int
 		claims[i].Deadline = terms[i].Deadline
 		sent[i].To = l.Message.Recipients.To
 		sent[i].Answer, errs[i] = g.carry(ctx, &parcel{
-			rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req.Caller, l.Message), claimed: !req.named(),
+			rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req.Caller, l.Message), by: req.Caller, claimed: !req.named(),
 		})
 		*l.Message = mail.Message{} // its links were written into a copy of the bodies
 		g.tally(ctx, sent[i].Answer, errs[i])

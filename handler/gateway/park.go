@@ -103,7 +103,7 @@ func (g *Gateway) slip(p *parcel, place quota.Place, doubt spool.Doubt) *spool.S
 	}
 	s := &spool.Slip{
 		Key:  spool.KeyFor(line, place.At, record.Key(p.rec.Caller, p.rec.ID)+"-"+g.NewID()),
-		Line: line, Due: place.At, ID: p.rec.ID, Hook: p.rec.Hook, Bytes: p.m.Bytes(), Sender: p.call.Sender,
+		Line: line, Due: place.At, ID: p.rec.ID, Hook: p.rec.Hook, Bytes: p.m.Bytes(), Sender: p.call.Sender, Terms: p.by.Terms(),
 		Cost: p.call.Cost, Share: p.call.Share, Cap: p.call.Cap, Doubt: doubt, Ticket: place.Ticket,
 	}
 	if doubt != spool.NoDoubt {

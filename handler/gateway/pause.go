@@ -1,6 +1,11 @@
 package gateway
 
-import "context"
+import (
+	"context"
+
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/problem"
+)
 
 // PauseSending lets nothing leave any more, whoever sends it: within 10 s in every process.
 // Messages wait or, with refuse, are refused. reason is shown to callers. What ACS may have
@@ -16,4 +21,10 @@ func (g *Gateway) ResumeSending(ctx context.Context) error {
 		return err
 	}
 	return g.Tend(ctx)
+}
+
+// Paused is the pause of sending, read anew; nil if there is none.
+func (g *Gateway) Paused(ctx context.Context) (*problem.Pause, error) {
+	u, err := g.Sends.Usage(ctx, quota.Call{Class: quota.Normal, Cost: 1})
+	return u.Pause, err
 }

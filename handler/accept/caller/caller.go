@@ -47,14 +47,17 @@ type Caller struct {
 	// Pause, if not nil, says that what the caller sent stays where it is.
 	Pause *problem.Pause
 
-	last       int64  // generation that was ever given out
-	terms      string // what the policy's row says
+	last       int64 // generation that was ever given out
 	production bool
 	etag       store.ETag
 }
 
-// Terms names what the policy says: two policies with the same Terms are the same.
-func (c Caller) Terms() string { return c.terms }
+// Terms names what c may do: it changes with the policy.
+func (c Caller) Terms() string {
+	text, _ := json.Marshal(c.Policy) // strings and numbers: it always encodes
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
 
 // Table is where callers are kept. See package store for the errors; a call that
 // ends with ErrUnavailable may be repeated.
@@ -299,8 +302,6 @@ func decode(e store.Entity) (Caller, error) {
 	if err := json.Unmarshal([]byte(policy), &c.Policy); err != nil {
 		return Caller{}, fmt.Errorf("decode policy of caller %s: %w", e.Row, err)
 	}
-	sum := sha256.Sum256([]byte(policy))
-	c.terms = hex.EncodeToString(sum[:8])
 	generations, _ := e.Values["generations"].(string)
 	if err := json.Unmarshal([]byte(generations), &c.Generations); err != nil {
 		return Caller{}, fmt.Errorf("decode generations of caller %s: %w", e.Row, err)

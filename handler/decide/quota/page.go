@@ -109,7 +109,7 @@ func (p *page) desk(shard int) *desk {
 func (p *page) before(c Call) bool {
 	for _, d := range p.desks {
 		for _, n := range d.Lines {
-			if n.Class <= c.Class && n.demand(p.at) > 0 && !p.capped(n) {
+			if n.call().Class <= c.Class && n.demand(p.at) > 0 && !p.capped(n) {
 				return true
 			}
 		}

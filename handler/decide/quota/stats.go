@@ -78,8 +78,10 @@ type Usage struct {
 	Used       int // tokens in the last hour, and up to 5 min more
 	// RemainingMinute and RemainingHour are what may be booked now, by anybody.
 	RemainingMinute, RemainingHour int
-	// WaitingOwn and WaitingAll are messages that wait for room.
+	// WaitingOwn and WaitingAll are messages that wait for room, HeldOwn and HeldAll those
+	// that wait for reasons of their own, such as their caller's pause.
 	WaitingOwn, WaitingAll int
+	HeldOwn, HeldAll       int
 	// Next is when the limits next have room, were nobody waiting.
 	Next time.Time
 	// Expected is when a message that came now would probably go.
@@ -118,6 +120,10 @@ func (p *page) usage(c Call) Usage {
 	u.WaitingAll, _ = p.queue()
 	for _, d := range p.desks {
 		for _, n := range d.Lines {
+			u.HeldAll += n.Held
+			if n.Caller == c.Caller {
+				u.HeldOwn += n.Held
+			}
 			if n.Caller == c.Caller && n.demand(p.at) > 0 {
 				u.WaitingOwn += n.Waiting - n.Held
 			}
@@ -140,6 +146,7 @@ func (u *Usage) add(o Usage) {
 	}
 	u.RemainingMinute, u.RemainingHour = u.RemainingMinute+o.RemainingMinute, u.RemainingHour+o.RemainingHour
 	u.WaitingOwn, u.WaitingAll = u.WaitingOwn+o.WaitingOwn, u.WaitingAll+o.WaitingAll
+	u.HeldOwn, u.HeldAll = u.HeldOwn+o.HeldOwn, u.HeldAll+o.HeldAll
 	if u.Next.IsZero() || o.Next.Before(u.Next) {
 		u.Next = o.Next
 	}

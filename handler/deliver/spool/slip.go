@@ -21,8 +21,12 @@ type Slip struct {
 	Hook    string // by which the message came; empty: its caller sent it
 	Bytes   int    // of the letter
 	Cost    int    // of the call to ACS, in tokens
-	// Share and Cap are the caller's, in percent, when the message was accepted.
+	// Share and Cap are the caller's, in percent, and Terms name what it was allowed, when
+	// the message was accepted or last looked at. Class is that of the call, if it is less
+	// urgent than the line's; it is not kept.
 	Share, Cap int
+	Terms      string
+	Class      int
 	// Sender stands for the address that the message is from; 0 if it is not known.
 	Sender uint32
 	// Tries are calls to ACS that failed for reasons of the message's own, Repeats
@@ -59,6 +63,9 @@ func (s *Slip) encode() store.Entity {
 		"share": int64(s.Share), "cap": int64(s.Cap), "tries": int64(s.Tries), "repeats": int64(s.Repeats),
 		"doubt": string(s.Doubt), "asked": int64(s.Asked), "ticket": s.Ticket, "sender": int64(s.Sender),
 	}}
+	if s.Terms != "" {
+		e.Values["terms"] = s.Terms
+	}
 	if s.Hook != "" {
 		e.Values["hook"] = s.Hook
 	}
@@ -90,6 +97,7 @@ func decodeSlip(e store.Entity) (Slip, error) {
 	}
 	s.Line.Later, _ = e.Values["later"].(bool)
 	s.Hook, _ = e.Values["hook"].(string)
+	s.Terms, _ = e.Values["terms"].(string)
 	s.Due, _ = e.Values["due"].(time.Time)
 	s.NotBefore, _ = e.Values["notBefore"].(time.Time)
 	if s.ID == "" || s.Line.Caller == "" || s.Due.IsZero() {
