@@ -9,7 +9,10 @@
 //	                                      ┌─> commit -> fence -> offer -> finish
 //	read -> check -> allow -> plan -> claim -> stage -> book
 //	                                      └─> commit -> keep -> wait -> enter      202
-//	tick ──> open -> heads -> take ──────────> fence -> offer -> finish -> leave
+//	tick ──> open -> heads -> authorise -> take ─> fence -> offer -> finish -> leave
+//
+// Who may send is asked where a message comes (allow), and again at the fence, on every
+// way there: it may have waited for days. authorise spares the tokens of what may not.
 //
 // A message that its caller has not named is not claimed: its record begins with the
 // fence, or with the wait. Before the claim nothing is stored but blocks of attachments that stream away
