@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,7 +52,7 @@ func TestSimSendingIsPaused(t *testing.T) {
 							case 7:
 								more = `"delivery":{"deadline":"` + rfc(4*time.Hour) + `"}`
 							}
-							rush.offer(t, shop, "", sim.Message(fmt.Sprint(n), more))
+							rush.offer(t, shop, "", sim.Message(strconv.Itoa(n), more))
 							time.Sleep(c.each)
 						}
 					}

@@ -2,6 +2,7 @@ package wiring
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"strings"
 	"testing"
@@ -122,25 +123,29 @@ func TestWhatWaitsDoesNotOutliveItsAuthority(t *testing.T) {
 	}
 }
 
-// However much of a revoked caller waits, nothing of it arrives later than 30 s after the
-// revocation, and it costs no quota.
+// However much of a caller waits, nothing of it arrives later than 30 s after it was revoked
+// or paused, and what is not sent costs no quota.
 func TestNothingOfARevokedCallerArrives(t *testing.T) {
 	t.Parallel()
-	for _, by := range []string{"", "alerts"} {
-		t.Run("by "+by, func(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		take func(ctx context.Context, o *town) error
+		dead bool
+	}{
+		{"the caller is revoked", func(ctx context.Context, o *town) error { return o.callers.Revoke(ctx, "thief") }, true},
+		{"the hook is removed", func(ctx context.Context, o *town) error { return o.hooks.Remove(ctx, "alerts") }, true},
+		{"the caller is paused", func(ctx context.Context, o *town) error { return o.callers.Pause(ctx, "thief", "", false) }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				o := newTown(t, quota.Limits{PerMinute: 30, PerHour: 1000})
 				for range 200 {
-					o.offer(t, by, 0)
+					o.offer(t, "alerts", 0)
 				}
 				o.Play(t, time.Minute)
 				revoked := time.Now()
-				err := o.callers.Revoke(t.Context(), "thief")
-				if by != "" {
-					err = o.hooks.Remove(t.Context(), by)
-				}
-				if err != nil {
+				if err := c.take(t.Context(), o); err != nil {
 					t.Fatal(err)
 				}
 				o.Play(t, 10*time.Minute)
@@ -150,8 +155,12 @@ func TestNothingOfARevokedCallerArrives(t *testing.T) {
 					}
 				}
 				dead, err := o.Dead(t.Context())
-				if err != nil || len(dead)+len(o.ACS.Sent) != 200 || len(dead) < 100 {
-					t.Errorf("%d dead, %d sent, %v", len(dead), len(o.ACS.Sent), err)
+				u, usageErr := o.Usage(t.Context(), caller.Caller{Name: "thief"})
+				if err != nil || usageErr != nil || len(dead)+u.HeldOwn+len(o.ACS.Sent) != 200 || (len(dead) > 0) != c.dead {
+					t.Errorf("%d dead, %d sent, %+v, %v, %v", len(dead), len(o.ACS.Sent), u, err, usageErr)
+				}
+				if len(o.ACS.Sent) > 100 || u.Used != len(o.ACS.Sent) {
+					t.Errorf("%d sent, and %d tokens used", len(o.ACS.Sent), u.Used)
 				}
 			})
 		})

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
@@ -256,59 +255,6 @@ func TestWithoutStorageNobodyIsKnown(t *testing.T) {
 	if _, err := o.Authenticate(t.Context(), withHeader("Authorization", "Bearer "+key)); !problem.Is(err, problem.Unavailable) {
 		t.Errorf("got %v", err)
 	}
-}
-
-// A key that was just made lives at the next request, and so does a caller; a key that was
-// forged has nobody ask storage.
-func TestWhatWasJustMadeLives(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		reads := 0
-		table := mem.NewTable(time.Now, func(op mem.Op, _ string) mem.Fault {
-			if op == mem.List {
-				reads++
-			}
-			return mem.Fault{}
-		})
-		r := caller.NewRegistry(table, caller.Masters{newMaster}, false, time.Now)
-		admits := func(name, key string, want bool, mostReads int) {
-			t.Helper()
-			before := reads
-			proof, err := r.Authenticate(t.Context(), withHeader("Authorization", "Bearer "+key))
-			if (err == nil) != want || want && proof.Caller.Name == "" || err != nil && !problem.Is(err, problem.Unauthenticated) {
-				t.Errorf("%s: %q, %v", name, proof.Caller.Name, err)
-			}
-			if n := reads - before; n > mostReads {
-				t.Errorf("%s: the list was read %d times", name, n)
-			}
-		}
-		first, err := r.Add(t.Context(), "shop", caller.Policy{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		admits("the first caller", first.Key, true, 1)
-		bank, _ := r.Add(t.Context(), "bank", caller.Policy{})
-		admits("a caller made a moment ago", bank.Key, true, 1)
-		second, _ := r.Rotate(t.Context(), "shop")
-		admits("a key made a moment ago", second.Key, true, 1)
-		admits("a forged key", flip(second.Key), false, 0)
-		if err := r.Revoke(t.Context(), "bank"); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(caller.CacheLife)
-		admits("a revoked one", bank.Key, false, 1)
-		admits("a revoked one again", bank.Key, false, 0)
-		again, _ := r.Add(t.Context(), "bank", caller.Policy{})
-		admits("one made anew under its name", again.Key, true, 1)
-		ghost := caller.Masters{newMaster}.Key("ghost", 1)
-		begin := time.Now()
-		for range 10 { // it may be, so they wait
-			admits("one that was never listed", ghost, false, 1)
-		}
-		if took := time.Since(begin); took < 9*time.Second {
-			t.Errorf("ten reads of the list within %v", took)
-		}
-	})
 }
 
 func TestTheOperatorIsToldWhatCannotBeDone(t *testing.T) {

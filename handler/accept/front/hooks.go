@@ -286,8 +286,13 @@ func forSender(err error) error {
 		never.Upstream = p.Upstream
 		return never
 	}
-	later := problem.Of(problem.Wrap(problem.Unavailable, "The message cannot be sent now. Deliver it again after Retry-After.", errors.New(p.Error())))
-	later.RetryAfter = p.RetryAfter
+	return unavailableNow(p)
+}
+
+// unavailableNow says that a message may be sent later, and not why not now.
+func unavailableNow(err error) error {
+	later := problem.Of(problem.Wrap(problem.Unavailable, "The message cannot be sent now. Deliver it again after Retry-After.", errors.New(err.Error())))
+	later.RetryAfter = problem.Of(err).RetryAfter
 	return later
 }
 
@@ -314,6 +319,9 @@ func orThank(w http.ResponseWriter, req *http.Request, form hook.Submission, err
 
 // tellForm shows a person with a browser what is wrong; machines get a problem.
 func (f *front) tellForm(w http.ResponseWriter, req *http.Request, h hook.Hook, err error) error {
+	if h.IsForm() && problem.Is(err, problem.Paused) { // what the operator says is not for strangers
+		err = unavailableNow(err)
+	}
 	if !h.IsForm() || !wantsPage(req) {
 		return err
 	}

@@ -47,10 +47,10 @@ func (d *desk) anew(ctx context.Context) (map[string]int64, error) {
 }
 
 // told is what one question was answered, and after what time.
-func told(ask func(context.Context) (map[string]int64, error)) (n int64, err error, took time.Duration) { //nolint:staticcheck // in the order in which a test asks for them
+func told(ask func(context.Context) (map[string]int64, error)) (n int64, took time.Duration, err error) {
 	begin := time.Now()
 	known, err := ask(context.Background())
-	return known["n"], err, time.Since(begin)
+	return known["n"], time.Since(begin), err
 }
 
 func TestHowFreshAListIs(t *testing.T) {
@@ -77,12 +77,12 @@ func TestHowFreshAListIs(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				d := newDesk()
-				if n, err, _ := told(d.Fresh); n != 1 || err != nil {
+				if n, _, err := told(d.Fresh); n != 1 || err != nil {
 					t.Fatalf("at first: %d, %v", n, err)
 				}
 				time.Sleep(c.age)
 				d.away.Store(c.away)
-				n, err, took := told(func(ctx context.Context) (map[string]int64, error) { return c.ask(d, ctx) })
+				n, took, err := told(func(ctx context.Context) (map[string]int64, error) { return c.ask(d, ctx) })
 				if n != c.want || took != c.took || (err != nil) != (c.want == 0) || err != nil && !errors.Is(err, errAway) {
 					t.Errorf("%d, %v after %v; want %d after %v", n, err, took, c.want, c.took)
 				}
@@ -102,7 +102,7 @@ func TestManyWhoAskShareOneRead(t *testing.T) {
 		for i := range 200 {
 			all.Go(func() {
 				time.Sleep(time.Duration(i) * 10 * time.Millisecond)
-				if _, err, took := told(d.Known); err == nil || took > 5*time.Second {
+				if _, took, err := told(d.Known); err == nil || took > 5*time.Second {
 					t.Errorf("the %dth: %v after %v", i, err, took)
 				}
 			})
@@ -129,12 +129,12 @@ func TestTheLastListHoldsWithoutAWait(t *testing.T) {
 		_, _, _ = told(d.Known)
 		time.Sleep(roster.Life)
 		d.takes.Store(int64(time.Hour))
-		if n, err, took := told(d.Known); n != 1 || err != nil || took != 5*time.Second {
+		if n, took, err := told(d.Known); n != 1 || err != nil || took != 5*time.Second {
 			t.Errorf("the first: %d, %v after %v", n, err, took)
 		}
 		for range 100 {
 			time.Sleep(100 * time.Millisecond)
-			if n, err, took := told(d.Known); n != 1 || err != nil || took != 0 {
+			if n, took, err := told(d.Known); n != 1 || err != nil || took != 0 {
 				t.Fatalf("later: %d, %v after %v", n, err, took)
 			}
 		}
@@ -142,7 +142,7 @@ func TestTheLastListHoldsWithoutAWait(t *testing.T) {
 		time.Sleep(7 * time.Second) // what hangs, ends
 		_, _, _ = told(d.Known)
 		time.Sleep(time.Second)
-		if n, err, took := told(d.Known); n < 3 || err != nil || took != 0 {
+		if n, took, err := told(d.Known); n < 3 || err != nil || took != 0 {
 			t.Errorf("storage is back: %d, %v after %v", n, err, took)
 		}
 	})
