@@ -59,14 +59,20 @@ func (d *delivery) stopped(ctx context.Context, rec *record.Record, cause error)
 	return cause
 }
 
-// forbid gives up a message that may not leave any more.
+// forbid gives up a message that may not leave any more. Of one that was sent before, and
+// is not known to ACS, nobody can be certain.
 func (d *delivery) forbid(ctx context.Context, cause error) error {
 	rec, err := d.unsent(ctx)
 	if rec == nil || err != nil {
 		return err
 	}
 	p := problem.Of(cause)
-	return d.giveUp(ctx, rec, &record.Failure{Kind: p.Kind.Slug(), Detail: p.Sentence()})
+	f := &record.Failure{Kind: p.Kind.Slug(), Detail: p.Sentence()}
+	if d.slip.Repeats > 0 {
+		f.Detail += " ACS gave no clear answer when it was sent before, and does not know it: it may or may not have been sent then."
+		return d.bury(ctx, rec, record.Unknown, f)
+	}
+	return d.giveUp(ctx, rec, f)
 }
 
 // vet is a slip in the hands of a pump that is not sent, but looked at: its caller may not

@@ -139,7 +139,7 @@ func TestALineInALessUrgentClassWaitsForItsRoom(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if open, err := l.Open(t.Context(), 0, "pump"); err != nil || !open.OK {
+		if open, err := l.Open(t.Context(), 0, "pump", false); err != nil || !open.OK {
 			t.Fatalf("%+v, %v", open, err)
 		}
 		want := quota.Want{Line: high, Calls: []quota.Call{{Caller: "a", Class: quota.Normal, Cost: 1}}, Complete: true, Seen: []int64{place.Ticket}}
