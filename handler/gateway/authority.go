@@ -117,6 +117,17 @@ func (p *pump) authorise(ctx context.Context, all []*heads) (vets []vet) {
 	return vets
 }
 
+// lookInto works on slips for which no token is needed: ACS is asked about some, and the
+// letters of others are looked at.
+func (p *pump) lookInto(ctx context.Context, asked []*spool.Slip, vets []vet) {
+	for _, s := range asked {
+		p.launch(ctx, s, p.ask)
+	}
+	for _, v := range vets {
+		p.vet(ctx, v)
+	}
+}
+
 // vet lets a slip go on, or gives it up.
 func (p *pump) vet(ctx context.Context, v vet) {
 	p.mu.Lock()

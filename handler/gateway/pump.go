@@ -209,12 +209,7 @@ func (p *pump) round(ctx context.Context) (round, error) {
 	if err != nil {
 		return round{}, err
 	}
-	for _, s := range asked {
-		p.launch(ctx, s, p.ask)
-	}
-	for _, v := range vets {
-		p.vet(ctx, v)
-	}
+	p.lookInto(ctx, asked, vets)
 	return round{again: p.sendAll(ctx, heads, grants) > 0, next: next}, nil
 }
 

@@ -19,8 +19,7 @@ const (
 	Life = 20 * time.Second
 	// Grace is how long the last list lets callers in while it cannot be read.
 	Grace = 5 * time.Minute
-	// between is the least time from one read to the next, and how long a failure is told
-	// to others.
+	// between is the least time from one read to the next.
 	between = time.Second
 	// readTime bounds one read.
 	readTime = 5 * time.Second
@@ -34,13 +33,18 @@ type Roster[T any] struct {
 
 	mu      sync.Mutex
 	known   map[string]T
-	asked   time.Time     // when the reading of known began
-	of      Moment        // the number of that reading
-	reads   Moment        // readings that have begun
-	began   time.Time     // when the last reading did
-	failure error         // of the last reading
-	ended   time.Time     // when that was
-	reading chan struct{} // closed when the reading under way ends; nil without one
+	asked   time.Time // when the reading of known began
+	of      Moment    // the number of that reading
+	reads   Moment    // readings that have begun
+	began   time.Time // when the last reading did
+	failure error     // of the last reading that has ended
+	reading *reading  // under way; nil without one
+}
+
+// reading is one read of the list, for all who wait for it.
+type reading struct {
+	done chan struct{} // closed at its end
+	err  error         // then
 }
 
 // New makes a Roster of what read reads. now is a local clock.
@@ -113,29 +117,29 @@ func (r *Roster[T]) wait(ctx context.Context, good func() bool) (map[string]T, e
 		case r.known != nil && good():
 			defer r.mu.Unlock()
 			return r.known, nil
-		case r.failure != nil && r.now().Sub(r.ended) < between:
-			defer r.mu.Unlock()
-			return nil, r.failure
 		case r.reading == nil:
 			r.start(ctx)
 		}
-		done := r.reading
+		under := r.reading
 		r.mu.Unlock()
 		select {
-		case <-done:
+		case <-under.done:
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		}
+		if under.err != nil {
+			return nil, under.err
 		}
 	}
 }
 
 // start begins a reading, which goes on whether who asked for it stays or not. r.mu is held.
 func (r *Roster[T]) start(ctx context.Context) {
-	done := make(chan struct{})
 	wait := between - r.now().Sub(r.began)
-	r.reading = done
+	under := &reading{done: make(chan struct{})}
+	r.reading = under
 	go func() {
-		defer close(done)
+		defer close(under.done)
 		time.Sleep(wait)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTime)
 		defer cancel()
@@ -149,7 +153,7 @@ func (r *Roster[T]) start(ctx context.Context) {
 		if known == nil && err == nil {
 			err = errors.New("the list was not read")
 		}
-		if r.failure, r.ended, r.reading = err, r.now(), nil; err == nil {
+		if r.failure, r.reading, under.err = err, nil, err; err == nil {
 			r.known, r.asked, r.of = known, r.began, r.reads
 		}
 	}()

@@ -102,8 +102,9 @@
 // A pause stands in every row, as what it forbids does: a booking is a conditional write,
 // so none can miss it, and what was booked before is burnt at its UseBy. What waits stays
 // in its line, whose counts go on; what is held is looked at as before, so that doubts end.
-// A paused row says that it may go in an hour, and again then, so nobody spins: the timer looks once a minute. The end of
-// a pause forgets the ticks that are on their way, and whoever ends it sends new ones.
+// A paused row says that it may go in an hour, and again then, so nobody spins: the timer
+// looks once a minute. The end of a pause forgets the ticks that are on their way, and
+// whoever ends it sends new ones.
 //
 // # Cost and failure
 //
