@@ -199,9 +199,18 @@ func lineOf(l spool.Line) quota.Line {
 
 // Cancel ends a message of this caller that waits. It may be repeated.
 func (g *Gateway) Cancel(ctx context.Context, c caller.Caller, id string) (Found, error) {
-	rec, err := g.Records.Cancel(ctx, c.Name, id)
+	rec, err := g.cancel(ctx, c.Name, id)
 	if err != nil {
 		return Found{}, err
+	}
+	return Found{Record: rec}, nil
+}
+
+// cancel ends the record, and takes away all that was kept of the message.
+func (g *Gateway) cancel(ctx context.Context, caller, id string) (*record.Record, error) {
+	rec, err := g.Records.Cancel(ctx, caller, id)
+	if err != nil {
+		return nil, err
 	}
 	// Whatever fails from here on, the pump finds that the record has ended.
 	slip, found, err := g.Spool.Slip(ctx, rec.Spooled)
@@ -216,5 +225,5 @@ func (g *Gateway) Cancel(ctx context.Context, c caller.Caller, id string) (Found
 			g.Log.ErrorContext(ctx, "the links of a cancelled message could not be withdrawn", "id", rec.ID, "error", err)
 		}
 	}
-	return Found{Record: rec}, nil
+	return rec, nil
 }
