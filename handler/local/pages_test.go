@@ -39,6 +39,7 @@ var pages = []struct {
 	{"docs/operate.md", []shown{
 		{name: "the settings", says: []string{"NAME", callerName}},
 		{name: "callers", says: []string{"ph_shop_1_", "ph_shop_2_"}},
+		{name: "what waits", says: []string{"ID", "STATE", "[]"}},
 	}},
 	{"docs/clients/entra.md", []shown{
 		{name: "map an identity", says: []string{"ph_invoices_1_"}},

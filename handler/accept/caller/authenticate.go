@@ -77,7 +77,7 @@ func (r *Registry) Authenticate(ctx context.Context, req Request) (Proof, error)
 			return r.keyed(ctx, key)
 		}
 	}
-	return Proof{}, problem.New(problem.Unauthenticated, "The request has no key. Send `Authorization: Bearer ph_…`; the operator makes one with `handler callers add`.")
+	return Proof{}, problem.New(problem.Unauthenticated, "The request has no key. Send `Authorization: Bearer ph_…`; the operator makes one with `posthorn callers add`.")
 }
 
 var (

@@ -55,7 +55,7 @@ func mapped(known map[string]Caller, id Identity) (Proof, error) {
 	case 1:
 		return Proof{Caller: found[0], By: ByToken}, nil
 	case 0:
-		return Proof{}, problem.Wrap(problem.Forbidden, fmt.Sprintf("The token is good, but stands for no caller of this gateway. The operator maps it with `handler callers set NAME --entra-app %s` or `--entra-object %s`.", orNone(id.App), orNone(id.Object)), errUnlisted)
+		return Proof{}, problem.Wrap(problem.Forbidden, fmt.Sprintf("The token is good, but stands for no caller of this gateway. The operator maps it with `posthorn callers set NAME --entra-app %s` or `--entra-object %s`.", orNone(id.App), orNone(id.Object)), errUnlisted)
 	default:
 		return Proof{}, problem.New(problem.Forbidden, "The token stands for more than one caller of this gateway. The operator must map its application or its object to one alone.")
 	}
