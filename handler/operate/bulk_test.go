@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +57,7 @@ func TestASelectionMeansWhatItsFlagsSay(t *testing.T) {
 func some(n int) []held {
 	all := make([]held, n)
 	for i := range all {
-		all[i] = held{Slip: spool.Slip{ID: fmt.Sprint(i), Line: spool.Line{Caller: fmt.Sprintf("c%d", i%10)}}, state: waiting}
+		all[i] = held{Slip: spool.Slip{ID: strconv.Itoa(i), Line: spool.Line{Caller: fmt.Sprintf("c%d", i%10)}}, state: waiting}
 	}
 	return all
 }

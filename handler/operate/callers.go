@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
@@ -140,7 +141,7 @@ func (r callerRow) columns() []string {
 		ids = append(ids, "object:"+id)
 	}
 	keys := strings.Trim(strings.ReplaceAll(fmt.Sprint(r.Generations), " ", ","), "[]")
-	return []string{r.Name, keys, orDash(r.Senders), orDash(r.RecipientDomains), fmt.Sprint(r.HMAC), orDash(ids)}
+	return []string{r.Name, keys, orDash(r.Senders), orDash(r.RecipientDomains), strconv.FormatBool(r.HMAC), orDash(ids)}
 }
 
 func (cmd *listCallers) Run(ctx context.Context, c *console) error {

@@ -28,11 +28,11 @@ func (cmd *copyHook) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Mkdir(cmd.Dir, 0o750); err != nil { //nolint:gosec // the operator names the folder
+	if err := os.Mkdir(cmd.Dir, 0o750); err != nil {
 		return err
 	}
 	for name, source := range map[string]string{"subject.tmpl": t.Subject, "text.tmpl": t.Text, "html.tmpl": t.HTML} {
-		if err := os.WriteFile(filepath.Join(cmd.Dir, name), []byte(source), 0o600); err != nil { //nolint:gosec // the operator names the folder
+		if err := os.WriteFile(filepath.Join(cmd.Dir, name), []byte(source), 0o600); err != nil {
 			return err
 		}
 	}

@@ -89,7 +89,7 @@ func (d deployment) selected(ctx context.Context, s selection) ([]held, error) {
 	}
 	for _, id := range s.IDs {
 		if !slices.ContainsFunc(found, func(h held) bool { return h.ID == id }) {
-			return nil, problem.New(problem.NotFound, "No such message with the id %q waits.", id)
+			return nil, problem.New(problem.NotFound, "No message with the id %q waits, or none that is meant.", id)
 		}
 	}
 	slices.SortStableFunc(found, func(a, b held) int { return a.Due.Compare(b.Due) })

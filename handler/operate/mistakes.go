@@ -59,14 +59,14 @@ func sentence(err error) string {
 	if !ok {
 		return err.Error()
 	}
-	said := p.Detail
+	said := []string{p.Detail}
 	if inner := errors.Unwrap(p); inner != nil {
-		said = fmt.Sprintf("%s (%s)", said, inner)
+		said[0] = fmt.Sprintf("%s (%s)", p.Detail, inner)
 	}
 	for _, f := range p.Faults {
-		said += "\n" + f.Pointer + ": " + f.Detail
+		said = append(said, f.Pointer+": "+f.Detail)
 	}
-	return said
+	return strings.Join(said, "\n")
 }
 
 // mistake says what is wrong with the words, and where to look.
