@@ -25,6 +25,7 @@ func TestASelectionMeansWhatItsFlagsSay(t *testing.T) {
 		"due":       {ID: "due", Line: spool.Line{Caller: "shop", Later: true}, Due: noon},
 		"paused":    {ID: "paused", Line: spool.Line{Caller: "shop"}, Due: noon.Add(-time.Minute), NotBefore: noon.Add(time.Minute)},
 		"tried":     {ID: "tried", Line: spool.Line{Caller: "shop"}, Due: noon.Add(-time.Minute), NotBefore: noon},
+		"stopped":   {ID: "stopped", Line: spool.Line{Caller: "stopped"}, Due: noon.Add(-time.Minute), Hook: "alerts"},
 		"doubtful":  {ID: "doubtful", Line: spool.Line{Caller: "ops", Later: true}, Due: noon.Add(time.Minute), Doubt: spool.Silent, NotBefore: noon.Add(time.Minute)},
 	}
 	for _, c := range []struct {
@@ -32,13 +33,15 @@ func TestASelectionMeansWhatItsFlagsSay(t *testing.T) {
 		s    selection
 		want string
 	}{
-		{"all", selection{}, "old new scheduled due paused tried doubtful"},
+		{"all", selection{}, "old new scheduled due paused tried stopped doubtful"},
 		{"a caller's", selection{Caller: "ops"}, "new doubtful"},
 		{"by id", selection{IDs: []string{"new", "due"}}, "new due"},
 		{"by id, of another caller", selection{IDs: []string{"new"}, Caller: "shop"}, ""},
 		{"waiting", selection{State: waiting}, "old new due tried"},
 		{"scheduled", selection{State: scheduled}, "scheduled"},
 		{"in back-off", selection{State: backoff}, "paused"},
+		{"paused", selection{State: paused}, "stopped"},
+		{"a hook's", selection{Hook: "alerts"}, "stopped"},
 		{"in doubt", selection{State: doubt}, "doubtful"},
 		{"old", selection{OlderThan: time.Hour}, "old"},
 		{"not older than itself", selection{OlderThan: 2 * time.Hour}, ""},
@@ -46,7 +49,7 @@ func TestASelectionMeansWhatItsFlagsSay(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			for name, m := range all {
-				if got, want := c.s.wants(&m, noon), strings.Contains(" "+c.want+" ", " "+name+" "); got != want {
+				if got, want := c.s.wants(&m, view{now: noon, paused: map[string]bool{"stopped": true}}), strings.Contains(" "+c.want+" ", " "+name+" "); got != want {
 					t.Errorf("%s: %t, want %t", name, got, want)
 				}
 			}

@@ -14,6 +14,8 @@ type callersCommands struct {
 	Add    addCaller    `cmd:"" help:"Make a caller, and print its key."`
 	List   listCallers  `cmd:"" help:"List the callers."`
 	Set    setCaller    `cmd:"" help:"Give a caller another policy. Its keys stay."`
+	Pause  pauseCaller  `cmd:"" help:"Let nothing of a caller's leave."`
+	Resume resumeCaller `cmd:"" help:"Let a caller's messages go on."`
 	Rotate rotateCaller `cmd:"" help:"Print a new key. The one before it stays alive."`
 	Retire retireCaller `cmd:"" help:"End all keys of a caller but the newest."`
 	Revoke revokeCaller `cmd:"" help:"End a caller and all its keys."`
@@ -107,25 +109,26 @@ func (listCallers) Help() string {
 
 // callerRow has the same members for every caller.
 type callerRow struct {
-	Name             string   `json:"name"`
-	Generations      []int64  `json:"keys"` // alive, by number
-	Senders          []string `json:"senders"`
-	RecipientDomains []string `json:"recipientDomains"`
-	MaxRequestBytes  int64    `json:"maxRequestBytes"`
-	MaxRecipients    int      `json:"maxRecipients"`
-	Share            int      `json:"share"`
-	Cap              int      `json:"cap"`
-	Priority         string   `json:"priority"`
-	HMAC             bool     `json:"hmac"`
-	EntraApps        []string `json:"entraApps"`
-	EntraObjects     []string `json:"entraObjects"`
+	Name             string    `json:"name"`
+	Generations      []int64   `json:"keys"` // alive, by number
+	Senders          []string  `json:"senders"`
+	RecipientDomains []string  `json:"recipientDomains"`
+	MaxRequestBytes  int64     `json:"maxRequestBytes"`
+	MaxRecipients    int       `json:"maxRecipients"`
+	Share            int       `json:"share"`
+	Cap              int       `json:"cap"`
+	Priority         string    `json:"priority"`
+	HMAC             bool      `json:"hmac"`
+	EntraApps        []string  `json:"entraApps"`
+	EntraObjects     []string  `json:"entraObjects"`
+	Paused           *pauseRow `json:"paused"`
 }
 
 func rowOf(c caller.Caller) callerRow {
 	p := c.Policy
 	return callerRow{
 		c.Name, c.Generations, filled(p.Senders), filled(p.RecipientDomains), p.MaxRequestBytes, p.MaxRecipients,
-		p.Share, p.Cap, string(p.Priority), p.HMAC, filled(p.EntraApps), filled(p.EntraObjects),
+		p.Share, p.Cap, string(p.Priority), p.HMAC, filled(p.EntraApps), filled(p.EntraObjects), pauseOf(c.Pause),
 	}
 }
 
@@ -141,7 +144,7 @@ func (r callerRow) columns() []string {
 		ids = append(ids, "object:"+id)
 	}
 	keys := strings.Trim(strings.ReplaceAll(fmt.Sprint(r.Generations), " ", ","), "[]")
-	return []string{r.Name, keys, orDash(r.Senders), orDash(r.RecipientDomains), strconv.FormatBool(r.HMAC), orDash(ids)}
+	return []string{r.Name, keys, orDash(r.Senders), orDash(r.RecipientDomains), strconv.FormatBool(r.HMAC), orDash(ids), r.Paused.words()}
 }
 
 func (cmd *listCallers) Run(ctx context.Context, c *console) error {
@@ -157,7 +160,44 @@ func (cmd *listCallers) Run(ctx context.Context, c *console) error {
 	for i := range list {
 		rows[i] = rowOf(list[i])
 	}
-	return show(c, cmd.listing, rows, "NAME\tKEYS ALIVE\tSENDERS\tRECIPIENT DOMAINS\tHMAC\tENTRA ID", callerRow.columns)
+	return show(c, cmd.listing, rows, "NAME\tKEYS ALIVE\tSENDERS\tRECIPIENT DOMAINS\tHMAC\tENTRA ID\tPAUSED", callerRow.columns)
+}
+
+type pauseCaller struct {
+	callerName
+	pauseFlags
+}
+
+func (pauseCaller) Help() string {
+	return examples(`posthorn callers pause shop --reason "Its orders go out twice."`, "posthorn callers pause shop --refuse")
+}
+
+func (cmd *pauseCaller) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	if err := d.Callers.Pause(ctx, cmd.Name, cmd.Reason, cmd.Refuse); err != nil {
+		return err
+	}
+	c.tell("Paused caller %s: nothing of it leaves in %s. %s \"posthorn callers resume %s\" ends it.", cmd.Name, caller.CacheLife, cmd.intake(), cmd.Name)
+	return nil
+}
+
+type resumeCaller struct{ callerName }
+
+func (resumeCaller) Help() string { return examples("posthorn callers resume shop") }
+
+func (cmd *resumeCaller) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	if err := d.Callers.Resume(ctx, cmd.Name); err != nil {
+		return err
+	}
+	c.tell("Resumed caller %s. What waits goes on within %s.", cmd.Name, 2*caller.CacheLife)
+	return nil
 }
 
 type rotateCaller struct{ callerName }
@@ -221,7 +261,7 @@ func (cmd *revokeCaller) Run(ctx context.Context, c *console) error {
 	if err := d.Callers.Revoke(ctx, cmd.Name); err != nil {
 		return err
 	}
-	c.tell("Revoked caller %s. Its keys are dead everywhere within %s. %d of its messages wait.", cmd.Name, caller.CacheLife, len(waiting))
+	c.tell("Revoked caller %s. Its keys are dead everywhere within %s. Messages of it that wait, and become dead letters: %d.", cmd.Name, caller.CacheLife, len(waiting))
 	switch {
 	case len(waiting) > 0 && !cmd.Drop:
 		c.tell("Drop them with \"posthorn messages drop --caller %s\".", cmd.Name)

@@ -34,6 +34,7 @@ type program struct {
 	Callers  callersCommands  `cmd:"" help:"Who may send, and as what."`
 	Hooks    hooksCommands    `cmd:"" help:"Webhooks and forms."`
 	Messages messagesCommands `cmd:"" help:"Messages that wait."`
+	Sending  sendingCommands  `cmd:"" help:"All that is sent."`
 }
 
 func main() {

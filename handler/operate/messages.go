@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/problem"
 )
@@ -29,25 +31,35 @@ const (
 	scheduled state = "scheduled" // for its sendAt
 	backoff   state = "backoff"   // after a try that failed
 	doubt     state = "doubt"     // ACS may have it, and is asked
+	paused    state = "paused"    // it is due, and its caller or all sending is paused
 )
 
 // UnmarshalText reads what stands behind a flag.
 func (s *state) UnmarshalText(text []byte) error {
 	*s = state(text)
-	if !slices.Contains([]state{waiting, scheduled, backoff, doubt}, *s) {
-		return errors.New("a state is waiting, scheduled, backoff or doubt")
+	if !slices.Contains([]state{waiting, scheduled, backoff, doubt, paused}, *s) {
+		return errors.New("a state is waiting, scheduled, backoff, doubt or paused")
 	}
 	return nil
 }
 
-func stateOf(s *spool.Slip, now time.Time) state {
+// view is what states depend on, beside the messages.
+type view struct {
+	now    time.Time
+	all    bool            // sending is paused
+	paused map[string]bool // callers
+}
+
+func (v view) stateOf(s *spool.Slip) state {
 	switch {
 	case s.Doubt != spool.NoDoubt:
 		return doubt
-	case s.NotBefore.After(now):
+	case s.NotBefore.After(v.now):
 		return backoff
-	case s.Line.Later && s.Due.After(now):
+	case s.Line.Later && s.Due.After(v.now):
 		return scheduled
+	case v.all || v.paused[s.Line.Caller]:
+		return paused
 	}
 	return waiting
 }
@@ -56,25 +68,27 @@ func stateOf(s *spool.Slip, now time.Time) state {
 type selection struct {
 	IDs       []string      `arg:"" optional:"" name:"id" help:"Only these messages."`
 	Caller    string        `placeholder:"NAME" help:"Only those of this caller."`
-	State     state         `placeholder:"STATE" help:"waiting, scheduled, backoff or doubt."`
+	Hook      string        `placeholder:"NAME" help:"Only those that came by this hook."`
+	State     state         `placeholder:"STATE" help:"waiting, scheduled, backoff, doubt or paused."`
 	OlderThan time.Duration `placeholder:"TIME" help:"Only those that are due for longer, as 2h30m."`
 }
 
 func (s selection) empty() bool {
-	return len(s.IDs) == 0 && s.Caller == "" && s.State == "" && s.OlderThan == 0
+	return len(s.IDs) == 0 && s.Caller == "" && s.Hook == "" && s.State == "" && s.OlderThan == 0
 }
 
-func (s selection) wants(m *spool.Slip, now time.Time) bool {
+func (s selection) wants(m *spool.Slip, v view) bool {
 	return (len(s.IDs) == 0 || slices.Contains(s.IDs, m.ID)) &&
 		(s.Caller == "" || s.Caller == m.Line.Caller) &&
-		(s.State == "" || s.State == stateOf(m, now)) &&
-		(s.OlderThan == 0 || now.Sub(m.Due) > s.OlderThan)
+		(s.Hook == "" || s.Hook == m.Hook) &&
+		(s.State == "" || s.State == v.stateOf(m)) &&
+		(s.OlderThan == 0 || v.now.Sub(m.Due) > s.OlderThan)
 }
 
 // selected are the messages that s means, the longest due first. That nothing has an id
 // of s is NotFound.
 func (d deployment) selected(ctx context.Context, s selection) ([]held, error) {
-	now, err := d.Gateway.Records.Time(ctx)
+	v, err := d.view(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +97,8 @@ func (d deployment) selected(ctx context.Context, s selection) ([]held, error) {
 		if err != nil {
 			return nil, err
 		}
-		if s.wants(&slip, now) {
-			found = append(found, held{slip, stateOf(&slip, now)})
+		if s.wants(&slip, v) {
+			found = append(found, held{slip, v.stateOf(&slip)})
 		}
 	}
 	for _, id := range s.IDs {
@@ -94,6 +108,24 @@ func (d deployment) selected(ctx context.Context, s selection) ([]held, error) {
 	}
 	slices.SortStableFunc(found, func(a, b held) int { return a.Due.Compare(b.Due) })
 	return found, nil
+}
+
+func (d deployment) view(ctx context.Context) (v view, err error) {
+	callers, err := d.Callers.Callers(ctx)
+	if err != nil {
+		return v, err
+	}
+	v.paused = map[string]bool{}
+	for _, c := range callers {
+		v.paused[c.Name] = c.Pause != nil
+	}
+	usage, err := d.Gateway.Usage(ctx, caller.Caller{})
+	if err != nil {
+		return v, err
+	}
+	v.all = usage.Pause != nil
+	v.now, err = d.Gateway.Records.Time(ctx)
+	return v, err
 }
 
 // held is a message that waits.
@@ -116,6 +148,7 @@ func (h held) priority() string { return [...]string{"high", "normal", "bulk"}[h
 type messageRow struct {
 	ID       string    `json:"id"`
 	Caller   string    `json:"caller"`
+	Hook     string    `json:"hook"`
 	Priority string    `json:"priority"`
 	State    string    `json:"state"`
 	Due      time.Time `json:"due"`
@@ -124,15 +157,15 @@ type messageRow struct {
 }
 
 func (r messageRow) columns() []string {
-	return []string{r.ID, r.Caller, r.Priority, r.State, r.Due.Format(time.RFC3339), strconv.Itoa(r.Tries), strconv.Itoa(r.Bytes)}
+	return []string{r.ID, r.Caller, cmp.Or(r.Hook, "-"), r.Priority, r.State, r.Due.Format(time.RFC3339), strconv.Itoa(r.Tries), strconv.Itoa(r.Bytes)}
 }
 
 func printList(c *console, l listing, all []held) error {
 	rows := make([]messageRow, len(all))
 	for i, h := range all {
-		rows[i] = messageRow{h.ID, h.Line.Caller, h.priority(), string(h.state), h.due(), h.Tries, h.Bytes}
+		rows[i] = messageRow{h.ID, h.Line.Caller, h.Hook, h.priority(), string(h.state), h.due(), h.Tries, h.Bytes}
 	}
-	return show(c, l, rows, "ID\tCALLER\tPRIORITY\tSTATE\tDUE\tTRIES\tBYTES", messageRow.columns)
+	return show(c, l, rows, "ID\tCALLER\tHOOK\tPRIORITY\tSTATE\tDUE\tTRIES\tBYTES", messageRow.columns)
 }
 
 type listMessages struct {
@@ -141,7 +174,7 @@ type listMessages struct {
 }
 
 func (listMessages) Help() string {
-	return "It waits for quota (waiting), for its sendAt (scheduled), after a try that failed (backoff), or ACS is asked whether it has it (doubt).\n\n" +
+	return "It waits for quota (waiting), for its sendAt (scheduled), after a try that failed (backoff), for the end of a pause (paused), or ACS is asked whether it has it (doubt).\n\n" +
 		examples("posthorn messages list --caller shop", "posthorn messages list --state backoff --older-than 1h --json")
 }
 
@@ -200,7 +233,7 @@ func (d deployment) details(ctx context.Context, h held) ([][2]string, error) {
 		return t.Format(time.RFC3339)
 	}
 	lines := [][2]string{
-		{"id", h.ID}, {"caller", h.Line.Caller}, {"priority", h.priority()}, {"state", string(h.state)},
+		{"id", h.ID}, {"caller", h.Line.Caller}, {"hook", h.Hook}, {"priority", h.priority()}, {"state", string(h.state)},
 		{"accepted", when(rec.Created)}, {"due", when(h.due())}, {"expected", when(rec.Expected)}, {"deadline", when(rec.Deadline)},
 		{"tries", strconv.Itoa(h.Tries)}, {"repeats after a doubt", strconv.Itoa(h.Repeats)}, {"ACS's operation", rec.OperationID},
 	}
@@ -224,7 +257,7 @@ type bulk struct {
 // Validate wants it said which messages are meant.
 func (b *bulk) Validate() error {
 	if b.empty() && !b.All {
-		return errors.New("say which messages: their ids, --caller, --state, --older-than or --all")
+		return errors.New("say which messages: their ids, --caller, --hook, --state, --older-than or --all")
 	}
 	return nil
 }
@@ -250,7 +283,7 @@ func (cmd *dropMessages) Run(ctx context.Context, c *console) error {
 type releaseMessages struct{ bulk }
 
 func (releaseMessages) Help() string {
-	return "Those that wait for quota already, or are in doubt, are left as they are.\n\n" +
+	return "Those that are due already, paused, or in doubt, are left as they are.\n\n" +
 		examples("posthorn messages release --caller shop --dry-run", "posthorn messages release --state backoff --yes")
 }
 
@@ -263,6 +296,6 @@ func (cmd *releaseMessages) Run(ctx context.Context, c *console) error {
 	if err != nil {
 		return err
 	}
-	all = slices.DeleteFunc(all, func(h held) bool { return h.state == waiting || h.state == doubt })
+	all = slices.DeleteFunc(all, func(h held) bool { return h.state != scheduled && h.state != backoff })
 	return cmd.touch(ctx, c, all, "Release", "Released", d.Gateway.Release)
 }

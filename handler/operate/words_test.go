@@ -58,7 +58,7 @@ func TestMistakesAreTold(t *testing.T) {
 	for _, c := range []struct{ name, words, says, look string }{
 		{"no such noun", "caller list", `there is no command "caller". Did you mean "callers"?`, "posthorn"},
 		{"nothing like it", "frobnicate", `there is no command "frobnicate".`, "posthorn"},
-		{"no verb", "callers", `callers needs a verb: add, list, set, rotate, retire, revoke`, "posthorn callers"},
+		{"no verb", "callers", `callers needs a verb: add, list, set, pause, resume, rotate, retire, revoke`, "posthorn callers"},
 		{"no such verb", "hooks remov x", `hooks has no verb "remov". Did you mean "remove"?`, "posthorn hooks"},
 		{"no name", "callers rotate", `callers rotate needs "<name>".`, "posthorn callers rotate"},
 		{"no name but flags", "callers add --sender a@example.com", `callers add needs "<name>".`, "posthorn callers add"},
@@ -71,9 +71,10 @@ func TestMistakesAreTold(t *testing.T) {
 		{"no header", "hooks test --header x alert.json", `--header: a header is NAME: VALUE.`, "posthorn hooks test"},
 		{"half of a copy", "hooks copy grafana", `hooks copy needs "<dir>"`, "posthorn hooks copy"},
 		{"no payload", "hooks test", `hooks test needs "<file>"`, "posthorn hooks test"},
-		{"no such state", "messages list --state gone", `a state is waiting, scheduled, backoff or doubt.`, "posthorn messages list"},
+		{"a sender of all", "sending pause shop", `sending pause does not expect "shop".`, "posthorn sending pause"},
+		{"no such state", "messages list --state gone", `a state is waiting, scheduled, backoff, doubt or paused.`, "posthorn messages list"},
 		{"no such time", "messages list --older-than soon", `--older-than: expected duration`, "posthorn messages list"},
-		{"all or what", "messages drop", `say which messages: their ids, --caller, --state, --older-than or --all.`, "posthorn messages drop"},
+		{"all or what", "messages drop", `say which messages: their ids, --caller, --hook, --state, --older-than or --all.`, "posthorn messages drop"},
 		{"released what", "messages release --yes", `say which messages`, "posthorn messages release"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

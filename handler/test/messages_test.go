@@ -54,12 +54,36 @@ func (p *product) testMessages(t *testing.T) {
 			t.Errorf("ACS was called %d times", n)
 		}
 	})
+	t.Run("pause", func(t *testing.T) { w.expectPause(t, ids[2]) })
 	t.Run("revoke", func(t *testing.T) {
 		w.Operate(t, "callers", "revoke", w.Caller, "--drop", "--yes")
 		if rows, letters := w.Rows(t, "posthornlines"), w.BlobsIn(t, "posthorn-spool"); rows != 0 || letters != 0 {
 			t.Errorf("%d rows and %d letters are left", rows, letters)
 		}
 	})
+}
+
+// expectPause stops all sending, releases a message meanwhile, and lets it go.
+func (w *house) expectPause(t *testing.T, id string) {
+	t.Helper()
+	w.Operate(t, "sending", "pause", "--reason", "canary-reason")
+	w.Operate(t, "callers", "pause", w.Caller, "--reason", "canary-reason")
+	if said := w.Operate(t, "sending", "show"); !strings.Contains(said, "canary-reason") {
+		t.Errorf("sending show says %s", said)
+	}
+	if said := w.Operate(t, "callers", "list"); !strings.HasSuffix(said, " yes") {
+		t.Errorf("callers list says %s", said)
+	}
+	w.Operate(t, "messages", "release", id, "--yes")
+	if said := w.Operate(t, "messages", "list", "--state", "paused"); strings.Count(said, "\n") != 1 || !strings.Contains(said, id) {
+		t.Errorf("the list says %s", said)
+	}
+	w.Operate(t, "callers", "resume", w.Caller)
+	if d := w.Get(t, world.Operation(id)).Document(t); d.Delivery.State != "waiting" {
+		t.Errorf("while sending is paused, the message is %s", d.Delivery.State)
+	}
+	w.Operate(t, "sending", "resume")
+	w.awaitState(t, id, "accepted")
 }
 
 func (w *house) waiting(t *testing.T) int {
