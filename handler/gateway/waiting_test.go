@@ -262,3 +262,29 @@ func TestAReleaseThatFailsLosesNothing(t *testing.T) {
 		}
 	}
 }
+
+// What is released during a pause goes once that ends.
+func TestWhatIsReleasedDuringAPauseGoesAfterIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := gatewaytest.New(t, plenty)
+		_, slip := scheduled(t, h, gatewaytest.Small("x"))
+		if err := h.PauseSending(t.Context(), "", false); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Release(t.Context(), slip); err != nil {
+			t.Fatal(err)
+		}
+		h.Play(t, time.Minute)
+		if len(h.ACS.Sent) != 0 {
+			t.Error("it was sent during the pause")
+		}
+		if err := h.ResumeSending(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.Play(t, time.Minute)
+		if len(h.ACS.Sent) != 1 {
+			t.Errorf("ACS has %d messages", len(h.ACS.Sent))
+		}
+	})
+}
