@@ -180,7 +180,7 @@ func (cmd *pauseCaller) Run(ctx context.Context, c *console) error {
 	if err := d.Callers.Pause(ctx, cmd.Name, cmd.Reason, cmd.Refuse); err != nil {
 		return err
 	}
-	c.tell("Paused caller %s: nothing of it leaves in %s. %s \"posthorn callers resume %s\" ends it.", cmd.Name, caller.CacheLife, cmd.intake(), cmd.Name)
+	c.tell("Paused caller %s: within %s nothing of it leaves. %s \"posthorn callers resume %s\" ends it.", cmd.Name, caller.CacheLife, cmd.intake(), cmd.Name)
 	return nil
 }
 

@@ -103,7 +103,7 @@ func (d deployment) selected(ctx context.Context, s selection) ([]held, error) {
 	}
 	for _, id := range s.IDs {
 		if !slices.ContainsFunc(found, func(h held) bool { return h.ID == id }) {
-			return nil, problem.New(problem.NotFound, "No message with the id %q waits, or none that is meant.", id)
+			return nil, problem.New(problem.NotFound, "No message with the id %q waits, or not as the flags say.", id)
 		}
 	}
 	slices.SortStableFunc(found, func(a, b held) int { return a.Due.Compare(b.Due) })

@@ -92,7 +92,7 @@ func (cmd *pauseSending) Run(ctx context.Context, c *console) error {
 	if err := d.Gateway.PauseSending(ctx, cmd.Reason, cmd.Refuse); err != nil {
 		return err
 	}
-	c.tell("Paused all sending: nothing leaves in 10s. %s \"posthorn sending resume\" ends it.", cmd.intake())
+	c.tell("Paused all sending: within 10s nothing leaves. %s \"posthorn sending resume\" ends it.", cmd.intake())
 	return nil
 }
 
