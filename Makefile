@@ -25,8 +25,9 @@ reset: ## forget all local data; refuses while a run uses it
 	@go run ./handler/local reset
 
 .PHONY: build
-build: ## compile the handler into dist/handler
+build: ## compile the handler into dist/handler, the operator's program into dist/posthorn
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o dist/handler ./handler
+	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o dist/posthorn ./handler/operate
 
 .PHONY: package
 package: ## write dist/posthorn-linux-GOARCH.zip to deploy (GOARCH=amd64 or arm64)

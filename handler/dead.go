@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -62,16 +61,6 @@ func showDead(out io.Writer, d spool.Dead, m *mail.Message) error {
 		return w.Flush()
 	}
 	fmt.Fprintf(w, "sender\t%s\nrecipients\t%d, at %s\nattachments\t%d\nbytes\t%d\n",
-		m.SenderAddress, len(m.Recipients.All()), strings.Join(domains(m.Recipients.All()), ", "), len(m.Attachments), m.Bytes())
+		m.SenderAddress, len(m.Recipients.All()), strings.Join(m.Recipients.Domains(), ", "), len(m.Attachments), m.Bytes())
 	return w.Flush()
-}
-
-func domains(all []mail.Address) []string {
-	var list []string
-	for _, a := range all {
-		_, domain, _ := strings.Cut(a.Address, "@")
-		list = append(list, domain)
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
 }

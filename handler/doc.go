@@ -11,5 +11,6 @@
 // the program from settings, store holds what is asked of Azure Storage, and
 // local is Azure on a desk, which is never part of this binary.
 //
-// It also serves the operator: `handler callers`, `handler hooks` and `handler links`.
+// It also serves the operator: `handler dead` and `handler links`. Package operate is
+// the operator's own program.
 package main

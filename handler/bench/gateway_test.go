@@ -72,7 +72,7 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 			Blobs: mem.NewContainer(time.Now, nil), Links: table(), PublicURL: public, Now: time.Now, Rand: rand.Reader,
 		}),
 		Spool: spool.New(mem.NewContainer(time.Now, nil), table(), table(), mem.NewQueue(time.Now, nil)),
-		ACS:   sender{client}, MaxACSRequestBytes: mail.MaxACSRequestBytes, MaxCalls: acs.DefaultMaxConns, RequestTimeout: 100 * time.Second,
+		ACS:   sender{client}, Authority: everybody{}, MaxACSRequestBytes: mail.MaxACSRequestBytes, MaxCalls: acs.DefaultMaxConns, RequestTimeout: 100 * time.Second,
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tracer, Meter: metricnoop.NewMeterProvider().Meter(""),
 	})
 	if err != nil {
@@ -91,6 +91,14 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 	server.Start()
 	b.Cleanup(server.Close)
 	return server.URL, secrets.Key
+}
+
+// everybody may send.
+type everybody struct{}
+
+// Sender implements gateway.Authority.
+func (everybody) Sender(_ context.Context, name, _ string) (caller.Caller, error) {
+	return caller.Caller{Name: name, Policy: caller.Policy{Senders: []string{caller.Any}, RecipientDomains: []string{caller.Any}}}, nil
 }
 
 // sender gives small messages to the client of ACS, as wiring does.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -25,6 +26,7 @@ type parcel struct {
 	move  files
 	terms check.Terms
 	call  quota.Call
+	by    caller.Caller
 
 	work      *record.Work // nil before begin
 	named     bool         // by its caller, who may repeat it and ask for it
@@ -45,11 +47,8 @@ type files interface {
 // call is what the ledger must know of a message of c.
 func (g *Gateway) call(c caller.Caller, m *mail.Message) quota.Call {
 	q := quota.Call{Caller: c.Name, Class: quota.Normal, Cost: 1, Share: c.Policy.Share, Cap: c.Policy.Cap, Sender: senderOf(m)}
-	switch m.Delivery.Priority {
-	case mail.PriorityHigh:
-		q.Class = quota.High
-	case mail.PriorityBulk:
-		q.Class = quota.Bulk
+	if m.Delivery.Priority != "" {
+		q.Class = classOf(m.Delivery.Priority)
 	}
 	if g.CostRecipients {
 		q.Cost = len(m.Recipients.All())
@@ -62,6 +61,17 @@ func senderOf(m *mail.Message) uint32 {
 	h := fnv.New32a()
 	h.Write([]byte(strings.ToLower(m.SenderAddress)))
 	return max(h.Sum32(), 1)
+}
+
+// classOf is the class of a priority, the most urgent one if it is empty.
+func classOf(p mail.Priority) quota.Class {
+	switch p {
+	case mail.PriorityNormal:
+		return quota.Normal
+	case mail.PriorityBulk:
+		return quota.Bulk
+	}
+	return quota.High
 }
 
 // bookings bounds how often a token may grow too old before the fence.
@@ -175,8 +185,8 @@ func (g *Gateway) forward(ctx context.Context, p *parcel) (Answer, error) {
 		return Answer{}, err
 	}
 	defer done()
-	err = g.fence(ctx, p.rec, p.call, permit)
-	if p.terms.Wait && problem.Is(err, problem.OverQuota) {
+	err = g.fence(ctx, p.rec, p.m, p.call, permit)
+	if p.terms.Wait && (problem.Is(err, problem.OverQuota) || problem.Is(err, problem.Paused)) {
 		return g.putBack(ctx, p)
 	}
 	if err != nil {
@@ -201,6 +211,11 @@ func (g *Gateway) prepare(ctx context.Context, p *parcel) (quota.Grant, *quota.P
 	case !p.terms.SendAt.IsZero() || p.late:
 		place, err := g.Sends.Join(ctx, p.call, p.terms.SendAt, p.terms.Deadline)
 		return quota.Grant{}, &place, err
+	case p.by.Pause != nil && p.terms.Wait:
+		place, err := g.Sends.Join(ctx, p.call, time.Time{}, p.terms.Deadline)
+		return quota.Grant{}, &place, err
+	case p.by.Pause != nil:
+		return quota.Grant{}, nil, p.by.Pause.Problem(pausedCaller)
 	case p.terms.Wait:
 		return g.Sends.BookOrJoin(ctx, p.call, p.terms.Deadline)
 	}
@@ -236,7 +251,10 @@ func (g *Gateway) turn(ctx context.Context, brief bool, grant quota.Grant) (done
 // fence marks that ACS may have the message from now on. It comes back with a
 // grant that is live and a record that was written after the grant was: an owner
 // that was frozen here for long finds that another has taken over.
-func (g *Gateway) fence(ctx context.Context, rec *record.Record, call quota.Call, permit *permit) error {
+func (g *Gateway) fence(ctx context.Context, rec *record.Record, m *mail.Message, call quota.Call, permit *permit) error {
+	if err := g.cleared(ctx, rec, m); err != nil {
+		return err
+	}
 	for range bookings {
 		if err := g.Records.Sending(ctx, rec); err != nil {
 			return err

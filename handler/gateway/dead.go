@@ -51,7 +51,8 @@ func (g *Gateway) DeadMessage(ctx context.Context, id string) (spool.Dead, *mail
 }
 
 // DeadRetry puts a message that could not be sent at the end of its line. ACS is
-// asked first if it may have it. It may be repeated.
+// asked first if it may have it. What its caller may not send any more is Forbidden, and
+// stays in the list. It may be repeated.
 func (g *Gateway) DeadRetry(ctx context.Context, d spool.Dead) error {
 	rec, err := g.Records.Read(ctx, d.Line.Caller, d.ID)
 	gone := problem.Is(err, problem.NotFound)
@@ -76,6 +77,9 @@ func (g *Gateway) DeadRetry(ctx context.Context, d spool.Dead) error {
 	}
 	if err != nil || !found {
 		return problem.New(problem.Gone, "What was kept of the message is lost, so it cannot be sent.")
+	}
+	if err := g.cleared(ctx, rec, letter.Message); err != nil && !problem.Is(err, problem.Paused) {
+		return err
 	}
 	if err := g.lineUp(ctx, rec, letter.Message, d); err != nil {
 		return err

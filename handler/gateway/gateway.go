@@ -9,7 +9,10 @@
 //	                                      ┌─> commit -> fence -> offer -> finish
 //	read -> check -> allow -> plan -> claim -> stage -> book
 //	                                      └─> commit -> keep -> wait -> enter      202
-//	tick ──> open -> heads -> take ──────────> fence -> offer -> finish -> leave
+//	tick ──> open -> heads -> authorise -> take ─> fence -> offer -> finish -> leave
+//
+// Who may send is asked where a message comes (allow), and again at the fence, on every
+// way there: it may have waited for days. authorise spares the tokens of what may not.
 //
 // A message that its caller has not named is not claimed: its record begins with the
 // fence, or with the wait. Before the claim nothing is stored but blocks of attachments
@@ -95,6 +98,7 @@ type Config struct {
 	Sends, Asks *quota.Ledger
 	Offload     *offload.Offload
 	Spool       *spool.Spool
+	Authority   Authority
 	ACS         ACS
 	// MaxACSRequestBytes is what fits into one request to ACS.
 	MaxACSRequestBytes int64
@@ -133,6 +137,7 @@ func New(c Config) (*Gateway, error) {
 // Request is a message that a caller wants to be sent.
 type Request struct {
 	Caller caller.Caller
+	Hook   string // by which the message came; empty: the caller sends it itself
 	Body   io.Reader
 	// ContentType is JSON's, or that of a multipart body with the JSON first.
 	ContentType string
@@ -193,7 +198,7 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	if err := req.Caller.Allow(m); err != nil {
+	if err := req.Caller.Accept(m); err != nil {
 		return Answer{}, err
 	}
 	return g.sendVetted(ctx, req, in, m, terms)
@@ -208,7 +213,7 @@ func (g *Gateway) sendVetted(ctx context.Context, req Request, in *offload.Intak
 		return g.earlier(ctx, req, claim, err)
 	}
 	claim.Moved, claim.Links, claim.Deadline = move.Links(), move.Key(), terms.Deadline
-	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), named: req.named(), late: req.late && terms.Wait})
+	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), by: req.Caller, named: req.named(), late: req.late && terms.Wait})
 }
 
 // linkLife is how long links must work that are made now.

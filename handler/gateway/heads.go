@@ -29,7 +29,7 @@ func (h *heads) want() quota.Want {
 }
 
 func callOf(s *spool.Slip) quota.Call {
-	return quota.Call{Caller: s.Line.Caller, Class: quota.Class(s.Line.Class), Cost: s.Cost, Share: s.Share, Cap: s.Cap, Sender: s.Sender}
+	return quota.Call{Caller: s.Line.Caller, Class: quota.Class(max(s.Line.Class, s.Class)), Cost: s.Cost, Share: s.Share, Cap: s.Cap, Sender: s.Sender}
 }
 
 // held notes that a slip waits for reasons of its own until a time.

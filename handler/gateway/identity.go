@@ -26,7 +26,7 @@ func newRecord(req Request, m *mail.Message, newID func() string) record.Record 
 		id = newID()
 	}
 	return record.Record{
-		ID: id, Caller: name, Tags: m.Delivery.Tags, Fingerprint: fingerprint(m),
+		ID: id, Caller: name, Hook: req.Hook, Tags: m.Delivery.Tags, Fingerprint: fingerprint(m),
 		// Two callers may choose the same id; ACS must see two.
 		OperationID: uuidOf("operation", name, id),
 	}

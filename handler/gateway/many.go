@@ -95,7 +95,7 @@ func (g *Gateway) vet(req Request, letters []wire.Letter, faults error) ([]check
 		case err != nil:
 			err = placed(err, l.Place)
 		default:
-			err = placed(req.Caller.Allow(l.Message), l.Place)
+			err = placed(req.Caller.Accept(l.Message), l.Place)
 		}
 		if err != nil {
 			all = joined(all, problem.Of(err))
@@ -169,7 +169,7 @@ func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Int
 			var err error
 			sent.Answer, err = g.carry(ctx, &parcel{
 				rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req.Caller, l.Message),
-				named: req.named(), late: late && terms[i].Wait,
+				by: req.Caller, named: req.named(), late: late && terms[i].Wait,
 			})
 			*l.Message = mail.Message{} // its links were written into a copy of the bodies
 			g.tally(ctx, sent.Answer, err)

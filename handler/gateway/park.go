@@ -106,7 +106,7 @@ func (g *Gateway) slip(p *parcel, place quota.Place, doubt spool.Doubt) *spool.S
 	}
 	s := &spool.Slip{
 		Key:  spool.KeyFor(line, place.At, record.Key(p.rec.Caller, p.rec.ID)+"-"+g.NewID()),
-		Line: line, Due: place.At, ID: p.rec.ID, Bytes: p.m.Bytes(), Sender: p.call.Sender,
+		Line: line, Due: place.At, ID: p.rec.ID, Hook: p.rec.Hook, Bytes: p.m.Bytes(), Sender: p.call.Sender, Terms: p.by.Terms(),
 		Cost: p.call.Cost, Share: p.call.Share, Cap: p.call.Cap, Doubt: doubt, Ticket: place.Ticket,
 	}
 	if doubt != spool.NoDoubt {
@@ -200,9 +200,18 @@ func lineOf(l spool.Line) quota.Line {
 func (g *Gateway) Cancel(ctx context.Context, c caller.Caller, id string) (Found, error) {
 	ctx, cancel := attended(ctx)
 	defer cancel()
-	rec, err := g.Records.Cancel(ctx, c.Name, id)
+	rec, err := g.cancel(ctx, c.Name, id)
 	if err != nil {
 		return Found{}, err
+	}
+	return Found{Record: rec}, nil
+}
+
+// cancel ends the record, and takes away all that was kept of the message.
+func (g *Gateway) cancel(ctx context.Context, caller, id string) (*record.Record, error) {
+	rec, err := g.Records.Cancel(ctx, caller, id)
+	if err != nil {
+		return nil, err
 	}
 	// Whatever fails from here on, the pump finds that the record has ended.
 	slip, found, err := g.Spool.Slip(ctx, rec.Spooled)
@@ -217,5 +226,5 @@ func (g *Gateway) Cancel(ctx context.Context, c caller.Caller, id string) (Found
 			g.Log.ErrorContext(ctx, "the links of a cancelled message could not be withdrawn", "id", rec.ID, "error", err)
 		}
 	}
-	return Found{Record: rec}, nil
+	return rec, nil
 }

@@ -91,7 +91,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"a direct message overtakes those who wait", "decide/quota/page.go",
-		`if n.Class <= c.Class && n.demand(p.at) > 0 && !p.capped(n) {`, `if n.Class < 0 {`,
+		`if n.call().Class <= c.Class && n.demand(p.at) > 0 && !p.capped(n) {`, `if n.Class < 0 {`,
 		"decide/quota", "TestNobodyOvertakesThoseWhoWait",
 	},
 	{

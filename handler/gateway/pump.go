@@ -38,13 +38,14 @@ type pump struct {
 	paused map[uint32]time.Time // senders that ACS refuses while it takes others, as of this round
 	seat   bool                 // the ledger has given it, and may not have had it back
 
-	flight sync.WaitGroup
-	landed chan struct{} // of 1: something has come back to its line
-	mu     sync.Mutex
-	flying map[store.Key]bool
-	bytes  int       // of those that fly
-	asking int       // of those that fly, to be asked about
-	away   time.Time // until when no question is asked, since ACS did not answer one
+	flight  sync.WaitGroup
+	landed  chan struct{} // of 1: something has come back to its line
+	mu      sync.Mutex
+	flying  map[store.Key]bool
+	bytes   int       // of those that fly
+	asking  int       // of those that fly, to be asked about
+	vetting int       // of those that fly, only looked at
+	away    time.Time // until when no question is asked, since ACS did not answer one
 }
 
 // Dispatch serves the lines of a shard: it sends what may go now, in order, and
@@ -191,6 +192,7 @@ func (p *pump) round(ctx context.Context) (round, error) {
 		return round{}, err
 	}
 	p.hold(heads, open.Probing)
+	vets := p.authorise(ctx, heads)
 	if open.Probing && open.Refused != 0 {
 		p.prefer(heads, open.Refused)
 	}
@@ -207,9 +209,7 @@ func (p *pump) round(ctx context.Context) (round, error) {
 	if err != nil {
 		return round{}, err
 	}
-	for _, s := range asked {
-		p.launch(ctx, s, p.ask)
-	}
+	p.lookInto(ctx, asked, vets)
 	return round{again: p.sendAll(ctx, heads, grants) > 0, next: next}, nil
 }
 

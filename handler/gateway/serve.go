@@ -9,6 +9,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -62,12 +63,9 @@ func (d *delivery) in(ctx context.Context, pause time.Duration) time.Time {
 func (d *delivery) deliver(ctx context.Context, grant quota.Grant) error {
 	permit := d.permit(grant)
 	defer permit.done(ctx)
-	letter, found, err := d.Spool.Open(ctx, d.slip.Key)
-	if err != nil && !problem.Is(err, problem.Internal) {
+	letter, found, err := d.letter(ctx)
+	if !found {
 		return err
-	}
-	if err != nil || !found {
-		return d.withoutLetter(ctx, err)
 	}
 	rec, err := record.Restore(letter.Record, d.slip.Version)
 	if err != nil {
@@ -78,12 +76,12 @@ func (d *delivery) deliver(ctx context.Context, grant quota.Grant) error {
 		return err
 	}
 	defer done()
-	rec, err = d.own(ctx, rec, permit)
-	if rec != nil && problem.Is(err, problem.OverQuota) {
-		return d.again(ctx, rec, quota.Grant{}, err)
-	}
-	if rec == nil || err != nil {
+	rec, err = d.own(ctx, rec, letter.Message, permit)
+	if rec == nil {
 		return err
+	}
+	if err != nil {
+		return d.stopped(ctx, rec, err)
 	}
 	if d.now.After(rec.Deadline) && d.slip.Repeats > 0 {
 		return d.bury(ctx, rec, record.Unknown, &record.Failure{Kind: problem.DeadlinePassed.Slug(), Detail: "ACS gave no clear answer when the message was sent, and does not know it. Its deadline has passed since. It may or may not have been sent."})
@@ -108,8 +106,8 @@ func (d *delivery) deliver(ctx context.Context, grant quota.Grant) error {
 }
 
 // own writes the fence. rec is nil if the message is not ours to send now.
-func (d *delivery) own(ctx context.Context, rec *record.Record, permit *permit) (*record.Record, error) {
-	err := d.fence(ctx, rec, callOf(d.slip), permit)
+func (d *delivery) own(ctx context.Context, rec *record.Record, m *mail.Message, permit *permit) (*record.Record, error) {
+	err := d.fence(ctx, rec, m, callOf(d.slip), permit)
 	if !errors.Is(err, store.ErrChanged) && !errors.Is(err, store.ErrMissing) {
 		return rec, err
 	}
@@ -122,7 +120,7 @@ func (d *delivery) own(ctx context.Context, rec *record.Record, permit *permit) 
 	case there.Spooled != d.slip.Key, there.Final():
 		return nil, d.over(ctx, there)
 	case there.State == record.Waiting:
-		return there, d.fence(ctx, there, callOf(d.slip), permit)
+		return there, d.fence(ctx, there, m, callOf(d.slip), permit)
 	case there.State == record.Sending && !d.Records.Stale(there):
 		d.slip.NotBefore = there.OwnerUntil.Add(time.Second)
 		return nil, d.returned(ctx)
@@ -227,20 +225,30 @@ func (d *delivery) over(ctx context.Context, rec *record.Record) error {
 	return d.exhibit(ctx, reason)
 }
 
-// withoutLetter deals with a d.slip whose letter is gone or cannot be read.
-func (d *delivery) withoutLetter(ctx context.Context, cause error) error {
+// unsent is the record of a slip that ACS cannot have. It is nil if there is none: then the
+// slip was dealt with.
+func (d *delivery) unsent(ctx context.Context) (*record.Record, error) {
 	rec, err := d.Records.Read(ctx, d.slip.Line.Caller, d.slip.ID)
 	switch {
 	case problem.Is(err, problem.NotFound):
-		return d.leave(ctx)
+		return nil, d.leave(ctx)
 	case err == nil && (rec.Final() || rec.Spooled != d.slip.Key):
-		return d.over(ctx, rec) // it was being taken away
+		return nil, d.over(ctx, rec) // it was being taken away
 	case err != nil:
-		return err
+		return nil, err
 	case rec.State == record.Sending && !d.Records.Stale(rec):
-		return nil // whoever sends it is just taking it away
+		return nil, nil // whoever sends it is just taking it away
 	case rec.State == record.Sending, rec.State == record.Unknown && rec.Version() != d.slip.Version:
-		return d.abandoned(ctx, rec)
+		return nil, d.abandoned(ctx, rec)
+	}
+	return rec, nil
+}
+
+// withoutLetter deals with a slip whose letter is gone or cannot be read.
+func (d *delivery) withoutLetter(ctx context.Context, cause error) error {
+	rec, err := d.unsent(ctx)
+	if rec == nil || err != nil {
+		return err
 	}
 	d.Log.ErrorContext(ctx, "a message that waits has lost its letter", "id", d.slip.ID, "error", cause)
 	return d.giveUp(ctx, rec, &record.Failure{Kind: problem.Internal.Slug(), Detail: "What was kept of the message cannot be read any more, so it cannot be sent."})

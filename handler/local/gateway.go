@@ -47,21 +47,27 @@ func underHost(outer context.Context, c config, g gatewayRun, l net.Listener, ou
 	return err
 }
 
-// writeEnv leaves the gateway's settings for a shell, so that the operator's
-// commands can be tried: `. .local/env`.
+// writeEnv leaves the gateway's settings for a shell, and where the programs are, so
+// that the operator's commands can be tried: `. .local/env`.
 func writeEnv(c config, env []string) error {
 	var b strings.Builder
 	values := settingsIn(env)
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(values[name], "'", `'\''`))
+		fmt.Fprintf(&b, "export %s=%s\n", name, quoted(values[name]))
 	}
+	fmt.Fprintf(&b, "export PATH=%s:\"$PATH\"\n", quoted(c.path("bin")+":"+c.path("app")))
 	return os.WriteFile(c.path("env"), []byte(b.String()), 0o600)
 }
 
-// layOut builds the handler and puts the app into dir.
-func layOut(ctx context.Context, dir string, out io.Writer) error {
+// quoted is a text as a word of a shell.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// layOut builds the handler and the operator's program, and puts the app into dir.
+func layOut(ctx context.Context, dir, operate string, out io.Writer) error {
 	handler := filepath.Join(dir, pack.Handler)
-	if err := during(out, "the compiler", func() error { return pack.Build(ctx, ".", "", "", handler) }); err != nil {
+	if err := during(out, "the compiler", func() error {
+		return errors.Join(pack.Build(ctx, ".", "./handler", "", "", handler), pack.Build(ctx, ".", "./handler/operate", "", "", operate))
+	}); err != nil {
 		return err
 	}
 	return pack.Dir(".", handler, dir)

@@ -82,7 +82,7 @@ func writePackage(ctx context.Context, args []string, out io.Writer) error {
 	}
 	name := filepath.Join("dist", "posthorn-linux-"+*arch)
 	handler := filepath.Join(name, pack.Handler)
-	if err := pack.Build(ctx, ".", "linux", *arch, handler); err != nil {
+	if err := pack.Build(ctx, ".", "./handler", "linux", *arch, handler); err != nil {
 		return err
 	}
 	if err := writeZip(name+".zip", handler); err != nil {

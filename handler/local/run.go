@@ -43,14 +43,11 @@ func run(ctx context.Context, c config, environ []string, out io.Writer, coreToo
 	if coreTools {
 		dir = filepath.Join("dist", "app")
 	}
-	if err := layOut(ctx, dir, out); err != nil {
+	operate := c.path("bin/posthorn")
+	if err := layOut(ctx, dir, operate, out); err != nil {
 		return err
 	}
-	handler, err := filepath.Abs(filepath.Join(dir, "handler"))
-	if err != nil {
-		return err
-	}
-	return runGateway(ctx, c, ports.gateway, gatewayRun{dir, handler, env, coreTools}, out)
+	return runGateway(ctx, c, ports.gateway, gatewayRun{dir, operate, env, coreTools}, out)
 }
 
 // startParts starts what the gateway needs. The functions that end the parts are
@@ -91,7 +88,7 @@ func startParts(ctx context.Context, c config, ports *listeners, out io.Writer) 
 }
 
 type gatewayRun struct {
-	dir, handler string
+	dir, operate string // the app's folder, and the operator's program
 	env          []string
 	coreTools    bool
 }

@@ -27,9 +27,9 @@ func writeSecrets(c config, s secrets) error {
 		os.WriteFile(c.path("connection-string"), []byte(s.connection+"\n"), 0o600))
 }
 
-// command runs the handler as an operator would.
+// command runs the operator's program.
 func (g gatewayRun) command(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, g.handler, args...)
+	cmd := exec.CommandContext(ctx, g.operate, args...)
 	cmd.Env = g.env
 	var complaint strings.Builder
 	cmd.Stderr = &complaint

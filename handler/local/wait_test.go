@@ -322,7 +322,7 @@ func TestAHandlerThatEndsEndsTheRun(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // bounds a hang
 			defer cancel()
-			err = runGateway(ctx, local, l, gatewayRun{dir: dir, handler: handler, env: local.gatewayEnv(nil)}, io.Discard)
+			err = runGateway(ctx, local, l, gatewayRun{dir: dir, operate: handler, env: local.gatewayEnv(nil)}, io.Discard)
 			if err == nil || !strings.Contains(err.Error(), "the gateway has ended") || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v", err)
 			}

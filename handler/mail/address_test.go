@@ -7,6 +7,7 @@ import (
 	netmail "net/mail"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -300,4 +301,15 @@ func isemail(tb testing.TB) []isemailTest {
 		tests = append(tests, isemailTest{test.ID, address})
 	}
 	return tests
+}
+
+func TestTheDomainsOfAMessageAreNamedOnce(t *testing.T) {
+	t.Parallel()
+	r := Recipients{
+		To: []Address{{Address: "b@example.net"}, {Address: "a@example.com"}},
+		CC: []Address{{Address: "c@example.com"}}, BCC: []Address{{Address: "d@example.org"}},
+	}
+	if got, want := r.Domains(), []string{"example.com", "example.net", "example.org"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
 }

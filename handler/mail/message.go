@@ -10,7 +10,11 @@
 // All sizes are bytes, before Base64 unless a name says otherwise.
 package mail
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Message is one e-mail to send.
 type Message struct {
@@ -58,6 +62,17 @@ func (r Recipients) All() []Address {
 	all = append(all, r.To...)
 	all = append(all, r.CC...)
 	return append(all, r.BCC...)
+}
+
+// Domains are those of all recipients, each once, in order.
+func (r Recipients) Domains() []string {
+	var list []string
+	for _, a := range r.All() {
+		_, domain, _ := strings.Cut(a.Address, "@")
+		list = append(list, domain)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // Address is a mailbox of RFC 5321 section 4.1.2 and the name shown beside it.

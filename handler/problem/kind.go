@@ -30,6 +30,7 @@ const (
 	ACSFailed
 	ACSMisconfigured
 	Unavailable
+	Paused
 )
 
 // TypeBase is what a problem's type URI starts with; the slug follows.
@@ -48,7 +49,7 @@ var kinds = map[Kind]entry{
 	InvalidMessage:       {"invalid-message", http.StatusBadRequest, "The message is not valid", "Every fault is listed with its JSON pointer. Correct all of them and send again."},
 	InvalidRequest:       {"invalid-request", http.StatusBadRequest, "The request is not valid", "A header or query parameter is wrong; the detail names it."},
 	Unauthenticated:      {"unauthenticated", http.StatusUnauthorized, "Who is calling?", "Send a live key or a token of Entra ID as `Authorization: Bearer …`, or sign the request with its ACS access key."},
-	Forbidden:            {"forbidden", http.StatusForbidden, "Outside the caller's policy", "The detail names the rule. The operator can change it with `handler callers set`."},
+	Forbidden:            {"forbidden", http.StatusForbidden, "Outside the caller's policy", "The detail names the rule. The operator can change it with `posthorn callers set`."},
 	NotFound:             {"not-found", http.StatusNotFound, "Not found", "There is nothing here for this caller."},
 	MethodNotAllowed:     {"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed", "The Allow header lists what this route understands."},
 	InProgress:           {"in-progress", http.StatusConflict, "The first request is still under way", "The same Idempotency-Key or Operation-Id is being worked on. Wait for Retry-After, then ask again."},
@@ -66,6 +67,7 @@ var kinds = map[Kind]entry{
 	ACSFailed:            {"acs-failed", http.StatusBadGateway, "ACS failed", "The message was not sent. Send it again."},
 	ACSMisconfigured:     {"acs-misconfigured", http.StatusBadGateway, "ACS does not accept this deployment", "The operator must correct the identity, the role or the domain."},
 	Unavailable:          {"unavailable", http.StatusServiceUnavailable, "Not available now", "Storage could not be reached, so nothing was sent. Try again after Retry-After."},
+	Paused:               {"paused", http.StatusServiceUnavailable, "The operator has paused sending", "The detail says whether this caller or all sending is paused, and why. Try again after Retry-After, or ask the operator."},
 }
 
 // Kinds returns all kinds in order.

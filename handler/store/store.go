@@ -26,6 +26,9 @@ var (
 	ErrMissing     = errors.New("does not exist")      // read, replace or delete of one that is not
 	ErrChanged     = errors.New("changed meanwhile")   // the ETag is no longer current
 	ErrUnavailable = errors.New("storage unavailable") // no answer, or none that helps
+	// ErrIdentity comes with ErrUnavailable: no request was made, since this process
+	// cannot prove who it is.
+	ErrIdentity = errors.New("no identity in Azure")
 )
 
 // ETag names one version of a row. Empty means: no condition.

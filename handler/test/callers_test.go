@@ -35,22 +35,22 @@ func (p *product) testCallers(t *testing.T) {
 		}
 		return ""
 	}
-	if got := line("NAME"); got != "KEYS ALIVE SENDERS RECIPIENT DOMAINS HMAC ENTRA ID" {
+	if got := line("NAME"); got != "KEYS ALIVE SENDERS RECIPIENT DOMAINS HMAC ENTRA ID PAUSED" {
 		t.Errorf("the head of the list is %q", got)
 	}
-	if got := line(plain); got != "1 *@example.com,a@example.org example.net false app:aaaaaaaa-1111-4111-8111-111111111111,object:bbbbbbbb-1111-4111-8111-111111111111" {
+	if got := line(plain); got != "1 *@example.com,a@example.org example.net false app:aaaaaaaa-1111-4111-8111-111111111111,object:bbbbbbbb-1111-4111-8111-111111111111 no" {
 		t.Errorf("the list says %q", got)
 	}
 
 	second, _, _ := strings.Cut(w.Operate(t, "callers", "rotate", w.Caller), "\n")
 	third, _, _ := strings.Cut(w.Operate(t, "callers", "rotate", w.Caller), "\n")
-	if got, want := line(w.Caller), "2,3 "+world.Sender+" * true -"; got != want {
+	if got, want := line(w.Caller), "2,3 "+world.Sender+" * true - no"; got != want {
 		t.Errorf("the list says %q, want %q", got, want)
 	}
 	w.expectKeys(t, map[string]bool{first: false, second: true, third: true})
 	w.Operate(t, "callers", "retire", w.Caller)
 	w.expectKeys(t, map[string]bool{first: false, second: false, third: true})
-	w.Operate(t, "callers", "revoke", w.Caller)
+	w.Operate(t, "callers", "revoke", w.Caller, "--yes")
 	w.expectKeys(t, map[string]bool{first: false, second: false, third: false})
 	if got := line(w.Caller); got != "" {
 		t.Errorf("the list still says %q", got)
@@ -71,43 +71,41 @@ func (w *house) expectKeys(t *testing.T, keys map[string]bool) {
 	}
 }
 
-// What cannot be done ends with 1 and says why on standard error.
+// What cannot be done ends with a code that scripts can read, and says why on standard
+// error.
 func (p *product) testWrongCommands(t *testing.T) {
 	env := p.Settings("https://mail.example.com", "http://127.0.0.1:9", world.FreePort(t))
 	add := []string{"callers", "add", "wrong", "--sender", world.Sender}
 	for _, c := range []struct {
 		name string
 		args []string
+		code int
 		want string
 	}{
-		{"no verb", []string{"callers"}, "which command?"},
-		{"no such command", []string{"callers", "frobnicate"}, "there is no such command"},
-		{"no such noun", []string{"mails", "list"}, "there is no such command"},
-		{"a caller without a name", []string{"callers", "add"}, "one name is needed"},
-		{"flags before the name", []string{"callers", "add", "--sender", world.Sender}, "one name is needed"},
-		{"no sender", []string{"callers", "add", "wrong"}, "at least one --sender"},
-		{"a sender that is none", []string{"callers", "add", "wrong", "--sender", "nobody"}, `"nobody" is no address`},
-		{"a flag without its value", append(add, "--recipient-domain"), "needs an argument"},
-		{"a domain that is none", append(add, "--recipient-domain", "exa mple"), `"exa mple" is no domain`},
-		{"no such flag", append(add, "--frobnicate"), "not defined: -frobnicate"},
-		{"a number that is none", append(add, "--max-recipients", "many"), `"many"`},
-		{"an application that is none", append(add, "--entra-app", "posthorn"), `"posthorn" is no id`},
-		{"more recipients than there may be", append(add, "--max-recipients", "51"), "at most 50"},
-		{"one word too many", append(add, "and"), `"and" was not expected`},
-		{"a name with capitals", []string{"callers", "add", "Shop", "--sender", world.Sender}, `"Shop" is no name`},
-		{"rotate whom", []string{"callers", "rotate"}, "one name is needed"},
-		{"rotate nobody", []string{"callers", "rotate", "nobody"}, `There is no caller "nobody"`},
-		{"retire nobody", []string{"callers", "retire", "nobody"}, `There is no caller "nobody"`},
-		{"revoke nobody", []string{"callers", "revoke", "nobody"}, `There is no caller "nobody"`},
-		{"a link that is none", []string{"links", "revoke", "https://mail.example.com/files/nothing"}, "There is no such link"},
+		{"a sender that is none", []string{"callers", "add", "wrong", "--sender", "nobody"}, 1, `"nobody" is no address`},
+		{"a domain that is none", append(add, "--recipient-domain", "exa mple"), 1, `"exa mple" is no domain`},
+		{"an application that is none", append(add, "--entra-app", "posthorn"), 1, `"posthorn" is no id`},
+		{"more recipients than there may be", append(add, "--max-recipients", "51"), 1, "at most 50"},
+		{"a name with capitals", []string{"callers", "add", "Shop", "--sender", world.Sender}, 1, `"Shop" is no name`},
+		{"rotate nobody", []string{"callers", "rotate", "nobody"}, 3, `There is no caller "nobody"`},
+		{"retire nobody", []string{"callers", "retire", "nobody"}, 3, `There is no caller "nobody"`},
+		{"revoke nobody", []string{"callers", "revoke", "nobody", "--yes"}, 3, `There is no caller "nobody"`},
+		{"revoke without a word", []string{"callers", "revoke", "nobody"}, 2, "say --yes"},
+		{"show nothing", []string{"messages", "show", "nothing"}, 3, `message with the id "nothing" waits`},
+		{"a link that is none", []string{"links", "revoke", "https://mail.example.com/files/nothing"}, 1, "There is no such link"},
+		{"a command of the handler's that is none", []string{"dead"}, 1, "no such command"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p.expectFailure(t, env, c.args, c.want)
+			p.expectFailure(t, env, c.args, c.code, c.want)
 		})
 	}
 	t.Run("storage that is away", func(t *testing.T) {
 		away := slices.Concat(env, []string{fmt.Sprintf("POSTHORN_TABLE_ENDPOINT=https://account.table.localhost:%d", world.FreePort(t))})
-		p.expectFailure(t, away, []string{"callers", "list"}, "The list of callers could not be read")
+		p.expectFailure(t, away, []string{"callers", "list"}, 4, "The list of callers could not be read")
+	})
+	t.Run("no identity", func(t *testing.T) {
+		away := slices.Concat(env, []string{"POSTHORN_CREDENTIAL=azure-cli", "PATH=/nowhere"})
+		p.expectFailure(t, away, []string{"callers", "list"}, 4, `"az login"`)
 	})
 	t.Run("help is no failure", func(t *testing.T) {
 		if h := world.Run(t, []string{}, p.HandlerFile, "--help"); h.ExitCode(t) != 0 || !strings.HasPrefix(h.Stdout.String(), "usage: ") {
@@ -116,11 +114,11 @@ func (p *product) testWrongCommands(t *testing.T) {
 	})
 }
 
-func (p *product) expectFailure(t *testing.T, env, args []string, want string) {
+func (p *product) expectFailure(t *testing.T, env, args []string, code int, want string) {
 	t.Helper()
-	c := world.Run(t, env, p.HandlerFile, args...)
-	if code := c.ExitCode(t); code != 1 || c.Stdout.String() != "" {
-		t.Errorf("exit code %d, standard output %q", code, c.Stdout.String())
+	c := world.Run(t, env, p.Program(args[0]), args...)
+	if got := c.ExitCode(t); got != code || c.Stdout.String() != "" {
+		t.Errorf("exit code %d, want %d; standard output %q", got, code, c.Stdout.String())
 	}
 	said := c.Stderr.String()
 	if !strings.HasPrefix(said, "posthorn: ") || !strings.Contains(said, want) || strings.Contains(said, world.MasterKey) {

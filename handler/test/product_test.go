@@ -67,6 +67,7 @@ func (p *product) testTogether(t *testing.T) {
 		{"requests that are wrong", p.testWrongRequests},
 		{"naughty strings", p.testNaughtyStrings},
 		{"messages that wait", p.testWaiting},
+		{"messages that wait, for their operator", p.testMessages},
 		{"a tick that failed too often", p.testPoisonedTick},
 		{"the address that it listens at", p.testListen},
 		{"an end with a request under way", p.testDrain},

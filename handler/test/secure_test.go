@@ -183,7 +183,7 @@ func (p *product) testTokenOfTheClient(t *testing.T) {
 		status                      int
 	}{
 		{"an audience of others", s.token(t, "https://vault.azure.net", s.app), "Unauthenticated", "another audience", 401},
-		{"an application that is not mapped", s.token(t, acs, uuid.NewString()), "Forbidden", "handler callers set NAME --entra-app", 403},
+		{"an application that is not mapped", s.token(t, acs, uuid.NewString()), "Forbidden", "posthorn callers set NAME --entra-app", 403},
 	} {
 		if o := send(c.token); o.StatusCode != c.status || o.Code != c.code || !strings.Contains(o.Message, c.sentence) {
 			t.Errorf("%s: the client says %+v", c.name, o)

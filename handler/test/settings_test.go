@@ -59,7 +59,11 @@ func (p *product) testWrongSettings(t *testing.T) {
 		for _, args := range [][]string{nil, {"callers", "list"}} {
 			t.Run(strings.Join(append([]string{c.name}, args...), ", "), func(t *testing.T) {
 				t.Parallel()
-				h := world.Run(t, c.env, p.HandlerFile, args...)
+				program := p.HandlerFile
+				if args != nil {
+					program = p.OperateFile
+				}
+				h := world.Run(t, c.env, program, args...)
 				said := h.Stderr.String()
 				if code := h.ExitCode(t); code != 1 || !strings.HasPrefix(said, "posthorn: ") || h.Stdout.String() != "" {
 					t.Errorf("exit code %d, standard error %q, standard output %q", code, said, h.Stdout.String())

@@ -134,9 +134,9 @@ func (w *house) testDead(t *testing.T) {
 	w.awaitDead(t, 1)
 	w.Operate(t, "dead", "drop", d.ID)
 	w.awaitDead(t, 0)
-	(&product{w.Product}).expectFailure(t, w.Env, []string{"dead", "show", d.ID}, "No message with that id is in the list.")
-	(&product{w.Product}).expectFailure(t, w.Env, []string{"dead", "frobnicate", d.ID}, "No message with that id")
-	(&product{w.Product}).expectFailure(t, w.Env, []string{"dead", "show"}, "one id is needed")
+	(&product{w.Product}).expectFailure(t, w.Env, []string{"dead", "show", d.ID}, 1, "No message with that id is in the list.")
+	(&product{w.Product}).expectFailure(t, w.Env, []string{"dead", "frobnicate", d.ID}, 1, "No message with that id")
+	(&product{w.Product}).expectFailure(t, w.Env, []string{"dead", "show"}, 1, "one id is needed")
 }
 
 // awaitDead waits until the operator's list holds n, and returns it.

@@ -17,6 +17,8 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/posthorn/posthorn/handler/accept/front"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 )
 
 // requestContext is a context as the front makes it.
@@ -24,7 +26,8 @@ func requestContext(t *testing.T, header map[string]string) context.Context {
 	t.Helper()
 	seen := make(chan context.Context, 1)
 	door := front.New(front.Config{
-		Public: &url.URL{}, Now: time.Now, NewID: func() string { return "made here" },
+		Gateway: gatewaytest.New(t, quota.CustomDomainSend).Gateway,
+		Public:  &url.URL{}, Now: time.Now, NewID: func() string { return "made here" },
 		Log: slog.New(slog.DiscardHandler), Tracer: noop.NewTracerProvider().Tracer(""), Propagator: propagation.TraceContext{},
 		Probes: []front.Probe{{Name: "peep", Check: func(ctx context.Context) error { seen <- ctx; return nil }}},
 	})

@@ -120,7 +120,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := b.gateway(files, client, tel, log)
+	g, err := b.gateway(files, client, authority{callers, hooks}, tel, log)
 	if err != nil {
 		return nil, err
 	}
@@ -255,7 +255,7 @@ func (b *builder) acs() (*acs.Client, error) {
 	return acs.NewClient(b.s.ACSEndpoint, b.cred, o)
 }
 
-func (b *builder) gateway(files *offload.Offload, client *acs.Client, tel *telemetry.Telemetry, log *slog.Logger) (*gateway.Gateway, error) {
+func (b *builder) gateway(files *offload.Offload, client *acs.Client, who gateway.Authority, tel *telemetry.Telemetry, log *slog.Logger) (*gateway.Gateway, error) {
 	records, err := b.table(RecordsTable)
 	if err != nil {
 		return nil, err
@@ -278,7 +278,7 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, tel *telem
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),
 		Asks:    gateway.NewAsks(ledger, asks, time.Now, uuid.NewString),
-		Offload: files, Spool: kept, ACS: newSender(client, log, checker.SenderNames), MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
+		Offload: files, Spool: kept, Authority: who, ACS: newSender(client, log, checker.SenderNames), MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
 		MaxCalls:       b.s.ACSConnections - b.s.ACSConnections/8, // the rest is for questions
 		CostRecipients: b.s.QuotaCost == "recipients", RequestTimeout: b.s.RequestTimeout,
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tel.Tracer, Meter: tel.Meter,

@@ -5,6 +5,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -54,13 +56,9 @@ func (r *Registry) Authenticate(ctx context.Context, req Request) (Proof, error)
 	if len(authorization) > 1 {
 		return Proof{}, problem.New(problem.Unauthenticated, "The request has more than one Authorization header. Send one.")
 	}
-	known, err := r.all(ctx)
-	if err != nil {
-		return Proof{}, err
-	}
 	if len(authorization) == 1 {
 		if parameters, ok := strings.CutPrefix(authorization[0], "HMAC-SHA256 "); ok {
-			return r.signed(known, req, parameters)
+			return r.listed(ctx, func(known map[string]Caller) (Proof, error) { return r.signed(known, req, parameters) })
 		}
 		scheme, key, found := strings.Cut(authorization[0], " ")
 		if !found {
@@ -68,28 +66,62 @@ func (r *Registry) Authenticate(ctx context.Context, req Request) (Proof, error)
 		}
 		if key = strings.TrimSpace(key); strings.EqualFold(scheme, "Bearer") {
 			if looksLikeToken(key) {
-				return r.tokened(ctx, known, key)
+				return r.tokened(ctx, key)
 			}
-			return r.keyed(known, key)
+			return r.keyed(ctx, key)
 		}
 		return Proof{}, problem.New(problem.Unauthenticated, "The Authorization scheme is not understood. Send `Authorization: Bearer` with a key (`ph_…`) or a token of Entra ID, or sign the request with an ACS access key.")
 	}
 	for _, name := range keyHeaders {
 		if key := req.Header.Get(name); key != "" {
-			return r.keyed(known, key)
+			return r.keyed(ctx, key)
 		}
 	}
-	return Proof{}, problem.New(problem.Unauthenticated, "The request has no key. Send `Authorization: Bearer ph_…`; the operator makes one with `handler callers add`.")
+	return Proof{}, problem.New(problem.Unauthenticated, "The request has no key. Send `Authorization: Bearer ph_…`; the operator makes one with `posthorn callers add`.")
 }
 
-func (r *Registry) keyed(known map[string]Caller, key string) (Proof, error) {
-	name, generation, sum, ok := parseKey(key)
-	if ok && r.masters.proves(name, generation, sum) {
-		if c, ok := known[name]; ok && slices.Contains(c.Generations, generation) {
-			return Proof{Caller: c, By: ByKey}, nil
-		}
+var (
+	// errUnlisted says that a proof is good, and that its caller is in no list yet.
+	errUnlisted = errors.New("the list does not have the caller")
+	// errUnproven is the same of a signature, which anybody can make up: nobody waits for
+	// a list on its account.
+	errUnproven = fmt.Errorf("%w, if there is one", errUnlisted)
+)
+
+// listed lets find look for a caller in the list and, if it is not there, in the list as
+// it is now: the caller, or its key, may just have been made.
+func (r *Registry) listed(ctx context.Context, find func(map[string]Caller) (Proof, error)) (Proof, error) {
+	came := r.list.Moment()
+	known, err := r.list.Known(ctx)
+	if err != nil {
+		return Proof{}, unavailable(err)
 	}
-	return Proof{}, problem.New(problem.Unauthenticated, "The key is not valid: it is incomplete, was made by another deployment, or has been revoked.")
+	proof, err := find(known)
+	if !errors.Is(err, errUnlisted) || errors.Is(err, errUnproven) && !r.list.Rested() {
+		return proof, err
+	}
+	if known, err = r.list.Since(ctx, came); err != nil {
+		return Proof{}, unavailable(err)
+	}
+	return find(known)
+}
+
+// keyed reads no list for a key that this deployment has not made.
+func (r *Registry) keyed(ctx context.Context, key string) (Proof, error) {
+	const no = "The key is not valid: it is incomplete, was made by another deployment, or has been revoked."
+	name, generation, sum, ok := parseKey(key)
+	if !ok || !r.masters.proves(name, generation, sum) {
+		return Proof{}, problem.New(problem.Unauthenticated, no)
+	}
+	return r.listed(ctx, func(known map[string]Caller) (Proof, error) {
+		switch c := known[name]; {
+		case slices.Contains(c.Generations, generation):
+			return Proof{Caller: c, By: ByKey}, nil
+		case generation <= c.last: // it never comes back
+			return Proof{}, problem.New(problem.Unauthenticated, no)
+		}
+		return Proof{}, problem.Wrap(problem.Unauthenticated, no, errUnlisted)
+	})
 }
 
 // signedPrefix is what the parameters of a signature start with. ACS's clients
@@ -135,7 +167,7 @@ func (r *Registry) signed(known map[string]Caller, req Request, parameters strin
 			return Proof{c, BySignature, bodyHash}, nil
 		}
 	}
-	return no("no caller that may sign requests has a key that fits. The path, the host and the date are part of what is signed.")
+	return Proof{}, problem.Wrap(problem.Unauthenticated, "The HMAC signature was not accepted: no caller that may sign requests has a key that fits. The path, the host and the date are part of what is signed.", errUnproven)
 }
 
 // colon reads %3A, which the Functions host writes as a colon too.

@@ -2,7 +2,8 @@
 //
 // In: the headers of a request. Out: a Caller with its Policy, and for a request
 // signed in ACS's way the SHA-256 that its body must have. It reads the table of
-// callers and keeps it for CacheLife; it changes the table only for the operator
+// callers and keeps it as roster does; who is not in it but proves that it may be, has
+// it read anew. It changes the table only for the operator
 // (Add, Rotate, Revoke). It writes no answers: accept/front does, and it knows no
 // keys of Entra ID: package entra does.
 //
@@ -16,23 +17,22 @@ package caller
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/roster"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
 
 const (
-	// CacheLife is how long a policy is believed. With the time of a request in
-	// flight, a revoked key is dead within a minute.
-	CacheLife = 30 * time.Second
-	// listTimeout bounds the reading of all callers for a request.
-	listTimeout = 5 * time.Second
+	// CacheLife is how long a policy is believed.
+	CacheLife = roster.Life
 	// MaxGenerations may be alive at once: the old key and the new one.
 	MaxGenerations = 2
 
@@ -44,10 +44,19 @@ type Caller struct {
 	Name        string
 	Generations []int64 // alive, ascending
 	Policy      Policy
+	// Pause, if not nil, says that what the caller sent stays where it is.
+	Pause *problem.Pause
 
 	last       int64 // generation that was ever given out
 	production bool
 	etag       store.ETag
+}
+
+// Terms names what c may do: it changes with the policy.
+func (c Caller) Terms() string {
+	text, _ := json.Marshal(c.Policy) // strings and numbers: it always encodes
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
 }
 
 // Table is where callers are kept. See package store for the errors; a call that
@@ -66,34 +75,16 @@ type Registry struct {
 	now        func() time.Time
 	tokens     Tokens // nil: none are taken
 
-	mu     sync.Mutex
-	known  map[string]Caller
-	loaded time.Time
+	list *roster.Roster[Caller]
 }
 
 // NewRegistry reads callers from t and proves their keys with masters. In
 // production an empty list of recipient domains means all of them. now is a
 // local clock.
 func NewRegistry(t Table, masters Masters, production bool, now func() time.Time) *Registry {
-	return &Registry{table: t, masters: masters, production: production, now: now}
-}
-
-// all returns the callers by name, from the cache while it is fresh.
-func (r *Registry) all(ctx context.Context) (map[string]Caller, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.known != nil && r.now().Sub(r.loaded) < CacheLife {
-		return r.known, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
-	asked := r.now()
-	known, err := r.load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r.known, r.loaded = known, asked
-	return known, nil
+	r := &Registry{table: t, masters: masters, production: production, now: now}
+	r.list = roster.New(now, r.load)
+	return r
 }
 
 // load reads all rows, those of revoked callers too: they have no generation, and
@@ -177,7 +168,7 @@ func (r *Registry) revive(ctx context.Context, c Caller) (Secrets, error) {
 			return
 		}
 		stored.last++
-		stored.Generations, stored.Policy = []int64{stored.last}, c.Policy
+		stored.Generations, stored.Policy, stored.Pause = []int64{stored.last}, c.Policy, nil
 		c = *stored
 	})
 	if taken {
@@ -228,7 +219,25 @@ func (r *Registry) Retire(ctx context.Context, name string) error {
 
 // Revoke ends a caller with all its keys.
 func (r *Registry) Revoke(ctx context.Context, name string) error {
-	return r.change(ctx, name, false, func(c *Caller) { c.Generations, c.Policy = nil, Policy{} })
+	return r.change(ctx, name, false, func(c *Caller) { c.Generations, c.Policy, c.Pause = nil, Policy{}, nil })
+}
+
+// Pause lets what a caller sent stay where it is, everywhere within CacheLife. Its new
+// messages wait too or, with refuse, are refused. reason is shown to the caller. A caller
+// that is paused already gets the new reason. Errors: NotFound, InvalidRequest,
+// Unavailable.
+func (r *Registry) Pause(ctx context.Context, name, reason string, refuse bool) error {
+	pause, err := problem.NewPause(reason, refuse, r.now())
+	if err != nil {
+		return err
+	}
+	return r.change(ctx, name, false, func(c *Caller) { c.Pause = pause })
+}
+
+// Resume ends the pause of a caller, if there is one. What waits goes on within twice
+// CacheLife. Errors are Pause's.
+func (r *Registry) Resume(ctx context.Context, name string) error {
+	return r.change(ctx, name, false, func(c *Caller) { c.Pause = nil })
 }
 
 // change rewrites the row of a caller, or with revoked that of a revoked one too.
@@ -274,9 +283,17 @@ func encode(c Caller) (store.Entity, error) {
 	if err != nil {
 		return store.Entity{}, fmt.Errorf("encode generations: %w", err)
 	}
-	return store.Entity{Partition: partition, Row: c.Name, Values: map[string]any{
+	e := store.Entity{Partition: partition, Row: c.Name, Values: map[string]any{
 		"policy": string(policy), "generations": string(generations), "last": c.last,
-	}}, nil
+	}}
+	if c.Pause != nil {
+		pause, err := json.Marshal(c.Pause)
+		if err != nil {
+			return store.Entity{}, fmt.Errorf("encode pause: %w", err)
+		}
+		e.Values["pause"] = string(pause)
+	}
+	return e, nil
 }
 
 func decode(e store.Entity) (Caller, error) {
@@ -290,6 +307,11 @@ func decode(e store.Entity) (Caller, error) {
 		return Caller{}, fmt.Errorf("decode generations of caller %s: %w", e.Row, err)
 	}
 	c.last, _ = e.Values["last"].(int64)
+	if pause, ok := e.Values["pause"].(string); ok {
+		if err := json.Unmarshal([]byte(pause), &c.Pause); err != nil {
+			return Caller{}, fmt.Errorf("decode pause of caller %s: %w", e.Row, err)
+		}
+	}
 	return c, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/roster"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
@@ -245,7 +246,12 @@ func TestWithoutStorageNobodyIsKnown(t *testing.T) {
 	o.lives(t, key, true)
 	o.down = true
 	o.lives(t, key, true)
-	o.clock = o.clock.Add(caller.CacheLife)
+	o.clock = o.clock.Add(roster.Grace - 1)
+	o.lives(t, key, true)
+	if _, err := o.Authenticate(t.Context(), withHeader("", "")); !problem.Is(err, problem.Unauthenticated) {
+		t.Errorf("without a key, for which no list is needed: %v", err)
+	}
+	o.clock = o.clock.Add(1)
 	if _, err := o.Authenticate(t.Context(), withHeader("Authorization", "Bearer "+key)); !problem.Is(err, problem.Unavailable) {
 		t.Errorf("got %v", err)
 	}

@@ -2,6 +2,7 @@ package caller
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func looksLikeToken(credential string) bool {
 }
 
 // tokened finds the caller that an Entra ID token stands for.
-func (r *Registry) tokened(ctx context.Context, known map[string]Caller, token string) (Proof, error) {
+func (r *Registry) tokened(ctx context.Context, token string) (Proof, error) {
 	if r.tokens == nil {
 		return Proof{}, problem.New(problem.Unauthenticated, "This gateway takes no tokens of Entra ID. Send a key, or ask the operator to set POSTHORN_ENTRA_TENANT and POSTHORN_ENTRA_AUDIENCE.")
 	}
@@ -40,6 +41,10 @@ func (r *Registry) tokened(ctx context.Context, known map[string]Caller, token s
 	if err != nil {
 		return Proof{}, err
 	}
+	return r.listed(ctx, func(known map[string]Caller) (Proof, error) { return mapped(known, id) })
+}
+
+func mapped(known map[string]Caller, id Identity) (Proof, error) {
 	var found []Caller
 	for _, c := range known {
 		if c.is(id) {
@@ -50,7 +55,7 @@ func (r *Registry) tokened(ctx context.Context, known map[string]Caller, token s
 	case 1:
 		return Proof{Caller: found[0], By: ByToken}, nil
 	case 0:
-		return Proof{}, problem.New(problem.Forbidden, "The token is good, but stands for no caller of this gateway. The operator maps it with `handler callers set NAME --entra-app %s` or `--entra-object %s`.", orNone(id.App), orNone(id.Object))
+		return Proof{}, problem.Wrap(problem.Forbidden, fmt.Sprintf("The token is good, but stands for no caller of this gateway. The operator maps it with `posthorn callers set NAME --entra-app %s` or `--entra-object %s`.", orNone(id.App), orNone(id.Object)), errUnlisted)
 	default:
 		return Proof{}, problem.New(problem.Forbidden, "The token stands for more than one caller of this gateway. The operator must map its application or its object to one alone.")
 	}

@@ -7,11 +7,22 @@ import (
 )
 
 // Named is a live caller, for what sends in its name without its key: a hook has a
-// key of its own. It comes from the cache while that is fresh.
+// key of its own. While storage is away it comes from the last list, as for a key.
 func (r *Registry) Named(ctx context.Context, name string) (Caller, error) {
-	known, err := r.all(ctx)
+	known, err := r.list.Known(ctx)
+	return alive(known, name, err)
+}
+
+// Current is Named, but Unavailable where the list may have changed since it was read, as
+// for what leaves without anybody's asking.
+func (r *Registry) Current(ctx context.Context, name string) (Caller, error) {
+	known, err := r.list.Fresh(ctx)
+	return alive(known, name, err)
+}
+
+func alive(known map[string]Caller, name string, err error) (Caller, error) {
 	if err != nil {
-		return Caller{}, err
+		return Caller{}, unavailable(err)
 	}
 	c, ok := known[name]
 	if !ok || len(c.Generations) == 0 {

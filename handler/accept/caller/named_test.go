@@ -31,8 +31,11 @@ func TestACallerIsFoundByItsName(t *testing.T) {
 		t.Errorf("from the cache: %v", err)
 	}
 	o.clock = o.clock.Add(caller.CacheLife)
-	if _, err := o.Named(t.Context(), "shop"); !problem.Is(err, problem.Unavailable) {
-		t.Errorf("without storage: %v", err)
+	if _, err := o.Named(t.Context(), "shop"); err != nil {
+		t.Errorf("without storage, from the last list: %v", err)
+	}
+	if _, err := o.Current(t.Context(), "shop"); !problem.Is(err, problem.Unavailable) {
+		t.Errorf("without storage, as it is now: %v", err)
 	}
 }
 

@@ -108,19 +108,54 @@ func (p Policy) mayUse(m mail.Priority) bool {
 	return true
 }
 
+// Accept is Allow for a message that c sends now: it is a problem of kind Paused if the
+// operator has those refused.
+func (c Caller) Accept(m *mail.Message) error {
+	if c.Pause != nil && c.Pause.Refuse {
+		return c.Pause.Problem("this caller")
+	}
+	return c.Allow(m)
+}
+
 // Allow says whether c may send m, whose addresses check has normalised. It
 // returns a problem of kind Forbidden that names every rule that says no.
 func (c Caller) Allow(m *mail.Message) error {
+	faults := c.refuses(m)
+	if !c.Policy.mayUse(m.Delivery.Priority) {
+		faults = append(faults, problem.Fault{Pointer: "/delivery/priority", Detail: "The rule `priority` of this caller allows nothing more urgent than `" + string(c.Policy.Priority) + "`."})
+	}
+	return c.forbids(faults)
+}
+
+// StillAllows says whether m, which was allowed, may leave under c's policy of now. What
+// is too urgent by now, only waits longer. It returns a problem of kind Forbidden.
+func (c Caller) StillAllows(m *mail.Message) error { return c.forbids(c.refuses(m)) }
+
+// AllowsSize is StillAllows for a body of so many bytes.
+func (c Caller) AllowsSize(bytes int64) error {
+	if most := c.Policy.MaxRequestBytes; most > 0 && bytes > most {
+		return c.forbids([]problem.Fault{{Pointer: "/content", Detail: "The rule `maxRequestBytes` of this caller allows smaller messages."}})
+	}
+	return nil
+}
+
+func (c Caller) forbids(faults []problem.Fault) error {
+	if faults == nil {
+		return nil
+	}
+	no := problem.New(problem.Forbidden, "The policy of caller %q does not allow this message. Ask the operator of this gateway to change the rules named in errors.", c.Name)
+	no.Faults = faults
+	return no
+}
+
+// refuses are the rules that say no to m, whatever its priority.
+func (c Caller) refuses(m *mail.Message) (faults []problem.Fault) {
 	p := c.Policy
-	var faults []problem.Fault
 	if !p.allowsSender(m.SenderAddress) {
 		faults = append(faults, problem.Fault{Pointer: "/senderAddress", Detail: "The rule `senders` of this caller does not list this address."})
 	}
 	if p.MaxRecipients > 0 && len(m.Recipients.All()) > p.MaxRecipients {
 		faults = append(faults, problem.Fault{Pointer: "/recipients", Detail: "The rule `maxRecipients` of this caller allows fewer recipients."})
-	}
-	if !p.mayUse(m.Delivery.Priority) {
-		faults = append(faults, problem.Fault{Pointer: "/delivery/priority", Detail: "The rule `priority` of this caller allows nothing more urgent than `" + string(p.Priority) + "`."})
 	}
 	for _, list := range []struct {
 		pointer   string
@@ -134,12 +169,7 @@ func (c Caller) Allow(m *mail.Message) error {
 			}
 		}
 	}
-	if faults == nil {
-		return nil
-	}
-	no := problem.New(problem.Forbidden, "The policy of caller %q does not allow this message. Ask the operator of this gateway to change the rules named in errors.", c.Name)
-	no.Faults = faults
-	return no
+	return faults
 }
 
 func (p Policy) allowsSender(address string) bool {

@@ -504,6 +504,68 @@ func TestAliveAndReady(t *testing.T) {
 	}
 }
 
+// While sending is paused, readiness and quota say so, and nothing else is wrong; while a
+// caller is, its quota does.
+func TestAPauseIsTold(t *testing.T) {
+	t.Parallel()
+	told := func(t *testing.T, d *door, path string) string {
+		t.Helper()
+		res := d.do(t, d.request(t, "GET", path, ""))
+		if res.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %s", path, res.StatusCode, res.text)
+		}
+		return res.text
+	}
+	for _, c := range []struct {
+		name             string
+		pause            func(*door) error
+		readiness, quota string
+	}{
+		{"nothing", func(*door) error { return nil }, `{"status":"ready","checks":{"quota":"ok"}}`, `"waiting":{"yours":0,"all":0}`},
+		{"sending", func(d *door) error { return d.PauseSending(t.Context(), "a drill", true) },
+			`{"status":"paused","checks":{"quota":"ok"}}`, `"refuses":true,"waiting":0}}`},
+		{"the caller", func(d *door) error { return d.callers.Pause(t.Context(), "shop", "a loop", false) },
+			`{"status":"ready","checks":{"quota":"ok"}}`, `"paused":{"reason":"a loop"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDoor(t, plenty)
+			if err := c.pause(d); err != nil {
+				t.Fatal(err)
+			}
+			if got := told(t, d, "/readyz"); strings.TrimSpace(got) != c.readiness {
+				t.Errorf("ready: %s", got)
+			}
+			if got := told(t, d, "/quota"); !strings.Contains(got, c.quota) {
+				t.Errorf("quota: %s", got)
+			}
+		})
+	}
+}
+
+// A refused message of a caller that is paused hears why, in the form of each API.
+func TestWhoIsPausedHearsWhy(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	if err := d.callers.Pause(t.Context(), "shop", "a loop", true); err != nil {
+		t.Fatal(err)
+	}
+	for path, body := range map[string]string{
+		"/emails:send":  gatewaytest.Small("1"),
+		"/emails":       `{"from":"a@example.com","to":"b@example.com","subject":"1","text":"x"}`,
+		"/v3/mail/send": `{"personalizations":[{"to":[{"email":"b@example.com"}]}],"from":{"email":"a@example.com"},"subject":"1","content":[{"type":"text/plain","value":"x"}]}`,
+		"/email":        `{"From":"a@example.com","To":"b@example.com","Subject":"1","TextBody":"x"}`,
+	} {
+		res := d.do(t, d.request(t, "POST", path, body))
+		if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") != "60" || !strings.Contains(res.text, "has paused this caller: a loop.") {
+			t.Errorf("%s: %d %s %s", path, res.StatusCode, res.Header.Get("Retry-After"), res.text)
+		}
+	}
+	if len(d.ACS.Arrivals) != 0 {
+		t.Error("something was sent")
+	}
+}
+
 // Nothing that a caller sends may be found in the log again.
 func TestTheLogHoldsNoSecrets(t *testing.T) {
 	t.Parallel()

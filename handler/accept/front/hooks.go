@@ -58,7 +58,7 @@ func (f *front) greet(w http.ResponseWriter, req *http.Request, h hook.Hook) err
 		writePage(w, http.StatusOK, hook.Note("A form's address", "This address takes what a form sends. There is nothing to see here."), "en")
 		return nil
 	}
-	if err := f.Hooks.Verify(h, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}); err != nil {
+	if _, err := f.Hooks.Admit(req.Context(), h, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}); err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ready"})
@@ -87,7 +87,7 @@ func (f *front) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook)
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	case h.Policy.Check == hook.CheckKey:
-		if err := f.Hooks.Verify(h, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}); err != nil {
+		if _, err := f.Hooks.Admit(req.Context(), h, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}); err != nil {
 			return err
 		}
 	}
@@ -105,10 +105,10 @@ func (f *front) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook)
 // deliver takes one delivery: proof first, then what is in it. Where no signature
 // is over the body, strangers are sent away before it is read; nobody gets the
 // memory for what is in it without proof.
-func (f *front) deliver(w http.ResponseWriter, req *http.Request, h hook.Hook) error {
+func (f *front) deliver(w http.ResponseWriter, req *http.Request, h hook.Hook) (err error) {
 	d := hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}
 	if !h.Policy.Check.Signs() {
-		if err := f.Hooks.Verify(h, d); err != nil {
+		if h, err = f.Hooks.Admit(req.Context(), h, d); err != nil {
 			return err
 		}
 	}
@@ -219,7 +219,7 @@ func (f *front) sendAll(ctx context.Context, h hook.Hook, c caller.Caller, messa
 		if m.Fault != nil {
 			f.Log.WarnContext(ctx, "the template of a hook failed", "hook", h.Name, "error", m.Fault)
 		}
-		one, err := f.sendHooked(ctx, c, m)
+		one, err := f.sendHooked(ctx, h, c, m)
 		switch {
 		case err == nil:
 			taken++
@@ -237,7 +237,7 @@ func (f *front) sendAll(ctx context.Context, h hook.Hook, c caller.Caller, messa
 	return told, nil
 }
 
-func (f *front) sendHooked(ctx context.Context, c caller.Caller, m hook.Message) (deliveredMessage, error) {
+func (f *front) sendHooked(ctx context.Context, h hook.Hook, c caller.Caller, m hook.Message) (deliveredMessage, error) {
 	if m.Refused != nil {
 		return deliveredMessage{}, m.Refused
 	}
@@ -246,7 +246,7 @@ func (f *front) sendHooked(ctx context.Context, c caller.Caller, m hook.Message)
 		return deliveredMessage{}, err
 	}
 	answer, err := f.Gateway.Send(ctx, gateway.Request{
-		Caller: c, Body: bytes.NewReader(text), BodyBytes: int64(len(text)), ContentType: "application/json",
+		Caller: c, Hook: h.Name, Body: bytes.NewReader(text), BodyBytes: int64(len(text)), ContentType: "application/json",
 		OperationID: m.OperationID, Language: f.Language,
 	})
 	if problem.Is(err, problem.KeyReused) {
@@ -282,15 +282,20 @@ func (f *front) sameDelivery(ctx context.Context, c caller.Caller, m hook.Messag
 func forSender(err error) error {
 	p := understand(err)
 	switch p.Kind {
-	case problem.InvalidMessage, problem.TooLarge:
+	case problem.InvalidMessage, problem.TooLarge, problem.Paused:
 		return err
 	case problem.RefusedByACS:
 		never := problem.New(problem.InvalidMessage, "%s", p.Detail)
 		never.Upstream = p.Upstream
 		return never
 	}
-	later := problem.Of(problem.Wrap(problem.Unavailable, "The message cannot be sent now. Deliver it again after Retry-After.", errors.New(p.Error())))
-	later.RetryAfter = p.RetryAfter
+	return unavailableNow(p)
+}
+
+// unavailableNow says that a message may be sent later, and not why not now.
+func unavailableNow(err error) error {
+	later := problem.Of(problem.Wrap(problem.Unavailable, "The message cannot be sent now. Deliver it again after Retry-After.", errors.New(err.Error())))
+	later.RetryAfter = problem.Of(err).RetryAfter
 	return later
 }
 
@@ -317,6 +322,9 @@ func orThank(w http.ResponseWriter, req *http.Request, form hook.Submission, err
 
 // tellForm shows a person with a browser what is wrong; machines get a problem.
 func (f *front) tellForm(w http.ResponseWriter, req *http.Request, h hook.Hook, err error) error {
+	if h.IsForm() && problem.Is(err, problem.Paused) { // what the operator says is not for strangers
+		err = unavailableNow(err)
+	}
 	if !h.IsForm() || !wantsPage(req) {
 		return err
 	}

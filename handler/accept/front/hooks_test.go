@@ -332,3 +332,46 @@ func TestCORSOfForms(t *testing.T) {
 		t.Errorf("the answer has %v", res.Header)
 	}
 }
+
+// What a hook sends is known as the hook's: when it is removed, nothing of it leaves.
+func TestAMessageKnowsItsHook(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	_, path := d.hooked(t, "alerts", "generic")
+	d.Lists.Remove("/alerts")
+	if a := d.post(t, path, `{"a":1}`); a.StatusCode != http.StatusServiceUnavailable || len(d.ACS.Arrivals) != 0 {
+		t.Errorf("%d %s, %d sent", a.StatusCode, a.text, len(d.ACS.Arrivals))
+	}
+	if a := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1"))); a.StatusCode != http.StatusAccepted {
+		t.Errorf("by its caller: %d %s", a.StatusCode, a.text)
+	}
+}
+
+// A stranger who sends a form is not told what the operator said of a pause; a sender with
+// a key is.
+func TestWhoHearsWhyAHookIsPaused(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	_, form := d.hooked(t, "contact", "form", func(p *hook.Policy) { p.Form = &hook.Form{Origins: []string{"https://www.example.com"}} })
+	_, alerts := d.hooked(t, "alerts", "generic")
+	if err := d.callers.Pause(t.Context(), "shop", "a loop", true); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		answer answer
+		told   bool
+	}{
+		{"a script", d.post(t, form, "name=Ann", "Content-Type", "application/x-www-form-urlencoded", "Origin", "https://www.example.com"), false},
+		{"a browser", d.post(t, form, "name=Ann", "Content-Type", "application/x-www-form-urlencoded", "Origin", "https://www.example.com", "Accept", "text/html"), false},
+		{"a sender", d.post(t, alerts, `{"a":1}`), true},
+	} {
+		a := c.answer
+		if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") != "60" || strings.Contains(a.text, "a loop") != c.told {
+			t.Errorf("%s: %d %s", c.name, a.StatusCode, a.text)
+		}
+	}
+	if len(d.ACS.Arrivals) != 0 {
+		t.Error("something was sent")
+	}
+}

@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 func (f *front) healthz(w http.ResponseWriter, _ *http.Request) error {
@@ -24,6 +27,7 @@ type readiness struct {
 	at     time.Time
 	checks map[string]string
 	ok     bool
+	paused *problem.Pause
 }
 
 func (f *front) readyz(w http.ResponseWriter, req *http.Request) error {
@@ -31,12 +35,15 @@ func (f *front) readyz(w http.ResponseWriter, req *http.Request) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.checks == nil || f.Now().Sub(r.at) > readyLife {
-		r.checks, r.ok = f.probe(context.WithoutCancel(req.Context()))
+		r.checks, r.paused, r.ok = f.probe(context.WithoutCancel(req.Context()))
 		r.at = f.Now()
 	}
 	status, word := http.StatusOK, "ready"
-	if !r.ok {
+	switch {
+	case !r.ok:
 		status, word = http.StatusServiceUnavailable, "not ready"
+	case r.paused != nil: // requests are still to come here: they wait, or hear why not
+		word = "paused"
 	}
 	writeJSON(w, status, "application/json", struct {
 		Status string            `json:"status"`
@@ -45,25 +52,28 @@ func (f *front) readyz(w http.ResponseWriter, req *http.Request) error {
 	return nil
 }
 
-// probe asks all probes at once. Their errors are for the log alone.
-func (f *front) probe(ctx context.Context) (map[string]string, bool) {
+// probe asks all probes at once, and the ledger whether sending is paused. Their errors are
+// for the log alone.
+func (f *front) probe(ctx context.Context) (checks map[string]string, paused *problem.Pause, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	errs := make([]error, len(f.Probes))
+	ledger := Probe{"quota", func(ctx context.Context) (err error) { paused, err = f.Gateway.Paused(ctx); return err }}
+	probes := append(slices.Clip(f.Probes), ledger)
+	errs := make([]error, len(probes))
 	var all sync.WaitGroup
-	for i, p := range f.Probes {
+	for i, p := range probes {
 		all.Go(func() { errs[i] = p.Check(ctx) })
 	}
 	all.Wait()
-	checks, ok := make(map[string]string, len(errs)), true
+	checks, ok = make(map[string]string, len(errs)), true
 	for i, err := range errs {
-		checks[f.Probes[i].Name] = "ok"
+		checks[probes[i].Name] = "ok"
 		if err != nil {
-			checks[f.Probes[i].Name], ok = "failed", false
-			f.Log.WarnContext(ctx, "probe failed", "probe", f.Probes[i].Name, "error", err)
+			checks[probes[i].Name], ok = "failed", false
+			f.Log.WarnContext(ctx, "probe failed", "probe", probes[i].Name, "error", err)
 		}
 	}
-	return checks, ok
+	return checks, paused, ok
 }
 
 func (f *front) openapi(w http.ResponseWriter, _ *http.Request) error {

@@ -3,6 +3,8 @@ package front
 import (
 	"net/http"
 	"time"
+
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // quotaView is what a caller may know of the quota.
@@ -20,6 +22,7 @@ type quotaView struct {
 		SharePercent int    `json:"sharePercent"`
 		CapPercent   int    `json:"capPercent"`
 		UsedThisHour int    `json:"usedThisHour"`
+		Paused       *pause `json:"paused,omitempty"`
 	} `json:"caller"`
 	Waiting struct {
 		Yours int `json:"yours"`
@@ -27,6 +30,22 @@ type quotaView struct {
 	} `json:"waiting"`
 	NextFree time.Time `json:"nextFree"`
 	Expected time.Time `json:"expected"`
+	Paused   *pause    `json:"paused,omitempty"` // all sending
+}
+
+// pause is the operator's word that nothing leaves, and how many messages wait for its end.
+type pause struct {
+	Reason  string    `json:"reason"`
+	Since   time.Time `json:"since"`
+	Refuses bool      `json:"refuses"`
+	Waiting int       `json:"waiting"`
+}
+
+func newPause(p *problem.Pause, waiting int) *pause {
+	if p == nil {
+		return nil
+	}
+	return &pause{p.Reason, p.Since, p.Refuse, waiting}
 }
 
 func (f *front) quota(w http.ResponseWriter, req *http.Request) error {
@@ -45,6 +64,8 @@ func (f *front) quota(w http.ResponseWriter, req *http.Request) error {
 	v.Caller.UsedThisHour = u.Used
 	v.Waiting.Yours, v.Waiting.All = u.WaitingOwn, u.WaitingAll
 	v.NextFree, v.Expected = u.Next, u.Expected
+	v.Paused = newPause(u.Pause, u.WaitingAll+u.HeldAll)
+	v.Caller.Paused = newPause(proof.Caller.Pause, u.WaitingOwn+u.HeldOwn)
 	writeJSON(w, http.StatusOK, "application/json", v)
 	return nil
 }

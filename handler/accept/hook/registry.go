@@ -8,16 +8,16 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/roster"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
 
 const (
 	// CacheLife is how long a hook is believed, as a caller is.
-	CacheLife = 30 * time.Second
+	CacheLife = roster.Life
 	// maxGenerations of a key may be alive at once: the old one and the new one.
 	maxGenerations = 2
 
@@ -41,44 +41,71 @@ type Registry struct {
 	random  io.Reader
 	now     func() time.Time
 
-	mu     sync.Mutex
-	known  map[string]Hook
-	loaded time.Time
+	list *roster.Roster[Hook]
 }
 
 // NewRegistry reads hooks from t and proves their keys with masters. random is for
 // the nonces of sealed secrets, now a local clock.
 func NewRegistry(t Table, masters Masters, random io.Reader, now func() time.Time) *Registry {
-	return &Registry{table: t, masters: masters, random: random, now: now}
+	r := &Registry{table: t, masters: masters, random: random, now: now}
+	r.list = roster.New(now, r.load)
+	return r
 }
 
-// Find returns a live hook, from the cache while it is fresh. A name that is not
-// known is answered as a wrong key is.
+// Find returns a live hook. A name that is not in the list may just have been made, so the
+// list is read anew. Who has no hook is answered as a wrong key is.
 func (r *Registry) Find(ctx context.Context, name string) (Hook, error) {
-	known, err := r.all(ctx)
+	came := r.list.Moment()
+	known, err := r.list.Known(ctx)
 	if err != nil {
-		return Hook{}, err
+		return Hook{}, unavailable(err)
 	}
-	h, ok := known[name]
-	if !ok || len(h.Generations) == 0 {
+	if len(known[name].Generations) == 0 && namePattern.MatchString(name) {
+		if known, err = r.list.Since(ctx, came); err != nil {
+			return Hook{}, unavailable(err)
+		}
+	}
+	h := known[name]
+	if len(h.Generations) == 0 {
 		return Hook{}, Refusal()
 	}
 	return h, nil
 }
 
-func (r *Registry) all(ctx context.Context) (map[string]Hook, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.known != nil && r.now().Sub(r.loaded) < CacheLife {
-		return r.known, nil
+// Admit is h after Verify or, if d has a key that was made after h was read, h as it is now.
+func (r *Registry) Admit(ctx context.Context, h Hook, d Delivery) (Hook, error) {
+	came := r.list.Moment()
+	err := r.Verify(h, d)
+	given, _ := h.given(d)
+	if err == nil || h.Policy.Check != CheckKey || !r.masters.opens(h.later(), given) {
+		return h, err
 	}
-	asked := r.now()
-	known, err := r.load(ctx)
+	known, err := r.list.Since(ctx, came)
 	if err != nil {
-		return nil, err
+		return Hook{}, unavailable(err)
 	}
-	r.known, r.loaded = known, asked
-	return known, nil
+	h = known[h.Name]
+	return h, r.Verify(h, d)
+}
+
+// later is h with the next generations that it may be given.
+func (h Hook) later() Hook {
+	h.Generations = nil
+	for n := range int64(maxGenerations) {
+		h.Generations = append(h.Generations, h.last+1+n)
+	}
+	return h
+}
+
+// Current says whether a hook lives and sends for a caller. It is Unavailable where the
+// list may have changed since it was read.
+func (r *Registry) Current(ctx context.Context, name, caller string) (bool, error) {
+	known, err := r.list.Fresh(ctx)
+	if err != nil {
+		return false, unavailable(err)
+	}
+	h := known[name]
+	return len(h.Generations) > 0 && h.Policy.Caller == caller, nil
 }
 
 func (r *Registry) load(ctx context.Context) (map[string]Hook, error) {

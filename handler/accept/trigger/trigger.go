@@ -78,7 +78,7 @@ func Handler(name string, f func(context.Context, Invocation) error, log *slog.L
 func Temporary(err error) bool {
 	switch problem.Of(err).Kind {
 	case problem.Internal, problem.InProgress, problem.OverQuota, problem.RequestTimeout,
-		problem.ACSBusy, problem.ACSFailed, problem.ACSMisconfigured, problem.Unavailable:
+		problem.ACSBusy, problem.ACSFailed, problem.ACSMisconfigured, problem.Unavailable, problem.Paused:
 		return true
 	default:
 		return false

@@ -22,7 +22,7 @@ func TestTheOutcomeDecidesTheStatus(t *testing.T) {
 	t.Parallel()
 	again := map[problem.Kind]bool{
 		problem.Internal: true, problem.InProgress: true, problem.OverQuota: true, problem.RequestTimeout: true,
-		problem.ACSBusy: true, problem.ACSFailed: true, problem.ACSMisconfigured: true, problem.Unavailable: true,
+		problem.ACSBusy: true, problem.ACSFailed: true, problem.ACSMisconfigured: true, problem.Unavailable: true, problem.Paused: true,
 	}
 	type row struct {
 		name   string

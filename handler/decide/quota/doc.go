@@ -97,6 +97,15 @@
 // One message that fails is no outage. When three different ones have failed and none was
 // taken between, the rows close for 2 s and a canary, doubled up to a minute.
 //
+// # What the operator says
+//
+// A pause stands in every row, as what it forbids does: a booking is a conditional write,
+// so none can miss it, and what was booked before is burnt at its UseBy. What waits stays
+// in its line, whose counts go on; what is held is looked at as before, so that doubts end.
+// A paused row says that it may go in an hour, and again then, so nobody spins: the timer
+// looks once a minute. The end of a pause forgets the ticks that are on their way, and
+// whoever ends it sends new ones.
+//
 // # Cost and failure
 //
 // Requests that arrive while a write is under way are done together by the next

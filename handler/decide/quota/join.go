@@ -84,7 +84,8 @@ func (l *Ledger) Return(ctx context.Context, shard int, name Line, c Call, ticke
 func (p *page) restore(d *desk, name Line, c Call, ticket int64, until time.Time) answer {
 	p.dirty = true
 	n := d.line(name)
-	n.Waiting, n.Cost, n.Share, n.Cap = n.Waiting+1, n.Cost+c.Cost, c.Share, c.Cap
+	n.Waiting, n.Cost = n.Waiting+1, n.Cost+c.Cost
+	n.has(c)
 	due, held := p.at, !until.IsZero()
 	switch {
 	case held:
@@ -118,6 +119,9 @@ func (l *Ledger) Leave(ctx context.Context, shard int, name Line, ticket int64) 
 
 // join puts c at the end of its line. due 0: it waits for room only.
 func (p *page) join(c Call, shard int, due instant, latest time.Time) answer {
+	if p.pause != nil && p.pause.Refuse {
+		return answer{err: p.paused()}
+	}
 	d := p.desk(shard)
 	name := Line{c.Class, c.Caller, due > 0}
 	if d.find(name) == nil && len(d.Lines) >= LinesKept {
@@ -128,7 +132,8 @@ func (p *page) join(c Call, shard int, due instant, latest time.Time) answer {
 		return answer{err: p.refuse(expected)}
 	}
 	n := d.line(name)
-	n.Waiting, n.Cost, n.Share, n.Cap = n.Waiting+1, n.Cost+c.Cost, c.Share, c.Cap
+	n.Waiting, n.Cost = n.Waiting+1, n.Cost+c.Cost
+	n.has(c)
 	held, until := due == 0 && p.health.senderRoom(c.Sender) > p.at, due
 	if held {
 		until = p.health.senderRoom(c.Sender).wholeSecond()

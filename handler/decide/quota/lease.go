@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 const (
@@ -180,7 +182,7 @@ func (l *Ledger) direct(ctx context.Context, c Call, do func(*page) answer) answ
 			continue
 		}
 		a := l.withLease(ctx, s, c, func(p *page) answer { return p.book(c) })
-		if a.err == nil || !isOverQuota(a.err) {
+		if a.err == nil || !isOverQuota(a.err) && !problem.Is(a.err, problem.Paused) {
 			return l.orMoved(ctx, first+i, a, do)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
 
@@ -18,6 +19,8 @@ const (
 	// format is raised when the meaning of a row changes, so that an older
 	// instance refuses it instead of misreading it. Format 1 had a log only.
 	format = 2
+	// pausedFormat is that of a row that is paused, which an older instance refuses.
+	pausedFormat = 3
 	// keptAttempts is how many writes a lost answer may lie back.
 	keptAttempts = 32
 )
@@ -31,6 +34,7 @@ type ledger struct {
 	use      use
 	layout   layout  // the one that the row is of
 	next     *layout // not nil: the row is closed, and this is where it leads
+	pause    *problem.Pause
 }
 
 func (b ledger) clone() ledger {
@@ -102,6 +106,13 @@ func (b ledger) encode() (map[string]any, error) {
 		values[part.name] = text
 	}
 	values["use"] = b.use.encode()
+	if b.pause != nil {
+		text, err := json.Marshal(b.pause)
+		if err != nil {
+			return nil, fmt.Errorf("write quota ledger: %w", err)
+		}
+		values["pause"], values["format"] = text, int64(pausedFormat)
+	}
 	return values, nil
 }
 
@@ -114,7 +125,7 @@ func decode(e store.Entity) (ledger, error) {
 	switch {
 	case !ok1 || !ok2 || !ok3:
 		return ledger{}, errors.New("quota ledger is corrupt: a property is missing or of another type")
-	case version < 1 || version > format:
+	case version < 1 || version > pausedFormat:
 		return ledger{}, fmt.Errorf("quota ledger has format %d, not %d", version, format)
 	case backoff < 0:
 		return ledger{}, fmt.Errorf("quota ledger is corrupt: backoffUntil is %d", backoff)
@@ -124,7 +135,11 @@ func decode(e store.Entity) (ledger, error) {
 	if b.tally, err = decodeTally(e.Values); err != nil {
 		return ledger{}, err
 	}
-	for name, part := range map[string]any{"health": &b.health, "desks": &b.desks, "use": &b.use, "layout": &b.layout, "next": &b.next} {
+	parts := map[string]any{"health": &b.health, "desks": &b.desks, "use": &b.use, "layout": &b.layout, "next": &b.next}
+	if version == pausedFormat {
+		parts["pause"] = &b.pause
+	}
+	for name, part := range parts {
 		text, ok := e.Values[name].([]byte)
 		if !ok && version == 1 {
 			continue

@@ -98,6 +98,9 @@ func merge(old []snapshot, from, to layout) []ledger {
 		lots = append(lots, s.tally.lots()...)
 		all.health = all.health.worse(s.health)
 		all.use.add(s.use)
+		if all.pause == nil {
+			all.pause = s.pause
+		}
 		for _, d := range s.desks {
 			if d.forgetEmpty(); len(d.Lines) > 0 {
 				desks[d.Shard] = &desk{Shard: d.Shard, Lines: slices.Clone(d.Lines), Ticket: d.Ticket}
@@ -108,7 +111,7 @@ func merge(old []snapshot, from, to layout) []ledger {
 	slices.SortStableFunc(lots, func(a, b lot) int { return cmp.Compare(a.at, b.at) })
 	fresh := make([]ledger, to.Shards)
 	for i := range fresh {
-		fresh[i] = ledger{layout: all.layout, health: all.health, use: all.use.part(i, to.Shards)}
+		fresh[i] = ledger{layout: all.layout, health: all.health, pause: all.pause, use: all.use.part(i, to.Shards)}
 		fresh[i].tally = deal(lots, i, to)
 		for home := range max(from.Homes, all.layout.Homes) {
 			if d := desks[home]; d != nil && home%to.Shards == i {

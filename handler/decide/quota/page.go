@@ -58,7 +58,7 @@ func (p *page) capOf(c Call) int { return percent(p.limits.PerHour, c.Cap) }
 
 // room is the earliest time at which c fits, if nobody else books.
 func (p *page) room(c Call) instant {
-	at := max(p.roomOfLimits(c), p.health.room(p.limits, p.at, c.Cost), p.health.senderRoom(c.Sender))
+	at := max(p.roomOfLimits(c), p.opens(c.Cost), p.health.senderRoom(c.Sender))
 	if c.Cap > 0 {
 		at = max(at, p.use.room(c.Caller, p.capOf(c), c.Cost))
 	}
@@ -109,7 +109,7 @@ func (p *page) desk(shard int) *desk {
 func (p *page) before(c Call) bool {
 	for _, d := range p.desks {
 		for _, n := range d.Lines {
-			if n.Class <= c.Class && n.demand(p.at) > 0 && !p.capped(n) {
+			if n.call().Class <= c.Class && n.demand(p.at) > 0 && !p.capped(n) {
 				return true
 			}
 		}

@@ -30,7 +30,8 @@ func (p *page) choose(wants []Want) [][]Grant {
 			if capped[i] || len(grants[i]) == len(w.Calls) {
 				continue
 			}
-			if r := p.rank(w.head(len(grants[i])), weights[w.Class]); best < 0 || r.compare(first) < 0 {
+			c := w.head(len(grants[i]))
+			if r := p.rank(c, weights[c.Class]); best < 0 || r.compare(first) < 0 {
 				best, first = i, r
 			}
 		}
@@ -49,10 +50,11 @@ func (p *page) choose(wants []Want) [][]Grant {
 	}
 }
 
-// head is the ith call of w.
+// head is the ith call of w. Its class may be less urgent than the line's, if that is all
+// its caller may use by now.
 func (w Want) head(i int) Call {
 	c := w.Calls[i]
-	c.Caller, c.Class = w.Caller, w.Class
+	c.Caller, c.Class = w.Caller, max(c.Class, w.Class)
 	return c
 }
 
@@ -72,10 +74,11 @@ func (p *page) wantWeights(wants []Want) map[Class]weights {
 		if len(w.Calls) == 0 {
 			continue
 		}
-		if shares[w.Class] == nil {
-			shares[w.Class] = map[string]int{}
+		c := w.head(0)
+		if shares[c.Class] == nil {
+			shares[c.Class] = map[string]int{}
 		}
-		shares[w.Class][w.Caller] = w.Calls[0].Share
+		shares[c.Class][c.Caller] = c.Share
 	}
 	all := map[Class]weights{}
 	for class, s := range shares {

@@ -63,7 +63,7 @@ func (p *page) open(d *desk, pumpID string, busy bool) answer {
 		d.Pump, d.Until, d.TickAt, d.Fresh = pumpID, p.at.add(SeatLife), 0, false
 		p.dirty = true
 		return answer{opening: Opening{
-			OK: true, Lines: lines, Room: max(p.free(), fewest), Probing: p.health.Probing,
+			OK: true, Lines: lines, Room: max(p.free(), fewest), Probing: p.health.Probing && p.pause == nil,
 			Refused: p.health.Refused, Paused: p.health.pausedSenders(p.at),
 		}}
 	}
@@ -143,7 +143,7 @@ func sooner(a, b instant) instant {
 func (p *page) free() int {
 	n := min(p.tally.free(p.limitsFor(High, p.at), p.at))
 	switch h := p.health; {
-	case h.room(p.limits, p.at, 1) > p.at:
+	case p.opens(1) > p.at:
 		return 0
 	case h.Probing:
 		return min(n, 1)
@@ -224,7 +224,7 @@ func (p *page) correct(d *desk, w Want, grants []Grant) instant {
 	n := d.line(w.Line)
 	cost, left := 0, 0
 	for i, c := range w.Calls {
-		n.Share, n.Cap = c.Share, c.Cap
+		n.has(c)
 		if i < len(grants) {
 			cost += c.Cost
 		} else {

@@ -133,7 +133,7 @@ func (g Grant) Healthy() bool { return g.healthy }
 // Awaited says whether others wait for what becomes of the call, see Well.
 func (g Grant) Awaited() bool { return g.canary || g.probe }
 
-// Book takes the tokens of c, all or none. It answers a problem otherwise:
+// Book takes the tokens of c, all or none. It answers a problem otherwise: Paused,
 // OverQuota, whose RetryAfter is when c is expected to fit behind those who wait,
 // and exact if nobody does and nobody else books; InvalidMessage if it never
 // fits; Unavailable if the ledger could not be read or written, or ctx ended.
@@ -152,7 +152,10 @@ func (l *Ledger) Rebook(ctx context.Context, shard int, c Call) (Grant, error) {
 		return Grant{}, err
 	}
 	return l.granted(ctx, l.at(ctx, shard, func(p *page) answer {
-		if at := p.room(c); at > p.at {
+		switch at := p.room(c); {
+		case p.pause != nil:
+			return answer{err: p.paused()}
+		case at > p.at:
 			return answer{err: p.refuse(at)}
 		}
 		return answer{grants: [][]Grant{{p.take(c)}}}
@@ -188,6 +191,8 @@ func (l *Ledger) granted(ctx context.Context, a answer) (Grant, error) {
 // book takes c if it fits and nobody waits before it.
 func (p *page) book(c Call) answer {
 	switch at := p.room(c); {
+	case p.pause != nil:
+		return answer{err: p.paused()}
 	case p.before(c):
 		return answer{err: p.refuse(max(at, p.expected(c, p.waiting(c.Class, c.Caller)+c.Cost, 0)))}
 	case at > p.at:

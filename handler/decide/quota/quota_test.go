@@ -282,7 +282,7 @@ func TestARowThatCannotBeReadIsRefused(t *testing.T) {
 		"no properties":       {map[string]any{}, "missing"},
 		"log is a string":     {values("log", "x"), "another type"},
 		"no attempts":         {values("attempts", nil), "missing"},
-		"of a later version":  {values("format", int64(3)), "format 3"},
+		"of a later version":  {values("format", int64(4)), "format 4"},
 		"log cut off":         {values("log", second[:7]), "7 bytes"},
 		"log too long":        {values("log", make([]byte, 8*quota.LogEntries+8)), "65544 bytes"},
 		"times run backwards": {values("log", append(slices.Clone(second), 0, 0, 0, 0xdc, 0x69, 0, 0, 0)), "follow each other"},

@@ -19,7 +19,7 @@ func (l *Ledger) recent(s *shard) *snapshot {
 }
 
 func (l *Ledger) remember(s *shard, seen *snapshot) {
-	if h := seen.health; h.Probing || h.BackoffUntil > seen.at.date {
+	if h := seen.health; h.Probing || h.BackoffUntil > seen.at.date || seen.pause != nil {
 		l.pool.drop()
 	}
 	s.mu.Lock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // counters are of this process.
@@ -76,12 +78,16 @@ type Usage struct {
 	Used       int // tokens in the last hour, and up to 5 min more
 	// RemainingMinute and RemainingHour are what may be booked now, by anybody.
 	RemainingMinute, RemainingHour int
-	// WaitingOwn and WaitingAll are messages that wait for room.
+	// WaitingOwn and WaitingAll are messages that wait for room, HeldOwn and HeldAll those
+	// that wait for reasons of their own, such as their caller's pause.
 	WaitingOwn, WaitingAll int
+	HeldOwn, HeldAll       int
 	// Next is when the limits next have room, were nobody waiting.
 	Next time.Time
 	// Expected is when a message that came now would probably go.
 	Expected time.Time
+	// Pause, if not nil, says that nothing goes.
+	Pause *problem.Pause
 }
 
 // Usage reads the rows anew. c is a message that might come. Errors are
@@ -109,11 +115,15 @@ func (l *Ledger) Usage(ctx context.Context, c Call) (Usage, error) {
 
 // usage is what one shard knows.
 func (p *page) usage(c Call) Usage {
-	u := Usage{Used: p.use.of(c.Caller)}
+	u := Usage{Used: p.use.of(c.Caller), Pause: p.pause}
 	u.RemainingMinute, u.RemainingHour = p.tally.free(p.limitsFor(c.Class, p.at), p.at)
 	u.WaitingAll, _ = p.queue()
 	for _, d := range p.desks {
 		for _, n := range d.Lines {
+			u.HeldAll += n.Held
+			if n.Caller == c.Caller {
+				u.HeldOwn += n.Held
+			}
 			if n.Caller == c.Caller && n.demand(p.at) > 0 {
 				u.WaitingOwn += n.Waiting - n.Held
 			}
@@ -131,8 +141,12 @@ func (p *page) usage(c Call) Usage {
 // add counts what another shard knows.
 func (u *Usage) add(o Usage) {
 	u.Used += o.Used
+	if u.Pause == nil {
+		u.Pause = o.Pause
+	}
 	u.RemainingMinute, u.RemainingHour = u.RemainingMinute+o.RemainingMinute, u.RemainingHour+o.RemainingHour
 	u.WaitingOwn, u.WaitingAll = u.WaitingOwn+o.WaitingOwn, u.WaitingAll+o.WaitingAll
+	u.HeldOwn, u.HeldAll = u.HeldOwn+o.HeldOwn, u.HeldAll+o.HeldAll
 	if u.Next.IsZero() || o.Next.Before(u.Next) {
 		u.Next = o.Next
 	}

@@ -37,13 +37,13 @@ func (v *View) add(p *page) {
 	limits := p.health.share(p.limits, p.now)
 	minute, hour := p.tally.free(limits, p.now)
 	nextMinute, nextHour := p.tally.next(p.now)
-	if p.health.room(p.limits, p.now, 1) > p.now {
+	if p.opens(1) > p.at {
 		minute, hour = 0, 0
 	}
 	reset := func(free int, limit, next instant, plain time.Duration) int {
 		switch {
 		case free == 0:
-			next = max(p.health.BackoffUntil, limit)
+			next = max(p.opens(1), limit)
 		case next == 0:
 			next = p.now.add(plain)
 		}

@@ -122,3 +122,38 @@ func TestThePumpServesTheLineAndRests(t *testing.T) {
 		}
 	})
 }
+
+// A line whose caller may use a less urgent class by now does not wake its pump for room that
+// only its old class has.
+func TestALineInALessUrgentClassWaitsForItsRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := quota.New(&front{row: &row{}}, "send", quota.Limits{PerMinute: 10, PerHour: 100}, time.Now, ids(), quota.Options{ReservedForHigh: 50})
+		for range 5 {
+			if _, err := l.Book(t.Context(), normal("b")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		high := quota.Line{Class: quota.High, Caller: "a"}
+		place, err := l.Join(t.Context(), quota.Call{Caller: "a", Class: quota.High, Cost: 1}, time.Time{}, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if open, err := l.Open(t.Context(), 0, "pump", false); err != nil || !open.OK {
+			t.Fatalf("%+v, %v", open, err)
+		}
+		want := quota.Want{Line: high, Calls: []quota.Call{{Caller: "a", Class: quota.Normal, Cost: 1}}, Complete: true, Seen: []int64{place.Ticket}}
+		grants, next, err := l.Take(t.Context(), 0, "pump", []quota.Want{want})
+		if err != nil || len(grants[0]) != 0 || time.Until(next) != 69*time.Second {
+			t.Errorf("%d grants, then in %v, %v", len(grants[0]), time.Until(next), err)
+		}
+		if _, place, err := l.BookOrJoin(t.Context(), quota.Call{Caller: "c", Class: quota.High, Cost: 1}, time.Time{}); err != nil || place != nil {
+			t.Errorf("one more urgent waits behind it: %+v, %v", place, err)
+		}
+		time.Sleep(69 * time.Second)
+		grants, _, err = l.Take(t.Context(), 0, "pump", []quota.Want{want})
+		if err != nil || len(grants[0]) != 1 {
+			t.Errorf("%d grants in the end, %v", len(grants[0]), err)
+		}
+	})
+}

@@ -27,6 +27,7 @@ func TestEachDetailAloneIsKept(t *testing.T) {
 		{"moved attachments", func(r *record.Record) { r.Moved = []mail.Link{{Index: 1, Name: "a.pdf", Size: 7, Expires: at}} }},
 		{"the row of links", func(r *record.Record) { r.Links = store.Key{Partition: "p", Row: "r"} }},
 		{"links that others share", func(r *record.Record) { r.Shared = true }},
+		{"the hook by which it came", func(r *record.Record) { r.Hook = "grafana" }},
 		{"a failure", func(r *record.Record) { r.Failure = &record.Failure{Kind: "k", Detail: "d", Upstream: "u"} }},
 		{"a place in line", func(r *record.Record) { r.Spooled = store.Key{Partition: "p", Row: "r"} }},
 		{"an expected time", func(r *record.Record) { r.Expected = at }},

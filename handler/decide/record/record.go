@@ -78,6 +78,7 @@ const (
 type Record struct {
 	ID          string // the caller's name for the message, a UUID
 	Caller      string
+	Hook        string // by which the message came; empty: its caller sent it
 	Fingerprint string // hex SHA-256 of the canonical message
 	State       State
 	OperationID string // ACS's name for the message, a UUID

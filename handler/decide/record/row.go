@@ -35,6 +35,7 @@ type details struct {
 	Repeat   bool        `json:"repeatable,omitempty"`
 	Shared   bool        `json:"shared,omitempty"`
 	Ended    bool        `json:"ended,omitempty"`
+	Hook     string      `json:"hook,omitempty"`
 }
 
 func encode(r *Record, attempt string) store.Entity {
@@ -65,13 +66,13 @@ func (r *Record) body() []byte {
 	}
 	// These types hold strings, numbers and times only: Marshal cannot fail. What is
 	// not plain has a first member, so that a comma belongs in place of its brace.
-	more, _ := json.Marshal(details{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling, r.Repeatable, r.Shared, r.Ended})
+	more, _ := json.Marshal(details{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling, r.Repeatable, r.Shared, r.Ended, r.Hook})
 	return append(append(text, ','), more[1:]...)
 }
 
 // plain says whether the details are a deadline at most.
 func (r *Record) plain() bool {
-	return len(r.Tags) == 0 && len(r.Moved) == 0 && r.Failure == nil && r.Links == (store.Key{}) && r.Spooled == (store.Key{}) && r.Expected.IsZero() && !r.Settling && !r.Repeatable && !r.Shared && !r.Ended
+	return len(r.Tags) == 0 && len(r.Moved) == 0 && r.Failure == nil && r.Links == (store.Key{}) && r.Spooled == (store.Key{}) && r.Expected.IsZero() && !r.Settling && !r.Repeatable && !r.Shared && !r.Ended && r.Hook == ""
 }
 
 // appendText writes a JSON string. Names, UUIDs and digits are written as they are.
@@ -116,7 +117,7 @@ func decode(e store.Entity) (*Record, string, error) {
 	r := &Record{
 		ID: b.ID, Caller: b.Caller, Fingerprint: b.Fingerprint, State: State(state), OperationID: operation,
 		Tags: b.Tags, Moved: b.Moved, Links: b.Links, Failure: b.Failure,
-		Spooled: b.Spooled, Expected: b.Expected, Deadline: b.Deadline, Settling: b.Settling, Repeatable: b.Repeat, Shared: b.Shared, Ended: b.Ended,
+		Spooled: b.Spooled, Expected: b.Expected, Deadline: b.Deadline, Settling: b.Settling, Repeatable: b.Repeat, Shared: b.Shared, Ended: b.Ended, Hook: b.Hook,
 		Created: b.Created, Updated: b.Updated, OwnerUntil: b.OwnerUntil,
 		etag: e.ETag, key: e.Partition,
 	}

@@ -18,10 +18,15 @@ type Slip struct {
 	// began to wait.
 	ID      string
 	Version store.ETag
-	Bytes   int // of the letter
-	Cost    int // of the call to ACS, in tokens
-	// Share and Cap are the caller's, in percent, when the message was accepted.
+	Hook    string // by which the message came; empty: its caller sent it
+	Bytes   int    // of the letter
+	Cost    int    // of the call to ACS, in tokens
+	// Share and Cap are the caller's, in percent, and Terms name what it was allowed, when
+	// the message was accepted or last looked at. Class is that of the call, if it is less
+	// urgent than the line's; it is not kept.
 	Share, Cap int
+	Terms      string
+	Class      int
 	// Sender stands for the address that the message is from; 0 if it is not known.
 	Sender uint32
 	// Tries are calls to ACS that failed for reasons of the message's own, Repeats
@@ -58,6 +63,12 @@ func (s *Slip) encode() store.Entity {
 		"share": int64(s.Share), "cap": int64(s.Cap), "tries": int64(s.Tries), "repeats": int64(s.Repeats),
 		"doubt": string(s.Doubt), "asked": int64(s.Asked), "ticket": s.Ticket, "sender": int64(s.Sender),
 	}}
+	if s.Terms != "" {
+		e.Values["terms"] = s.Terms
+	}
+	if s.Hook != "" {
+		e.Values["hook"] = s.Hook
+	}
 	if !s.NotBefore.IsZero() { // a table knows no time before 1601
 		e.Values["notBefore"] = s.NotBefore
 	}
@@ -85,6 +96,8 @@ func decodeSlip(e store.Entity) (Slip, error) {
 		etag:   e.ETag,
 	}
 	s.Line.Later, _ = e.Values["later"].(bool)
+	s.Hook, _ = e.Values["hook"].(string)
+	s.Terms, _ = e.Values["terms"].(string)
 	s.Due, _ = e.Values["due"].(time.Time)
 	s.NotBefore, _ = e.Values["notBefore"].(time.Time)
 	if s.ID == "" || s.Line.Caller == "" || s.Due.IsZero() {

@@ -35,6 +35,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"time"
 
@@ -239,6 +240,32 @@ func (s *Spool) Lines(ctx context.Context) (heads []Slip, err error) {
 		heads = append(heads, head[0])
 		if after = head[0].Key; !head[0].Unreadable {
 			after = store.Key{Partition: after.Partition + afterDash}
+		}
+	}
+}
+
+// allPage is how many rows All reads at once: as many as a table gives.
+const allPage = 1000
+
+// All goes through all that waits, line by line, each in its order. It costs one
+// operation for every thousand.
+func (s *Spool) All(ctx context.Context) iter.Seq2[Slip, error] {
+	return func(yield func(Slip, error) bool) {
+		for after := (store.Key{}); ; {
+			page, err := s.slips(ctx, after, afterDigits, allPage)
+			if err != nil {
+				yield(Slip{}, err)
+				return
+			}
+			for i := range page {
+				if !yield(page[i], nil) {
+					return
+				}
+				after = page[i].Key
+			}
+			if len(page) < allPage {
+				return
+			}
 		}
 	}
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
@@ -40,6 +41,7 @@ type House struct {
 	Files   *mem.Container
 	Letters *mem.Container
 	Ticks   *mem.Queue
+	Lists   *Lists
 	Log     *bytes.Buffer
 
 	mu    sync.Mutex
@@ -52,7 +54,7 @@ const MaxRequestBytes = 4000
 // New makes a House with these limits for sending.
 func New(t *testing.T, limits quota.Limits) *House {
 	t.Helper()
-	h := &House{ACS: &ACS{Known: map[string]string{}}, Log: &bytes.Buffer{}}
+	h := &House{Lists: &Lists{}, ACS: &ACS{Known: map[string]string{}}, Log: &bytes.Buffer{}}
 	plan := func(op mem.Op, key string) mem.Fault {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -80,7 +82,7 @@ func New(t *testing.T, limits quota.Limits) *House {
 			Blobs: h.Files, Uploads: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
 		}),
 		Spool: spool.New(h.Letters, table(), table(), h.Ticks),
-		ACS:   h.ACS, MaxACSRequestBytes: MaxRequestBytes, MaxCalls: 64, RequestTimeout: 100 * time.Second,
+		ACS:   h.ACS, Authority: h.Lists, MaxACSRequestBytes: MaxRequestBytes, MaxCalls: 64, RequestTimeout: 100 * time.Second,
 		Now: time.Now, NewID: newID, Log: slog.New(slog.NewTextHandler(h.Log, nil)),
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Meter: metricnoop.NewMeterProvider().Meter(""),
 	})
@@ -163,6 +165,59 @@ func (h *House) Visible(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return len(list)
+}
+
+// Lists are what the operator has listed. Who is not in them may do all that Shop may.
+type Lists struct {
+	mu      sync.Mutex
+	callers map[string]caller.Caller
+	gone    map[string]bool // callers, and hooks after a slash
+	away    bool
+}
+
+// Set lists a caller as it is now.
+func (l *Lists) Set(c caller.Caller) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.callers == nil {
+		l.callers = map[string]caller.Caller{}
+	}
+	l.callers[c.Name] = c
+}
+
+// Remove takes out a caller or, if it begins with a slash, a hook.
+func (l *Lists) Remove(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone == nil {
+		l.gone = map[string]bool{}
+	}
+	l.gone[name] = true
+}
+
+// Away says whether nobody can read the lists.
+func (l *Lists) Away(away bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.away = away
+}
+
+// Sender implements gateway.Authority.
+func (l *Lists) Sender(_ context.Context, name, hook string) (caller.Caller, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch c, listed := l.callers[name]; {
+	case l.away:
+		return caller.Caller{}, problem.New(problem.Unavailable, "The lists are away.")
+	case l.gone[name], hook != "" && l.gone["/"+hook]:
+		return caller.Caller{}, problem.New(problem.Forbidden, "It is in no list.")
+	case listed:
+		return c, nil
+	default:
+		c = Shop
+		c.Name = name
+		return c, nil
+	}
 }
 
 // ACS keeps when each call came and what is known of each operation.

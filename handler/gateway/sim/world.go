@@ -65,6 +65,8 @@ type Config struct {
 	Shown time.Duration
 	// Host is how the host behaves.
 	Host Host
+	// Authority says who may still send what; nil: everybody, and everything.
+	Authority gateway.Authority
 	// Plan decides on every call; nil lets all pass.
 	Plan Plan
 	// Log takes what the gateways log; nil drops it.
@@ -88,6 +90,7 @@ type World struct {
 	counts    sync.Map // Site -> *atomic.Int64
 	unknown   sync.Map // operation id -> true, once its record has said so
 	hot       sync.Map // key of a row of the ledger -> *atomic.Int64, its conditional writes
+	callers   callers
 	away      atomic.Bool
 	struck    time.Time // when something last befell the gateways
 	calm      time.Time // when that is mended
@@ -148,7 +151,7 @@ func (w *World) Start() (*Instance, error) {
 			Blobs: files, Uploads: files, Links: table("links", w.links), PublicURL: public, DefaultLanguage: "en", Now: now, Rand: w.bytes(),
 		}),
 		Spool: spool.New(&container{i, "letters", w.letters}, table("lines", w.lines), table("dead", w.dead), &queue{i, w.ticks}),
-		ACS:   &line{i}, MaxACSRequestBytes: 100_000, MaxCalls: cmp.Or(w.MaxCalls, 64), RequestTimeout: request,
+		ACS:   &line{i}, Authority: cmp.Or[gateway.Authority](w.Authority, &w.callers), MaxACSRequestBytes: 100_000, MaxCalls: cmp.Or(w.MaxCalls, 64), RequestTimeout: request,
 		Now: now, NewID: w.newID, Log: log,
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Meter: metricnoop.NewMeterProvider().Meter(""),
 	})
@@ -290,6 +293,7 @@ func Caller(name string, p caller.Policy) caller.Caller {
 
 // Send offers a message to an instance as a caller does.
 func (i *Instance) Send(ctx context.Context, c caller.Caller, key, body string) (gateway.Answer, error) {
+	i.w.callers.seen.Store(c.Name, c)
 	return i.Gateway.Send(ctx, gateway.Request{
 		Caller: c, Body: strings.NewReader(body), BodyBytes: int64(len(body)), ContentType: "application/json", IdempotencyKey: key,
 	})
@@ -300,4 +304,15 @@ func (w *World) Instance(n int) *Instance {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.instances[n]
+}
+
+// callers are those who have sent, as they were then.
+type callers struct{ seen sync.Map }
+
+// Sender implements gateway.Authority.
+func (c *callers) Sender(_ context.Context, name, _ string) (caller.Caller, error) {
+	if known, ok := c.seen.Load(name); ok {
+		return known.(caller.Caller), nil //nolint:forcetypeassert // Send has stored it
+	}
+	return Caller(name, caller.Policy{}), nil
 }

@@ -29,20 +29,20 @@ import (
 // Handler is the name of the executable; host.json says the same.
 const Handler = "handler"
 
-// Build compiles the handler for a system (GOOS, GOARCH; "" is this machine's)
-// into the file out, static and without debugging information.
-func Build(ctx context.Context, root, goos, goarch, out string) error {
+// Build compiles a program, such as ./handler, for a system (GOOS, GOARCH; "" is this
+// machine's) into the file out, static and without debugging information.
+func Build(ctx context.Context, root, program, goos, goarch, out string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "./handler")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, program)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("the handler does not build: %w\n%s", err, bytes.TrimSpace(said.Bytes()))
+		return fmt.Errorf("%s does not build: %w\n%s", program, err, bytes.TrimSpace(said.Bytes()))
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func TestTheHandlerIsStatic(t *testing.T) {
 		t.Skip("builds the handler")
 	}
 	out := filepath.Join(t.TempDir(), Handler)
-	if err := Build(t.Context(), root, "linux", runtime.GOARCH, out); err != nil {
+	if err := Build(t.Context(), root, "./handler", "linux", runtime.GOARCH, out); err != nil {
 		t.Fatal(err)
 	}
 	f, err := elf.Open(out)
@@ -97,7 +97,7 @@ func TestTheHandlerIsStatic(t *testing.T) {
 
 func TestAHandlerThatDoesNotBuildSaysWhy(t *testing.T) {
 	t.Parallel()
-	if err := Build(t.Context(), t.TempDir(), "", "", filepath.Join(t.TempDir(), "h")); err == nil {
+	if err := Build(t.Context(), t.TempDir(), "./handler", "", "", filepath.Join(t.TempDir(), "h")); err == nil {
 		t.Error("built from nothing")
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
@@ -79,6 +80,9 @@ func Translate(doing string, err error) error {
 			return fmt.Errorf("%s: %w: %w", doing, store.ErrUnavailable, ended)
 		}
 	}
+	if unproven(err) {
+		return fmt.Errorf("%s: %w: %w", doing, store.ErrUnavailable, store.ErrIdentity)
+	}
 	return fmt.Errorf("%s: %w: %s", doing, store.ErrUnavailable, cause(err))
 }
 
@@ -97,13 +101,24 @@ func kindOf(r *azcore.ResponseError) error {
 	return store.ErrUnavailable
 }
 
-// cause is the text of a broken connection without its URL. Of any other error,
-// a credential's for example, only the type is told.
+// cause is the text of a broken connection without its URL. Of any other error only
+// the type is told.
 func cause(err error) string {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err.Error()
 	}
 	return fmt.Sprintf("%T", err)
+}
+
+// unproven says whether an error is a credential's, which package azidentity exports
+// in part.
+func unproven(err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if strings.HasPrefix(fmt.Sprintf("%T", err), "*azidentity.") {
+			return true
+		}
+	}
+	return false
 }
 
 // CheckEndpoint refuses an endpoint that cannot take a token, in words that say

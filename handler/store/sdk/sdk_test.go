@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/sdk"
@@ -85,7 +86,8 @@ func TestTranslateNoAnswer(t *testing.T) {
 		"cancelled":         {at(context.Canceled), context.Canceled, "context canceled"},
 		"too late":          {at(context.DeadlineExceeded), context.DeadlineExceeded, "context deadline exceeded"},
 		"connection lost":   {at(errors.New("connection reset by peer")), nil, "connection reset by peer"},
-		"credential failed": {errors.New("POST https://login?secret"), nil, "*errors.errorString"},
+		"something else":    {errors.New("POST https://login?secret"), nil, "*errors.errorString"},
+		"credential failed": {fmt.Errorf("wrapped: %w", azidentity.NewCredentialUnavailableError("secret")), store.ErrIdentity, "no identity in Azure"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -86,7 +86,7 @@ func layOut(tb testing.TB, tend time.Duration) string {
 // Anew is the same product with a storage account of its own.
 func (p *Product) Anew(tb testing.TB) *Product {
 	tb.Helper()
-	other := &Product{HandlerFile: p.HandlerFile, emulator: p.emulator}
+	other := &Product{HandlerFile: p.HandlerFile, OperateFile: p.OperateFile, emulator: p.emulator}
 	other.OpenStorage(tb)
 	return other
 }

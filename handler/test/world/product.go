@@ -36,25 +36,34 @@ const MasterKey = "a3c05e1f7b9d24866af0c1d2e3b4958677889910aabbccddeeff001122334
 // identityHeader proves the handler to the identity endpoint.
 const identityHeader = "identity-header-of-the-test"
 
-// Product is what all tests share: two binaries, a storage account and an
+// Product is what all tests share: three binaries, a storage account and an
 // identity. The handler's tables have fixed names, so all handlers of a run are
 // instances of one deployment, and share its sending quota.
 type Product struct {
-	HandlerFile, emulator string
-	Storage               *azurite.Azurite
-	storageDir            string
-	identity              string
+	HandlerFile, OperateFile, emulator string
+	Storage                            *azurite.Azurite
+	storageDir                         string
+	identity                           string
 	// recipients fetches what a recipient clicks; it follows no redirect.
 	Recipients *http.Client
 }
 
-// NewProduct builds the two programs.
+// NewProduct builds the three programs.
 func NewProduct(tb testing.TB) *Product {
 	tb.Helper()
 	return &Product{
 		HandlerFile: build(tb, "./handler", "handler"),
+		OperateFile: build(tb, "./handler/operate", "posthorn"),
 		emulator:    build(tb, "./handler/local/emulator/cmd/emulator", "emulator"),
 	}
+}
+
+// Program is the one that has the operator's commands of a noun.
+func (p *Product) Program(noun string) string {
+	if noun == "dead" || noun == "links" {
+		return p.HandlerFile
+	}
+	return p.OperateFile
 }
 
 // OpenStorage gives the product its account and an identity to open it with.

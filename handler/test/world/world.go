@@ -134,9 +134,9 @@ func (w *World) Restart(tb testing.TB) {
 // Operate runs a command of the operator that must work, and returns its output.
 func (w *World) Operate(tb testing.TB, args ...string) string {
 	tb.Helper()
-	p := Run(tb, w.Env, w.Product.HandlerFile, args...)
-	if code := p.ExitCode(tb); code != 0 || p.Stderr.String() != "" {
-		tb.Fatalf("handler %s: exit code %d, %s", strings.Join(args, " "), code, p.Stderr.String())
+	p := Run(tb, w.Env, w.Program(args[0]), args...)
+	if code := p.ExitCode(tb); code != 0 {
+		tb.Fatalf("%s: exit code %d, %s", strings.Join(args, " "), code, p.Stderr.String())
 	}
 	return strings.TrimSuffix(p.Stdout.String(), "\n")
 }

@@ -68,6 +68,7 @@ var forms = map[problem.Kind]form{
 	problem.ACSMisconfigured:     {http.StatusInternalServerError, maintenance},
 	problem.Internal:             {http.StatusInternalServerError, maintenance},
 	problem.Unavailable:          {http.StatusServiceUnavailable, maintenance},
+	problem.Paused:               {http.StatusServiceUnavailable, maintenance},
 }
 
 // Refusal is the status and the body of an answer that says what is wrong.

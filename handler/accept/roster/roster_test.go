@@ -1,0 +1,149 @@
+package roster_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/roster"
+)
+
+var errAway = errors.New("storage is away")
+
+// desk is a list whose reading a test decides on.
+type desk struct {
+	*roster.Roster[int64]
+	reads atomic.Int64
+	away  atomic.Bool
+	takes atomic.Int64 // how long a read takes
+}
+
+// newDesk lists the number of the read under "n".
+func newDesk() *desk {
+	d := &desk{}
+	d.Roster = roster.New(time.Now, func(ctx context.Context) (map[string]int64, error) {
+		n := d.reads.Add(1)
+		select {
+		case <-time.After(time.Duration(d.takes.Load())):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if d.away.Load() {
+			return nil, errAway
+		}
+		return map[string]int64{"n": n}, nil
+	})
+	return d
+}
+
+func (d *desk) fresh(ctx context.Context) (map[string]int64, error) { return d.Fresh(ctx) }
+func (d *desk) letIn(ctx context.Context) (map[string]int64, error) { return d.Known(ctx) }
+func (d *desk) anew(ctx context.Context) (map[string]int64, error) {
+	return d.Since(ctx, d.Moment())
+}
+
+// told is what one question was answered, and after what time.
+func told(ask func(context.Context) (map[string]int64, error)) (n int64, took time.Duration, err error) {
+	begin := time.Now()
+	known, err := ask(context.Background())
+	return known["n"], time.Since(begin), err
+}
+
+func TestHowFreshAListIs(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		age  time.Duration // of the list
+		away bool
+		ask  func(*desk, context.Context) (map[string]int64, error)
+		want int64 // 0: errAway
+		took time.Duration
+	}{
+		{"young", roster.Life - 1, false, (*desk).fresh, 1, 0},
+		{"old", roster.Life, false, (*desk).fresh, 2, 0},
+		{"old, to let in", roster.Life, false, (*desk).letIn, 2, 0},
+		{"old, and storage away", roster.Life, true, (*desk).fresh, 0, 0},
+		{"old, and storage away, to let in", roster.Grace - 1, true, (*desk).letIn, 1, 0},
+		{"too old, and storage away", roster.Grace, true, (*desk).letIn, 0, 0},
+		{"anew", time.Minute, false, (*desk).anew, 2, 0},
+		{"anew, right after a read", 0, false, (*desk).anew, 2, time.Second},
+		{"young, and storage away", time.Second, true, (*desk).letIn, 1, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk()
+				if n, _, err := told(d.Fresh); n != 1 || err != nil {
+					t.Fatalf("at first: %d, %v", n, err)
+				}
+				time.Sleep(c.age)
+				d.away.Store(c.away)
+				n, took, err := told(func(ctx context.Context) (map[string]int64, error) { return c.ask(d, ctx) })
+				if n != c.want || took != c.took || (err != nil) != (c.want == 0) || err != nil && !errors.Is(err, errAway) {
+					t.Errorf("%d, %v after %v; want %d after %v", n, err, took, c.want, c.took)
+				}
+			})
+		})
+	}
+}
+
+// However many ask while storage is away, it is asked once a second, and nobody waits for
+// the others.
+func TestManyWhoAskShareOneRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		d.takes.Store(int64(time.Hour)) // each read ends with its time
+		var all sync.WaitGroup
+		for i := range 200 {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * 10 * time.Millisecond)
+				if _, took, err := told(d.Known); err == nil || took > 5*time.Second {
+					t.Errorf("the %dth: %v after %v", i, err, took)
+				}
+			})
+		}
+		all.Wait()
+		if n := d.reads.Load(); n != 1 {
+			t.Errorf("%d reads", n)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		time.Sleep(time.Second)
+		if _, err := d.Known(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("who leaves: %v", err)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// While storage hangs, who is known is let in at once, and what is read then counts.
+func TestTheLastListHoldsWithoutAWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		_, _, _ = told(d.Known)
+		time.Sleep(roster.Life)
+		d.takes.Store(int64(time.Hour))
+		if n, took, err := told(d.Known); n != 1 || err != nil || took != 5*time.Second {
+			t.Errorf("the first: %d, %v after %v", n, err, took)
+		}
+		for range 100 {
+			time.Sleep(100 * time.Millisecond)
+			if n, took, err := told(d.Known); n != 1 || err != nil || took != 0 {
+				t.Fatalf("later: %d, %v after %v", n, err, took)
+			}
+		}
+		d.takes.Store(0)
+		time.Sleep(7 * time.Second) // what hangs, ends
+		_, _, _ = told(d.Known)
+		time.Sleep(time.Second)
+		if n, took, err := told(d.Known); n < 3 || err != nil || took != 0 {
+			t.Errorf("storage is back: %d, %v after %v", n, err, took)
+		}
+	})
+}

@@ -1,0 +1,353 @@
+package gateway_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+// allowed is Shop with a policy that is changed.
+func allowed(change func(*caller.Policy)) caller.Caller {
+	c := gatewaytest.Shop
+	change(&c.Policy)
+	return c
+}
+
+// hooked sends a message that came by the hook alerts, and must be told that it waits.
+func hooked(t *testing.T, h *gatewaytest.House, body string) *record.Record {
+	t.Helper()
+	req := request(body)
+	req.Hook = "alerts"
+	answer, err := h.Send(t.Context(), req)
+	if err != nil || answer.Record.Final() {
+		t.Fatalf("%+v, %v", answer.Record, err)
+	}
+	return answer.Record
+}
+
+// full uses up the quota of five a minute.
+func full(t *testing.T, h *gatewaytest.House) {
+	t.Helper()
+	for range 5 {
+		if _, err := h.Send(t.Context(), request(gatewaytest.Small("before"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The ways by which a message comes to the fence. take is called once it waits.
+var ways = map[string]func(t *testing.T, h *gatewaytest.House, take func()) *record.Record{
+	"it waits for quota": func(t *testing.T, h *gatewaytest.House, take func()) *record.Record {
+		t.Helper()
+		full(t, h)
+		r := hooked(t, h, gatewaytest.Small("late"))
+		take()
+		return r
+	},
+	"it waits for its time": func(t *testing.T, h *gatewaytest.House, take func()) *record.Record {
+		t.Helper()
+		r := hooked(t, h, with(gatewaytest.Small("late"), `"delivery":{"sendAt":"`+rfc(time.Hour)+`"}`))
+		take()
+		time.Sleep(time.Hour)
+		return r
+	},
+	"it is sent again after a doubt": func(t *testing.T, h *gatewaytest.House, take func()) *record.Record {
+		t.Helper()
+		h.ACS.Answer = failure
+		r := hooked(t, h, gatewaytest.Small("late"))
+		h.ACS.Answer = nil
+		take()
+		return r
+	},
+	"it is put back": func(t *testing.T, h *gatewaytest.House, take func()) *record.Record {
+		t.Helper()
+		full(t, h)
+		r := hooked(t, h, gatewaytest.Small("late"))
+		h.ACS.Answer = refusal
+		h.Play(t, 2*time.Minute)
+		h.ACS.Answer = nil
+		d, _, err := h.DeadMessage(t.Context(), r.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.DeadRetry(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		take()
+		return r
+	},
+}
+
+// What the operator takes away holds for what waits, on every way on which it leaves.
+func TestAuthorityIsAskedBeforeAMessageLeaves(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		take func(*gatewaytest.Lists)
+		want string // in the reason
+	}{
+		{"the caller is revoked", func(l *gatewaytest.Lists) { l.Remove("shop") }, "no list"},
+		{"the hook is removed", func(l *gatewaytest.Lists) { l.Remove("/alerts") }, "no list"},
+		{"another sender", func(l *gatewaytest.Lists) {
+			l.Set(allowed(func(p *caller.Policy) { p.Senders = []string{"other@example.com"} }))
+		}, "senders"},
+		{"other recipients", func(l *gatewaytest.Lists) {
+			l.Set(allowed(func(p *caller.Policy) { p.RecipientDomains = []string{"example.org"} }))
+		}, "recipientDomains"},
+		{"a smaller size", func(l *gatewaytest.Lists) {
+			l.Set(allowed(func(p *caller.Policy) { p.MaxRequestBytes = 5 }))
+		}, "maxRequestBytes"},
+	} {
+		for way, wait := range ways {
+			t.Run(c.name+", "+way, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					h := gatewaytest.New(t, quota.Limits{PerMinute: 5, PerHour: 100})
+					sent := 0
+					r := wait(t, h, func() {
+						c.take(h.Lists)
+						sent = len(h.ACS.Sent)
+					})
+					h.Play(t, 10*time.Minute)
+					r = reads(t, h, r)
+					want := record.Failed
+					if strings.Contains(way, "doubt") {
+						want = record.Unknown
+					}
+					if r.State != want || r.Failure.Kind != problem.Forbidden.Slug() || !strings.Contains(r.Failure.Detail, c.want) {
+						t.Errorf("it is %s: %+v", r.State, r.Failure)
+					}
+					if n := len(h.ACS.Sent) - sent; n != 0 {
+						t.Errorf("%d were sent", n)
+					}
+					dead, err := h.Dead(t.Context())
+					if err != nil || len(dead) != 1 || dead[0].ID != r.ID || dead[0].Hook != "alerts" {
+						t.Fatalf("dead: %+v, %v", dead, err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What its caller may not send any more is not put back either.
+func TestWhatIsForbiddenIsNotPutBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := gatewaytest.New(t, plenty)
+		h.ACS.Answer = refusal
+		r, d := given(t, h, gatewaytest.Small("one"))
+		h.Lists.Remove("shop")
+		if err := h.DeadRetry(t.Context(), d); !problem.Is(err, problem.Forbidden) {
+			t.Errorf("put back: %v", err)
+		}
+		if _, _, err := h.DeadMessage(t.Context(), r.ID); err != nil {
+			t.Errorf("in the list: %v", err)
+		}
+	})
+}
+
+// A message that is sent at once is asked about too: its caller may have been revoked while
+// its body arrived. While nobody can tell, its caller's proof holds.
+func TestAuthorityIsAskedForWhatIsSentAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		take func(*gatewaytest.Lists)
+		kind problem.Kind
+		sent bool
+	}{
+		{"revoked", func(l *gatewaytest.Lists) { l.Remove("shop") }, problem.Forbidden, false},
+		{"another sender", func(l *gatewaytest.Lists) { l.Set(withoutSenders()) }, problem.Forbidden, false},
+		{"the lists are away", func(l *gatewaytest.Lists) { l.Away(true) }, problem.Internal, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := gatewaytest.New(t, plenty)
+				c.take(h.Lists)
+				a, err := h.Send(t.Context(), request(gatewaytest.Small("one")))
+				if sent := len(h.ACS.Sent) == 1; sent != c.sent || (err == nil) != c.sent || err != nil && !problem.Is(err, c.kind) {
+					t.Errorf("sent: %t, %+v, %v", sent, a.Record, err)
+				}
+			})
+		})
+	}
+}
+
+// paused is Shop in a pause.
+func paused(refuse bool) caller.Caller {
+	c := gatewaytest.Shop
+	c.Pause = &problem.Pause{Reason: "a loop", Refuse: refuse, Since: time.Now()}
+	return c
+}
+
+// What a paused caller sent stays, whatever waits beside it goes, and when the pause ends
+// all of it goes, in its order.
+func TestWhatAPausedCallerSentStays(t *testing.T) {
+	t.Parallel()
+	for way, wait := range ways {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := gatewaytest.New(t, quota.Limits{PerMinute: 5, PerHour: 1000})
+				sent := 0
+				r := wait(t, h, func() {
+					h.Lists.Set(paused(false))
+					sent = len(h.ACS.Sent)
+				})
+				other := request(gatewaytest.Small("of another"))
+				other.Caller.Name = "bank"
+				if _, err := h.Send(t.Context(), other); err != nil {
+					t.Fatal(err)
+				}
+				h.Play(t, time.Hour)
+				if got := subjects(h.ACS.Sent[sent:]); len(got) != 1 || got[0] != "of another" {
+					t.Errorf("sent meanwhile: %v", got)
+				}
+				if r = reads(t, h, r); r.Final() {
+					t.Errorf("it is %s", r.State)
+				}
+				h.Lists.Set(gatewaytest.Shop)
+				h.Play(t, 2*pausedWait)
+				if r = reads(t, h, r); r.State != record.Accepted {
+					t.Errorf("after the pause it is %s", r.State)
+				}
+			})
+		})
+	}
+}
+
+// pausedWait is after what time the end of a pause must have been seen.
+const pausedWait = 45 * time.Second
+
+// What a paused caller sends, waits or is refused, as the operator says.
+func TestWhatAPausedCallerSends(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		refuse bool
+		body   string
+		waits  bool
+	}{
+		{"waits", false, gatewaytest.Small("one"), true},
+		{"may not wait", false, gatewaytest.Refusing(gatewaytest.Small("one")), false},
+		{"is refused", true, gatewaytest.Small("one"), false},
+		{"is refused for later, too", true, with(gatewaytest.Small("one"), `"delivery":{"sendAt":"`+since2000(time.Hour)+`"}`), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := gatewaytest.New(t, plenty)
+				h.Lists.Set(paused(c.refuse))
+				req := request(c.body)
+				req.Caller = paused(c.refuse)
+				a, err := h.Send(t.Context(), req)
+				switch {
+				case c.waits && (err != nil || a.Record.State != record.Waiting):
+					t.Errorf("%+v, %v", a.Record, err)
+				case !c.waits && (!problem.Is(err, problem.Paused) || problem.Of(err).RetryAfter == 0 || !strings.Contains(problem.Of(err).Detail, "a loop")):
+					t.Errorf("%+v, %v", a.Record, err)
+				}
+				h.Play(t, time.Minute)
+				if len(h.ACS.Arrivals) != 0 {
+					t.Error("it was sent")
+				}
+			})
+		})
+	}
+}
+
+// While nobody can tell what a caller may do, nothing leaves the queue.
+func TestNothingLeavesWhileTheListsAreAway(t *testing.T) {
+	t.Parallel()
+	for way, wait := range ways {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := gatewaytest.New(t, quota.Limits{PerMinute: 5, PerHour: 1000})
+				sent := 0
+				r := wait(t, h, func() {
+					h.Lists.Away(true)
+					sent = len(h.ACS.Sent)
+				})
+				h.Play(t, 20*time.Minute)
+				if n := len(h.ACS.Sent) - sent; n != 0 {
+					t.Errorf("%d were sent", n)
+				}
+				h.Lists.Away(false)
+				h.Play(t, time.Minute)
+				if r = reads(t, h, r); r.State != record.Accepted {
+					t.Errorf("then it is %s", r.State)
+				}
+			})
+		})
+	}
+}
+
+// Who may use less of the quota by now, waits longer: a cap holds for what waits already.
+func TestALowerCapHoldsForWhatWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := gatewaytest.New(t, quota.Limits{PerMinute: 5, PerHour: 100})
+		full(t, h)
+		for range 20 {
+			waits(t, h, gatewaytest.Small("late"), "")
+		}
+		h.Lists.Set(allowed(func(p *caller.Policy) { p.Cap = 10 }))
+		h.Play(t, 30*time.Minute)
+		if n := len(h.ACS.Sent); n != 10 {
+			t.Errorf("%d of 10 were sent within the hour", n)
+		}
+		h.Play(t, 3*time.Hour)
+		if n := len(h.ACS.Sent); n != 25 {
+			t.Errorf("%d of 25 were sent in the end", n)
+		}
+	})
+}
+
+// Who may be less urgent only by now, goes behind those who are more so, and all go.
+func TestALowerPriorityHoldsForWhatWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := gatewaytest.New(t, quota.Limits{PerMinute: 5, PerHour: 100})
+		full(t, h)
+		for range 3 {
+			waits(t, h, gatewaytest.Small("urgent once"), `,"priority":"high"`)
+		}
+		for range 5 {
+			req := request(gatewaytest.Small("of another"))
+			req.Caller.Name = "bank"
+			if _, err := h.Send(t.Context(), req); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.Lists.Set(allowed(func(p *caller.Policy) { p.Priority = mail.PriorityBulk }))
+		h.Play(t, 5*time.Minute)
+		got := subjects(h.ACS.Sent[5:])
+		want := []string{"of another", "of another", "of another", "of another", "of another", "urgent once", "urgent once", "urgent once"}
+		if !slices.Equal(got, want) {
+			t.Errorf("sent in the order %v", got)
+		}
+	})
+}
+
+// with is a message with one more member.
+func with(body, member string) string { return strings.TrimSuffix(body, "}") + "," + member + "}" }
+
+func subjects(sent []mail.Message) []string {
+	var all []string
+	for _, m := range sent {
+		all = append(all, m.Content.Subject)
+	}
+	return all
+}

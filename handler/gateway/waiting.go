@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+// Held is the record of a message that waits, and the message. The message is nil if
+// its letter is lost.
+func (g *Gateway) Held(ctx context.Context, s *spool.Slip) (*record.Record, *mail.Message, error) {
+	rec, err := g.Records.Read(ctx, s.Line.Caller, s.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	letter, _, err := g.Spool.Open(ctx, s.Key)
+	if problem.Is(err, problem.Internal) {
+		err = nil
+	}
+	return rec, letter.Message, err
+}
+
+// Drop ends a message that waits as its caller's cancelling does, whoever the caller
+// is. It may be repeated. TooLate is for one that ACS may have.
+func (g *Gateway) Drop(ctx context.Context, s *spool.Slip) error {
+	rec, err := g.cancel(ctx, s.Line.Caller, s.ID)
+	if err != nil && !problem.Is(err, problem.NotFound) {
+		return err
+	}
+	if rec == nil || rec.Spooled != s.Key { // it was never promised, or stands elsewhere
+		g.leave(ctx, s)
+	}
+	return nil
+}
+
+// Release lets a message that waits for a time go as soon as the quota has room. It
+// moves to the end of the line of those that wait for room. The order is letter, row,
+// record: until the record names the new place, the old one holds, and a pump that
+// meets a row at another place than the record's takes it away. It may be repeated.
+// TooLate is for a message that does not wait there any more.
+func (g *Gateway) Release(ctx context.Context, old *spool.Slip) error {
+	rec, err := g.Records.Read(ctx, old.Line.Caller, old.ID)
+	if err != nil {
+		return err
+	}
+	if rec.State != record.Waiting || rec.Spooled != old.Key {
+		return moved(rec)
+	}
+	letter, found, err := g.Spool.Open(ctx, old.Key)
+	if err == nil && !found {
+		err = problem.New(problem.Gone, "What was kept of the message is lost, so it cannot be sent.")
+	}
+	if err != nil {
+		return err
+	}
+	place, err := g.Sends.Join(ctx, callOf(old), time.Time{}, time.Time{})
+	if err != nil {
+		return err
+	}
+	defer g.wake(ctx, place)
+	slip := *old
+	slip.Line.Shard, slip.Line.Later = place.Shard, false
+	slip.Due, slip.NotBefore, slip.Ticket = place.At, time.Time{}, place.Ticket
+	slip.Key = spool.KeyFor(slip.Line, place.At, record.Key(rec.Caller, rec.ID)+"-"+g.NewID())
+	rec.Spooled, rec.Expected = slip.Key, place.Expected
+	err = g.Spool.Put(ctx, slip.Key, spool.Letter{Record: rec.Snapshot(), Message: letter.Message})
+	if err == nil {
+		err = g.Spool.Enter(ctx, &slip)
+	}
+	if err != nil {
+		g.leave(ctx, &slip)
+		return err
+	}
+	return g.resettle(ctx, rec, old, &slip)
+}
+
+// resettle makes the record name a message's new place, and gives back the one that
+// it does not name.
+func (g *Gateway) resettle(ctx context.Context, rec *record.Record, old, slip *spool.Slip) error {
+	err := g.Records.Wait(ctx, rec)
+	if errors.Is(err, store.ErrChanged) {
+		there, readErr := g.Records.Read(ctx, rec.Caller, rec.ID)
+		switch {
+		case readErr != nil:
+			return readErr // pumps take away the place that the record does not name
+		case there.Spooled != slip.Key:
+			g.leave(ctx, slip)
+			return moved(there)
+		}
+		err = nil // a pump was quick to take it from there
+	}
+	if err != nil {
+		return err
+	}
+	g.leave(ctx, old)
+	return nil
+}
+
+func moved(rec *record.Record) error {
+	return problem.New(problem.TooLate, "The message does not wait there any more: its state is %s.", rec.State)
+}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/mail"
+)
+
+type callersCommands struct {
+	Add    addCaller    `cmd:"" help:"Make a caller, and print its key."`
+	List   listCallers  `cmd:"" help:"List the callers."`
+	Set    setCaller    `cmd:"" help:"Give a caller another policy. Its keys stay."`
+	Pause  pauseCaller  `cmd:"" help:"Let nothing of a caller's leave."`
+	Resume resumeCaller `cmd:"" help:"Let a caller's messages go on."`
+	Rotate rotateCaller `cmd:"" help:"Print a new key. The one before it stays alive."`
+	Retire retireCaller `cmd:"" help:"End all keys of a caller but the newest."`
+	Revoke revokeCaller `cmd:"" help:"End a caller and all its keys."`
+}
+
+// callerName is the one word that most commands want.
+type callerName struct {
+	Name string `arg:"" help:"The caller."`
+}
+
+type policyFlags struct {
+	Sender          []string `required:"" sep:"none" placeholder:"ADDRESS" help:"Address that it may send from, *@DOMAIN or *."`
+	RecipientDomain []string `sep:"none" placeholder:"DOMAIN" help:"Domain that it may write to, or *."`
+	MaxRequestBytes int64    `placeholder:"N" help:"Largest request, below the gateway's limit."`
+	MaxRecipients   int      `placeholder:"N" help:"Most recipients of a message."`
+	Share           int      `placeholder:"PERCENT" help:"Part of the quota that it gets first."`
+	Cap             int      `placeholder:"PERCENT" help:"Part of an hour's quota that it never passes."`
+	Priority        string   `placeholder:"WORD" help:"The most urgent: high, normal or bulk."`
+	HMAC            bool     `name:"hmac" help:"It may sign as ACS's SDKs do."`
+	EntraApp        []string `sep:"none" placeholder:"ID" help:"Application of Entra ID that is this caller."`
+	EntraObject     []string `sep:"none" placeholder:"ID" help:"Object of Entra ID that is this caller."`
+}
+
+func (f policyFlags) policy() caller.Policy {
+	return caller.Policy{
+		Senders: f.Sender, RecipientDomains: f.RecipientDomain, MaxRequestBytes: f.MaxRequestBytes, MaxRecipients: f.MaxRecipients,
+		Share: f.Share, Cap: f.Cap, Priority: mail.Priority(f.Priority), HMAC: f.HMAC, EntraApps: f.EntraApp, EntraObjects: f.EntraObject,
+	}
+}
+
+type addCaller struct {
+	callerName
+	policyFlags
+}
+
+func (addCaller) Help() string {
+	return "Flags for addresses, domains and ids may be repeated.\n\n" +
+		examples(`posthorn callers add shop --sender shop@example.com --recipient-domain '*'`,
+			`KEY=$(posthorn callers add shop --sender '*@example.com')`)
+}
+
+func (cmd *addCaller) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	secrets, err := d.Callers.Add(ctx, cmd.Name, cmd.policy())
+	if err != nil {
+		return err
+	}
+	c.tell("Added caller %s. Its key is shown once; replace it with \"posthorn callers rotate %s\".", cmd.Name, cmd.Name)
+	return printSecrets(c, d, secrets)
+}
+
+// printSecrets shows a key for the only time: it is kept nowhere.
+func printSecrets(c *console, d deployment, s caller.Secrets) error {
+	if _, err := fmt.Fprintln(c.out, s.Key); err != nil || s.AccessKey == "" {
+		return err
+	}
+	_, err := fmt.Fprintf(c.out, "endpoint=%s/;accesskey=%s\n", d.publicURL, s.AccessKey)
+	return err
+}
+
+type setCaller struct {
+	callerName
+	policyFlags
+}
+
+func (setCaller) Help() string {
+	return "The flags are the whole policy: what is not said goes back to its default.\n\n" +
+		examples(`posthorn callers set shop --sender '*@example.com' --recipient-domain '*' --cap 50`)
+}
+
+func (cmd *setCaller) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	if err := d.Callers.SetPolicy(ctx, cmd.Name, cmd.policy()); err != nil {
+		return err
+	}
+	c.tell("Set the policy of %s. It holds everywhere within %s.", cmd.Name, caller.CacheLife)
+	return nil
+}
+
+type listCallers struct{ listing }
+
+func (listCallers) Help() string {
+	return examples("posthorn callers list", "posthorn callers list --json")
+}
+
+// callerRow has the same members for every caller.
+type callerRow struct {
+	Name             string    `json:"name"`
+	Generations      []int64   `json:"keys"` // alive, by number
+	Senders          []string  `json:"senders"`
+	RecipientDomains []string  `json:"recipientDomains"`
+	MaxRequestBytes  int64     `json:"maxRequestBytes"`
+	MaxRecipients    int       `json:"maxRecipients"`
+	Share            int       `json:"share"`
+	Cap              int       `json:"cap"`
+	Priority         string    `json:"priority"`
+	HMAC             bool      `json:"hmac"`
+	EntraApps        []string  `json:"entraApps"`
+	EntraObjects     []string  `json:"entraObjects"`
+	Paused           *pauseRow `json:"paused"`
+}
+
+func rowOf(c caller.Caller) callerRow {
+	p := c.Policy
+	return callerRow{
+		c.Name, c.Generations, filled(p.Senders), filled(p.RecipientDomains), p.MaxRequestBytes, p.MaxRecipients,
+		p.Share, p.Cap, string(p.Priority), p.HMAC, filled(p.EntraApps), filled(p.EntraObjects), pauseOf(c.Pause),
+	}
+}
+
+// filled is a list that JSON writes as one when it is empty.
+func filled(list []string) []string { return append([]string{}, list...) }
+
+func (r callerRow) columns() []string {
+	var ids []string
+	for _, id := range r.EntraApps {
+		ids = append(ids, "app:"+id)
+	}
+	for _, id := range r.EntraObjects {
+		ids = append(ids, "object:"+id)
+	}
+	keys := strings.Trim(strings.ReplaceAll(fmt.Sprint(r.Generations), " ", ","), "[]")
+	return []string{r.Name, keys, orDash(r.Senders), orDash(r.RecipientDomains), strconv.FormatBool(r.HMAC), orDash(ids), r.Paused.words()}
+}
+
+func (cmd *listCallers) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	list, err := d.Callers.Callers(ctx)
+	if err != nil {
+		return err
+	}
+	rows := make([]callerRow, len(list))
+	for i := range list {
+		rows[i] = rowOf(list[i])
+	}
+	return show(c, cmd.listing, rows, "NAME\tKEYS ALIVE\tSENDERS\tRECIPIENT DOMAINS\tHMAC\tENTRA ID\tPAUSED", callerRow.columns)
+}
+
+type pauseCaller struct {
+	callerName
+	pauseFlags
+}
+
+func (pauseCaller) Help() string {
+	return examples(`posthorn callers pause shop --reason "Its orders go out twice."`, "posthorn callers pause shop --refuse")
+}
+
+func (cmd *pauseCaller) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	if err := d.Callers.Pause(ctx, cmd.Name, cmd.Reason, cmd.Refuse); err != nil {
+		return err
+	}
+	c.tell("Paused caller %s: within %s nothing of it leaves. %s \"posthorn callers resume %s\" ends it.", cmd.Name, caller.CacheLife, cmd.intake(), cmd.Name)
+	return nil
+}
+
+type resumeCaller struct{ callerName }
+
+func (resumeCaller) Help() string { return examples("posthorn callers resume shop") }
+
+func (cmd *resumeCaller) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	if err := d.Callers.Resume(ctx, cmd.Name); err != nil {
+		return err
+	}
+	c.tell("Resumed caller %s. What waits goes on within %s.", cmd.Name, 2*caller.CacheLife)
+	return nil
+}
+
+type rotateCaller struct{ callerName }
+
+func (rotateCaller) Help() string {
+	return "The one before that ends.\n\n" + examples("posthorn callers rotate shop")
+}
+
+func (cmd *rotateCaller) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	secrets, err := d.Callers.Rotate(ctx, cmd.Name)
+	if err != nil {
+		return err
+	}
+	c.tell("Made a new key for %s. Once it is in use, end the old one with \"posthorn callers retire %s\".", cmd.Name, cmd.Name)
+	return printSecrets(c, d, secrets)
+}
+
+type retireCaller struct{ callerName }
+
+func (retireCaller) Help() string { return examples("posthorn callers retire shop") }
+
+func (cmd *retireCaller) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	if err := d.Callers.Retire(ctx, cmd.Name); err != nil {
+		return err
+	}
+	c.tell("Ended all keys of %s but the newest. They are dead everywhere within %s.", cmd.Name, caller.CacheLife)
+	return nil
+}
+
+type revokeCaller struct {
+	callerName
+	Drop bool `help:"Drop its messages that wait, too."`
+	Yes  bool `help:"Do not ask."`
+}
+
+func (revokeCaller) Help() string {
+	return examples("posthorn callers revoke shop", "posthorn callers revoke shop --drop --yes")
+}
+
+// Run revokes first, so that nothing comes after what is dropped.
+func (cmd *revokeCaller) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	waiting, err := d.selected(ctx, selection{Caller: cmd.Name})
+	if err != nil {
+		return err
+	}
+	if err := c.confirm(cmd.Yes, fmt.Sprintf("End caller %s and all its keys? %d of its messages wait.", cmd.Name, len(waiting))); err != nil {
+		return err
+	}
+	if err := d.Callers.Revoke(ctx, cmd.Name); err != nil {
+		return err
+	}
+	c.tell("Revoked caller %s. Its keys are dead everywhere within %s. Messages of it that wait, and become dead letters: %d.", cmd.Name, caller.CacheLife, len(waiting))
+	switch {
+	case len(waiting) > 0 && !cmd.Drop:
+		c.tell("Drop them with \"posthorn messages drop --caller %s\".", cmd.Name)
+		return nil
+	case !cmd.Drop:
+		return nil
+	}
+	if waiting, err = d.selected(ctx, selection{Caller: cmd.Name}); err != nil { // more may have come
+		return err
+	}
+	return eachOf(ctx, c, "Dropped", waiting, d.Gateway.Drop)
+}
+
+// examples are lines that can be pasted, for the help of a command.
+func examples(lines ...string) string {
+	return "Examples:\n\n\t" + strings.Join(lines, "\n\t")
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/posthorn/posthorn/handler/settings"
+	"github.com/posthorn/posthorn/handler/wiring"
+)
+
+// console is where the operator sits.
+type console struct {
+	environ []string
+	in      io.Reader
+	out     io.Writer // data
+	said    io.Writer // what was done, and what went wrong
+	person  bool      // whether somebody can answer
+}
+
+// isTerminal says whether somebody may sit behind f. The null device looks like it.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	null, nullErr := os.Stat(os.DevNull)
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && (nullErr != nil || !os.SameFile(info, null))
+}
+
+// deployment is what a command works on.
+type deployment struct {
+	*wiring.App
+	publicURL string
+}
+
+// open reads the settings. It makes no request.
+func (c *console) open() (deployment, error) {
+	s, err := settings.Load(c.environ)
+	if err != nil {
+		return deployment{}, settingsError{err}
+	}
+	app, err := wiring.New(s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return deployment{}, settingsError{err}
+	}
+	return deployment{app, s.PublicURL}, nil
+}
+
+// tell writes a line for people.
+func (c *console) tell(format string, args ...any) {
+	fmt.Fprintf(c.said, format+"\n", args...)
+}
+
+// confirm asks for what cannot be undone, which question tells.
+func (c *console) confirm(yes bool, question string) error {
+	if yes {
+		return nil
+	}
+	if c.person {
+		fmt.Fprintf(c.said, "%s Type yes: ", question)
+		answer, err := bufio.NewReader(c.in).ReadString('\n')
+		if strings.TrimSpace(answer) == "yes" {
+			return nil
+		}
+		if err == nil {
+			return errNothingDone
+		}
+	}
+	return usageError(question + " It cannot be undone, and nobody can be asked here: say --yes.")
+}
+
+// listing is the flag of every list.
+type listing struct {
+	JSON bool `help:"A JSON array in place of a table."`
+}
+
+// show writes rows as JSON, or as a table of the columns of each.
+func show[T any](c *console, l listing, rows []T, head string, columns func(T) []string) error {
+	if l.JSON {
+		if rows == nil {
+			rows = []T{}
+		}
+		e := json.NewEncoder(c.out)
+		e.SetIndent("", "  ")
+		return e.Encode(rows)
+	}
+	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, head)
+	for _, r := range rows {
+		fmt.Fprintln(w, strings.Join(columns(r), "\t"))
+	}
+	return w.Flush()
+}
+
+// details writes names with what they stand for, without those that stand for nothing.
+func (c *console) details(pairs ...[2]string) error {
+	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	for _, p := range pairs {
+		if p[1] != "" {
+			fmt.Fprintf(w, "%s\t%s\n", p[0], p[1])
+		}
+	}
+	return w.Flush()
+}
+
+// orDash is a list for a column, which must not be empty.
+func orDash(list []string) string {
+	if len(list) == 0 {
+		return "-"
+	}
+	return strings.Join(list, ",")
+}

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/accept/hook"
+	"github.com/posthorn/posthorn/handler/mail"
+)
+
+type hooksCommands struct {
+	Add    addHook    `cmd:"" help:"Make a hook, and print its address."`
+	List   listHooks  `cmd:"" help:"List the hooks."`
+	Show   showHook   `cmd:"" help:"Show a hook's policy, its address and what signs for it."`
+	Rotate rotateHook `cmd:"" help:"Print a new address. The key before it stays alive."`
+	Remove removeHook `cmd:"" help:"End a hook."`
+	Test   testHook   `cmd:"" help:"Render a payload, as text and as a page. Sends nothing."`
+	Copy   copyHook   `cmd:"" help:"Copy a built-in template, to begin one of your own."`
+}
+
+// hookName is the one word that most commands want.
+type hookName struct {
+	Name string `arg:"" help:"The hook."`
+}
+
+// tag is NAME=VALUE.
+type tag mail.Tag
+
+// UnmarshalText reads what stands behind a flag.
+func (t *tag) UnmarshalText(text []byte) error {
+	name, value, ok := strings.Cut(string(text), "=")
+	if !ok {
+		return errors.New("a tag is NAME=VALUE")
+	}
+	t.Name, t.Value = name, value
+	return nil
+}
+
+type addHook struct {
+	hookName
+	Caller      string   `required:"" placeholder:"NAME" help:"Caller as whom it sends."`
+	Sender      string   `required:"" placeholder:"ADDRESS" help:"Address that it sends from."`
+	To          []string `sep:"none" placeholder:"ADDRESS" help:"Recipient."`
+	CC          []string `name:"cc" sep:"none" placeholder:"ADDRESS" help:"Recipient of a copy."`
+	BCC         []string `name:"bcc" sep:"none" placeholder:"ADDRESS" help:"Hidden recipient."`
+	ReplyTo     []string `sep:"none" placeholder:"ADDRESS" help:"Whom to answer."`
+	ReplyToFrom string   `placeholder:"POINTER" help:"Place in the payload of whom to answer."`
+	ToFrom      string   `placeholder:"POINTER" help:"Place in the payload of the recipients."`
+	Allow       []string `sep:"none" placeholder:"ADDRESS" help:"Recipient that the payload may name."`
+	Builtin     string   `placeholder:"SENDER" help:"Sender whose ways are built in."`
+	Template    string   `placeholder:"DIR" help:"Folder of a template of your own."`
+	Check       string   `placeholder:"WAY" help:"key, github, grafana, stripe or standard."`
+	SecretFile  string   `placeholder:"FILE" help:"File with the secret of the sender's."`
+	TokenHeader string   `placeholder:"NAME" help:"One more header for the key."`
+	Dedupe      string   `placeholder:"WAY" help:"none, header:NAME or member:POINTER."`
+	Priority    string   `placeholder:"WORD" help:"high, normal or bulk."`
+	Tag         []tag    `sep:"none" placeholder:"NAME=VALUE" help:"Tag of the messages."`
+	Origin      []string `sep:"none" placeholder:"URL" help:"Of a form: site that has it."`
+	Redirect    string   `placeholder:"URL" help:"Of a form: page after it was sent."`
+	Honeypot    string   `placeholder:"FIELD" help:"Of a form: field that only robots fill in."`
+}
+
+func (addHook) Help() string {
+	return "Flags for addresses, tags and sites may be repeated.\n\n" +
+		examples("posthorn hooks add alerts --builtin alertmanager --caller ops --sender alerts@example.com --to oncall@example.com")
+}
+
+func (cmd *addHook) policy() hook.Policy {
+	p := hook.Policy{
+		Caller: cmd.Caller, Sender: cmd.Sender, Builtin: cmd.Builtin, To: cmd.To, CC: cmd.CC, BCC: cmd.BCC,
+		ReplyTo: cmd.ReplyTo, ReplyToFrom: cmd.ReplyToFrom, ToFrom: cmd.ToFrom, Allow: cmd.Allow,
+		Check: hook.Check(cmd.Check), TokenHeader: cmd.TokenHeader, Dedupe: cmd.Dedupe, Priority: mail.Priority(cmd.Priority),
+	}
+	for _, t := range cmd.Tag {
+		p.Tags = append(p.Tags, mail.Tag(t))
+	}
+	if cmd.Origin != nil || cmd.Redirect != "" || cmd.Honeypot != "" {
+		p.Form = &hook.Form{Origins: cmd.Origin, Redirect: cmd.Redirect, Honeypot: cmd.Honeypot}
+	}
+	return p
+}
+
+func (cmd *addHook) Run(ctx context.Context, c *console) (err error) {
+	h := hook.Hook{Name: cmd.Name, Policy: cmd.policy()}
+	if cmd.Template != "" {
+		if h.Template, err = readTemplate(cmd.Template); err != nil {
+			return err
+		}
+	}
+	var secret []byte
+	if cmd.SecretFile != "" {
+		if secret, err = os.ReadFile(cmd.SecretFile); err != nil {
+			return err
+		}
+	}
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	if err := allowed(ctx, d.Callers, h.Policy); err != nil {
+		return err
+	}
+	if h, err = d.Hooks.Add(ctx, h, strings.TrimSpace(string(secret))); err != nil {
+		return err
+	}
+	c.tell("Added hook %s. Put its address into the sender's settings; \"posthorn hooks show %s\" prints it again.", h.Name, h.Name)
+	return printAddress(c, d, h)
+}
+
+// allowed says, before the first alert does, what no message may have and what the
+// caller's policy forbids.
+func allowed(ctx context.Context, callers *caller.Registry, p hook.Policy) error {
+	who, err := callers.Named(ctx, p.Caller)
+	if err != nil {
+		return err
+	}
+	m := mail.Message{
+		SenderAddress: p.Sender, Content: mail.Content{Subject: "Alert", PlainText: "Alert"},
+		Delivery: mail.Delivery{Priority: p.Priority, Tags: p.Tags},
+	}
+	for list, to := range map[*[]string]*[]mail.Address{&p.To: &m.Recipients.To, &p.CC: &m.Recipients.CC, &p.BCC: &m.Recipients.BCC} {
+		for _, a := range *list {
+			*to = append(*to, mail.Address{Address: a})
+		}
+	}
+	if err := who.Allow(&m); err != nil {
+		return err
+	}
+	if len(m.Recipients.All()) == 0 { // those of the payload come later
+		m.Recipients.To = []mail.Address{{Address: p.Sender}}
+	}
+	_, err = check.New().Message(&m, time.Now())
+	return err
+}
+
+// printAddress prints what goes into the sender's settings: the address, with the
+// key where the key opens it, and the secret where deliveries are signed.
+func printAddress(c *console, d deployment, h hook.Hook) error {
+	address := d.publicURL + "/hooks/" + h.Name
+	if h.Policy.Check == hook.CheckKey {
+		address += "?key=" + d.Hooks.Key(h)
+	}
+	if _, err := fmt.Fprintln(c.out, address); err != nil {
+		return err
+	}
+	if secret := d.Hooks.Secret(h); secret != "" {
+		_, err := fmt.Fprintln(c.out, "secret "+secret)
+		return err
+	}
+	return nil
+}
+
+type listHooks struct{ listing }
+
+func (listHooks) Help() string { return examples("posthorn hooks list", "posthorn hooks list --json") }
+
+// hookRow has the same members for every hook.
+type hookRow struct {
+	Name    string   `json:"name"`
+	Builtin string   `json:"builtin"`
+	Check   string   `json:"check"`
+	Caller  string   `json:"caller"`
+	Sender  string   `json:"sender"`
+	To      []string `json:"to"`
+	ToFrom  string   `json:"toFrom"`
+}
+
+func (r hookRow) columns() []string {
+	to := slices.Clone(r.To)
+	if r.ToFrom != "" {
+		to = append(to, r.ToFrom)
+	}
+	return []string{r.Name, r.Builtin, r.Check, r.Caller, orDash(to)}
+}
+
+func (cmd *listHooks) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	list, err := d.Hooks.Hooks(ctx)
+	if err != nil {
+		return err
+	}
+	rows := make([]hookRow, len(list))
+	for i, h := range list {
+		p := h.Policy
+		rows[i] = hookRow{h.Name, p.Builtin, string(p.Check), p.Caller, p.Sender, filled(p.To), p.ToFrom}
+	}
+	return show(c, cmd.listing, rows, "NAME\tBUILT IN\tCHECKED BY\tCALLER\tTO", hookRow.columns)
+}
+
+type showHook struct{ hookName }
+
+func (showHook) Help() string { return examples("posthorn hooks show alerts") }
+
+func (cmd *showHook) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	h, err := d.Hooks.Hook(ctx, cmd.Name)
+	if err != nil {
+		return err
+	}
+	if err := c.details(hookDetails(h)...); err != nil {
+		return err
+	}
+	return printAddress(c, d, h)
+}
+
+func hookDetails(h hook.Hook) (lines [][2]string) {
+	p := h.Policy
+	line := func(name string, words ...string) { lines = append(lines, [2]string{name, strings.Join(words, ", ")}) }
+	line("name", h.Name)
+	line("caller", p.Caller)
+	line("built in", p.Builtin)
+	line("checked by", string(p.Check))
+	line("key's header", p.TokenHeader)
+	line("from", p.Sender)
+	line("to", p.To...)
+	line("cc", p.CC...)
+	line("bcc", p.BCC...)
+	line("to, from the payload", p.ToFrom)
+	line("allowed there", p.Allow...)
+	line("answers to", p.ReplyTo...)
+	line("answers to, from the payload", p.ReplyToFrom)
+	line("a delivery is named by", p.Dedupe)
+	line("priority", string(p.Priority))
+	for _, t := range p.Tags {
+		line("tag", t.Name+"="+t.Value)
+	}
+	if p.Form != nil {
+		line("origins", p.Form.Origins...)
+		line("after success", p.Form.Redirect)
+		line("honeypot", p.Form.Honeypot)
+	}
+	if h.Template != (hook.Template{}) {
+		line("template", "its own")
+	}
+	return lines
+}
+
+type rotateHook struct{ hookName }
+
+func (rotateHook) Help() string { return examples("posthorn hooks rotate alerts") }
+
+func (cmd *rotateHook) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	h, err := d.Hooks.Rotate(ctx, cmd.Name)
+	if err != nil {
+		return err
+	}
+	c.tell("Made a new key for %s. The key before it works until the next rotation.", cmd.Name)
+	return printAddress(c, d, h)
+}
+
+type removeHook struct {
+	hookName
+	Yes bool `help:"Do not ask."`
+}
+
+func (removeHook) Help() string { return examples("posthorn hooks remove alerts --yes") }
+
+func (cmd *removeHook) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	if err := c.confirm(cmd.Yes, "End hook "+cmd.Name+" and its keys?"); err != nil {
+		return err
+	}
+	if err := d.Hooks.Remove(ctx, cmd.Name); err != nil {
+		return err
+	}
+	c.tell("Removed hook %s. Its address is dead everywhere within %s.", cmd.Name, hook.CacheLife)
+	return nil
+}

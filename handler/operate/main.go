@@ -1,0 +1,73 @@
+// Command posthorn is the operator's own program: callers, hooks and the messages
+// that wait. In: words, and the settings of the deployment in the environment, which
+// are those of the handler (docs/operate.md). Out: data on standard output, what was
+// done and what went wrong on standard error, and an exit code that scripts can read.
+//
+// It works on the deployment's storage with the operator's own rights in Azure, beside
+// the handlers that run there; no route of the gateway serves it. Words are read before
+// settings, so help and mistakes need neither. It decides nothing: the packages that
+// the handler is made of do.
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes, beside 0.
+const (
+	exitFailed   = 1
+	exitUsage    = 2 // the words could not be read, and nothing was tried
+	exitNotFound = 3
+	exitAway     = 4 // Azure or storage gives no answer, or refuses
+)
+
+const about = "The operator's program of Posthorn. Its settings are those of the handler, in the environment: docs/operate.md."
+
+// program is the grammar: nouns, each with its verbs.
+type program struct {
+	Callers  callersCommands  `cmd:"" help:"Who may send, and as what."`
+	Hooks    hooksCommands    `cmd:"" help:"Webhooks and forms."`
+	Messages messagesCommands `cmd:"" help:"Messages that wait."`
+	Sending  sendingCommands  `cmd:"" help:"All that is sent."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], &console{environ: os.Environ(), in: os.Stdin, out: os.Stdout, said: os.Stderr, person: isTerminal(os.Stdin)})
+	stop()
+	os.Exit(code)
+}
+
+// run reads words and does what they say.
+func run(ctx context.Context, args []string, c *console) (code int) {
+	if len(args) == 0 {
+		args = []string{"help"}
+	}
+	if args[0] == "help" {
+		args = append(args[1:], "--help")
+	}
+	helped := false
+	parser := kong.Must(&program{}, kong.Name("posthorn"), kong.Description(about), kong.Writers(c.out, c.said),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.Exit(func(int) { helped = true }),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(c))
+	parser.Model.HelpFlag.Help = "Show this."
+	command, err := parser.Parse(args)
+	if helped {
+		return 0
+	}
+	if err == nil {
+		err = command.Run()
+	}
+	if wrong, ok := errors.AsType[*kong.ParseError](err); ok {
+		c.tell(mistake(wrong))
+		return exitUsage
+	}
+	return c.failed(err)
+}

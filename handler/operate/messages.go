@@ -1,0 +1,301 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+type messagesCommands struct {
+	List    listMessages    `cmd:"" help:"List what waits."`
+	Show    showMessage     `cmd:"" help:"Show why a message waits, and nothing of what it says."`
+	Drop    dropMessages    `cmd:"" help:"Cancel messages that wait, as their callers could."`
+	Release releaseMessages `cmd:"" help:"Let messages go now that wait for a time. Quota holds."`
+}
+
+// state is why a message waits.
+type state string
+
+// The states.
+const (
+	waiting   state = "waiting"   // for quota
+	scheduled state = "scheduled" // for its sendAt
+	backoff   state = "backoff"   // after a try that failed
+	doubt     state = "doubt"     // ACS may have it, and is asked
+	paused    state = "paused"    // it is due, and its caller or all sending is paused
+)
+
+// UnmarshalText reads what stands behind a flag.
+func (s *state) UnmarshalText(text []byte) error {
+	*s = state(text)
+	if !slices.Contains([]state{waiting, scheduled, backoff, doubt, paused}, *s) {
+		return errors.New("a state is waiting, scheduled, backoff, doubt or paused")
+	}
+	return nil
+}
+
+// view is what states depend on, beside the messages.
+type view struct {
+	now    time.Time
+	all    bool            // sending is paused
+	paused map[string]bool // callers
+}
+
+func (v view) stateOf(s *spool.Slip) state {
+	switch {
+	case s.Doubt != spool.NoDoubt:
+		return doubt
+	case s.NotBefore.After(v.now):
+		return backoff
+	case s.Line.Later && s.Due.After(v.now):
+		return scheduled
+	case v.all || v.paused[s.Line.Caller]:
+		return paused
+	}
+	return waiting
+}
+
+// selection says which of the messages that wait are meant.
+type selection struct {
+	IDs       []string      `arg:"" optional:"" name:"id" help:"Only these messages."`
+	Caller    string        `placeholder:"NAME" help:"Only those of this caller."`
+	Hook      string        `placeholder:"NAME" help:"Only those that came by this hook."`
+	State     state         `placeholder:"STATE" help:"waiting, scheduled, backoff, doubt or paused."`
+	OlderThan time.Duration `placeholder:"TIME" help:"Only those that are due for longer, as 2h30m."`
+}
+
+func (s selection) empty() bool {
+	return len(s.IDs) == 0 && s.Caller == "" && s.Hook == "" && s.State == "" && s.OlderThan == 0
+}
+
+func (s selection) wants(m *spool.Slip, v view) bool {
+	return (len(s.IDs) == 0 || slices.Contains(s.IDs, m.ID)) &&
+		(s.Caller == "" || s.Caller == m.Line.Caller) &&
+		(s.Hook == "" || s.Hook == m.Hook) &&
+		(s.State == "" || s.State == v.stateOf(m)) &&
+		(s.OlderThan == 0 || v.now.Sub(m.Due) > s.OlderThan)
+}
+
+// selected are the messages that s means, the longest due first. That nothing has an id
+// of s is NotFound.
+func (d deployment) selected(ctx context.Context, s selection) ([]held, error) {
+	v, err := d.view(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []held
+	for slip, err := range d.Gateway.Spool.All(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if s.wants(&slip, v) {
+			found = append(found, held{slip, v.stateOf(&slip)})
+		}
+	}
+	for _, id := range s.IDs {
+		if !slices.ContainsFunc(found, func(h held) bool { return h.ID == id }) {
+			return nil, problem.New(problem.NotFound, "No message with the id %q waits, or not as the flags say.", id)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b held) int { return a.Due.Compare(b.Due) })
+	return found, nil
+}
+
+func (d deployment) view(ctx context.Context) (v view, err error) {
+	callers, err := d.Callers.Callers(ctx)
+	if err != nil {
+		return v, err
+	}
+	v.paused = map[string]bool{}
+	for _, c := range callers {
+		v.paused[c.Name] = c.Pause != nil
+	}
+	usage, err := d.Gateway.Usage(ctx, caller.Caller{})
+	if err != nil {
+		return v, err
+	}
+	v.all = usage.Pause != nil
+	v.now, err = d.Gateway.Records.Time(ctx)
+	return v, err
+}
+
+// held is a message that waits.
+type held struct {
+	spool.Slip
+	state state
+}
+
+// due is when nothing but quota stands in its way.
+func (h held) due() time.Time {
+	if h.NotBefore.After(h.Due) {
+		return h.NotBefore
+	}
+	return h.Due
+}
+
+func (h held) priority() string { return [...]string{"high", "normal", "bulk"}[h.Line.Class] }
+
+// messageRow has the same members for every message.
+type messageRow struct {
+	ID       string    `json:"id"`
+	Caller   string    `json:"caller"`
+	Hook     string    `json:"hook"`
+	Priority string    `json:"priority"`
+	State    string    `json:"state"`
+	Due      time.Time `json:"due"`
+	Tries    int       `json:"tries"`
+	Bytes    int       `json:"bytes"`
+}
+
+func (r messageRow) columns() []string {
+	return []string{r.ID, r.Caller, cmp.Or(r.Hook, "-"), r.Priority, r.State, r.Due.Format(time.RFC3339), strconv.Itoa(r.Tries), strconv.Itoa(r.Bytes)}
+}
+
+func printList(c *console, l listing, all []held) error {
+	rows := make([]messageRow, len(all))
+	for i, h := range all {
+		rows[i] = messageRow{h.ID, h.Line.Caller, h.Hook, h.priority(), string(h.state), h.due(), h.Tries, h.Bytes}
+	}
+	return show(c, l, rows, "ID\tCALLER\tHOOK\tPRIORITY\tSTATE\tDUE\tTRIES\tBYTES", messageRow.columns)
+}
+
+type listMessages struct {
+	selection
+	listing
+}
+
+func (listMessages) Help() string {
+	return "It waits for quota (waiting), for its sendAt (scheduled), after a try that failed (backoff), for the end of a pause (paused), or ACS is asked whether it has it (doubt).\n\n" +
+		examples("posthorn messages list --caller shop", "posthorn messages list --state backoff --older-than 1h --json")
+}
+
+func (cmd *listMessages) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	all, err := d.selected(ctx, cmd.selection)
+	if err != nil {
+		return err
+	}
+	return printList(c, cmd.listing, all)
+}
+
+type showMessage struct {
+	ID     string `arg:"" help:"The message."`
+	Caller string `placeholder:"NAME" help:"Only that of this caller: two may have the same id."`
+}
+
+func (showMessage) Help() string {
+	return examples("posthorn messages show 0f3c1b6e-52c5-4c1f-9c0e-6f1d2a7b8c9d")
+}
+
+func (cmd *showMessage) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	all, err := d.selected(ctx, selection{IDs: []string{cmd.ID}, Caller: cmd.Caller})
+	if err != nil {
+		return err
+	}
+	for _, h := range all {
+		lines, err := d.details(ctx, h)
+		if err == nil {
+			err = c.details(lines...)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// details tell enough to decide, and nothing of what the message says.
+func (d deployment) details(ctx context.Context, h held) ([][2]string, error) {
+	rec, m, err := d.Gateway.Held(ctx, &h.Slip)
+	if err != nil {
+		return nil, err
+	}
+	when := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return t.Format(time.RFC3339)
+	}
+	lines := [][2]string{
+		{"id", h.ID}, {"caller", h.Line.Caller}, {"hook", h.Hook}, {"priority", h.priority()}, {"state", string(h.state)},
+		{"accepted", when(rec.Created)}, {"due", when(h.due())}, {"expected", when(rec.Expected)}, {"deadline", when(rec.Deadline)},
+		{"tries", strconv.Itoa(h.Tries)}, {"repeats after a doubt", strconv.Itoa(h.Repeats)}, {"ACS's operation", rec.OperationID},
+	}
+	if m == nil {
+		return append(lines, [2]string{"message", "lost"}), nil
+	}
+	to := m.Recipients
+	return append(lines,
+		[2]string{"sender", m.SenderAddress}, [2]string{"recipients", fmt.Sprintf("%d, at %s", len(to.All()), strings.Join(to.Domains(), ", "))},
+		[2]string{"attachments", strconv.Itoa(len(m.Attachments))}, [2]string{"bytes", strconv.Itoa(m.Bytes())}), nil
+}
+
+// bulk are the flags of what is done to many.
+type bulk struct {
+	selection
+	All    bool `help:"All that wait."`
+	DryRun bool `help:"List what it would touch, and do nothing."`
+	Yes    bool `help:"Do not ask."`
+}
+
+// Validate wants it said which messages are meant.
+func (b *bulk) Validate() error {
+	if b.empty() && !b.All {
+		return errors.New("say which messages: their ids, --caller, --hook, --state, --older-than or --all")
+	}
+	return nil
+}
+
+type dropMessages struct{ bulk }
+
+func (dropMessages) Help() string {
+	return examples("posthorn messages drop --caller shop --dry-run", "posthorn messages drop --caller shop --older-than 24h --yes")
+}
+
+func (cmd *dropMessages) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	all, err := d.selected(ctx, cmd.selection)
+	if err != nil {
+		return err
+	}
+	return cmd.touch(ctx, c, all, "Drop", "Dropped", d.Gateway.Drop)
+}
+
+type releaseMessages struct{ bulk }
+
+func (releaseMessages) Help() string {
+	return "Those that are due already, paused, or in doubt, are left as they are.\n\n" +
+		examples("posthorn messages release --caller shop --dry-run", "posthorn messages release --state backoff --yes")
+}
+
+func (cmd *releaseMessages) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	all, err := d.selected(ctx, cmd.selection)
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(h held) bool { return h.state != scheduled && h.state != backoff })
+	return cmd.touch(ctx, c, all, "Release", "Released", d.Gateway.Release)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+// usageError is a mistake that shows only once the words were read.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+// settingsError says that the environment does not lead to a deployment.
+type settingsError struct{ error }
+
+func (e settingsError) Unwrap() error { return e.error }
+
+var errNothingDone = errors.New("nothing was done")
+
+// failed tells an error and returns its exit code. It shows the sentence for people of
+// a problem, and its cause.
+func (c *console) failed(err error) (code int) {
+	if err == nil {
+		return 0
+	}
+	if errors.Is(err, context.Canceled) {
+		c.tell("posthorn: interrupted")
+		return exitFailed
+	}
+	c.tell("posthorn: %s", sentence(err))
+	_, usage := errors.AsType[usageError](err)
+	_, unset := errors.AsType[settingsError](err)
+	switch {
+	case usage:
+		return exitUsage
+	case unset:
+		c.tell("The settings are those of the handler. For `make run` type \". .local/env\" in the project's folder.")
+	case problem.Is(err, problem.NotFound), problem.Is(err, problem.Gone):
+		return exitNotFound
+	case errors.Is(err, store.ErrIdentity):
+		c.tell("Run \"az login\" and set POSTHORN_CREDENTIAL=azure-cli, or name another credential.")
+		return exitAway
+	case problem.Is(err, problem.Unavailable):
+		c.tell("Look at the endpoints in the settings, the network, and the roles of your account on the storage account.")
+		return exitAway
+	}
+	return exitFailed
+}
+
+func sentence(err error) string {
+	p, ok := errors.AsType[*problem.Problem](err)
+	if !ok {
+		return err.Error()
+	}
+	said := []string{p.Detail}
+	if inner := errors.Unwrap(p); inner != nil {
+		said[0] = fmt.Sprintf("%s (%s)", p.Detail, inner)
+	}
+	for _, f := range p.Faults {
+		said = append(said, f.Pointer+": "+f.Detail)
+	}
+	return strings.Join(said, "\n")
+}
+
+// mistake says what is wrong with the words, and where to look.
+func mistake(e *kong.ParseError) string {
+	words, verbs := "posthorn", "commands"
+	node := e.Context.Selected()
+	if node == nil {
+		node = e.Context.Model.Node
+	} else {
+		words, verbs = node.FullPath(), "flags"
+		if len(node.Children) > 0 {
+			verbs = "verbs"
+		}
+	}
+	said, guess, guessed := strings.Cut(e.Error(), ", did you mean ")
+	said = reworded(said, strings.TrimPrefix(words, "posthorn "), node) + "."
+	if guessed {
+		said += " Did you mean " + guess
+	}
+	return fmt.Sprintf("posthorn: %s\nRun %q for all %s.", said, words+" --help", verbs)
+}
+
+// reworded makes a sentence about a command of what the parser says of its words.
+func reworded(said, command string, node *kong.Node) string {
+	if word, ok := strings.CutPrefix(said, "unexpected argument "); ok {
+		switch {
+		case node.Parent == nil:
+			return fmt.Sprintf("there is no command %q", word)
+		case len(node.Children) > 0:
+			return fmt.Sprintf("%s has no verb %q", command, word)
+		}
+		return fmt.Sprintf("%s does not expect %q", command, word)
+	}
+	if flag, ok := strings.CutPrefix(said, "unknown flag "); ok {
+		return command + " has no flag " + flag
+	}
+	if flags, ok := strings.CutPrefix(said, "missing flags: "); ok {
+		return command + " needs " + flags
+	}
+	if what, ok := strings.CutPrefix(said, "expected "); ok {
+		if len(node.Children) == 0 {
+			return command + " needs " + what
+		}
+		var verbs []string
+		for _, n := range node.Children {
+			verbs = append(verbs, n.Name)
+		}
+		return command + " needs a verb: " + strings.Join(verbs, ", ")
+	}
+	return said
+}

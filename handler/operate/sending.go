@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/problem"
+)
+
+type sendingCommands struct {
+	Show   showSending   `cmd:"" help:"Show the limits, what is left of them, and whether sending is paused."`
+	Pause  pauseSending  `cmd:"" help:"Let nothing leave, whoever sends it."`
+	Resume resumeSending `cmd:"" help:"Let what waits go on."`
+}
+
+// pauseFlags are those of every pause.
+type pauseFlags struct {
+	Reason string `placeholder:"TEXT" help:"Why, in a line. Callers see it."`
+	Refuse bool   `help:"Refuse new messages; without it they wait."`
+}
+
+func (f pauseFlags) intake() string {
+	if f.Refuse {
+		return "New messages are refused."
+	}
+	return "New messages wait."
+}
+
+// pauseRow is a pause as a list tells it.
+type pauseRow struct {
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	Refuse bool      `json:"refuse"`
+}
+
+func pauseOf(p *problem.Pause) *pauseRow {
+	if p == nil {
+		return nil
+	}
+	return &pauseRow{p.Reason, p.Since, p.Refuse}
+}
+
+func (p *pauseRow) words() string {
+	switch {
+	case p == nil:
+		return "no"
+	case p.Refuse:
+		return "refuses"
+	}
+	return "yes"
+}
+
+type showSending struct{}
+
+func (showSending) Help() string { return examples("posthorn sending show") }
+
+func (showSending) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	u, err := d.Gateway.Usage(ctx, caller.Caller{})
+	if err != nil {
+		return err
+	}
+	lines := [][2]string{
+		{"paused", pauseOf(u.Pause).words()},
+		{"messages that wait for quota", strconv.Itoa(u.WaitingAll)},
+		{"left of this minute", fmt.Sprintf("%d of %d", u.RemainingMinute, u.Limits.PerMinute)},
+		{"left of this hour", fmt.Sprintf("%d of %d", u.RemainingHour, u.Limits.PerHour)},
+	}
+	if p := u.Pause; p != nil {
+		lines = append(lines, [2]string{"since", p.Since.Format(time.RFC3339)}, [2]string{"reason", p.Reason})
+	}
+	return c.details(lines...)
+}
+
+type pauseSending struct{ pauseFlags }
+
+func (pauseSending) Help() string {
+	return examples(`posthorn sending pause --reason "The template of all shops is wrong."`, "posthorn sending pause --refuse")
+}
+
+func (cmd *pauseSending) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	if err := d.Gateway.PauseSending(ctx, cmd.Reason, cmd.Refuse); err != nil {
+		return err
+	}
+	c.tell("Paused all sending: within 10s nothing leaves. %s \"posthorn sending resume\" ends it.", cmd.intake())
+	return nil
+}
+
+type resumeSending struct{}
+
+func (resumeSending) Help() string { return examples("posthorn sending resume") }
+
+func (resumeSending) Run(ctx context.Context, c *console) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	if err := d.Gateway.ResumeSending(ctx); err != nil {
+		return err
+	}
+	c.tell("Resumed sending. Callers that are paused stay so.")
+	return nil
+}

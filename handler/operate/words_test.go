@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// typed runs words as an operator types them, without any settings.
+func typed(t *testing.T, words ...string) (code int, out, said string) {
+	t.Helper()
+	var o, s bytes.Buffer
+	code = run(t.Context(), words, &console{in: strings.NewReader(""), out: &o, said: &s})
+	return code, o.String(), s.String()
+}
+
+// Help is there at every depth, without settings, and has what one can paste.
+func TestHelpIsAtEveryDepth(t *testing.T) {
+	t.Parallel()
+	parser := kong.Must(&program{}, kong.Bind(&console{}))
+	err := kong.Visit(parser.Model.Node, func(n kong.Visitable, next kong.Next) error {
+		node, ok := n.(*kong.Node)
+		if !ok {
+			return next(nil)
+		}
+		words := strings.Fields(node.FullPath())[1:]
+		for _, asked := range [][]string{append(words, "--help"), append([]string{"help"}, words...)} {
+			code, out, said := typed(t, asked...)
+			if code != 0 || !strings.HasPrefix(out, "Usage: posthorn") || said != "" {
+				t.Errorf("%q: exit code %d, %q, on standard error %q", asked, code, out, said)
+			}
+			if len(node.Children) == 0 && !strings.Contains(out, "Examples:\n\n    ") {
+				t.Errorf("%q has no example:\n%s", asked, out)
+			}
+			for line := range strings.Lines(out) {
+				if len(line) > 81 && !strings.HasPrefix(line, "    posthorn") {
+					t.Errorf("%q: a line is %d wide: %s", asked, len(line)-1, line)
+				}
+			}
+		}
+		return next(nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, out, _ := typed(t); code != 0 || !strings.HasPrefix(out, "Usage: ") {
+		t.Errorf("without words: %d, %q", code, out)
+	}
+}
+
+// A mistake is told in a sentence, with where to look, and before any setting is read.
+func TestMistakesAreTold(t *testing.T) {
+	t.Parallel()
+	add := "callers add shop --sender a@example.com"
+	for _, c := range []struct{ name, words, says, look string }{
+		{"no such noun", "caller list", `there is no command "caller". Did you mean "callers"?`, "posthorn"},
+		{"nothing like it", "frobnicate", `there is no command "frobnicate".`, "posthorn"},
+		{"no verb", "callers", `callers needs a verb: add, list, set, pause, resume, rotate, retire, revoke`, "posthorn callers"},
+		{"no such verb", "hooks remov x", `hooks has no verb "remov". Did you mean "remove"?`, "posthorn hooks"},
+		{"no name", "callers rotate", `callers rotate needs "<name>".`, "posthorn callers rotate"},
+		{"no name but flags", "callers add --sender a@example.com", `callers add needs "<name>".`, "posthorn callers add"},
+		{"one word too many", add + " and", `callers add does not expect "and".`, "posthorn callers add"},
+		{"no sender", "callers add shop", `callers add needs --sender=ADDRESS.`, "posthorn callers add"},
+		{"no such flag", "callers add shop --sendr a@example.com", `callers add has no flag --sendr. Did you mean "--sender"?`, "posthorn callers add"},
+		{"no value", "callers add shop --sender", `--sender: missing value`, "posthorn callers add"},
+		{"no number", add + " --cap many", `--cap: expected a valid 64 bit int but got "many".`, "posthorn callers add"},
+		{"no tag", "hooks add x --caller a --sender b --tag team", `--tag: a tag is NAME=VALUE.`, "posthorn hooks add"},
+		{"no header", "hooks test --header x alert.json", `--header: a header is NAME: VALUE.`, "posthorn hooks test"},
+		{"half of a copy", "hooks copy grafana", `hooks copy needs "<dir>"`, "posthorn hooks copy"},
+		{"no payload", "hooks test", `hooks test needs "<file>"`, "posthorn hooks test"},
+		{"a sender of all", "sending pause shop", `sending pause does not expect "shop".`, "posthorn sending pause"},
+		{"no such state", "messages list --state gone", `a state is waiting, scheduled, backoff, doubt or paused.`, "posthorn messages list"},
+		{"no such time", "messages list --older-than soon", `--older-than: expected duration`, "posthorn messages list"},
+		{"all or what", "messages drop", `say which messages: their ids, --caller, --hook, --state, --older-than or --all.`, "posthorn messages drop"},
+		{"released what", "messages release --yes", `say which messages`, "posthorn messages release"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			code, out, said := typed(t, strings.Fields(c.words)...)
+			look := fmt.Sprintf("\nRun %q for all ", c.look+" --help")
+			if code != exitUsage || out != "" || !strings.HasPrefix(said, "posthorn: ") || !strings.Contains(said, c.says) || !strings.Contains(said, look) {
+				t.Errorf("exit code %d, %q, %q", code, out, said)
+			}
+		})
+	}
+}
+
+// Words that are right need settings, and say which.
+func TestSettingsAreNamed(t *testing.T) {
+	t.Parallel()
+	code, out, said := typed(t, "messages", "list")
+	if code != exitFailed || out != "" || !strings.Contains(said, "POSTHORN_TABLE_ENDPOINT: is missing") || !strings.Contains(said, ". .local/env") {
+		t.Errorf("exit code %d, %q, %q", code, out, said)
+	}
+}
