@@ -124,7 +124,7 @@ func New(c Config) http.Handler {
 	mux.Handle("/", f.elsewhere(mux))
 	// The host asks for / every 25 ms until it is answered, and now and then later.
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	return lingering(mux, c.Now)
+	return mux
 }
 
 // elsewhere answers what no route does. Only the router knows which routes a path
