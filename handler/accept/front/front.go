@@ -97,7 +97,7 @@ var routes = []route{
 }
 
 // Routes lists path and methods of every public route, in the form of
-// http.ServeMux, for the test that holds function.json against them.
+// http.ServeMux, for the tests that hold function.json and the pages against them.
 func Routes() map[string][]string {
 	all := make(map[string][]string, len(routes))
 	for _, r := range routes {
@@ -138,7 +138,7 @@ func (f *front) elsewhere(mux *http.ServeMux) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		path, allow := "/", []string{}
-		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
+		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodOptions} {
 			asked := *req
 			asked.Method = m
 			if _, pattern := mux.Handler(&asked); strings.HasPrefix(pattern, m+" ") && paths[pattern].serve != nil {

@@ -114,12 +114,12 @@ func readSettings(dir string, env []string) (settings, error) {
 	}, nil
 }
 
-// bodyLimit is MaxBodyBytes, or what the environment says instead.
+// bodyLimit is MaxRequestBodyBytes, or what the environment says instead.
 func bodyLimit(env []string) (int64, error) {
 	const name = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
 	text := expand("%"+name+"%", env)
 	if text == "%"+name+"%" || text == "" {
-		return MaxBodyBytes, nil
+		return MaxRequestBodyBytes, nil
 	}
 	limit, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {

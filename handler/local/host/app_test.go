@@ -17,7 +17,7 @@ func TestHostJSONWithTheHostsDefaults(t *testing.T) {
 		`{"version":"2.0","customHandler":{"description":{"defaultExecutablePath":"handler"},"enableProxyingHttpRequest":true}}`)
 	got, err := readSettings(dir, nil)
 	want := settings{
-		executable: filepath.Join(dir, "handler"), initialization: 30 * time.Second, functionTimeout: 30 * time.Minute, routePrefix: "api", maxBody: MaxBodyBytes,
+		executable: filepath.Join(dir, "handler"), initialization: 30 * time.Second, functionTimeout: 30 * time.Minute, routePrefix: "api", maxBody: MaxRequestBodyBytes,
 		queues: queueSettings{batch: 16, threshold: 8, maxDequeueCount: 5, maxPolling: time.Minute},
 	}
 	if err != nil || got != want {

@@ -183,9 +183,9 @@ func TestABodyPastTheLimitIsRefused(t *testing.T) {
 		length, stated int64
 		status         int
 	}{
-		{"at the limit", MaxBodyBytes, MaxBodyBytes, 200},
-		{"stated above", MaxBodyBytes + 1, MaxBodyBytes + 1, 500},
-		{"chunked above", MaxBodyBytes + 1, -1, 500},
+		{"at the limit", MaxRequestBodyBytes, MaxRequestBodyBytes, 200},
+		{"stated above", MaxRequestBodyBytes + 1, MaxRequestBodyBytes + 1, 500},
+		{"chunked above", MaxRequestBodyBytes + 1, -1, 500},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
