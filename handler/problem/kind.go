@@ -30,6 +30,7 @@ const (
 	ACSFailed
 	ACSMisconfigured
 	Unavailable
+	HostUnsupported
 )
 
 // TypeBase is what a problem's type URI starts with; the slug follows.
@@ -66,6 +67,7 @@ var kinds = map[Kind]entry{
 	ACSFailed:            {"acs-failed", http.StatusBadGateway, "ACS failed", "The message was not sent. Send it again."},
 	ACSMisconfigured:     {"acs-misconfigured", http.StatusBadGateway, "ACS does not accept this deployment", "The operator must correct the identity, the role or the domain."},
 	Unavailable:          {"unavailable", http.StatusServiceUnavailable, "Not available now", "Storage could not be reached, so nothing was sent. Try again after Retry-After."},
+	HostUnsupported:      {"host-unsupported", http.StatusInternalServerError, "The Functions host is not supported", "The operator must run a Functions host of version 4.1040 or newer, with `customHandler.enableProxyingHttpRequest` in host.json."},
 }
 
 // Kinds returns all kinds in order.

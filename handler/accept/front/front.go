@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -110,6 +111,7 @@ type front struct {
 	Config
 	operations string // the URL of all messages, with a slash at its end
 	ready      readiness
+	oldHost    sync.Once // is told
 }
 
 // New returns the handler of all public routes. Anything else is 404.
@@ -146,6 +148,9 @@ func (f *front) elsewhere(mux *http.ServeMux) http.Handler {
 			}
 		}
 		f.door(route{path: path, serve: func(_ *front, w http.ResponseWriter, req *http.Request) error {
+			if f.tellOldHost(w, req) {
+				return nil
+			}
 			if len(allow) == 0 {
 				return problem.New(problem.NotFound, "There is nothing at this path. GET /openapi.json lists what there is.")
 			}
