@@ -36,7 +36,7 @@ func TestAHostThatDoesNotProxyIsTold(t *testing.T) {
 		res.Body.Close()
 		var told struct{ Type, Detail string }
 		if err := json.Unmarshal([]byte(answer.Outputs.Res.Body), &told); err != nil || !strings.HasSuffix(told.Type, "#host-unsupported") ||
-			!strings.Contains(told.Detail, "4.1040") || answer.Outputs.Res.StatusCode != 500 || answer.Outputs.Res.Headers["Content-Type"] != "application/problem+json" {
+			!strings.Contains(told.Detail, "4.1040") || answer.Outputs.Res.StatusCode != http.StatusInternalServerError || answer.Outputs.Res.Headers["Content-Type"] != "application/problem+json" {
 			t.Errorf("%s: %+v, %v", function, answer.Outputs.Res, err)
 		}
 	}
