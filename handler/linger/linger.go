@@ -74,11 +74,6 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.size += int64(n)
 	b.err = err
-	if err == io.EOF {
-		// net/http watches the connection from now on. A deadline that passes would
-		// tell it that the caller has gone.
-		_ = b.connection.SetReadDeadline(time.Time{})
-	}
 	return n, err
 }
 
@@ -96,9 +91,8 @@ func (b *body) discard(limit int64, end time.Time, waits bool) {
 		if b.connection.SetReadDeadline(deadline) != nil {
 			return
 		}
-		_, _ = b.Read(rubbish) // it keeps the error
-	}
-	if b.err == nil {
-		_ = b.connection.SetReadDeadline(time.Now()) // or net/http reads 256 KiB more
+		if _, err := b.Read(rubbish); err == nil && b.size >= limit {
+			_ = b.connection.SetReadDeadline(time.Now()) // or net/http reads 256 KiB more
+		}
 	}
 }
