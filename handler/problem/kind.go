@@ -31,6 +31,7 @@ const (
 	ACSMisconfigured
 	Unavailable
 	Paused
+	HostUnsupported
 )
 
 // TypeBase is what a problem's type URI starts with; the slug follows.
@@ -68,6 +69,7 @@ var kinds = map[Kind]entry{
 	ACSMisconfigured:     {"acs-misconfigured", http.StatusBadGateway, "ACS does not accept this deployment", "The operator must correct the identity, the role or the domain."},
 	Unavailable:          {"unavailable", http.StatusServiceUnavailable, "Not available now", "Storage could not be reached, so nothing was sent. Try again after Retry-After."},
 	Paused:               {"paused", http.StatusServiceUnavailable, "The operator has paused sending", "The detail says whether this caller or all sending is paused, and why. Try again after Retry-After, or ask the operator."},
+	HostUnsupported:      {"host-unsupported", http.StatusInternalServerError, "The Functions host is not supported", "The operator must run a Functions host of version 4.1040 or newer, with `customHandler.enableProxyingHttpRequest` in host.json."},
 }
 
 // Kinds returns all kinds in order.

@@ -59,7 +59,10 @@ type Settings struct {
 	QuotaReservedForHigh int    `env:"POSTHORN_QUOTA_RESERVED_FOR_HIGH" envDefault:"0" validate:"min=0,max=90" doc:"Percent of the limits that only messages of high priority may use. What is reserved and not used is lost."`
 	QuotaCost            string `env:"POSTHORN_QUOTA_COST" envDefault:"message" validate:"oneof=message recipients" doc:"What one call costs: 1 (message) or its number of recipients (recipients). ACS does not document which."`
 
-	MaxRequestBytes int64         `env:"POSTHORN_MAX_REQUEST_BYTES" envDefault:"104857600" validate:"min=65536,max=104857600" doc:"Largest request body. The host lets no more than 100 MB through."`
+	// HostMaxRequestBytes: source: ScriptConstants.DefaultMaxRequestBodySize.
+	HostMaxRequestBytes int64 `env:"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT" envDefault:"104857600" validate:"min=65536" doc:"Largest request body that the Functions host takes. The host reads this setting too, and answers a larger body with an empty 500."`
+
+	MaxRequestBytes int64         `env:"POSTHORN_MAX_REQUEST_BYTES" envDefault:"104857600" validate:"min=65536,max=104857600" doc:"Largest request body. FUNCTIONS_REQUEST_BODY_SIZE_LIMIT must not be smaller."`
 	MemoryMB        int           `env:"POSTHORN_MEMORY_MB" envDefault:"448" validate:"min=128,max=65536" doc:"Memory that the process may use, in MiB: what the plan gives an instance, less the host's part. Large requests that do not fit are sent away with 503."`
 	MaxUploadBytes  int64         `env:"POSTHORN_MAX_UPLOAD_BYTES" envDefault:"5368709120" validate:"min=1048576" doc:"Largest file that may be uploaded beside a message."`
 	RequestTimeout  time.Duration `env:"POSTHORN_REQUEST_TIMEOUT" envDefault:"100s" validate:"min=5s,max=120s" doc:"Longest time for a request to arrive and be stored. Sending and its end may take 95 s more; the load balancer gives up after 230 s."`
@@ -93,6 +96,9 @@ func Load(environ []string) (Settings, error) {
 	s.PublicURL = strings.TrimSuffix(s.PublicURL, "/")
 	if s.Quota == "custom" && s.QuotaPerHour < s.QuotaPerMinute {
 		faults = append(faults, errors.New("POSTHORN_QUOTA_PER_HOUR: must not be smaller than POSTHORN_QUOTA_PER_MINUTE"))
+	}
+	if s.MaxRequestBytes > s.HostMaxRequestBytes && !unread["POSTHORN_MAX_REQUEST_BYTES"] && !unread["FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"] {
+		faults = append(faults, errors.New("POSTHORN_MAX_REQUEST_BYTES: must not be larger than FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"))
 	}
 	if u, err := url.Parse(s.EntraAuthority); err == nil && u.Scheme != "https" && !net.ParseIP(u.Hostname()).IsLoopback() {
 		faults = append(faults, errors.New("POSTHORN_ENTRA_AUTHORITY: must start with https://, but on this machine"))

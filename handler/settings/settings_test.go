@@ -81,6 +81,8 @@ func TestFaultsAreNamedByTheirVariable(t *testing.T) {
 		{"custom quota without figures", []string{"POSTHORN_QUOTA=custom"}, []string{"POSTHORN_QUOTA_PER_MINUTE: is missing", "POSTHORN_QUOTA_PER_HOUR: is missing"}},
 		{"hour below minute", []string{"POSTHORN_QUOTA=custom", "POSTHORN_QUOTA_PER_MINUTE=10", "POSTHORN_QUOTA_PER_HOUR=9"}, []string{"POSTHORN_QUOTA_PER_HOUR: must not be smaller"}},
 		{"time-out longer than the load balancer's", []string{"POSTHORN_REQUEST_TIMEOUT=10m"}, []string{"POSTHORN_REQUEST_TIMEOUT: must be at most 120s"}},
+		{"a body larger than the host's limit", []string{"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT=100000000"}, []string{"POSTHORN_MAX_REQUEST_BYTES: must not be larger than FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"}},
+		{"a host's limit that is a word", []string{"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT=" + secret}, []string{"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: cannot be read as int64"}},
 		{"language that is none", []string{"POSTHORN_LANGUAGE=!"}, []string{"POSTHORN_LANGUAGE: is not a valid bcp47_language_tag"}},
 		{"a tenant that is a name", []string{"POSTHORN_ENTRA_TENANT=example.com", "POSTHORN_ENTRA_AUDIENCE=api://posthorn"}, []string{"POSTHORN_ENTRA_TENANT: is not a valid uuid"}},
 		{"a tenant without audience", []string{"POSTHORN_ENTRA_TENANT=11111111-1111-4111-8111-111111111111"}, []string{"POSTHORN_ENTRA_AUDIENCE: is missing"}},

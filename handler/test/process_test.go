@@ -3,6 +3,7 @@ package test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/posthorn/posthorn/handler/local/host"
 	"github.com/posthorn/posthorn/handler/test/world"
 )
 
@@ -62,4 +64,55 @@ func (p *product) testDrain(t *testing.T) {
 		t.Error("it still listens")
 	}
 	w.ACS.Message(t)
+}
+
+// Whoever sends all before it looks, as the Functions host does, finds the answer,
+// also where the host itself calls.
+func (p *product) testEarlyAnswer(t *testing.T) {
+	w := newHouse(t, p, world.Options{})
+	for path, want := range map[string]int{"/emails:send": http.StatusUnauthorized, "/dispatch": http.StatusBadRequest} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.URL+path, strings.NewReader(strings.Repeat(" ", 30_000_000)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := host.NewTransport().RoundTrip(req)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		text, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode != want || len(text) == 0 || err != nil {
+			t.Errorf("%s: %s %q, %v", path, res.Status, text, err)
+		}
+	}
+}
+
+// A host that is killed leaves its handler behind, and the next one starts another
+// beside it. Together they send each message once.
+func (p *product) testTwoHandlers(t *testing.T) {
+	w := newHouse(t, p, world.Options{})
+	left, next := w.World, w.Another(t)
+	const messages = 10
+	var all sync.WaitGroup
+	for n := range messages {
+		for _, handler := range []*world.World{left, next} {
+			all.Go(func() {
+				a := handler.Send(t, world.Message(), "Idempotency-Key", fmt.Sprint("twins-", n))
+				if a.StatusCode != http.StatusAccepted && a.StatusCode != http.StatusConflict {
+					t.Errorf("message %d: %s", n, a.Status)
+				}
+			})
+		}
+	}
+	all.Wait()
+	if sent := len(w.ACS.Messages(t)); sent != messages {
+		t.Errorf("%d messages were sent, want %d", sent, messages)
+	}
+	left.Handler.Kill(t)
+	next.MustSend(t, world.Message(), "Idempotency-Key", "twins-0")
+	next.MustSend(t, world.Message(), "Idempotency-Key", "alone")
+	if sent := len(w.ACS.Messages(t)); sent != messages+1 {
+		t.Errorf("%d messages were sent after one of them was killed, want %d", sent, messages+1)
+	}
 }

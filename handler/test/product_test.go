@@ -71,6 +71,8 @@ func (p *product) testTogether(t *testing.T) {
 		{"a tick that failed too often", p.testPoisonedTick},
 		{"the address that it listens at", p.testListen},
 		{"an end with a request under way", p.testDrain},
+		{"an answer before the end of a large body", p.testEarlyAnswer},
+		{"two handlers on one machine", p.testTwoHandlers},
 		{"idle memory", p.testIdleMemory},
 	} {
 		t.Run(c.name, func(t *testing.T) {

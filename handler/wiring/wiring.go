@@ -36,6 +36,7 @@ import (
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/linger"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/store/blob"
@@ -79,6 +80,10 @@ const (
 	baseMemoryMB   = 64
 	smallReserveMB = 16
 )
+
+// lingering is how many requests that were answered early may be read to their end
+// at the same time: more than an instance gets, and less than 8 MB.
+const lingering = 256
 
 // App is the program.
 type App struct {
@@ -140,7 +145,8 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	for name, f := range functions(g, log) {
 		mux.Handle("POST /"+name, trigger.Handler(name, f, log))
 	}
-	return &App{Handler: mux, Callers: callers, Hooks: hooks, Offload: files, Gateway: g, Close: tel.Shutdown}, nil
+	patient := linger.Handler(mux, linger.Limits{Bytes: s.HostMaxRequestBytes, Time: s.RequestTimeout, Number: lingering})
+	return &App{Handler: patient, Callers: callers, Hooks: hooks, Offload: files, Gateway: g, Close: tel.Shutdown}, nil
 }
 
 // functions are what the host calls by itself.

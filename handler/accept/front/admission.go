@@ -99,9 +99,13 @@ type steadyBody struct {
 
 	got    int           // since progress was last enough
 	waited time.Duration // for it
+	ended  bool
 }
 
 func (s *steadyBody) Read(p []byte) (int, error) {
+	if s.ended { // net/http watches the connection now: a deadline would end the request
+		return 0, io.EOF
+	}
 	start := s.now()
 	// A writer without deadlines is a test's; it then waits as long as it likes.
 	deadline := start.Add(progressTime - s.waited)
@@ -114,7 +118,8 @@ func (s *steadyBody) Read(p []byte) (int, error) {
 	if s.got += n; s.got >= progressBytes {
 		s.got, s.waited = 0, 0
 	}
-	if err == nil || err == io.EOF {
+	s.ended = err == io.EOF
+	if err == nil || s.ended {
 		return n, err
 	}
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {

@@ -157,3 +157,49 @@ func TestABodyThatDribblesIsGivenUp(t *testing.T) {
 		})
 	}
 }
+
+// oneConn is a listener for the far end of a pipe, which a synctest bubble can hold.
+type oneConn chan net.Conn
+
+func (l oneConn) Accept() (net.Conn, error) {
+	if c, ok := <-l; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (l oneConn) Close() error { close(l); return nil }
+func (oneConn) Addr() net.Addr { return &net.TCPAddr{} }
+
+// A patience for the body is none for the work after it: a reader that looks once
+// more for the end does not make net/http think that the caller has gone.
+func TestTheWorkMayTakeLongerThanTheBody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, far := net.Pipe()
+		listener := make(oneConn, 1)
+		listener <- far
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			body := &steadyBody{body: req.Body, connection: http.NewResponseController(w), now: time.Now, end: time.Now().Add(time.Minute)}
+			for range 3 {
+				_, _ = io.ReadAll(body)
+			}
+			select {
+			case <-req.Context().Done():
+				t.Error("the caller is said to have gone")
+			case <-time.After(time.Hour):
+			}
+		})}
+		var ended sync.WaitGroup
+		ended.Go(func() { _ = server.Serve(listener) })
+		if _, err := io.WriteString(client, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Read(make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+		client.Close()
+		_ = server.Close()
+		ended.Wait()
+	})
+}

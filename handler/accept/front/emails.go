@@ -122,7 +122,7 @@ func (f *front) limit(c caller.Caller) int64 {
 // its length and its patience. release gives the room back.
 func (f *front) admit(w http.ResponseWriter, req *http.Request, bytes, limit int64) (body io.Reader, release func(), err error) {
 	if req.ContentLength > limit {
-		return nil, nil, problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send.", limit)
+		return nil, nil, problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send. Upload large files by POST /attachments, and name their uploadId in the message.", limit)
 	}
 	body = &steadyBody{
 		body: http.MaxBytesReader(w, req.Body, limit), connection: http.NewResponseController(w),

@@ -82,6 +82,9 @@ type slotAnswer struct {
 
 // slot answers a caller who has a file that is too large for a request.
 func (f *front) slot(w http.ResponseWriter, req *http.Request) error {
+	if req.ContentLength != 0 && f.tellOldHost(w, req) { // its function has the route's name
+		return nil
+	}
 	proof, err := f.authenticate(w, req)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -97,7 +98,7 @@ var routes = []route{
 }
 
 // Routes lists path and methods of every public route, in the form of
-// http.ServeMux, for the test that holds function.json against them.
+// http.ServeMux, for the tests that hold function.json and the pages against them.
 func Routes() map[string][]string {
 	all := make(map[string][]string, len(routes))
 	for _, r := range routes {
@@ -110,6 +111,7 @@ type front struct {
 	Config
 	operations string // the URL of all messages, with a slash at its end
 	ready      readiness
+	oldHost    sync.Once // is told
 }
 
 // New returns the handler of all public routes. Anything else is 404.
@@ -124,7 +126,7 @@ func New(c Config) http.Handler {
 	mux.Handle("/", f.elsewhere(mux))
 	// The host asks for / every 25 ms until it is answered, and now and then later.
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	return lingering(mux, c.Now)
+	return mux
 }
 
 // elsewhere answers what no route does. Only the router knows which routes a path
@@ -138,7 +140,7 @@ func (f *front) elsewhere(mux *http.ServeMux) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		path, allow := "/", []string{}
-		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
+		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodOptions} {
 			asked := *req
 			asked.Method = m
 			if _, pattern := mux.Handler(&asked); strings.HasPrefix(pattern, m+" ") && paths[pattern].serve != nil {
@@ -146,6 +148,9 @@ func (f *front) elsewhere(mux *http.ServeMux) http.Handler {
 			}
 		}
 		f.door(route{path: path, serve: func(_ *front, w http.ResponseWriter, req *http.Request) error {
+			if f.tellOldHost(w, req) {
+				return nil
+			}
 			if len(allow) == 0 {
 				return problem.New(problem.NotFound, "There is nothing at this path. GET /openapi.json lists what there is.")
 			}

@@ -27,6 +27,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
+	"github.com/posthorn/posthorn/handler/linger"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
@@ -73,13 +74,13 @@ func newDoor(t *testing.T, limits quota.Limits) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.server.Config.Handler = front.New(front.Config{
+	d.server.Config.Handler = linger.Handler(front.New(front.Config{
 		Gateway: d.Gateway, Callers: d.callers, Hooks: d.hooks, Public: public, Language: "en",
-		MaxRequestBytes: 1 << 20, RequestTimeout: 20 * time.Second,
+		MaxRequestBytes: 100 << 20, RequestTimeout: 20 * time.Second,
 		Admission: front.NewAdmission(1<<30, 1<<20), Memory: func(int64) int64 { return d.memory.Load() },
 		Now: time.Now, NewID: uuid.NewString, Log: slog.New(slog.NewJSONHandler(d.log, nil)),
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Propagator: propagation.TraceContext{},
-	})
+	}), linger.Limits{Bytes: 100 << 20, Time: 20 * time.Second, Number: 100})
 	d.server.Start()
 	t.Cleanup(d.server.Close)
 	d.client = &http.Client{

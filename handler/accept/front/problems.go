@@ -28,6 +28,13 @@ type document struct {
 	Error  acsError        `json:"error"`
 }
 
+func newDocument(p *problem.Problem) document {
+	return document{
+		Type: p.Kind.Type(), Title: p.Kind.Title(), Status: p.Kind.Status(), Detail: p.Detail,
+		Errors: p.Faults, Error: acsError{acsCode(p), p.Sentence()},
+	}
+}
+
 type acsError struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
@@ -50,12 +57,8 @@ func (f *front) writeProblem(w *recorder, req *http.Request, path string, err er
 		status, body := form(p, caller.Keyed(req.Header))
 		writeJSON(w, status, "application/json", body)
 	} else {
-		code := acsCode(p)
-		h.Set("X-Ms-Error-Code", code)
-		writeJSON(w, p.Kind.Status(), problemType(req), document{
-			Type: p.Kind.Type(), Title: p.Kind.Title(), Status: p.Kind.Status(), Detail: p.Detail,
-			Errors: p.Faults, Error: acsError{code, p.Sentence()},
-		})
+		h.Set("X-Ms-Error-Code", acsCode(p))
+		writeJSON(w, p.Kind.Status(), problemType(req), newDocument(p))
 	}
 	// It is written all the same: a caller that has only closed its side reads on,
 	// and would take an answer without a status for 200.

@@ -31,9 +31,11 @@ func (in Invocation) Text() string { return text(in.Trigger) }
 // Queue says which message of a queue this is. Times are zero when the host did
 // not give them.
 type Queue struct {
+	// ID and the rest are the word of whoever wrote the message, if it is a JSON
+	// object: its members take the place of the host's own.
 	ID           string
 	PopReceipt   string
-	DequeueCount int // 1 on the first call
+	DequeueCount int // 1 on the first call; 0: not known
 	Inserted     time.Time
 	Expires      time.Time
 	NextVisible  time.Time
@@ -48,14 +50,10 @@ type Timer struct {
 	LastUpdated time.Time
 }
 
-var (
-	errNoData  = errors.New("the envelope needs exactly one member in Data")
-	errNoCount = errors.New("DequeueCount is not a number")
-)
+var errNoData = errors.New("the envelope needs exactly one member in Data")
 
-// parse reads the host's envelope. Members are found by their exact names: the
-// host copies the members of a queue message that is an object into Metadata
-// beside its own, and `id` must not pass for `Id`.
+// parse reads the host's envelope. The host copies the members of a queue message
+// that is an object into Metadata: nothing in there makes a call fail.
 func parse(function string, body []byte) (Invocation, error) {
 	var envelope struct{ Data, Metadata map[string]json.RawMessage }
 	if err := json.Unmarshal(body, &envelope); err != nil {
@@ -68,28 +66,25 @@ func parse(function string, body []byte) (Invocation, error) {
 	for _, value := range envelope.Data {
 		in.Trigger = unwrap(value)
 	}
-	var err error
-	if count, ok := envelope.Metadata["DequeueCount"]; ok {
-		in.Queue, err = parseQueue(count, envelope.Metadata)
-		return in, err
+	if _, ok := envelope.Metadata["DequeueCount"]; ok {
+		in.Queue = parseQueue(envelope.Metadata)
+		return in, nil
 	}
+	var err error
 	in.Timer, err = parseTimer(in.Trigger)
 	return in, err
 }
 
-func parseQueue(count json.RawMessage, metadata map[string]json.RawMessage) (*Queue, error) {
-	n, err := strconv.Atoi(text(count))
-	if err != nil || n < 1 {
-		return nil, errNoCount
-	}
+func parseQueue(metadata map[string]json.RawMessage) *Queue {
+	count, _ := strconv.Atoi(text(metadata["DequeueCount"])) // 0 if it is none
 	return &Queue{
 		ID:           text(metadata["Id"]),
 		PopReceipt:   text(metadata["PopReceipt"]),
-		DequeueCount: n,
+		DequeueCount: max(count, 0),
 		Inserted:     instant(metadata["InsertionTime"]),
 		Expires:      instant(metadata["ExpirationTime"]),
 		NextVisible:  instant(metadata["NextVisibleTime"]),
-	}, nil
+	}
 }
 
 // parseTimer returns nil for a trigger that is no timer: an event, an array, a

@@ -27,6 +27,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/linger"
 	"github.com/posthorn/posthorn/handler/mail"
 )
 
@@ -93,6 +94,7 @@ type Emulator struct {
 	cfg    Config
 	keys   [][]byte
 	mux    *http.ServeMux
+	answer http.Handler
 	log    *slog.Logger
 	send   *limiter
 	status *limiter
@@ -146,6 +148,7 @@ func New(cfg Config) (*Emulator, error) {
 	}
 	e.closing, e.close = context.WithCancel(context.Background())
 	e.mux = e.routes()
+	e.answer = linger.Handler(http.HandlerFunc(e.serve), linger.Limits{Bytes: 10 * e.cfg.MaxRequestBytes, Time: time.Minute, Number: 100})
 	return e, nil
 }
 
@@ -174,7 +177,9 @@ func (e *Emulator) routes() *http.ServeMux {
 }
 
 // ServeHTTP answers one call.
-func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { e.answer.ServeHTTP(w, r) }
+
+func (e *Emulator) serve(w http.ResponseWriter, r *http.Request) {
 	// An endpoint with a trailing slash makes //emails:send. ACS finds the
 	// signature wrong; a redirect, ServeMux's answer, would hide the mistake.
 	if strings.HasPrefix(r.URL.Path, "//") {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,6 +20,7 @@ type settings struct {
 	initialization  time.Duration
 	functionTimeout time.Duration
 	routePrefix     string
+	maxBody         int64 // bytes
 	queues          queueSettings
 }
 
@@ -69,7 +71,7 @@ type hostFile struct {
 	} `json:"extensions"`
 }
 
-func readSettings(dir string) (settings, error) {
+func readSettings(dir string, env []string) (settings, error) {
 	var f hostFile
 	f.FunctionTimeout = span(30 * time.Minute)
 	f.CustomHandler.InitializationTimeout = span(30 * time.Second)
@@ -89,6 +91,10 @@ func readSettings(dir string) (settings, error) {
 	case q.MessageEncoding != "base64":
 		return settings{}, errors.New("host.json: extensions.queues.messageEncoding must be base64")
 	}
+	maxBody, err := bodyLimit(env)
+	if err != nil {
+		return settings{}, err
+	}
 	if q.NewBatchThreshold == nil {
 		q.NewBatchThreshold = new(q.BatchSize / 2) // source: QueuesOptions.cs
 	}
@@ -97,6 +103,7 @@ func readSettings(dir string) (settings, error) {
 		initialization:  time.Duration(f.CustomHandler.InitializationTimeout),
 		functionTimeout: time.Duration(f.FunctionTimeout),
 		routePrefix:     strings.Trim(f.Extensions.HTTP.RoutePrefix, "/"),
+		maxBody:         maxBody,
 		queues: queueSettings{
 			batch:           q.BatchSize,
 			threshold:       *q.NewBatchThreshold,
@@ -105,6 +112,20 @@ func readSettings(dir string) (settings, error) {
 			maxPolling:      time.Duration(q.MaxPollingInterval),
 		},
 	}, nil
+}
+
+// bodyLimit is MaxRequestBodyBytes, or what the environment says instead.
+func bodyLimit(env []string) (int64, error) {
+	const name = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
+	text := expand("%"+name+"%", env)
+	if text == "%"+name+"%" || text == "" {
+		return MaxRequestBodyBytes, nil
+	}
+	limit, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %q is not a number of bytes", name, text)
+	}
+	return limit, nil
 }
 
 // function is one NAME/function.json: exactly one of route, timer, queue is set.

@@ -15,9 +15,9 @@ func TestHostJSONWithTheHostsDefaults(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "host.json"),
 		`{"version":"2.0","customHandler":{"description":{"defaultExecutablePath":"handler"},"enableProxyingHttpRequest":true}}`)
-	got, err := readSettings(dir)
+	got, err := readSettings(dir, nil)
 	want := settings{
-		executable: filepath.Join(dir, "handler"), initialization: 30 * time.Second, functionTimeout: 30 * time.Minute, routePrefix: "api",
+		executable: filepath.Join(dir, "handler"), initialization: 30 * time.Second, functionTimeout: 30 * time.Minute, routePrefix: "api", maxBody: MaxRequestBodyBytes,
 		queues: queueSettings{batch: 16, threshold: 8, maxDequeueCount: 5, maxPolling: time.Minute},
 	}
 	if err != nil || got != want {

@@ -29,12 +29,8 @@ type child struct {
 	recycled chan string   // a reason to kill it and start another
 }
 
-// start runs the handler on a free port in a process group of its own.
-func start(s settings, c Config) (*child, error) {
-	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
+// start runs the handler on a port in a process group of its own.
+func start(s settings, c Config, port int) (*child, error) {
 	errs := &stderr{to: c.Output}
 	cmd := exec.Command(s.executable) //nolint:noctx // it is killed as the host kills: by its group
 	cmd.Dir = c.Dir

@@ -1,9 +1,9 @@
 package host
 
 import (
+	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -50,21 +50,21 @@ func fake(mode string) {
 		}
 		w.Header().Set("Seen-Uri", r.RequestURI)
 		w.Header().Set("Seen-Host", r.Host)
-		rc := http.NewResponseController(w)
-		if err := errors.Join(rc.EnableFullDuplex(), rc.Flush()); err != nil {
-			panic(err)
-		}
+		w.Header().Set("Seen-Method", r.Method)
+		var body []byte
 		for buf := make([]byte, 1024); ; {
 			n, err := r.Body.Read(buf)
 			if n > 0 {
-				w.Write(buf[:n])
-				rc.Flush()
+				fmt.Printf("read %s\n", buf[:n])
+				body = append(body, buf[:n]...)
 			}
 			if err != nil {
-				return
+				break
 			}
 		}
+		w.Header().Set("Seen-Body", string(body))
 	})
+	mux.HandleFunc("/ECHO", func(w http.ResponseWriter, r *http.Request) { r.URL.Path = "/echo"; mux.ServeHTTP(w, r) })
 	mux.HandleFunc("/discard", func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, n)
@@ -73,6 +73,16 @@ func fake(mode string) {
 		fmt.Println("waiting")
 		<-r.Context().Done()
 		fmt.Println("caller gone")
+	})
+	mux.HandleFunc("/exit/once", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println("ends once")
+		if _, err := os.Stat("ended"); err == nil {
+			return
+		}
+		if err := os.WriteFile("ended", nil, 0o600); err != nil {
+			panic(err)
+		}
+		os.Exit(exitRestart)
 	})
 	mux.HandleFunc("/exit/{code}", func(w http.ResponseWriter, r *http.Request) {
 		code, _ := strconv.Atoi(r.PathValue("code"))
@@ -112,7 +122,7 @@ func run(t *testing.T, mode string, functionTimeout, initialization int) *app {
 		"echo":    `"httpTrigger","route":"echo","methods":["post"]`,
 		"discard": `"httpTrigger","route":"discard"`,
 		"wait":    `"httpTrigger","route":"wait"`,
-		"exit":    `"httpTrigger","route":"exit/{code:int}"`,
+		"exit":    `"httpTrigger","route":"exit/{code}"`,
 	} {
 		write(t, filepath.Join(dir, name, "function.json"),
 			`{"bindings":[{"direction":"in","name":"req","type":`+trigger+`},{"type":"http","direction":"out","name":"res"}]}`)
@@ -182,7 +192,11 @@ func (a *app) do(t *testing.T, method, path, body string, header ...string) (*ht
 // status of a request that may fail on the way, then 0.
 func (a *app) status(t *testing.T, method, path string) int {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, a.url+path, http.NoBody)
+	body := io.Reader(http.NoBody)
+	if method == http.MethodPost {
+		body = strings.NewReader("x") // or the host repeats it
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, a.url+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,6 +206,34 @@ func (a *app) status(t *testing.T, method, path string) int {
 	}
 	resp.Body.Close()
 	return resp.StatusCode
+}
+
+// connect is for what no HTTP client sends.
+func (a *app) connect(t *testing.T) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(time.Minute)) // ends a test that would hang
+	return conn
+}
+
+// raw sends text and returns the answer, without those of 100.
+func (a *app) raw(t *testing.T, text string) *http.Response {
+	t.Helper()
+	conn := a.connect(t)
+	io.WriteString(conn, text)
+	for answers := bufio.NewReader(conn); ; {
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode >= 200 {
+			return resp
+		}
+	}
 }
 
 // output collects lines and lets a test wait for one.

@@ -1,12 +1,13 @@
 // Package host stands in for the Azure Functions host on a desk and in tests. In:
 // a directory as it is deployed (host.json, NAME/function.json, the handler).
 // Out: the handler, started, watched and restarted by the host's rules; its HTTP
-// functions on a listener, streamed both ways; its timer and queue functions
+// functions on a listener; its timer and queue functions
 // called by the host's JSON protocol.
 //
 // It shows a handler the traps of the real host: a call that hangs on an empty
 // answer, a poison queue, no second start after exit code 0, a SIGKILL without
-// warning. It does not authenticate, scale, keep schedules over a restart, run
+// warning, bodies that are read before it hears of them, limits that it never sees,
+// a path, a host name and headers that are not those that the caller sent. It does not authenticate, scale, keep schedules over a restart, run
 // retry policies, fetch extensions or serve outputs other than http. The whole of
 // its listener is trusted, POST /admin/functions/NAME included: bind it to a
 // loopback address.
@@ -27,6 +28,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/posthorn/posthorn/handler/linger"
 )
 
 // StopWait is how long requests under way may take once the host is told to
@@ -64,7 +67,7 @@ type Host struct {
 // New reads the app in c.Dir. Its error is a sentence for the developer who
 // laid the app out.
 func New(c Config) (*Host, error) {
-	s, err := readSettings(c.Dir)
+	s, err := readSettings(c.Dir, c.Env)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +88,7 @@ func New(c Config) (*Host, error) {
 		log:       c.Log,
 	}
 	h.ready = h.handler.ready
-	transport := newTransport()
+	transport := NewTransport()
 	h.client = &http.Client{Transport: transport}
 	h.proxy = h.newProxy(transport)
 	return h, nil
@@ -99,7 +102,8 @@ func (h *Host) Serve(ctx context.Context, l net.Listener) error {
 	life, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
 	srv := &http.Server{
-		Handler:           h,
+		Handler:           linger.Handler(h, linger.Limits{Bytes: 10 * h.settings.maxBody, Time: quietTime, Number: 100}),
+		MaxHeaderBytes:    2 * (MaxRequestLineBytes + MaxHeaderBytes), // what is too much is ours to say
 		ReadHeaderTimeout: 30 * time.Second,
 		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
 	}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -105,7 +106,7 @@ func TestAMessageIsDeliveredAndSettled(t *testing.T) {
 		settled string
 	}{
 		{"text", store.Message{Text: "hello", DequeueCount: 1}, nil, `"hello"`, "deleted"},
-		{"object", store.Message{Text: `{"v":1,"list":[1],"id":"other"}`, DequeueCount: 2}, nil, `{"v":1,"list":[1],"id":"other"}`, "deleted"},
+		{"object", store.Message{Text: `{"v":1,"list":[1]}`, DequeueCount: 2}, nil, `{"v":1,"list":[1]}`, "deleted"},
 		{"given up", store.Message{Text: "hello", DequeueCount: 1}, problem.New(problem.Gone, "x"), `"hello"`, "deleted"},
 		{"failed", store.Message{Text: "hello", DequeueCount: 4}, problem.New(problem.Unavailable, "x"), `"hello"`, "hidden 30s"},
 		{"failed for the last time", store.Message{Text: "hello", DequeueCount: 5}, problem.New(problem.Unavailable, "x"), `"hello"`, "poison hello, deleted"},
@@ -134,6 +135,56 @@ func TestAMessageIsDeliveredAndSettled(t *testing.T) {
 			want := &trigger.Queue{ID: "id-1", PopReceipt: "receipt/+=", DequeueCount: int(c.message.DequeueCount), Inserted: c.message.InsertedAt}
 			if len(got.all) != 1 || string(got.all[0].Trigger) != c.trigger || !reflect.DeepEqual(got.all[0].Queue, want) {
 				t.Errorf("calls %+v", got.all)
+			}
+		})
+	}
+}
+
+// A message of a poison queue has nowhere to go: it comes again when its time is over.
+func TestWhatFailsInAPoisonQueueStaysThere(t *testing.T) {
+	t.Parallel()
+	for _, count := range []int64{1, 5, 500} {
+		got := calls{err: problem.New(problem.Unavailable, "x")}
+		q := &memory{}
+		err := newTestHost(got.handler("mail")).deliver(t.Context(), function{name: "mail", binding: "msg"}, store.Message{Text: "hello", DequeueCount: count}, q, nil)
+		if err != nil || q.settled != "" || len(got.all) != 1 {
+			t.Errorf("call %d: settled %q after %d calls, %v", count, q.settled, len(got.all), err)
+		}
+	}
+	listeners, err := openQueues([]function{{name: "mail", queue: "mail"}, {name: "dead", queue: "mail-poison"}}, func(name string) (Queue, error) { return named(name), nil })
+	if err != nil || listeners[0].poison != named("mail-poison") || listeners[1].poison != nil {
+		t.Errorf("listeners %+v, %v", listeners, err)
+	}
+}
+
+type named string
+
+func (named) Receive(context.Context, int, time.Duration) ([]store.Message, error) { return nil, nil }
+func (named) Hide(context.Context, store.Message, time.Duration) error             { return nil }
+func (named) Delete(context.Context, string, string) error                         { return nil }
+func (named) Send(context.Context, string, time.Duration) error                    { return nil }
+
+func TestTheEnvelopeOfAMessage(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 23, 12, 0, 0, 5e8, time.UTC)
+	message := store.Message{ID: "4711", PopReceipt: "a\"b", DequeueCount: 2, InsertedAt: at, ExpiresAt: at, VisibleAt: at}
+	const times = `"ExpirationTime":"2026-11-23T12:00:00+00:00",`
+	for _, c := range []struct{ name, text, data, metadata string }{
+		{"text", "hello", `{"msg":"\"hello\""}`,
+			`{"DequeueCount":"2",` + times + `"Id":"\"4711\"","InsertionTime":"2026-11-23T12:00:00+00:00","NextVisibleTime":"2026-11-23T12:00:00+00:00","PopReceipt":"\"a\\\"b\""}`},
+		{"object", `{"v":1,"on":true,"s":"x","o":{"a":1},"list":[1],"id":"other","dequeuecount":9,"insertionTime":null}`,
+			`{"msg":"\"{\\\"v\\\":1,\\\"on\\\":true,\\\"s\\\":\\\"x\\\",\\\"o\\\":{\\\"a\\\":1},\\\"list\\\":[1],\\\"id\\\":\\\"other\\\",\\\"dequeuecount\\\":9,\\\"insertionTime\\\":null}\""}`,
+			`{"DequeueCount":"9",` + times + `"Id":"\"other\"","InsertionTime":"null","NextVisibleTime":"2026-11-23T12:00:00+00:00","PopReceipt":"\"a\\\"b\"","o":{"a":1},"on":"true","s":"\"x\"","v":"1"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			message.Text = c.text
+			e := (&function{name: "mail", binding: "msg"}).messageEnvelope(message)
+			delete(e.Metadata, "sys")
+			data, _ := json.Marshal(e.Data)
+			metadata, _ := json.Marshal(e.Metadata)
+			if string(data) != c.data || string(metadata) != c.metadata {
+				t.Errorf("got  %s %s\nwant %s %s", data, metadata, c.data, c.metadata)
 			}
 		})
 	}

@@ -1,11 +1,10 @@
 package host
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -15,19 +14,9 @@ import (
 )
 
 const (
-	// MaxBodyBytes of a request. Source: ScriptConstants.DefaultMaxRequestBodySize.
-	MaxBodyBytes = 104_857_600
-
-	// dialTries and the waits between them bridge a handler that is not listening
-	// yet. Source: RetryProxyHandler.cs.
-	dialTries   = 10
-	dialWait    = 50 * time.Millisecond
-	maxDialWait = 250 * time.Millisecond
-
 	invocationHeader = "X-Azure-Functions-InvocationId"
 	versionHeader    = "X-Azure-Functions-HostVersion"
-	// correlationHeader of a client survives: the host only adds one if none is
-	// there. Source: ScriptConstants.HttpProxyCorrelationHeader.
+	// correlationHeader: source: ScriptConstants.HttpProxyCorrelationHeader.
 	correlationHeader = "x-ms-invocation-id"
 
 	version   = "4.0.0"
@@ -35,8 +24,13 @@ const (
 )
 
 // ServeHTTP proxies a request to the function whose route and method match, and
-// answers 404 to any other, as the real host does.
+// answers any other with an empty 404, as the real host does.
 func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if status := unheard(r); status != 0 {
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(status)
+		return
+	}
 	if name, ok := strings.CutPrefix(r.URL.Path, adminPath); ok {
 		h.admin(w, r, name)
 		return
@@ -46,8 +40,8 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	if r.ContentLength > MaxBodyBytes {
-		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	if err := h.readWhole(w, r); err != nil {
+		h.failed(w, r, err)
 		return
 	}
 	k, err := h.handler.ready(r.Context())
@@ -56,14 +50,39 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	// Kestrel, unlike net/http, lets an answer begin before the request has ended.
-	if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
-		h.log.Warn("answers wait for the end of requests", "error", err)
-	}
-	timeout := time.AfterFunc(h.settings.functionTimeout, func() { k.recycle(f.name + " passed functionTimeout") })
+	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), target{}, k.url))
+	defer cancel()
+	timeout := time.AfterFunc(h.settings.functionTimeout, func() {
+		cancel() // or it is sent to the next handler
+		k.recycle(f.name + " passed functionTimeout")
+	})
 	defer timeout.Stop()
-	r.Body = http.MaxBytesReader(w, r.Body, MaxBodyBytes)
-	h.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), target{}, k.url)))
+	h.proxy.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// readWhole takes a body whose length is known into memory, as the binding of the
+// HTTP trigger does, and bounds any other. Source: WebJobs.Extensions.Http,
+// HttpTriggerAttributeBindingProvider.cs.
+func (h *Host) readWhole(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, h.settings.maxBody)
+	if r.ContentLength <= 0 {
+		return nil
+	}
+	if r.ContentLength > h.settings.maxBody {
+		return &http.MaxBytesError{Limit: h.settings.maxBody}
+	}
+	whole := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, whole); err != nil {
+		return err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(whole))
+	return nil
+}
+
+// failed is the empty answer to a request that came to no answer of the handler.
+func (h *Host) failed(w http.ResponseWriter, r *http.Request, err error) {
+	h.log.Warn("request not forwarded", "method", r.Method, "error", err)
+	w.WriteHeader(http.StatusInternalServerError)
 }
 
 // admin calls a timer function by hand; the answer does not wait for the call.
@@ -90,7 +109,7 @@ func (h *Host) match(r *http.Request) (function, bool) {
 	}
 	segments := strings.Split(strings.Trim(path, "/"), "/")
 	for _, f := range h.functions {
-		if f.route == nil || len(f.methods) > 0 && !slices.Contains(f.methods, r.Method) {
+		if f.route == nil || len(f.methods) > 0 && !slices.Contains(f.methods, strings.ToUpper(r.Method)) {
 			continue
 		}
 		if matchRoute(f.route, segments) {
@@ -126,63 +145,31 @@ func (h *Host) newProxy(transport http.RoundTripper) *httputil.ReverseProxy {
 		Transport:     transport,
 		FlushInterval: -1,
 		ErrorLog:      slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-				w.WriteHeader(http.StatusRequestEntityTooLarge)
-				return
-			}
-			if errors.Is(err, io.ErrUnexpectedEOF) || r.Context().Err() != nil {
-				w.WriteHeader(http.StatusBadRequest) // the client's body broke off
-				return
-			}
-			h.log.Warn("request not forwarded", "method", r.Method, "error", err)
-			w.WriteHeader(http.StatusBadGateway)
-		},
+		ErrorHandler:  h.failed,
 	}
 }
 
-// rewrite passes a request on as it came: Host, raw query and forwarding
-// headers of the client included, which ReverseProxy would change or drop.
+// rewrite makes of a request what the handler of the real host sees: the caller's
+// name of the host in X-Forwarded-Host alone, whatever a client says of forwarding
+// dropped, headers that came twice joined, path and query encoded anew.
 func rewrite(p *httputil.ProxyRequest) {
-	if u, ok := p.In.Context().Value(target{}).(*url.URL); ok {
-		p.Out.URL.Scheme, p.Out.URL.Host = u.Scheme, u.Host
+	at, _ := p.In.Context().Value(target{}).(*url.URL)
+	path := repath(p.In.URL.EscapedPath())
+	plain, err := url.PathUnescape(path)
+	if err != nil { // never: repath encodes each percent sign
+		plain = p.In.URL.Path
 	}
-	p.Out.URL.RawQuery = p.In.URL.RawQuery
-	p.Out.Host = p.In.Host
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
-		if values, ok := p.In.Header[name]; ok {
-			p.Out.Header[name] = values
+	p.Out.URL = &url.URL{Scheme: at.Scheme, Host: at.Host, Path: plain, RawPath: path, RawQuery: requery(p.In.URL.RawQuery)}
+	p.Out.Host = at.Host
+	p.Out.Method = strings.ToUpper(p.In.Method)
+	for name, values := range p.Out.Header {
+		if len(values) > 1 {
+			p.Out.Header[name] = []string{strings.Join(values, ", ")}
 		}
 	}
+	p.SetXForwarded()
 	id := newID()
 	p.Out.Header.Set(invocationHeader, id)
 	p.Out.Header.Set(versionHeader, version)
-	if p.Out.Header.Get(correlationHeader) == "" {
-		p.Out.Header.Set(correlationHeader, id)
-	}
-}
-
-// newTransport reaches the handler: no proxy of the environment, no compression
-// of its own, patient while the handler starts to listen, and with .NET's second for
-// an answer to `Expect: 100-continue`.
-func newTransport() *http.Transport {
-	return &http.Transport{
-		DialContext:           dial,
-		DisableCompression:    true,
-		MaxIdleConnsPerHost:   100,
-		IdleConnTimeout:       time.Minute,
-		ExpectContinueTimeout: time.Second,
-	}
-}
-
-func dial(ctx context.Context, network, address string) (net.Conn, error) {
-	var d net.Dialer
-	wait := dialWait
-	for try := 1; ; try++ {
-		conn, err := d.DialContext(ctx, network, address)
-		if err == nil || try == dialTries || !sleep(ctx, wait) {
-			return conn, err
-		}
-		wait = min(wait+dialWait, maxDialWait)
-	}
+	p.Out.Header.Set(correlationHeader, id)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/store"
@@ -31,10 +32,14 @@ type Queue interface {
 }
 
 // listener is what a function is triggered by, and where that ends that fails.
+// What fails in a poison queue ends nowhere.
 type listener struct {
 	function      function
 	queue, poison Queue
 }
+
+// poisonSuffix: source: QueueListenerFactory.cs, CreatePoisonQueueReference.
+const poisonSuffix = "-poison"
 
 func openQueues(functions []function, open func(name string) (Queue, error)) (all []listener, err error) {
 	for _, f := range functions {
@@ -48,8 +53,10 @@ func openQueues(functions []function, open func(name string) (Queue, error)) (al
 		if l.queue, err = open(f.queue); err != nil {
 			return nil, err
 		}
-		if l.poison, err = open(f.queue + "-poison"); err != nil {
-			return nil, err
+		if !strings.HasSuffix(f.queue, poisonSuffix) {
+			if l.poison, err = open(f.queue + poisonSuffix); err != nil {
+				return nil, err
+			}
 		}
 		all = append(all, l)
 	}
@@ -95,11 +102,12 @@ func (h *Host) poll(ctx context.Context, f function, q, poison Queue) {
 
 // deliver calls f with one message and then deletes it, shows it again or moves
 // it to poison. A message whose count is beyond the limit already, because the
-// handler died with it each time, is moved without a call. Source:
+// handler died with it each time, is moved without a call. Without a poison queue
+// a message that fails stays hidden for its time, and comes again for ever. Source:
 // QueueProcessor.cs, BeginProcessingMessageAsync and CompleteProcessingMessageAsync.
 func (h *Host) deliver(ctx context.Context, f function, m store.Message, q, poison Queue) error {
 	limit := int64(h.settings.queues.maxDequeueCount)
-	last := m.Foreign || m.DequeueCount > limit
+	last := poison != nil && (m.Foreign || m.DequeueCount > limit)
 	if !last {
 		err := h.invoke(ctx, f, f.messageEnvelope(m))
 		if err == nil {
@@ -109,6 +117,9 @@ func (h *Host) deliver(ctx context.Context, f function, m store.Message, q, pois
 			return nil //nolint:nilerr // the host has stopped; the message comes again
 		}
 		h.log.Error("queue call failed", "function", f.name, "message", m.ID, "count", m.DequeueCount, "error", err)
+		if poison == nil {
+			return nil
+		}
 		last = m.DequeueCount == limit
 	}
 	if !last {
@@ -120,30 +131,37 @@ func (h *Host) deliver(ctx context.Context, f function, m store.Message, q, pois
 	return q.Delete(ctx, m.ID, m.PopReceipt)
 }
 
-// messageEnvelope is the call with one message. The members of a message that is
-// a JSON object stand in Metadata too, arrays excepted, and do shadow the host's
-// own. Source: ScriptInvocationContextExtensions.cs, ApplyBindingData.
+// dotNetTime is a DateTimeOffset as ToString and Parse leave it, in whole seconds.
+const dotNetTime = "2006-01-02T15:04:05-07:00"
+
+// messageEnvelope is the call with one message, which is a string whatever it holds.
+// The members of a message that is a JSON object stand in Metadata too, as strings
+// but for objects, and take the place of the host's own: names are told apart
+// without regard to case. Source: ScriptInvocationContextExtensions.cs; Binder.cs.
 func (f *function) messageEnvelope(m store.Message) envelope {
 	metadata := map[string]any{
 		"DequeueCount":    strconv.FormatInt(m.DequeueCount, 10),
 		"Id":              text(m.ID),
 		"PopReceipt":      text(m.PopReceipt),
-		"InsertionTime":   text(m.InsertedAt.UTC().Format(time.RFC3339Nano)),
-		"ExpirationTime":  text(m.ExpiresAt.UTC().Format(time.RFC3339Nano)),
-		"NextVisibleTime": text(m.VisibleAt.UTC().Format(time.RFC3339Nano)),
+		"InsertionTime":   m.InsertedAt.UTC().Format(dotNetTime),
+		"ExpirationTime":  m.ExpiresAt.UTC().Format(dotNetTime),
+		"NextVisibleTime": m.VisibleAt.UTC().Format(dotNetTime),
 	}
-	var object map[string]any
-	if json.Unmarshal([]byte(m.Text), &object) != nil || object == nil {
-		return f.newEnvelope(text(m.Text), metadata)
-	}
-	for name, value := range object {
-		switch v := value.(type) {
-		case []any:
-		case string:
-			metadata[name] = text(v)
+	var members map[string]json.RawMessage
+	_ = json.Unmarshal([]byte(m.Text), &members) // nil, but of an object
+	for name, value := range members {
+		for own := range metadata {
+			if strings.EqualFold(own, name) {
+				name = own
+			}
+		}
+		switch value[0] {
+		case '[': // is left out
+		case '{':
+			metadata[name] = value
 		default:
-			metadata[name] = v
+			metadata[name] = string(value)
 		}
 	}
-	return f.newEnvelope(json.RawMessage(m.Text), metadata)
+	return f.newEnvelope(text(m.Text), metadata)
 }

@@ -84,8 +84,13 @@ func (s *supervisor) set(current *child, down error) {
 // when ctx has ended, and no handler is left then or with an error.
 func (s *supervisor) run(ctx context.Context) error {
 	var count crashes
+	port, err := freePort() // of all runs: what failed in one is sent to the next
+	if err != nil {
+		s.set(nil, err)
+		return err
+	}
 	for {
-		c, err := start(s.settings, s.config)
+		c, err := start(s.settings, s.config, port)
 		if err != nil {
 			s.set(nil, err)
 			return err

@@ -86,7 +86,7 @@ func TestTheHostAsksForNoKeyOfItsOwn(t *testing.T) {
 
 func TestHostJSONServesTheProduct(t *testing.T) {
 	t.Parallel()
-	s, err := readSettings(root)
+	s, err := readSettings(root, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

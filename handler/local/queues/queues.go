@@ -7,7 +7,10 @@
 package queues
 
 import (
+	"context"
+	"encoding/base64"
 	"net/http"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -28,7 +31,28 @@ func At(endpoint, certFile string) (func(name string) (host.Queue, error), error
 		Transport: &http.Client{Transport: transport},
 		Retry:     policy.RetryOptions{MaxRetries: -1},
 	}}
+	service, err := azqueue.NewServiceClient(endpoint, azurite.Credential{}, options)
+	if err != nil {
+		return nil, err
+	}
 	return func(name string) (host.Queue, error) {
-		return queue.Open(endpoint, name, azurite.Credential{}, options)
+		q, err := queue.Open(endpoint, name, azurite.Credential{}, options)
+		return poisonable{q, service.NewQueueClient(name)}, err
 	}, nil
+}
+
+// poisonable is a queue to which the host sends nothing but what is given up.
+type poisonable struct {
+	*queue.Queue
+	client *azqueue.QueueClient
+}
+
+// Send leaves a message for a week: the host's copy lives as long as the service has
+// it by default, and nothing sets another time.
+func (p poisonable) Send(ctx context.Context, text string, _ time.Duration) error {
+	if err := p.Create(ctx); err != nil {
+		return err
+	}
+	_, err := p.client.EnqueueMessage(ctx, base64.StdEncoding.EncodeToString([]byte(text)), nil)
+	return err
 }
