@@ -58,6 +58,7 @@ func (p *product) testTogether(t *testing.T) {
 		{"a body that is cut off", p.testCutOff},
 		{"a caller that closes its side", p.testHalfClosed},
 		{"a caller that goes away", p.testGoneAway},
+		{"callers that hang up", p.testHangUps},
 		{"a message that ACS refuses", p.testRefusals},
 		{"ACS asks to wait", p.testACSBusy},
 		{"ACS is down", p.testACSDown},
