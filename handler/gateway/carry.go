@@ -26,10 +26,12 @@ type parcel struct {
 	terms check.Terms
 	call  quota.Call
 
-	named     bool // by its caller, who may repeat it and ask for it
-	committed bool // what moved is readable
-	again     bool // ACS may have it from an owner who died
-	late      bool // it is not to be sent now, but to wait
+	work      *record.Work // nil before begin
+	named     bool         // by its caller, who may repeat it and ask for it
+	committed bool         // what moved is readable
+	again     bool         // ACS may have it from an owner who died
+	late      bool         // it is not to be sent now, but to wait
+	left      bool         // its record says what must not stay
 }
 
 // files are what moves out of a message: *offload.Move, or that of several
@@ -86,17 +88,14 @@ func (g *Gateway) carry(ctx context.Context, p *parcel) (Answer, error) {
 	answer, err := g.forward(ctx, p)
 	if err != nil {
 		g.undo(ctx, p, err)
+	}
+	if p.work != nil { // storage that fails may have kept a write whose answer it lost
+		p.work.End(p.left || problem.Is(err, problem.Unavailable))
+	}
+	if err != nil {
 		return answer, err
 	}
 	return answer, failed(answer.Record)
-}
-
-// attended is ctx without the caller's leave, and with the deadline of ctx.
-func attended(ctx context.Context) (context.Context, context.CancelFunc) {
-	if end, ok := ctx.Deadline(); ok {
-		return context.WithDeadline(context.WithoutCancel(ctx), end)
-	}
-	return context.WithCancel(context.WithoutCancel(ctx))
 }
 
 // claim makes p's record. done says that there is an answer already. It goes on after
@@ -150,6 +149,9 @@ func (g *Gateway) resume(ctx context.Context, p *parcel) (answer Answer, done bo
 
 // forward books, or finds the message its place, and does what follows.
 func (g *Gateway) forward(ctx context.Context, p *parcel) (Answer, error) {
+	if p.terms.Wait || !g.Sends.Busy(p.call) {
+		g.begin(ctx, p) // while the ledger is asked, which hardly refuses
+	}
 	grant, place, err := g.prepare(ctx, p)
 	if err != nil {
 		return Answer{}, err
@@ -160,6 +162,9 @@ func (g *Gateway) forward(ctx context.Context, p *parcel) (Answer, error) {
 	permit := g.permit(grant)
 	defer permit.done(ctx)
 	if err := g.commit(ctx, p); err != nil {
+		return Answer{}, err
+	}
+	if err := g.begin(ctx, p).Noted(ctx); err != nil {
 		return Answer{}, err
 	}
 	done, err := g.turn(ctx, p.terms.Wait, grant)
@@ -254,7 +259,7 @@ func (g *Gateway) hand(ctx context.Context, p *parcel, permit *permit) (Answer, 
 	}
 	switch {
 	case o.state != "":
-		g.finish(ctx, p.rec, o)
+		p.left = !g.finish(ctx, p.rec, o)
 		if o.state == record.Failed {
 			g.discard(ctx, p)
 		}
@@ -264,6 +269,7 @@ func (g *Gateway) hand(ctx context.Context, p *parcel, permit *permit) (Answer, 
 		return g.putBack(ctx, p)
 	case o.doubt == spool.Silent:
 		g.abandon(ctx, p.rec, unshown)
+		p.left = true
 	default:
 		return Answer{}, o.err
 	}
@@ -319,19 +325,20 @@ func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message
 	return o
 }
 
-// finish records an end. If another has taken the message over meanwhile, what it
-// has recorded is the truth.
-func (g *Gateway) finish(ctx context.Context, rec *record.Record, o outcome) {
+// finish records an end, and says whether it could. If another has taken the message
+// over meanwhile, what it has recorded is the truth.
+func (g *Gateway) finish(ctx context.Context, rec *record.Record, o outcome) bool {
 	for range finishTries {
 		err := g.tryFinish(ctx, rec, o)
 		if err == nil {
-			return
+			return true
 		}
 		g.Log.ErrorContext(ctx, "the end of a message could not be recorded", "id", rec.ID, "state", string(o.state), "error", err)
 	}
-	// ACS has answered, and the caller shall know; the row says `sending`, and
-	// whoever asks for it settles it, which is the safe side.
+	// ACS has answered, and the caller shall know; the row says `sending`, and whoever
+	// asks for it, or the watchdog, settles it, which is the safe side.
 	rec.State, rec.Failure = o.state, o.failure
+	return false
 }
 
 // finishTries of undoTimeout together bound how long an end is recorded.
@@ -364,6 +371,7 @@ func (g *Gateway) undo(ctx context.Context, p *parcel, why error) {
 		err = g.Records.Release(ctx, p.rec)
 	}
 	if err != nil {
+		p.left = true
 		g.Log.ErrorContext(ctx, "the id of an unsent message stays claimed for a while", "id", p.rec.ID, "error", err)
 	}
 }

@@ -70,6 +70,8 @@ var crashes = []crash{
 	{5, "booking in doubt", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.Lose},
 	{6, "some of a file stored", sim.Site{Where: "files", Op: mem.Stage}, 2, sim.KillAfter},
 	{7, "files or letter stored", sim.Site{Where: "letters", Op: mem.Put}, 4, sim.KillAfter},
+	{8, "noted in a new row", sim.Site{Where: "records", Op: mem.Insert}, 2, sim.KillAfter},
+	{8, "noted", sim.Site{Where: "records", Op: mem.Replace}, 4, sim.KillAfter},
 	{8, "fenced, nothing sent", sim.Site{Where: "records", Op: mem.Replace, State: record.Sending}, 8, sim.KillAfter},
 	{8, "fenced without a claim", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 3, sim.KillAfter},
 	{9, "on the wire, no answer", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Lose},
@@ -198,6 +200,9 @@ func verdict(ctx context.Context, w *sim.World, c *crowd, mayDouble, mayPass boo
 	}
 	if _, rows := w.Left(ctx); rows > 0 {
 		faults = append(faults, fmt.Sprintf("%d rows are left in lines", rows))
+	}
+	if records, noted := w.Between(ctx); len(records) > 0 || noted > 0 {
+		faults = append(faults, fmt.Sprintf("%d noted as at work, and left in between: %v", noted, records))
 	}
 	return faults
 }

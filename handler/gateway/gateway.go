@@ -12,11 +12,12 @@
 //	tick ──> open -> heads -> take ──────────> fence -> offer -> finish -> leave
 //
 // A message that its caller has not named is not claimed: its record begins with the
-// fence, or with the wait. Before the claim nothing is stored but blocks of attachments that stream away
-// while they are read. Those are invisible, and storage drops them by itself. A
-// booked token is spent whatever happens. From the fence on ACS may have the
-// message, so from there the caller's going away stops nothing; an end that is not
-// known is settled by asking ACS before anything is sent again.
+// fence, or with the wait. Before the claim nothing is stored but blocks of attachments
+// that stream away while they are read. Those are invisible, and storage drops them by
+// itself. From the claim on the caller's going away stops nothing. A booked token is spent
+// whatever happens. Before the fence and the wait it is noted that the message is at work,
+// so that Tend ends what a dead process leaves. From the fence on ACS may have the
+// message; an end that is not known is settled by asking ACS before anything is sent again.
 //
 // A caller that has 202 has a message that ACS has taken, or one that is kept in
 // the spool with its place in line.

@@ -33,6 +33,7 @@ func (g *Gateway) parkDoubt(ctx context.Context, p *parcel, doubt spool.Doubt, s
 	}
 	g.Log.ErrorContext(ctx, "a message in doubt could not be kept", "id", p.rec.ID, "error", err)
 	g.abandon(ctx, p.rec, unshown)
+	p.left = true
 	return Answer{p.rec, false}, nil
 }
 
@@ -125,7 +126,11 @@ func (g *Gateway) keep(ctx context.Context, p *parcel, slip *spool.Slip) error {
 			return err
 		}
 	}
+	work := g.begin(ctx, p)
 	if err := g.Spool.Put(ctx, slip.Key, spool.Letter{Record: p.rec.Snapshot(), Message: p.m}); err != nil {
+		return err
+	}
+	if err := work.Noted(ctx); err != nil {
 		return err
 	}
 	wait := g.Records.Wait
@@ -193,6 +198,8 @@ func lineOf(l spool.Line) quota.Line {
 
 // Cancel ends a message of this caller that waits. It may be repeated.
 func (g *Gateway) Cancel(ctx context.Context, c caller.Caller, id string) (Found, error) {
+	ctx, cancel := attended(ctx)
+	defer cancel()
 	rec, err := g.Records.Cancel(ctx, c.Name, id)
 	if err != nil {
 		return Found{}, err

@@ -16,9 +16,15 @@ import (
 // behind: longer than any request is at work.
 const strayAge = 2 * record.OwnerLife
 
-// Tend wakes the shards on which somebody waits and which nobody serves: after a
-// lost tick, a killed process, storage that was away. It is called every minute.
+// Tend sees to what a lost tick, a killed process, or storage that was away has left: it
+// wakes the shards on which somebody waits and which nobody serves, and ends the work on
+// messages that stand in no line and whose owner has died. It is called every minute.
 func (g *Gateway) Tend(ctx context.Context) error {
+	return errors.Join(g.wakeAll(ctx), g.endLeft(ctx))
+}
+
+// wakeAll wakes the shards on which somebody waits and which nobody serves.
+func (g *Gateway) wakeAll(ctx context.Context) error {
 	heads, err := g.Spool.Lines(ctx)
 	if err != nil {
 		return err

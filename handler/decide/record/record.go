@@ -23,6 +23,9 @@
 // A message whose id nobody else can know needs no claim: the first step that is
 // written makes its record.
 //
+// What a process works on it notes in a row of its own, with Begin, before a record says
+// more than a claim. Left finds there what a dead process has left behind.
+//
 // # The states
 //
 //	Claimed ─┬─> Sending ─┬─> Accepted | Failed
@@ -154,6 +157,7 @@ type Book struct {
 	newID func() string
 	life  time.Duration // of an owner
 	fence time.Duration // the same from the fence on
+	works works
 }
 
 // NewBook keeps records in t. now is a local clock, of which only differences
@@ -292,8 +296,12 @@ func (b *Book) Stale(r *Record) bool { return r.State == Sending && b.Abandoned(
 func (b *Book) Time(ctx context.Context) (time.Time, error) { return b.now(ctx, "", "") }
 
 func (b *Book) read(ctx context.Context, caller, id string) (*Record, string, error) {
+	return b.readKey(ctx, Key(caller, id))
+}
+
+func (b *Book) readKey(ctx context.Context, key string) (*Record, string, error) {
 	asked := b.clock.local()
-	e, receipt, err := b.table.Get(ctx, Key(caller, id), row)
+	e, receipt, err := b.table.Get(ctx, key, row)
 	b.clock.observe(receipt, asked)
 	if err != nil {
 		return nil, "", fmt.Errorf("read record: %w", err)

@@ -15,20 +15,23 @@ import (
 )
 
 // books are two processes' books over one table; fault is what befalls the next
-// calls of the kind that it names.
+// calls of the kind that it names, so many times.
 type books struct {
 	ours, theirs *record.Book
 	op           mem.Op
 	fault        mem.Fault
+	times, calls atomic.Int64
 }
 
 func newBooks() *books {
 	b := &books{}
+	b.times.Store(always)
 	table := mem.NewTable(time.Now, func(op mem.Op, _ string) mem.Fault {
-		if op == b.op {
-			return b.fault
+		b.calls.Add(1)
+		if op != b.op || b.times.Add(-1) < 0 {
+			return mem.Fault{}
 		}
-		return mem.Fault{}
+		return b.fault
 	})
 	var ids atomic.Int64
 	newID := func() string { return strconv.FormatInt(ids.Add(1), 10) }
@@ -38,7 +41,12 @@ func newBooks() *books {
 	return b
 }
 
-func (b *books) failing(op mem.Op, o mem.Outcome) { b.op, b.fault = op, mem.Fault{Outcome: o} }
+func (b *books) failing(op mem.Op, o mem.Outcome) {
+	b.op, b.fault = op, mem.Fault{Outcome: o}
+	b.times.Store(always)
+}
+
+const always = 1 << 40
 
 func claim(id, fingerprint string) record.Record {
 	return record.Record{ID: id, Caller: "shop", Fingerprint: fingerprint, OperationID: "op-" + id}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -81,4 +82,29 @@ func (w *World) Left(ctx context.Context) (letters, rows int) {
 func (w *World) Waiting() int {
 	rows, _ := w.lines.ListBefore(context.Background(), store.Key{}, "~", 1<<30)
 	return len(rows)
+}
+
+// Between lists what is at work: records that say neither that a message has ended nor
+// that it stands in a line, and how many messages are noted as such.
+func (w *World) Between(ctx context.Context) (records []string, noted int) {
+	rows, _ := w.records.ListBefore(ctx, store.Key{}, "~", 1<<30)
+	for _, e := range rows {
+		if keys, note := e.Values["keys"].([]byte); note {
+			noted += len(keys) / 16
+			continue
+		}
+		text, _ := e.Values["body"].([]byte)
+		var body struct {
+			Settling bool
+			Spooled  store.Key
+		}
+		_ = json.Unmarshal(text, &body) // as it was written
+		state, _ := e.Values["state"].(string)
+		switch _, _, err := w.lines.Get(ctx, body.Spooled.Partition, body.Spooled.Row); {
+		case err == nil, state == string(record.Unknown) && !body.Settling:
+		case slices.Contains([]string{"claimed", "waiting", "sending", "unknown"}, state):
+			records = append(records, fmt.Sprintf("%s %s", e.Partition, state))
+		}
+	}
+	return records, noted
 }

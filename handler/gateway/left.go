@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+)
+
+// leftTime bounds how long one round of the watchdog looks at what processes have left.
+const leftTime = 30 * time.Second
+
+// errNotAsked says that ACS could not be asked.
+var errNotAsked = errors.New("ACS could not be asked for an operation")
+
+// attended is ctx without the caller's leave, and with the deadline of ctx.
+func attended(ctx context.Context) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(context.WithoutCancel(ctx), end)
+	}
+	return context.WithCancel(context.WithoutCancel(ctx))
+}
+
+// begin lets it be noted that p is at work, so that the watchdog ends what a process
+// leaves that dies. The note must stand before p's record says more than a claim.
+func (g *Gateway) begin(ctx context.Context, p *parcel) *record.Work {
+	if p.work == nil {
+		p.work = g.Records.Begin(ctx, p.rec)
+	}
+	return p.work
+}
+
+// endLeft ends what processes have begun and left. Once ACS cannot be asked about one
+// message, it is asked about no other.
+func (g *Gateway) endLeft(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, leftTime)
+	defer cancel()
+	silent := false
+	return g.Records.Left(ctx, func(ctx context.Context, rec *record.Record) (over bool, err error) {
+		if silent && rec.State != record.Claimed && rec.State != record.Waiting {
+			return false, nil
+		}
+		over, err = g.endAbandoned(ctx, rec)
+		if errors.Is(err, errNotAsked) {
+			silent = true
+			g.Log.WarnContext(ctx, "what a dead process left must wait", "id", rec.ID, "error", err)
+			err = nil
+		}
+		return over, err
+	})
+}
+
+// endAbandoned ends the work on a message whose owner has died, and which stands in no
+// line, so that nobody else looks after it. What ACS cannot have has failed, and its
+// id is free. About the rest ACS is asked once; if it does not know the message,
+// the record says that a repeat sends it. over says that nobody need look again.
+func (g *Gateway) endAbandoned(ctx context.Context, rec *record.Record) (over bool, err error) {
+	if inLine, err := g.inLine(ctx, rec); inLine || err != nil {
+		return inLine, err
+	}
+	if !g.Records.Abandoned(rec) {
+		return false, nil
+	}
+	if rec.State == record.Claimed || rec.State == record.Waiting {
+		err := g.Records.Refuse(ctx, rec, forsaken())
+		return err == nil, err
+	}
+	known, failure, err := g.ask(ctx, rec.OperationID, quota.Call{Caller: rec.Caller, Class: quota.Normal})
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("%w: %w", errNotAsked, err)
+	case known:
+		return g.finish(ctx, rec, ended(failure)), nil
+	}
+	err = g.Records.Unsent(ctx, rec)
+	return err == nil, err
+}
