@@ -55,7 +55,7 @@ func TestOneFaultOfACSStopsNobody(t *testing.T) {
 					more = `"delivery":{"sendAt":"` + rfc(10*time.Second) + `"}`
 				}
 				crowd.offer(t, shop, "", sim.Message("one", more))
-				for !struck.Load() {
+				for !struck.Load() || c.fault == sim.KillAfter && w.Living() == 3 {
 					time.Sleep(100 * time.Millisecond)
 				}
 				began := time.Now()
