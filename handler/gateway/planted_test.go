@@ -43,15 +43,15 @@ var plantedBugs = []planted{
 		"decide/quota", "TestSlowStorageBurnsTokens",
 	},
 	{
-		"sent again at once when ACS does not answer", "gateway/carry.go",
+		"sent again at once when ACS does not answer", "gateway/offer.go",
 		`o.doubt, tell = spool.Silent, failing`,
 		`o.doubt, tell = spool.Silent, func(context.Context, quota.Grant) error { return g.ACS.Send(ctx, rec.OperationID, m, again) }`,
 		"gateway", "TestSimCrashPointsWithAForgetfulACS",
 	},
 	{
 		"a refund when ACS does not answer", "decide/quota/backoff.go",
-		"	heard := l.now()\n	return l.everywhere(ctx, g, func(p *page, g Grant) bool {\n		return p.health.failing(p.was.latest(heard), g)",
-		"	return l.everywhere(ctx, g, func(p *page, _ Grant) bool {\n		if b, ok := p.tally.(log); ok && len(b) > 0 {\n			p.tally = b[:len(b)-1]\n		}\n		return true",
+		"		p.dirty = p.dirty || changed\n		return answer{ok: closed}",
+		"		if b, ok := p.tally.(log); ok && len(b) > 0 {\n			p.tally = b[:len(b)-1]\n		}\n		p.dirty = true\n		return answer{ok: closed}",
 		"gateway", "TestSimSilenceCostsTokens",
 	},
 	{
