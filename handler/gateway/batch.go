@@ -129,7 +129,7 @@ func (g *Gateway) SendAllOrNone(ctx context.Context, req Request, source wire.So
 			defer in.Close()
 			req := element(req, i)
 			req.late = late
-			answer, err := heard(g.sendVetted(ctx, req, in, l.Message, terms[i]))
+			answer, err := g.sendVetted(ctx, req, in, l.Message, terms[i])
 			g.tally(ctx, answer, err)
 			return Sent{answer, l.Message.Recipients.To}, placed(err, l.Place)
 		})

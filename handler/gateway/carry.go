@@ -111,14 +111,11 @@ func (g *Gateway) carry(ctx context.Context, p *parcel) (Answer, error) {
 // OwnerLife. carry gives it back.
 func (g *Gateway) claim(ctx context.Context, p *parcel) (answer Answer, done bool, err error) {
 	ctx = context.WithoutCancel(ctx)
-	rec, replay, err := g.claimRecord(ctx, *p.rec)
+	rec, replay, err := g.claimInTurn(ctx, *p.rec)
 	if err != nil {
 		return Answer{}, false, err
 	}
 	if replay {
-		if rec.State == record.Sending {
-			g.inquire(ctx, rec)
-		}
 		return Answer{rec, true}, true, failed(rec)
 	}
 	p.rec = rec
@@ -127,6 +124,49 @@ func (g *Gateway) claim(ctx context.Context, p *parcel) (answer Answer, done boo
 	}
 	return answer, done, err
 }
+
+// claimInTurn claims a record. Where another request is at work on the same message, it
+// waits for that one's end: a message that is in no line, and not sent, is lost with its
+// owner, and only this request could still bring it. So nobody hears 202 before it is
+// safe. If the owner seems dead, the caller hears when its time is over; then a repeat
+// takes the message over.
+func (g *Gateway) claimInTurn(ctx context.Context, mine record.Record) (rec *record.Record, replay bool, err error) {
+	end := g.Now().Add(g.turnTimeout)
+	for pause := firstTurn; ; pause = min(2*pause, longestTurn) {
+		rec, replay, err = g.claimRecord(ctx, mine)
+		if err == nil && replay && rec.State == record.Sending {
+			g.inquire(ctx, rec)
+		}
+		if err != nil || !replay || !rec.UnderWay() {
+			return rec, replay, err
+		}
+		if !g.Now().Add(pause).Before(end) {
+			return nil, false, g.underWay(ctx, rec)
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+// firstTurn doubles with each look at what another request is working on.
+const (
+	firstTurn   = 100 * time.Millisecond
+	longestTurn = 2 * time.Second
+)
+
+// underWay says when the time of another request's owner is over.
+func (g *Gateway) underWay(ctx context.Context, rec *record.Record) error {
+	p := problem.New(problem.Unavailable, "An earlier request with this id works on the message, and has not ended. Send it again after Retry-After: it is never sent twice.")
+	p.RetryAfter = firstBusy
+	if now, err := g.Records.Time(ctx); err == nil {
+		p.RetryAfter = max(p.RetryAfter, rec.OwnerUntil.Sub(now).Truncate(time.Second)+time.Second)
+	}
+	return p
+}
+
+// firstBusy is how soon a repeat may come again at the earliest.
+const firstBusy = time.Second
 
 // claimRecord claims a record, or takes over one whose place in line is not safe.
 func (g *Gateway) claimRecord(ctx context.Context, mine record.Record) (rec *record.Record, replay bool, err error) {

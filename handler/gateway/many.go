@@ -63,20 +63,11 @@ func (g *Gateway) sendLetters(ctx context.Context, req Request, in *offload.Inta
 	}
 	if len(letters) == 1 {
 		l := letters[0]
-		answer, err := heard(g.sendVetted(ctx, req, in, l.Message, terms[0]))
+		answer, err := g.sendVetted(ctx, req, in, l.Message, terms[0])
 		g.tally(ctx, answer, err)
 		return []Sent{{answer, l.Message.Recipients.To}}, placed(err, l.Place)
 	}
 	return g.sendTogether(ctx, req, in, letters, terms)
-}
-
-// heard is what one hears in another API's words, none of which means that the message is
-// under way and may still be refused.
-func heard(a Answer, err error) (Answer, error) {
-	if err == nil && a.Replayed && a.Record.UnderWay() {
-		return Answer{}, record.InProgress()
-	}
-	return a, err
 }
 
 // vet says all that is wrong with any of the messages.

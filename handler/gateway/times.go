@@ -11,6 +11,8 @@ type times struct {
 	settleTimeout time.Duration
 	// undoTimeout bounds the record of an end, and the removal of what is left.
 	undoTimeout time.Duration
+	// turnTimeout bounds how long a repeat waits for the request before it.
+	turnTimeout time.Duration
 	// spare is for clocks, and for a process that is slow to notice its deadline.
 	spare time.Duration
 }
@@ -20,6 +22,7 @@ func timesFor(request time.Duration) times {
 		sendTimeout:   min(request, time.Minute),
 		settleTimeout: min(2*request, 20*time.Second), // twice: its pauses alone are settleWaits
 		undoTimeout:   min(request, 15*time.Second),
+		turnTimeout:   request / 2,
 		spare:         min(request, 25*time.Second),
 	}
 }

@@ -252,9 +252,6 @@ func (f *front) sendHooked(ctx context.Context, h hook.Hook, c caller.Caller, m 
 	if problem.Is(err, problem.KeyReused) {
 		return f.sameDelivery(ctx, c, m)
 	}
-	if err == nil && answer.Replayed && answer.Record.UnderWay() {
-		err = record.InProgress() // its sender would not repeat it, and it may still be refused
-	}
 	if err != nil {
 		return deliveredMessage{}, forSender(err)
 	}
