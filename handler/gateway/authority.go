@@ -52,6 +52,9 @@ const pausedCaller = "this caller"
 func (d *delivery) stopped(ctx context.Context, rec *record.Record, cause error) error {
 	switch problem.Of(cause).Kind {
 	case problem.Forbidden:
+		if rec.State == record.Sending { // by this fence, and nothing has left
+			return d.giveUp(ctx, rec, forbidden(cause))
+		}
 		return d.forbid(ctx, cause)
 	case problem.Paused, problem.OverQuota:
 		return d.again(ctx, rec, quota.Grant{}, cause)
@@ -66,13 +69,17 @@ func (d *delivery) forbid(ctx context.Context, cause error) error {
 	if rec == nil || err != nil {
 		return err
 	}
-	p := problem.Of(cause)
-	f := &record.Failure{Kind: p.Kind.Slug(), Detail: p.Sentence()}
+	f := forbidden(cause)
 	if d.slip.Repeats > 0 {
 		f.Detail += " ACS gave no clear answer when it was sent before, and does not know it: it may or may not have been sent then."
 		return d.bury(ctx, rec, record.Unknown, f)
 	}
 	return d.giveUp(ctx, rec, f)
+}
+
+func forbidden(cause error) *record.Failure {
+	p := problem.Of(cause)
+	return &record.Failure{Kind: p.Kind.Slug(), Detail: p.Sentence()}
 }
 
 // vet is a slip in the hands of a pump that is not sent, but looked at: its caller may not

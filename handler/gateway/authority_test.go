@@ -1,7 +1,10 @@
 package gateway_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +14,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
+	"github.com/posthorn/posthorn/handler/gateway/sim"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
@@ -351,3 +355,75 @@ func subjects(sent []mail.Message) []string {
 	}
 	return all
 }
+
+// Whatever goes wrong meanwhile: nothing of a revoked caller leaves once its lists say so,
+// what a paused one sent goes after the pause, and all that was promised ends.
+func TestSimAuthorityHoldsInAStorm(t *testing.T) {
+	t.Parallel()
+	for seed := range seeds(sims(t, 4)) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				lists, s := &gatewaytest.Lists{}, &storm{odds: map[sim.Fault]int{}, random: rand.New(rand.NewPCG(seed, 3))}
+				for _, f := range []sim.Fault{sim.Refuse, sim.Lose, sim.Repeat, sim.Stall, sim.KillBefore, sim.KillAfter, sim.Freeze} {
+					s.odds[f] = 5
+				}
+				w := newWorld(t, sim.Config{
+					Seed: seed, Instances: 3, Limits: quota.Limits{PerMinute: 10, PerHour: 300}, Way: 20 * time.Millisecond,
+					ACSTime: 500 * time.Millisecond, ClockError: time.Second, Plan: s.plan, Authority: lists,
+				})
+				w.Play()
+				ended := make(chan struct{})
+				go replace(t, w, 3, ended)
+				c := newCrowd(w)
+				for n := range 90 {
+					who := sim.Caller([]string{"thief", "slow", "shop"}[n%3], caller.Policy{})
+					more := ""
+					if n%10 == 0 {
+						more = `"delivery":{"sendAt":"` + rfc(20*time.Minute) + `"}`
+					}
+					c.offer(t, who, fmt.Sprint("key ", n), sim.Message(strconv.Itoa(n), more))
+				}
+				time.Sleep(2 * time.Minute)
+				slow := sim.Caller("slow", caller.Policy{})
+				slow.Pause = &problem.Pause{Since: time.Now()}
+				lists.Remove("thief")
+				lists.Set(slow)
+				taken := time.Now()
+				time.Sleep(40 * time.Minute)
+				given := time.Now()
+				lists.Set(sim.Caller("slow", caller.Policy{}))
+				s.end()
+				c.all.Wait()
+				for begun := time.Now(); time.Since(begun) < 3*time.Hour && w.Waiting() > 0; {
+					time.Sleep(time.Minute)
+				}
+				time.Sleep(10 * time.Minute)
+				close(ended)
+				w.Stop()
+				for _, p := range c.promises {
+					at, times := w.ACS.Sent(p.OperationID)
+					late := times > 0 && at.After(taken.Add(atTheWire))
+					switch p.Caller {
+					case "thief":
+						if late {
+							t.Errorf("%s left %v after its caller was revoked", p.ID, at.Sub(taken))
+						}
+					case "slow":
+						if late && at.Before(given) {
+							t.Errorf("%s left %v after its caller was paused", p.ID, at.Sub(taken))
+						}
+					}
+				}
+				states, faults := w.Ends(t.Context(), c.promises)
+				if _, rows := w.Left(t.Context()); len(faults) > 0 || rows > 0 || states[record.Failed] == 0 {
+					t.Errorf("%v, %d rows left, %v", states, rows, faults)
+				}
+			})
+		})
+	}
+}
+
+// atTheWire is how long after the last question a message may reach ACS: the life of its
+// token, and the clocks.
+const atTheWire = quota.MaxAge + 2*quota.ClockError

@@ -290,10 +290,10 @@ func (g *Gateway) turn(ctx context.Context, brief bool, grant quota.Grant) (done
 // grant that is live and a record that was written after the grant was: an owner
 // that was frozen here for long finds that another has taken over.
 func (g *Gateway) fence(ctx context.Context, rec *record.Record, m *mail.Message, call quota.Call, permit *permit) error {
-	if err := g.cleared(ctx, rec, m); err != nil {
-		return err
-	}
 	for range bookings {
+		if err := g.cleared(ctx, rec, m); err != nil { // again, after a pause that cost the token
+			return err
+		}
 		if err := g.Records.Sending(ctx, rec); err != nil {
 			return err
 		}
