@@ -11,6 +11,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
+	"github.com/posthorn/posthorn/handler/gateway/sim"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
@@ -285,6 +286,33 @@ func TestWhatIsReleasedDuringAPauseGoesAfterIt(t *testing.T) {
 		h.Play(t, time.Minute)
 		if len(h.ACS.Sent) != 1 {
 			t.Errorf("ACS has %d messages", len(h.ACS.Sent))
+		}
+	})
+}
+
+// A row that does not say whose it is can be dropped, with the message that its letter
+// names.
+func TestADropOfARowThatNobodyCanRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := troubled(t)
+		cr := newCrowd(w)
+		cr.offer(t, shop, "", sim.Message("x", `"delivery":{"sendAt":"`+rfc(time.Hour)+`"}`))
+		cr.all.Wait()
+		if err := w.SpoilHead(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for slip, err := range w.Any().Spool.All(t.Context()) {
+			if err != nil || !slip.Unreadable {
+				t.Fatalf("%+v, %v", slip, err)
+			}
+			if err := w.Any().Drop(t.Context(), &slip); err != nil {
+				t.Errorf("the drop got %v", err)
+			}
+		}
+		found, err := w.Any().Find(t.Context(), shop, cr.promises[0].ID)
+		if letters, rows := w.Left(t.Context()); err != nil || found.State != record.Cancelled || letters+rows != 0 {
+			t.Errorf("the record is %+v, %v; %d letters and %d rows are left", found.Record, err, letters, rows)
 		}
 	})
 }
