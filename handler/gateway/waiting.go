@@ -29,6 +29,9 @@ func (g *Gateway) Held(ctx context.Context, s *spool.Slip) (*record.Record, *mai
 // Drop ends a message that waits as its caller's cancelling does, whoever the caller
 // is. It may be repeated. TooLate is for one that ACS may have.
 func (g *Gateway) Drop(ctx context.Context, s *spool.Slip) error {
+	if s.Unreadable {
+		return g.dropUnreadable(ctx, s)
+	}
 	rec, err := g.cancel(ctx, s.Line.Caller, s.ID)
 	if err != nil && !problem.Is(err, problem.NotFound) {
 		return err
@@ -37,6 +40,22 @@ func (g *Gateway) Drop(ctx context.Context, s *spool.Slip) error {
 		g.leave(ctx, s)
 	}
 	return nil
+}
+
+// dropUnreadable drops a message whose row does not say which it is. Its letter may.
+func (g *Gateway) dropUnreadable(ctx context.Context, s *spool.Slip) error {
+	letter, found, err := g.Spool.Open(ctx, s.Key)
+	if err != nil && !problem.Is(err, problem.Internal) {
+		return err
+	}
+	if err == nil && found {
+		if kept, err := record.Restore(letter.Record, ""); err == nil {
+			if _, err := g.cancel(ctx, kept.Caller, kept.ID); err != nil && !problem.Is(err, problem.NotFound) {
+				return err
+			}
+		}
+	}
+	return g.Spool.Leave(ctx, s)
 }
 
 // Release lets a message that waits for a time go as soon as the quota has room. It

@@ -26,6 +26,7 @@ func TestASelectionMeansWhatItsFlagsSay(t *testing.T) {
 		"paused":    {ID: "paused", Line: spool.Line{Caller: "shop"}, Due: noon.Add(-time.Minute), NotBefore: noon.Add(time.Minute)},
 		"tried":     {ID: "tried", Line: spool.Line{Caller: "shop"}, Due: noon.Add(-time.Minute), NotBefore: noon},
 		"stopped":   {ID: "stopped", Line: spool.Line{Caller: "stopped"}, Due: noon.Add(-time.Minute), Hook: "alerts"},
+		"unread":    {ID: "unread", Unreadable: true, Due: noon},
 		"doubtful":  {ID: "doubtful", Line: spool.Line{Caller: "ops", Later: true}, Due: noon.Add(time.Minute), Doubt: spool.Silent, NotBefore: noon.Add(time.Minute)},
 	}
 	for _, c := range []struct {
@@ -33,7 +34,7 @@ func TestASelectionMeansWhatItsFlagsSay(t *testing.T) {
 		s    selection
 		want string
 	}{
-		{"all", selection{}, "old new scheduled due paused tried stopped doubtful"},
+		{"all", selection{}, "old new scheduled due paused tried stopped unread doubtful"},
 		{"a caller's", selection{Caller: "ops"}, "new doubtful"},
 		{"by id", selection{IDs: []string{"new", "due"}}, "new due"},
 		{"by id, of another caller", selection{IDs: []string{"new"}, Caller: "shop"}, ""},
@@ -42,6 +43,7 @@ func TestASelectionMeansWhatItsFlagsSay(t *testing.T) {
 		{"in back-off", selection{State: backoff}, "paused"},
 		{"paused", selection{State: paused}, "stopped"},
 		{"a hook's", selection{Hook: "alerts"}, "stopped"},
+		{"unreadable", selection{State: unreadable}, "unread"},
 		{"in doubt", selection{State: doubt}, "doubtful"},
 		{"old", selection{OlderThan: time.Hour}, "old"},
 		{"not older than itself", selection{OlderThan: 2 * time.Hour}, ""},

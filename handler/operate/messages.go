@@ -32,13 +32,16 @@ const (
 	backoff   state = "backoff"   // after a try that failed
 	doubt     state = "doubt"     // ACS may have it, and is asked
 	paused    state = "paused"    // it is due, and its caller or all sending is paused
+	// unreadable is a row that does not say which message it is. It can be dropped only,
+	// and its name is the row's.
+	unreadable state = "unreadable"
 )
 
 // UnmarshalText reads what stands behind a flag.
 func (s *state) UnmarshalText(text []byte) error {
 	*s = state(text)
-	if !slices.Contains([]state{waiting, scheduled, backoff, doubt, paused}, *s) {
-		return errors.New("a state is waiting, scheduled, backoff, doubt or paused")
+	if !slices.Contains([]state{waiting, scheduled, backoff, doubt, paused, unreadable}, *s) {
+		return errors.New("a state is waiting, scheduled, backoff, doubt, paused or unreadable")
 	}
 	return nil
 }
@@ -52,6 +55,8 @@ type view struct {
 
 func (v view) stateOf(s *spool.Slip) state {
 	switch {
+	case s.Unreadable:
+		return unreadable
 	case s.Doubt != spool.NoDoubt:
 		return doubt
 	case s.NotBefore.After(v.now):
@@ -69,7 +74,7 @@ type selection struct {
 	IDs       []string      `arg:"" optional:"" name:"id" help:"Only these messages."`
 	Caller    string        `placeholder:"NAME" help:"Only those of this caller."`
 	Hook      string        `placeholder:"NAME" help:"Only those that came by this hook."`
-	State     state         `placeholder:"STATE" help:"waiting, scheduled, backoff, doubt or paused."`
+	State     state         `placeholder:"STATE" help:"Only those in this state."`
 	OlderThan time.Duration `placeholder:"TIME" help:"Only those that are due for longer, as 2h30m."`
 }
 
@@ -96,6 +101,9 @@ func (d deployment) selected(ctx context.Context, s selection) ([]held, error) {
 	for slip, err := range d.Gateway.Spool.All(ctx) {
 		if err != nil {
 			return nil, err
+		}
+		if slip.Unreadable {
+			slip.ID = slip.Key.Row
 		}
 		if s.wants(&slip, v) {
 			found = append(found, held{slip, v.stateOf(&slip)})
@@ -142,7 +150,13 @@ func (h held) due() time.Time {
 	return h.Due
 }
 
-func (h held) priority() string { return [...]string{"high", "normal", "bulk"}[h.Line.Class] }
+func (h held) priority() string {
+	names := []string{"high", "normal", "bulk"}
+	if h.Unreadable || h.Line.Class >= len(names) {
+		return "-"
+	}
+	return names[h.Line.Class]
+}
 
 // messageRow has the same members for every message.
 type messageRow struct {
@@ -157,7 +171,7 @@ type messageRow struct {
 }
 
 func (r messageRow) columns() []string {
-	return []string{r.ID, r.Caller, cmp.Or(r.Hook, "-"), r.Priority, r.State, r.Due.Format(time.RFC3339), strconv.Itoa(r.Tries), strconv.Itoa(r.Bytes)}
+	return []string{r.ID, cmp.Or(r.Caller, "-"), cmp.Or(r.Hook, "-"), r.Priority, r.State, r.Due.Format(time.RFC3339), strconv.Itoa(r.Tries), strconv.Itoa(r.Bytes)}
 }
 
 func printList(c *console, l listing, all []held) error {
@@ -174,7 +188,7 @@ type listMessages struct {
 }
 
 func (listMessages) Help() string {
-	return "It waits for quota (waiting), for its sendAt (scheduled), after a try that failed (backoff), for the end of a pause (paused), or ACS is asked whether it has it (doubt).\n\n" +
+	return "It waits for quota (waiting), for its sendAt (scheduled), after a try that failed (backoff), for the end of a pause (paused), or ACS is asked whether it has it (doubt). What does not say whose it is, is unreadable, and can be dropped.\n\n" +
 		examples("posthorn messages list --caller shop", "posthorn messages list --state backoff --older-than 1h --json")
 }
 
@@ -209,6 +223,9 @@ func (cmd *showMessage) Run(ctx context.Context, c *console) error {
 		return err
 	}
 	for _, h := range all {
+		if h.Unreadable {
+			return problem.New(problem.Internal, "The row does not say which message it is. It can be dropped.")
+		}
 		lines, err := d.details(ctx, h)
 		if err == nil {
 			err = c.details(lines...)

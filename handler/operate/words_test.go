@@ -72,7 +72,7 @@ func TestMistakesAreTold(t *testing.T) {
 		{"half of a copy", "hooks copy grafana", `hooks copy needs "<dir>"`, "posthorn hooks copy"},
 		{"no payload", "hooks test", `hooks test needs "<file>"`, "posthorn hooks test"},
 		{"a sender of all", "sending pause shop", `sending pause does not expect "shop".`, "posthorn sending pause"},
-		{"no such state", "messages list --state gone", `a state is waiting, scheduled, backoff, doubt or paused.`, "posthorn messages list"},
+		{"no such state", "messages list --state gone", `a state is waiting, scheduled, backoff, doubt, paused or unreadable.`, "posthorn messages list"},
 		{"no such time", "messages list --older-than soon", `--older-than: expected duration`, "posthorn messages list"},
 		{"all or what", "messages drop", `say which messages: their ids, --caller, --hook, --state, --older-than or --all.`, "posthorn messages drop"},
 		{"released what", "messages release --yes", `say which messages`, "posthorn messages release"},
