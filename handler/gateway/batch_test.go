@@ -104,7 +104,7 @@ func TestTheTimeOfABatchRunsOut(t *testing.T) {
 		{"all was read", strings.NewReader(batchOf(20, "")), 30 * time.Second, 20, ""},
 		{"the body stalls behind the last", &stalling{text: batchOf(20, "")}, time.Second, 20, ""},
 		{"the body stalls in a message", &stalling{text: batchOf(20, "")[:1500]}, time.Second, 18, notRead},
-		{"they may not wait", strings.NewReader(batchOf(60, `,"delivery":{"whenBusy":"refuse"}`)), 45 * time.Second, 60, notSent},
+		{"they may not wait", strings.NewReader(batchOf(100, `,"delivery":{"whenBusy":"refuse"}`)), 45 * time.Second, 100, notSent},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -30,7 +30,7 @@ type parcel struct {
 	named     bool         // by its caller, who may repeat it and ask for it
 	committed bool         // what moved is readable
 	again     bool         // ACS may have it from an owner who died
-	late      bool         // it is not to be sent now, but to wait
+	late      bool         // it is not to be sent now, but to wait, or to be refused
 	left      bool         // its record says what must not stay
 }
 
@@ -246,6 +246,8 @@ func (g *Gateway) prepare(ctx context.Context, p *parcel) (quota.Grant, *quota.P
 		return quota.Grant{}, nil, late
 	}
 	switch {
+	case p.late && !p.terms.Wait && p.terms.SendAt.IsZero():
+		return quota.Grant{}, nil, noTime()
 	case !p.terms.SendAt.IsZero() || p.late:
 		place, err := g.Sends.Join(ctx, p.call, p.terms.SendAt, p.terms.Deadline)
 		return quota.Grant{}, &place, err

@@ -213,7 +213,7 @@ func (g *Gateway) sendVetted(ctx context.Context, req Request, in *offload.Intak
 		return g.earlier(ctx, req, claim, err)
 	}
 	claim.Moved, claim.Links, claim.Deadline = move.Links(), move.Key(), terms.Deadline
-	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), by: req.Caller, named: req.named(), late: req.late && terms.Wait})
+	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), by: req.Caller, named: req.named(), late: req.late})
 }
 
 // linkLife is how long links must work that are made now.

@@ -17,7 +17,7 @@ const (
 )
 
 // several are the messages of one request. What is left when half of the request's time
-// is over is not sent any more: it waits, if it may. It is for one goroutine.
+// is over is not sent any more: it waits if it may, or is refused. It is for one goroutine.
 type several struct {
 	time            context.Context // of the request
 	half            context.Context // until what is left is to wait
@@ -60,7 +60,7 @@ func (s *several) begin(bytes int, do func(late bool) (Sent, error)) {
 			}
 		}()
 		if one.sent, one.err = do(late); outOfTime(s.time, one.err) {
-			one.err = problem.New(problem.Unavailable, "The time of the request ran out before this message could be sent. It was not sent. Send it again.")
+			one.err = noTime()
 		}
 	})
 	if n == beside { // too much to be held beside another
@@ -78,6 +78,10 @@ func (s *several) ends() []*part {
 // time, whatever it was that had to stop.
 func outOfTime(ctx context.Context, err error) bool {
 	return errors.Is(ctx.Err(), context.DeadlineExceeded) && (errors.Is(err, context.DeadlineExceeded) || problem.Is(err, problem.Unavailable))
+}
+
+func noTime() error {
+	return problem.New(problem.Unavailable, "The time of the request ran out before this message could be sent. It was not sent. Send it again.")
 }
 
 // seats are those of messages that are on their way.
