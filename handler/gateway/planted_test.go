@@ -51,7 +51,7 @@ var plantedBugs = []planted{
 	{
 		"a refund when ACS does not answer", "decide/quota/backoff.go",
 		"		p.dirty = p.dirty || changed\n		return answer{ok: closed}",
-		"		if b, ok := p.tally.(log); ok && len(b) > 0 {\n			p.tally = b[:len(b)-1]\n		}\n		p.dirty = true\n		return answer{ok: closed}",
+		"		if b, ok := p.tally.(log); ok && len(b) > 0 {\n			p.tally = b[:len(b)-1]\n		}\n		p.dirty = p.dirty || changed || true\n		return answer{ok: closed}",
 		"gateway", "TestSimSilenceCostsTokens",
 	},
 	{
@@ -66,7 +66,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"what died while sending is sent again unasked", "gateway/serve.go",
-		`return nil, d.abandoned(ctx, there)`, `return there, d.fence(ctx, there, callOf(d.slip), permit)`,
+		`return nil, d.abandoned(ctx, there)`, `return there, d.fence(ctx, there, m, callOf(d.slip), permit)`,
 		"gateway", "TestSimCrashPointsWithAForgetfulACS",
 	},
 	{
