@@ -36,7 +36,7 @@ const (
 // one row can be watched.
 func (w *World) Watch() *Watcher {
 	x := &Watcher{
-		w: w, speaks: map[store.Key]time.Time{}, room: map[roomKey]int{}, ready: map[int64]int{},
+		w: w, speaks: map[version]time.Time{}, room: map[roomKey]int{}, ready: map[int64]int{},
 		sends: quota.New(w.ledger, "send", w.Limits, time.Now, w.newID),
 		asks:  gateway.NewAsks(w.ledger, w.askLimits(), time.Now, w.newID),
 	}
@@ -48,12 +48,12 @@ func (w *World) Watch() *Watcher {
 type Watcher struct {
 	w           *World
 	sends, asks *quota.Ledger
-	room        map[roomKey]int         // as of this look
-	doubts      int                     // slips that only wait to be asked about
-	ready       map[int64]int           // what the slips of a class cost that only wait for room
-	speaks      map[store.Key]time.Time // when something last spoke against a slip
-	empty       time.Time               // since when the lines are, and something counts as waiting
-	tick, armed time.Time               // the tick that the ledger counts on, and since when
+	room        map[roomKey]int       // as of this look
+	doubts      int                   // slips that only wait to be asked about
+	ready       map[int64]int         // what the slips of a class cost that only wait for room
+	speaks      map[version]time.Time // when something last spoke against a slip
+	empty       time.Time             // since when the lines are, and something counts as waiting
+	tick, armed time.Time             // the tick that the ledger counts on, and since when
 
 	mu     sync.Mutex
 	faults []string
@@ -94,9 +94,9 @@ func (x *Watcher) look(ctx context.Context) {
 			x.ready[e.Values["class"].(int64)] += int(e.Values["cost"].(int64)) //nolint:forcetypeassert // a slip's row
 		}
 	}
-	seen := map[store.Key]time.Time{}
+	seen := map[version]time.Time{}
 	for _, e := range rows {
-		k := store.Key{Partition: e.Partition, Row: e.Row}
+		k := version{store.Key{Partition: e.Partition, Row: e.Row}, e.ETag}
 		last, known := x.speaks[k]
 		why := x.against(ctx, e, now)
 		switch {
@@ -111,6 +111,12 @@ func (x *Watcher) look(ctx context.Context) {
 	}
 	x.speaks = seen
 	x.counts(ctx, len(rows), now)
+}
+
+// version is a slip as it stands: whoever has changed it was at work on it.
+type version struct {
+	of   store.Key
+	etag store.ETag
 }
 
 // patience is Patience and what ten calls of storage take, there and back, of which
