@@ -134,6 +134,9 @@ func (l *load) follow(ctx context.Context, m *letter) (done bool) {
 	switch s := d.Delivery.State; {
 	case s == "failed" && d.Error.Code == "":
 		m.last = "failed without a reason"
+	case s == "failed" && m.refuses && d.Error.Code == "OverQuota":
+		l.send(ctx, m) // its repeat was refused, and the answer was lost: the id is free
+		return m.state != ""
 	case s == "accepted", s == "failed", s == "cancelled":
 		m.state = s
 		return true

@@ -52,9 +52,9 @@ func (w *World) Ends(ctx context.Context, promises []Promise) (states map[record
 	states = map[record.State]int{}
 	for _, p := range promises {
 		// Its caller asks, as callers do, and waits as long as it is told: so many who ask at
-		// once use up their half of the questions.
+		// once use up their half of an hour's questions.
 		r, err := w.Any().Find(ctx, caller.Caller{Name: p.Caller}, p.ID)
-		for tries := 0; err == nil && r.State == record.Unknown && r.Again > 0 && tries < 5; tries++ {
+		for tries := 0; err == nil && r.State == record.Unknown && r.Again > 0 && tries < 300; tries++ {
 			time.Sleep(r.Again)
 			r, err = w.Any().Find(ctx, caller.Caller{Name: p.Caller}, p.ID)
 		}
