@@ -76,7 +76,7 @@ func (p *pump) list(ctx context.Context, l quota.Line, each int, flying map[stor
 			return nil, err
 		}
 		for i := range slips {
-			h.add(&slips[i], p.now, flying, p.paused)
+			h.add(&slips[i], p.now, flying, p.backedOff)
 		}
 		if h.Complete = len(slips) < n; h.Complete || len(h.ready)+len(h.doubt) >= each || h.Scheduled > 0 {
 			break
@@ -91,7 +91,7 @@ func (p *pump) line(l quota.Line) spool.Line {
 }
 
 // add says what may be done now with a slip of the line.
-func (h *heads) add(s *spool.Slip, now time.Time, flying map[store.Key]bool, paused map[uint32]time.Time) {
+func (h *heads) add(s *spool.Slip, now time.Time, flying map[store.Key]bool, backedOff map[uint32]time.Time) {
 	if flying[s.Key] || s.Unreadable {
 		return
 	}
@@ -105,8 +105,8 @@ func (h *heads) add(s *spool.Slip, now time.Time, flying map[store.Key]bool, pau
 		h.held(s, s.NotBefore)
 	case s.Doubt != spool.NoDoubt:
 		h.doubt = append(h.doubt, s)
-	case paused[s.Sender].After(now):
-		h.held(s, paused[s.Sender])
+	case backedOff[s.Sender].After(now):
+		h.held(s, backedOff[s.Sender])
 	default:
 		h.ready = append(h.ready, s)
 	}

@@ -31,12 +31,12 @@ const (
 // pump serves the lines of one shard for a while.
 type pump struct {
 	*Gateway
-	shard  int
-	id     string
-	now    time.Time            // of storage, at the beginning of a round
-	owed   time.Time            // when the ledger counts on a tick that was not sent yet
-	paused map[uint32]time.Time // senders that ACS refuses while it takes others, as of this round
-	seat   bool                 // the ledger has given it, and may not have had it back
+	shard     int
+	id        string
+	now       time.Time            // of storage, at the beginning of a round
+	owed      time.Time            // when the ledger counts on a tick that was not sent yet
+	backedOff map[uint32]time.Time // senders that ACS refuses while it takes others, as of this round
+	seat      bool                 // the ledger has given it, and may not have had it back
 
 	flight  sync.WaitGroup
 	landed  chan struct{} // of 1: something has come back to its line
@@ -182,7 +182,7 @@ func (p *pump) round(ctx context.Context) (round, error) {
 	default: // nothing waits, or others see to it
 		return round{other: !p.seat}, nil
 	}
-	p.paused = open.Paused
+	p.backedOff = open.BackedOff
 	room := open.Room
 	if open.Probing && open.Refused != 0 {
 		room = pumpSlips // to find one of another sender

@@ -22,7 +22,7 @@ func (l *Ledger) Backoff(ctx context.Context, wait time.Duration, g Grant) error
 		changed := true
 		switch {
 		case only:
-			p.health.pauseSender(g.sender, p.was.latest(heard), wait)
+			p.health.backOffSender(g.sender, p.was.latest(heard), wait)
 			changed = p.health.release(g) || changed
 		default:
 			changed = p.health.busy(p.at, p.was.latest(heard), wait, g)
@@ -35,7 +35,7 @@ func (l *Ledger) Backoff(ctx context.Context, wait time.Duration, g Grant) error
 	}
 	return l.elsewhere(ctx, g.shard, func(p *page) bool {
 		if a.ok {
-			p.health.pauseSender(g.sender, p.was.latest(heard), wait)
+			p.health.backOffSender(g.sender, p.was.latest(heard), wait)
 			return true
 		}
 		return p.health.busy(p.at, p.was.latest(heard), wait, Grant{sender: g.sender})

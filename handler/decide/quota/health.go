@@ -60,7 +60,7 @@ type health struct {
 	Passed  bool   `json:"passed,omitempty"`
 	// Senders are those that ACS refuses while it takes others. It is never changed in
 	// place: pages share it.
-	Senders []senderPause `json:"senders,omitempty"`
+	Senders []senderBackoff `json:"senders,omitempty"`
 }
 
 func (h health) ramping(at instant) bool {
@@ -150,16 +150,21 @@ func (h *health) busy(at, heard instant, wait time.Duration, g Grant) bool {
 	if !h.Probing { // not a straggler of the same crowd
 		h.Lost, h.LostAt = min(1000-leastShare, h.lost(at)+(1000-h.lost(at))*foreignLoss/1000), at.wholeSecond()
 	}
-	if wait == 0 {
-		wait = defaultBackoff << min(h.Repeats, 7)
-	}
-	wait = max(wait, shortestBackoff<<min(h.Repeats, 6))
-	h.BackoffUntil = max(h.BackoffUntil, heard.add(min(wait, longestBackoff)).wholeSecond())
+	h.BackoffUntil = max(h.BackoffUntil, heard.add(backoffFor(wait, h.Repeats)).wholeSecond())
 	h.Probing, h.Ramp, h.RampFrom, h.RampUsed = true, true, 0, 0
 	if again {
 		h.CanaryAt = 0
 	}
 	return !reflect.DeepEqual(*h, was)
+}
+
+// backoffFor is how long to wait after a 429: what ACS asked for, 0 nothing, and longer
+// with each repeat.
+func backoffFor(wait time.Duration, repeats int) time.Duration {
+	if wait == 0 {
+		wait = defaultBackoff << min(repeats, 7)
+	}
+	return min(max(wait, shortestBackoff<<min(repeats, 6)), longestBackoff)
 }
 
 // failing is what a message's call does that ACS could not serve: the canary's closes the
@@ -195,8 +200,8 @@ func (h *health) close(heard instant) {
 func (h *health) served(at instant, g Grant) bool {
 	failed := h.Failed
 	h.Failed = [len(h.Failed)]uint32{}
-	unpaused := h.resumeSender(g)
-	return h.recover(at, g) || unpaused || failed != h.Failed
+	recovered := h.recoverSender(g)
+	return h.recover(at, g) || recovered || failed != h.Failed
 }
 
 // release lets another canary go at once, if g is the one.

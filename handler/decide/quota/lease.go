@@ -169,7 +169,7 @@ func (l *Ledger) direct(ctx context.Context, c Call, do func(*page) answer) answ
 	if !y.Rings {
 		return l.patiently(ctx, 0, do)
 	}
-	if l.paused(c.Sender) {
+	if l.backsOff(c.Sender) {
 		return l.patiently(ctx, l.shardNow(), do)
 	}
 	if g, ok := l.pool.take(c, l.now(), false); ok {
@@ -189,8 +189,8 @@ func (l *Ledger) direct(ctx context.Context, c Call, do func(*page) answer) answ
 	return l.orMoved(ctx, first, l.withLease(ctx, y.home(first), c, do), do)
 }
 
-// paused says whether ACS refuses a sender, so far as this process knows.
-func (l *Ledger) paused(sender uint32) bool {
+// backsOff says whether ACS refuses a sender, so far as this process knows.
+func (l *Ledger) backsOff(sender uint32) bool {
 	return slices.ContainsFunc(l.known().shards, func(s *shard) bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -32,9 +32,9 @@ type Opening struct {
 	Room    int
 	Probing bool
 	// Refused is the sender whose call should not be that one, if another's may; 0: none.
-	// Paused are the senders that ACS refuses while it takes others, and until when.
-	Refused uint32
-	Paused  map[uint32]time.Time
+	// BackedOff are the senders that ACS refuses while it takes others, and until when.
+	Refused   uint32
+	BackedOff map[uint32]time.Time
 	// Kept says that nothing is to be done now, and it has kept the seat.
 	Kept bool
 	// Next is when more is to be done if it is not OK. If the seat is not Kept, its tick
@@ -64,7 +64,7 @@ func (p *page) open(d *desk, pumpID string, busy bool) answer {
 		p.dirty = true
 		return answer{opening: Opening{
 			OK: true, Lines: lines, Room: max(p.free(), fewest), Probing: p.health.Probing && p.pause == nil,
-			Refused: p.health.Refused, Paused: p.health.pausedSenders(p.at),
+			Refused: p.health.Refused, BackedOff: p.health.backedOff(p.at),
 		}}
 	}
 	next := p.soonest(d)

@@ -1,33 +1,34 @@
 package quota
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
 
-// sendersKept bounds how many senders a row has pauses of, the longest ones.
+// sendersKept bounds how many senders a row has back-offs of, the longest ones.
 const sendersKept = 16
 
 // refusedKept is how long after a back-off it counts who was refused.
 const refusedKept = time.Hour
 
-// senderPause keeps the messages of one sender back, which ACS refuses with 429 while it
+// senderBackoff keeps the messages of one sender back, which ACS refuses with 429 while it
 // takes those of others.
-type senderPause struct {
+type senderBackoff struct {
 	Sender  uint32  `json:"s"`
 	Until   instant `json:"u"`
-	Repeats int     `json:"r,omitempty"` // pauses in a row
+	Repeats int     `json:"r,omitempty"` // back-offs in a row
 	ProbeAt instant `json:"p,omitempty"` // one was let go, to see; then Until is its life
 }
 
 func (h health) sender(sender uint32) (at int, found bool) {
-	at = slices.IndexFunc(h.Senders, func(s senderPause) bool { return s.Sender == sender })
+	at = slices.IndexFunc(h.Senders, func(s senderBackoff) bool { return s.Sender == sender })
 	return at, at >= 0
 }
 
-// senderRoom is the earliest time at which a sender may send, 0 if it is not paused.
+// senderRoom is the earliest time at which a sender may send, 0 if it is not held back.
 func (h health) senderRoom(sender uint32) instant {
-	if i, paused := h.sender(sender); paused {
+	if i, found := h.sender(sender); found {
 		return h.Senders[i].Until
 	}
 	return 0
@@ -36,69 +37,66 @@ func (h health) senderRoom(sender uint32) instant {
 // onlySender says that a 429 to g is about its sender alone: it was refused not long
 // before, and another one's call was taken since.
 func (h health) onlySender(at instant, g Grant) bool {
-	_, paused := h.sender(g.sender)
-	return g.sender != 0 && (paused || h.Refused == g.sender && h.Passed && at < h.BackoffUntil.add(refusedKept))
+	_, found := h.sender(g.sender)
+	return g.sender != 0 && (found || h.Refused == g.sender && h.Passed && at < h.BackoffUntil.add(refusedKept))
 }
 
-// pauseSender is what a 429 does that is about a sender alone. wait is what ACS asked for,
+// backOffSender is what a 429 does that is about a sender alone. wait is what ACS asked for,
 // 0 nothing.
-func (h *health) pauseSender(sender uint32, heard instant, wait time.Duration) {
-	next := senderPause{Sender: sender}
-	if i, paused := h.sender(sender); paused {
-		next.Repeats, next.Until = h.Senders[i].Repeats+1, h.Senders[i].Until
-		if h.Senders[i].ProbeAt > 0 {
-			next.Until = 0 // the probe's life, which is over
+func (h *health) backOffSender(sender uint32, heard instant, wait time.Duration) {
+	next := senderBackoff{Sender: sender}
+	if i, found := h.sender(sender); found {
+		next.Repeats, next.Until = h.Senders[i].Repeats, h.Senders[i].Until
+		if h.Senders[i].ProbeAt > 0 { // else it was under way with the one before it
+			next.Repeats, next.Until = next.Repeats+1, 0 // that was the probe's life
 		}
 	}
-	if wait == 0 {
-		wait = defaultBackoff << min(next.Repeats, 7)
-	}
-	wait = min(max(wait, shortestBackoff<<min(next.Repeats, 6)), longestBackoff)
-	next.Until = max(next.Until, heard.add(wait).wholeSecond())
+	next.Until = max(next.Until, heard.add(backoffFor(wait, next.Repeats)).wholeSecond())
 	h.setSender(next)
 }
 
-func (h *health) setSender(s senderPause) {
-	all := slices.Clone(h.Senders)
-	switch i, paused := h.sender(s.Sender); {
-	case paused:
-		all[i] = s
-	case len(all) < sendersKept:
-		all = append(all, s)
-	default:
-		all[slices.IndexFunc(all, func(o senderPause) bool {
-			return !slices.ContainsFunc(all, func(other senderPause) bool { return other.Until < o.Until })
-		})] = s
+func (h *health) setSender(s senderBackoff) {
+	all := append(h.withoutSender(s.Sender), s)
+	if len(all) > sendersKept {
+		soonest := slices.MinFunc(all, func(a, b senderBackoff) int { return cmp.Compare(a.Until, b.Until) })
+		all = slices.DeleteFunc(all, func(o senderBackoff) bool { return o == soonest })
 	}
 	h.Senders = all
 }
 
-// bookSender lets one call of a paused sender go, and the others wait for its end.
+// withoutSender is a copy of Senders, nil if there is no other.
+func (h health) withoutSender(sender uint32) (others []senderBackoff) {
+	for _, s := range h.Senders {
+		if s.Sender != sender {
+			others = append(others, s)
+		}
+	}
+	return others
+}
+
+// bookSender lets one call of a sender that is held back go, and the others wait for its end.
 func (h *health) bookSender(sender uint32, at, life instant) (probe bool) {
-	i, paused := h.sender(sender)
-	if paused {
+	i, found := h.sender(sender)
+	if found {
 		s := h.Senders[i]
 		s.ProbeAt, s.Until = at, life
 		h.setSender(s)
 	}
-	return paused
+	return found
 }
 
 // isProbe says that g is the probe of its sender that is on its way.
 func (h health) isProbe(g Grant) bool {
-	i, paused := h.sender(g.sender)
-	return paused && g.probe && h.Senders[i].ProbeAt == g.at
+	i, found := h.sender(g.sender)
+	return found && g.probe && h.Senders[i].ProbeAt == g.at
 }
 
-// resumeSender ends the pause of a sender whose probe was taken.
-func (h *health) resumeSender(g Grant) bool {
+// recoverSender ends the back-off of a sender whose probe was taken.
+func (h *health) recoverSender(g Grant) bool {
 	if !h.isProbe(g) {
 		return false
 	}
-	h.Senders = slices.DeleteFunc(slices.Clone(h.Senders), func(s senderPause) bool { return s.Sender == g.sender })
-	if len(h.Senders) == 0 {
-		h.Senders = nil
-	}
+	h.Senders = h.withoutSender(g.sender)
 	if h.Refused == g.sender {
 		h.Refused, h.Passed = 0, false
 	}
@@ -117,16 +115,16 @@ func (h *health) releaseSender(g Grant, at instant) bool {
 	return true
 }
 
-// pausedSenders are those that may not send before a time.
-func (h health) pausedSenders(at instant) map[uint32]time.Time {
-	var paused map[uint32]time.Time
+// backedOff are those that may not send before a time.
+func (h health) backedOff(at instant) map[uint32]time.Time {
+	var all map[uint32]time.Time
 	for _, s := range h.Senders {
 		if s.Until > at {
-			if paused == nil {
-				paused = map[uint32]time.Time{}
+			if all == nil {
+				all = map[uint32]time.Time{}
 			}
-			paused[s.Sender] = s.Until.time()
+			all[s.Sender] = s.Until.time()
 		}
 	}
-	return paused
+	return all
 }

@@ -82,3 +82,40 @@ func TestARefusalOfOneSenderHoldsUpNoOther(t *testing.T) {
 		})
 	}
 }
+
+// Many calls of a sender that are refused together are one refusal: its back-off does not
+// grow with each.
+func TestACrowdOfRefusalsIsOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 100, PerHour: 1000})
+		book := func(sender uint32) quota.Grant {
+			t.Helper()
+			g, err := l.Book(t.Context(), quota.Call{Caller: "a", Class: quota.Normal, Cost: 1, Sender: sender})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return g
+		}
+		refuse := func(g quota.Grant) {
+			if err := l.Backoff(t.Context(), 0, g); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refuse(book(1))
+		time.Sleep(62 * time.Second)
+		if err := l.Well(t.Context(), book(2)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		var crowd []quota.Grant
+		for range 8 {
+			crowd = append(crowd, book(1))
+		}
+		for _, g := range crowd {
+			refuse(g)
+		}
+		time.Sleep(62 * time.Second)
+		book(1)
+	})
+}
