@@ -85,22 +85,21 @@ const bookings = 3
 //
 // From here on the work comes to its end within the request's time, whether the caller
 // is there or not: who leaves, leaves nothing in between.
-func (g *Gateway) carry(ctx context.Context, p *parcel) (Answer, error) {
+func (g *Gateway) carry(ctx context.Context, p *parcel) (answer Answer, err error) {
 	ctx, cancel := attended(ctx)
 	defer cancel()
+	defer func() {
+		if p.work != nil { // storage that fails may have kept a write whose answer it lost
+			p.work.End(p.left || problem.Is(err, problem.Unavailable))
+		}
+	}()
 	if p.named {
 		if answer, done, err := g.claim(ctx, p); done || err != nil {
 			return answer, err
 		}
 	}
-	answer, err := g.forward(ctx, p)
-	if err != nil {
+	if answer, err = g.forward(ctx, p); err != nil {
 		g.undo(ctx, p, err)
-	}
-	if p.work != nil { // storage that fails may have kept a write whose answer it lost
-		p.work.End(p.left || problem.Is(err, problem.Unavailable))
-	}
-	if err != nil {
 		return answer, err
 	}
 	return answer, failed(answer.Record)
@@ -119,10 +118,13 @@ func (g *Gateway) claim(ctx context.Context, p *parcel) (answer Answer, done boo
 		return Answer{rec, true}, true, failed(rec)
 	}
 	p.rec = rec
-	if rec.State == record.Unknown {
-		answer, done, err = g.resume(ctx, p)
+	if rec.State != record.Unknown {
+		return Answer{}, false, nil
 	}
-	return answer, done, err
+	if err := g.begin(ctx, p).Noted(ctx); err != nil {
+		return Answer{}, false, err
+	}
+	return g.resume(ctx, p)
 }
 
 // claimInTurn claims a record. Where another request is at work on the same message, it
@@ -188,7 +190,7 @@ func (g *Gateway) resume(ctx context.Context, p *parcel) (answer Answer, done bo
 		g.abandon(ctx, p.rec, 0)
 		return Answer{}, false, problem.Wrap(problem.Unavailable, "An earlier request with this id may have sent the message, and ACS cannot be asked now. Send it again after Retry-After.", err)
 	case known:
-		g.finish(ctx, p.rec, ended(failure))
+		p.left = !g.finish(ctx, p.rec, ended(failure))
 		return Answer{p.rec, true}, true, failed(p.rec)
 	}
 	p.again = true

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -239,4 +240,27 @@ func TestSimACancelCutOff(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A repeat takes over what a dead process was sending, and ACS cannot be asked. Nobody
+// asks again, so the watchdog ends it.
+func TestWhatARepeatCouldNotAskAboutEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := gatewaytest.New(t, plenty)
+		rec := orphan(t, h, one)
+		if _, err := h.Send(t.Context(), request(gatewaytest.Small("two"))); err != nil { // the note of the first is written over
+			t.Fatal(err)
+		}
+		time.Sleep(record.FenceLife + time.Second)
+		h.ACS.FateErr = errors.New("away")
+		if answer, err := named(t, h, gatewaytest.Refusing(gatewaytest.Small("one"))); !problem.Is(err, problem.Unavailable) {
+			t.Fatalf("the repeat got %+v, %v", answer.Record, err)
+		}
+		h.ACS.FateErr = nil
+		h.Play(t, record.OwnerLife+2*time.Minute)
+		if there := reads(t, h, rec); !there.Final() || !there.Repeatable {
+			t.Errorf("the record is %+v", there)
+		}
+	})
 }
