@@ -157,9 +157,8 @@ func TestARefusedSenderHoldsUpNoOther(t *testing.T) {
 		if n := len(calls[bob]); n != 3 || calls[bob][2] > time.Minute {
 			t.Errorf("bob's calls: %v", calls[bob])
 		}
-		sent := time.Now()
 		if answer, err := h.Send(t.Context(), request(from(bob))); err != nil || answer.Record.State != record.Accepted {
-			t.Errorf("directly, after %s: %+v, %v", time.Since(sent), answer.Record, err)
+			t.Errorf("directly: %+v, %v", answer.Record, err)
 		}
 		if answer, err := h.Send(t.Context(), request(from(alice))); err != nil || answer.Record.State != record.Waiting {
 			t.Errorf("of the refused one: %+v, %v", answer.Record, err)

@@ -24,8 +24,13 @@ const (
 // action is what is done to one message. It may be repeated.
 type action func(ctx context.Context, s *spool.Slip) error
 
-// touch says what would be done, asks, and does it.
-func (b *bulk) touch(ctx context.Context, c *console, all []held, verb, done string, do action) error {
+// touch says what would be done to those selected that it is for, asks, and does it.
+func (b *bulk) touch(ctx context.Context, c *console, d deployment, isFor func(held) bool, verb, done string, do action) error {
+	all, err := d.selected(ctx, b.selection)
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(h held) bool { return !isFor(h) })
 	if len(all) == 0 {
 		c.tell("Nothing to %s: no such message waits.", strings.ToLower(verb))
 		return nil

@@ -57,11 +57,7 @@ func (addCaller) Help() string {
 			`KEY=$(posthorn callers add shop --sender '*@example.com')`)
 }
 
-func (cmd *addCaller) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *addCaller) Run(ctx context.Context, c *console, d deployment) error {
 	secrets, err := d.Callers.Add(ctx, cmd.Name, cmd.policy())
 	if err != nil {
 		return err
@@ -89,11 +85,7 @@ func (setCaller) Help() string {
 		examples(`posthorn callers set shop --sender '*@example.com' --recipient-domain '*' --cap 50`)
 }
 
-func (cmd *setCaller) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *setCaller) Run(ctx context.Context, c *console, d deployment) error {
 	if err := d.Callers.SetPolicy(ctx, cmd.Name, cmd.policy()); err != nil {
 		return err
 	}
@@ -147,11 +139,7 @@ func (r callerRow) columns() []string {
 	return []string{r.Name, keys, orDash(r.Senders), orDash(r.RecipientDomains), strconv.FormatBool(r.HMAC), orDash(ids), r.Paused.words()}
 }
 
-func (cmd *listCallers) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *listCallers) Run(ctx context.Context, c *console, d deployment) error {
 	list, err := d.Callers.Callers(ctx)
 	if err != nil {
 		return err
@@ -172,11 +160,7 @@ func (pauseCaller) Help() string {
 	return examples(`posthorn callers pause shop --reason "Its orders go out twice."`, "posthorn callers pause shop --refuse")
 }
 
-func (cmd *pauseCaller) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *pauseCaller) Run(ctx context.Context, c *console, d deployment) error {
 	if err := d.Callers.Pause(ctx, cmd.Name, cmd.Reason, cmd.Refuse); err != nil {
 		return err
 	}
@@ -188,11 +172,7 @@ type resumeCaller struct{ callerName }
 
 func (resumeCaller) Help() string { return examples("posthorn callers resume shop") }
 
-func (cmd *resumeCaller) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *resumeCaller) Run(ctx context.Context, c *console, d deployment) error {
 	if err := d.Callers.Resume(ctx, cmd.Name); err != nil {
 		return err
 	}
@@ -206,11 +186,7 @@ func (rotateCaller) Help() string {
 	return "The one before that ends.\n\n" + examples("posthorn callers rotate shop")
 }
 
-func (cmd *rotateCaller) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *rotateCaller) Run(ctx context.Context, c *console, d deployment) error {
 	secrets, err := d.Callers.Rotate(ctx, cmd.Name)
 	if err != nil {
 		return err
@@ -223,11 +199,7 @@ type retireCaller struct{ callerName }
 
 func (retireCaller) Help() string { return examples("posthorn callers retire shop") }
 
-func (cmd *retireCaller) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *retireCaller) Run(ctx context.Context, c *console, d deployment) error {
 	if err := d.Callers.Retire(ctx, cmd.Name); err != nil {
 		return err
 	}
@@ -246,11 +218,7 @@ func (revokeCaller) Help() string {
 }
 
 // Run revokes first, so that nothing comes after what is dropped.
-func (cmd *revokeCaller) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *revokeCaller) Run(ctx context.Context, c *console, d deployment) error {
 	waiting, err := d.selected(ctx, selection{Caller: cmd.Name})
 	if err != nil {
 		return err

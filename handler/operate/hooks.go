@@ -87,7 +87,7 @@ func (cmd *addHook) policy() hook.Policy {
 	return p
 }
 
-func (cmd *addHook) Run(ctx context.Context, c *console) (err error) {
+func (cmd *addHook) Run(ctx context.Context, c *console, d deployment) (err error) {
 	h := hook.Hook{Name: cmd.Name, Policy: cmd.policy()}
 	if cmd.Template != "" {
 		if h.Template, err = readTemplate(cmd.Template); err != nil {
@@ -99,10 +99,6 @@ func (cmd *addHook) Run(ctx context.Context, c *console) (err error) {
 		if secret, err = os.ReadFile(cmd.SecretFile); err != nil {
 			return err
 		}
-	}
-	d, err := c.open()
-	if err != nil {
-		return err
 	}
 	if err := allowed(ctx, d.Callers, h.Policy); err != nil {
 		return err
@@ -180,11 +176,7 @@ func (r hookRow) columns() []string {
 	return []string{r.Name, r.Builtin, r.Check, r.Caller, orDash(to)}
 }
 
-func (cmd *listHooks) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *listHooks) Run(ctx context.Context, c *console, d deployment) error {
 	list, err := d.Hooks.Hooks(ctx)
 	if err != nil {
 		return err
@@ -201,11 +193,7 @@ type showHook struct{ hookName }
 
 func (showHook) Help() string { return examples("posthorn hooks show alerts") }
 
-func (cmd *showHook) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *showHook) Run(ctx context.Context, c *console, d deployment) error {
 	h, err := d.Hooks.Hook(ctx, cmd.Name)
 	if err != nil {
 		return err
@@ -252,11 +240,7 @@ type rotateHook struct{ hookName }
 
 func (rotateHook) Help() string { return examples("posthorn hooks rotate alerts") }
 
-func (cmd *rotateHook) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *rotateHook) Run(ctx context.Context, c *console, d deployment) error {
 	h, err := d.Hooks.Rotate(ctx, cmd.Name)
 	if err != nil {
 		return err
@@ -272,11 +256,7 @@ type removeHook struct {
 
 func (removeHook) Help() string { return examples("posthorn hooks remove alerts --yes") }
 
-func (cmd *removeHook) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *removeHook) Run(ctx context.Context, c *console, d deployment) error {
 	if err := c.confirm(cmd.Yes, "End hook "+cmd.Name+" and its keys?"); err != nil {
 		return err
 	}

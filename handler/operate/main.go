@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, c *console) (code int) {
 	parser := kong.Must(&program{}, kong.Name("posthorn"), kong.Description(about), kong.Writers(c.out, c.said),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.Exit(func(int) { helped = true }),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(c))
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(c), kong.BindToProvider(c.open))
 	parser.Model.HelpFlag.Help = "Show this."
 	command, err := parser.Parse(args)
 	if helped {

@@ -192,11 +192,7 @@ func (listMessages) Help() string {
 		examples("posthorn messages list --caller shop", "posthorn messages list --state backoff --older-than 1h --json")
 }
 
-func (cmd *listMessages) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *listMessages) Run(ctx context.Context, c *console, d deployment) error {
 	all, err := d.selected(ctx, cmd.selection)
 	if err != nil {
 		return err
@@ -213,11 +209,7 @@ func (showMessage) Help() string {
 	return examples("posthorn messages show 0f3c1b6e-52c5-4c1f-9c0e-6f1d2a7b8c9d")
 }
 
-func (cmd *showMessage) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *showMessage) Run(ctx context.Context, c *console, d deployment) error {
 	all, err := d.selected(ctx, selection{IDs: []string{cmd.ID}, Caller: cmd.Caller})
 	if err != nil {
 		return err
@@ -285,16 +277,8 @@ func (dropMessages) Help() string {
 	return examples("posthorn messages drop --caller shop --dry-run", "posthorn messages drop --caller shop --older-than 24h --yes")
 }
 
-func (cmd *dropMessages) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
-	all, err := d.selected(ctx, cmd.selection)
-	if err != nil {
-		return err
-	}
-	return cmd.touch(ctx, c, all, "Drop", "Dropped", d.Gateway.Drop)
+func (cmd *dropMessages) Run(ctx context.Context, c *console, d deployment) error {
+	return cmd.touch(ctx, c, d, func(held) bool { return true }, "Drop", "Dropped", d.Gateway.Drop)
 }
 
 type releaseMessages struct{ bulk }
@@ -304,15 +288,7 @@ func (releaseMessages) Help() string {
 		examples("posthorn messages release --caller shop --dry-run", "posthorn messages release --state backoff --yes")
 }
 
-func (cmd *releaseMessages) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
-	all, err := d.selected(ctx, cmd.selection)
-	if err != nil {
-		return err
-	}
-	all = slices.DeleteFunc(all, func(h held) bool { return h.state != scheduled && h.state != backoff })
-	return cmd.touch(ctx, c, all, "Release", "Released", d.Gateway.Release)
+func (cmd *releaseMessages) Run(ctx context.Context, c *console, d deployment) error {
+	waits := func(h held) bool { return h.state == scheduled || h.state == backoff }
+	return cmd.touch(ctx, c, d, waits, "Release", "Released", d.Gateway.Release)
 }

@@ -57,11 +57,7 @@ type showSending struct{}
 
 func (showSending) Help() string { return examples("posthorn sending show") }
 
-func (showSending) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (showSending) Run(ctx context.Context, c *console, d deployment) error {
 	u, err := d.Gateway.Usage(ctx, caller.Caller{})
 	if err != nil {
 		return err
@@ -84,11 +80,7 @@ func (pauseSending) Help() string {
 	return examples(`posthorn sending pause --reason "The template of all shops is wrong."`, "posthorn sending pause --refuse")
 }
 
-func (cmd *pauseSending) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (cmd *pauseSending) Run(ctx context.Context, c *console, d deployment) error {
 	if err := d.Gateway.PauseSending(ctx, cmd.Reason, cmd.Refuse); err != nil {
 		return err
 	}
@@ -100,11 +92,7 @@ type resumeSending struct{}
 
 func (resumeSending) Help() string { return examples("posthorn sending resume") }
 
-func (resumeSending) Run(ctx context.Context, c *console) error {
-	d, err := c.open()
-	if err != nil {
-		return err
-	}
+func (resumeSending) Run(ctx context.Context, c *console, d deployment) error {
 	if err := d.Gateway.ResumeSending(ctx); err != nil {
 		return err
 	}
