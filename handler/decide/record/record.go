@@ -185,8 +185,8 @@ func Key(caller, id string) string {
 
 // Claim makes r the record of its caller and id, in state Claimed. If there is one
 // already for the same message that has ended, waits, or is under way, that one is
-// returned with replay true. A different fingerprint is a problem KeyReused; storage out of reach is
-// Unavailable, and then nothing may be sent.
+// returned with replay true. A different fingerprint is a problem KeyReused; storage out
+// of reach is Unavailable, and then nothing may be sent.
 //
 // A claim that was taken over from an owner who died while sending comes back as
 // Unknown, settling: ACS must be asked for its operation before anything is sent.

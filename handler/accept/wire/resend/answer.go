@@ -86,7 +86,6 @@ var forms = map[problem.Kind]form{
 	problem.Forbidden:            {http.StatusForbidden, "validation_error"},
 	problem.NotFound:             {http.StatusNotFound, "not_found"},
 	problem.MethodNotAllowed:     {http.StatusMethodNotAllowed, "method_not_allowed"},
-	problem.InProgress:           {http.StatusConflict, "concurrent_idempotent_requests"},
 	problem.KeyReused:            {http.StatusConflict, "invalid_idempotent_request"},
 	problem.TooLate:              {http.StatusConflict, "validation_error"},
 	problem.TooLarge:             {http.StatusRequestEntityTooLarge, "validation_error"},
