@@ -184,7 +184,7 @@ func (g *Gateway) claimRecord(ctx context.Context, mine record.Record) (rec *rec
 // resume is for a message whose owner died while sending. ACS is asked first, once:
 // that was so long ago that one answer is enough.
 func (g *Gateway) resume(ctx context.Context, p *parcel) (answer Answer, done bool, err error) {
-	known, failure, err := g.ask(ctx, p.rec.OperationID, quota.Call{Class: quota.High})
+	known, failure, err := g.ask(ctx, p.rec, quota.Call{Class: quota.High})
 	switch {
 	case err != nil:
 		g.abandon(ctx, p.rec, 0)
@@ -315,7 +315,7 @@ func (g *Gateway) fence(ctx context.Context, rec *record.Record, m *mail.Message
 func (g *Gateway) hand(ctx context.Context, p *parcel, permit *permit) (Answer, error) {
 	o := g.offer(ctx, p.rec, p.m, permit, p.again)
 	if o.doubt != spool.NoDoubt {
-		o = g.settle(ctx, p.rec.OperationID, o)
+		o = g.settle(ctx, p.rec, o)
 	}
 	switch {
 	case o.state != "":

@@ -22,6 +22,8 @@
 // so that Tend ends what a dead process leaves. From the fence on ACS may have the
 // message; an end that is not known is settled by asking ACS before anything is sent again.
 //
+// What ACS says of each message is noted (reputation), so that nobody spoils sending for all.
+//
 // A caller that has 202 has a message that ACS has taken, or one that is kept in
 // the spool with its place in line.
 package gateway
@@ -44,6 +46,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/wire"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/decide/reputation"
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/mail"
@@ -100,6 +103,8 @@ type Config struct {
 	Spool       *spool.Spool
 	Authority   Authority
 	ACS         ACS
+	// Reputation hears what ACS says of each message.
+	Reputation *reputation.Watch
 	// MaxACSRequestBytes is what fits into one request to ACS.
 	MaxACSRequestBytes int64
 	// MaxCalls is how many messages are given to ACS at once. There must be a

@@ -68,7 +68,7 @@ func (g *Gateway) endAbandoned(ctx context.Context, rec *record.Record) (over bo
 		err := g.Records.Refuse(ctx, rec, forsaken())
 		return err == nil, err
 	}
-	known, failure, err := g.ask(ctx, rec.OperationID, quota.Call{Caller: rec.Caller, Class: quota.Normal})
+	known, failure, err := g.ask(ctx, rec, quota.Call{Caller: rec.Caller, Class: quota.Normal})
 	switch {
 	case err != nil:
 		return false, fmt.Errorf("%w: %w", errNotAsked, err)

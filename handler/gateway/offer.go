@@ -8,6 +8,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/decide/reputation"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
@@ -58,6 +59,12 @@ func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message
 	case errors.Is(err, ErrSender):
 	default:
 		tell = failing
+	}
+	switch o.state {
+	case record.Accepted:
+		g.Reputation.Note(ctx, rec.Caller, rec.Hook, reputation.Taken)
+	case record.Failed:
+		g.Reputation.Note(ctx, rec.Caller, rec.Hook, reputation.Refused)
 	}
 	permit.tell(ctx, tell) // Well is a call only where others wait for it, or failed before
 	return o

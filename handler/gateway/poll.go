@@ -117,7 +117,7 @@ func (g *Gateway) silent(ctx context.Context, rec *record.Record) bool {
 // case if the question is the last; with an error nothing was learnt.
 func (g *Gateway) learn(ctx context.Context, rec *record.Record, pause time.Duration, last bool) (again time.Duration, err error) {
 	taken := rec.State == record.Accepted
-	fate, err := g.fate(ctx, rec.OperationID, quota.Call{Caller: rec.Caller, Class: quota.Normal})
+	fate, err := g.fate(ctx, rec, quota.Call{Caller: rec.Caller, Class: quota.Normal})
 	switch {
 	case problem.Is(err, problem.OverQuota):
 		return max(problem.Of(err).RetryAfter, time.Second), err

@@ -32,7 +32,7 @@ func (d *delivery) question(ctx context.Context) (answered bool, err error) {
 	case err != nil:
 		return true, err
 	}
-	known, failure, err := d.ask(ctx, rec.OperationID, quota.Call{Class: quota.High})
+	known, failure, err := d.ask(ctx, rec, quota.Call{Class: quota.High})
 	if err != nil {
 		return problem.Is(err, problem.OverQuota), d.unanswered(ctx, rec, problem.Of(err).RetryAfter)
 	}

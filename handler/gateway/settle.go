@@ -6,6 +6,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/decide/reputation"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/problem"
 )
@@ -19,14 +20,14 @@ var settleWaits = [...]time.Duration{500 * time.Millisecond, 1500 * time.Millise
 // request waits. If ACS does not know it, what follows depends on the doubt: one
 // that has failed and said so has taken nothing, and the outcome is an error with
 // the doubt kept; after silence, and if ACS cannot be asked, the doubt is Silent.
-func (g *Gateway) settle(ctx context.Context, operationID string, o outcome) outcome {
+func (g *Gateway) settle(ctx context.Context, rec *record.Record, o outcome) outcome {
 	ctx, cancel := context.WithTimeout(ctx, g.settleTimeout)
 	defer cancel()
 	for _, wait := range settleWaits {
 		if err := sleep(ctx, wait); err != nil {
 			return outcome{doubt: spool.Silent, err: err}
 		}
-		known, failure, err := g.ask(ctx, operationID, quota.Call{Class: quota.High})
+		known, failure, err := g.ask(ctx, rec, quota.Call{Class: quota.High})
 		switch {
 		case err != nil:
 			g.Log.WarnContext(ctx, "ACS could not be asked for an operation", "error", err)
@@ -66,21 +67,25 @@ func ended(failure *record.Failure) outcome {
 }
 
 // ask asks about a doubt that the gateway has.
-func (g *Gateway) ask(ctx context.Context, operationID string, c quota.Call) (known bool, failure *record.Failure, err error) {
-	fate, err := g.fate(ctx, operationID, c)
+func (g *Gateway) ask(ctx context.Context, rec *record.Record, c quota.Call) (known bool, failure *record.Failure, err error) {
+	fate, err := g.fate(ctx, rec, c)
 	return fate.Known, fate.Failure, err
 }
 
 // fate books a question and asks it. A High one is about a doubt that the gateway has;
 // those of callers who poll leave askReserve of the limit to them.
-func (g *Gateway) fate(ctx context.Context, operationID string, c quota.Call) (Fate, error) {
+func (g *Gateway) fate(ctx context.Context, rec *record.Record, c quota.Call) (Fate, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.settleTimeout)
 	defer cancel()
 	c.Cost = 1
 	if _, err := g.Asks.Book(ctx, c); err != nil {
 		return Fate{}, err
 	}
-	return g.ACS.Fate(ctx, operationID)
+	fate, err := g.ACS.Fate(ctx, rec.OperationID)
+	if err == nil && fate.Failure != nil {
+		g.Reputation.Note(ctx, rec.Caller, rec.Hook, reputation.Dropped)
+	}
+	return fate, err
 }
 
 // askReserve is the percentage of the limit of questions that those of callers who

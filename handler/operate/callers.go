@@ -147,6 +147,7 @@ func (cmd *listCallers) Run(ctx context.Context, c *console, d deployment) error
 	rows := make([]callerRow, len(list))
 	for i := range list {
 		rows[i] = rowOf(list[i])
+		rows[i].Paused.why(c, "Caller "+rows[i].Name)
 	}
 	return show(c, cmd.listing, rows, "NAME\tKEYS ALIVE\tSENDERS\tRECIPIENT DOMAINS\tHMAC\tENTRA ID\tPAUSED", callerRow.columns)
 }

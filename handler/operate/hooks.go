@@ -19,6 +19,8 @@ type hooksCommands struct {
 	Add    addHook    `cmd:"" help:"Make a hook, and print its address."`
 	List   listHooks  `cmd:"" help:"List the hooks."`
 	Show   showHook   `cmd:"" help:"Show a hook's policy, its address and what signs for it."`
+	Pause  pauseHook  `cmd:"" help:"Let nothing leave that came by a hook."`
+	Resume resumeHook `cmd:"" help:"Let what came by a hook go on."`
 	Rotate rotateHook `cmd:"" help:"Print a new address. The key before it stays alive."`
 	Remove removeHook `cmd:"" help:"End a hook."`
 	Test   testHook   `cmd:"" help:"Render a payload, as text and as a page. Sends nothing."`
@@ -159,13 +161,14 @@ func (listHooks) Help() string { return examples("posthorn hooks list", "posthor
 
 // hookRow has the same members for every hook.
 type hookRow struct {
-	Name    string   `json:"name"`
-	Builtin string   `json:"builtin"`
-	Check   string   `json:"check"`
-	Caller  string   `json:"caller"`
-	Sender  string   `json:"sender"`
-	To      []string `json:"to"`
-	ToFrom  string   `json:"toFrom"`
+	Name    string    `json:"name"`
+	Builtin string    `json:"builtin"`
+	Check   string    `json:"check"`
+	Caller  string    `json:"caller"`
+	Sender  string    `json:"sender"`
+	To      []string  `json:"to"`
+	ToFrom  string    `json:"toFrom"`
+	Paused  *pauseRow `json:"paused"`
 }
 
 func (r hookRow) columns() []string {
@@ -173,7 +176,7 @@ func (r hookRow) columns() []string {
 	if r.ToFrom != "" {
 		to = append(to, r.ToFrom)
 	}
-	return []string{r.Name, r.Builtin, r.Check, r.Caller, orDash(to)}
+	return []string{r.Name, r.Builtin, r.Check, r.Caller, orDash(to), r.Paused.words()}
 }
 
 func (cmd *listHooks) Run(ctx context.Context, c *console, d deployment) error {
@@ -184,9 +187,10 @@ func (cmd *listHooks) Run(ctx context.Context, c *console, d deployment) error {
 	rows := make([]hookRow, len(list))
 	for i, h := range list {
 		p := h.Policy
-		rows[i] = hookRow{h.Name, p.Builtin, string(p.Check), p.Caller, p.Sender, filled(p.To), p.ToFrom}
+		rows[i] = hookRow{h.Name, p.Builtin, string(p.Check), p.Caller, p.Sender, filled(p.To), p.ToFrom, pauseOf(h.Pause)}
+		rows[i].Paused.why(c, "Hook "+h.Name)
 	}
-	return show(c, cmd.listing, rows, "NAME\tBUILT IN\tCHECKED BY\tCALLER\tTO", hookRow.columns)
+	return show(c, cmd.listing, rows, "NAME\tBUILT IN\tCHECKED BY\tCALLER\tTO\tPAUSED", hookRow.columns)
 }
 
 type showHook struct{ hookName }
@@ -233,7 +237,40 @@ func hookDetails(h hook.Hook) (lines [][2]string) {
 	if h.Template != (hook.Template{}) {
 		line("template", "its own")
 	}
+	if h.Pause != nil {
+		line("paused since", h.Pause.Since.Format(time.RFC3339))
+		line("why", h.Pause.Reason)
+	}
 	return lines
+}
+
+type pauseHook struct {
+	hookName
+	pauseFlags
+}
+
+func (pauseHook) Help() string {
+	return examples(`posthorn hooks pause alerts --reason "The sender is in a loop."`, "posthorn hooks pause contact --refuse")
+}
+
+func (cmd *pauseHook) Run(ctx context.Context, c *console, d deployment) error {
+	if err := d.Hooks.Pause(ctx, cmd.Name, cmd.Reason, cmd.Refuse); err != nil {
+		return err
+	}
+	c.tell("Paused hook %s: within %s nothing of it leaves. %s \"posthorn hooks resume %s\" ends it.", cmd.Name, hook.CacheLife, cmd.intake(), cmd.Name)
+	return nil
+}
+
+type resumeHook struct{ hookName }
+
+func (resumeHook) Help() string { return examples("posthorn hooks resume alerts") }
+
+func (cmd *resumeHook) Run(ctx context.Context, c *console, d deployment) error {
+	if err := d.Hooks.Resume(ctx, cmd.Name); err != nil {
+		return err
+	}
+	c.tell("Resumed hook %s. What waits goes on within %s.", cmd.Name, 2*hook.CacheLife)
+	return nil
 }
 
 type rotateHook struct{ hookName }

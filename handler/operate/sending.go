@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -34,19 +35,29 @@ type pauseRow struct {
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
 	Refuse bool      `json:"refuse"`
+	Auto   bool      `json:"auto"` // by Posthorn itself
 }
 
 func pauseOf(p *problem.Pause) *pauseRow {
 	if p == nil {
 		return nil
 	}
-	return &pauseRow{p.Reason, p.Since, p.Refuse}
+	return &pauseRow{p.Reason, p.Since, p.Refuse, p.Auto}
+}
+
+// why tells in a list why something is paused, if it is.
+func (p *pauseRow) why(c *console, what string) {
+	if p != nil {
+		c.tell("%s is paused since %s: %s", what, p.Since.Format(time.RFC3339), cmp.Or(p.Reason, "no reason was given."))
+	}
 }
 
 func (p *pauseRow) words() string {
 	switch {
 	case p == nil:
 		return "no"
+	case p.Auto:
+		return "by Posthorn"
 	case p.Refuse:
 		return "refuses"
 	}

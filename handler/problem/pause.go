@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"cmp"
 	"strings"
 	"time"
 	"unicode"
@@ -21,6 +22,10 @@ type Pause struct {
 	Since  time.Time `json:"since"`
 	// Refuse says that new messages are refused; otherwise they wait.
 	Refuse bool `json:"refuse,omitempty"`
+	// Auto says that it is Posthorn's own word, which the operator can take back.
+	Auto bool `json:"auto,omitempty"`
+	// What names what is paused, if that is not what the message is of, but by.
+	What string `json:"-"`
 }
 
 // NewPause makes a Pause that begins now. A reason that is too long or not one line of
@@ -36,7 +41,11 @@ func NewPause(reason string, refuse bool, now time.Time) (*Pause, error) {
 // Problem is that of a message which does not leave, or is not taken. what names what is
 // paused.
 func (p *Pause) Problem(what string) *Problem {
-	detail := "The operator has paused " + what
+	who := "The operator"
+	if p.Auto {
+		who = "Posthorn"
+	}
+	detail := who + " has paused " + cmp.Or(p.What, what)
 	if p.Reason != "" {
 		detail += ": " + strings.TrimRight(p.Reason, ".")
 	}

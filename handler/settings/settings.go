@@ -59,6 +59,8 @@ type Settings struct {
 	QuotaReservedForHigh int    `env:"POSTHORN_QUOTA_RESERVED_FOR_HIGH" envDefault:"0" validate:"min=0,max=90" doc:"Percent of the limits that only messages of high priority may use. What is reserved and not used is lost."`
 	QuotaCost            string `env:"POSTHORN_QUOTA_COST" envDefault:"message" validate:"oneof=message recipients" doc:"What one call costs: 1 (message) or its number of recipients (recipients). ACS does not document which."`
 
+	MaxRefusedPercent int `env:"POSTHORN_MAX_REFUSED_PERCENT" envDefault:"5" validate:"min=0,max=100" doc:"Percent of a caller's or a hook's messages of a day that ACS may refuse or drop, from twenty such messages on. Beyond it Posthorn pauses the caller or the hook. 0: never. Microsoft takes sending from subscriptions beyond 1 or 2 percent."`
+
 	// HostMaxRequestBytes: source: ScriptConstants.DefaultMaxRequestBodySize.
 	HostMaxRequestBytes int64 `env:"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT" envDefault:"104857600" validate:"min=65536" doc:"Largest request body that the Functions host takes. The host reads this setting too, and answers a larger body with an empty 500."`
 

@@ -23,9 +23,9 @@ func (a authority) Sender(ctx context.Context, name, by string) (caller.Caller, 
 	case err != nil || by == "":
 		return c, err
 	}
-	lives, err := a.hooks.Current(ctx, by, name)
-	if err == nil && !lives {
+	h, err := a.hooks.Current(ctx, by, name)
+	if problem.Is(err, problem.NotFound) {
 		err = problem.New(problem.Forbidden, "The operator has removed the hook %q, by which the message came. The message was not sent.", by)
 	}
-	return c, err
+	return c.ByHook(h.Pause), err
 }

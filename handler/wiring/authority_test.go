@@ -135,6 +135,8 @@ func TestNothingOfARevokedCallerArrives(t *testing.T) {
 		{"the caller is revoked", func(ctx context.Context, o *town) error { return o.callers.Revoke(ctx, "thief") }, true},
 		{"the hook is removed", func(ctx context.Context, o *town) error { return o.hooks.Remove(ctx, "alerts") }, true},
 		{"the caller is paused", func(ctx context.Context, o *town) error { return o.callers.Pause(ctx, "thief", "", false) }, false},
+		{"the hook is paused", func(ctx context.Context, o *town) error { return o.hooks.Pause(ctx, "alerts", "", false) }, false},
+		{"the hook is suspended", func(ctx context.Context, o *town) error { return o.hooks.Suspend(ctx, "alerts", "ACS refuses it.") }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

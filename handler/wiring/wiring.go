@@ -32,6 +32,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/trigger"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/decide/reputation"
 	"github.com/posthorn/posthorn/handler/deliver/acs"
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
@@ -125,7 +126,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := b.gateway(files, client, authority{callers, hooks}, tel, log)
+	g, err := b.gateway(files, client, callers, hooks, tel, log)
 	if err != nil {
 		return nil, err
 	}
@@ -261,12 +262,16 @@ func (b *builder) acs() (*acs.Client, error) {
 	return acs.NewClient(b.s.ACSEndpoint, b.cred, o)
 }
 
-func (b *builder) gateway(files *offload.Offload, client *acs.Client, who gateway.Authority, tel *telemetry.Telemetry, log *slog.Logger) (*gateway.Gateway, error) {
+func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *caller.Registry, hooks *hook.Registry, tel *telemetry.Telemetry, log *slog.Logger) (*gateway.Gateway, error) {
 	records, err := b.table(RecordsTable)
 	if err != nil {
 		return nil, err
 	}
 	ledger, err := b.table(QuotaTable)
+	if err != nil {
+		return nil, err
+	}
+	lists, err := b.table(CallersTable)
 	if err != nil {
 		return nil, err
 	}
@@ -284,7 +289,10 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, who gatewa
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),
 		Asks:    gateway.NewAsks(ledger, asks, time.Now, uuid.NewString),
-		Offload: files, Spool: kept, Authority: who, ACS: newSender(client, log, checker.SenderNames), MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
+		Offload: files, Spool: kept, Authority: authority{callers, hooks}, ACS: newSender(client, log, checker.SenderNames), MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
+		Reputation: reputation.New(reputation.Config{
+			Table: lists, Callers: callers, Hooks: hooks, Percent: b.s.MaxRefusedPercent, Now: time.Now, Log: log,
+		}),
 		MaxCalls:       b.s.ACSConnections - b.s.ACSConnections/8, // the rest is for questions
 		CostRecipients: b.s.QuotaCost == "recipients", RequestTimeout: b.s.RequestTimeout,
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tel.Tracer, Meter: tel.Meter,

@@ -234,6 +234,25 @@ func (r *Registry) Pause(ctx context.Context, name, reason string, refuse bool) 
 	return r.change(ctx, name, false, func(c *Caller) { c.Pause = pause })
 }
 
+// Suspend pauses a caller for reason, so that its new messages are refused, unless it is
+// paused or revoked already. Errors: InvalidRequest, Unavailable.
+func (r *Registry) Suspend(ctx context.Context, name, reason string) error {
+	pause, err := problem.NewPause(reason, true, r.now())
+	if err != nil {
+		return err
+	}
+	pause.Auto = true
+	err = r.change(ctx, name, false, func(c *Caller) {
+		if c.Pause == nil {
+			c.Pause = pause
+		}
+	})
+	if problem.Is(err, problem.NotFound) {
+		return nil
+	}
+	return err
+}
+
 // Resume ends the pause of a caller, if there is one. What waits goes on within twice
 // CacheLife. Errors are Pause's.
 func (r *Registry) Resume(ctx context.Context, name string) error {

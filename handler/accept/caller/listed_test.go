@@ -87,7 +87,12 @@ func TestACallerIsPaused(t *testing.T) {
 		{"another policy", func() error { return o.SetPolicy(t.Context(), "shop", from("b@example.com")) }, &problem.Pause{Reason: "a loop", Since: o.clock}},
 		{"another key", func() error { _, err := o.Rotate(t.Context(), "shop"); return err }, &problem.Pause{Reason: "a loop", Since: o.clock}},
 		{"paused again", func() error { return o.Pause(t.Context(), "shop", "", true) }, &problem.Pause{Since: o.clock, Refuse: true}},
+		{"suspended while it is paused", func() error { return o.Suspend(t.Context(), "shop", "ACS refuses it.") }, &problem.Pause{Since: o.clock, Refuse: true}},
 		{"resumed", func() error { return o.Resume(t.Context(), "shop") }, nil},
+		{"suspended", func() error { return o.Suspend(t.Context(), "shop", "ACS refuses it.") },
+			&problem.Pause{Reason: "ACS refuses it.", Since: o.clock, Refuse: true, Auto: true}},
+		{"resumed again", func() error { return o.Resume(t.Context(), "shop") }, nil},
+		{"somebody else suspended, who is gone", func() error { return o.Suspend(t.Context(), "nobody", "") }, nil},
 		{"paused once more", func() error { return o.Pause(t.Context(), "shop", "", true) }, &problem.Pause{Since: o.clock, Refuse: true}},
 		{"made anew", func() error {
 			if err := o.Revoke(t.Context(), "shop"); err != nil {

@@ -20,6 +20,16 @@ func (r *Registry) Current(ctx context.Context, name string) (Caller, error) {
 	return alive(known, name, err)
 }
 
+// ByHook is c as it sends by a hook, whose own pause holds too if it is not nil.
+func (c Caller) ByHook(pause *problem.Pause) Caller {
+	if c.Pause == nil && pause != nil {
+		of := *pause
+		of.What = "this hook"
+		c.Pause = &of
+	}
+	return c
+}
+
 func alive(known map[string]Caller, name string, err error) (Caller, error) {
 	if err != nil {
 		return Caller{}, unavailable(err)

@@ -153,7 +153,7 @@ func (f *front) take(w http.ResponseWriter, req *http.Request, h hook.Hook, d ho
 	if err != nil {
 		return forSender(err)
 	}
-	told, err := f.sendAll(req.Context(), h, c, messages)
+	told, err := f.sendAll(req.Context(), h, c.ByHook(h.Pause), messages)
 	if err != nil {
 		return err
 	}

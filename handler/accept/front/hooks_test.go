@@ -375,3 +375,26 @@ func TestWhoHearsWhyAHookIsPaused(t *testing.T) {
 		t.Error("something was sent")
 	}
 }
+
+// A hook that is paused lets what comes wait, or refuses it and says that it is the hook.
+func TestAHookIsPaused(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, plenty)
+	_, alerts := d.hooked(t, "alerts", "generic")
+	_, orders := d.hooked(t, "orders", "generic")
+	if err := d.hooks.Suspend(t.Context(), "alerts", "ACS refuses it."); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.hooks.Pause(t.Context(), "orders", "a loop", true); err != nil {
+		t.Fatal(err)
+	}
+	if a := d.post(t, alerts, `{"a":1}`); a.StatusCode != http.StatusAccepted || !strings.Contains(a.text, `"state":"waiting"`) {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+	if a := d.post(t, orders, `{"a":2}`); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(a.text, "The operator has paused this hook: a loop.") {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+	if len(d.ACS.Arrivals) != 0 {
+		t.Error("something was sent")
+	}
+}

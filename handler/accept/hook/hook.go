@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
 
@@ -53,6 +54,8 @@ type Hook struct {
 	Generations []int64 // of its key that are alive, ascending
 	Policy      Policy
 	Template    Template
+	// Pause, if not nil, says that what comes by the hook waits, or is refused.
+	Pause *problem.Pause
 
 	last   int64  // generation that was ever given out
 	sealed []byte // the secret that the sender dictates, if it does

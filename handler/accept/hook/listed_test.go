@@ -65,3 +65,44 @@ func TestAHookThatWasJustMadeWorks(t *testing.T) {
 		admits("no name", "No name", r.Key(two), "", 0)
 	})
 }
+
+// A pause is kept through a new key, and ends with Resume or with the hook.
+func TestAHookIsPaused(t *testing.T) {
+	t.Parallel()
+	v := newRivals()
+	add := func() error { added(t, v.ours, "mine", "generic", "", ""); return nil }
+	_ = add()
+	for _, c := range []struct {
+		name string
+		do   func() error
+		want *problem.Pause
+	}{
+		{"at first", func() error { return nil }, nil},
+		{"paused", func() error { return v.ours.Pause(t.Context(), "mine", "a loop", true) }, &problem.Pause{Reason: "a loop", Since: noon, Refuse: true}},
+		{"suspended while it is paused", func() error { return v.ours.Suspend(t.Context(), "mine", "ACS refuses it.") }, &problem.Pause{Reason: "a loop", Since: noon, Refuse: true}},
+		{"another key", func() error { _, err := v.ours.Rotate(t.Context(), "mine"); return err }, &problem.Pause{Reason: "a loop", Since: noon, Refuse: true}},
+		{"resumed", func() error { return v.ours.Resume(t.Context(), "mine") }, nil},
+		{"suspended", func() error { return v.ours.Suspend(t.Context(), "mine", "ACS refuses it.") }, &problem.Pause{Reason: "ACS refuses it.", Since: noon, Auto: true}},
+		{"somebody else suspended, who is gone", func() error { return v.ours.Suspend(t.Context(), "other", "") }, &problem.Pause{Reason: "ACS refuses it.", Since: noon, Auto: true}},
+		{"made anew", func() error {
+			if err := v.ours.Remove(t.Context(), "mine"); err != nil {
+				return err
+			}
+			return add()
+		}, nil},
+	} {
+		if err := c.do(); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		h, err := v.theirs.Hook(t.Context(), "mine")
+		if err != nil || (h.Pause == nil) != (c.want == nil) || h.Pause != nil && *h.Pause != *c.want {
+			t.Errorf("%s: %+v, %v, want %+v", c.name, h.Pause, err, c.want)
+		}
+	}
+	if err := v.ours.Pause(t.Context(), "other", "", false); !problem.Is(err, problem.NotFound) {
+		t.Errorf("nobody: %v", err)
+	}
+	if err := v.ours.Pause(t.Context(), "mine", "a\nb", false); !problem.Is(err, problem.InvalidRequest) {
+		t.Errorf("two lines: %v", err)
+	}
+}

@@ -97,15 +97,22 @@ func (h Hook) later() Hook {
 	return h
 }
 
-// Current says whether a hook lives and sends for a caller. It is Unavailable where the
-// list may have changed since it was read.
-func (r *Registry) Current(ctx context.Context, name, caller string) (bool, error) {
+// Current is a hook that lives and sends for a caller, NotFound if it does not. It is
+// Unavailable where the list may have changed since it was read.
+func (r *Registry) Current(ctx context.Context, name, caller string) (Hook, error) {
 	known, err := r.list.Fresh(ctx)
 	if err != nil {
-		return false, unavailable(err)
+		return Hook{}, unavailable(err)
 	}
 	h := known[name]
-	return len(h.Generations) > 0 && h.Policy.Caller == caller, nil
+	if len(h.Generations) == 0 || h.Policy.Caller != caller {
+		return Hook{}, missing(name)
+	}
+	return h, nil
+}
+
+func missing(name string) error {
+	return problem.New(problem.NotFound, "There is no hook %q.", name)
 }
 
 func (r *Registry) load(ctx context.Context) (map[string]Hook, error) {
@@ -148,7 +155,7 @@ func (r *Registry) Hook(ctx context.Context, name string) (Hook, error) {
 	}
 	h, ok := known[name]
 	if !ok || len(h.Generations) == 0 {
-		return Hook{}, problem.New(problem.NotFound, "There is no hook %q.", name)
+		return Hook{}, missing(name)
 	}
 	return h, nil
 }
@@ -213,6 +220,52 @@ func (r *Registry) Rotate(ctx context.Context, name string) (Hook, error) {
 	return h, r.replace(ctx, h)
 }
 
+// Pause lets what comes by a hook wait or, with refuse, be refused, everywhere within
+// CacheLife; what waits already stays where it is. reason is shown to senders, not to
+// those of a form. Errors: NotFound, InvalidRequest, Unavailable.
+func (r *Registry) Pause(ctx context.Context, name, reason string, refuse bool) error {
+	pause, err := problem.NewPause(reason, refuse, r.now())
+	if err != nil {
+		return err
+	}
+	h, err := r.Hook(ctx, name)
+	if err != nil {
+		return err
+	}
+	h.Pause = pause
+	return r.replace(ctx, h)
+}
+
+// Suspend pauses a hook for reason, so that what comes by it waits, unless it is paused or
+// removed already. Errors: InvalidRequest, Unavailable.
+func (r *Registry) Suspend(ctx context.Context, name, reason string) error {
+	pause, err := problem.NewPause(reason, false, r.now())
+	if err != nil {
+		return err
+	}
+	pause.Auto = true
+	h, err := r.Hook(ctx, name)
+	if problem.Is(err, problem.NotFound) || err == nil && h.Pause != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	h.Pause = pause
+	return r.replace(ctx, h)
+}
+
+// Resume ends the pause of a hook, if there is one. What waits goes on within twice
+// CacheLife. Errors are Pause's.
+func (r *Registry) Resume(ctx context.Context, name string) error {
+	h, err := r.Hook(ctx, name)
+	if err != nil {
+		return err
+	}
+	h.Pause = nil
+	return r.replace(ctx, h)
+}
+
 // Remove ends a hook, its keys and its secret.
 func (r *Registry) Remove(ctx context.Context, name string) error {
 	h, err := r.Hook(ctx, name)
@@ -270,6 +323,13 @@ func pack(h Hook) (store.Entity, error) {
 	if h.sealed != nil {
 		e.Values["secret"] = h.sealed
 	}
+	if h.Pause != nil {
+		pause, err := json.Marshal(h.Pause)
+		if err != nil {
+			return store.Entity{}, fmt.Errorf("encode pause: %w", err)
+		}
+		e.Values["pause"] = string(pause)
+	}
 	return e, nil
 }
 
@@ -288,6 +348,11 @@ func unpack(e store.Entity) (Hook, error) {
 	h.Template.Text, _ = e.Values["text"].(string)
 	h.Template.HTML, _ = e.Values["html"].(string)
 	h.sealed, _ = e.Values["secret"].([]byte)
+	if pause, ok := e.Values["pause"].(string); ok {
+		if err := json.Unmarshal([]byte(pause), &h.Pause); err != nil {
+			return Hook{}, fmt.Errorf("decode pause of hook %s: %w", e.Row, err)
+		}
+	}
 	return h, nil
 }
 

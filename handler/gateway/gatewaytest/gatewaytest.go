@@ -25,6 +25,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/check"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/decide/reputation"
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
@@ -83,6 +84,9 @@ func New(t *testing.T, limits quota.Limits) *House {
 		}),
 		Spool: spool.New(h.Letters, table(), table(), h.Ticks),
 		ACS:   h.ACS, Authority: h.Lists, MaxACSRequestBytes: MaxRequestBytes, MaxCalls: 64, RequestTimeout: 100 * time.Second,
+		Reputation: reputation.New(reputation.Config{
+			Table: table(), Callers: &h.Lists.Suspended, Hooks: &h.Lists.Suspended, Percent: 5, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		}),
 		Now: time.Now, NewID: newID, Log: slog.New(slog.NewTextHandler(h.Log, nil)),
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Meter: metricnoop.NewMeterProvider().Meter(""),
 	})
@@ -173,6 +177,17 @@ type Lists struct {
 	callers map[string]caller.Caller
 	gone    map[string]bool // callers, and hooks after a slash
 	away    bool
+
+	Suspended Suspended // for their reputation
+}
+
+// Suspended are names, with the reason.
+type Suspended struct{ sync.Map }
+
+// Suspend implements reputation.Pauser.
+func (s *Suspended) Suspend(_ context.Context, name, reason string) error {
+	s.Store(name, reason)
+	return nil
 }
 
 // Set lists a caller as it is now.

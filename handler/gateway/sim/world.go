@@ -31,6 +31,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/check"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/decide/reputation"
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
@@ -151,7 +152,7 @@ func (w *World) Start() (*Instance, error) {
 			Blobs: files, Uploads: files, Links: table("links", w.links), PublicURL: public, DefaultLanguage: "en", Now: now, Rand: w.bytes(),
 		}),
 		Spool: spool.New(&container{i, "letters", w.letters}, table("lines", w.lines), table("dead", w.dead), &queue{i, w.ticks}),
-		ACS:   &line{i}, Authority: cmp.Or[gateway.Authority](w.Authority, &w.callers), MaxACSRequestBytes: 100_000, MaxCalls: cmp.Or(w.MaxCalls, 64), RequestTimeout: request,
+		ACS:   &line{i}, Authority: cmp.Or[gateway.Authority](w.Authority, &w.callers), Reputation: reputation.New(reputation.Config{}), MaxACSRequestBytes: 100_000, MaxCalls: cmp.Or(w.MaxCalls, 64), RequestTimeout: request,
 		Now: now, NewID: w.newID, Log: log,
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Meter: metricnoop.NewMeterProvider().Meter(""),
 	})
