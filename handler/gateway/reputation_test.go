@@ -34,7 +34,9 @@ func TestWhatACSRefusesCountsAgainstWhoSentIt(t *testing.T) {
 		{"dropped later, by a hook", "contact", nil, "EmailDropped", quota.Limits{PerMinute: 100, PerHour: 1000}, "contact"},
 		{"all was taken", "", nil, "", quota.Limits{PerMinute: 100, PerHour: 1000}, ""},
 		{"ACS is away", "", func(*mail.Message) (bool, error) { return false, problem.New(problem.ACSFailed, "away") }, "", quota.Limits{PerMinute: 100, PerHour: 1000}, ""},
-		{"the sender is unknown", "", func(*mail.Message) (bool, error) { return false, problem.New(problem.ACSMisconfigured, "no such sender") }, "", quota.Limits{PerMinute: 100, PerHour: 1000}, ""},
+		{"the sender is unknown", "", func(*mail.Message) (bool, error) {
+			return false, problem.New(problem.ACSMisconfigured, "no such sender")
+		}, "", quota.Limits{PerMinute: 100, PerHour: 1000}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
