@@ -113,7 +113,7 @@ func TestSimCrashPoints(t *testing.T) {
 		for what, fault := range c.befalls() {
 			t.Run(fmt.Sprintf("%d %s, %s", c.row, c.name, what), func(t *testing.T) {
 				t.Parallel()
-				for seed := range seeds(sims(t, 20)) {
+				for seed := range seeds(sims(t, 8)) {
 					if f := c.run(t, fault, seed, false); len(f) > 0 {
 						t.Fatalf("seed %d:\n%s", seed, strings.Join(f, "\n"))
 					}
@@ -131,7 +131,7 @@ func TestSimCrashPointsWithAForgetfulACS(t *testing.T) {
 		for what, fault := range c.befalls() {
 			t.Run(fmt.Sprintf("%d %s, %s", c.row, c.name, what), func(t *testing.T) {
 				t.Parallel()
-				for seed := range seeds(sims(t, 4)) {
+				for seed := range seeds(sims(t, 2)) {
 					if f := c.run(t, fault, seed, true); len(f) > 0 {
 						t.Fatalf("seed %d:\n%s", seed, strings.Join(f, "\n"))
 					}
