@@ -68,6 +68,7 @@ func (p *product) testTogether(t *testing.T) {
 		{"naughty strings", p.testNaughtyStrings},
 		{"messages that wait", p.testWaiting},
 		{"messages that wait, for their operator", p.testMessages},
+		{"stolen tables", p.testStolenTables},
 		{"a tick that failed too often", p.testPoisonedTick},
 		{"the address that it listens at", p.testListen},
 		{"an end with a request under way", p.testDrain},

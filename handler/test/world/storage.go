@@ -11,7 +11,13 @@ import (
 )
 
 // Rows counts the rows of a table.
-func (p *Product) Rows(tb testing.TB, table string) (n int) {
+func (p *Product) Rows(tb testing.TB, table string) int {
+	tb.Helper()
+	return len(p.RowsOf(tb, table))
+}
+
+// RowsOf are the rows of a table, each as the service sends it.
+func (p *Product) RowsOf(tb testing.TB, table string) (all []string) {
 	tb.Helper()
 	client, err := aztables.NewClient(p.Storage.Table+"/"+table, azuritetest.Credential{}, &aztables.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: p.Recipients},
@@ -24,9 +30,11 @@ func (p *Product) Rows(tb testing.TB, table string) (n int) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		n += len(page.Entities)
+		for _, row := range page.Entities {
+			all = append(all, string(row))
+		}
 	}
-	return n
+	return all
 }
 
 // BlobsIn counts the committed blobs of a container.
