@@ -60,7 +60,7 @@ func TestWhatACSRefusesCountsAgainstWhoSentIt(t *testing.T) {
 				}
 				h.Play(t, 10*time.Minute)
 				var paused string
-				h.Lists.Suspended.Range(func(name, _ any) bool { paused += name.(string); return true }) //nolint:forcetypeassert // names
+				h.Lists.Suspended.Range(func(name, _ any) bool { paused += name.(string); return true })
 				if paused != c.paused {
 					t.Errorf("paused %q, want %q", paused, c.paused)
 				}

@@ -24,7 +24,7 @@ func (p *product) testStolenTables(t *testing.T) {
 	}
 	path, _ := w.hooked(t, "grafana", "grafana", "--check", "key")
 	w.hooked(t, "stripe", "stripe", "--secret-file", file)
-	linked := func(m map[string]any) { m["attachments"].([]any)[0].(map[string]any)["placement"] = "link" } //nolint:forcetypeassert // Attached made it
+	linked := func(m map[string]any) { m["attachments"].([]any)[0].(map[string]any)["placement"] = "link" }
 	w.MustSend(t, world.Message(world.Attached("sent.bin", []byte("canary-file")), linked), "Idempotency-Key", "canary-idempotency")
 	token := anyAddress.FindString(w.ACS.Message(t).Text)
 	w.MustSend(t, world.Message(later(time.Hour), world.Attached("report.bin", []byte("canary-file")), linked))

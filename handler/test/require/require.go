@@ -28,6 +28,8 @@ const (
 	Clients Thing = "CLIENTS"
 	// Browser is a Chromium.
 	Browser Thing = "BROWSER"
+	// Bicep is the compiler of infra's sources.
+	Bicep Thing = "BICEP"
 )
 
 // CorporaFolder is the variable that names the folder with the corpora.
@@ -38,6 +40,7 @@ var sentences = map[Thing]string{
 	Azurite: "Azurite is not installed: run `make setup`.",
 	Clients: "The mail clients are not installed: run `make setup`.",
 	Browser: "There is no Chromium here: install it, so that pages are looked at in a browser.",
+	Bicep:   "There is no Bicep compiler here: name it by BICEP, or put it on PATH.",
 }
 
 func (thing Thing) variable() string { return "POSTHORN_TEST_REQUIRE_" + string(thing) }

@@ -1,0 +1,58 @@
+// What `azd up` deploys: the group, and main.bicep in it.
+targetScope = 'subscription'
+
+@minLength(1)
+@maxLength(64)
+@description('Name of the azd environment.')
+param environmentName string
+
+@description('Region.')
+@metadata({ azd: { type: 'location' } })
+param location string
+
+@description('Where Communication Services keeps messages. It cannot be changed later.')
+param dataLocation string
+
+@description('Parameters of main.bicep, by name, over its defaults.')
+param options object = {}
+
+resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
+  name: 'rg-${environmentName}'
+  location: location
+  tags: union({ 'azd-env-name': environmentName }, options.?tags ?? {})
+}
+
+module posthorn 'main.bicep' = {
+  scope: group
+  params: {
+    location: location
+    dataLocation: dataLocation
+    tags: options.?tags
+    names: options.?names
+    name: options.?name
+    memory: options.?memory
+    maximumInstances: options.?maximumInstances
+    zoneRedundant: options.?zoneRedundant
+    private: options.?private
+    networkRange: options.?networkRange
+    purgeProtection: options.?purgeProtection
+    vaultRetentionDays: options.?vaultRetentionDays
+    fileRetentionDays: options.?fileRetentionDays
+    telemetryRetentionDays: options.?telemetryRetentionDays
+    telemetryDailyGB: options.?telemetryDailyGB
+    linkedDomains: options.?linkedDomains
+    quota: options.?quota
+    settings: options.?settings
+    sendRoleId: options.?sendRoleId
+    alertEmail: options.?alertEmail
+    budget: options.?budget
+    budgetStart: options.?budgetStart
+  }
+}
+
+output AZURE_RESOURCE_GROUP string = group.name
+output POSTHORN_URL string = posthorn.outputs.POSTHORN_URL
+output POSTHORN_APP string = posthorn.outputs.POSTHORN_APP
+output POSTHORN_SENDER string = posthorn.outputs.POSTHORN_SENDER
+output POSTHORN_STORAGE string = posthorn.outputs.POSTHORN_STORAGE
+output POSTHORN_VAULT string = posthorn.outputs.POSTHORN_VAULT

@@ -1,0 +1,250 @@
+// Posthorn with all that it needs, in one resource group. See README.md beside it.
+metadata name = 'Posthorn'
+metadata description = 'HTTP in, e-mail out, on Azure Communication Services.'
+
+@description('Region of the function app, storage and vault. It must have Flex Consumption.')
+param location string = resourceGroup().location
+
+@minLength(2)
+@maxLength(12)
+@description('What the names of all resources begin with: small letters and digits.')
+param name string = 'posthorn'
+
+@description('Tags of all resources.')
+param tags object = {}
+
+@description('Names that differ from those made of name, for tenants with rules of their own.')
+param names object = {}
+
+@description('Where Communication Services keeps messages. It cannot be changed later.')
+@allowed([
+  'Africa'
+  'Asia Pacific'
+  'Australia'
+  'Brazil'
+  'Canada'
+  'Europe'
+  'France'
+  'Germany'
+  'India'
+  'Japan'
+  'Korea'
+  'Norway'
+  'Switzerland'
+  'UAE'
+  'UK'
+  'United States'
+  'usgov'
+])
+param dataLocation string
+
+@description('Memory of an instance, requests at once and limits of bodies, as one choice.')
+@allowed(['standard', 'small-bodies', 'small', 'large-bodies'])
+param memory string = 'standard'
+
+@minValue(40)
+@maxValue(1000)
+@description('Most instances at once.')
+param maximumInstances int = 40
+
+@description('Whether instances and storage stand in several zones, where the region has them.')
+param zoneRedundant bool = false
+
+@description('Whether storage and vault are reached through a network of this deployment alone.')
+param private bool = false
+
+@description('Address range of that network.')
+param networkRange string = '10.90.0.0/24'
+
+@description('Whether a deleted vault is kept even from its owner. It cannot be taken back.')
+param purgeProtection bool = false
+
+@minValue(7)
+@maxValue(90)
+@description('Days for which a deleted vault is kept.')
+param vaultRetentionDays int = 7
+
+@description('Days for which deleted files can be brought back; 0: not at all.')
+param fileRetentionDays int = 0
+
+@description('Days for which telemetry is kept.')
+param telemetryRetentionDays int = 30
+
+@description('Gigabytes of telemetry a day after which no more is kept; -1: no limit.')
+param telemetryDailyGB int = 1
+
+@description('Ids of verified domains to link, beside those that are linked already. `posthorn domain link` links one without a deployment.')
+param linkedDomains array = []
+
+@description('POSTHORN_QUOTA: managed-domain as long as no other domain is linked.')
+@allowed(['managed-domain', 'custom-domain', 'custom'])
+param quota string = 'managed-domain'
+
+@description('Settings over those of the template, by name: all that an operator has changed. A deployment forgets what is not said here.')
+param settings object = {}
+
+@description('Id of a role that may only send; empty is Communication and Email Service Owner on the one resource.')
+param sendRoleId string = ''
+
+@description('Address to which alerts and the budget go.')
+param alertEmail string = ''
+
+@description('Budget of a month, in the currency of the subscription; 0: none. It needs alertEmail.')
+param budget int = 0
+
+@description('First day of the month in which the budget begins. It cannot be changed later.')
+param budgetStart string = '2026-12-01'
+
+@description('Address of the zip of a release; empty if azd, or another tool, brings the package.')
+param packageUri string = ''
+
+@secure()
+@description('Makes the master key, once.')
+param seed string = '${newGuid()}${newGuid()}'
+
+var suffix = uniqueString(subscription().id, resourceGroup().id, name)
+var given = union(
+  {
+    identity: '${name}-identity'
+    communication: '${name}-acs-${suffix}'
+    email: '${name}-email-${suffix}'
+    storage: take('${name}${suffix}', 24)
+    vault: take('kv-${suffix}', 24)
+    plan: '${name}-plan'
+    site: '${name}-${suffix}'
+    topic: '${name}-events'
+    insights: '${name}-insights'
+    workspace: '${name}-logs'
+  },
+  names
+)
+var memories = loadJsonContent('memory.json')
+
+module identity 'modules/identity.bicep' = {
+  params: { name: given.identity, location: location, tags: tags }
+}
+
+module communication 'modules/communication.bicep' = {
+  params: {
+    name: given.communication
+    emailServiceName: given.email
+    tags: tags
+    dataLocation: dataLocation
+    linkedDomains: linkedDomains
+    principalId: identity.outputs.principalId
+    sendRoleId: sendRoleId
+  }
+}
+
+module storage 'modules/storage.bicep' = {
+  params: {
+    name: given.storage
+    location: location
+    tags: tags
+    sku: zoneRedundant ? 'Standard_ZRS' : 'Standard_LRS'
+    closed: private
+    softDeleteDays: fileRetentionDays
+    principalId: identity.outputs.principalId
+  }
+}
+
+module vault 'modules/vault.bicep' = {
+  params: {
+    name: given.vault
+    location: location
+    tags: tags
+    closed: private
+    purgeProtection: purgeProtection
+    retentionDays: vaultRetentionDays
+    principalId: identity.outputs.principalId
+    masterKey: replace(seed, '-', '')
+  }
+}
+
+module events 'modules/events.bicep' = {
+  params: {
+    name: given.topic
+    tags: tags
+    serviceId: communication.outputs.id
+    storageName: storage.outputs.name
+    queueName: storage.outputs.reports
+    deadContainerName: storage.outputs.deadEvents
+    secondsToLive: 86400
+  }
+}
+
+module insights 'modules/insights.bicep' = {
+  params: {
+    name: given.insights
+    workspaceName: given.workspace
+    location: location
+    tags: tags
+    retentionDays: telemetryRetentionDays
+    dailyGB: telemetryDailyGB
+    principalId: identity.outputs.principalId
+  }
+}
+
+module network 'modules/network.bicep' = if (private) {
+  params: {
+    prefix: name
+    location: location
+    tags: tags
+    range: networkRange
+    storageId: storage.outputs.id
+    vaultId: vault.outputs.id
+  }
+}
+
+module app 'modules/app.bicep' = {
+  params: {
+    name: given.site
+    planName: given.plan
+    location: location
+    tags: tags
+    memory: memories[memory]
+    maximumInstances: maximumInstances
+    zoneRedundant: zoneRedundant
+    identityId: identity.outputs.id
+    identityClientId: identity.outputs.clientId
+    storageName: storage.outputs.name
+    packagesUrl: storage.outputs.packages
+    subnetId: private ? network.?outputs.subnetId ?? '' : ''
+    packageUri: packageUri
+    settings: union(
+      {
+        POSTHORN_ACS_ENDPOINT: communication.outputs.endpoint
+        POSTHORN_BLOB_ENDPOINT: storage.outputs.blob
+        POSTHORN_QUEUE_ENDPOINT: storage.outputs.queue
+        POSTHORN_QUEUE__queueServiceUri: storage.outputs.queue
+        POSTHORN_TABLE_ENDPOINT: storage.outputs.table
+        POSTHORN_MASTER_KEY: '@Microsoft.KeyVault(SecretUri=${vault.outputs.masterKeyUri})'
+        POSTHORN_QUOTA: quota
+        APPLICATIONINSIGHTS_CONNECTION_STRING: insights.outputs.connectionString
+        APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
+      },
+      settings
+    )
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  params: {
+    prefix: name
+    tags: tags
+    serviceId: communication.outputs.id
+    siteId: app.outputs.id
+    topicId: events.outputs.topicId
+    email: alertEmail
+  }
+}
+
+module warning 'modules/budget.bicep' = if (budget > 0 && !empty(alertEmail)) {
+  params: { name: '${name}-budget', amount: budget, start: budgetStart, email: alertEmail }
+}
+
+output POSTHORN_URL string = app.outputs.url
+output POSTHORN_APP string = app.outputs.name
+output POSTHORN_SENDER string = communication.outputs.sender
+output POSTHORN_STORAGE string = storage.outputs.name
+output POSTHORN_VAULT string = vault.outputs.name

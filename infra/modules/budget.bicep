@@ -1,0 +1,27 @@
+// A budget warns, and stops nothing. Its start cannot be changed once it stands.
+param name string
+param amount int
+@description('First day of the month in which it begins.')
+param start string
+param email string
+
+@onlyIfNotExists()
+resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {
+  name: name
+  properties: {
+    category: 'Cost'
+    timeGrain: 'Monthly'
+    amount: amount
+    timePeriod: { startDate: start }
+    notifications: {
+      nearly: { enabled: true, operator: 'GreaterThan', threshold: 80, thresholdType: 'Actual', contactEmails: [email] }
+      over: {
+        enabled: true
+        operator: 'GreaterThan'
+        threshold: 100
+        thresholdType: 'Forecasted'
+        contactEmails: [email]
+      }
+    }
+  }
+}

@@ -1,0 +1,226 @@
+package infra
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/posthorn/posthorn/handler/settings"
+	"github.com/posthorn/posthorn/handler/wiring"
+)
+
+// resource is one of a template, of whatever module.
+type resource struct {
+	Type       string
+	Name       string
+	Scope      string
+	Existing   bool
+	Options    map[string]any `json:"@options"`
+	Properties json.RawMessage
+}
+
+// template is one of azuredeploy.json: the main one, or a module's.
+type template struct {
+	Parameters map[string]struct {
+		Type         string
+		DefaultValue any
+	}
+	Variables map[string]any
+	Resources resources
+	Outputs   map[string]struct{ Type, Value any }
+}
+
+// resources are those of a template by symbolic name or, where the compiler writes a list,
+// by type, with a prime for each before it.
+type resources map[string]resource
+
+// UnmarshalJSON reads both forms.
+func (r *resources) UnmarshalJSON(text []byte) error {
+	var list []resource
+	if json.Unmarshal(text, &list) != nil {
+		return json.Unmarshal(text, (*map[string]resource)(r))
+	}
+	*r = resources{}
+	for _, one := range list {
+		name := one.Type
+		for _, twice := (*r)[name]; twice; _, twice = (*r)[name] {
+			name += "'"
+		}
+		(*r)[name] = one
+	}
+	return nil
+}
+
+// module is what a deployment within a template holds.
+type module struct {
+	Template   template
+	Parameters map[string]json.RawMessage // an object, or an expression that makes one
+}
+
+// deployed is azuredeploy.json, with its modules by name.
+type deployed struct {
+	text    string
+	main    template
+	modules map[string]module
+}
+
+func load(t *testing.T, text []byte) deployed {
+	t.Helper()
+	d := deployed{text: string(text), modules: map[string]module{}}
+	if err := json.Unmarshal(text, &d.main); err != nil {
+		t.Fatal(err)
+	}
+	for name, r := range d.main.Resources {
+		if r.Type != "Microsoft.Resources/deployments" {
+			continue
+		}
+		var m module
+		if err := json.Unmarshal(r.Properties, &m); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		d.modules[name] = m
+	}
+	return d
+}
+
+// hosts are settings that the Functions host reads, and not the handler.
+var hosts = []string{
+	"AzureWebJobsStorage__accountName", "AzureWebJobsStorage__credential", "AzureWebJobsStorage__clientId", "AzureWebJobsDisableHomepage",
+	"POSTHORN_QUEUE__credential", "POSTHORN_QUEUE__clientId",
+}
+
+var settingNames = regexp.MustCompile(`'((?:POSTHORN|AZURE|AzureWebJobs|FUNCTIONS|APPLICATIONINSIGHTS|OTEL|WEBSITE)_?\w*)',`)
+
+// faults are all that is wrong with a template, each by the rule that it breaks.
+func (d deployed) faults() (all []string) {
+	add := func(rule string, broken bool, what ...string) {
+		if broken {
+			all = append(all, rule+": "+strings.Join(what, " "))
+		}
+	}
+	app, storage, vault := d.modules["app"].Template, d.modules["storage"].Template, d.modules["vault"].Template
+
+	// Settings: none that nobody reads, and all without which the handler does not start.
+	given := map[string]bool{}
+	ours := compact(d.modules["app"].Parameters["settings"])
+	for _, m := range settingNames.FindAllStringSubmatch(ours+string(app.Resources["Microsoft.Web/sites/config"].Properties), -1) {
+		given[m[1]] = true
+		add("a setting that nobody reads", !slices.Contains(hosts, m[1]) && !slices.ContainsFunc(settings.Table(), func(r settings.Row) bool { return r.Variable == m[1] }), m[1])
+	}
+	for _, name := range append(slices.Clone(hosts),
+		"POSTHORN_ACS_ENDPOINT", "POSTHORN_BLOB_ENDPOINT", "POSTHORN_QUEUE_ENDPOINT", "POSTHORN_TABLE_ENDPOINT", "POSTHORN_QUEUE__queueServiceUri",
+		"POSTHORN_MASTER_KEY", "POSTHORN_QUOTA", "POSTHORN_PUBLIC_URL", "POSTHORN_MEMORY_MB", "POSTHORN_MAX_REQUEST_BYTES",
+		"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "AZURE_CLIENT_ID", "APPLICATIONINSIGHTS_CONNECTION_STRING",
+	) {
+		add("a setting is missing", !given[name], name)
+	}
+
+	// Secrets: no key of an account is used, or told.
+	add("a key is read", regexp.MustCompile(`(?i)listkeys|listAccountSas`).MatchString(d.text))
+	for name, o := range d.main.Outputs {
+		value, _ := o.Value.(string)
+		add("a secret in an output", o.Type != "string" || regexp.MustCompile(`(?i)connectionString|seed|masterKey'`).MatchString(value), name)
+	}
+	for name, want := range map[string]string{"storage Microsoft.Storage/storageAccounts": `"allowSharedKeyAccess":false`, "communication service": `"disableLocalAuth":true`, "insights Microsoft.Insights/components": `"DisableLocalAuth":true`} {
+		of, r, _ := strings.Cut(name, " ")
+		add("keys open it", !strings.Contains(compact(d.modules[of].Template.Resources[r].Properties), want), name)
+	}
+
+	add("old TLS", !strings.Contains(compact(storage.Resources["Microsoft.Storage/storageAccounts"].Properties), `"minimumTlsVersion":"TLS1_2"`))
+
+	// Names that the code knows, and rules of storage that reach nothing else.
+	for variable, want := range map[string]string{"files": wiring.FilesContainer, "spool": wiring.SpoolContainer, "dispatch": wiring.DispatchQueue} {
+		add("the code knows it by another name", storage.Variables[variable] != want, variable)
+	}
+	lifecycle := compact(storage.Resources["Microsoft.Storage/storageAccounts/managementPolicies"].Properties)
+	add("a lifecycle rule without a container", strings.Count(lifecycle, `"prefixMatch"`) != strings.Count(lifecycle, `"type":"Lifecycle"`))
+	add("a lifecycle rule takes the package", strings.Contains(lifecycle, "packages"))
+
+	// What an operator may change is never a literal.
+	linked := compact(d.modules["communication"].Template.Resources["service"].Properties)
+	add("linked domains are forgotten", !strings.Contains(linked, "reference('present'") || !strings.Contains(linked, "parameters('linkedDomains')"))
+	add("the quota is a literal", !strings.Contains(ours, "'POSTHORN_QUOTA', parameters('quota')"))
+	for _, all := range []string{ours, string(app.Resources["Microsoft.Web/sites/config"].Properties)} {
+		add("settings are literals", !strings.Contains(all, "parameters('settings'))]"))
+	}
+	for of, r := range map[string]resource{"the master key": vault.Resources["key"], "the budget": d.modules["warning"].Template.Resources["budget"]} {
+		_, once := r.Options["onlyIfNotExists"]
+		add("made anew each time", !once, of)
+	}
+	return append(all, d.roleFaults()...)
+}
+
+func compact(text json.RawMessage) string {
+	var v any
+	_ = json.Unmarshal(text, &v)
+	out := &strings.Builder{}
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v)
+	return out.String()
+}
+
+// roles are all that somebody gets, by module and resource: the scope, and the role ids.
+var roles = map[string][]string{
+	"communication send": {"resourceId('Microsoft.Communication/communicationServices', parameters('name'))", "09976791-48a7-449e-bb21-39d1a415f350"},
+	"storage Microsoft.Authorization/roleAssignments": {
+		"resourceId('Microsoft.Storage/storageAccounts', parameters('name'))",
+		"b7e6dc6d-f1e8-4753-8033-0f276bb0955b", "974c5e8b-45b9-4653-ba55-5f855dd0fb88", "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
+	},
+	"vault read": {"resourceId('Microsoft.KeyVault/vaults/secrets', parameters('name'), 'posthorn-master-key')", "4633458b-17de-408a-b874-0445c86b69e6"},
+	"events Microsoft.Authorization/roleAssignments": {
+		"resourceId('Microsoft.Storage/storageAccounts/queueServices/queues', parameters('storageName'), 'default', parameters('queueName'))", "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a",
+	},
+	"events Microsoft.Authorization/roleAssignments'": {
+		"resourceId('Microsoft.Storage/storageAccounts/blobServices/containers', parameters('storageName'), 'default', parameters('deadContainerName'))", "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+	},
+	"insights Microsoft.Authorization/roleAssignments": {"resourceId('Microsoft.Insights/components', parameters('name'))", "3913510d-42f4-4e42-8a64-420c390055eb"},
+}
+
+var roleIDs = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+
+func (d deployed) roleFaults() (all []string) {
+	seen := 0
+	for of, m := range d.modules {
+		text, _ := json.Marshal(m.Template.Variables)
+		for name, r := range m.Template.Resources {
+			if r.Type != "Microsoft.Authorization/roleAssignments" {
+				continue
+			}
+			seen++
+			want := roles[of+" "+name]
+			if len(want) == 0 {
+				all = append(all, "a role that the page does not know: "+of+" "+name)
+				continue
+			}
+			ids := slices.Compact(slices.Sorted(slices.Values(roleIDs.FindAllString(string(r.Properties)+string(text), -1))))
+			if !slices.Equal(ids, slices.Sorted(slices.Values(want[1:]))) {
+				all = append(all, "another role: "+of+" "+name+" "+strings.Join(ids, " "))
+			}
+			if r.Scope != "["+want[0]+"]" {
+				all = append(all, "a role at another scope: "+of+" "+name+" "+r.Scope)
+			}
+			if !strings.Contains(compact(r.Properties), `"principalType":"ServicePrincipal"`) {
+				all = append(all, "a role without a type of principal: "+of+" "+name)
+			}
+		}
+	}
+	if seen != len(roles) {
+		all = append(all, "a role is missing")
+	}
+	return all
+}
+
+func TestTheTemplateKeepsTheRules(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("azuredeploy.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range load(t, text).faults() {
+		t.Error(fault)
+	}
+}
