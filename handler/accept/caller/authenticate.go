@@ -58,7 +58,7 @@ func (r *Registry) Authenticate(ctx context.Context, req Request) (Proof, error)
 	}
 	if len(authorization) == 1 {
 		if parameters, ok := strings.CutPrefix(authorization[0], "HMAC-SHA256 "); ok {
-			return r.listed(ctx, func(known map[string]Caller) (Proof, error) { return r.signed(known, req, parameters) })
+			return r.signed(ctx, req, parameters)
 		}
 		scheme, key, found := strings.Cut(authorization[0], " ")
 		if !found {
@@ -129,9 +129,10 @@ func (r *Registry) keyed(ctx context.Context, key string) (Proof, error) {
 const signedPrefix = "SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="
 
 // signed checks ACS's HMAC scheme. It names no key, so the MAC of every live
-// generation of every caller that may sign is tried.
+// generation of every caller that may sign is tried. It reads no list for what cannot be a
+// signature.
 // Source: learn.microsoft.com, "Sign an HTTP request" (Communication Services).
-func (r *Registry) signed(known map[string]Caller, req Request, parameters string) (Proof, error) {
+func (r *Registry) signed(ctx context.Context, req Request, parameters string) (Proof, error) {
 	no := func(why string) (Proof, error) {
 		return Proof{}, problem.New(problem.Unauthenticated, "The HMAC signature was not accepted: %s", why)
 	}
@@ -162,12 +163,14 @@ func (r *Registry) signed(known map[string]Caller, req Request, parameters strin
 			texts = append(texts, []byte(req.Method+"\n"+target+"\n"+date+";"+host+";"+contentHash))
 		}
 	}
-	for _, c := range known {
-		if c.Policy.HMAC && r.signedBy(c, texts, want) {
-			return Proof{c, BySignature, bodyHash}, nil
+	return r.listed(ctx, func(known map[string]Caller) (Proof, error) {
+		for _, c := range known {
+			if c.Policy.HMAC && r.signedBy(c, texts, want) {
+				return Proof{c, BySignature, bodyHash}, nil
+			}
 		}
-	}
-	return Proof{}, problem.Wrap(problem.Unauthenticated, "The HMAC signature was not accepted: no caller that may sign requests has a key that fits. The path, the host and the date are part of what is signed.", errUnproven)
+		return Proof{}, problem.Wrap(problem.Unauthenticated, "The HMAC signature was not accepted: no caller that may sign requests has a key that fits. The path, the host and the date are part of what is signed.", errUnproven)
+	})
 }
 
 // colon reads %3A, which the Functions host writes as a colon too.
