@@ -139,10 +139,10 @@ func allowed(ctx context.Context, callers *caller.Registry, p hook.Policy) error
 }
 
 // printAddress prints what goes into the sender's settings: the address, with the
-// key where the key opens it, and the secret where deliveries are signed.
+// key where the key opens it or its handshake, and the secret where deliveries are signed.
 func printAddress(c *console, d deployment, h hook.Hook) error {
 	address := d.publicURL + "/hooks/" + h.Name
-	if h.Policy.Check == hook.CheckKey {
+	if h.Policy.Check == hook.CheckKey || h.Policy.Builtin == "cloudevents" { // whose senders ask first
 		address += "?key=" + d.Hooks.Key(h)
 	}
 	if _, err := fmt.Fprintln(c.out, address); err != nil {

@@ -81,7 +81,7 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	if message.OperationID, message.IdempotencyKey, err = names(req.Header); err != nil {
 		return err
 	}
-	body, release, err := f.admit(w, req, message.BodyBytes, f.limit(proof.Caller))
+	body, release, err := f.admit(w, req, proof.Caller, message.BodyBytes, f.limit(proof.Caller))
 	if err != nil {
 		return err
 	}
@@ -118,9 +118,10 @@ func (f *front) limit(c caller.Caller) int64 {
 	return f.MaxRequestBytes
 }
 
-// admit finds room for a body of so many bytes as JSON (-1: not known), and bounds
-// its length and its patience. release gives the room back.
-func (f *front) admit(w http.ResponseWriter, req *http.Request, bytes, limit int64) (body io.Reader, release func(), err error) {
+// admit finds room for a caller's body of so many bytes as JSON (-1: not known), and bounds
+// its length and its patience. release gives the room back. The caller has proved who it is,
+// also where it signs: the hash of the body is under its signature.
+func (f *front) admit(w http.ResponseWriter, req *http.Request, c caller.Caller, bytes, limit int64) (body io.Reader, release func(), err error) {
 	if req.ContentLength > limit {
 		return nil, nil, problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send. Upload large files by POST /attachments, and name their uploadId in the message.", limit)
 	}
@@ -130,14 +131,14 @@ func (f *front) admit(w http.ResponseWriter, req *http.Request, bytes, limit int
 	}
 	need := f.Memory(bytes)
 	if bytes >= 0 {
-		release, err = f.Admission.take(need)
+		release, err = f.Admission.take(c.Name, need)
 		return body, release, err
 	}
-	first, err := f.Admission.take(SmallBytes)
+	first, err := f.Admission.take(c.Name, SmallBytes)
 	if err != nil {
 		return nil, nil, err
 	}
-	growing := &growingBody{body: body, grow: func() (func(), error) { return f.Admission.take(need) }}
+	growing := &growingBody{body: body, grow: func() (func(), error) { return f.Admission.take(c.Name, need) }}
 	return growing, func() { growing.close(); first() }, nil
 }
 
@@ -262,8 +263,7 @@ func (f *front) authenticate(w http.ResponseWriter, req *http.Request) (caller.P
 		if out, ok := w.(*recorder); ok {
 			out.last = f.rateLimit
 		}
-		// Only a POST's body is read, and held against its hash there.
-		if bodiless := req.Method != http.MethodPost || req.ContentLength == 0; bodiless && proof.BodySHA256 != nil && !emptyHash(proof.BodySHA256) {
+		if req.ContentLength == 0 && proof.BodySHA256 != nil && !emptyHash(proof.BodySHA256) {
 			return caller.Proof{}, problem.New(problem.Unauthenticated, "The signed hash is not that of an empty body.")
 		}
 	}

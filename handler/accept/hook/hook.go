@@ -117,7 +117,8 @@ type Template struct {
 type Delivery struct {
 	Header http.Header
 	Query  url.Values
-	Body   []byte
+	Pieces [][]byte // the body as it came, until it is proven
+	Body   []byte   // all of it, after that
 	At     time.Time
 }
 

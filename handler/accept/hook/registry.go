@@ -52,49 +52,38 @@ func NewRegistry(t Table, masters Masters, random io.Reader, now func() time.Tim
 	return r
 }
 
-// Find returns a live hook. A name that is not in the list may just have been made, so the
-// list is read anew. Who has no hook is answered as a wrong key is.
-func (r *Registry) Find(ctx context.Context, name string) (Hook, error) {
+// Find is the live hook of a name. Without one it is a hook that nothing opens, so that
+// who has no proof is answered the same. A page may show a form that was just made: where
+// the list can be read at once, it is, whatever the name.
+func (r *Registry) Find(ctx context.Context, name string, d Delivery) (Hook, error) {
 	came := r.list.Moment()
 	known, err := r.list.Known(ctx)
 	if err != nil {
 		return Hook{}, unavailable(err)
 	}
-	if len(known[name].Generations) == 0 && namePattern.MatchString(name) {
-		if known, err = r.list.Since(ctx, came); err != nil {
-			return Hook{}, unavailable(err)
+	h := live(known, name)
+	if !h.IsForm() && d.Header.Get("Origin") != "" && r.list.Rested() {
+		if known, err := r.list.Since(ctx, came); err == nil {
+			h = live(known, name)
 		}
-	}
-	h := known[name]
-	if len(h.Generations) == 0 {
-		return Hook{}, Refusal()
 	}
 	return h, nil
 }
 
-// Admit is h after Verify or, if d has a key that was made after h was read, h as it is now.
-func (r *Registry) Admit(ctx context.Context, h Hook, d Delivery) (Hook, error) {
-	came := r.list.Moment()
-	err := r.Verify(h, d)
-	given, _ := h.given(d)
-	if err == nil || h.Policy.Check != CheckKey || !r.masters.opens(h.later(), given) {
-		return h, err
+func live(known map[string]Hook, name string) Hook {
+	if h := known[name]; len(h.Generations) > 0 {
+		return h
 	}
-	known, err := r.list.Since(ctx, came)
+	return Hook{Name: name, last: known[name].last}
+}
+
+// since is the live hook of a name as it was after a moment.
+func (r *Registry) since(ctx context.Context, m roster.Moment, name string) (Hook, error) {
+	known, err := r.list.Since(ctx, m)
 	if err != nil {
 		return Hook{}, unavailable(err)
 	}
-	h = known[h.Name]
-	return h, r.Verify(h, d)
-}
-
-// later is h with the next generations that it may be given.
-func (h Hook) later() Hook {
-	h.Generations = nil
-	for n := range int64(maxGenerations) {
-		h.Generations = append(h.Generations, h.last+1+n)
-	}
-	return h
+	return live(known, name), nil
 }
 
 // Current is a hook that lives and sends for a caller, NotFound if it does not. It is
