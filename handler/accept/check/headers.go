@@ -138,7 +138,7 @@ func headerValue(name, value string) error {
 	if strings.TrimSpace(value) == "" {
 		return errHeaderBlank
 	}
-	if err := line(value); err != nil {
+	if err := mail.Line(value); err != nil {
 		return err
 	}
 	switch {
