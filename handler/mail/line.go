@@ -19,6 +19,7 @@ var ErrUTF8 = errors.New("this is not valid UTF-8")
 
 var (
 	errCharset   = errors.New("this has an encoded word of RFC 2047 in a charset that is not known; write the text itself")
+	errLanguage  = errors.New("this is no tag of a language, such as de or pt-BR")
 	errInvisible = errors.New("this has no character that can be seen")
 )
 
@@ -101,6 +102,20 @@ func decodedWord(encoding, text string) string {
 	}
 	bytes, _ := io.ReadAll(quotedprintable.NewReader(strings.NewReader(strings.ReplaceAll(text, "_", " "))))
 	return string(bytes)
+}
+
+// languages is the form of tags, RFC 5646 section 2.1, less its private ones.
+var languages = regexp.MustCompile(`^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$`)
+
+// Languages refuses what is no list of tags of BCP 47, which RFC 3282 has for
+// Content-Language. The error is a clause that a caller may read.
+func Languages(list string) error {
+	for tag := range strings.SplitSeq(list, ",") {
+		if tag = strings.TrimSpace(tag); len(tag) > MaxLanguageBytes || !languages.MatchString(tag) {
+			return errLanguage
+		}
+	}
+	return nil
 }
 
 // Seen refuses what shows nothing: spaces, and what Unicode lets a program ignore.

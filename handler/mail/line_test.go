@@ -44,6 +44,18 @@ func TestLine(t *testing.T) {
 	}
 }
 
+func TestLanguages(t *testing.T) {
+	t.Parallel()
+	for list, good := range map[string]bool{
+		"de": true, "pt-BR": true, "zh-Hant-TW, en": true, "sl-rozaj-biske-1994": true, "x-klingon": true,
+		"": false, "de,": false, "de_DE": false, "123": false, "<script>": false, "deutschland": false, "en-" + strings.Repeat("a-", 31) + "a": false,
+	} {
+		if err := Languages(list); (err == nil) != good {
+			t.Errorf("%q: %v", list, err)
+		}
+	}
+}
+
 func TestSeen(t *testing.T) {
 	t.Parallel()
 	for text, seen := range map[string]bool{

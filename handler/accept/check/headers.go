@@ -93,6 +93,8 @@ func headers(f *faults, all map[string]string) {
 		}
 		if err := headerValue(name, all[name]); err != nil {
 			f.add(pointer, "%s", problem.AsSentence(err))
+		} else if strings.EqualFold(name, "Content-Language") && mail.Languages(all[name]) != nil {
+			f.add(pointer, "%s", problem.AsSentence(mail.Languages(all[name])))
 		}
 		folded := strings.ToLower(name)
 		if at, twice := first[folded]; twice {

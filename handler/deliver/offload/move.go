@@ -169,11 +169,7 @@ func (mv *Move) Commit(ctx context.Context) error {
 // commit writes the row first: a blob without one would never be found again.
 func (mv *Move) commit(ctx context.Context) error {
 	c := mv.offload.config
-	e, err := mv.row()
-	if err != nil {
-		return err
-	}
-	_, err = c.Links.Insert(ctx, e)
+	_, err := c.Links.Insert(ctx, mv.row())
 	mv.rowInDoubt = errors.Is(err, store.ErrUnavailable)
 	if err := unlessOurs(err); err != nil {
 		return err
