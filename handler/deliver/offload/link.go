@@ -129,7 +129,7 @@ func (o *Offload) Open(ctx context.Context, token string, n int, acceptLanguage 
 	if blob == "" {
 		return Opened{}, gone()
 	}
-	location, err := o.sign(ctx, o.config.Blobs.SignRead, blob, expires, mail.ClickSASLife)
+	location, err := o.signRead(ctx, blob, all[n-1].Name, expires, mail.ClickSASLife)
 	if err != nil {
 		return Opened{}, err
 	}
