@@ -104,17 +104,14 @@ func (o *Offload) deleteOrDrop(ctx context.Context, name string) error {
 }
 
 // dropBlocks deletes what was staged of a blob that was never committed, which Azure would
-// keep, and bill, for a week: a commit of no blocks lets go of all that are staged, and
-// fails if there is a blob. A process that dies between the two leaves a blob of no bytes.
+// keep, and bill, for a week: a commit of no blocks lets go of all that are staged. A
+// process that dies between the two leaves a blob of no bytes.
 //
 // Source: "Put Block List", section Remarks, of the Azure Storage REST reference.
 func (o *Offload) dropBlocks(ctx context.Context, name string) error {
-	err := o.config.Blobs.Commit(ctx, name, 0, headers(""))
-	if err != nil {
-		return unlessOurs(err)
-	}
-	_, err = o.deleteBlob(ctx, name)
-	return err
+	err := unlessOurs(o.config.Blobs.Commit(ctx, name, 0, headers("")))
+	_, deleteErr := o.deleteBlob(ctx, name) // it may be there, though no answer came
+	return errors.Join(err, deleteErr)
 }
 
 // dropAll is dropBlocks for several, until one fails or DropTimeout is over: the rest
