@@ -265,7 +265,8 @@ func complete(m *mail.Message, in *offload.Intake, language string) {
 	m.Language = language
 	for name, value := range m.Headers {
 		if isContentLanguage(name) {
-			m.Language = value
+			first, _, _ := strings.Cut(value, ",")
+			m.Language = strings.TrimSpace(first)
 		}
 	}
 }

@@ -31,6 +31,7 @@ type policyFlags struct {
 	RecipientDomain []string `sep:"none" placeholder:"DOMAIN" help:"Domain that it may write to, or *."`
 	MaxRequestBytes int64    `placeholder:"N" help:"Largest request, below the gateway's limit."`
 	MaxRecipients   int      `placeholder:"N" help:"Most recipients of a message."`
+	MaxUploads      int      `placeholder:"N" help:"Most uploads that are open at once; 100 if not said."`
 	Share           int      `placeholder:"PERCENT" help:"Part of the quota that it gets first."`
 	Cap             int      `placeholder:"PERCENT" help:"Part of an hour's quota that it never passes."`
 	Priority        string   `placeholder:"WORD" help:"The most urgent: high, normal or bulk."`
@@ -41,7 +42,7 @@ type policyFlags struct {
 
 func (f policyFlags) policy() caller.Policy {
 	return caller.Policy{
-		Senders: f.Sender, RecipientDomains: f.RecipientDomain, MaxRequestBytes: f.MaxRequestBytes, MaxRecipients: f.MaxRecipients,
+		Senders: f.Sender, RecipientDomains: f.RecipientDomain, MaxRequestBytes: f.MaxRequestBytes, MaxRecipients: f.MaxRecipients, MaxUploads: f.MaxUploads,
 		Share: f.Share, Cap: f.Cap, Priority: mail.Priority(f.Priority), HMAC: f.HMAC, EntraApps: f.EntraApp, EntraObjects: f.EntraObject,
 	}
 }
@@ -107,6 +108,7 @@ type callerRow struct {
 	RecipientDomains []string  `json:"recipientDomains"`
 	MaxRequestBytes  int64     `json:"maxRequestBytes"`
 	MaxRecipients    int       `json:"maxRecipients"`
+	MaxUploads       int       `json:"maxUploads"`
 	Share            int       `json:"share"`
 	Cap              int       `json:"cap"`
 	Priority         string    `json:"priority"`
@@ -119,7 +121,7 @@ type callerRow struct {
 func rowOf(c caller.Caller) callerRow {
 	p := c.Policy
 	return callerRow{
-		c.Name, c.Generations, filled(p.Senders), filled(p.RecipientDomains), p.MaxRequestBytes, p.MaxRecipients,
+		c.Name, c.Generations, filled(p.Senders), filled(p.RecipientDomains), p.MaxRequestBytes, p.MaxRecipients, p.MaxUploads,
 		p.Share, p.Cap, string(p.Priority), p.HMAC, filled(p.EntraApps), filled(p.EntraObjects), pauseOf(c.Pause),
 	}
 }

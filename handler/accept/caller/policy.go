@@ -23,6 +23,8 @@ type Policy struct {
 	MaxRequestBytes int64 `json:"maxRequestBytes,omitempty"`
 	// MaxRecipients bounds a message; 0 means mail.MaxRecipients.
 	MaxRecipients int `json:"maxRecipients,omitempty"`
+	// MaxUploads bounds the uploads that are open at once; 0 means the gateway's limit.
+	MaxUploads int `json:"maxUploads,omitempty"`
 	// Share is the part of the sending quota, in percent, that the caller gets
 	// before others get more; 0 means an equal part of what nobody has a share of.
 	// Cap is the part of the hourly quota that it never passes; 0 means all.
@@ -70,7 +72,7 @@ func (p Policy) normalised() (Policy, error) {
 			return Policy{}, problem.New(problem.InvalidRequest, "The recipient domain %q is no domain, nor *: %s.", d, err)
 		}
 	}
-	if p.MaxRequestBytes < 0 || p.MaxRecipients < 0 || p.MaxRecipients > mail.MaxRecipients {
+	if p.MaxRequestBytes < 0 || p.MaxUploads < 0 || p.MaxRecipients < 0 || p.MaxRecipients > mail.MaxRecipients {
 		return Policy{}, problem.New(problem.InvalidRequest, "The sizes of a policy must not be negative, and the recipients at most %d.", mail.MaxRecipients)
 	}
 	if err := p.checkQuota(); err != nil {

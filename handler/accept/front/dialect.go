@@ -54,7 +54,11 @@ func (f *front) letter(w http.ResponseWriter, req *http.Request, limits func(htt
 	if atMost > 0 {
 		limit = min(limit, atMost)
 	}
-	message = gateway.Request{Caller: proof.Caller, Language: contentLanguage(req), BodyBytes: req.ContentLength}
+	language, err := contentLanguage(req)
+	if err != nil {
+		return gateway.Request{}, nil, err
+	}
+	message = gateway.Request{Caller: proof.Caller, Language: language, BodyBytes: req.ContentLength}
 	message.Body, release, err = f.unpack(w, req, proof.Caller, &message.BodyBytes, limit)
 	return message, release, err
 }

@@ -75,8 +75,11 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	message := gateway.Request{
-		Caller: proof.Caller, BodySHA256: proof.BodySHA256, Language: contentLanguage(req),
+		Caller: proof.Caller, BodySHA256: proof.BodySHA256,
 		ContentType: contentType, BodyBytes: jsonBytes(contentType, req.ContentLength),
+	}
+	if message.Language, err = contentLanguage(req); err != nil {
+		return err
 	}
 	if message.OperationID, message.IdempotencyKey, err = names(req.Header); err != nil {
 		return err
@@ -372,7 +375,14 @@ func messageID(req *http.Request) (string, error) {
 }
 
 // contentLanguage is the first language of the header, or "".
-func contentLanguage(req *http.Request) string {
-	first, _, _ := strings.Cut(req.Header.Get("Content-Language"), ",")
-	return strings.TrimSpace(first)
+func contentLanguage(req *http.Request) (string, error) {
+	list := req.Header.Get("Content-Language")
+	if list == "" {
+		return "", nil
+	}
+	if err := mail.Languages(list); err != nil {
+		return "", problem.New(problem.InvalidRequest, "The header Content-Language cannot be read: %s.", err)
+	}
+	first, _, _ := strings.Cut(list, ",")
+	return strings.TrimSpace(first), nil
 }

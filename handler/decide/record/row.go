@@ -64,9 +64,9 @@ func (r *Record) body() []byte {
 		}
 		return append(text, '}')
 	}
-	// These types hold strings, numbers and times only: Marshal cannot fail. What is
+	// These types hold strings, numbers and times only: they always encode. What is
 	// not plain has a first member, so that a comma belongs in place of its brace.
-	more, _ := json.Marshal(details{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling, r.Repeatable, r.Shared, r.Ended, r.Hook})
+	more := store.JSON(details{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling, r.Repeatable, r.Shared, r.Ended, r.Hook})
 	return append(append(text, ','), more[1:]...)
 }
 
@@ -128,8 +128,7 @@ func decode(e store.Entity) (*Record, string, error) {
 // waits, so that taking it needs no read of the row.
 func (r *Record) Snapshot() []byte {
 	r.hideURLs()
-	text, _ := json.Marshal(r) // as for encode
-	return text
+	return store.JSON(r)
 }
 
 // Restore is the record that Snapshot kept, at the version that the row had when

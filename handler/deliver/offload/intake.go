@@ -47,6 +47,8 @@ type Intake struct {
 	kept   []*taken
 	all    map[int]*taken
 	flight *flight // nil before the first attachment
+
+	streams []*stream // all of them, also of what broke off
 }
 
 // taken is an attachment, kept or streamed away.
@@ -279,10 +281,23 @@ func (in *Intake) settle(ctx context.Context) error {
 	return in.flight.settle(ctx)
 }
 
-// Close stops what is under way and gives all blocks back. What Fill gave to a
-// message stays good. It may be repeated.
+// Close stops what is under way, gives all blocks back, and has dropped what was staged
+// for a message that came to nothing, for which nobody waits. What Fill gave to a message stays good. It may be
+// repeated.
 func (in *Intake) Close() {
-	if in.flight != nil {
-		in.flight.close()
+	if in.flight == nil {
+		return
+	}
+	away := in.flight.failure() != nil // what storage refuses it cannot drop
+	in.flight.close()
+	var dropped []string
+	for _, s := range in.streams {
+		if !s.listed && s.blocks > 0 {
+			dropped = append(dropped, s.blob)
+		}
+	}
+	in.streams = nil
+	if len(dropped) > 0 && !away {
+		go in.offload.dropAll(context.WithoutCancel(in.flight.ctx), dropped)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/store"
 )
 
 // Letter is a message that waits, complete, with its record as its owner keeps it.
@@ -42,7 +43,7 @@ func encodeLetter(l Letter) []byte {
 	}
 	// A message holds strings, numbers and maps of strings: it always encodes, and
 	// without a line break.
-	text, _ := json.Marshal(h)
+	text := store.JSON(h)
 	data := make([]byte, 0, len(text)+1+size)
 	data = append(append(data, text...), '\n')
 	for _, a := range l.Message.Attachments {
