@@ -183,6 +183,8 @@ func (g *Gateway) tally(ctx context.Context, answer Answer, err error) {
 	outcome := "not-read"
 	if p, ok := errors.AsType[*problem.Problem](err); ok {
 		outcome = p.Kind.Slug()
+	} else if err == nil && answer.Record.Sandbox {
+		outcome = "sandbox"
 	} else if err == nil {
 		outcome = string(answer.Record.State)
 	}
@@ -193,7 +195,7 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
 	defer cancel()
 
-	in := g.Offload.Intake(req.BodyBytes, g.MaxACSRequestBytes)
+	in := g.intake(req, req.BodyBytes)
 	defer in.Close()
 	m, faults, err := g.read(ctx, req, in)
 	if err != nil {
@@ -212,12 +214,13 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 // sendVetted sends a message that is good and allowed.
 func (g *Gateway) sendVetted(ctx context.Context, req Request, in *offload.Intake, m *mail.Message, terms check.Terms) (Answer, error) {
 	claim := newRecord(req, m, g.NewID)
+	redirect(m, req.Caller.Policy.RedirectTo)
 	owner := offload.Owner{Caller: claim.Caller, Message: claim.ID}
 	move, err := g.Offload.Plan(ctx, m, in, owner, g.linkLife(terms), g.MaxACSRequestBytes, g.ACS.Size)
 	if err != nil {
 		return g.earlier(ctx, req, claim, err)
 	}
-	claim.Moved, claim.Links, claim.Deadline = move.Links(), move.Key(), terms.Deadline
+	claim.Moved, claim.Links, claim.Deadline, claim.Redirected = move.Links(), move.Key(), terms.Deadline, m.Redirected
 	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), by: req.Caller, named: req.named(), late: req.late})
 }
 
