@@ -35,16 +35,16 @@ func (p *product) testCallers(t *testing.T) {
 		}
 		return ""
 	}
-	if got := line("NAME"); got != "KEYS ALIVE SENDERS RECIPIENT DOMAINS HMAC ENTRA ID PAUSED" {
+	if got := line("NAME"); got != "KEYS ALIVE AGE LAST USE SENDERS RECIPIENT DOMAINS SENDS HMAC ENTRA ID PAUSED" {
 		t.Errorf("the head of the list is %q", got)
 	}
-	if got := line(plain); got != "1 *@example.com,a@example.org example.net false app:aaaaaaaa-1111-4111-8111-111111111111,object:bbbbbbbb-1111-4111-8111-111111111111 no" {
+	if got := line(plain); got != "1 0d - *@example.com,a@example.org example.net yes false app:aaaaaaaa-1111-4111-8111-111111111111,object:bbbbbbbb-1111-4111-8111-111111111111 no" {
 		t.Errorf("the list says %q", got)
 	}
 
 	second, _, _ := strings.Cut(w.Operate(t, "callers", "rotate", w.Caller), "\n")
 	third, _, _ := strings.Cut(w.Operate(t, "callers", "rotate", w.Caller), "\n")
-	if got, want := line(w.Caller), "2,3 "+world.Sender+" * true - no"; got != want {
+	if got, want := line(w.Caller), "2,3 0d,0d -,- "+world.Sender+" * yes true - no"; got != want {
 		t.Errorf("the list says %q, want %q", got, want)
 	}
 	w.expectKeys(t, map[string]bool{first: false, second: true, third: true})
