@@ -78,24 +78,27 @@ func htmlBanner(list []string) string {
 		"<strong>" + bannerTitle + "</strong><br>" + strings.Join(list, "<br>") + "</div>\n"
 }
 
-// startOfBody is where the content of an HTML document begins: behind the first body tag
-// that is no part of a comment, else behind the head, else behind what comes before it.
+// startOfBody is where the content of an HTML document begins: behind its body tag, or before
+// whatever is shown first. What follows may be another document, quoted.
 func startOfBody(document string) int {
-	start, at := 0, 0
+	at, head := 0, -1 // -1: outside of the head
 	z := xhtml.NewTokenizer(strings.NewReader(document))
 	for {
-		kind := z.Next()
-		if kind == xhtml.ErrorToken {
-			return start
-		}
+		kind, from := z.Next(), at
 		at += len(z.Raw())
+		text := kind == xhtml.TextToken && strings.TrimSpace(string(z.Raw())) != ""
 		name, _ := z.TagName()
-		switch {
-		case kind == xhtml.StartTagToken && string(name) == "body":
+		switch tag := string(name); {
+		case kind == xhtml.ErrorToken:
+			return max(head, 0)
+		case kind == xhtml.StartTagToken && tag == "body":
 			return at
-		case kind == xhtml.EndTagToken && string(name) == "head",
-			start == 0 && (kind == xhtml.DoctypeToken || kind == xhtml.StartTagToken && string(name) == "html"):
-			start = at
+		case kind == xhtml.StartTagToken && tag == "head":
+			head = at
+		case kind == xhtml.EndTagToken && tag == "head":
+			head = -1
+		case head < 0 && (text || tag != "html" && (kind == xhtml.StartTagToken || kind == xhtml.SelfClosingTagToken)):
+			return from
 		}
 	}
 }
