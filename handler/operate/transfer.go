@@ -97,7 +97,7 @@ func take[E transfer.Named](c *console, i importing, kind string, masters [][]by
 		c.tell("The master key here is another, so keys that were given out before do not work here. %s", newKeys)
 	}
 	if n := counts[transfer.Refused]; n > 0 {
-		return fmt.Errorf("%d of %d %s were refused; the list says why", n, len(results), kind)
+		return fmt.Errorf("refused %d of %d %s; the list says why", n, len(results), kind)
 	}
 	return nil
 }

@@ -149,7 +149,7 @@ func (e Entry) hook() (h Hook, err error) {
 	return h, h.Template.check()
 }
 
-const setSecret = "Set its sender's secret with \"posthorn hooks rotate %s --secret-file FILE\"."
+const dictate = "Set its sender's secret with \"posthorn hooks rotate %s --secret-file FILE\"."
 
 // merge is what a hook that comes makes of the one that is there, if one is.
 func merge(there Hook, taken bool, comes Hook, replace bool) (Hook, transfer.Result, error) {
@@ -161,7 +161,7 @@ func merge(there Hook, taken bool, comes Hook, replace bool) (Hook, transfer.Res
 			result.Note = "It was removed; its keys stay dead."
 		}
 		if comes.wanted {
-			result.Note = fmt.Sprintf(setSecret, comes.Name)
+			result.Note = fmt.Sprintf(dictate, comes.Name)
 		}
 		return comes, result, nil
 	case !lives && came:
@@ -178,7 +178,7 @@ func merge(there Hook, taken bool, comes Hook, replace bool) (Hook, transfer.Res
 			result.Note = "Its keys here are others."
 		}
 		if there.wanted {
-			result.Note = fmt.Sprintf(setSecret, comes.Name)
+			result.Note = fmt.Sprintf(dictate, comes.Name)
 		}
 		return there, result, nil
 	case !replace:
@@ -190,7 +190,7 @@ func merge(there Hook, taken bool, comes Hook, replace bool) (Hook, transfer.Res
 	case !comes.wanted:
 		there.sealed, there.wanted = nil, false
 	case there.sealed == nil:
-		there.wanted, result.Note = true, fmt.Sprintf(setSecret, comes.Name)
+		there.wanted, result.Note = true, fmt.Sprintf(dictate, comes.Name)
 	}
 	return there, result, nil
 }

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/posthorn/posthorn/handler/problem"
 )
@@ -154,13 +155,13 @@ type Options struct {
 // fault of the entry, but of storage.
 func Refuse(name string, err error) (r Result, ok bool) {
 	p := problem.Of(err)
-	note := p.Detail
+	said := []string{p.Detail}
 	for _, f := range p.Faults {
-		note += " " + f.Pointer + ": " + f.Detail
+		said = append(said, f.Pointer+": "+f.Detail)
 	}
 	switch p.Kind {
 	case problem.InvalidRequest, problem.InvalidMessage, problem.Forbidden, problem.NotFound:
-		return Result{name, Refused, note}, true
+		return Result{name, Refused, strings.Join(said, " ")}, true
 	}
 	return Result{}, false
 }
