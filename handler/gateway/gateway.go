@@ -24,6 +24,9 @@
 //
 // What ACS says of each message is noted (reputation), so that nobody spoils sending for all.
 //
+// What a caller in the sandbox sends ends behind the claim, with nothing staged or booked; what
+// a caller's policy redirects has its one mailbox before the plan, and again at the fence.
+//
 // A caller that has 202 has a message that ACS has taken, or one that is kept in
 // the spool with its place in line.
 package gateway

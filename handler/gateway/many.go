@@ -59,7 +59,11 @@ func (g *Gateway) sendLetters(ctx context.Context, req Request, in *offload.Inta
 		return nil, err
 	}
 	if letters[0].Pretend {
-		return []Sent{{}}, g.try(ctx, req, in, letters, terms)
+		if err := g.try(ctx, req, in, letters, terms); err != nil {
+			g.tally(ctx, Answer{}, err)
+			return nil, err
+		}
+		return []Sent{{}}, nil
 	}
 	if len(letters) == 1 {
 		l, to := letters[0], letters[0].Message.Recipients.To

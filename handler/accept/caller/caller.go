@@ -3,9 +3,9 @@
 // In: the headers of a request. Out: a Caller with its Policy, and for a request
 // signed in ACS's way the SHA-256 that its body must have. It reads the table of
 // callers and keeps it as roster does; who is not in it but proves that it may be, has
-// it read anew. It changes the table only for the operator
-// (Add, Rotate, Revoke). It writes no answers: accept/front does, and it knows no
-// keys of Entra ID: package entra does.
+// it read anew. It changes the table only for the operator (Add, Rotate, Revoke, Import);
+// package usage notes there when keys are used. It writes no answers: accept/front does,
+// and it knows no keys of Entra ID: package entra does.
 //
 // No key is stored. A key is ph_NAME_GENERATION_MAC, where MAC is the HMAC-SHA256
 // of name and generation under a master secret, so a stolen table opens nothing.

@@ -107,10 +107,10 @@ func (m Masters) seal(random io.Reader, name string, secret []byte) ([]byte, err
 	return box.Seal(nonce, nonce, secret, []byte(name)), nil
 }
 
-var errSealed = errors.New("the hook's secret was sealed under another master key: add the hook anew")
+var errSealed = errors.New("the hook's secret was sealed under another master key: set it again with hooks rotate --secret-file")
 
 // errWanted is for a hook that came from another deployment without its sender's secret.
-var errWanted = errors.New("the secret of the hook's sender is not set")
+var errWanted = errors.New("the secret of the hook's sender is not set: set it with hooks rotate --secret-file")
 
 func (m Masters) unseal(name string, sealed []byte) ([]byte, error) {
 	for _, master := range m {

@@ -59,7 +59,7 @@ func (r *Registry) Verify(h Hook, d Delivery) error {
 	}
 	secrets, err := r.masters.secrets(h)
 	if err != nil {
-		return problem.Wrap(problem.Unavailable, "The secret of this hook cannot be read. Its operator must add it anew.", err)
+		return problem.Wrap(problem.Unavailable, "The secret of this hook cannot be read. Its operator must set it again.", err)
 	}
 	signed, signatures := h.Policy.Check.signed(d)
 	found := false
