@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,10 +20,10 @@ var key = usage.Key{Name: "shop", Generation: 2}
 func TestAUseIsNotedOnceADay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		writes := 0
+		var writes atomic.Int64
 		table := mem.NewTable(time.Now, func(op mem.Op, _ string) mem.Fault {
 			if op == mem.Insert || op == mem.Replace {
-				writes++
+				writes.Add(1)
 			}
 			return mem.Fault{Before: time.Second}
 		})
@@ -41,8 +42,8 @@ func TestAUseIsNotedOnceADay(t *testing.T) {
 			if want := time.Now().UTC().Truncate(24 * time.Hour); err != nil || len(last) != 1 || !last[key].Equal(want) {
 				t.Errorf("day %d: %v, %v", day, last, err)
 			}
-			if writes > 2*day {
-				t.Errorf("day %d: %d writes", day, writes)
+			if n := int(writes.Load()); n > 2*day {
+				t.Errorf("day %d: %d writes", day, n)
 			}
 			time.Sleep(24 * time.Hour)
 		}
