@@ -30,6 +30,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/front"
 	"github.com/posthorn/posthorn/handler/accept/hook"
 	"github.com/posthorn/posthorn/handler/accept/trigger"
+	"github.com/posthorn/posthorn/handler/accept/usage"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -139,7 +140,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	hooks, err := b.hooks()
+	hooks, err := b.hooks(log)
 	if err != nil {
 		return nil, err
 	}
@@ -238,13 +239,14 @@ func (b *builder) callers(log *slog.Logger) (*caller.Registry, error) {
 		return nil, err
 	}
 	r := caller.NewRegistry(t, masters, b.s.Production, time.Now)
+	r.NoteUses(usage.New(t, time.Now, log))
 	if b.s.EntraTenant != "" {
 		r.Trust(tokens(b.s, log))
 	}
 	return r, nil
 }
 
-func (b *builder) hooks() (*hook.Registry, error) {
+func (b *builder) hooks(log *slog.Logger) (*hook.Registry, error) {
 	t, err := b.table(HooksTable)
 	if err != nil {
 		return nil, err
@@ -253,7 +255,9 @@ func (b *builder) hooks() (*hook.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return hook.NewRegistry(t, hook.Masters(masters), rand.Reader, time.Now), nil
+	r := hook.NewRegistry(t, hook.Masters(masters), rand.Reader, time.Now)
+	r.NoteUses(usage.New(t, time.Now, log))
+	return r, nil
 }
 
 func (b *builder) offload() (*offload.Offload, *blob.Container, error) {

@@ -36,9 +36,13 @@ type operation struct {
 type delivery struct {
 	State record.State `json:"state"`
 	// Settling says of the state unknown that ACS is still being asked.
-	Settling bool      `json:"settling,omitempty"`
-	Created  time.Time `json:"created"`
-	Updated  time.Time `json:"updated"`
+	Settling bool `json:"settling,omitempty"`
+	// Sandbox says that the message was checked and not sent, Redirected that it goes to
+	// its caller's one mailbox for tests: the operator has decided so.
+	Sandbox    bool      `json:"sandbox,omitempty"`
+	Redirected bool      `json:"redirected,omitempty"`
+	Created    time.Time `json:"created"`
+	Updated    time.Time `json:"updated"`
 	// Expected is when a message that waits will probably be sent, Deadline the
 	// last moment at which it may.
 	Expected time.Time  `json:"expected,omitzero"`
@@ -100,6 +104,7 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	}
 	w.Header().Set("Operation-Location", f.operations+answer.Record.ID+"?api-version="+version)
 	w.Header().Set("Location", f.resultURL(answer.Record.ID))
+	markSandbox(w, answer.Record)
 	sent := gateway.Found{Record: answer.Record}
 	w.Header().Set("Retry-After", f.askAgain(sent))
 	o := describe(sent)
@@ -164,6 +169,7 @@ func (f *front) operation(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
+	markSandbox(w, found.Record)
 	o := describe(found)
 	if o.Status == "Running" {
 		w.Header().Set("Retry-After", f.askAgain(found))
@@ -215,7 +221,7 @@ func (f *front) askAgain(r gateway.Found) string {
 // that waits must be told an end, and the error says what is known.
 func describe(r gateway.Found) operation {
 	o := operation{ID: r.ID, Delivery: delivery{
-		State: r.State, Settling: r.Settling, Created: r.Created, Updated: r.Updated, Tags: r.Tags,
+		State: r.State, Settling: r.Settling, Sandbox: r.Sandbox, Redirected: r.Redirected, Created: r.Created, Updated: r.Updated, Tags: r.Tags,
 	}}
 	if r.State == record.Waiting {
 		o.Delivery.Expected, o.Delivery.Deadline = r.Expected, r.Deadline

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -167,6 +168,7 @@ func (f *front) deliverUnproven(w http.ResponseWriter, req *http.Request, h hook
 
 // take makes messages of a delivery that has proved itself.
 func (f *front) take(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) (err error) {
+	f.Hooks.Used(req.Context(), h, d)
 	if code, asked := h.Validation(req.Context(), d); asked {
 		writeJSON(w, http.StatusOK, "application/json", map[string]string{"validationResponse": code})
 		return nil
@@ -190,6 +192,9 @@ func (f *front) take(w http.ResponseWriter, req *http.Request, h hook.Hook, d ho
 	told, err := f.sendAll(req.Context(), h, c.ByHook(h.Pause), messages)
 	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(told.Messages, func(m deliveredMessage) bool { return m.Sandbox }) {
+		w.Header().Set(sandboxHeader, "true")
 	}
 	if h.IsForm() {
 		return orThank(w, req, form, nil)
@@ -233,6 +238,7 @@ type deliveredMessage struct {
 	ID       string       `json:"id,omitempty"`
 	State    record.State `json:"state,omitempty"`
 	Replayed bool         `json:"replayed,omitempty"`
+	Sandbox  bool         `json:"sandbox,omitempty"` // it was checked, and not sent
 	// Fallback says that the hook's template failed and the payload went as it came.
 	Fallback bool   `json:"fallback,omitempty"`
 	Error    string `json:"error,omitempty"` // of one that can never be sent
@@ -285,7 +291,7 @@ func (f *front) sendHooked(ctx context.Context, h hook.Hook, c caller.Caller, m 
 	if err != nil {
 		return deliveredMessage{}, forSender(err)
 	}
-	return deliveredMessage{ID: answer.Record.ID, State: answer.Record.State, Replayed: answer.Replayed, Fallback: m.Fault != nil}, nil
+	return deliveredMessage{ID: answer.Record.ID, State: answer.Record.State, Replayed: answer.Replayed, Sandbox: answer.Record.Sandbox, Fallback: m.Fault != nil}, nil
 }
 
 // sameDelivery answers a delivery that came before and read differently then: its
@@ -298,7 +304,7 @@ func (f *front) sameDelivery(ctx context.Context, c caller.Caller, m hook.Messag
 	if found.UnderWay() {
 		return deliveredMessage{}, forSender(record.InProgress())
 	}
-	return deliveredMessage{ID: found.ID, State: found.State, Replayed: true}, nil
+	return deliveredMessage{ID: found.ID, State: found.State, Replayed: true, Sandbox: found.Sandbox}, nil
 }
 
 // forSender turns what the gateway says into what makes a sender do right. Some of

@@ -75,6 +75,9 @@ func (m Masters) newer(h Hook, d Delivery) bool {
 // dictate its secret, that is the hook's key, or for Standard Webhooks, whose
 // secrets are bytes in Base64, the MAC in it.
 func (m Masters) secrets(h Hook) ([][]byte, error) {
+	if h.wanted {
+		return nil, errWanted
+	}
 	if h.sealed != nil {
 		secret, err := m.unseal(h.Name, h.sealed)
 		if err != nil {
@@ -122,7 +125,10 @@ func (m Masters) seal(random io.Reader, name string, secret []byte) ([]byte, err
 	return box.Seal(nonce, nonce, secret, []byte(name)), nil
 }
 
-var errSealed = errors.New("the hook's secret was sealed under another master key: add the hook anew")
+var errSealed = errors.New("the hook's secret was sealed under another master key: set it again with hooks rotate --secret-file")
+
+// errWanted is for a hook that came from another deployment without its sender's secret.
+var errWanted = errors.New("the secret of the hook's sender is not set: set it with hooks rotate --secret-file")
 
 func (m Masters) unseal(name string, sealed []byte) ([]byte, error) {
 	for _, master := range m {

@@ -120,7 +120,7 @@ func (r *Registry) signed(h Hook, d Delivery) error {
 	}
 	secrets, err := r.masters.secrets(h)
 	if err != nil {
-		return problem.Wrap(problem.Unavailable, "The secret of this hook cannot be read. Its operator must add it anew.", err)
+		return problem.Wrap(problem.Unavailable, "The secret of this hook cannot be read. Its operator must set it again.", err)
 	}
 	found := false
 	for _, secret := range secrets {
