@@ -34,7 +34,7 @@ type policyFlags struct {
 	RecipientDomain []string `sep:"none" placeholder:"DOMAIN" help:"Domain that it may write to, or *."`
 	MaxRequestBytes int64    `placeholder:"N" help:"Largest request, below the gateway's limit."`
 	MaxRecipients   int      `placeholder:"N" help:"Most recipients of a message."`
-	MaxUploads      int      `placeholder:"N" help:"Most uploads that are open at once; 100 if not said."`
+	MaxUploads      int      `placeholder:"N" help:"Most uploads that are open at once."`
 	Share           int      `placeholder:"PERCENT" help:"Part of the quota that it gets first."`
 	Cap             int      `placeholder:"PERCENT" help:"Part of an hour's quota that it never passes."`
 	Priority        string   `placeholder:"WORD" help:"The most urgent: high, normal or bulk."`
@@ -59,9 +59,8 @@ type addCaller struct {
 }
 
 func (addCaller) Help() string {
-	return "Flags for addresses, domains and ids may be repeated.\n\n" +
-		examples(`posthorn callers add shop --sender shop@example.com --recipient-domain '*'`,
-			`KEY=$(posthorn callers add shop --sender '*@example.com')`)
+	return examples(`posthorn callers add shop --sender shop@example.com --recipient-domain '*'`,
+		`KEY=$(posthorn callers add shop --sender '*@example.com')`)
 }
 
 func (cmd *addCaller) Run(ctx context.Context, c *console, d deployment) error {
