@@ -33,6 +33,7 @@ type policyFlags struct {
 	MaxRecipients   int      `placeholder:"N" help:"Most recipients of a message."`
 	Share           int      `placeholder:"PERCENT" help:"Part of the quota that it gets first."`
 	Cap             int      `placeholder:"PERCENT" help:"Part of an hour's quota that it never passes."`
+	MaxWaiting      int      `placeholder:"N" help:"Messages that may wait."`
 	Priority        string   `placeholder:"WORD" help:"The most urgent: high, normal or bulk."`
 	HMAC            bool     `name:"hmac" help:"It may sign as ACS's SDKs do."`
 	EntraApp        []string `sep:"none" placeholder:"ID" help:"Application of Entra ID that is this caller."`
@@ -42,7 +43,7 @@ type policyFlags struct {
 func (f policyFlags) policy() caller.Policy {
 	return caller.Policy{
 		Senders: f.Sender, RecipientDomains: f.RecipientDomain, MaxRequestBytes: f.MaxRequestBytes, MaxRecipients: f.MaxRecipients,
-		Share: f.Share, Cap: f.Cap, Priority: mail.Priority(f.Priority), HMAC: f.HMAC, EntraApps: f.EntraApp, EntraObjects: f.EntraObject,
+		Share: f.Share, Cap: f.Cap, MaxWaiting: f.MaxWaiting, Priority: mail.Priority(f.Priority), HMAC: f.HMAC, EntraApps: f.EntraApp, EntraObjects: f.EntraObject,
 	}
 }
 
@@ -109,6 +110,7 @@ type callerRow struct {
 	MaxRecipients    int       `json:"maxRecipients"`
 	Share            int       `json:"share"`
 	Cap              int       `json:"cap"`
+	MaxWaiting       int       `json:"maxWaiting"`
 	Priority         string    `json:"priority"`
 	HMAC             bool      `json:"hmac"`
 	EntraApps        []string  `json:"entraApps"`
@@ -120,7 +122,7 @@ func rowOf(c caller.Caller) callerRow {
 	p := c.Policy
 	return callerRow{
 		c.Name, c.Generations, filled(p.Senders), filled(p.RecipientDomains), p.MaxRequestBytes, p.MaxRecipients,
-		p.Share, p.Cap, string(p.Priority), p.HMAC, filled(p.EntraApps), filled(p.EntraObjects), pauseOf(c.Pause),
+		p.Share, p.Cap, p.MaxWaiting, string(p.Priority), p.HMAC, filled(p.EntraApps), filled(p.EntraObjects), pauseOf(c.Pause),
 	}
 }
 

@@ -90,7 +90,7 @@ var routes = []route{
 	{"/files/{token}/{number}", []string{http.MethodGet, http.MethodHead}, (*front).file},
 	{"/quota", []string{http.MethodGet}, (*front).quota},
 	{"/callers/me", []string{http.MethodGet}, (*front).whoAmI},
-	{"/hooks/{name}", hookMethods, (*front).hook},
+	{hookPath, hookMethods, (*front).hook},
 	{"/healthz", []string{http.MethodGet, http.MethodHead}, (*front).healthz},
 	{"/readyz", []string{http.MethodGet, http.MethodHead}, (*front).readyz},
 	{"/openapi.json", []string{http.MethodGet, http.MethodHead}, (*front).openapi},
@@ -112,6 +112,7 @@ type front struct {
 	operations string // the URL of all messages, with a slash at its end
 	ready      readiness
 	oldHost    sync.Once // is told
+	rates      hook.Rates
 }
 
 // New returns the handler of all public routes. Anything else is 404.
