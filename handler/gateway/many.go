@@ -166,7 +166,7 @@ func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Int
 			sent := Sent{To: to[i]}
 			var err error
 			sent.Answer, err = g.carry(ctx, &parcel{
-				rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req.Caller, l.Message),
+				rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req, l.Message),
 				by: req.Caller, named: req.named(), late: late,
 			})
 			*l.Message = mail.Message{} // its links were written into a copy of the bodies

@@ -33,10 +33,11 @@ func (h Hook) Messages(ctx context.Context, d Delivery) ([]Message, error) {
 	var messages []Message
 	for i, item := range all {
 		name := h.deliveryName(d, item, i)
+		render := h.message
 		if h.IsForm() {
-			item = h.shown(item)
+			render = h.formMessage
 		}
-		m, err := h.message(d, item)
+		m, err := render(d, item)
 		if problem.Is(err, problem.InvalidMessage) {
 			messages = append(messages, Message{Refused: err})
 			continue

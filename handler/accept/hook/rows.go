@@ -78,6 +78,9 @@ func fitting(all []row) []row {
 func rows(v value) []row {
 	var l layout
 	l.add("", v)
+	if len(l.rows) == 1 && l.rows[0].Name == "" { // no object, or an empty one
+		l.rows[0].Name = "value"
+	}
 	if l.left > 0 {
 		l.rows = append(l.rows, row{Name: "…", Text: fmt.Sprintf("and %d more", l.left)})
 	}

@@ -107,7 +107,7 @@ func cloudEvents(h http.Header, payload value) []value {
 
 // items takes the payload of d apart.
 func (h Hook) items(ctx context.Context, d Delivery) ([]value, error) {
-	payload, err := d.payload(ctx)
+	payload, err := h.payload(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (h Hook) Validation(ctx context.Context, d Delivery) (code string, asked bo
 	if h.Policy.Builtin != "event-grid" || !strings.EqualFold(d.Header.Get("Aeg-Event-Type"), "SubscriptionValidation") {
 		return "", false
 	}
-	payload, err := d.payload(ctx)
+	payload, err := h.payload(ctx, d)
 	if err != nil {
 		return "", false
 	}
