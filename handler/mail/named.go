@@ -10,7 +10,6 @@ var (
 	errNamedForm  = errors.New("an address with a name is written Name <ann@example.com>")
 	errNamedQuote = errors.New(`the quotes around the name must be closed, and end before the address`)
 	errNamedMany  = errors.New("there is a comma outside quotes: give one address, and put a name with a comma into quotes")
-	errNamedBlank = errors.New("an address is missing beside a comma")
 )
 
 // Named reads one address, alone or with a name before it: ann@example.com,
@@ -81,24 +80,20 @@ func unquoted(text string) (value, rest string, ok bool) {
 	return "", "", false
 }
 
-// NamedList reads addresses as Named does, with commas between them; a text of
-// nothing but white space has none. The error is that of the first that is wrong.
+// NamedList reads addresses as Named does, with commas between them; where nothing
+// stands beside a comma, nothing is meant. The error is that of the first that is
+// wrong.
 func NamedList(text string) ([]Address, error) {
-	if strings.Trim(text, " \t") == "" {
-		return nil, nil
-	}
 	var all []Address
 	for {
 		end := listEnd(text)
-		one := text[:end]
-		if strings.Trim(one, " \t") == "" {
-			return nil, errNamedBlank
+		if one := text[:end]; strings.Trim(one, " \t") != "" {
+			a, err := Named(one)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, a)
 		}
-		a, err := Named(one)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, a)
 		if end == len(text) {
 			return all, nil
 		}

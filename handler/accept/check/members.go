@@ -29,12 +29,10 @@ var (
 		{mail.Content{}, map[string]string{"Subject": "required,line", "PlainText": "utf8", "HTML": "utf8"}},
 		{mail.Address{}, map[string]string{"Address": "required,mailbox", "DisplayName": "line"}},
 		{mail.Attachment{}, map[string]string{
-			"Name":        "required,filename",
 			"ContentType": "required,mediatype",
-			"ContentID":   "omitempty,contentid",
 			"Placement":   "omitempty,oneof=auto inline link",
 		}},
-		{mail.Tag{}, map[string]string{"Name": "required,tagname", "Value": "line"}},
+		{mail.Tag{}, map[string]string{"Name": "required,line", "Value": "line"}},
 	}, lists...)
 
 	sizes = append([]rules{
@@ -88,10 +86,7 @@ var grammars = map[string]func(string) error{
 	"mailbox":   func(s string) error { _, err := mail.Mailbox(s); return err },
 	"line":      line,
 	"utf8":      validUTF8,
-	"filename":  fileName,
 	"mediatype": mediaType,
-	"contentid": contentID,
-	"tagname":   tagName,
 }
 
 // atMost is the tag for a size; validator's own max counts characters.
