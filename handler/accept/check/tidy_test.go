@@ -69,7 +69,6 @@ func TestMessageTidies(t *testing.T) {
 		}},
 		{"an image without a name", "django-anymail, sendgrid.py and postmark.py", func(m *mail.Message) { m.Attachments[1].Name = "" }, func(m *mail.Message) {
 			m.Attachments[1].Name = "logo@1.png"
-			m.Attachments[1].Name = "logo@1.png"
 		}},
 		{"a content id in brackets", "sendgrid-actionmailer issue 84", func(m *mail.Message) { m.Attachments[1].ContentID = "<logo@1>" }, func(*mail.Message) {}},
 		{"the name of a file for its id", "symfony/symfony, Bridge/Sendgrid", func(m *mail.Message) {

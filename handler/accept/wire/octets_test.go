@@ -66,7 +66,7 @@ func TestContentThatIsNoBytes(t *testing.T) {
 		"data twice":          {`{"data":[1],"data":[2]}`, "/attachments/0/content/data: This member stands twice."},
 		"something else":      {`{"data":[1],"x":2}`, "/attachments/0/content/x: There is no such member."},
 		"data with a fault":   {`{"data":[300],"type":"Buffer"}`, "/attachments/0/content/data: This is not a whole number from 0 to 255."},
-		"Base64 with a fault": {`"aGk"`, "/attachments/0/content: The Base64 ends within a group of four characters."},
+		"Base64 with a fault": {`"aGkaG"`, "/attachments/0/content: The Base64 ends within a group of four characters."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
