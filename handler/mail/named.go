@@ -63,6 +63,17 @@ func leadingName(text string) (name, rest string, err error) {
 	return name, text[at:], nil
 }
 
+// PlainName is a name as a person reads it: without the quotes around all of it and
+// without encoded words, which clients write that make headers of their own.
+func PlainName(text string) string {
+	if strings.HasPrefix(text, `"`) {
+		if name, rest, ok := unquoted(text); ok && rest == "" {
+			text = name
+		}
+	}
+	return Decoded(text)
+}
+
 // unquoted reads the quoted string that text begins with: RFC 5322 section 3.2.4.
 func unquoted(text string) (value, rest string, ok bool) {
 	var b strings.Builder

@@ -276,10 +276,10 @@ func TestMessageRefusesDelivery(t *testing.T) {
 			"/delivery/whenBusy This must be one of: wait, refuse.",
 		}},
 		{"deadline in another form", func(m *mail.Message) { m.Delivery.Deadline = "2031-01-31T1:00:00Z" }, []string{
-			"/delivery/deadline This must be a time of RFC 3339 such as 2030-01-31T12:00:00Z.",
+			"/delivery/deadline This must be a time of RFC 3339 such as 2030-01-31T12:00:00Z, or in words: in 2 hours.",
 		}},
 		{"deadline on no day", func(m *mail.Message) { m.Delivery.Deadline = "2031-02-29T01:00:00Z" }, []string{
-			"/delivery/deadline This must be a time of RFC 3339 such as 2030-01-31T12:00:00Z.",
+			"/delivery/deadline This must be a time of RFC 3339 such as 2030-01-31T12:00:00Z, or in words: in 2 hours.",
 		}},
 		{"deadline now", func(m *mail.Message) { m.Delivery.Deadline = "2030-01-31T13:00:00+01:00" }, []string{
 			"/delivery/deadline The deadline has passed already.",
@@ -309,7 +309,15 @@ func TestMessageRefusesDelivery(t *testing.T) {
 			"/delivery/priority This must be one of: high, normal, bulk.",
 		}},
 		{"sendAt that is no time", func(m *mail.Message) { m.Delivery.SendAt = "soon" }, []string{
-			"/delivery/sendAt This must be a time of RFC 3339 such as 2030-01-31T12:00:00Z.",
+			"/delivery/sendAt This must be a time of RFC 3339 such as 2030-01-31T12:00:00Z, or in words: in 2 hours.",
+		}},
+		{"sendAt without an offset", func(m *mail.Message) { m.Delivery.SendAt = "2030-01-31T13:30:00.123456" }, []string{
+			"/delivery/sendAt This time has no offset. Put Z behind it for UTC, or an offset such as +02:00.",
+		}},
+		{"sendAt too far ahead in words", func(m *mail.Message) {
+			m.Delivery = mail.Delivery{SendAt: "in 999999 weeks"}
+		}, []string{
+			"/delivery/sendAt This is more than 7 days ahead.",
 		}},
 		{"sendAt too far ahead", func(m *mail.Message) {
 			m.Delivery = mail.Delivery{SendAt: now.Add(mail.MaxWait + time.Second).Format(time.RFC3339)}

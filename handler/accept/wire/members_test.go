@@ -28,7 +28,7 @@ func TestFaultsOfMembers(t *testing.T) {
 		},
 		"unknown name with ~ and / and nothing": {`{"a/b~c~1":1,"":2}`, []string{"/a~1b~0c~01: " + unknown, "/: " + unknown}},
 		"unknown name again and again":          {`{"a":1,"b":1,"a":2}`, []string{"/a: " + unknown, "/b: " + unknown}},
-		"twice, in two cases": {`{"SenderAddress":"a","content":{"HTML":"b","html":"c"},"SENDERADDRESS":"b"}`, []string{"/content/html: " + twice, "/SENDERADDRESS: " + twice}},
+		"twice, in two cases":                   {`{"SenderAddress":"a","content":{"HTML":"b","html":"c"},"SENDERADDRESS":"b"}`, []string{"/content/html: " + twice, "/SENDERADDRESS: " + twice}},
 		"the form of 2021": {`{"sender":"a","senderEmail":"a","disableUserEngagementTracking":true,"headers":[{"name":"a","value":"b"}],"recipients":{"CC":[{"email":"a"}]},
 			"attachments":[{"attachmentType":"pdf","contentBytesBase64":"QQ=="}]}`, []string{
 			"/sender: It must be an object, not a string.", "/senderEmail: " + of2021 + "Write senderAddress.",

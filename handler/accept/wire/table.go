@@ -31,6 +31,15 @@ func Text[T any, S ~string](name string, limit int, at func(*T) *S) Member[T] {
 	}}
 }
 
+// TextAs is Text, of which as makes what is kept.
+func TextAs[T any](name string, limit int, at func(*T) *string, as func(string) string) Member[T] {
+	return Member[T]{name: name, read: func(r *reader, to *T) error {
+		s, err := r.hold(limit)
+		*at(to) = as(s)
+		return err
+	}}
+}
+
 // Flag is a member that is true or false.
 func Flag[T any](name string, at func(*T) *bool) Member[T] {
 	return Member[T]{name: name, read: func(r *reader, to *T) error {
