@@ -119,7 +119,10 @@ func span(words []string) time.Duration {
 	}
 	units := []time.Duration{time.Second, time.Minute, time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
 	unit := units[slices.IndexFunc(words[2:], func(s string) bool { return s != "" })]
-	return min(time.Duration(n), mail.MaxWait/unit+1) * unit // which is too far ahead, and no overflow
+	if n > int(mail.MaxWait/unit) {
+		return mail.MaxWait + unit // too far ahead, and no overflow
+	}
+	return unit * time.Duration(n)
 }
 
 func linkLife(f *faults, s string) time.Duration {

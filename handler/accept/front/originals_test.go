@@ -2,6 +2,7 @@ package front_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -40,7 +41,7 @@ func TestMicrosoftsExamplesPass(t *testing.T) {
 			t.Parallel()
 			d := newDoor(t, plenty)
 			res := d.do(t, d.request(t, "POST", "/emails:send?api-version="+version, body, "Operation-Id", "8540c0de-899f-5cce-acb5-3ec493af3800"))
-			if res.StatusCode != 202 || len(d.ACS.Sent) != 1 {
+			if res.StatusCode != http.StatusAccepted || len(d.ACS.Sent) != 1 {
 				t.Fatalf("%d %s", res.StatusCode, res.text)
 			}
 			m := d.ACS.Sent[0]
@@ -61,7 +62,7 @@ func TestTheFormOf2021IsTold(t *testing.T) {
 	res := d.do(t, d.request(t, "POST", "/emails:send?api-version=2021-10-01-preview", `{"sender":"donotreply@example.com","content":{"subject":"s","plainText":"t"},"importance":"normal",
 		"recipients":{"to":[{"email":"ann@example.com"}],"CC":[],"bCC":[]},"disableUserEngagementTracking":true}`))
 	for _, want := range []string{"2021-10-01-preview. Write address.", "Write userEngagementTrackingDisabled.", `"/sender"`} {
-		if res.StatusCode != 400 || !strings.Contains(res.text, want) {
+		if res.StatusCode != http.StatusBadRequest || !strings.Contains(res.text, want) {
 			t.Errorf("%d %s lacks %s", res.StatusCode, res.text, want)
 		}
 	}
@@ -132,7 +133,7 @@ func TestATimeInWords(t *testing.T) {
 	for range 2 {
 		res := d.do(t, d.request(t, "POST", "/emails", body, "Idempotency-Key", "order-1"))
 		var sent struct{ ID string }
-		if err := json.Unmarshal([]byte(res.text), &sent); err != nil || res.StatusCode != 200 {
+		if err := json.Unmarshal([]byte(res.text), &sent); err != nil || res.StatusCode != http.StatusOK {
 			t.Fatalf("%d %s", res.StatusCode, res.text)
 		}
 		ids = append(ids, sent.ID)
@@ -141,7 +142,7 @@ func TestATimeInWords(t *testing.T) {
 		t.Errorf("%v, %d sent", ids, len(d.ACS.Sent))
 	}
 	res := d.do(t, d.request(t, "POST", "/emails", strings.Replace(body, "in 1 hour", "tomorrow at 9am", 1)))
-	if res.StatusCode != 422 || !strings.Contains(field(res, "message"), "in words: in 2 hours") {
+	if res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(field(res, "message"), "in words: in 2 hours") {
 		t.Errorf("%d %s", res.StatusCode, res.text)
 	}
 }
