@@ -16,7 +16,8 @@ var (
 // Ann Doe <ann@example.com>, "Doe, Ann" <ann@example.com>. It is the form that
 // APIs of mail have in common: name-addr of RFC 5322 section 3.4, without comments
 // and encoded words, and with any character in a name but those that would end
-// it. Whether the address is one is for Mailbox to say.
+// it. A comma is one, too, where the name has no @: Symfony's client for Resend puts
+// no name into quotes. Whether the address is one is for Mailbox to say.
 func Named(text string) (Address, error) {
 	text = strings.Trim(text, " \t")
 	name, rest, err := leadingName(text)
@@ -55,9 +56,9 @@ func leadingName(text string) (name, rest string, err error) {
 	}
 	name = strings.TrimRight(text[:at], " \t")
 	switch {
-	case strings.ContainsAny(name, `"\>`):
+	case strings.ContainsRune(name, '>'):
 		return "", "", errNamedForm
-	case strings.ContainsRune(name, ','):
+	case strings.ContainsRune(name, ',') && strings.ContainsRune(name, '@'):
 		return "", "", errNamedMany
 	}
 	return name, text[at:], nil

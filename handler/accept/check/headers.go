@@ -68,6 +68,9 @@ const (
 	references = "references"
 )
 
+// headersPage has the list of Headers.
+const headersPage = "https://github.com/posthorn/posthorn/blob/main/docs/send.md#headers"
+
 // rule is that for a name in lower case.
 func rule(folded string) (Header, bool) {
 	for _, h := range Headers {
@@ -108,7 +111,7 @@ func headers(f *faults, m *mail.Message) map[string]string {
 		if err := headerName(name); err != nil {
 			f.add(pointer, "%s", problem.AsSentence(err))
 		} else if ruled {
-			f.add(pointer, "This header is reserved: %s. Leave it out; docs/send.md lists all of them.", h.Reason)
+			f.add(pointer, "This header is reserved: %s. Leave it out. All of them: %s", h.Reason, headersPage)
 		}
 		if err := headerValue(name, value); err != nil {
 			f.add(pointer, "%s", problem.AsSentence(err))

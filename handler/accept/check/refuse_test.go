@@ -216,10 +216,10 @@ func TestMessageRefusesHeaders(t *testing.T) {
 			"/headers/X~0~1Y The name of a header has letters, digits and !#$%&'*+-.^_`|~ only.",
 		}},
 		{"reserved name", header("BCC", "eve@example.com"), []string{
-			"/headers/BCC This header is reserved: the message has a member of its own for it. Leave it out; docs/send.md lists all of them.",
+			"/headers/BCC This header is reserved: the message has a member of its own for it. Leave it out. All of them: " + headersPage,
 		}},
 		{"reserved prefix", header("Resent-To", "eve@example.com"), []string{
-			"/headers/Resent-To This header is reserved: it says that someone sent the message again. Leave it out; docs/send.md lists all of them.",
+			"/headers/Resent-To This header is reserved: it says that someone sent the message again. Leave it out. All of them: " + headersPage,
 		}},
 		{"line break that is no fold", header("X-A", "b\r\nBcc: eve@example.com"), []string{
 			"/headers/X-A This contains U+000D, a control character or line separator.",
@@ -240,7 +240,7 @@ func TestMessageRefusesHeaders(t *testing.T) {
 			"/headers/References The header with its name is longer than a line of 998 bytes.",
 		}},
 		{"name and value both bad", header("To", "\u2028"), []string{
-			"/headers/To This header is reserved: the message has a member of its own for it. Leave it out; docs/send.md lists all of them.",
+			"/headers/To This header is reserved: the message has a member of its own for it. Leave it out. All of them: " + headersPage,
 			"/headers/To This contains U+2028, a control character or line separator.",
 		}},
 		{"the same name in another case", func(m *mail.Message) {

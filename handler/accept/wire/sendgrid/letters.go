@@ -111,10 +111,12 @@ func (b *body) tags(p personalization) []mail.Tag {
 	return all
 }
 
-// The types of content that a message of ACS has room for.
+// The types of content that a message of ACS has room for, and the one that it can do
+// without: mail programs show the HTML in its place.
 const (
 	plainType = "text/plain"
 	htmlType  = "text/html"
+	ampType   = "text/x-amp-html"
 )
 
 func (b *body) bodies(f *wire.Faults) (text, html string) {
@@ -128,6 +130,7 @@ func (b *body) bodies(f *wire.Faults) (text, html string) {
 			text = c.value
 		case c.mediaType == htmlType:
 			html = c.value
+		case c.mediaType == ampType:
 		default:
 			f.Add(pointer, "This must be text/plain or text/html: ACS takes no other. A calendar goes as an attachment.")
 		}

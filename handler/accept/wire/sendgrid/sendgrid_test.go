@@ -99,6 +99,9 @@ func TestWhatClientsWrite(t *testing.T) {
 		"a type with parameters": {"messages of mail clients", `{` + to + `,"content":[{"type":"text/plain; charset=utf-8","value":"a"},{"type":"TEXT/HTML","value":"b"}]}`, func(m *mail.Message) (any, any) {
 			return m.Content, mail.Content{PlainText: "a", HTML: "b"}
 		}},
+		"a dynamic mail": {"docs.sendgrid.com, AMP for email", `{` + to + `,"content":[{"type":"text/plain","value":"a"},{"type":"text/x-amp-html","value":"<html ⚡4email>"},{"type":"text/html","value":"b"}]}`, func(m *mail.Message) (any, any) {
+			return m.Content, mail.Content{PlainText: "a", HTML: "b"}
+		}},
 		"a type, twice":       {"@medusajs/notification-sendgrid 2.21.2", image(`,"content_type":"image/png","disposition":"inline"`), id("logo")},
 		"empty maps of PHP":   {"json_encode of an empty array", `{` + to + `,"custom_args":[],"headers":[],"mail_settings":[]}`, func(m *mail.Message) (any, any) { return m.Delivery, mail.Delivery{} }},
 		"empties":             {"clients that leave nothing out", `{` + to + `,"template_id":"","sections":{},"batch_id":"","asm":{},"ip_pool_name":null}`, func(m *mail.Message) (any, any) { return m.Content, mail.Content{} }},
