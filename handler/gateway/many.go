@@ -79,9 +79,6 @@ func (g *Gateway) vet(req Request, letters []wire.Letter, faults error) ([]check
 	terms := make([]check.Terms, len(letters))
 	var all *problem.Problem
 	for i, l := range letters {
-		if !g.Check.SenderNames {
-			l.Message.SenderDisplayName = "" // other APIs' clients write it as a habit
-		}
 		var err error
 		terms[i], err = g.Check.Message(l.Message, g.Now())
 		switch {
