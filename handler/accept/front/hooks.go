@@ -137,7 +137,7 @@ func (f *front) deliverProven(w http.ResponseWriter, req *http.Request, h hook.H
 
 // deliverUnproven takes what is signed, or what a person sends by a form.
 func (f *front) deliverUnproven(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) (err error) {
-	leave := func() {}
+	var leave func()
 	if d.Pieces, leave, err = f.gather(w, req, h.Name); err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (f *front) deliverUnproven(w http.ResponseWriter, req *http.Request, h hook
 	defer release()
 	d.Body, d.Pieces = joined(d.Pieces), nil
 	leave()
-	leave = func() {}
+	leave = func() {} // what it had is accounted for by room
 	return f.take(w, req, h, d)
 }
 
