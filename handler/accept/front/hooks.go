@@ -145,7 +145,7 @@ func (f *front) deliverUnproven(w http.ResponseWriter, req *http.Request, h hook
 			return err
 		}
 	}
-	leave := func() {}
+	var leave func()
 	if d.Pieces, leave, err = f.gather(w, req, h.Name); err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (f *front) deliverUnproven(w http.ResponseWriter, req *http.Request, h hook
 	defer release()
 	d.Body, d.Pieces = joined(d.Pieces), nil
 	leave()
-	leave = func() {}
+	leave = func() {} // what it had is accounted for by room
 	return f.take(w, req, h, d)
 }
 
