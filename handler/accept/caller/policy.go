@@ -178,7 +178,7 @@ func (c Caller) forbids(faults []problem.Fault) error {
 	if faults == nil {
 		return nil
 	}
-	no := problem.New(problem.Forbidden, "The policy of caller %q does not allow this message. Ask the operator of this gateway to change the rules named in errors.", c.Name)
+	no := problem.New(problem.Forbidden, "The policy of caller %q does not allow this message. The operator of this gateway can change its rules.", c.Name)
 	no.Faults = faults
 	return no
 }

@@ -21,7 +21,7 @@ import (
 
 // hookMethods are those of /hooks/{name}: deliveries, the handshake of CloudEvents
 // and CORS, and senders that look before they deliver.
-var hookMethods = []string{http.MethodPost, http.MethodOptions, http.MethodGet, http.MethodHead}
+var hookMethods = []string{http.MethodPost, http.MethodPut, http.MethodOptions, http.MethodGet, http.MethodHead}
 
 // hookMemoryFactor is what a delivery needs of memory beside its body, over its
 // bytes: its tree, what templates see of it, and the message in two forms.
@@ -50,7 +50,7 @@ func (f *front) hook(w http.ResponseWriter, req *http.Request) error {
 	switch req.Method {
 	case http.MethodOptions:
 		return f.preflight(w, req, h, d)
-	case http.MethodPost:
+	case http.MethodPost, http.MethodPut: // a contact point of Grafana may have either
 		err := f.deliver(w, req, h, d)
 		if h.IsForm() && problem.Is(err, problem.Paused) { // what the operator says is not for strangers
 			err = unavailableNow(err)

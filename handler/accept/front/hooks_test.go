@@ -140,7 +140,7 @@ func TestDeliveriesThatAreRefused(t *testing.T) {
 		{"looking without a key", "GET", "/hooks/mine", "", nil, 401, "unauthenticated"},
 		{"asking to deliver without a key", "OPTIONS", "/hooks/mine", "", []string{"WebHook-Request-Origin", "eventgrid.azure.net"}, 401, "unauthenticated"},
 		{"asking with a name that is none", "OPTIONS", path, "", []string{"WebHook-Request-Origin", "a b"}, 400, "invalid-request"},
-		{"a method", "PUT", path, "", nil, 405, "method-not-allowed"},
+		{"a method", "PATCH", path, "", nil, 405, "method-not-allowed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
