@@ -57,6 +57,9 @@ var absent = map[string]absence{
 // Absent lists the paths that have a template and nothing behind them.
 func Absent() []string { return slices.Sorted(maps.Keys(absent)) }
 
+// Dialects lists the paths of other APIs that are here.
+func Dialects() []string { return slices.Sorted(maps.Keys(forms)) }
+
 // unchanged says what to do instead of a method that a path of another API has there and
 // not here.
 var unchanged = map[string]string{
