@@ -86,7 +86,7 @@ func TestPagesOfClientsTellEveryRoute(t *testing.T) {
 // Each status and name that an error has in another API stands in the table of its page.
 func TestPagesOfClientsTellEveryError(t *testing.T) {
 	t.Parallel()
-	row := regexp.MustCompile("(?m)^\\| ([^|]*) \\| ([^|]*) \\|")
+	row := regexp.MustCompile(`(?m)^\| ([^|]*) \| ([^|]*) \|`)
 	told := func(page, first, second string) bool {
 		text, err := os.ReadFile(filepath.Join(root, "docs", "clients", page))
 		if err != nil {

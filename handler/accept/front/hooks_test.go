@@ -85,6 +85,9 @@ func TestADeliveryBecomesAMessageOnce(t *testing.T) {
 	if again := d.post(t, path, two).delivered(t); again.Messages[1].ID != first.Messages[1].ID || !again.Messages[1].Replayed {
 		t.Errorf("again: %+v", again)
 	}
+	if put := d.do(t, d.request(t, "PUT", path, two, "Authorization", "", "Content-Type", "application/json")).delivered(t); put.Messages[1].ID != first.Messages[1].ID {
+		t.Errorf("by PUT: %+v", put)
+	}
 	if len(d.ACS.Sent) != 2 || d.ACS.Sent[0].SenderAddress != "alerts@example.com" || d.ACS.Sent[0].Headers["Auto-Submitted"] != "auto-generated" {
 		t.Errorf("sent %+v", d.ACS.Sent)
 	}

@@ -2,6 +2,7 @@ package resend
 
 import (
 	"net/http"
+	"regexp"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/mail"
@@ -50,6 +51,18 @@ type Email struct {
 type Failure struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+}
+
+// placeOfACS is a place before a reason, as records keep them.
+var placeOfACS = regexp.MustCompile(`(^| )(/[^ :]+): `)
+
+// Failed is why a message failed. What is kept of it names places as ACS does, and not what
+// the caller wrote.
+func Failed(code, kept string) *Failure {
+	return &Failure{code, placeOfACS.ReplaceAllStringFunc(kept, func(found string) string {
+		parts := placeOfACS.FindStringSubmatch(found)
+		return parts[1] + places.Of(parts[2]) + ": "
+	})}
 }
 
 // Canceled is the answer to POST /emails/{id}/cancel.
