@@ -25,7 +25,9 @@ type refusal struct {
 var ours = regexp.MustCompile(`\b[a-z]+[A-Z]\w*`)
 
 // elsewhere is an API that has other names for all members.
-func elsewhere(pointer string) string { return regexp.MustCompile("[^/]+").ReplaceAllString(pointer, "x") }
+func elsewhere(pointer string) string {
+	return regexp.MustCompile("[^/]+").ReplaceAllString(pointer, "x")
+}
 
 func refuses(t *testing.T, kind problem.Kind, rows []refusal) {
 	t.Helper()

@@ -31,7 +31,7 @@ const hookMemoryFactor = 32
 // there is a hook or not: only a form shows itself.
 func (f *front) hook(w http.ResponseWriter, req *http.Request) error {
 	d := hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}
-	if req.Method != http.MethodPost {
+	if req.Method != http.MethodPost && req.Method != http.MethodPut {
 		if err := f.noBody(w, req); err != nil {
 			return err
 		}

@@ -221,7 +221,7 @@ func TestABodyWhereNoneIsRead(t *testing.T) {
 	with := []string{"/emails:send", "/emails", "/emails/batch", "/v3/mail/send", "/email", "/email/batch"}
 	for path, methods := range front.Routes() {
 		for _, method := range methods {
-			if slices.Contains(with, path) || path == "/hooks/{name}" && method == "POST" {
+			if slices.Contains(with, path) || path == "/hooks/{name}" && (method == "POST" || method == "PUT") {
 				continue
 			}
 			t.Run(method+" "+path, func(t *testing.T) {

@@ -105,9 +105,6 @@ var forms = map[problem.Kind]form{
 	problem.UnsupportedMediaType: {http.StatusUnsupportedMediaType, "validation_error"},
 	problem.RefusedByACS:         {http.StatusUnprocessableEntity, "validation_error"},
 	problem.DeadlinePassed:       {http.StatusUnprocessableEntity, "validation_error"},
-	problem.OverQuota:            {http.StatusTooManyRequests, "rate_limit_exceeded"},
-	problem.TooManyQueued:        {http.StatusTooManyRequests, "rate_limit_exceeded"},
-	problem.ACSBusy:              {http.StatusTooManyRequests, "rate_limit_exceeded"},
 }
 
 // Refusal is the status and the body of an answer that says what is wrong. keyed
@@ -117,6 +114,8 @@ func Refusal(p *problem.Problem, keyed bool) (status int, body any) {
 	switch {
 	case p.Kind == problem.Unauthenticated && !keyed:
 		f = form{http.StatusUnauthorized, "missing_api_key"}
+	case !ok && p.Kind.Status() == http.StatusTooManyRequests:
+		f = form{http.StatusTooManyRequests, "rate_limit_exceeded"}
 	case !ok:
 		f = form{p.Kind.Status(), "application_error"}
 	}
