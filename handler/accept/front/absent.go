@@ -76,8 +76,8 @@ func absentPaths() *http.ServeMux {
 	return mux
 }
 
-// formOf is the form of another API in which a problem is told; nil is ours.
-func formOf(path string, h http.Header) form {
+// wordsOf is the form of another API in which a problem is told; nil is ours.
+func wordsOf(path string, h http.Header) form {
 	if a, is := absent[path]; is {
 		if h.Get("X-Postmark-Server-Token") != "" {
 			return inPostmark
