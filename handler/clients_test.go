@@ -129,7 +129,7 @@ func TestSentencesHaveNoNamesOfMembers(t *testing.T) {
 			t.Fatalf("%s: %d files, %v", dir, len(files), err)
 		}
 		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
+			if strings.HasSuffix(file, "_test.go") || filepath.Base(file) == "acs.go" { // ACS's own words are that table's
 				continue
 			}
 			set := token.NewFileSet()
