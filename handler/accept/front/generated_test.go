@@ -29,7 +29,7 @@ func TestGeneratedRequestsFindNoFault(t *testing.T) {
 	t.Parallel()
 	requests := 10_000
 	if testing.Short() {
-		requests = 1_000
+		requests = 3_000
 	}
 	d := newDoor(t, quota.Limits{PerMinute: 8192, PerHour: 8192})
 	d.memory.Store(1 << 10)
