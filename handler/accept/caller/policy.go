@@ -7,6 +7,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
 )
 
 // Any in a list of a policy allows everything.
@@ -94,7 +95,13 @@ func (p Policy) normalised() (Policy, error) {
 	if p.EntraObjects, err = uuids("object", p.EntraObjects); err != nil {
 		return Policy{}, err
 	}
-	return p, p.checkRedirect()
+	if err := p.checkRedirect(); err != nil {
+		return Policy{}, err
+	}
+	if len(store.JSON(p)) > store.TextChars {
+		return Policy{}, problem.New(problem.InvalidRequest, "The policy is longer than %d characters. Name domains (*@example.com) in place of single addresses.", store.TextChars)
+	}
+	return p, nil
 }
 
 // checkRedirect normalises RedirectTo in place. Whoever names both a mailbox and domains
