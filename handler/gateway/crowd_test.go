@@ -75,7 +75,7 @@ func TestNoMoreWaitThanMay(t *testing.T) {
 				if writes != 0 {
 					t.Errorf("%d writes were made of what was refused", writes)
 				}
-				if again, err := send(c.body(fmt.Sprint(first)), id(first)); err != nil || !again.Replayed || again.Record.State != record.Waiting {
+				if again, err := send(c.body(strconv.Itoa(first)), id(first)); err != nil || !again.Replayed || again.Record.State != record.Waiting {
 					t.Errorf("a repeat: %+v, %v", again.Record, err)
 				}
 				time.Sleep(2 * time.Minute)

@@ -75,39 +75,6 @@ const (
 	TendFunction = "tend"
 )
 
-// baseMemoryMB is for all that is not the body of a request: the program itself,
-// its connections, what the garbage collector has not found yet, the spare blocks
-// of attachments, and the reserve for small requests.
-const (
-	baseMemoryMB   = 64
-	smallReserveMB = 16
-	// programMB is what the limit of Go's memory does not count: the program's own pages.
-	programMB = 32
-)
-
-// What comes without a proof, and what is made of forms, has memory of its own, so that
-// nobody with a key waits for it: where there is enough, 8 MiB and that of the largest form,
-// or of hundreds of usual ones.
-const (
-	mostUnprovenMB = 8
-	mostFormsMB    = 34
-)
-
-// memory divides what the process may use.
-func memory(megabytes int) front.Budget {
-	left := int64(megabytes-baseMemoryMB) << 20
-	b := front.Budget{Reserve: smallReserveMB << 20, Unproven: min(mostUnprovenMB<<20, left/16), Forms: min(mostFormsMB<<20, left/7)}
-	b.Common = left - b.Unproven - b.Forms
-	return b
-}
-
-// CollectorBytes is where the garbage collector begins to work hard, for a process of so many
-// MiB: what strangers may use, and seldom do, is no room for garbage.
-func CollectorBytes(megabytes int) int64 {
-	b := memory(megabytes)
-	return int64(megabytes-programMB)<<20 - b.Unproven - b.Forms
-}
-
 // lingering is how many requests that were answered early may be read to their end
 // at the same time: more than an instance gets, and less than 8 MB.
 const lingering = 256

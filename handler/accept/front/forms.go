@@ -81,10 +81,11 @@ func orThank(w http.ResponseWriter, req *http.Request, form hook.Submission, err
 // tellPerson shows somebody with a browser what is wrong. Who sees it can do something
 // about the message alone, so what is for programmers is left out.
 func tellPerson(w http.ResponseWriter, req *http.Request, p *problem.Problem) {
-	title, text := "Your message was not sent", ""
+	title := "Your message was not sent"
 	if req.Method != http.MethodPost {
 		title = "There is nothing to see here"
 	}
+	var text string
 	switch p.Kind {
 	case problem.InvalidRequest, problem.InvalidMessage, problem.Forbidden:
 		text = p.Detail
