@@ -26,14 +26,21 @@ func (s scope) functions(b *budget) map[string]any {
 		"step": func() (bool, error) { return true, b.step() },
 		"text": b.text,
 		// The payload, the hook and the delivery.
-		"rows":   func(pointer string) ([]row, error) { return rows(s.payload.at(pointer)), b.step() },
-		"hook":   func() string { return s.hook },
-		"header": func(name string) string { return header(s.header, name) },
+		"rows": func(pointer string) ([]row, error) { return rows(s.payload.at(pointer)), b.step() },
+		"details": func(pointer string, without ...string) ([]row, error) {
+			return details(s.payload.at(pointer), without), b.step()
+		},
+		"at":       func(pointer string) any { return s.payload.at(pointer).plain() },
+		"headline": func(pointer string) (string, error) { return headline(s.payload.at(pointer)), b.step() },
+		"distinct": func(list, pointer string) ([]any, error) { return distinct(s.payload.at(list), pointer), b.step() },
+		"hook":     func() string { return s.hook },
+		"header":   func(name string) string { return header(s.header, name) },
 		// Words.
 		"print": b.print, "printf": b.printf, "join": b.join,
 		"lower":   func(v any) (string, error) { t, err := b.text(v); return strings.ToLower(t), err },
 		"upper":   func(v any) (string, error) { t, err := b.text(v); return strings.ToUpper(t), err },
 		"default": func(other, v any) (string, error) { return b.otherwise(other, v) },
+		"first":   b.first,
 		"clip":    func(n int, v any) (string, error) { t, err := b.text(v); return clip(t, n), err },
 		"lines": func(v any) ([]string, error) {
 			t, err := b.text(v)
@@ -44,6 +51,7 @@ func (s scope) functions(b *budget) map[string]any {
 			t, err := b.text(v)
 			return strings.Contains(t, fmt.Sprint(part)), err
 		},
+		"unhtml": func(v any) (string, error) { t, err := b.text(v); return unHTML(t), errors.Join(err, b.step()) },
 		// Numbers, times, addresses.
 		"number": func(v any) (float64, error) { t, err := b.text(v); return asNumber(t), err },
 		"money":  func(amount, currency any) (string, error) { return b.money(amount, currency) },
@@ -52,6 +60,7 @@ func (s scope) functions(b *budget) map[string]any {
 		"url":    func(v any) (string, error) { t, err := b.text(v); return webAddress(t), err },
 		// Structures.
 		"list":  func(items ...any) []any { return items },
+		"json":  b.json,
 		"dict":  dict,
 		"facts": b.facts,
 		"pairs": b.pairs,
@@ -159,6 +168,28 @@ func (b *budget) otherwise(other, v any) (string, error) {
 		return t, err
 	}
 	return b.text(other)
+}
+
+// first is the first of some values that is not empty.
+func (b *budget) first(all ...any) (string, error) {
+	for _, v := range all {
+		if t, err := b.text(v); err != nil || t != "" {
+			return t, err
+		}
+	}
+	return "", nil
+}
+
+// json is the structure that a string is the JSON of; else what it was.
+func (b *budget) json(v any) (any, error) {
+	s, isString := v.(string)
+	if !isString {
+		return v, nil
+	}
+	if inner, ok := structureIn(s, maxUnfoldedBytes); ok {
+		return inner.plain(), b.step()
+	}
+	return v, b.step()
 }
 
 // clip cuts s to n characters, the last of which then is an ellipsis.

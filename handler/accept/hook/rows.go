@@ -111,23 +111,21 @@ func (b *budget) facts(pairs ...any) ([]row, error) {
 	return all, b.step()
 }
 
-// pairs makes rows of an object, by name, without the names that are left out.
+// pairs makes rows of an object, by name, without the names that are left out and
+// without what is empty.
 func (b *budget) pairs(v any, without ...string) ([]row, error) {
-	m, _ := v.(map[string]any)
-	var all []row
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		if slices.Contains(without, name) || len(all) == maxRows {
-			continue
-		}
-		content, err := b.text(m[name])
-		if err != nil {
-			return nil, err
-		}
-		if content != "" {
-			all = append(all, newRow(name, content))
-		}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return nil, nil
 	}
-	return all, b.step()
+	m = maps.Clone(m)
+	maps.DeleteFunc(m, func(name string, _ any) bool { return slices.Contains(without, name) })
+	left := maxValues
+	of, err := valueOf(m, 0, &left)
+	if err != nil {
+		return nil, err
+	}
+	return details(of, nil), b.step()
 }
 
 // structure writes a template's value as JSON, as far as it may be long and deep:

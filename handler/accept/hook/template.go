@@ -6,6 +6,7 @@ import (
 	"fmt"
 	htmltemplate "html/template"
 	"io"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,8 +17,9 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// builtin has a folder a sender: subject.tmpl, text.tmpl and html.tmpl, the names
-// that an operator's own folder has too. frame.tmpl is there for every HTML.
+// builtin has a folder a sender: subject.tmpl, and text.tmpl and html.tmpl, the
+// names that an operator's own folder has too, or body.tmpl, which is both. It calls
+// the parts that frame.tmpl has for every HTML, and frame.text.tmpl for every text.
 //
 //go:embed builtin
 var builtin embed.FS
@@ -129,26 +131,28 @@ var allowed = map[string]any{
 	"eq": true, "ne": true, "lt": true, "le": true, "gt": true, "ge": true,
 }
 
-// prepare parses source, with the frame beside it if it is HTML, refuses templates
-// that call themselves, and puts a step into every loop and template.
+// prepare parses source, with its frame beside it, refuses templates that call
+// themselves, and puts a step into every loop and template.
 func prepare(source string, html bool, functions map[string]any) (map[string]*parse.Tree, error) {
 	trees, err := parse.Parse(rootName, source, "", "", allowed, functions)
 	if err != nil {
 		return nil, err
 	}
+	frame := "builtin/frame.text.tmpl"
 	if html {
-		frame, err := builtin.ReadFile("builtin/frame.tmpl")
-		if err != nil {
-			return nil, err
-		}
-		shared, err := parse.Parse("frame", string(frame), "", "", allowed, functions)
-		if err != nil {
-			return nil, err
-		}
-		for name, tree := range shared {
-			if _, own := trees[name]; !own && name != "frame" {
-				trees[name] = tree
-			}
+		frame = "builtin/frame.tmpl"
+	}
+	parts, err := builtin.ReadFile(frame)
+	if err != nil {
+		return nil, err
+	}
+	shared, err := parse.Parse("frame", string(parts), "", "", allowed, functions)
+	if err != nil {
+		return nil, err
+	}
+	for name, tree := range shared {
+		if _, own := trees[name]; !own && name != "frame" {
+			trees[name] = tree
 		}
 	}
 	if trees[rootName] == nil {
@@ -279,16 +283,23 @@ func Builtin(name string) (Template, error) {
 }
 
 // builtinTemplate is that of a sender.
-func builtinTemplate(name string) (Template, error) {
-	var t Template
-	for file, to := range map[string]*string{"subject.tmpl": &t.Subject, "text.tmpl": &t.Text, "html.tmpl": &t.HTML} {
-		source, err := builtin.ReadFile("builtin/" + name + "/" + file)
-		if err != nil {
-			return Template{}, err
+func builtinTemplate(name string) (t Template, err error) {
+	read := func(file string) (source string) {
+		if err == nil {
+			var bytes []byte
+			bytes, err = builtin.ReadFile("builtin/" + name + "/" + file)
+			source = string(bytes)
 		}
-		*to = string(source)
+		return source
 	}
-	return t, nil
+	t.Subject = read("subject.tmpl")
+	if _, none := fs.Stat(builtin, "builtin/"+name+"/body.tmpl"); none == nil {
+		t.Text = read("body.tmpl")
+		t.HTML = t.Text
+		return t, err
+	}
+	t.Text, t.HTML = read("text.tmpl"), read("html.tmpl")
+	return t, err
 }
 
 // Usable says whether the template of h, if it has one of its own, can be used.

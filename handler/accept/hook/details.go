@@ -1,0 +1,208 @@
+package hook
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+)
+
+// maxUnfoldedBytes bounds the JSON within strings that one table lays out.
+const maxUnfoldedBytes = 64 << 10
+
+// details are the rows of what a pointer leads to, as somebody wants to read them:
+// without those of its members that are named, without what is empty, and with JSON
+// laid out that stands in a string, as Azure writes it into the properties of events.
+func details(v value, without []string) []row {
+	if v.kind == object {
+		v.members = slices.DeleteFunc(slices.Clone(v.members), func(m member) bool { return slices.Contains(without, m.name) })
+	}
+	left := maxUnfoldedBytes
+	all := rows(unfold(v, &left))
+	return slices.DeleteFunc(all, func(r row) bool { return r.Text == "" })
+}
+
+// unfold is v without what is empty, and with the JSON of its strings instead of
+// them, as far as left goes.
+func unfold(v value, left *int) value {
+	switch v.kind {
+	case object:
+		of := value{kind: object}
+		for _, m := range v.members {
+			if m.value = unfold(m.value, left); !m.value.empty() {
+				of.members = append(of.members, m)
+			}
+		}
+		return of
+	case array:
+		of := value{kind: array}
+		for _, item := range v.items {
+			if item = unfold(item, left); !item.empty() {
+				of.items = append(of.items, item)
+			}
+		}
+		return of
+	case text:
+		if inner, ok := structureIn(v.text, *left); ok {
+			*left -= len(v.text)
+			return unfold(inner, left)
+		}
+	}
+	return v
+}
+
+// structureIn is the object or the list that s is the JSON of.
+func structureIn(s string, limit int) (value, bool) {
+	s = strings.TrimSpace(s)
+	if len(s) > limit || !strings.HasPrefix(s, "{") && !strings.HasPrefix(s, "[") {
+		return value{}, false
+	}
+	v, err := decode(context.Background(), []byte(s))
+	return v, err == nil
+}
+
+// empty says whether v has nothing to show.
+func (v value) empty() bool {
+	switch v.kind {
+	case null:
+		return true
+	case text:
+		return strings.TrimSpace(v.text) == ""
+	default:
+		return !v.scalar() && len(v.members)+len(v.items) == 0
+	}
+}
+
+// valueOf is the value that a template sees as v; members are sorted. A template can
+// build what holds itself many times over, so depth and number are bounded.
+func valueOf(v any, depth int, left *int) (of value, err error) {
+	if *left--; *left < 0 || depth > maxStructureDepth {
+		return value{}, errValue
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		of.kind = object
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			inner, err := valueOf(v[name], depth+1, left)
+			if err != nil {
+				return value{}, err
+			}
+			of.members = append(of.members, member{name, inner})
+		}
+	case []any:
+		of.kind = array
+		for _, item := range v {
+			inner, err := valueOf(item, depth+1, left)
+			if err != nil {
+				return value{}, err
+			}
+			of.items = append(of.items, inner)
+		}
+	case nil:
+	default:
+		of = value{kind: text, text: fmt.Sprint(v)}
+	}
+	return of, nil
+}
+
+// telling are the members by which a payload that nobody knows says what it is about,
+// the most telling first.
+var telling = []string{
+	"title", "subject", "summary", "headline", "alertname", "ruleName", "name", "message", "text",
+	"description", "event", "eventType", "type", "action", "status", "state",
+}
+
+// headline is one line for a payload that nobody knows: the most telling of its own
+// members, else the first word in it; "" if it has none.
+func headline(v value) string {
+	for _, name := range telling {
+		if of := v.step(name); of.scalar() && !of.empty() {
+			return firstLine(of.text)
+		}
+	}
+	left := 0 // strings stay as they are
+	for _, r := range rows(unfold(v, &left)) {
+		if r.Text != "" && !(value{}.line() == r.Text) && r.Text != "none" {
+			return firstLine(r.Text)
+		}
+	}
+	return ""
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return clip(strings.TrimSpace(line), 100)
+}
+
+// distinct are the different words at a pointer in each item of a list, in their
+// order.
+func distinct(list value, pointer string) []any {
+	var all []any
+	for _, item := range list.items {
+		of := item.at(pointer)
+		if of.scalar() && !of.empty() && !slices.Contains(all, any(of.text)) {
+			all = append(all, of.text)
+		}
+	}
+	return all
+}
+
+// unHTML is what somebody reads of HTML, for senders whose texts are HTML: blocks and
+// breaks end a line, and an address that its words do not have follows them.
+func unHTML(s string) string {
+	var out strings.Builder
+	address := ""
+	for z := html.NewTokenizer(strings.NewReader(s)); ; {
+		kind := z.Next()
+		if kind == html.ErrorToken {
+			return tidy(out.String())
+		}
+		t := z.Token()
+		switch {
+		case kind == html.TextToken:
+			out.WriteString(strings.ReplaceAll(t.Data, "\u00a0", " "))
+		case t.DataAtom == atom.Script || t.DataAtom == atom.Style:
+			z.Next() // what is in it
+		case t.DataAtom == atom.A && kind == html.StartTagToken:
+			address = ""
+			for _, a := range t.Attr {
+				if a.Key == "href" {
+					address = webAddress(a.Val)
+				}
+			}
+		case t.DataAtom == atom.A && kind == html.EndTagToken:
+			if address != "" && !strings.HasSuffix(strings.TrimSpace(out.String()), address) {
+				out.WriteString(" (" + address + ")")
+			}
+			address = ""
+		case t.DataAtom == atom.Li && kind == html.StartTagToken:
+			out.WriteString("\n- ")
+		case t.DataAtom == atom.Td || t.DataAtom == atom.Th:
+			out.WriteString(" ")
+		case slices.Contains(blocks, t.DataAtom):
+			out.WriteString("\n")
+		}
+	}
+}
+
+// blocks are the elements that end a line.
+var blocks = []atom.Atom{
+	atom.P, atom.Br, atom.Div, atom.Tr, atom.Table, atom.Ul, atom.Ol, atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Hr,
+}
+
+// tidy leaves one space between words and at most one empty line between lines.
+func tidy(s string) string {
+	var lines []string
+	for line := range strings.Lines(s) {
+		line = strings.Join(strings.Fields(line), " ")
+		if line == "" && (len(lines) == 0 || lines[len(lines)-1] == "") {
+			continue
+		}
+		lines = append(lines, line)
+	}
+	return strings.TrimSpace(strings.Join(lines, "\n"))
+}
