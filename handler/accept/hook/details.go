@@ -22,8 +22,14 @@ func details(v value, without []string) []row {
 		v.members = slices.DeleteFunc(slices.Clone(v.members), func(m member) bool { return slices.Contains(without, m.name) })
 	}
 	left := maxUnfoldedBytes
-	all := rows(unfold(v, &left))
-	return slices.DeleteFunc(all, func(r row) bool { return r.Text == "" })
+	if v = unfold(v, &left); v.empty() {
+		return nil
+	}
+	all := rows(v)
+	if len(all) == 1 && all[0].Name == "" {
+		all[0].Name = "value"
+	}
+	return all
 }
 
 // unfold is v without what is empty, and with the JSON of its strings instead of
@@ -159,7 +165,10 @@ func unHTML(s string) string {
 	for z := html.NewTokenizer(strings.NewReader(s)); ; {
 		kind := z.Next()
 		if kind == html.ErrorToken {
-			return tidy(out.String())
+			if read := tidy(out.String()); read != "" {
+				return read
+			}
+			return s // it is no HTML, or says nothing without its elements
 		}
 		t := z.Token()
 		switch {

@@ -34,6 +34,7 @@ func (s scope) functions(b *budget) map[string]any {
 		"headline": func(pointer string) (string, error) { return headline(s.payload.at(pointer)), b.step() },
 		"distinct": func(list, pointer string) ([]any, error) { return distinct(s.payload.at(list), pointer), b.step() },
 		"hook":     func() string { return s.hook },
+		"subject":  func() string { return s.subject },
 		"header":   func(name string) string { return header(s.header, name) },
 		// Words.
 		"print": b.print, "printf": b.printf, "join": b.join,

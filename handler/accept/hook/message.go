@@ -123,6 +123,7 @@ func (t Template) render(s scope) (c mail.Content, err error) {
 	if c.Subject = subjectLine(c.Subject); c.Subject == "" {
 		return c, nil
 	}
+	s.subject = c.Subject
 	if t.Text != "" {
 		if c.PlainText, err = execute(t.Text, false, s); err != nil {
 			return c, fmt.Errorf("text: %w", err)

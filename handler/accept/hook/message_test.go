@@ -176,7 +176,10 @@ func TestPayloadsThatAreRefused(t *testing.T) {
 		{"too many values", "generic", jsonDelivery("[" + strings.Repeat("1,", maxValues) + "1]"), problem.TooLarge},
 		{"too many events", "event-grid", jsonDelivery("[" + strings.Repeat("{},", MaxItems) + "{}]"), problem.TooLarge},
 		{"a word where an object belongs", "stripe", jsonDelivery(`"evt_1"`), problem.InvalidMessage},
-		{"a list where an object belongs", "grafana", jsonDelivery(`[]`), problem.InvalidMessage},
+		{"a list where an object belongs", "github", jsonDelivery(`[]`), problem.InvalidMessage},
+		{"a CloudEvent's header that is no UTF-8", "cloudevents", cloudEvent("text/plain", "x", "Ce-Subject", "%C0%A0"), problem.InvalidRequest},
+		{"a CloudEvent whose JSON is none", "cloudevents", cloudEvent("application/json", "{", "Ce-Id", "1"), problem.MalformedJSON},
+		{"a CloudEvent in a format that is not read", "cloudevents", of("application/cloudevents+avro", "x"), problem.UnsupportedMediaType},
 		{"XML", "generic", of("application/xml", "<a/>"), problem.UnsupportedMediaType},
 		{"no type", "generic", of("", "{}"), problem.UnsupportedMediaType},
 		{"another charset", "generic", of("application/json; charset=latin1", "{}"), problem.UnsupportedMediaType},
@@ -194,6 +197,13 @@ func TestPayloadsThatAreRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// cloudEvent is one in binary mode.
+func cloudEvent(contentType, body, name, of string) Delivery {
+	h := http.Header{"Content-Type": {contentType}, "Ce-Specversion": {"1.0"}, "Ce-Type": {"t"}, "Ce-Source": {"s"}}
+	h.Set(name, of)
+	return Delivery{Header: h, Body: []byte(body), At: noon}
 }
 
 func manyFields() string {

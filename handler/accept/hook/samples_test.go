@@ -22,8 +22,8 @@ type sample struct {
 }
 
 var samples = []sample{
-	{"grafana.json", "grafana", "", "[FIRING:2] (blue)", []string{"High memory usage", "This alert was triggered for zone eu-1", "44.23943737541908", "12 Oct 2021, 07:51:03 UTC"}},
-	{"alertmanager.json", "alertmanager", "", "[FIRING:1] InstanceDown (page)", []string{"10.80.40.11:9100 of job node has been down", "RESOLVED", "30m0s", "3 more alerts"}},
+	{"grafana.json", "grafana", "", "[FIRING:2] (blue): High memory usage, High CPU usage", []string{"High memory usage", "This alert was triggered for zone eu-1", "44.23943737541908", "12 Oct 2021, 07:51:03 UTC"}},
+	{"alertmanager.json", "alertmanager", "", "[FIRING:1, RESOLVED:1 and 3 more] InstanceDown (page)", []string{"10.80.40.11:9100 of job node has been down", "RESOLVED", "30m0s", "3 more alerts"}},
 	{"github-push.json", "github", "push", "[Codertocat/Hello-World] push to simple-tag", []string{"Codertocat", "refs/tags/simple-tag"}},
 	{"github-push-commits.json", "github", "push", "[Codertocat/Hello-World] push to master: 1 commit", []string{"Initial commit", "Codertocat", "refs/heads/master"}},
 	{"github-ping.json", "github", "ping", "[Octocoders/Hello-World] This webhook works", []string{"Anything added dilutes everything else."}},

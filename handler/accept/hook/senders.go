@@ -17,9 +17,12 @@ type sender struct {
 	checks []Check // that it can pass; the first is the usual one
 	// headers are those that its template reads.
 	headers []string
-	// items takes a delivery apart into what becomes a message each; nil means that
+	// items takes a payload apart into what becomes a message each; nil means that
 	// it is one.
-	items func(h http.Header, payload value) []value
+	items func(payload value) []value
+	// shaped says that its operator may give its payload another form, with words or a
+	// list instead of an object; an item that is none becomes the member payload then.
+	shaped bool
 	// id names an item, so that one that comes again is known; nil and "" mean that
 	// the sender gives none.
 	id func(h http.Header, item value, body []byte) string
@@ -38,14 +41,14 @@ type sender struct {
 //   - Stripe: docs.stripe.com, "Handle duplicate events".
 //   - Standard Webhooks 1.0.0: webhook-id is signed and the same in each attempt.
 var senders = map[string]sender{
-	"alertmanager":  {checks: []Check{CheckKey}},
-	"grafana":       {checks: []Check{CheckKey, CheckGrafana}},
+	"alertmanager":  {checks: []Check{CheckKey}, shaped: true},
+	"grafana":       {checks: []Check{CheckKey, CheckGrafana}, shaped: true},
 	"github":        {checks: []Check{CheckGitHub, CheckKey}, headers: []string{"X-Github-Event"}, id: bodyID},
-	"azure-monitor": {checks: []Check{CheckKey}, id: azureMonitorID},
-	"event-grid": {checks: []Check{CheckKey}, items: items, id: func(_ http.Header, item value, _ []byte) string {
+	"azure-monitor": {checks: []Check{CheckKey}, shaped: true, id: azureMonitorID},
+	"event-grid": {checks: []Check{CheckKey}, shaped: true, items: items, id: func(_ http.Header, item value, _ []byte) string {
 		return both(item.at("/topic").text, item.at("/id").text)
 	}},
-	"cloudevents": {checks: []Check{CheckKey, CheckStandard}, items: cloudEvents, id: func(_ http.Header, item value, _ []byte) string {
+	"cloudevents": {checks: []Check{CheckKey, CheckStandard}, shaped: true, id: func(_ http.Header, item value, _ []byte) string {
 		return both(item.at("/source").text, item.at("/id").text)
 	}},
 	"stripe": {checks: []Check{CheckStripe}, id: func(_ http.Header, item value, _ []byte) string { return item.at("/id").text }},
@@ -82,55 +85,53 @@ func azureMonitorID(_ http.Header, item value, _ []byte) string {
 }
 
 // items are the elements of a batch.
-func items(_ http.Header, payload value) []value {
+func items(payload value) []value {
 	if payload.kind == array {
 		return payload.items
 	}
 	return []value{payload}
 }
 
-// cloudEvents knows the three modes of the HTTP binding 1.0: one event, a batch,
-// and attributes in headers with the data as body.
-func cloudEvents(h http.Header, payload value) []value {
-	if h.Get("Ce-Specversion") == "" {
-		return items(h, payload)
-	}
-	event := value{kind: object}
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		if attribute, ok := strings.CutPrefix(strings.ToLower(name), "ce-"); ok {
-			event.members = append(event.members, member{attribute, value{kind: text, text: header(h, name)}})
-		}
-	}
-	event.members = append(event.members, member{"data", payload})
-	return []value{event}
-}
-
 // items takes the payload of d apart.
 func (h Hook) items(ctx context.Context, d Delivery) ([]value, error) {
+	all, err := h.events(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) > MaxItems {
+		return nil, problem.New(problem.TooLarge, "The delivery has %d events, and a hook takes at most %d. Set the sender's batch size accordingly.", len(all), MaxItems)
+	}
+	for i, item := range all {
+		switch {
+		case item.kind == object || h.Policy.Builtin == "generic":
+		case senders[h.Policy.Builtin].shaped:
+			all[i] = value{kind: object, members: []member{{"payload", item}}}
+		default:
+			return nil, problem.New(problem.InvalidMessage, "The payload is not the JSON object that %s sends.", h.Policy.Builtin)
+		}
+	}
+	return all, nil
+}
+
+// events are what becomes a message each.
+func (h Hook) events(ctx context.Context, d Delivery) ([]value, error) {
+	if h.Policy.Builtin == "cloudevents" {
+		return cloudEvents(ctx, d)
+	}
 	payload, err := d.payload(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := senders[h.Policy.Builtin]
 	// GitHub wraps the JSON into a form unless it is told otherwise.
 	if inner := payload.at("/payload"); h.Policy.Builtin == "github" && len(payload.members) == 1 && inner.kind == text {
 		if payload, err = decode(ctx, []byte(inner.text)); err != nil {
 			return nil, err
 		}
 	}
-	all := []value{payload}
-	if s.items != nil {
-		all = s.items(d.Header, payload)
+	if split := senders[h.Policy.Builtin].items; split != nil {
+		return split(payload), nil
 	}
-	if len(all) > MaxItems {
-		return nil, problem.New(problem.TooLarge, "The delivery has %d events, and a hook takes at most %d. Set the sender's batch size accordingly.", len(all), MaxItems)
-	}
-	for _, item := range all {
-		if item.kind != object && h.Policy.Builtin != "generic" {
-			return nil, problem.New(problem.InvalidMessage, "The payload is not the JSON object that %s sends.", h.Policy.Builtin)
-		}
-	}
-	return all, nil
+	return []value{payload}, nil
 }
 
 // Validation is the code that Event Grid wants back when a subscription is made.

@@ -17,9 +17,9 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// builtin has a folder a sender: subject.tmpl, and text.tmpl and html.tmpl, the
-// names that an operator's own folder has too, or body.tmpl, which is both. It calls
-// the parts that frame.tmpl has for every HTML, and frame.text.tmpl for every text.
+// builtin has a folder a sender: subject.tmpl, text.tmpl and html.tmpl, the names
+// that an operator's own folder has too; body.tmpl is both text and HTML. The parts
+// of a message stand in frame.tmpl for every HTML, in frame.text.tmpl for every text.
 //
 //go:embed builtin
 var builtin embed.FS
@@ -69,6 +69,7 @@ func (w *bounded) Write(p []byte) (int, error) {
 // scope is what a template can reach.
 type scope struct {
 	hook    string
+	subject string // as it came out; "" while it is rendered
 	payload value
 	header  http.Header // cut to those that the sender's template reads
 	now     func() time.Time
@@ -131,22 +132,22 @@ var allowed = map[string]any{
 	"eq": true, "ne": true, "lt": true, "le": true, "gt": true, "ge": true,
 }
 
-// prepare parses source, with its frame beside it, refuses templates that call
-// themselves, and puts a step into every loop and template.
+// prepare parses source, with its frame beside it, refuses templates
+// that call themselves, and puts a step into every loop and template.
 func prepare(source string, html bool, functions map[string]any) (map[string]*parse.Tree, error) {
 	trees, err := parse.Parse(rootName, source, "", "", allowed, functions)
 	if err != nil {
 		return nil, err
 	}
-	frame := "builtin/frame.text.tmpl"
+	file := "builtin/frame.text.tmpl"
 	if html {
-		frame = "builtin/frame.tmpl"
+		file = "builtin/frame.tmpl"
 	}
-	parts, err := builtin.ReadFile(frame)
+	frame, err := builtin.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	shared, err := parse.Parse("frame", string(parts), "", "", allowed, functions)
+	shared, err := parse.Parse("frame", string(frame), "", "", allowed, functions)
 	if err != nil {
 		return nil, err
 	}
@@ -283,23 +284,21 @@ func Builtin(name string) (Template, error) {
 }
 
 // builtinTemplate is that of a sender.
-func builtinTemplate(name string) (t Template, err error) {
-	read := func(file string) (source string) {
-		if err == nil {
-			var bytes []byte
-			bytes, err = builtin.ReadFile("builtin/" + name + "/" + file)
-			source = string(bytes)
+func builtinTemplate(name string) (Template, error) {
+	var t Template
+	for file, to := range map[string][]*string{"subject.tmpl": {&t.Subject}, "text.tmpl": {&t.Text}, "html.tmpl": {&t.HTML}, "body.tmpl": {&t.Text, &t.HTML}} {
+		source, err := builtin.ReadFile("builtin/" + name + "/" + file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a sender has either body.tmpl or the two
 		}
-		return source
+		if err != nil {
+			return Template{}, err
+		}
+		for _, of := range to {
+			*of = string(source)
+		}
 	}
-	t.Subject = read("subject.tmpl")
-	if _, none := fs.Stat(builtin, "builtin/"+name+"/body.tmpl"); none == nil {
-		t.Text = read("body.tmpl")
-		t.HTML = t.Text
-		return t, err
-	}
-	t.Text, t.HTML = read("text.tmpl"), read("html.tmpl")
-	return t, err
+	return t, nil
 }
 
 // Usable says whether the template of h, if it has one of its own, can be used.

@@ -1,0 +1,111 @@
+package hook
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/posthorn/posthorn/handler/accept/check"
+)
+
+var updateExamples = flag.Bool("update-examples", false, "write the golden files of the examples anew")
+
+// exampleDelivery is what an example file holds: a JSON body, or headers, an empty
+// line and a body.
+func exampleDelivery(t *testing.T, file string) Delivery {
+	t.Helper()
+	body, err := os.ReadFile(file) //nolint:gosec // a test's own file
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := http.Header{"Content-Type": {"application/json"}}
+	if filepath.Ext(file) == ".http" {
+		head, rest, _ := bytes.Cut(body, []byte("\n\n"))
+		read, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(append(head, "\n\n"...)))).ReadMIMEHeader()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, body = http.Header(read), rest
+	}
+	return Delivery{Header: h, Body: body, At: noon}
+}
+
+// What each example becomes was read once as somebody reads it whom it wakes; its
+// golden file has the subject and the text. The HTML says the same.
+func TestTheExamplesOfTheSendersReadWell(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/examples/*/*.*")
+	if err != nil || len(files) < 100 {
+		t.Fatal(len(files), err)
+	}
+	for _, file := range files {
+		ext := filepath.Ext(file)
+		if ext == ".txt" {
+			continue
+		}
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			all, err := sample{builtin: filepath.Base(filepath.Dir(file))}.hook().Messages(t.Context(), exampleDelivery(t, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got strings.Builder
+			for _, m := range all {
+				mustRead(t, m)
+				fmt.Fprintf(&got, "Subject: %s\n\n%s\n", m.Content.Subject, m.Content.PlainText)
+			}
+			golden := strings.TrimSuffix(file, ext) + ".txt"
+			if *updateExamples {
+				if err := os.WriteFile(golden, []byte(got.String()), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			want, err := os.ReadFile(golden) //nolint:gosec // a test's own file
+			if err != nil || string(want) != got.String() {
+				t.Errorf("%s says otherwise (%v). Got:\n%s", golden, err, got.String())
+			}
+		})
+	}
+}
+
+// mustRead fails on what nobody should have to read.
+func mustRead(t *testing.T, m Message) {
+	t.Helper()
+	if m.Fault != nil || m.Refused != nil {
+		t.Errorf("fault %v, refused %v", m.Fault, m.Refused)
+	}
+	if _, err := check.New().Message(&m.Message, noon); err != nil {
+		t.Errorf("the message is refused: %v", err)
+	}
+	for _, odd := range []string{"[]", "()", "<no value>", "map[", ": :", " :", "  ", "</", "&amp;"} {
+		if strings.Contains(m.Content.Subject, odd) {
+			t.Errorf("the subject %q has %q in it", m.Content.Subject, odd)
+		}
+	}
+	shown := strings.Join(strings.Fields(shownText(t, m.Content.HTML)), " ")
+	for line := range strings.Lines(m.Content.PlainText) {
+		line = strings.TrimSpace(line)
+		for _, odd := range []string{"<no value>", "map[", "</", "&nbsp;", "&amp;", "&lt;"} {
+			if strings.HasPrefix(line, ": ") || strings.HasSuffix(line, ":") || strings.Contains(line, odd) {
+				t.Errorf("the text has the line %q", line)
+				break
+			}
+		}
+		name, of, cut := strings.Cut(line, ": ")
+		if !cut {
+			of = name
+		}
+		of = strings.Join(strings.Fields(strings.TrimPrefix(of, "--- ")), " ")
+		if webAddress(of) == "" && !strings.Contains(shown, of) {
+			t.Errorf("the HTML does not say %q", of)
+		}
+	}
+}
