@@ -32,12 +32,26 @@ func (s scope) functions(b *budget) map[string]any {
 		},
 		"at":       func(pointer string) any { return s.payload.at(pointer).plain() },
 		"headline": func(pointer string) (string, error) { return headline(s.payload.at(pointer)), b.step() },
+		"brief": func(pointer string, without ...string) ([]row, error) {
+			return brief(s.payload.at(pointer), without), b.step()
+		},
+		"called": func(pointer string, without ...string) (string, error) {
+			return s.payload.at(pointer).called(without), b.step()
+		},
+		"names":    func(list any) (string, error) { return b.join(", ", names(list)) },
 		"distinct": func(list, pointer string) ([]any, error) { return distinct(s.payload.at(list), pointer), b.step() },
 		"hook":     func() string { return s.hook },
 		"subject":  func() string { return s.subject },
 		"header":   func(name string) string { return header(s.header, name) },
 		// Words.
 		"print": b.print, "printf": b.printf, "join": b.join,
+		"phrase":  func(v any) (string, error) { t, err := b.text(v); return phrase(t), err },
+		"capital": func(v any) (string, error) { t, err := b.text(v); return capital(t), err },
+		"prose":   func(v any) (string, error) { t, err := b.text(v); return prose(t), errors.Join(err, b.step()) },
+		"without": func(prefix string, v any) (string, error) {
+			t, err := b.text(v)
+			return strings.TrimPrefix(t, prefix), err
+		},
 		"lower":   func(v any) (string, error) { t, err := b.text(v); return strings.ToLower(t), err },
 		"upper":   func(v any) (string, error) { t, err := b.text(v); return strings.ToUpper(t), err },
 		"default": func(other, v any) (string, error) { return b.otherwise(other, v) },
@@ -253,9 +267,11 @@ func moment(s string) (time.Time, bool) {
 	return t.UTC(), err == nil && t.Year() > 1
 }
 
+const dateLayout = "2 Jan 2006, 15:04:05 UTC"
+
 func date(s string) string {
 	if t, ok := moment(s); ok {
-		return t.Format("2 Jan 2006, 15:04:05 UTC")
+		return t.Format(dateLayout)
 	}
 	if strings.HasPrefix(s, "0001-01-01") {
 		return ""

@@ -25,12 +25,19 @@ type row struct {
 }
 
 func newRow(name, content string) row {
-	return row{name, clip(content, maxRowRunes), webAddress(content)}
+	said := content
+	if markup.MatchString(content) {
+		said = prose(content)
+	}
+	return row{name, clip(said, maxRowRunes), webAddress(content)}
 }
 
 // rows lays any value out as a table, in its order. The names of nested members
 // are joined; a list of words is one row, and structures in a list are numbered.
 func rows(v value) []row {
+	if v.kind == null {
+		return nil // it is not there
+	}
 	var l layout
 	l.add("", v)
 	if l.left > 0 {

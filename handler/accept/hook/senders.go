@@ -43,7 +43,7 @@ type sender struct {
 var senders = map[string]sender{
 	"alertmanager":  {checks: []Check{CheckKey}, shaped: true},
 	"grafana":       {checks: []Check{CheckKey, CheckGrafana}, shaped: true},
-	"github":        {checks: []Check{CheckGitHub, CheckKey}, headers: []string{"X-Github-Event"}, id: bodyID},
+	"github":        {checks: []Check{CheckGitHub, CheckKey}, headers: []string{"X-Github-Event", "X-Gitea-Event", "X-Forgejo-Event"}, id: bodyID},
 	"azure-monitor": {checks: []Check{CheckKey}, shaped: true, id: azureMonitorID},
 	"event-grid": {checks: []Check{CheckKey}, shaped: true, items: items, id: func(_ http.Header, item value, _ []byte) string {
 		return both(item.at("/topic").text, item.at("/id").text)
