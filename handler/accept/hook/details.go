@@ -125,6 +125,9 @@ var telling = []string{
 // headline is one line for a payload that nobody knows: the most telling of its own
 // members, else the first word in it; "" if it has none.
 func headline(v value) string {
+	if inner := v.step("payload"); inner.kind == object && len(v.members) == 1 {
+		return headline(inner)
+	}
 	for _, name := range telling {
 		if of := v.step(name); of.scalar() && !of.empty() {
 			return firstLine(of.text)

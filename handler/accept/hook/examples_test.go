@@ -109,3 +109,36 @@ func mustRead(t *testing.T, m Message) {
 		}
 	}
 }
+
+// Who shapes a payload may keep the sender's names and put other types under them.
+func TestMembersOfOtherTypesAreShownUnderTheSendersName(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ builtin, body, subject string }{
+		{"grafana", `{"alerts":"x-4711 and others","status":"firing","title":"Disk full"}`, "Grafana: Disk full"},
+		{"grafana", `{"alerts":[{"labels":"x-4711","status":"firing"}]}`, "Grafana: x-4711"},
+		{"grafana", `["x-4711"]`, "Grafana: x-4711"},
+		{"alertmanager", `{"alerts":["x-4711"],"commonLabels":{"alertname":"Down"}}`, "Alertmanager: x-4711"},
+		{"alertmanager", `{"alerts":7,"text":"x-4711"}`, "Alertmanager: x-4711"},
+		{"azure-monitor", `{"data":"x-4711"}`, "Azure Monitor: x-4711"},
+		{"azure-monitor", `{"data":{"essentials":"x-4711"}}`, "Azure Monitor: x-4711"},
+		{"azure-monitor", `{"data":{"essentials":{"alertRule":"CPU"},"alertContext":{"condition":"x-4711"}}}`, "Azure Monitor: CPU"},
+		{"event-grid", `[{"eventType":{"a":"x-4711"},"subject":"s"}]`, `{"a":"x-4711"}: s`},
+		{"cloudevents", `{"specversion":"1.0","type":"t","source":["x-4711"],"data":[]}`, `t: ["x-4711"]`},
+		{"cloudevents", `"x-4711"`, "CloudEvent: x-4711"},
+	} {
+		t.Run(c.builtin+" "+c.body, func(t *testing.T) {
+			t.Parallel()
+			all, err := sample{builtin: c.builtin}.hook().Messages(t.Context(), jsonDelivery(c.body))
+			if err != nil || len(all) != 1 {
+				t.Fatal(len(all), err)
+			}
+			m := all[0]
+			if m.Fault != nil || m.Content.Subject != c.subject {
+				t.Errorf("fault %v, the subject is %q", m.Fault, m.Content.Subject)
+			}
+			if !strings.Contains(m.Content.PlainText, "x-4711") || !strings.Contains(shownText(t, m.Content.HTML), "x-4711") {
+				t.Errorf("the text is %s", m.Content.PlainText)
+			}
+		})
+	}
+}

@@ -95,7 +95,7 @@ func place(fault error) error {
 	switch {
 	case fault == nil:
 		return nil
-	case errors.Is(fault, errSteps), errors.Is(fault, errOutput), errors.Is(fault, errValue):
+	case outOfBounds(fault):
 		return fault
 	}
 	if at := places.FindString(fault.Error()); at != "" {
@@ -104,16 +104,28 @@ func place(fault error) error {
 	return errors.New("the template failed")
 }
 
-// content renders the hook's own template, or else the sender's.
+// outOfBounds says whether a template was stopped.
+func outOfBounds(fault error) bool {
+	return errors.Is(fault, errSteps) || errors.Is(fault, errOutput) || errors.Is(fault, errValue)
+}
+
+// content renders the hook's own template, or else the sender's. Where the sender's
+// finds members of other types than the sender documents, somebody has shaped the
+// payload, and it is laid out as one that nobody knows.
 func (h Hook) content(s scope) (mail.Content, error) {
-	t := h.Template
-	if t == (Template{}) {
-		var err error
-		if t, err = builtinTemplate(h.Policy.Builtin); err != nil {
-			return mail.Content{}, err
-		}
+	if h.Template != (Template{}) {
+		return h.Template.render(s)
 	}
-	return t.render(s)
+	t, err := builtinTemplate(h.Policy.Builtin)
+	if err != nil {
+		return mail.Content{}, err
+	}
+	c, err := t.render(s)
+	if err != nil && senders[h.Policy.Builtin].shaped && !outOfBounds(err) {
+		s.payload = wrapped(s.payload)
+		return t.render(s)
+	}
+	return c, err
 }
 
 func (t Template) render(s scope) (c mail.Content, err error) {

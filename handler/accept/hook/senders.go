@@ -105,12 +105,17 @@ func (h Hook) items(ctx context.Context, d Delivery) ([]value, error) {
 		switch {
 		case item.kind == object || h.Policy.Builtin == "generic":
 		case senders[h.Policy.Builtin].shaped:
-			all[i] = value{kind: object, members: []member{{"payload", item}}}
+			all[i] = wrapped(item)
 		default:
 			return nil, problem.New(problem.InvalidMessage, "The payload is not the JSON object that %s sends.", h.Policy.Builtin)
 		}
 	}
 	return all, nil
+}
+
+// wrapped is an object whose only member is what a sender's operator has shaped.
+func wrapped(v value) value {
+	return value{kind: object, members: []member{{"payload", v}}}
 }
 
 // events are what becomes a message each.
