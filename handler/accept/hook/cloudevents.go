@@ -51,7 +51,7 @@ func cloudEvents(ctx context.Context, d Delivery) ([]value, error) {
 		case data.kind == text && isHTML(media):
 			event.members = slices.Clone(event.members)
 			at := slices.IndexFunc(event.members, func(m member) bool { return m.name == "data" })
-			event.members[at].value.text = unHTML(data.text)
+			event.members[at].value.text = prose(data.text)
 		}
 		events[i] = event
 	}
@@ -116,7 +116,7 @@ func dataOf(ctx context.Context, data []byte, media string) (value, error) {
 	case !readableText(data):
 		return value{kind: text, text: fmt.Sprintf("%d bytes of %s, which a message cannot show", len(data), orUnknown(media))}, nil
 	case isHTML(media):
-		return value{kind: text, text: visible(unHTML(string(data)))}, nil
+		return value{kind: text, text: prose(visible(string(data)))}, nil
 	}
 	return value{kind: text, text: strings.TrimSpace(visible(string(data)))}, nil
 }

@@ -6,9 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"golang.org/x/net/html"
-	"golang.org/x/net/html/atom"
 )
 
 // maxUnfoldedBytes bounds the JSON within strings that one table lays out.
@@ -158,63 +155,4 @@ func distinct(list value, pointer string) []any {
 		}
 	}
 	return all
-}
-
-// unHTML is what somebody reads of HTML, for senders whose texts are HTML: blocks and
-// breaks end a line, and an address that its words do not have follows them.
-func unHTML(s string) string {
-	var out strings.Builder
-	address := ""
-	for z := html.NewTokenizer(strings.NewReader(s)); ; {
-		kind := z.Next()
-		if kind == html.ErrorToken {
-			if read := tidy(out.String()); read != "" {
-				return read
-			}
-			return s // it is no HTML, or says nothing without its elements
-		}
-		t := z.Token()
-		switch {
-		case kind == html.TextToken:
-			out.WriteString(strings.ReplaceAll(t.Data, "\u00a0", " "))
-		case t.DataAtom == atom.Script || t.DataAtom == atom.Style:
-			z.Next() // what is in it
-		case t.DataAtom == atom.A && kind == html.StartTagToken:
-			address = ""
-			for _, a := range t.Attr {
-				if a.Key == "href" {
-					address = webAddress(a.Val)
-				}
-			}
-		case t.DataAtom == atom.A && kind == html.EndTagToken:
-			if address != "" && !strings.HasSuffix(strings.TrimSpace(out.String()), address) {
-				out.WriteString(" (" + address + ")")
-			}
-			address = ""
-		case t.DataAtom == atom.Li && kind == html.StartTagToken:
-			out.WriteString("\n- ")
-		case t.DataAtom == atom.Td || t.DataAtom == atom.Th:
-			out.WriteString(" ")
-		case slices.Contains(blocks, t.DataAtom):
-			out.WriteString("\n")
-		}
-	}
-}
-
-// blocks are the elements that end a line.
-var blocks = []atom.Atom{
-	atom.P, atom.Br, atom.Div, atom.Tr, atom.Table, atom.Ul, atom.Ol, atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Hr,
-}
-
-// tidy leaves one space between words and at most one empty line between lines.
-func tidy(s string) string {
-	var lines []string
-	for line := range strings.Lines(s) {
-		line = strings.Join(strings.Fields(line), " ")
-		if line == "" && (len(lines) == 0 || lines[len(lines)-1] == "") {
-			continue
-		}
-		lines = append(lines, line)
-	}
-	return strings.TrimSpace(strings.Join(lines, "\n"))
 }

@@ -3,7 +3,6 @@ package hook
 import (
 	"bufio"
 	"bytes"
-	"flag"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -14,8 +13,6 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/check"
 )
-
-var updateExamples = flag.Bool("update-examples", false, "write the golden files of the examples anew")
 
 // exampleDelivery is what an example file holds: a JSON body, or headers, an empty
 // line and a body.
@@ -62,7 +59,7 @@ func TestTheExamplesOfTheSendersReadWell(t *testing.T) {
 				fmt.Fprintf(&got, "Subject: %s\n\n%s\n", m.Content.Subject, m.Content.PlainText)
 			}
 			golden := strings.TrimSuffix(file, ext) + ".txt"
-			if *updateExamples {
+			if *update {
 				if err := os.WriteFile(golden, []byte(got.String()), 0o600); err != nil {
 					t.Fatal(err)
 				}

@@ -66,7 +66,6 @@ func (s scope) functions(b *budget) map[string]any {
 			t, err := b.text(v)
 			return strings.Contains(t, fmt.Sprint(part)), err
 		},
-		"unhtml": func(v any) (string, error) { t, err := b.text(v); return unHTML(t), errors.Join(err, b.step()) },
 		// Numbers, times, addresses.
 		"number": func(v any) (float64, error) { t, err := b.text(v); return asNumber(t), err },
 		"money":  func(amount, currency any) (string, error) { return b.money(amount, currency) },

@@ -68,5 +68,6 @@ func withoutTags(s string) string {
 	s = points.ReplaceAllString(s, "- ")
 	s = cells.ReplaceAllString(s, " ")
 	s = ends.ReplaceAllString(s, "\n")
-	return visible(html.UnescapeString(tags.ReplaceAllString(s, "")))
+	s = html.UnescapeString(tags.ReplaceAllString(s, ""))
+	return visible(strings.ReplaceAll(s, "\u00a0", " "))
 }
