@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/posthorn/posthorn/handler/accept/check"
 )
@@ -34,6 +35,16 @@ func exampleDelivery(t *testing.T, file string) Delivery {
 	return Delivery{Header: h, Body: body, At: noon}
 }
 
+// render makes messages while the clock stands still, so that no template is stopped
+// because the machine has other work.
+func render(t *testing.T, builtin string, d Delivery) (all []Message, err error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		all, err = sample{builtin: builtin}.hook().Messages(t.Context(), d)
+	})
+	return all, err
+}
+
 // What each example becomes was read once as somebody reads it whom it wakes; its
 // golden file has the subject and the text. The HTML says the same.
 func TestTheExamplesOfTheSendersReadWell(t *testing.T) {
@@ -49,7 +60,7 @@ func TestTheExamplesOfTheSendersReadWell(t *testing.T) {
 		}
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
-			all, err := sample{builtin: filepath.Base(filepath.Dir(file))}.hook().Messages(t.Context(), exampleDelivery(t, file))
+			all, err := render(t, filepath.Base(filepath.Dir(file)), exampleDelivery(t, file))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,7 +136,7 @@ func TestMembersOfOtherTypesAreShownUnderTheSendersName(t *testing.T) {
 	} {
 		t.Run(c.builtin+" "+c.body, func(t *testing.T) {
 			t.Parallel()
-			all, err := sample{builtin: c.builtin}.hook().Messages(t.Context(), jsonDelivery(c.body))
+			all, err := render(t, c.builtin, jsonDelivery(c.body))
 			if err != nil || len(all) != 1 {
 				t.Fatal(len(all), err)
 			}
@@ -137,5 +148,35 @@ func TestMembersOfOtherTypesAreShownUnderTheSendersName(t *testing.T) {
 				t.Errorf("the text is %s", m.Content.PlainText)
 			}
 		})
+	}
+}
+
+// A group of hundreds of alerts is counted whole and shown as far as a person reads.
+func TestManyAlertsAreOneReadableMessage(t *testing.T) {
+	t.Parallel()
+	one := `{"status":"firing","labels":{"alertname":"InstanceDown","instance":"db-1:9100","job":"node","severity":"page"},"annotations":{"summary":"down","description":"` +
+		strings.Repeat("long ", 100) + `"},"startsAt":"2026-11-07T03:02:11Z","generatorURL":"https://prometheus.example.com/graph?g0.expr=up"}`
+	for _, builtin := range []string{"alertmanager", "grafana"} {
+		body := `{"status":"firing","commonLabels":{"alertname":"InstanceDown"},"alerts":[` + one + strings.Repeat(","+one, 499) + `]}`
+		all, err := render(t, builtin, jsonDelivery(body))
+		if err != nil || len(all) != 1 {
+			t.Fatal(len(all), err)
+		}
+		mustRead(t, all[0])
+		c := all[0].Content
+		if c.Subject != "[FIRING:500] InstanceDown" || !strings.Contains(c.PlainText, "The first 100 of 500 alerts are shown.") {
+			t.Errorf("%s: the subject is %q", builtin, c.Subject)
+		}
+	}
+}
+
+// What is too much for a body leaves the subject, which is what wakes somebody.
+func TestASubjectOutlivesABodyThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	one := `{"status":"firing","labels":{"alertname":"InstanceDown"},"annotations":{"description":"` + strings.Repeat("<", 10_000) + `"}}`
+	body := `{"status":"firing","commonLabels":{"alertname":"InstanceDown"},"alerts":[` + one + strings.Repeat(","+one, 29) + `]}`
+	all, err := render(t, "alertmanager", jsonDelivery(body))
+	if err != nil || len(all) != 1 || all[0].Content.Subject != "[FIRING:30] InstanceDown" {
+		t.Errorf("%d messages, %v, %+v", len(all), err, all)
 	}
 }

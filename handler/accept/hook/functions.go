@@ -74,6 +74,7 @@ func (s scope) functions(b *budget) map[string]any {
 		"url":    func(v any) (string, error) { t, err := b.text(v); return webAddress(t), err },
 		// Structures.
 		"list":  func(items ...any) []any { return items },
+		"head":  head,
 		"json":  b.json,
 		"dict":  dict,
 		"facts": b.facts,
@@ -313,6 +314,14 @@ func webAddress(s string) string {
 		return ""
 	}
 	return u.String()
+}
+
+// head are the first n items of a list.
+func head(n int, v any) any {
+	if list, ok := v.([]any); ok && n >= 0 && n < len(list) {
+		return list[:n]
+	}
+	return v
 }
 
 func dict(pairs ...any) (map[string]any, error) {

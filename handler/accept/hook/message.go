@@ -63,8 +63,12 @@ func (h Hook) message(d Delivery, item value) (Message, error) {
 		if err != nil {
 			return Message{}, err
 		}
+		said := content.Subject
 		if content, err = generic.render(s); err != nil {
 			return Message{}, err
+		}
+		if said != "" { // the subject was no fault
+			content.Subject = said
 		}
 		content.PlainText = "The template of this hook could not be used for this payload, which is below as it came.\n\n" + content.PlainText
 	}
