@@ -19,7 +19,7 @@ import (
 // line and a body.
 func exampleDelivery(t *testing.T, file string) Delivery {
 	t.Helper()
-	body, err := os.ReadFile(file) //nolint:gosec // a test's own file
+	body, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestTheExamplesOfTheSendersReadWell(t *testing.T) {
 				}
 				return
 			}
-			want, err := os.ReadFile(golden) //nolint:gosec // a test's own file
+			want, err := os.ReadFile(golden)
 			if err != nil || string(want) != got.String() {
 				t.Errorf("%s says otherwise (%v). Got:\n%s", golden, err, got.String())
 			}

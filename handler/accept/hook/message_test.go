@@ -242,3 +242,25 @@ func TestFormsInEveryEncodingSayTheSame(t *testing.T) {
 		}
 	}
 }
+
+// Event Grid has two schemas, and either hook takes both: what names an event is the
+// same in each, and two sources may give the same id.
+func TestEventsAreNamedBySourceAndIdInEitherSchema(t *testing.T) {
+	t.Parallel()
+	for _, builtin := range []string{"event-grid", "cloudevents"} {
+		names := map[string]bool{}
+		for _, event := range []string{
+			`{"topic":"a","id":"1","eventType":"t"}`, `{"topic":"b","id":"1","eventType":"t"}`,
+			`{"source":"c","id":"1","type":"t","specversion":"1.0"}`, `{"source":"d","id":"1","type":"t","specversion":"1.0"}`,
+		} {
+			all, err := sample{builtin: builtin}.hook().Messages(t.Context(), jsonDelivery(event))
+			if err != nil || len(all) != 1 {
+				t.Fatal(len(all), err)
+			}
+			names[all[0].OperationID] = true
+		}
+		if len(names) != 4 {
+			t.Errorf("%s gives %d names to four events", builtin, len(names))
+		}
+	}
+}

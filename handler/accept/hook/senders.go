@@ -36,7 +36,8 @@ type sender struct {
 //   - Azure Monitor: learn.microsoft.com, "Common alert schema". An alert has one id
 //     from its firing to its end.
 //   - Event Grid: learn.microsoft.com, "Azure Event Grid event schema". It delivers at
-//     least once, and may put events of one batch into another when it repeats.
+//     least once, and may put events of one batch into another when it repeats. It has
+//     the schema of CloudEvents too, with a source for the topic.
 //   - CloudEvents 1.0 section 3.1: source and id together are unique.
 //   - Stripe: docs.stripe.com, "Handle duplicate events".
 //   - Standard Webhooks 1.0.0: webhook-id is signed and the same in each attempt.
@@ -46,10 +47,10 @@ var senders = map[string]sender{
 	"github":        {checks: []Check{CheckGitHub, CheckKey}, headers: []string{"X-Github-Event", "X-Gitea-Event", "X-Forgejo-Event"}, id: bodyID},
 	"azure-monitor": {checks: []Check{CheckKey}, shaped: true, id: azureMonitorID},
 	"event-grid": {checks: []Check{CheckKey}, shaped: true, items: items, id: func(_ http.Header, item value, _ []byte) string {
-		return both(item.at("/topic").text, item.at("/id").text)
+		return both(item.at("/topic").text+item.at("/source").text, item.at("/id").text)
 	}},
 	"cloudevents": {checks: []Check{CheckKey, CheckStandard}, shaped: true, id: func(_ http.Header, item value, _ []byte) string {
-		return both(item.at("/source").text, item.at("/id").text)
+		return both(item.at("/topic").text+item.at("/source").text, item.at("/id").text)
 	}},
 	"stripe": {checks: []Check{CheckStripe}, id: func(_ http.Header, item value, _ []byte) string { return item.at("/id").text }},
 	"standard-webhooks": {checks: []Check{CheckStandard}, id: func(h http.Header, _ value, _ []byte) string {
