@@ -132,7 +132,6 @@ func TestDeliveriesThatAreRefused(t *testing.T) {
 		{"no signature", "POST", "/hooks/signed", "{}", nil, 401, "unauthenticated"},
 		{"a wrong signature", "POST", "/hooks/signed", "{}", []string{"X-Hub-Signature-256", "sha256=" + strings.Repeat("0", 64)}, 401, "unauthenticated"},
 		{"no JSON", "POST", path, "hello", nil, 400, "malformed-json"},
-		{"a list", "POST", path, "[]", nil, 400, "invalid-message"},
 		{"XML", "POST", path, "<a/>", []string{"Content-Type", "text/xml"}, 415, "unsupported-media-type"},
 		{"gzip", "POST", path, "{}", []string{"Content-Encoding", "gzip"}, 415, "unsupported-media-type"},
 		{"too large", "POST", path, strings.Repeat(" ", hook.MaxBodyBytes+1), nil, 413, "too-large"},
