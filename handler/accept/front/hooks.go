@@ -28,7 +28,8 @@ const hookMemoryFactor = 32
 
 // hook answers all requests for one hook. A delivery to one that is not there is
 // answered as one with a wrong key or signature is.
-func (f *front) hook(w http.ResponseWriter, req *http.Request) error {
+func (f *front) hook(w http.ResponseWriter, req *http.Request) (err error) {
+	defer func() { err = f.ofHook(req, err) }()
 	ctx, cancel := context.WithTimeout(req.Context(), 5*time.Second)
 	defer cancel()
 	h, err := f.Hooks.Find(ctx, req.PathValue("name"))
@@ -50,6 +51,28 @@ func (f *front) hook(w http.ResponseWriter, req *http.Request) error {
 	default:
 		return f.greet(w, req, h)
 	}
+}
+
+// hookError is why a request to a hook failed, for the log.
+type hookError struct {
+	error
+
+	hook, reason string
+}
+
+func (e hookError) Unwrap() error { return e.error }
+
+// ofHook notes which hook failed, and why where its sender must not know.
+func (f *front) ofHook(req *http.Request, err error) error {
+	if err == nil {
+		return nil
+	}
+	name := req.PathValue("name")
+	e := hookError{error: err, hook: hook.Named(name)}
+	if problem.Is(err, problem.Unauthenticated) || problem.Is(err, problem.Forbidden) {
+		e.reason = f.Hooks.Why(req.Context(), name, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()})
+	}
+	return e
 }
 
 // greet answers a sender, or its operator, who looks whether somebody is there.
