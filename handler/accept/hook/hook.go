@@ -58,6 +58,7 @@ type Hook struct {
 	Pause *problem.Pause
 
 	last   int64  // generation that was ever given out
+	made   int64  // generation that it began with
 	sealed []byte // the secret that the sender dictates, if it does
 	etag   store.ETag
 }

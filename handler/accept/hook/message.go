@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -230,7 +231,8 @@ func addresses(list []string) []mail.Address {
 }
 
 // deliveryName makes an operation id of what names the i-th item of d. Without a
-// name of the sender's the body is the name, for as long as RepeatWindow.
+// name of the sender's the body is the name, for as long as RepeatWindow. A hook that
+// was made anew knows nothing of the one before it.
 func (h Hook) deliveryName(d Delivery, item value, i int) string {
 	kind, of, _ := strings.Cut(h.Policy.Dedupe, ":")
 	name := ""
@@ -251,5 +253,5 @@ func (h Hook) deliveryName(d Delivery, item value, i int) string {
 		window := d.At.Truncate(RepeatWindow).Unix()
 		name = fmt.Sprintf("body %s %d %d", hex.EncodeToString(sum[:]), window, i)
 	}
-	return uuid.NewHash(sha256.New(), uuid.Nil, []byte("posthorn hook delivery\x00"+h.Name+"\x00"+name), 8).String()
+	return uuid.NewHash(sha256.New(), uuid.Nil, []byte("posthorn hook delivery\x00"+h.Name+"\x00"+strconv.FormatInt(h.made, 10)+"\x00"+name), 8).String()
 }

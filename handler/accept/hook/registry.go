@@ -179,7 +179,7 @@ func (r *Registry) Add(ctx context.Context, h Hook, secret string) (Hook, error)
 			return Hook{}, fmt.Errorf("seal the secret: %w", err)
 		}
 	}
-	h.Generations, h.last = []int64{1}, 1
+	h.Generations, h.last, h.made = []int64{1}, 1, 1
 	e, err := pack(h)
 	if err != nil {
 		return Hook{}, err
@@ -201,6 +201,7 @@ func (r *Registry) revive(ctx context.Context, h Hook) (Hook, error) {
 		return Hook{}, problem.New(problem.InvalidRequest, "A hook %q is there already. Remove it first; its address and key then change.", h.Name)
 	}
 	h.last = stored.last + 1
+	h.made = h.last
 	h.Generations, h.etag = []int64{h.last}, stored.etag
 	return h, r.replace(ctx, h)
 }
@@ -317,7 +318,7 @@ func pack(h Hook) (store.Entity, error) {
 		return store.Entity{}, fmt.Errorf("encode generations: %w", err)
 	}
 	e := store.Entity{Partition: partition, Row: h.Name, Values: map[string]any{
-		"policy": string(policy), "generations": string(generations), "last": h.last,
+		"policy": string(policy), "generations": string(generations), "last": h.last, "made": h.made,
 		"subject": h.Template.Subject, "text": h.Template.Text, "html": h.Template.HTML,
 	}}
 	if h.sealed != nil {
@@ -344,6 +345,7 @@ func unpack(e store.Entity) (Hook, error) {
 		return Hook{}, fmt.Errorf("decode generations of hook %s: %w", e.Row, err)
 	}
 	h.last, _ = e.Values["last"].(int64)
+	h.made, _ = e.Values["made"].(int64)
 	h.Template.Subject, _ = e.Values["subject"].(string)
 	h.Template.Text, _ = e.Values["text"].(string)
 	h.Template.HTML, _ = e.Values["html"].(string)

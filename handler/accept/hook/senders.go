@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -34,11 +35,14 @@ type sender struct {
 //     not under the signature, so whoever replays a body can change it: the body
 //     itself, which has times and ids in it, is the name.
 //   - Azure Monitor: learn.microsoft.com, "Common alert schema". An alert has one id
-//     from its firing to its end.
+//     from its firing to its end, and a test of an action group has the same each time:
+//     the body counts, too, which a repeat after an error leaves as it is.
 //   - Event Grid: learn.microsoft.com, "Azure Event Grid event schema". It delivers at
 //     least once, and may put events of one batch into another when it repeats. It has
 //     the schema of CloudEvents too, with a source for the topic.
-//   - CloudEvents 1.0 section 3.1: source and id together are unique.
+//   - CloudEvents 1.0 section 3.1: source and id together are unique. Ids are their
+//     publisher's, who tries a hook with the same one: what an event says counts, too.
+//     Other attributes may change when it is repeated.
 //   - Stripe: docs.stripe.com, "Handle duplicate events".
 //   - Standard Webhooks 1.0.0: webhook-id is signed and the same in each attempt.
 var senders = map[string]sender{
@@ -46,12 +50,8 @@ var senders = map[string]sender{
 	"grafana":       {checks: []Check{CheckKey, CheckGrafana}, shaped: true},
 	"github":        {checks: []Check{CheckGitHub, CheckKey}, headers: []string{"X-Github-Event", "X-Gitea-Event", "X-Forgejo-Event"}, id: bodyID},
 	"azure-monitor": {checks: []Check{CheckKey}, shaped: true, id: azureMonitorID},
-	"event-grid": {checks: []Check{CheckKey}, shaped: true, items: items, id: func(_ http.Header, item value, _ []byte) string {
-		return both(item.at("/topic").text+item.at("/source").text, item.at("/id").text)
-	}},
-	"cloudevents": {checks: []Check{CheckKey, CheckStandard}, shaped: true, id: func(_ http.Header, item value, _ []byte) string {
-		return both(item.at("/topic").text+item.at("/source").text, item.at("/id").text)
-	}},
+	"event-grid":    {checks: []Check{CheckKey}, shaped: true, items: items, id: eventID},
+	"cloudevents":   {checks: []Check{CheckKey, CheckStandard}, shaped: true, id: eventID},
 	"stripe": {checks: []Check{CheckStripe}, id: func(_ http.Header, item value, _ []byte) string { return item.at("/id").text }},
 	"standard-webhooks": {checks: []Check{CheckStandard}, id: func(h http.Header, _ value, _ []byte) string {
 		return standardHeader(h, "id")
@@ -63,11 +63,18 @@ var senders = map[string]sender{
 // Builtins are the names of the senders that are built in, sorted.
 func Builtins() []string { return slices.Sorted(maps.Keys(senders)) }
 
-func both(a, b string) string {
-	if b == "" {
+func eventID(_ http.Header, item value, _ []byte) string {
+	id := item.at("/id").text
+	if id == "" {
 		return ""
 	}
-	return a + "\n" + b
+	said := sha256.New()
+	for _, name := range []string{"type", "eventType", "data"} {
+		if err := json.NewEncoder(said).Encode(item.step(name).plain()); err != nil {
+			return "" // plain always encodes
+		}
+	}
+	return item.at("/topic").text + item.at("/source").text + "\n" + id + "\n" + hex.EncodeToString(said.Sum(nil))
 }
 
 func bodyID(_ http.Header, _ value, body []byte) string {
@@ -75,13 +82,14 @@ func bodyID(_ http.Header, _ value, body []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func azureMonitorID(_ http.Header, item value, _ []byte) string {
+func azureMonitorID(h http.Header, item value, body []byte) string {
 	e := item.at("/data/essentials")
 	if e.at("/alertId").text == "" {
 		return ""
 	}
 	return strings.Join([]string{
 		e.at("/alertId").text, e.at("/monitorCondition").text, e.at("/firedDateTime").text, e.at("/resolvedDateTime").text,
+		bodyID(h, item, body),
 	}, "\n")
 }
 
