@@ -31,10 +31,10 @@ func (v value) forPeople(depth int) value {
 	case object:
 		some := value{kind: object}
 		for _, of := range v.members {
-			if forPrograms(of.name) {
+			if forPrograms(of.name, of.value.text) {
 				continue
 			}
-			if strings.HasSuffix(of.name, "_url") {
+			if of.name == "url" || strings.HasSuffix(of.name, "_url") {
 				of.name = "address"
 			}
 			if of.value = of.value.shown(depth); !of.value.empty() {
@@ -62,11 +62,13 @@ func (v value) shown(depth int) value {
 }
 
 // forPrograms says whether a member is of no use to who reads.
-func forPrograms(name string) bool {
+func forPrograms(name, content string) bool {
 	switch name {
 	case "html_url", "target_url", "web_url":
 		return false
-	case "id", "node_id", "gravatar_id", "url", "_links", "body_html", "permissions":
+	case "url": // GitHub's is that of its API, GitLab's that of a page
+		return webAddress(content) == "" || strings.Contains(content, "//api.") || strings.Contains(content, "/api/")
+	case "id", "node_id", "gravatar_id", "_links", "body_html", "permissions", "client_secret":
 		return true
 	}
 	return strings.HasSuffix(name, "_url") || strings.HasSuffix(name, "_id")

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // maxUnfoldedBytes bounds the JSON within strings that one table lays out.
@@ -115,24 +116,26 @@ func valueOf(v any, depth int, left *int) (of value, err error) {
 // telling are the members by which a payload that nobody knows says what it is about,
 // the most telling first.
 var telling = []string{
-	"title", "subject", "summary", "headline", "alertname", "ruleName", "name", "message", "text",
-	"description", "event", "eventType", "type", "action", "status", "state",
+	"subject", "title", "summary", "headline", "alertname", "ruleName", "name", "message", "msg", "text",
+	"content", "description", "event", "eventType", "type", "action", "status", "state",
 }
 
 // headline is one line for a payload that nobody knows: the most telling of its own
-// members, else the first word in it; "" if it has none.
+// members, else the first word in it; "" if it has none. A number tells nothing.
 func headline(v value) string {
 	if inner := v.step("payload"); inner.kind == object && len(v.members) == 1 {
 		return headline(inner)
 	}
 	for _, name := range telling {
-		if of := v.step(name); of.scalar() && !of.empty() {
-			return firstLine(of.text)
+		for _, m := range v.members {
+			if strings.EqualFold(m.name, name) && m.value.kind == text && !m.value.empty() {
+				return firstLine(prose(m.value.text))
+			}
 		}
 	}
 	left := 0 // strings stay as they are
 	for _, r := range rows(unfold(v, &left)) {
-		if r.Text != "" && !(value{}.line() == r.Text) && r.Text != "none" {
+		if strings.ContainsFunc(r.Text, unicode.IsLetter) && !slices.Contains([]string{"none", "true", "false"}, r.Text) {
 			return firstLine(r.Text)
 		}
 	}

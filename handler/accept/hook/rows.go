@@ -39,7 +39,11 @@ func rows(v value) []row {
 		return nil // it is not there
 	}
 	var l layout
-	l.add("", v)
+	if v.scalar() {
+		l.add("value", v)
+	} else {
+		l.add("", v)
+	}
 	if l.left > 0 {
 		l.rows = append(l.rows, row{Name: "…", Text: fmt.Sprintf("and %d more", l.left)})
 	}

@@ -52,7 +52,7 @@ var senders = map[string]sender{
 	"azure-monitor": {checks: []Check{CheckKey}, shaped: true, id: azureMonitorID},
 	"event-grid":    {checks: []Check{CheckKey}, shaped: true, items: items, id: eventID},
 	"cloudevents":   {checks: []Check{CheckKey, CheckStandard}, shaped: true, id: eventID},
-	"stripe": {checks: []Check{CheckStripe}, id: func(_ http.Header, item value, _ []byte) string { return item.at("/id").text }},
+	"stripe":        {checks: []Check{CheckStripe}, id: func(_ http.Header, item value, _ []byte) string { return item.at("/id").text }},
 	"standard-webhooks": {checks: []Check{CheckStandard}, id: func(h http.Header, _ value, _ []byte) string {
 		return standardHeader(h, "id")
 	}},
