@@ -47,7 +47,7 @@ func cloudEvents(ctx context.Context, d Delivery) ([]value, error) {
 		encoded, data := event.step("data_base64"), event.step("data")
 		switch {
 		case encoded.kind == text && data.kind == null:
-			event.members = append(slices.Clone(event.members), member{"data", bytesOf(ctx, encoded.text, media)})
+			event.members = append(slices.Clone(event.members), member{"data", dataOf64(ctx, encoded.text, media)})
 		case data.kind == text && isHTML(media):
 			event.members = slices.Clone(event.members)
 			at := slices.IndexFunc(event.members, func(m member) bool { return m.name == "data" })
@@ -136,10 +136,10 @@ func readableText(data []byte) bool {
 	return utf8.Valid(data) && !bytes.ContainsFunc(data, func(r rune) bool { return unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r' })
 }
 
-// bytesOf is what the member data_base64 holds: cloudevents/spec,
+// dataOf64 is what the member data_base64 holds: cloudevents/spec,
 // cloudevents/formats/json-format.md, section 3.1.2. What is no Base64 or no JSON
 // stays as it came: the event shall not be lost by it.
-func bytesOf(ctx context.Context, encoded, media string) value {
+func dataOf64(ctx context.Context, encoded, media string) value {
 	asCame := value{kind: text, text: encoded}
 	data, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
