@@ -3,6 +3,7 @@ package hook
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -16,6 +17,8 @@ import (
 // octokit is where npm puts @octokit/webhooks-examples (MIT): payloads of each of
 // GitHub's events.
 const octokit = "../../test/clients/node_modules/@octokit/webhooks-examples/api.github.com/index.json"
+
+var update = flag.Bool("update", false, "write the golden files anew")
 
 // emoji are colons, which mustRead takes for what stands after nothing.
 var emoji = regexp.MustCompile(`:(\+1|bug):`)
@@ -68,7 +71,7 @@ func TestGitHubsExamplesReadWell(t *testing.T) {
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", "golden", name)
-	if *updateExamples {
+	if *update {
 		if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 			t.Fatal(err)
 		}
@@ -79,6 +82,6 @@ func golden(t *testing.T, name, got string) {
 	}
 	want, err := os.ReadFile(file) //nolint:gosec // a test's own file
 	if err != nil || string(want) != got {
-		t.Errorf("%s says otherwise (%v); -update-examples writes it anew. Got:\n%s", file, err, got)
+		t.Errorf("%s says otherwise (%v); -update writes it anew. Got:\n%s", file, err, got)
 	}
 }
