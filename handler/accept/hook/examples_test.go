@@ -132,6 +132,11 @@ func TestMembersOfOtherTypesAreShownUnderTheSendersName(t *testing.T) {
 		{"azure-monitor", `{"data":{"essentials":{"alertRule":"CPU"},"alertContext":{"condition":"x-4711"}}}`, "Azure Monitor: CPU"},
 		{"event-grid", `[{"eventType":{"a":"x-4711"},"subject":"s"}]`, `{"a":"x-4711"}: s`},
 		{"cloudevents", `{"specversion":"1.0","type":"t","source":["x-4711"],"data":[]}`, `t: ["x-4711"]`},
+		{"github", `{"pull_request":"x-4711","title":"Disk full"}`, "[GitHub] Event: Disk full"},
+		{"github", `["x-4711"]`, "[GitHub] Event: x-4711"},
+		{"stripe", `{"data":"x-4711","type":"a"}`, "Stripe event: a"},
+		{"standard-webhooks", `["x-4711"]`, "Webhook mine: x-4711"},
+		{"generic", `{"object_kind":"push","object_attributes":"x-4711","text":"t"}`, "[mine] Push"},
 		{"cloudevents", `"x-4711"`, "CloudEvent: x-4711"},
 	} {
 		t.Run(c.builtin+" "+c.body, func(t *testing.T) {

@@ -48,12 +48,12 @@ type sender struct {
 var senders = map[string]sender{
 	"alertmanager":  {checks: []Check{CheckKey}, shaped: true},
 	"grafana":       {checks: []Check{CheckKey, CheckGrafana}, shaped: true},
-	"github":        {checks: []Check{CheckGitHub, CheckKey}, headers: []string{"X-Github-Event", "X-Gitea-Event", "X-Forgejo-Event"}, id: bodyID},
+	"github":        {checks: []Check{CheckGitHub, CheckKey}, shaped: true, headers: []string{"X-Github-Event", "X-Gitea-Event", "X-Forgejo-Event"}, id: bodyID},
 	"azure-monitor": {checks: []Check{CheckKey}, shaped: true, id: azureMonitorID},
 	"event-grid":    {checks: []Check{CheckKey}, shaped: true, items: items, id: eventID},
 	"cloudevents":   {checks: []Check{CheckKey, CheckStandard}, shaped: true, id: eventID},
-	"stripe":        {checks: []Check{CheckStripe}, id: func(_ http.Header, item value, _ []byte) string { return item.at("/id").text }},
-	"standard-webhooks": {checks: []Check{CheckStandard}, id: func(h http.Header, _ value, _ []byte) string {
+	"stripe":        {checks: []Check{CheckStripe}, shaped: true, id: func(_ http.Header, item value, _ []byte) string { return item.at("/id").text }},
+	"standard-webhooks": {checks: []Check{CheckStandard}, shaped: true, id: func(h http.Header, _ value, _ []byte) string {
 		return standardHeader(h, "id")
 	}},
 	"generic": {checks: []Check{CheckKey, CheckGitHub, CheckStandard}, id: func(h http.Header, _ value, _ []byte) string { return h.Get("Idempotency-Key") }},
