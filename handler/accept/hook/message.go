@@ -145,6 +145,9 @@ func (t Template) render(s scope) (c mail.Content, err error) {
 		if c.PlainText, err = execute(t.Text, false, s); err != nil {
 			return c, fmt.Errorf("text: %w", err)
 		}
+		if t.Text == t.HTML { // made of parts, each of which keeps its distance to the next
+			c.PlainText = gaps.ReplaceAllString(c.PlainText, "\n\n")
+		}
 		c.PlainText = strings.TrimSpace(c.PlainText) + "\n"
 	}
 	if t.HTML != "" {

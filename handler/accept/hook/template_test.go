@@ -134,7 +134,7 @@ func TestWhatTemplatesSay(t *testing.T) {
 		{`{{range details "/deep/b"}}{{.Name}}={{.Text}};{{end}}{{range details "/none"}}x{{end}}`, "value=2;"},
 		{`{{first .nothing .none .word .site}}|{{first .nothing}}|{{first}}`, "Grüße||"},
 		{`{{at "/held/word"}}|{{at "/list/0"}}|{{at "/nothing/deeper"}}|{{at "/word/deeper"}}`, "[x]|a||"},
-		{`{{headline "/titled"}}|{{headline "/deep"}}|{{headline "/list"}}|{{headline "/none"}}`, "first line|2|a, 1|"},
+		{`{{headline "/titled"}}|{{headline "/deep"}}|{{headline "/list"}}|{{headline "/none"}}`, "first line||a, 1|"},
 		{`{{join ", " (distinct "/many" "/n/m")}}|{{join ", " (distinct "/word" "/n")}}`, "x, y|"},
 		{`{{(index (json .held.list) 1).a}}|{{json .word}}|{{json .deep}}`, `2|Grüße|{"a":"1","b":"2"}`},
 		{`{{head 2 .list}}|{{head 9 .list}}|{{head 1 .word}}|{{head -1 .list}}`, `["a","1"]|["a","1",null]|Grüße|["a","1",null]`},
