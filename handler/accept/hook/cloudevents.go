@@ -14,6 +14,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/encoding/htmlindex"
+
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -27,10 +29,10 @@ var eventFormats = []string{
 // event, a batch, or attributes in headers with the data as body. Source:
 // cloudevents/spec, cloudevents/bindings/http-protocol-binding.md, section 3.
 func cloudEvents(ctx context.Context, d Delivery) ([]value, error) {
-	media, _, _ := mime.ParseMediaType(d.Header.Get("Content-Type"))
+	media, parameters, _ := mime.ParseMediaType(d.Header.Get("Content-Type"))
 	structured := slices.Contains(eventFormats, media)
 	if d.Header.Get("Ce-Specversion") != "" && !structured {
-		event, err := binaryEvent(ctx, d.Header, media, d.Body)
+		event, err := binaryEvent(ctx, d.Header, media, inUTF8(d.Body, parameters["charset"]))
 		return []value{event}, err
 	}
 	read := d.payload
@@ -82,6 +84,16 @@ func binaryEvent(ctx context.Context, h http.Header, media string, body []byte) 
 	data, err := dataOf(ctx, body, media)
 	event.members = append(event.members, member{"data", data})
 	return event, err
+}
+
+// inUTF8 decodes data of another charset, if its name is one of encoding.spec.whatwg.org.
+func inUTF8(data []byte, charset string) []byte {
+	if e, err := htmlindex.Get(charset); err == nil {
+		if decoded, err := e.NewDecoder().Bytes(data); err == nil {
+			return decoded
+		}
+	}
+	return data
 }
 
 // attributeValue takes the quotes and the percent-encoding from a header: section
