@@ -20,8 +20,6 @@ const octokit = "../../test/clients/node_modules/@octokit/webhooks-examples"
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-var update = flag.Bool("update", false, "write the golden files anew")
-
 // emoji are colons, which mustRead takes for what stands after nothing.
 var emoji = regexp.MustCompile(`:(\+1|bug):`)
 
