@@ -37,10 +37,6 @@ func run(ctx context.Context, args, environ []string, out io.Writer) error {
 	return serve(ctx, environ, out)
 }
 
-// programMB is what the limit of Go's memory does not count: the program's own
-// pages.
-const programMB = 32
-
 // drainTime is how long a request may go on after SIGTERM. Azure's host gives no
 // SIGTERM at all, so no promise rests on it.
 const drainTime = 25 * time.Second
@@ -59,7 +55,7 @@ func serve(ctx context.Context, environ []string, out io.Writer) error {
 	// The collector works harder before the plan's memory is used up. GOMEMLIMIT,
 	// where it is set, is somebody's choice.
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(s.MemoryMB-programMB) << 20)
+		debug.SetMemoryLimit(wiring.CollectorBytes(s.MemoryMB))
 	}
 	log := wiring.NewLog(out, s.LogLevel)
 	app, err := wiring.New(s, log)

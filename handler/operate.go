@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/wiring"
@@ -49,7 +49,11 @@ func operate(ctx context.Context, args, environ []string, out io.Writer) error {
 	if len(args) != 3 || args[1] != "revoke" {
 		return errors.New("one link is needed\n" + usage)
 	}
-	return plain(app.Offload.Revoke(ctx, args[2][strings.LastIndexByte(args[2], '/')+1:]))
+	token, err := offload.Token(args[2])
+	if err != nil {
+		return plain(err)
+	}
+	return plain(app.Offload.Revoke(ctx, token))
 }
 
 // plain keeps of a problem the sentence for people and its cause.

@@ -20,6 +20,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
 	"github.com/posthorn/posthorn/handler/accept/front"
+	"github.com/posthorn/posthorn/handler/accept/hook"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/acs"
@@ -84,8 +85,8 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 		b.Fatal(err)
 	}
 	server.Config.Handler = front.New(front.Config{
-		Gateway: g, Callers: callers, Public: public, Language: "en", MaxRequestBytes: mib, RequestTimeout: 100 * time.Second,
-		Admission: front.NewAdmission(384*mib, 16*mib), Memory: func(n int64) int64 { return offload.Memory(n, mail.MaxACSRequestBytes) },
+		Gateway: g, Callers: callers, Hooks: hook.NewRegistry(table(), hook.Masters{make([]byte, 32)}, rand.Reader, time.Now), Public: public, Language: "en", MaxRequestBytes: mib, RequestTimeout: 100 * time.Second,
+		Admission: front.NewAdmission(front.Budget{Common: 384 * mib, Reserve: 16 * mib, Unproven: 8 * mib, Forms: 34 * mib}, time.Now), Memory: func(n int64) int64 { return offload.Memory(n, mail.MaxACSRequestBytes) },
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tracer, Propagator: propagation.TraceContext{},
 	})
 	server.Start()

@@ -30,8 +30,8 @@ const (
 	pumpVets = 8
 )
 
-// cleared asks whether a message may still leave. It is the last question before the fence,
-// on every way there. Forbidden is for good; Paused and Unavailable say that it stays.
+// cleared asks whether a message may still leave, and to whom. It is the last question before
+// the fence, on every way there. Forbidden is for good; Paused and Unavailable say that it stays.
 func (g *Gateway) cleared(ctx context.Context, rec *record.Record, m *mail.Message) error {
 	c, err := g.Authority.Sender(ctx, rec.Caller, rec.Hook)
 	switch {
@@ -42,7 +42,10 @@ func (g *Gateway) cleared(ctx context.Context, rec *record.Record, m *mail.Messa
 	case c.Pause != nil:
 		return c.Pause.Problem(pausedCaller)
 	}
-	return c.StillAllows(m)
+	if err := c.StillAllows(m); err != nil {
+		return err
+	}
+	return g.redirectKept(rec, m, c.Policy.RedirectTo)
 }
 
 // pausedCaller is what a problem calls the one whose message it is about.
@@ -154,7 +157,7 @@ func (p *pump) vet(ctx context.Context, v vet) {
 			return err
 		}
 		err = v.by.StillAllows(letter.Message)
-		if err == nil {
+		if err == nil && !letter.Message.Redirected { // its bodies are longer than those that came
 			err = v.by.AllowsSize(bodyBytes(letter.Message))
 		}
 		if err != nil {

@@ -87,7 +87,7 @@ func (g *Gateway) beginElement(ctx context.Context, batch *several, req Request,
 	if bytes > g.MaxACSRequestBytes {
 		bytes = -1
 	}
-	in := g.Offload.Intake(bytes, g.MaxACSRequestBytes)
+	in := g.intake(req, bytes)
 	letters, faults := g.readLetters(ctx, func(context.Context) ([]wire.Letter, error) { return read(in) })
 	if letters == nil {
 		in.Close()
@@ -125,13 +125,13 @@ func (g *Gateway) SendAllOrNone(ctx context.Context, req Request, source wire.So
 	defer stop()
 	for i, l := range letters {
 		batch.begin(l.Message.Bytes(), func(late bool) (Sent, error) {
-			in := g.Offload.Intake(0, g.MaxACSRequestBytes)
+			in := g.intake(req, 0)
 			defer in.Close()
-			req := element(req, i)
+			req, to := element(req, i), l.Message.Recipients.To
 			req.late = late
 			answer, err := g.sendVetted(ctx, req, in, l.Message, terms[i])
 			g.tally(ctx, answer, err)
-			return Sent{answer, l.Message.Recipients.To}, placed(err, l.Place)
+			return Sent{answer, to}, placed(err, l.Place)
 		})
 		if i == 0 {
 			batch.flight.Wait()
@@ -148,7 +148,7 @@ func (g *Gateway) SendAllOrNone(ctx context.Context, req Request, source wire.So
 
 // vetBatch reads a batch and says all that is wrong with any of it.
 func (g *Gateway) vetBatch(ctx context.Context, req Request, source wire.Source) (letters []wire.Letter, terms []check.Terms, err error) {
-	in := g.Offload.Intake(0, g.MaxACSRequestBytes)
+	in := g.intake(req, 0)
 	defer in.Close()
 	var all *problem.Problem
 	err = source.Each(ctx, req.Body, func(i int, read func(wire.Sink) ([]wire.Letter, error)) error {

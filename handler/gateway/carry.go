@@ -199,6 +199,9 @@ func (g *Gateway) resume(ctx context.Context, p *parcel) (answer Answer, done bo
 
 // forward books, or finds the message its place, and does what follows.
 func (g *Gateway) forward(ctx context.Context, p *parcel) (Answer, error) {
+	if p.by.Policy.Sandbox {
+		return g.pretend(ctx, p)
+	}
 	if p.terms.Wait || !g.Sends.Busy(p.call) {
 		g.begin(ctx, p) // while the ledger is asked, which hardly refuses
 	}

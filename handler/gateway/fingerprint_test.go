@@ -19,7 +19,7 @@ func fullMessage() *mail.Message {
 }
 
 // notMeant are fields that say how a message came, not what it is.
-var notMeant = map[string]bool{"HasContent": true, "Size": true}
+var notMeant = map[string]bool{"HasContent": true, "Size": true, "Redirected": true}
 
 // Each field that is changed by itself changes the fingerprint, also one that the
 // types will have some day.

@@ -24,6 +24,9 @@
 //
 // What ACS says of each message is noted (reputation), so that nobody spoils sending for all.
 //
+// What a caller in the sandbox sends ends behind the claim, with nothing staged or booked; what
+// a caller's policy redirects has its one mailbox before the plan, and again at the fence.
+//
 // A caller that has 202 has a message that ACS has taken, or one that is kept in
 // the spool with its place in line.
 package gateway
@@ -183,6 +186,8 @@ func (g *Gateway) tally(ctx context.Context, answer Answer, err error) {
 	outcome := "not-read"
 	if p, ok := errors.AsType[*problem.Problem](err); ok {
 		outcome = p.Kind.Slug()
+	} else if err == nil && answer.Record.Sandbox {
+		outcome = "sandbox"
 	} else if err == nil {
 		outcome = string(answer.Record.State)
 	}
@@ -193,7 +198,7 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
 	defer cancel()
 
-	in := g.Offload.Intake(req.BodyBytes, g.MaxACSRequestBytes)
+	in := g.intake(req, req.BodyBytes)
 	defer in.Close()
 	m, faults, err := g.read(ctx, req, in)
 	if err != nil {
@@ -212,12 +217,13 @@ func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
 // sendVetted sends a message that is good and allowed.
 func (g *Gateway) sendVetted(ctx context.Context, req Request, in *offload.Intake, m *mail.Message, terms check.Terms) (Answer, error) {
 	claim := newRecord(req, m, g.NewID)
+	redirect(m, req.Caller.Policy.RedirectTo)
 	owner := offload.Owner{Caller: claim.Caller, Message: claim.ID}
 	move, err := g.Offload.Plan(ctx, m, in, owner, g.linkLife(terms), g.MaxACSRequestBytes, g.ACS.Size)
 	if err != nil {
 		return g.earlier(ctx, req, claim, err)
 	}
-	claim.Moved, claim.Links, claim.Deadline = move.Links(), move.Key(), terms.Deadline
+	claim.Moved, claim.Links, claim.Deadline, claim.Redirected = move.Links(), move.Key(), terms.Deadline, m.Redirected
 	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), by: req.Caller, named: req.named(), late: req.late})
 }
 
@@ -265,7 +271,8 @@ func complete(m *mail.Message, in *offload.Intake, language string) {
 	m.Language = language
 	for name, value := range m.Headers {
 		if isContentLanguage(name) {
-			m.Language = value
+			first, _, _ := strings.Cut(value, ",")
+			m.Language = strings.TrimSpace(first)
 		}
 	}
 }

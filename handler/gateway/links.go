@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
@@ -24,7 +25,7 @@ func (g *Gateway) RevokeLinks(ctx context.Context, c caller.Caller, id string) e
 
 // Slot gives a caller an address to which it may upload one file.
 func (g *Gateway) Slot(ctx context.Context, c caller.Caller) (offload.Slot, error) {
-	return g.Offload.Slot(ctx, c.Name)
+	return g.Offload.Slot(ctx, c.Name, cmp.Or(c.Policy.MaxUploads, offload.DefaultOpenSlots))
 }
 
 // Open returns what a recipient gets for the n-th file behind a link's token, or

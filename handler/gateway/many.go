@@ -28,7 +28,7 @@ type Sent struct {
 func (g *Gateway) SendAll(ctx context.Context, req Request, source wire.Source) ([]Sent, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
 	defer cancel()
-	in := g.Offload.Intake(req.BodyBytes, g.MaxACSRequestBytes)
+	in := g.intake(req, req.BodyBytes)
 	defer in.Close()
 	letters, err := g.readLetters(ctx, func(ctx context.Context) ([]wire.Letter, error) { return source.Read(ctx, req.Body, in) })
 	if letters == nil {
@@ -59,13 +59,17 @@ func (g *Gateway) sendLetters(ctx context.Context, req Request, in *offload.Inta
 		return nil, err
 	}
 	if letters[0].Pretend {
+		if err := g.try(ctx, req, in, letters, terms); err != nil {
+			g.tally(ctx, Answer{}, err)
+			return nil, err
+		}
 		return []Sent{{}}, nil
 	}
 	if len(letters) == 1 {
-		l := letters[0]
+		l, to := letters[0], letters[0].Message.Recipients.To
 		answer, err := g.sendVetted(ctx, req, in, l.Message, terms[0])
 		g.tally(ctx, answer, err)
-		return []Sent{{answer, l.Message.Recipients.To}}, placed(err, l.Place)
+		return []Sent{{answer, to}}, placed(err, l.Place)
 	}
 	return g.sendTogether(ctx, req, in, letters, terms)
 }
@@ -129,9 +133,12 @@ const maxFaults = 50
 func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Intake, letters []wire.Letter, terms []check.Terms) ([]Sent, error) {
 	largest, life := 0, time.Duration(0)
 	var size int64
-	claims := make([]record.Record, len(letters))
+	claims, to := make([]record.Record, len(letters)), make([][]mail.Address, len(letters))
 	for i, l := range letters {
 		claims[i] = newRecord(req, l.Message, g.NewID)
+		to[i] = l.Message.Recipients.To
+		redirect(l.Message, req.Caller.Policy.RedirectTo)
+		claims[i].Redirected = l.Message.Redirected
 		if n := g.ACS.Size(l.Message); n > size {
 			largest, size = i, n
 		}
@@ -156,7 +163,7 @@ func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Int
 		claims[i].Shared = len(claims[i].Moved) > 0
 		claims[i].Deadline = terms[i].Deadline
 		all.begin(l.Message.Bytes(), func(late bool) (Sent, error) {
-			sent := Sent{To: l.Message.Recipients.To}
+			sent := Sent{To: to[i]}
 			var err error
 			sent.Answer, err = g.carry(ctx, &parcel{
 				rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req.Caller, l.Message),

@@ -4,7 +4,8 @@
 // A connection that is closed with something unread is reset, and whoever still
 // sends loses the answer to that. The Functions host does: it sends a body whole
 // before it looks. So what is left of a body is read on and thrown away after the
-// answer, within limits of bytes, time and number.
+// answer, within limits of bytes, time and number. Where there are too many, whoever sends
+// least is let go: strangers who dribble keep nobody's answer from arriving.
 //
 // net/http lingers for half a second, and not at all where a client has sent
 // `Expect: 100-continue`. Source: RFC 9112, section 9.6.
@@ -14,6 +15,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/posthorn/posthorn/handler/pool"
 )
 
 const (
@@ -37,37 +40,39 @@ type Limits struct {
 
 // Handler is next, whose answers arrive.
 func Handler(next http.Handler, l Limits) http.Handler {
-	room := make(chan struct{}, l.Number)
+	room := pool.New(2*int64(l.Number)*pool.PieceBytes, time.Now) // one name has half
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.ContentLength == 0 {
 			next.ServeHTTP(w, req)
 			return
 		}
 		end := time.Now().Add(l.Time)
-		body := &body{ReadCloser: req.Body, connection: http.NewResponseController(w)}
+		connection := http.NewResponseController(w)
+		body := &body{ReadCloser: req.Body}
 		// net/http reads the end of a small body before it answers, and has no limit.
-		_ = body.connection.SetReadDeadline(end) // a test's writer knows none
-		mine := *req                             // net/http looks at the body that it has made
+		_ = connection.SetReadDeadline(end) // a test's writer knows none
+		mine := *req                        // net/http looks at the body that it has made
 		mine.Body = body
 		next.ServeHTTP(w, &mine)
-		if body.err != nil || req.ContentLength > l.Bytes || body.connection.Flush() != nil {
+		if body.err != nil || req.ContentLength > l.Bytes || connection.Flush() != nil {
 			return
 		}
-		select {
-		case room <- struct{}{}:
-			defer func() { <-room }()
-			body.discard(l.Bytes, end, req.Header.Get("Expect") != "" && body.size == 0)
-		default: // net/http does what it can
+		body.guest = room.Enter("", connection)
+		defer body.guest.Leave()
+		_ = body.guest.Came(bufferBytes, false) // who comes is no slower than who is there
+		if body.guest.Take(req.Context()) != nil {
+			return // net/http does what it can
 		}
+		body.discard(l.Bytes, end, req.Header.Get("Expect") != "" && body.size == 0)
 	})
 }
 
 // body knows how far it was read.
 type body struct {
 	io.ReadCloser
-	connection *http.ResponseController
-	size       int64
-	err        error // what ended it
+	guest *pool.Guest // while it is read for nothing
+	size  int64
+	err   error // what ended it
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -88,11 +93,12 @@ func (b *body) discard(limit int64, end time.Time, waits bool) {
 		if end.Before(deadline) {
 			deadline = end
 		}
-		if b.connection.SetReadDeadline(deadline) != nil {
+		if b.guest.SetReadDeadline(deadline) != nil {
 			return
 		}
-		if _, err := b.Read(rubbish); err == nil && b.size >= limit {
-			_ = b.connection.SetReadDeadline(time.Now()) // or net/http reads 256 KiB more
+		n, err := b.Read(rubbish)
+		if b.guest.Came(n, false) == nil && err == nil && b.size >= limit {
+			_ = b.guest.SetReadDeadline(time.Now()) // or net/http reads 256 KiB more
 		}
 	}
 }

@@ -87,7 +87,6 @@ func TestTheRestIsNotAwaitedForEver(t *testing.T) {
 		{"it dribbles", "Content-Length: 1000000", 9 * time.Second, linger.Limits{Bytes: 1 << 20, Time: time.Minute, Number: 1}, time.Minute + ask},
 		{"it sends too much", "Transfer-Encoding: chunked\r\n\r\nfffff\r\n" + strings.Repeat("x", 400_000), time.Second, linger.Limits{Bytes: 1000, Time: time.Minute, Number: 1}, ask},
 		{"it announces too much", "Content-Length: 1000000", 0, linger.Limits{Bytes: 999_999, Time: time.Minute, Number: 1}, ask},
-		{"others have all the room", "Content-Length: 1000000", 0, linger.Limits{Bytes: 1 << 20, Time: time.Minute}, ask},
 		{"a small body, before the answer", "Content-Length: 1000", 0, linger.Limits{Bytes: 1 << 20, Time: time.Minute, Number: 1}, time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -116,6 +115,33 @@ func TestTheRestIsNotAwaitedForEver(t *testing.T) {
 				<-sent
 			})
 		})
+	}
+}
+
+// Strangers who dribble have all the room, and make it for whoever sends.
+func TestWhoSendsLeastMakesRoom(t *testing.T) {
+	t.Parallel()
+	const size = 16 << 20 // more than the sockets between hold
+	server := httptest.NewServer(linger.Handler(refuse(0), linger.Limits{Bytes: size, Time: time.Minute, Number: 2}))
+	t.Cleanup(server.Close)
+	dial := func() net.Conn {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_, _ = io.WriteString(conn, head("Content-Length: "+strconv.Itoa(size)))
+		return conn
+	}
+	for range 4 {
+		assertRefused(t, bufio.NewReader(dial()))
+	}
+	for range 3 {
+		conn := dial()
+		if _, err := io.WriteString(conn, strings.Repeat(" ", size)); err != nil {
+			t.Fatal(err)
+		}
+		assertRefused(t, bufio.NewReader(conn))
 	}
 }
 

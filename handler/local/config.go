@@ -15,6 +15,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"github.com/posthorn/posthorn/handler/local/emulator"
+	"github.com/posthorn/posthorn/handler/local/guard"
 )
 
 // config is what a developer may set. Every address is of this machine.
@@ -27,6 +28,7 @@ type config struct {
 	BlobPort  int    `env:"POSTHORN_LOCAL_BLOB_PORT" envDefault:"10000"`
 	QueuePort int    `env:"POSTHORN_LOCAL_QUEUE_PORT" envDefault:"10001"`
 	TablePort int    `env:"POSTHORN_LOCAL_TABLE_PORT" envDefault:"10002"`
+	Names     string `env:"POSTHORN_LOCAL_NAMES"`                   // more names of this machine, with commas
 	Dir       string `env:"POSTHORN_LOCAL_DIR" envDefault:".local"` // holds all data
 
 	Quota string `env:"POSTHORN_QUOTA" envDefault:"custom-domain"` // the gateway's; the emulator keeps the same
@@ -41,6 +43,11 @@ func readConfig(environ []string) (config, error) {
 	dir, err := filepath.Abs(c.Dir)
 	c.Dir = dir
 	return c, err
+}
+
+// names are what the parts of this process answer to, the gateway apart.
+func (c config) names() guard.Names {
+	return guard.Names{More: guard.Hosts(c.Names, c.Gateway, c.Inbox, c.Emulator, c.Downloads, c.Identity), Setting: "POSTHORN_LOCAL_NAMES"}
 }
 
 func (c config) path(name string) string { return filepath.Join(c.Dir, name) }
@@ -68,7 +75,11 @@ func (c config) limits() emulator.Limits {
 // fixed, whatever a developer's shell holds for a deployment in Azure; the rest
 // may be set from outside, such as POSTHORN_LANGUAGE=de make run.
 func (c config) gatewayEnv(environ []string) []string {
-	return append(append([]string{"POSTHORN_QUOTA=" + c.Quota, "POSTHORN_LOG_LEVEL=info"}, environ...), c.fixedEnv()...)
+	own := []string{"POSTHORN_QUOTA=" + c.Quota, "POSTHORN_LOG_LEVEL=info"}
+	if c.Quota == "custom" { // the emulator has no limits then
+		own = append(own, "POSTHORN_QUOTA_PER_MINUTE=200000", "POSTHORN_QUOTA_PER_HOUR=5000000")
+	}
+	return append(append(own, environ...), c.fixedEnv()...)
 }
 
 // settingsIn are the gateway's settings in an environment, without the rest of it;

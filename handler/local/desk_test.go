@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,25 @@ import (
 	"github.com/posthorn/posthorn/handler/local/pack"
 	"github.com/posthorn/posthorn/handler/settings"
 )
+
+// The quota of one's own works without its two settings, here and in a shell.
+func TestAQuotaOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	c, err := readConfig([]string{"POSTHORN_QUOTA=custom", "POSTHORN_LOCAL_NAMES=desk"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := settingsIn(c.gatewayEnv(nil))
+	if values["POSTHORN_QUOTA_PER_MINUTE"] != "200000" || values["POSTHORN_QUOTA_PER_HOUR"] != "5000000" {
+		t.Errorf("a shell gets %v", values)
+	}
+	if own := settingsIn(c.gatewayEnv([]string{"POSTHORN_QUOTA_PER_MINUTE=7"})); own["POSTHORN_QUOTA_PER_MINUTE"] != "7" {
+		t.Errorf("one's own is %v", own)
+	}
+	if !slices.Contains(c.names().More, "desk") {
+		t.Errorf("the names are %v", c.names())
+	}
+}
 
 func TestTheGatewayLoadsWhatItIsGiven(t *testing.T) {
 	t.Parallel()

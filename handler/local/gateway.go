@@ -35,7 +35,7 @@ func underHost(outer context.Context, c config, g gatewayRun, l net.Listener, ou
 	defer end(nil)
 	h, err := host.New(host.Config{
 		Dir: g.dir, Env: g.env, Output: output, Log: log, Queue: queue,
-		StartTime: patience, Closed: end, // unlike in Azure, somebody sits before it
+		Names: c.names(), StartTime: patience, Closed: end, // unlike in Azure, somebody sits before it
 	})
 	if err != nil {
 		return err

@@ -62,7 +62,8 @@ func serveMail(c config, l *listeners, log *slog.Logger) (stop func(), err error
 	if err != nil {
 		return nil, err
 	}
-	stopAPI, stopBox := serve(l.emulator, api, log), serve(l.inbox, box, log)
+	names := c.names()
+	stopAPI, stopBox := serve(l.emulator, names.Only(api), log), serve(l.inbox, names.Only(box), log)
 	return func() {
 		api.Close()
 		box.Close()
@@ -121,7 +122,7 @@ func downloads(c config, log *slog.Logger) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", proxy)
 	mux.Handle("PUT /", proxy) // for uploads
-	return mux, nil
+	return c.names().Only(mux), nil
 }
 
 // storagePause is the wait before an Azurite that has ended is started again.

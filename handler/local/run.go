@@ -79,7 +79,7 @@ func startParts(ctx context.Context, c config, ports *listeners, out io.Writer) 
 	if err != nil {
 		return ends, err
 	}
-	ends = append(ends, serve(ports.downloads, files, log), serve(ports.identity, identity(time.Now, entra), log))
+	ends = append(ends, serve(ports.downloads, files, log), serve(ports.identity, c.names().Only(identity(time.Now, entra)), log))
 	post, err := serveMail(c, ports, log)
 	if err != nil {
 		return ends, err

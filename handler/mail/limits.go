@@ -48,6 +48,9 @@ const (
 	MaxHeaderNameBytes = 76
 	// MaxReplyTo holds for replyTo.
 	MaxReplyTo = 50
+	// MaxLanguageBytes holds for Content-Language: twice what BCP 47 section 4.4.1
+	// reckons with.
+	MaxLanguageBytes = 64
 	// MaxTags holds for delivery.tags.
 	MaxTags = 10
 	// MaxTagBytes holds for the name and for the value of a tag.

@@ -31,6 +31,9 @@ type Message struct {
 	// Language is the BCP 47 tag in which a recipient is addressed by text
 	// that Posthorn adds; empty means the deployment's default.
 	Language string `json:"-"`
+	// Redirected says that the recipients are not those whom the sender named: the bodies
+	// name them on top.
+	Redirected bool `json:"-"`
 }
 
 // Bytes is about how much memory m takes: its bodies and what it carries.

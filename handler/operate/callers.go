@@ -5,20 +5,23 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/mail"
 )
 
 type callersCommands struct {
-	Add    addCaller    `cmd:"" help:"Make a caller, and print its key."`
-	List   listCallers  `cmd:"" help:"List the callers."`
-	Set    setCaller    `cmd:"" help:"Give a caller another policy. Its keys stay."`
-	Pause  pauseCaller  `cmd:"" help:"Let nothing of a caller's leave."`
-	Resume resumeCaller `cmd:"" help:"Let a caller's messages go on."`
-	Rotate rotateCaller `cmd:"" help:"Print a new key. The one before it stays alive."`
-	Retire retireCaller `cmd:"" help:"End all keys of a caller but the newest."`
-	Revoke revokeCaller `cmd:"" help:"End a caller and all its keys."`
+	Add    addCaller     `cmd:"" help:"Make a caller, and print its key."`
+	List   listCallers   `cmd:"" help:"List the callers."`
+	Set    setCaller     `cmd:"" help:"Give a caller another policy. Its keys stay."`
+	Pause  pauseCaller   `cmd:"" help:"Let nothing of a caller's leave."`
+	Resume resumeCaller  `cmd:"" help:"Let a caller's messages go on."`
+	Rotate rotateCaller  `cmd:"" help:"Print a new key. The one before it stays alive."`
+	Retire retireCaller  `cmd:"" help:"End all keys of a caller but the newest."`
+	Revoke revokeCaller  `cmd:"" help:"End a caller and all its keys."`
+	Export exportCallers `cmd:"" help:"Write all callers as JSON, without secrets."`
+	Import importCallers `cmd:"" help:"Take callers over from such JSON."`
 }
 
 // callerName is the one word that most commands want.
@@ -31,9 +34,12 @@ type policyFlags struct {
 	RecipientDomain []string `sep:"none" placeholder:"DOMAIN" help:"Domain that it may write to, or *."`
 	MaxRequestBytes int64    `placeholder:"N" help:"Largest request, below the gateway's limit."`
 	MaxRecipients   int      `placeholder:"N" help:"Most recipients of a message."`
+	MaxUploads      int      `placeholder:"N" help:"Most uploads that are open at once; 100 if not said."`
 	Share           int      `placeholder:"PERCENT" help:"Part of the quota that it gets first."`
 	Cap             int      `placeholder:"PERCENT" help:"Part of an hour's quota that it never passes."`
 	Priority        string   `placeholder:"WORD" help:"The most urgent: high, normal or bulk."`
+	Sandbox         bool     `help:"Check its messages, and send none."`
+	RedirectTo      string   `placeholder:"ADDRESS" help:"Send all to this mailbox, for tests."`
 	HMAC            bool     `name:"hmac" help:"It may sign as ACS's SDKs do."`
 	EntraApp        []string `sep:"none" placeholder:"ID" help:"Application of Entra ID that is this caller."`
 	EntraObject     []string `sep:"none" placeholder:"ID" help:"Object of Entra ID that is this caller."`
@@ -41,8 +47,9 @@ type policyFlags struct {
 
 func (f policyFlags) policy() caller.Policy {
 	return caller.Policy{
-		Senders: f.Sender, RecipientDomains: f.RecipientDomain, MaxRequestBytes: f.MaxRequestBytes, MaxRecipients: f.MaxRecipients,
+		Senders: f.Sender, RecipientDomains: f.RecipientDomain, MaxRequestBytes: f.MaxRequestBytes, MaxRecipients: f.MaxRecipients, MaxUploads: f.MaxUploads,
 		Share: f.Share, Cap: f.Cap, Priority: mail.Priority(f.Priority), HMAC: f.HMAC, EntraApps: f.EntraApp, EntraObjects: f.EntraObject,
+		Sandbox: f.Sandbox, RedirectTo: f.RedirectTo,
 	}
 }
 
@@ -90,6 +97,9 @@ func (cmd *setCaller) Run(ctx context.Context, c *console, d deployment) error {
 		return err
 	}
 	c.tell("Set the policy of %s. It holds everywhere within %s.", cmd.Name, caller.CacheLife)
+	if cmd.Sandbox {
+		c.tell("Nothing of %s leaves then. Messages of it that wait become dead letters.", cmd.Name)
+	}
 	return nil
 }
 
@@ -103,24 +113,31 @@ func (listCallers) Help() string {
 type callerRow struct {
 	Name             string    `json:"name"`
 	Generations      []int64   `json:"keys"` // alive, by number
+	Keys             []keyRow  `json:"keyUse"`
+	TokenUsed        *string   `json:"tokenLastUsed"` // as lastUsed of a key
 	Senders          []string  `json:"senders"`
 	RecipientDomains []string  `json:"recipientDomains"`
 	MaxRequestBytes  int64     `json:"maxRequestBytes"`
 	MaxRecipients    int       `json:"maxRecipients"`
+	MaxUploads       int       `json:"maxUploads"`
 	Share            int       `json:"share"`
 	Cap              int       `json:"cap"`
 	Priority         string    `json:"priority"`
 	HMAC             bool      `json:"hmac"`
 	EntraApps        []string  `json:"entraApps"`
 	EntraObjects     []string  `json:"entraObjects"`
+	Sandbox          bool      `json:"sandbox"`
+	RedirectTo       string    `json:"redirectTo"`
 	Paused           *pauseRow `json:"paused"`
+
+	now time.Time
 }
 
-func rowOf(c caller.Caller) callerRow {
+func rowOf(c caller.Caller, u uses) callerRow {
 	p := c.Policy
 	return callerRow{
-		c.Name, c.Generations, filled(p.Senders), filled(p.RecipientDomains), p.MaxRequestBytes, p.MaxRecipients,
-		p.Share, p.Cap, string(p.Priority), p.HMAC, filled(p.EntraApps), filled(p.EntraObjects), pauseOf(c.Pause),
+		c.Name, c.Generations, u.keys(c.Name, c.Generations, c.Made), u.day(c.Name, 0), filled(p.Senders), filled(p.RecipientDomains), p.MaxRequestBytes, p.MaxRecipients, p.MaxUploads,
+		p.Share, p.Cap, string(p.Priority), p.HMAC, filled(p.EntraApps), filled(p.EntraObjects), p.Sandbox, p.RedirectTo, pauseOf(c.Pause), u.now,
 	}
 }
 
@@ -135,8 +152,22 @@ func (r callerRow) columns() []string {
 	for _, id := range r.EntraObjects {
 		ids = append(ids, "object:"+id)
 	}
-	keys := strings.Trim(strings.ReplaceAll(fmt.Sprint(r.Generations), " ", ","), "[]")
-	return []string{r.Name, keys, orDash(r.Senders), orDash(r.RecipientDomains), strconv.FormatBool(r.HMAC), orDash(ids), r.Paused.words()}
+	keys, ages, used := keyColumns(r.Keys, r.now)
+	if r.TokenUsed != nil {
+		used += ",token:" + *r.TokenUsed
+	}
+	return []string{r.Name, keys, ages, used, orDash(r.Senders), orDash(r.RecipientDomains), r.sends(), strconv.FormatBool(r.HMAC), orDash(ids), r.Paused.words()}
+}
+
+// sends says where what the caller sends goes.
+func (r callerRow) sends() string {
+	switch {
+	case r.Sandbox:
+		return "sandbox"
+	case r.RedirectTo != "":
+		return "to " + r.RedirectTo
+	}
+	return "yes"
 }
 
 func (cmd *listCallers) Run(ctx context.Context, c *console, d deployment) error {
@@ -144,12 +175,16 @@ func (cmd *listCallers) Run(ctx context.Context, c *console, d deployment) error
 	if err != nil {
 		return err
 	}
+	last, err := d.Callers.LastUses(ctx)
+	if err != nil {
+		return err
+	}
 	rows := make([]callerRow, len(list))
 	for i := range list {
-		rows[i] = rowOf(list[i])
+		rows[i] = rowOf(list[i], uses{last, time.Now()})
 		rows[i].Paused.why(c, "Caller "+rows[i].Name)
 	}
-	return show(c, cmd.listing, rows, "NAME\tKEYS ALIVE\tSENDERS\tRECIPIENT DOMAINS\tHMAC\tENTRA ID\tPAUSED", callerRow.columns)
+	return show(c, cmd.listing, rows, "NAME\tKEYS ALIVE\tAGE\tLAST USE\tSENDERS\tRECIPIENT DOMAINS\tSENDS\tHMAC\tENTRA ID\tPAUSED", callerRow.columns)
 }
 
 type pauseCaller struct {

@@ -16,15 +16,17 @@ import (
 )
 
 type hooksCommands struct {
-	Add    addHook    `cmd:"" help:"Make a hook, and print its address."`
-	List   listHooks  `cmd:"" help:"List the hooks."`
-	Show   showHook   `cmd:"" help:"Show a hook's policy, its address and what signs for it."`
-	Pause  pauseHook  `cmd:"" help:"Let nothing leave that came by a hook."`
-	Resume resumeHook `cmd:"" help:"Let what came by a hook go on."`
-	Rotate rotateHook `cmd:"" help:"Print a new address. The key before it stays alive."`
-	Remove removeHook `cmd:"" help:"End a hook."`
-	Test   testHook   `cmd:"" help:"Render a payload, as text and as a page. Sends nothing."`
-	Copy   copyHook   `cmd:"" help:"Copy a built-in template, to begin one of your own."`
+	Add    addHook     `cmd:"" help:"Make a hook, and print its address."`
+	List   listHooks   `cmd:"" help:"List the hooks."`
+	Show   showHook    `cmd:"" help:"Show a hook's policy, its address and what signs for it."`
+	Pause  pauseHook   `cmd:"" help:"Let nothing leave that came by a hook."`
+	Resume resumeHook  `cmd:"" help:"Let what came by a hook go on."`
+	Rotate rotateHook  `cmd:"" help:"Print a new address. The key before it stays alive."`
+	Export exportHooks `cmd:"" help:"Write all hooks as JSON, without secrets."`
+	Import importHooks `cmd:"" help:"Take hooks over from such JSON."`
+	Remove removeHook  `cmd:"" help:"End a hook."`
+	Test   testHook    `cmd:"" help:"Render a payload, as text and as a page. Sends nothing."`
+	Copy   copyHook    `cmd:"" help:"Copy a built-in template, to begin one of your own."`
 }
 
 // hookName is the one word that most commands want.
@@ -50,27 +52,27 @@ type addHook struct {
 	Caller      string   `required:"" placeholder:"NAME" help:"Caller as whom it sends."`
 	Sender      string   `required:"" placeholder:"ADDRESS" help:"Address that it sends from."`
 	To          []string `sep:"none" placeholder:"ADDRESS" help:"Recipient."`
-	CC          []string `name:"cc" sep:"none" placeholder:"ADDRESS" help:"Recipient of a copy."`
-	BCC         []string `name:"bcc" sep:"none" placeholder:"ADDRESS" help:"Hidden recipient."`
-	ReplyTo     []string `sep:"none" placeholder:"ADDRESS" help:"Whom to answer."`
-	ReplyToFrom string   `placeholder:"POINTER" help:"Place in the payload of whom to answer."`
-	ToFrom      string   `placeholder:"POINTER" help:"Place in the payload of the recipients."`
-	Allow       []string `sep:"none" placeholder:"ADDRESS" help:"Recipient that the payload may name."`
+	CC          []string `hidden:"" name:"cc" sep:"none" placeholder:"ADDRESS" help:"Recipient of a copy."`
+	BCC         []string `hidden:"" name:"bcc" sep:"none" placeholder:"ADDRESS" help:"Hidden recipient."`
+	ReplyTo     []string `hidden:"" sep:"none" placeholder:"ADDRESS" help:"Whom to answer."`
+	ReplyToFrom string   `hidden:"" placeholder:"POINTER" help:"Place in the payload of whom to answer."`
+	ToFrom      string   `hidden:"" placeholder:"POINTER" help:"Place in the payload of the recipients."`
+	Allow       []string `hidden:"" sep:"none" placeholder:"ADDRESS" help:"Recipient that the payload may name."`
 	Builtin     string   `placeholder:"SENDER" help:"Sender whose ways are built in."`
 	Template    string   `placeholder:"DIR" help:"Folder of a template of your own."`
 	Check       string   `placeholder:"WAY" help:"key, github, grafana, stripe or standard."`
 	SecretFile  string   `placeholder:"FILE" help:"File with the secret of the sender's."`
-	TokenHeader string   `placeholder:"NAME" help:"One more header for the key."`
-	Dedupe      string   `placeholder:"WAY" help:"none, header:NAME or member:POINTER."`
+	TokenHeader string   `hidden:"" placeholder:"NAME" help:"One more header for the key."`
+	Dedupe      string   `hidden:"" placeholder:"WAY" help:"none, header:NAME or member:POINTER."`
 	Priority    string   `placeholder:"WORD" help:"high, normal or bulk."`
 	Tag         []tag    `sep:"none" placeholder:"NAME=VALUE" help:"Tag of the messages."`
-	Origin      []string `sep:"none" placeholder:"URL" help:"Of a form: site that has it."`
-	Redirect    string   `placeholder:"URL" help:"Of a form: page after it was sent."`
-	Honeypot    string   `placeholder:"FIELD" help:"Of a form: field that only robots fill in."`
+	Origin      []string `hidden:"" sep:"none" placeholder:"URL" help:"Of a form: site that has it."`
+	Redirect    string   `hidden:"" placeholder:"URL" help:"Of a form: page after it was sent."`
+	Honeypot    string   `hidden:"" placeholder:"FIELD" help:"Of a form: field that only robots fill in."`
 }
 
 func (addHook) Help() string {
-	return "Flags for addresses, tags and sites may be repeated.\n\n" +
+	return "Flags for addresses, tags and sites may be repeated. More in docs/clients/webhooks.md.\n\n" +
 		examples("posthorn hooks add alerts --builtin alertmanager --caller ops --sender alerts@example.com --to oncall@example.com")
 }
 
@@ -139,10 +141,10 @@ func allowed(ctx context.Context, callers *caller.Registry, p hook.Policy) error
 }
 
 // printAddress prints what goes into the sender's settings: the address, with the
-// key where the key opens it, and the secret where deliveries are signed.
+// key where the key opens it or its handshake, and the secret where deliveries are signed.
 func printAddress(c *console, d deployment, h hook.Hook) error {
 	address := d.publicURL + "/hooks/" + h.Name
-	if h.Policy.Check == hook.CheckKey {
+	if h.Policy.Check == hook.CheckKey || h.Policy.Builtin == "cloudevents" { // whose senders ask first
 		address += "?key=" + d.Hooks.Key(h)
 	}
 	if _, err := fmt.Fprintln(c.out, address); err != nil {
@@ -162,6 +164,8 @@ func (listHooks) Help() string { return examples("posthorn hooks list", "posthor
 // hookRow has the same members for every hook.
 type hookRow struct {
 	Name    string    `json:"name"`
+	Keys    []keyRow  `json:"keyUse"`
+	Used    *string   `json:"lastUsed"` // without a key of its own: as lastUsed of a key
 	Builtin string    `json:"builtin"`
 	Check   string    `json:"check"`
 	Caller  string    `json:"caller"`
@@ -169,6 +173,8 @@ type hookRow struct {
 	To      []string  `json:"to"`
 	ToFrom  string    `json:"toFrom"`
 	Paused  *pauseRow `json:"paused"`
+
+	now time.Time
 }
 
 func (r hookRow) columns() []string {
@@ -176,7 +182,11 @@ func (r hookRow) columns() []string {
 	if r.ToFrom != "" {
 		to = append(to, r.ToFrom)
 	}
-	return []string{r.Name, r.Builtin, r.Check, r.Caller, orDash(to), r.Paused.words()}
+	keys, ages, used := keyColumns(r.Keys, r.now)
+	if r.Used != nil {
+		used = *r.Used
+	}
+	return []string{r.Name, keys, ages, used, r.Builtin, r.Check, r.Caller, orDash(to), r.Paused.words()}
 }
 
 func (cmd *listHooks) Run(ctx context.Context, c *console, d deployment) error {
@@ -184,13 +194,18 @@ func (cmd *listHooks) Run(ctx context.Context, c *console, d deployment) error {
 	if err != nil {
 		return err
 	}
+	last, err := d.Hooks.LastUses(ctx)
+	if err != nil {
+		return err
+	}
+	u := uses{last, time.Now()}
 	rows := make([]hookRow, len(list))
 	for i, h := range list {
 		p := h.Policy
-		rows[i] = hookRow{h.Name, p.Builtin, string(p.Check), p.Caller, p.Sender, filled(p.To), p.ToFrom, pauseOf(h.Pause)}
+		rows[i] = hookRow{h.Name, u.keys(h.Name, h.Generations, h.Made), u.day(h.Name, 0), p.Builtin, string(p.Check), p.Caller, p.Sender, filled(p.To), p.ToFrom, pauseOf(h.Pause), u.now}
 		rows[i].Paused.why(c, "Hook "+h.Name)
 	}
-	return show(c, cmd.listing, rows, "NAME\tBUILT IN\tCHECKED BY\tCALLER\tTO\tPAUSED", hookRow.columns)
+	return show(c, cmd.listing, rows, "NAME\tKEYS ALIVE\tAGE\tLAST USE\tBUILT IN\tCHECKED BY\tCALLER\tTO\tPAUSED", hookRow.columns)
 }
 
 type showHook struct{ hookName }
@@ -273,16 +288,38 @@ func (cmd *resumeHook) Run(ctx context.Context, c *console, d deployment) error 
 	return nil
 }
 
-type rotateHook struct{ hookName }
+type rotateHook struct {
+	hookName
+	SecretFile string `placeholder:"FILE" help:"File with the sender's new secret, in place of a key."`
+}
 
-func (rotateHook) Help() string { return examples("posthorn hooks rotate alerts") }
+func (rotateHook) Help() string {
+	return examples("posthorn hooks rotate alerts", "posthorn hooks rotate payments --secret-file stripe.txt")
+}
 
 func (cmd *rotateHook) Run(ctx context.Context, c *console, d deployment) error {
+	if cmd.SecretFile != "" {
+		return cmd.setSecret(ctx, c, d)
+	}
 	h, err := d.Hooks.Rotate(ctx, cmd.Name)
 	if err != nil {
 		return err
 	}
 	c.tell("Made a new key for %s. The key before it works until the next rotation.", cmd.Name)
+	return printAddress(c, d, h)
+}
+
+// setSecret takes over what the sender signs with from now on.
+func (cmd *rotateHook) setSecret(ctx context.Context, c *console, d deployment) error {
+	secret, err := os.ReadFile(cmd.SecretFile)
+	if err != nil {
+		return err
+	}
+	h, err := d.Hooks.SetSecret(ctx, cmd.Name, strings.TrimSpace(string(secret)))
+	if err != nil {
+		return err
+	}
+	c.tell("Set the secret of %s. It holds everywhere within %s; the one before it ends.", cmd.Name, hook.CacheLife)
 	return printAddress(c, d, h)
 }
 

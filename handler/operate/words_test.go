@@ -32,8 +32,11 @@ func TestHelpIsAtEveryDepth(t *testing.T) {
 			if code != 0 || !strings.HasPrefix(out, "Usage: posthorn") || said != "" {
 				t.Errorf("%q: exit code %d, %q, on standard error %q", asked, code, out, said)
 			}
-			if len(node.Children) == 0 && !strings.Contains(out, "Examples:\n\n    ") {
+			if len(node.Children) == 0 && !strings.Contains(out, "Examples:\n    ") {
 				t.Errorf("%q has no example:\n%s", asked, out)
+			}
+			if lines := strings.Count(out, "\n"); lines > helpLines {
+				t.Errorf("%q: %d lines do not fit a terminal", asked, lines)
 			}
 			for line := range strings.Lines(out) {
 				if len(line) > 81 && !strings.HasPrefix(line, "    posthorn") {
@@ -70,6 +73,7 @@ func TestMistakesAreTold(t *testing.T) {
 		{"no tag", "hooks add x --caller a --sender b --tag team", `--tag: a tag is NAME=VALUE.`, "posthorn hooks add"},
 		{"no header", "hooks test --header x alert.json", `--header: a header is NAME: VALUE.`, "posthorn hooks test"},
 		{"half of a copy", "hooks copy grafana", `hooks copy needs "<dir>"`, "posthorn hooks copy"},
+		{"no document", "callers import", `callers import needs "<file>".`, "posthorn callers import"},
 		{"no payload", "hooks test", `hooks test needs "<file>"`, "posthorn hooks test"},
 		{"a sender of all", "sending pause shop", `sending pause does not expect "shop".`, "posthorn sending pause"},
 		{"no such state", "messages list --state gone", `a state is waiting, scheduled, backoff, doubt, paused or unreadable.`, "posthorn messages list"},

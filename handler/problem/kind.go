@@ -32,6 +32,7 @@ const (
 	Unavailable
 	Paused
 	HostUnsupported
+	TooManyUploads
 )
 
 // TypeBase is what a problem's type URI starts with; the slug follows.
@@ -70,6 +71,7 @@ var kinds = map[Kind]entry{
 	Unavailable:          {"unavailable", http.StatusServiceUnavailable, "Not available now", "Storage could not be reached, so nothing was sent. Try again after Retry-After."},
 	Paused:               {"paused", http.StatusServiceUnavailable, "The operator has paused sending", "The detail says whether this caller or all sending is paused, and why. Try again after Retry-After, or ask the operator."},
 	HostUnsupported:      {"host-unsupported", http.StatusInternalServerError, "The Functions host is not supported", "The operator must run a Functions host of version 4.1040 or newer, with `customHandler.enableProxyingHttpRequest` in host.json."},
+	TooManyUploads:       {"too-many-uploads", http.StatusTooManyRequests, "Too many open uploads", "As many uploads of this caller are open as may be. Name one in a message, let one expire, or ask the operator to raise `--max-uploads`."},
 }
 
 // Kinds returns all kinds in order.

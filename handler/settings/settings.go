@@ -65,7 +65,7 @@ type Settings struct {
 	HostMaxRequestBytes int64 `env:"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT" envDefault:"104857600" validate:"min=65536" doc:"Largest request body that the Functions host takes. The host reads this setting too, and answers a larger body with an empty 500."`
 
 	MaxRequestBytes int64         `env:"POSTHORN_MAX_REQUEST_BYTES" envDefault:"104857600" validate:"min=65536,max=104857600" doc:"Largest request body. FUNCTIONS_REQUEST_BODY_SIZE_LIMIT must not be smaller."`
-	MemoryMB        int           `env:"POSTHORN_MEMORY_MB" envDefault:"448" validate:"min=128,max=65536" doc:"Memory that the process may use, in MiB: what the plan gives an instance, less the host's part. Large requests that do not fit are sent away with 503."`
+	MemoryMB        int           `env:"POSTHORN_MEMORY_MB" envDefault:"490" validate:"min=128,max=65536" doc:"Memory that the process may use, in MiB: what the plan gives an instance, less the host's part. Large requests that do not fit are sent away with 503."`
 	MaxUploadBytes  int64         `env:"POSTHORN_MAX_UPLOAD_BYTES" envDefault:"5368709120" validate:"min=1048576" doc:"Largest file that may be uploaded beside a message."`
 	RequestTimeout  time.Duration `env:"POSTHORN_REQUEST_TIMEOUT" envDefault:"100s" validate:"min=5s,max=120s" doc:"Longest time for a request to arrive and be stored. Sending and its end may take 95 s more; the load balancer gives up after 230 s."`
 	Links           string        `env:"POSTHORN_LINKS" envDefault:"gateway" validate:"oneof=gateway sas" doc:"What a recipient clicks: gateway (revocable, lives as long as the policy says) or sas (straight to storage, 7 days at most)."`

@@ -3,6 +3,8 @@ package test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,16 +37,17 @@ func (p *product) testCallers(t *testing.T) {
 		}
 		return ""
 	}
-	if got := line("NAME"); got != "KEYS ALIVE SENDERS RECIPIENT DOMAINS HMAC ENTRA ID PAUSED" {
+	if got := line("NAME"); got != "KEYS ALIVE AGE LAST USE SENDERS RECIPIENT DOMAINS SENDS HMAC ENTRA ID PAUSED" {
 		t.Errorf("the head of the list is %q", got)
 	}
-	if got := line(plain); got != "1 *@example.com,a@example.org example.net false app:aaaaaaaa-1111-4111-8111-111111111111,object:bbbbbbbb-1111-4111-8111-111111111111 no" {
+	if got := line(plain); got != "1 0d - *@example.com,a@example.org example.net yes false app:aaaaaaaa-1111-4111-8111-111111111111,object:bbbbbbbb-1111-4111-8111-111111111111 no" {
 		t.Errorf("the list says %q", got)
 	}
 
+	w.expectTransfer(t, first)
 	second, _, _ := strings.Cut(w.Operate(t, "callers", "rotate", w.Caller), "\n")
 	third, _, _ := strings.Cut(w.Operate(t, "callers", "rotate", w.Caller), "\n")
-	if got, want := line(w.Caller), "2,3 "+world.Sender+" * true - no"; got != want {
+	if got, want := line(w.Caller), "2,3 0d,0d -,- "+world.Sender+" * yes true - no"; got != want {
 		t.Errorf("the list says %q, want %q", got, want)
 	}
 	w.expectKeys(t, map[string]bool{first: false, second: true, third: true})
@@ -54,6 +57,22 @@ func (p *product) testCallers(t *testing.T) {
 	w.expectKeys(t, map[string]bool{first: false, second: false, third: false})
 	if got := line(w.Caller); got != "" {
 		t.Errorf("the list still says %q", got)
+	}
+}
+
+// expectTransfer says that callers leave without a secret, and come back unchanged.
+func (w *house) expectTransfer(t *testing.T, key string) {
+	t.Helper()
+	exported := w.Operate(t, "callers", "export")
+	if _, mac, _ := strings.Cut(key, "_1_"); strings.Contains(exported, mac) || !strings.Contains(exported, `"name": "`+w.Caller+`"`) {
+		t.Errorf("exported: %s", exported)
+	}
+	file := filepath.Join(t.TempDir(), "callers.json")
+	if err := os.WriteFile(file, []byte(exported), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := w.Operate(t, "callers", "import", file); !regexp.MustCompile(`(?m)^` + w.Caller + ` +unchanged `).MatchString(said) {
+		t.Errorf("imported: %s", said)
 	}
 }
 

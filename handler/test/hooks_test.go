@@ -135,7 +135,7 @@ func (p *product) testHooks(t *testing.T) {
 			t.Errorf("show does not say %s: %s", want, shown)
 		}
 	}
-	if list := w.Operate(t, "hooks", "list"); !regexp.MustCompile(`(?m)^` + name + ` +alertmanager +key +` + w.Caller + ` +` + world.Recipient + ` +no$`).MatchString(list) {
+	if list := w.Operate(t, "hooks", "list"); !regexp.MustCompile(`(?m)^` + name + ` +1 +0d +[-0-9]+ +alertmanager +key +` + w.Caller + ` +` + world.Recipient + ` +no$`).MatchString(list) {
 		t.Errorf("the list is %s", list)
 	}
 	second := strings.TrimPrefix(w.Operate(t, "hooks", "rotate", name), w.URL)

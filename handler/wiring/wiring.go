@@ -30,6 +30,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/front"
 	"github.com/posthorn/posthorn/handler/accept/hook"
 	"github.com/posthorn/posthorn/handler/accept/trigger"
+	"github.com/posthorn/posthorn/handler/accept/usage"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -80,7 +81,32 @@ const (
 const (
 	baseMemoryMB   = 64
 	smallReserveMB = 16
+	// programMB is what the limit of Go's memory does not count: the program's own pages.
+	programMB = 32
 )
+
+// What comes without a proof, and what is made of forms, has memory of its own, so that
+// nobody with a key waits for it: where there is enough, 8 MiB and that of the largest form,
+// or of hundreds of usual ones.
+const (
+	mostUnprovenMB = 8
+	mostFormsMB    = 34
+)
+
+// memory divides what the process may use.
+func memory(megabytes int) front.Budget {
+	left := int64(megabytes-baseMemoryMB) << 20
+	b := front.Budget{Reserve: smallReserveMB << 20, Unproven: min(mostUnprovenMB<<20, left/16), Forms: min(mostFormsMB<<20, left/7)}
+	b.Common = left - b.Unproven - b.Forms
+	return b
+}
+
+// CollectorBytes is where the garbage collector begins to work hard, for a process of so many
+// MiB: what strangers may use, and seldom do, is no room for garbage.
+func CollectorBytes(megabytes int) int64 {
+	b := memory(megabytes)
+	return int64(megabytes-programMB)<<20 - b.Unproven - b.Forms
+}
 
 // lingering is how many requests that were answered early may be read to their end
 // at the same time: more than an instance gets, and less than 8 MB.
@@ -114,7 +140,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	hooks, err := b.hooks()
+	hooks, err := b.hooks(log)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +160,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	mux.Handle("/", front.New(front.Config{
 		Gateway: g, Callers: callers, Hooks: hooks, Public: s.Public(), Language: s.Language,
 		MaxRequestBytes: s.MaxRequestBytes, RequestTimeout: s.RequestTimeout,
-		Admission: front.NewAdmission(int64(s.MemoryMB-baseMemoryMB)<<20, smallReserveMB<<20),
+		Admission: front.NewAdmission(memory(s.MemoryMB), time.Now),
 		Memory:    func(bodyBytes int64) int64 { return offload.Memory(bodyBytes, s.ACSMaxRequestBytes) },
 		Probes: []front.Probe{
 			{Name: "tables", Check: func(ctx context.Context) error { _, err := callers.Callers(ctx); return err }},
@@ -213,13 +239,14 @@ func (b *builder) callers(log *slog.Logger) (*caller.Registry, error) {
 		return nil, err
 	}
 	r := caller.NewRegistry(t, masters, b.s.Production, time.Now)
+	r.NoteUses(usage.New(t, time.Now, log))
 	if b.s.EntraTenant != "" {
 		r.Trust(tokens(b.s, log))
 	}
 	return r, nil
 }
 
-func (b *builder) hooks() (*hook.Registry, error) {
+func (b *builder) hooks(log *slog.Logger) (*hook.Registry, error) {
 	t, err := b.table(HooksTable)
 	if err != nil {
 		return nil, err
@@ -228,7 +255,9 @@ func (b *builder) hooks() (*hook.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return hook.NewRegistry(t, hook.Masters(masters), rand.Reader, time.Now), nil
+	r := hook.NewRegistry(t, hook.Masters(masters), rand.Reader, time.Now)
+	r.NoteUses(usage.New(t, time.Now, log))
+	return r, nil
 }
 
 func (b *builder) offload() (*offload.Offload, *blob.Container, error) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/usage"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -36,6 +37,8 @@ type Proof struct {
 	Caller Caller
 	// By is how the caller has proven itself: ByKey, BySignature or ByToken.
 	By string
+	// Generation is that of the caller's key; 0 for a token.
+	Generation int64
 	// BodySHA256 is what the body's hash must be; nil unless the request was
 	// signed. Nothing of the body counts before it was compared.
 	BodySHA256 []byte
@@ -52,13 +55,21 @@ const (
 // signature that does not fit are all the same problem, Unauthenticated, whose
 // detail says what was looked for. Storage out of reach is Unavailable.
 func (r *Registry) Authenticate(ctx context.Context, req Request) (Proof, error) {
+	proof, err := r.authenticate(ctx, req)
+	if err == nil {
+		r.used.Note(ctx, usage.Key{Name: proof.Caller.Name, Generation: proof.Generation})
+	}
+	return proof, err
+}
+
+func (r *Registry) authenticate(ctx context.Context, req Request) (Proof, error) {
 	authorization := req.Header.Values("Authorization")
 	if len(authorization) > 1 {
 		return Proof{}, problem.New(problem.Unauthenticated, "The request has more than one Authorization header. Send one.")
 	}
 	if len(authorization) == 1 {
 		if parameters, ok := strings.CutPrefix(authorization[0], "HMAC-SHA256 "); ok {
-			return r.listed(ctx, func(known map[string]Caller) (Proof, error) { return r.signed(known, req, parameters) })
+			return r.signed(ctx, req, parameters)
 		}
 		scheme, key, found := strings.Cut(authorization[0], " ")
 		if !found {
@@ -116,7 +127,7 @@ func (r *Registry) keyed(ctx context.Context, key string) (Proof, error) {
 	return r.listed(ctx, func(known map[string]Caller) (Proof, error) {
 		switch c := known[name]; {
 		case slices.Contains(c.Generations, generation):
-			return Proof{Caller: c, By: ByKey}, nil
+			return Proof{Caller: c, By: ByKey, Generation: generation}, nil
 		case generation <= c.last: // it never comes back
 			return Proof{}, problem.New(problem.Unauthenticated, no)
 		}
@@ -129,9 +140,10 @@ func (r *Registry) keyed(ctx context.Context, key string) (Proof, error) {
 const signedPrefix = "SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="
 
 // signed checks ACS's HMAC scheme. It names no key, so the MAC of every live
-// generation of every caller that may sign is tried.
+// generation of every caller that may sign is tried. It reads no list for what cannot be a
+// signature.
 // Source: learn.microsoft.com, "Sign an HTTP request" (Communication Services).
-func (r *Registry) signed(known map[string]Caller, req Request, parameters string) (Proof, error) {
+func (r *Registry) signed(ctx context.Context, req Request, parameters string) (Proof, error) {
 	no := func(why string) (Proof, error) {
 		return Proof{}, problem.New(problem.Unauthenticated, "The HMAC signature was not accepted: %s", why)
 	}
@@ -162,12 +174,17 @@ func (r *Registry) signed(known map[string]Caller, req Request, parameters strin
 			texts = append(texts, []byte(req.Method+"\n"+target+"\n"+date+";"+host+";"+contentHash))
 		}
 	}
-	for _, c := range known {
-		if c.Policy.HMAC && r.signedBy(c, texts, want) {
-			return Proof{c, BySignature, bodyHash}, nil
+	return r.listed(ctx, func(known map[string]Caller) (Proof, error) {
+		for _, c := range known {
+			if !c.Policy.HMAC {
+				continue
+			}
+			if generation := r.signedBy(c, texts, want); generation > 0 {
+				return Proof{c, BySignature, generation, bodyHash}, nil
+			}
 		}
-	}
-	return Proof{}, problem.Wrap(problem.Unauthenticated, "The HMAC signature was not accepted: no caller that may sign requests has a key that fits. The path, the host and the date are part of what is signed.", errUnproven)
+		return Proof{}, problem.Wrap(problem.Unauthenticated, "The HMAC signature was not accepted: no caller that may sign requests has a key that fits. The path, the host and the date are part of what is signed.", errUnproven)
+	})
 }
 
 // colon reads %3A, which the Functions host writes as a colon too.
@@ -212,8 +229,8 @@ func decode32(text string) ([]byte, error) {
 	return sum, err
 }
 
-func (r *Registry) signedBy(c Caller, texts [][]byte, want []byte) bool {
-	found := false
+// signedBy is the generation whose key has signed; 0 without one.
+func (r *Registry) signedBy(c Caller, texts [][]byte, want []byte) (found int64) {
 	for _, generation := range c.Generations {
 		for _, master := range r.masters {
 			key := mac(master, c.Name, generation)
@@ -222,7 +239,7 @@ func (r *Registry) signedBy(c Caller, texts [][]byte, want []byte) bool {
 				h.Reset()
 				h.Write(text)
 				if hmac.Equal(h.Sum(nil), want) {
-					found = true
+					found = generation
 				}
 			}
 		}

@@ -3,9 +3,9 @@
 // In: the headers of a request. Out: a Caller with its Policy, and for a request
 // signed in ACS's way the SHA-256 that its body must have. It reads the table of
 // callers and keeps it as roster does; who is not in it but proves that it may be, has
-// it read anew. It changes the table only for the operator
-// (Add, Rotate, Revoke). It writes no answers: accept/front does, and it knows no
-// keys of Entra ID: package entra does.
+// it read anew. It changes the table only for the operator (Add, Rotate, Revoke, Import);
+// package usage notes there when keys are used. It writes no answers: accept/front does,
+// and it knows no keys of Entra ID: package entra does.
 //
 // No key is stored. A key is ph_NAME_GENERATION_MAC, where MAC is the HMAC-SHA256
 // of name and generation under a master secret, so a stolen table opens nothing.
@@ -22,10 +22,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/roster"
+	"github.com/posthorn/posthorn/handler/accept/usage"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -46,6 +49,8 @@ type Caller struct {
 	Policy      Policy
 	// Pause, if not nil, says that what the caller sent stays where it is.
 	Pause *problem.Pause
+	// Made is when each key that is alive was; of keys made long ago it is not known.
+	Made map[int64]time.Time
 
 	last       int64 // generation that was ever given out
 	production bool
@@ -73,7 +78,8 @@ type Registry struct {
 	masters    Masters
 	production bool
 	now        func() time.Time
-	tokens     Tokens // nil: none are taken
+	tokens     Tokens      // nil: none are taken
+	used       *usage.Days // nil: no use is noted
 
 	list *roster.Roster[Caller]
 }
@@ -112,19 +118,11 @@ func (r *Registry) Callers(ctx context.Context) ([]Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Caller, 0, len(known))
-	for _, c := range known {
-		if len(c.Generations) > 0 {
-			list = append(list, c)
-		}
-	}
-	slices.SortFunc(list, func(a, b Caller) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
-	return list, nil
+	return slices.DeleteFunc(byName(known), func(c Caller) bool { return len(c.Generations) == 0 }), nil
+}
+
+func byName(known map[string]Caller) []Caller {
+	return slices.SortedFunc(maps.Values(known), func(a, b Caller) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // Secrets are what `callers add` and `callers rotate` print once.
@@ -133,10 +131,17 @@ type Secrets struct {
 	AccessKey string // for ACS's SDKs; empty unless the policy allows HMAC
 }
 
+func checkName(name string) error {
+	if !isName(name) {
+		return problem.New(problem.InvalidRequest, "%q is no name for a caller: use 1 to 32 of a-z, 0-9 and -, with no - at either end.", name)
+	}
+	return nil
+}
+
 // Add makes a caller. A name that is taken is a problem of kind InvalidRequest.
 func (r *Registry) Add(ctx context.Context, name string, p Policy) (Secrets, error) {
-	if !isName(name) {
-		return Secrets{}, problem.New(problem.InvalidRequest, "%q is no name for a caller: use 1 to 32 of a-z, 0-9 and -, with no - at either end.", name)
+	if err := checkName(name); err != nil {
+		return Secrets{}, err
 	}
 	p, err := p.normalised()
 	if err != nil {
@@ -145,7 +150,8 @@ func (r *Registry) Add(ctx context.Context, name string, p Policy) (Secrets, err
 	if err := r.free(ctx, name, p); err != nil {
 		return Secrets{}, err
 	}
-	c := Caller{Name: name, Generations: []int64{1}, Policy: p, last: 1}
+	c := Caller{Name: name, Policy: p}
+	c.next(r.now())
 	e, err := encode(c)
 	if err != nil {
 		return Secrets{}, err
@@ -167,8 +173,8 @@ func (r *Registry) revive(ctx context.Context, c Caller) (Secrets, error) {
 		if taken = len(stored.Generations) > 0; taken {
 			return
 		}
-		stored.last++
-		stored.Generations, stored.Policy, stored.Pause = []int64{stored.last}, c.Policy, nil
+		stored.Policy, stored.Pause = c.Policy, nil
+		stored.next(r.now())
 		c = *stored
 	})
 	if taken {
@@ -197,17 +203,29 @@ func (r *Registry) SetPolicy(ctx context.Context, name string, p Policy) error {
 func (r *Registry) Rotate(ctx context.Context, name string) (Secrets, error) {
 	var c Caller
 	err := r.change(ctx, name, false, func(stored *Caller) {
-		stored.last++
-		stored.Generations = append(stored.Generations, stored.last)
-		if n := len(stored.Generations); n > MaxGenerations {
-			stored.Generations = stored.Generations[n-MaxGenerations:]
-		}
+		stored.next(r.now())
 		c = *stored
 	})
 	if err != nil {
 		return Secrets{}, err
 	}
 	return r.secrets(c), nil
+}
+
+// next gives c another key.
+func (c *Caller) next(now time.Time) {
+	c.last++
+	c.Generations = append(c.Generations, c.last)
+	if n := len(c.Generations); n > MaxGenerations {
+		c.Generations = c.Generations[n-MaxGenerations:]
+	}
+	made := map[int64]time.Time{c.last: now.UTC().Truncate(time.Second)}
+	for _, g := range c.Generations {
+		if at, known := c.Made[g]; known {
+			made[g] = at
+		}
+	}
+	c.Made = made
 }
 
 // Retire ends all keys of a caller but the newest.
@@ -219,7 +237,7 @@ func (r *Registry) Retire(ctx context.Context, name string) error {
 
 // Revoke ends a caller with all its keys.
 func (r *Registry) Revoke(ctx context.Context, name string) error {
-	return r.change(ctx, name, false, func(c *Caller) { c.Generations, c.Policy, c.Pause = nil, Policy{}, nil })
+	return r.change(ctx, name, false, func(c *Caller) { c.Generations, c.Made, c.Policy, c.Pause = nil, nil, Policy{}, nil })
 }
 
 // Pause lets what a caller sent stay where it is, everywhere within CacheLife. Its new
@@ -305,6 +323,13 @@ func encode(c Caller) (store.Entity, error) {
 	e := store.Entity{Partition: partition, Row: c.Name, Values: map[string]any{
 		"policy": string(policy), "generations": string(generations), "last": c.last,
 	}}
+	if len(c.Made) > 0 {
+		made, err := json.Marshal(c.Made)
+		if err != nil {
+			return store.Entity{}, fmt.Errorf("encode dates: %w", err)
+		}
+		e.Values["made"] = string(made)
+	}
 	if c.Pause != nil {
 		pause, err := json.Marshal(c.Pause)
 		if err != nil {
@@ -326,6 +351,11 @@ func decode(e store.Entity) (Caller, error) {
 		return Caller{}, fmt.Errorf("decode generations of caller %s: %w", e.Row, err)
 	}
 	c.last, _ = e.Values["last"].(int64)
+	if made, ok := e.Values["made"].(string); ok {
+		if err := json.Unmarshal([]byte(made), &c.Made); err != nil {
+			return Caller{}, fmt.Errorf("decode dates of caller %s: %w", e.Row, err)
+		}
+	}
 	if pause, ok := e.Values["pause"].(string); ok {
 		if err := json.Unmarshal([]byte(pause), &c.Pause); err != nil {
 			return Caller{}, fmt.Errorf("decode pause of caller %s: %w", e.Row, err)

@@ -85,6 +85,10 @@ func (r *Registry) free(ctx context.Context, name string, p Policy) error {
 	if err != nil {
 		return err
 	}
+	return free(known, name, p)
+}
+
+func free(known map[string]Caller, name string, p Policy) error {
 	for _, c := range known {
 		for _, id := range slices.Concat(p.EntraApps, p.EntraObjects) {
 			if c.Name != name && (c.is(Identity{App: id}) || c.is(Identity{Object: id})) {

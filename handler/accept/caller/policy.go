@@ -1,6 +1,7 @@
 package caller
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,8 @@ type Policy struct {
 	MaxRequestBytes int64 `json:"maxRequestBytes,omitempty"`
 	// MaxRecipients bounds a message; 0 means mail.MaxRecipients.
 	MaxRecipients int `json:"maxRecipients,omitempty"`
+	// MaxUploads bounds the uploads that are open at once; 0 means the gateway's limit.
+	MaxUploads int `json:"maxUploads,omitempty"`
 	// Share is the part of the sending quota, in percent, that the caller gets
 	// before others get more; 0 means an equal part of what nobody has a share of.
 	// Cap is the part of the hourly quota that it never passes; 0 means all.
@@ -37,6 +40,10 @@ type Policy struct {
 	// stand for the caller.
 	EntraApps    []string `json:"entraApps,omitempty"`
 	EntraObjects []string `json:"entraObjects,omitempty"`
+	// Sandbox lets everything be checked and nothing be sent.
+	Sandbox bool `json:"sandbox,omitempty"`
+	// RedirectTo receives all that the caller sends, in place of the true recipients.
+	RedirectTo string `json:"redirectTo,omitempty"`
 }
 
 // normalised returns p with its addresses and domains written as check writes
@@ -70,7 +77,7 @@ func (p Policy) normalised() (Policy, error) {
 			return Policy{}, problem.New(problem.InvalidRequest, "The recipient domain %q is no domain, nor *: %s.", d, err)
 		}
 	}
-	if p.MaxRequestBytes < 0 || p.MaxRecipients < 0 || p.MaxRecipients > mail.MaxRecipients {
+	if p.MaxRequestBytes < 0 || p.MaxUploads < 0 || p.MaxRecipients < 0 || p.MaxRecipients > mail.MaxRecipients {
 		return Policy{}, problem.New(problem.InvalidRequest, "The sizes of a policy must not be negative, and the recipients at most %d.", mail.MaxRecipients)
 	}
 	if err := p.checkQuota(); err != nil {
@@ -81,8 +88,25 @@ func (p Policy) normalised() (Policy, error) {
 	if p.EntraApps, err = uuids("application", p.EntraApps); err != nil {
 		return Policy{}, err
 	}
-	p.EntraObjects, err = uuids("object", p.EntraObjects)
-	return p, err
+	if p.EntraObjects, err = uuids("object", p.EntraObjects); err != nil {
+		return Policy{}, err
+	}
+	return p, p.checkRedirect()
+}
+
+// checkRedirect normalises RedirectTo in place. Whoever names both a mailbox and domains
+// wants both to hold; without domains the mailbox is allowed by its name.
+func (p *Policy) checkRedirect() (err error) {
+	if p.RedirectTo == "" {
+		return nil
+	}
+	if p.RedirectTo, err = mail.Mailbox(p.RedirectTo); err != nil {
+		return problem.New(problem.InvalidRequest, "The address %q, to which all is redirected, is no address: %s.", p.RedirectTo, err)
+	}
+	if len(p.RecipientDomains) > 0 && !p.listsDomain(p.RedirectTo) {
+		return problem.New(problem.InvalidRequest, "All would be redirected to %s, whose domain is not among the recipient domains. Add its domain, or name no recipient domains.", p.RedirectTo)
+	}
+	return nil
 }
 
 func (p Policy) checkQuota() error {
@@ -129,7 +153,12 @@ func (c Caller) Allow(m *mail.Message) error {
 
 // StillAllows says whether m, which was allowed, may leave under c's policy of now. What
 // is too urgent by now, only waits longer. It returns a problem of kind Forbidden.
-func (c Caller) StillAllows(m *mail.Message) error { return c.forbids(c.refuses(m)) }
+func (c Caller) StillAllows(m *mail.Message) error {
+	if c.Policy.Sandbox {
+		return problem.New(problem.Forbidden, "The caller %q is in the sandbox by now, so nothing of it leaves. The message was not sent.", c.Name)
+	}
+	return c.forbids(c.refuses(m))
+}
 
 // AllowsSize is StillAllows for a body of so many bytes.
 func (c Caller) AllowsSize(bytes int64) error {
@@ -184,19 +213,20 @@ func (p Policy) allowsSender(address string) bool {
 	return false
 }
 
+// refusesRecipient is why nothing may be sent to an address. A redirected message reaches
+// none of its recipients, so there is nothing to refuse.
 func (c Caller) refusesRecipient(address string) string {
 	p := c.Policy
-	if len(p.RecipientDomains) == 0 {
-		if c.production {
-			return ""
-		}
+	switch {
+	case p.RedirectTo != "" || c.production && len(p.RecipientDomains) == 0 || p.listsDomain(address):
+		return ""
+	case len(p.RecipientDomains) == 0:
 		return "Outside production a caller needs the rule `recipientDomains`, so that no test reaches a stranger."
 	}
-	_, domain, _ := strings.Cut(address, "@")
-	for _, d := range p.RecipientDomains {
-		if d == Any || strings.EqualFold(d, domain) {
-			return ""
-		}
-	}
 	return "The rule `recipientDomains` of this caller does not list the domain of this address."
+}
+
+func (p Policy) listsDomain(address string) bool {
+	_, domain, _ := strings.Cut(address, "@")
+	return slices.ContainsFunc(p.RecipientDomains, func(d string) bool { return d == Any || strings.EqualFold(d, domain) })
 }

@@ -131,3 +131,27 @@ func TestAPolicyIsKeptWhole(t *testing.T) {
 		t.Errorf("set has left %+v", p)
 	}
 }
+
+// All goes to one mailbox: it must be one, and where domains are named, one of theirs.
+func TestWhereAllMayBeRedirected(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		policy caller.Policy
+		good   bool
+	}{
+		{"an address", caller.Policy{RedirectTo: "qa@example.com"}, true},
+		{"an address with a name", caller.Policy{RedirectTo: "QA <qa@example.com>"}, false},
+		{"two", caller.Policy{RedirectTo: "qa@example.com,b@example.com"}, false},
+		{"among the domains", caller.Policy{RedirectTo: "qa@EXAMPLE.com", RecipientDomains: []string{"example.com"}}, true},
+		{"any domain", caller.Policy{RedirectTo: "qa@example.com", RecipientDomains: []string{caller.Any}}, true},
+		{"another domain", caller.Policy{RedirectTo: "qa@example.com", RecipientDomains: []string{"example.org"}}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := newOffice().Add(t.Context(), "shop", c.policy); c.good != (err == nil) || err != nil && !problem.Is(err, problem.InvalidRequest) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}

@@ -2,16 +2,16 @@ package check
 
 import (
 	"errors"
-	"fmt"
 	"mime"
 	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/posthorn/posthorn/handler/mail"
 )
 
 var (
-	errUTF8       = errors.New("this is not valid UTF-8")
 	errFileChar   = errors.New(`a file's name may not contain any of / \ : * ? " < > |`)
 	errFileEdge   = errors.New("a file's name may not start or end with a dot or a space")
 	errFileDevice = errors.New("this name is that of a device under Windows")
@@ -34,32 +34,14 @@ var (
 
 func validUTF8(s string) error {
 	if !utf8.ValidString(s) {
-		return errUTF8
-	}
-	return nil
-}
-
-// line refuses what could end a header's line, hide in it or turn it round:
-// RFC 5322 section 2.2, Unicode's line and paragraph separators, and the
-// directional characters of UAX 9.
-func line(s string) error {
-	if !utf8.ValidString(s) {
-		return errUTF8
-	}
-	for _, r := range s {
-		switch {
-		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
-			return fmt.Errorf("this contains %U, a control character or line separator", r)
-		case unicode.Is(unicode.Bidi_Control, r):
-			return fmt.Errorf("this contains %U, which changes the direction of text", r)
-		}
+		return mail.ErrUTF8
 	}
 	return nil
 }
 
 // fileName refuses what some file system cannot hold, or would hold elsewhere.
 func fileName(name string) error {
-	if err := line(name); err != nil {
+	if err := mail.Line(name); err != nil {
 		return err
 	}
 	first, _ := utf8.DecodeRuneInString(name)
@@ -80,7 +62,7 @@ func isDotOrSpace(r rune) bool { return r == '.' || unicode.IsSpace(r) }
 // mediaType wants type and subtype of RFC 2045 section 5.1; parameters may
 // follow.
 func mediaType(s string) error {
-	if err := line(s); err != nil {
+	if err := mail.Line(s); err != nil {
 		return err
 	}
 	essence, _, err := mime.ParseMediaType(s)

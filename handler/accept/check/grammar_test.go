@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/posthorn/posthorn/handler/mail"
 )
 
 func TestGrammars(t *testing.T) {
@@ -22,7 +24,7 @@ func TestGrammars(t *testing.T) {
 			[]string{"con", "PRN", "Aux.txt", "nul.tar.gz", "NUL .txt", "com0", "COM9.log", "com¹", "lpt³.x", "CONIN$", "conout$"},
 			errFileDevice,
 		},
-		{"filename", nil, []string{"a\xff"}, errUTF8},
+		{"filename", nil, []string{"a\xff"}, mail.ErrUTF8},
 		{"mediatype", []string{"text/plain", "TEXT/Plain; charset=utf-8", "application/vnd.a+xml", "message/rfc822"}, nil, nil},
 		{
 			"mediatype", nil,
@@ -34,9 +36,9 @@ func TestGrammars(t *testing.T) {
 		{"tagname", []string{"a", "order.id_7-b"}, nil, nil},
 		{"tagname", nil, []string{"", "a b", "a/b", "ü", "a\n"}, errTagName},
 		{"utf8", []string{"", "a\u202e\r\n\x01"}, nil, nil},
-		{"utf8", nil, []string{"\xff", "\xed\xa0\x80"}, errUTF8},
+		{"utf8", nil, []string{"\xff", "\xed\xa0\x80"}, mail.ErrUTF8},
 		{"line", []string{"", "Grüße 👩‍👩‍👧", "a\u00a0b"}, nil, nil},
-		{"line", nil, []string{"\xff"}, errUTF8},
+		{"line", nil, []string{"\xff"}, mail.ErrUTF8},
 	}
 	for _, row := range rows {
 		for _, s := range append(row.good, row.bad...) {
@@ -55,7 +57,7 @@ func TestLineOnEveryRune(t *testing.T) {
 		control := r < 0x20 || 0x7f <= r && r < 0xa0 || r == 0x2028 || r == 0x2029
 		turns := r == 0x61c || r == 0x200e || r == 0x200f || 0x202a <= r && r <= 0x202e || 0x2066 <= r && r <= 0x2069
 		s := "a" + string(r) + "b"
-		err := line(s)
+		err := mail.Line(s)
 		if (err != nil) != (control || turns) {
 			t.Errorf("%U: %v", r, err)
 		}

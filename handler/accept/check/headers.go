@@ -93,6 +93,8 @@ func headers(f *faults, all map[string]string) {
 		}
 		if err := headerValue(name, all[name]); err != nil {
 			f.add(pointer, "%s", problem.AsSentence(err))
+		} else if strings.EqualFold(name, "Content-Language") && mail.Languages(all[name]) != nil {
+			f.add(pointer, "%s", problem.AsSentence(mail.Languages(all[name])))
 		}
 		folded := strings.ToLower(name)
 		if at, twice := first[folded]; twice {
@@ -138,7 +140,7 @@ func headerValue(name, value string) error {
 	if strings.TrimSpace(value) == "" {
 		return errHeaderBlank
 	}
-	if err := line(value); err != nil {
+	if err := mail.Line(value); err != nil {
 		return err
 	}
 	switch {

@@ -26,7 +26,7 @@ type rules struct {
 var (
 	forms = append([]rules{
 		{mail.Message{}, map[string]string{"SenderAddress": "required,mailbox", "SenderDisplayName": "line", "Attachments": "dive", "ReplyTo": "dive"}},
-		{mail.Content{}, map[string]string{"Subject": "required,line", "PlainText": "utf8", "HTML": "utf8"}},
+		{mail.Content{}, map[string]string{"Subject": "required,seen,line", "PlainText": "utf8", "HTML": "utf8"}},
 		{mail.Address{}, map[string]string{"Address": "required,mailbox", "DisplayName": "line"}},
 		{mail.Attachment{}, map[string]string{
 			"Name":        "required,filename",
@@ -86,7 +86,8 @@ func joined(a, b []rules) []rules {
 // grammars are our own tags. Each error is a clause for the caller.
 var grammars = map[string]func(string) error{
 	"mailbox":   func(s string) error { _, err := mail.Mailbox(s); return err },
-	"line":      line,
+	"line":      mail.Line,
+	"seen":      mail.Seen,
 	"utf8":      validUTF8,
 	"filename":  fileName,
 	"mediatype": mediaType,

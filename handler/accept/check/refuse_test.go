@@ -60,6 +60,19 @@ func TestMessageRefusesMembers(t *testing.T) {
 		{"subject with a header in it", func(m *mail.Message) { m.Content.Subject = "Hi\r\nBcc: eve@example.com" }, []string{
 			"/content/subject This contains U+000D, a control character or line separator.",
 		}},
+		{"subject that nobody can see", func(m *mail.Message) { m.Content.Subject = "\u200b \u2060" }, []string{
+			"/content/subject This has no character that can be seen.",
+		}},
+		{"languages that are none", func(m *mail.Message) { m.Headers = map[string]string{"content-language": "de, <script>"} }, []string{
+			"/headers/content-language This is no tag of a language, such as de or pt-BR.",
+		}},
+		{"what is hidden in encoded words", func(m *mail.Message) {
+			m.Content.Subject = "=?utf-8?B?4oCu?="
+			m.Recipients.To[0].DisplayName = "=?utf-8?q?Ann=0D=0ABcc:_eve=40example.com?="
+		}, []string{
+			"/content/subject This contains U+202E, which changes the direction of text, in an encoded word of RFC 2047.",
+			"/recipients/to/0/displayName This contains U+000D, a control character or line separator, in an encoded word of RFC 2047.",
+		}},
 		{"subject too long and with a line break", func(m *mail.Message) {
 			m.Content.Subject = strings.Repeat("s", mail.MaxSubjectBytes) + "\n"
 		}, []string{

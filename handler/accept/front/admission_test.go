@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,13 +18,13 @@ import (
 func TestTheBudgetIsNeverPassedAndAlwaysGivenBack(t *testing.T) {
 	t.Parallel()
 	const shares, large = 32, 12 << 20
-	a := NewAdmission(shares*large, 0)
+	a := NewAdmission(Budget{Common: shares * large}, time.Now)
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var admitted []func()
 	for range 100 {
 		all.Go(func() {
-			release, err := a.take(large)
+			release, err := a.take("shop", large)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -41,33 +42,105 @@ func TestTheBudgetIsNeverPassedAndAlwaysGivenBack(t *testing.T) {
 	for _, release := range admitted {
 		release()
 	}
-	if _, err := a.take(shares * large); err != nil {
+	if _, err := a.take("shop", shares*large); err != nil {
 		t.Errorf("not all was given back: %v", err)
 	}
 }
 
 func TestLargeRequestsLeaveRoomForSmallOnes(t *testing.T) {
 	t.Parallel()
-	a := NewAdmission(12<<20, 2*SmallBytes)
-	releaseLarge, err := a.take(12 << 20)
+	a := NewAdmission(Budget{Common: 12 << 20, Reserve: 2 * SmallBytes}, time.Now)
+	releaseLarge, err := a.take("shop", 12<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.take(SmallBytes + 1); !problem.Is(err, problem.Unavailable) {
+	if _, err := a.take("shop", SmallBytes+1); !problem.Is(err, problem.Unavailable) {
 		t.Errorf("a large request beside another: %v", err)
 	}
 	for range 2 {
-		if _, err := a.take(SmallBytes); err != nil {
+		if _, err := a.take("shop", SmallBytes); err != nil {
 			t.Errorf("a small request: %v", err)
 		}
 	}
-	if _, err := a.take(1); !problem.Is(err, problem.Unavailable) {
+	if _, err := a.take("shop", 1); !problem.Is(err, problem.Unavailable) {
 		t.Errorf("past the reserve: %v", err)
 	}
 	releaseLarge()
-	if _, err := a.take(1); err != nil {
+	if _, err := a.take("shop", 1); err != nil {
 		t.Errorf("past the reserve, with room: %v", err)
 	}
+}
+
+// Who is alone may have all; who is not has half, and a little while after the others came.
+func TestNobodyHasMoreThanHalfBesideOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const large = 12 << 20
+		a := NewAdmission(Budget{Common: 32 * large, Forms: 4}, time.Now)
+		var shop []func()
+		takes := func(name, who string, most int) (all []func()) {
+			t.Helper()
+			for {
+				release, err := a.take(who, large)
+				if err != nil {
+					if len(all) != most || !problem.Is(err, problem.Unavailable) || problem.Of(err).RetryAfter == 0 {
+						t.Errorf("%s: %d, then %v; want %d", name, len(all), err, most)
+					}
+					return all
+				}
+				all = append(all, release)
+			}
+		}
+		shop = takes("alone", "shop", 32)
+		takes("beside one who has all", "bank", 0)
+		for _, release := range shop[:20] {
+			release()
+		}
+		bank := takes("beside 12", "bank", 16)
+		takes("with room for four, and not alone", "shop", 4)
+		_, err := a.take("shop", large)
+		if err == nil || strings.Contains(err.Error(), "This caller's") {
+			t.Errorf("with no room: %v", err)
+		}
+		bank[0]()
+		_, err = a.take("bank", large)
+		if err != nil {
+			t.Errorf("up to half: %v", err)
+		}
+		bank[1]()
+		bank[2]()
+		if _, err := a.take("shop", large); err == nil || !strings.Contains(err.Error(), "This caller's other requests hold 201 MB") {
+			t.Errorf("beyond half, with room: %v", err)
+		}
+		for _, release := range bank[3:] {
+			release()
+		}
+		if _, err := a.take("shop", large); err == nil {
+			t.Error("the bank asked a moment ago, and still has one")
+		}
+		if _, err := a.takeForForm("contact", 3); err != nil {
+			t.Errorf("a form: %v", err)
+		}
+		if _, err := a.takeForForm("other", 2); !problem.Is(err, problem.Unavailable) {
+			t.Errorf("forms without room: %v", err)
+		}
+		if _, err := a.takeForForm("other", 5); !problem.Is(err, problem.TooLarge) {
+			t.Errorf("a form that has never room: %v", err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		a := NewAdmission(Budget{Common: 10}, time.Now)
+		_, _ = a.take("shop", 5)
+		release, _ := a.take("bank", 1)
+		release()
+		if _, err := a.take("shop", 1); err == nil {
+			t.Error("the bank came a moment ago")
+		}
+		time.Sleep(aloneTime)
+		if _, err := a.take("shop", 5); err != nil {
+			t.Errorf("alone again: %v", err)
+		}
+	})
 }
 
 func TestABodyOfUnknownLengthIsSmallUntilItIsNot(t *testing.T) {
@@ -84,14 +157,14 @@ func TestABodyOfUnknownLengthIsSmallUntilItIsNot(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a := NewAdmission(c.room, 0)
-			body := &growingBody{body: bytes.NewReader(make([]byte, c.bytes)), grow: func() (func(), error) { return a.take(12 << 20) }}
+			a := NewAdmission(Budget{Common: c.room}, time.Now)
+			body := &growingBody{body: bytes.NewReader(make([]byte, c.bytes)), grow: func() (func(), error) { return a.take("shop", 12<<20) }}
 			n, err := io.Copy(io.Discard, body)
 			if c.ok && (err != nil || n != int64(c.bytes)) || !c.ok && !problem.Is(err, problem.Unavailable) {
 				t.Errorf("read %d, %v", n, err)
 			}
 			body.close()
-			if left := a.common.Load(); left != c.room {
+			if left := a.common.left; left != c.room {
 				t.Errorf("%d bytes are left, want %d", left, c.room)
 			}
 		})
@@ -115,14 +188,19 @@ func TestABodyThatDribblesIsGivenUp(t *testing.T) {
 		every, until time.Duration
 		slowReader   time.Duration // how long we take between reads
 		ok           bool
+		first        time.Duration // until the first byte of a stranger's
+		gone         time.Duration // when it is given up
 	}{
-		{"a byte a second", 1, time.Second, 10 * time.Minute, 0, false},
-		{"just fast enough", 10_500, time.Second, 3 * time.Minute, 0, true},
-		{"just fast enough, but for too long", 10_500, time.Second, 5 * time.Minute, 0, false},
-		{"just too slow", 9_500, time.Second, 5 * time.Minute, 0, false},
-		{"in gulps with long pauses", 400_000, 20 * time.Second, 3 * time.Minute, 0, true},
-		{"fast, and we are slow", 32 << 10, time.Millisecond, 100 * time.Millisecond, 2 * time.Second, true},
-		{"short and done in time", 1, time.Second, 20 * time.Second, 0, true},
+		{"a byte a second", 1, time.Second, 10 * time.Minute, 0, false, 0, 0},
+		{"just fast enough", 10_500, time.Second, 3 * time.Minute, 0, true, 0, 0},
+		{"just fast enough, but for too long", 10_500, time.Second, 5 * time.Minute, 0, false, 0, 0},
+		{"just too slow", 9_500, time.Second, 5 * time.Minute, 0, false, 0, 0},
+		{"in gulps with long pauses", 400_000, 20 * time.Second, 3 * time.Minute, 0, true, 0, 0},
+		{"fast, and we are slow", 32 << 10, time.Millisecond, 100 * time.Millisecond, 2 * time.Second, true, 0, 0},
+		{"short and done in time", 1, time.Second, 20 * time.Second, 0, true, 0, 0},
+		{"a stranger who begins in time", 20_000, time.Second, 2 * time.Minute, 0, true, firstByteTime - 1, 0},
+		{"a stranger who does not", 1 << 20, time.Second, 20 * time.Second, 0, false, firstByteTime + 1, firstByteTime},
+		{"a stranger who begins, and then waits", 1, time.Minute, 5 * time.Minute, 0, false, 1, progressTime},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -130,6 +208,7 @@ func TestABodyThatDribblesIsGivenUp(t *testing.T) {
 				client, server := net.Pipe()
 				var writer sync.WaitGroup
 				writer.Go(func() {
+					time.Sleep(c.first)
 					for waited := time.Duration(0); waited < c.until; waited += c.every {
 						if _, err := client.Write(make([]byte, c.chunk)); err != nil {
 							return
@@ -138,15 +217,19 @@ func TestABodyThatDribblesIsGivenUp(t *testing.T) {
 					}
 					client.Close()
 				})
-				body := &steadyBody{body: server, connection: http.NewResponseController(connection{Conn: server}), now: time.Now, end: time.Now().Add(4 * time.Minute)}
+				body := &steadyBody{body: server, connection: http.NewResponseController(connection{Conn: server}), now: time.Now, end: time.Now().Add(4 * time.Minute), stranger: c.first > 0}
 				buf, start := make([]byte, 64<<10), time.Now()
 				var err error
 				for err == nil {
 					_, err = body.Read(buf)
 					time.Sleep(c.slowReader)
 				}
+				took := time.Since(start)
 				server.Close()
 				writer.Wait()
+				if c.gone > 0 && took.Round(time.Second) != c.gone {
+					t.Errorf("it is given up after %s, want %s", took, c.gone)
+				}
 				if c.ok && !errors.Is(err, io.EOF) {
 					t.Errorf("got %v after %s", err, time.Since(start))
 				}

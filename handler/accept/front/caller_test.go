@@ -166,6 +166,10 @@ func TestACallerIsToldWhoItIs(t *testing.T) {
 	type me struct {
 		Name, Proof string
 		Policy      caller.Policy
+		Key         *struct {
+			Generation int64
+			Made       time.Time
+		}
 	}
 	for _, c := range []struct {
 		name string
@@ -184,6 +188,9 @@ func TestACallerIsToldWhoItIs(t *testing.T) {
 		}
 		if got.Name != c.want.Name || got.Proof != c.want.Proof || !slices.Equal(got.Policy.Senders, []string{"*@example.com"}) {
 			t.Errorf("%s: %s", c.name, res.text)
+		}
+		if byKey := c.want.Proof != "token"; byKey != (got.Key != nil) || byKey && (got.Key.Generation != 1 || time.Since(got.Key.Made) > time.Hour) {
+			t.Errorf("%s: its key: %s", c.name, res.text)
 		}
 		if strings.Contains(res.text, d.key) {
 			t.Error("a key is told")

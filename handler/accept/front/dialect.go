@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/wire/postmark"
 	"github.com/posthorn/posthorn/handler/accept/wire/resend"
 	"github.com/posthorn/posthorn/handler/accept/wire/sendgrid"
@@ -53,21 +54,25 @@ func (f *front) letter(w http.ResponseWriter, req *http.Request, limits func(htt
 	if atMost > 0 {
 		limit = min(limit, atMost)
 	}
-	message = gateway.Request{Caller: proof.Caller, Language: contentLanguage(req), BodyBytes: req.ContentLength}
-	message.Body, release, err = f.unpack(w, req, &message.BodyBytes, limit)
+	language, err := contentLanguage(req)
+	if err != nil {
+		return gateway.Request{}, nil, err
+	}
+	message = gateway.Request{Caller: proof.Caller, Language: language, BodyBytes: req.ContentLength}
+	message.Body, release, err = f.unpack(w, req, proof.Caller, &message.BodyBytes, limit)
 	return message, release, err
 }
 
 // unpack is admit for a body that may be compressed, whose length is then unknown.
-func (f *front) unpack(w http.ResponseWriter, req *http.Request, bytes *int64, limit int64) (io.Reader, func(), error) {
+func (f *front) unpack(w http.ResponseWriter, req *http.Request, c caller.Caller, bytes *int64, limit int64) (io.Reader, func(), error) {
 	if !strings.EqualFold(req.Header.Get("Content-Encoding"), "gzip") {
 		if err := unencoded(req); err != nil {
 			return nil, nil, err
 		}
-		return f.admit(w, req, *bytes, limit)
+		return f.admit(w, req, c, *bytes, limit)
 	}
 	*bytes = -1
-	body, release, err := f.admit(w, req, -1, limit)
+	body, release, err := f.admit(w, req, c, -1, limit)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -67,6 +67,11 @@ func (f *front) serve(r route, w http.ResponseWriter, req *http.Request) (err er
 			err = problem.Wrap(problem.Internal, problem.Of(errors.New("")).Detail, errors.New("panic at "+string(debug.Stack())))
 		}
 	}()
+	if !r.body {
+		if err := f.noBody(w, req); err != nil {
+			return err
+		}
+	}
 	return r.serve(f, w, req)
 }
 

@@ -36,9 +36,13 @@ type operation struct {
 type delivery struct {
 	State record.State `json:"state"`
 	// Settling says of the state unknown that ACS is still being asked.
-	Settling bool      `json:"settling,omitempty"`
-	Created  time.Time `json:"created"`
-	Updated  time.Time `json:"updated"`
+	Settling bool `json:"settling,omitempty"`
+	// Sandbox says that the message was checked and not sent, Redirected that it goes to
+	// its caller's one mailbox for tests: the operator has decided so.
+	Sandbox    bool      `json:"sandbox,omitempty"`
+	Redirected bool      `json:"redirected,omitempty"`
+	Created    time.Time `json:"created"`
+	Updated    time.Time `json:"updated"`
 	// Expected is when a message that waits will probably be sent, Deadline the
 	// last moment at which it may.
 	Expected time.Time  `json:"expected,omitzero"`
@@ -75,13 +79,16 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	message := gateway.Request{
-		Caller: proof.Caller, BodySHA256: proof.BodySHA256, Language: contentLanguage(req),
+		Caller: proof.Caller, BodySHA256: proof.BodySHA256,
 		ContentType: contentType, BodyBytes: jsonBytes(contentType, req.ContentLength),
+	}
+	if message.Language, err = contentLanguage(req); err != nil {
+		return err
 	}
 	if message.OperationID, message.IdempotencyKey, err = names(req.Header); err != nil {
 		return err
 	}
-	body, release, err := f.admit(w, req, message.BodyBytes, f.limit(proof.Caller))
+	body, release, err := f.admit(w, req, proof.Caller, message.BodyBytes, f.limit(proof.Caller))
 	if err != nil {
 		return err
 	}
@@ -97,6 +104,7 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	}
 	w.Header().Set("Operation-Location", f.operations+answer.Record.ID+"?api-version="+version)
 	w.Header().Set("Location", f.resultURL(answer.Record.ID))
+	markSandbox(w, answer.Record)
 	sent := gateway.Found{Record: answer.Record}
 	w.Header().Set("Retry-After", f.askAgain(sent))
 	o := describe(sent)
@@ -118,9 +126,10 @@ func (f *front) limit(c caller.Caller) int64 {
 	return f.MaxRequestBytes
 }
 
-// admit finds room for a body of so many bytes as JSON (-1: not known), and bounds
-// its length and its patience. release gives the room back.
-func (f *front) admit(w http.ResponseWriter, req *http.Request, bytes, limit int64) (body io.Reader, release func(), err error) {
+// admit finds room for a caller's body of so many bytes as JSON (-1: not known), and bounds
+// its length and its patience. release gives the room back. The caller has proved who it is,
+// also where it signs: the hash of the body is under its signature.
+func (f *front) admit(w http.ResponseWriter, req *http.Request, c caller.Caller, bytes, limit int64) (body io.Reader, release func(), err error) {
 	if req.ContentLength > limit {
 		return nil, nil, problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send. Upload large files by POST /attachments, and name their uploadId in the message.", limit)
 	}
@@ -130,14 +139,14 @@ func (f *front) admit(w http.ResponseWriter, req *http.Request, bytes, limit int
 	}
 	need := f.Memory(bytes)
 	if bytes >= 0 {
-		release, err = f.Admission.take(need)
+		release, err = f.Admission.take(c.Name, need)
 		return body, release, err
 	}
-	first, err := f.Admission.take(SmallBytes)
+	first, err := f.Admission.take(c.Name, SmallBytes)
 	if err != nil {
 		return nil, nil, err
 	}
-	growing := &growingBody{body: body, grow: func() (func(), error) { return f.Admission.take(need) }}
+	growing := &growingBody{body: body, grow: func() (func(), error) { return f.Admission.take(c.Name, need) }}
 	return growing, func() { growing.close(); first() }, nil
 }
 
@@ -160,6 +169,7 @@ func (f *front) operation(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
+	markSandbox(w, found.Record)
 	o := describe(found)
 	if o.Status == "Running" {
 		w.Header().Set("Retry-After", f.askAgain(found))
@@ -211,7 +221,7 @@ func (f *front) askAgain(r gateway.Found) string {
 // that waits must be told an end, and the error says what is known.
 func describe(r gateway.Found) operation {
 	o := operation{ID: r.ID, Delivery: delivery{
-		State: r.State, Settling: r.Settling, Created: r.Created, Updated: r.Updated, Tags: r.Tags,
+		State: r.State, Settling: r.Settling, Sandbox: r.Sandbox, Redirected: r.Redirected, Created: r.Created, Updated: r.Updated, Tags: r.Tags,
 	}}
 	if r.State == record.Waiting {
 		o.Delivery.Expected, o.Delivery.Deadline = r.Expected, r.Deadline
@@ -262,8 +272,7 @@ func (f *front) authenticate(w http.ResponseWriter, req *http.Request) (caller.P
 		if out, ok := w.(*recorder); ok {
 			out.last = f.rateLimit
 		}
-		// Only a POST's body is read, and held against its hash there.
-		if bodiless := req.Method != http.MethodPost || req.ContentLength == 0; bodiless && proof.BodySHA256 != nil && !emptyHash(proof.BodySHA256) {
+		if req.ContentLength == 0 && proof.BodySHA256 != nil && !emptyHash(proof.BodySHA256) {
 			return caller.Proof{}, problem.New(problem.Unauthenticated, "The signed hash is not that of an empty body.")
 		}
 	}
@@ -372,7 +381,14 @@ func messageID(req *http.Request) (string, error) {
 }
 
 // contentLanguage is the first language of the header, or "".
-func contentLanguage(req *http.Request) string {
-	first, _, _ := strings.Cut(req.Header.Get("Content-Language"), ",")
-	return strings.TrimSpace(first)
+func contentLanguage(req *http.Request) (string, error) {
+	list := req.Header.Get("Content-Language")
+	if list == "" {
+		return "", nil
+	}
+	if err := mail.Languages(list); err != nil {
+		return "", problem.New(problem.InvalidRequest, "The header Content-Language cannot be read: %s.", err)
+	}
+	first, _, _ := strings.Cut(list, ",")
+	return strings.TrimSpace(first), nil
 }

@@ -85,12 +85,12 @@ func (f *front) slot(w http.ResponseWriter, req *http.Request) error {
 	if req.ContentLength != 0 && f.tellOldHost(w, req) { // its function has the route's name
 		return nil
 	}
+	if err := f.noBody(w, req); err != nil {
+		return err
+	}
 	proof, err := f.authenticate(w, req)
 	if err != nil {
 		return err
-	}
-	if req.ContentLength != 0 {
-		return problem.New(problem.InvalidRequest, "POST /attachments has no body: it answers with the address to upload to.")
 	}
 	s, err := f.Gateway.Slot(req.Context(), proof.Caller)
 	if err != nil {

@@ -66,35 +66,37 @@ type Probe struct {
 //go:embed openapi.json
 var openAPI []byte
 
-// route is one public path. Only these are ever served to the outside.
+// route is one public path. Only these are ever served to the outside. A route that does
+// not look at a body itself is served without one.
 type route struct {
 	path    string
 	methods []string
 	serve   func(*front, http.ResponseWriter, *http.Request) error
+	body    bool
 }
 
 var routes = []route{
-	{"/emails:send", []string{http.MethodPost}, (*front).send},
-	{"/emails/operations/{id}", []string{http.MethodGet, http.MethodDelete}, (*front).operation},
-	{"/emails/operations/{id}/result", []string{http.MethodGet}, (*front).result},
-	{"/emails/operations/{id}/links", []string{http.MethodDelete}, (*front).revokeLinks},
-	{"/emails", []string{http.MethodPost}, (*front).resendEmail},
-	{"/emails/batch", []string{http.MethodPost}, (*front).resendBatch},
-	{"/emails/{id}", []string{http.MethodGet}, (*front).resendFind},
-	{"/emails/{id}/cancel", []string{http.MethodPost}, (*front).resendCancel},
-	{"/v3/mail/send", []string{http.MethodPost}, (*front).sendgridMail},
-	{"/email", []string{http.MethodPost}, (*front).postmarkEmail},
-	{"/email/batch", []string{http.MethodPost}, (*front).postmarkBatch},
-	{"/attachments", []string{http.MethodPost}, (*front).slot},
-	{"/files/{token}", []string{http.MethodGet, http.MethodHead}, (*front).file},
-	{"/files/{token}/{number}", []string{http.MethodGet, http.MethodHead}, (*front).file},
-	{"/quota", []string{http.MethodGet}, (*front).quota},
-	{"/callers/me", []string{http.MethodGet}, (*front).whoAmI},
-	{"/hooks/{name}", hookMethods, (*front).hook},
-	{"/healthz", []string{http.MethodGet, http.MethodHead}, (*front).healthz},
-	{"/readyz", []string{http.MethodGet, http.MethodHead}, (*front).readyz},
-	{"/openapi.json", []string{http.MethodGet, http.MethodHead}, (*front).openapi},
-	{"/swagger.json", []string{http.MethodGet, http.MethodHead}, (*front).swagger},
+	{"/emails:send", []string{http.MethodPost}, (*front).send, true},
+	{"/emails/operations/{id}", []string{http.MethodGet, http.MethodDelete}, (*front).operation, false},
+	{"/emails/operations/{id}/result", []string{http.MethodGet}, (*front).result, false},
+	{"/emails/operations/{id}/links", []string{http.MethodDelete}, (*front).revokeLinks, false},
+	{"/emails", []string{http.MethodPost}, (*front).resendEmail, true},
+	{"/emails/batch", []string{http.MethodPost}, (*front).resendBatch, true},
+	{"/emails/{id}", []string{http.MethodGet}, (*front).resendFind, false},
+	{"/emails/{id}/cancel", []string{http.MethodPost}, (*front).resendCancel, false},
+	{"/v3/mail/send", []string{http.MethodPost}, (*front).sendgridMail, true},
+	{"/email", []string{http.MethodPost}, (*front).postmarkEmail, true},
+	{"/email/batch", []string{http.MethodPost}, (*front).postmarkBatch, true},
+	{"/attachments", []string{http.MethodPost}, (*front).slot, true},
+	{"/files/{token}", []string{http.MethodGet, http.MethodHead}, (*front).file, false},
+	{"/files/{token}/{number}", []string{http.MethodGet, http.MethodHead}, (*front).file, false},
+	{"/quota", []string{http.MethodGet}, (*front).quota, false},
+	{"/callers/me", []string{http.MethodGet}, (*front).whoAmI, false},
+	{"/hooks/{name}", hookMethods, (*front).hook, true},
+	{"/healthz", []string{http.MethodGet, http.MethodHead}, (*front).healthz, false},
+	{"/readyz", []string{http.MethodGet, http.MethodHead}, (*front).readyz, false},
+	{"/openapi.json", []string{http.MethodGet, http.MethodHead}, (*front).openapi, false},
+	{"/swagger.json", []string{http.MethodGet, http.MethodHead}, (*front).swagger, false},
 }
 
 // Routes lists path and methods of every public route, in the form of
@@ -147,7 +149,7 @@ func (f *front) elsewhere(mux *http.ServeMux) http.Handler {
 				path, allow = paths[pattern].path, append(allow, m)
 			}
 		}
-		f.door(route{path: path, serve: func(_ *front, w http.ResponseWriter, req *http.Request) error {
+		f.door(route{path: path, body: true, serve: func(_ *front, w http.ResponseWriter, req *http.Request) error {
 			if f.tellOldHost(w, req) {
 				return nil
 			}

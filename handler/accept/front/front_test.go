@@ -398,7 +398,7 @@ func TestAnUploadIsNamedInAMessage(t *testing.T) {
 	if res := d.do(t, d.request(t, "POST", "/emails:send", other)); res.StatusCode != http.StatusBadRequest {
 		t.Errorf("a second message with the upload: %d %s", res.StatusCode, res.text)
 	}
-	if res := d.do(t, d.request(t, "POST", "/attachments", "{}")); res.StatusCode != http.StatusBadRequest {
+	if res := d.do(t, d.request(t, "POST", "/attachments", `{"name":"a"}`)); res.StatusCode != http.StatusBadRequest {
 		t.Errorf("a slot with a body: %d", res.StatusCode)
 	}
 }
@@ -425,7 +425,7 @@ func TestStorageAway(t *testing.T) {
 	if res.StatusCode != http.StatusServiceUnavailable || res.slug(t) != "unavailable" || res.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", res.StatusCode, res.text)
 	}
-	d.storageDown(false)
+	d = newDoor(t, plenty) // this one does not ask again for a second
 	d.Failing("", 1)
 	if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1"))); res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", res.StatusCode, res.text)

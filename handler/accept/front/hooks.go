@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,13 +27,19 @@ var hookMethods = []string{http.MethodPost, http.MethodOptions, http.MethodGet, 
 // bytes: its tree, what templates see of it, and the message in two forms.
 const hookMemoryFactor = 32
 
-// hook answers all requests for one hook. A delivery to one that is not there is
-// answered as one with a wrong key or signature is.
+// hook answers all requests for one hook. Who proves nothing is answered the same whether
+// there is a hook or not: only a form shows itself.
 func (f *front) hook(w http.ResponseWriter, req *http.Request) (err error) {
 	defer func() { err = f.ofHook(req, err) }()
+	d := hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}
+	if req.Method != http.MethodPost {
+		if err := f.noBody(w, req); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(req.Context(), 5*time.Second)
 	defer cancel()
-	h, err := f.Hooks.Find(ctx, req.PathValue("name"))
+	h, err := f.Hooks.Find(ctx, req.PathValue("name"), d)
 	if err != nil {
 		return err
 	}
@@ -42,14 +49,14 @@ func (f *front) hook(w http.ResponseWriter, req *http.Request) (err error) {
 	}
 	switch req.Method {
 	case http.MethodOptions:
-		return f.preflight(w, req, h)
+		return f.preflight(w, req, h, d)
 	case http.MethodPost:
-		if err := f.deliver(w, req, h); err != nil {
+		if err := f.deliver(w, req, h, d); err != nil {
 			return f.tellForm(w, req, h, err)
 		}
 		return nil
 	default:
-		return f.greet(w, req, h)
+		return f.greet(w, req, h, d)
 	}
 }
 
@@ -76,12 +83,12 @@ func (f *front) ofHook(req *http.Request, err error) error {
 }
 
 // greet answers a sender, or its operator, who looks whether somebody is there.
-func (f *front) greet(w http.ResponseWriter, req *http.Request, h hook.Hook) error {
+func (f *front) greet(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) error {
 	if h.IsForm() {
 		writePage(w, http.StatusOK, hook.Note("A form's address", "This address takes what a form sends. There is nothing to see here."), "en")
 		return nil
 	}
-	if _, err := f.Hooks.Admit(req.Context(), h, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}); err != nil {
+	if _, err := f.Hooks.Greet(req.Context(), h, d); err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ready"})
@@ -92,15 +99,13 @@ func (f *front) greet(w http.ResponseWriter, req *http.Request, h hook.Hook) err
 var origins = regexp.MustCompile(`^[A-Za-z0-9.:*-]{1,255}$`)
 
 // preflight answers what comes before a delivery: CORS for a form that is sent by
-// fetch, and the abuse protection of CloudEvents. Source: HTTP 1.1 Web Hooks for
-// Event Delivery 1.0.1 section 4. A WebHook-Request-Callback is never called: its
-// address is a stranger's.
-func (f *front) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook) error {
+// fetch, and the abuse protection of CloudEvents, which wants the key of a signed hook too:
+// there is no body to sign. Source: HTTP 1.1 Web Hooks for Event Delivery 1.0.1 section 4. A
+// WebHook-Request-Callback is never called: its address is a stranger's.
+func (f *front) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) error {
 	head := w.Header()
-	head.Set("Allow", strings.Join(hookMethods, ", "))
-	asker := req.Header.Get("WebHook-Request-Origin")
-	switch {
-	case h.IsForm():
+	if h.IsForm() {
+		head.Set("Allow", strings.Join(hookMethods, ", "))
 		if head.Get("Access-Control-Allow-Origin") == "" {
 			return problem.New(problem.Forbidden, "This form is not taken from this site. Its operator can add the site's origin.")
 		}
@@ -109,12 +114,12 @@ func (f *front) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook)
 		head.Set("Access-Control-Max-Age", "600")
 		w.WriteHeader(http.StatusNoContent)
 		return nil
-	case h.Policy.Check == hook.CheckKey:
-		if _, err := f.Hooks.Admit(req.Context(), h, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}); err != nil {
-			return err
-		}
 	}
-	if asker != "" {
+	if _, err := f.Hooks.Greet(req.Context(), h, d); err != nil {
+		return err
+	}
+	head.Set("Allow", strings.Join(hookMethods, ", "))
+	if asker := req.Header.Get("WebHook-Request-Origin"); asker != "" {
 		if !origins.MatchString(asker) {
 			return problem.New(problem.InvalidRequest, "WebHook-Request-Origin is not the name of a host.")
 		}
@@ -125,37 +130,68 @@ func (f *front) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook)
 	return nil
 }
 
-// deliver takes one delivery: proof first, then what is in it. Where no signature
-// is over the body, strangers are sent away before it is read; nobody gets the
-// memory for what is in it without proof.
-func (f *front) deliver(w http.ResponseWriter, req *http.Request, h hook.Hook) (err error) {
-	d := hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}
-	if !h.Policy.Check.Signs() {
-		if h, err = f.Hooks.Admit(req.Context(), h, d); err != nil {
-			return err
-		}
+// deliver takes one delivery: proof first, then what is in it. Without a key, or a
+// signature of the right shape, strangers are sent away before the body is read, and
+// without proof nobody gets memory that those with proof need.
+func (f *front) deliver(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) error {
+	opened, err := f.Hooks.Admit(req.Context(), h, d)
+	switch {
+	case err == nil && !h.IsForm():
+		return f.deliverProven(w, req, opened, d)
+	case err == nil, d.Signed() && !h.IsForm() && problem.Is(err, problem.Unauthenticated):
+		return f.deliverUnproven(w, req, h, d)
 	}
-	body, release, err := f.hookBody(w, req)
+	return err
+}
+
+func (f *front) deliverProven(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) error {
+	body, release, err := f.hookBody(w, req, h.Policy.Caller)
 	if err != nil {
 		return err
 	}
 	defer release()
-	d.Body, d.At = body, f.Now()
-	if h.Policy.Check.Signs() {
-		if err := f.Hooks.Verify(h, d); err != nil {
-			return err
-		}
-	}
-	more, err := f.Admission.take(hookMemoryFactor * int64(len(body)))
+	more, err := f.Admission.take(h.Policy.Caller, hookMemoryFactor*int64(len(body)))
 	if err != nil {
 		return err
 	}
 	defer more()
+	d.Body, d.At = body, f.Now()
+	return f.take(w, req, h, d)
+}
+
+// deliverUnproven takes what is signed, or what a person sends by a form.
+func (f *front) deliverUnproven(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) (err error) {
+	leave := func() {}
+	if d.Pieces, leave, err = f.gather(w, req, h.Name); err != nil {
+		return err
+	}
+	defer func() { leave() }()
+	d.At = f.Now()
+	room, who := f.Admission.takeForForm, h.Name
+	if !h.IsForm() {
+		if h, err = f.Hooks.Prove(req.Context(), h, d); err != nil {
+			return err
+		}
+		room, who = f.Admission.take, h.Policy.Caller
+	}
+	var size int64
+	for _, piece := range d.Pieces {
+		size += int64(len(piece))
+	}
+	release, err := room(who, (1+hookMemoryFactor)*size)
+	if err != nil {
+		return err
+	}
+	defer release()
+	d.Body, d.Pieces = joined(d.Pieces), nil
+	leave()
+	leave = func() {}
 	return f.take(w, req, h, d)
 }
 
 // take makes messages of a delivery that has proved itself.
 func (f *front) take(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) (err error) {
+	f.Hooks.Used(req.Context(), h, d)
 	if code, asked := h.Validation(req.Context(), d); asked {
 		writeJSON(w, http.StatusOK, "application/json", map[string]string{"validationResponse": code})
 		return nil
@@ -180,6 +216,9 @@ func (f *front) take(w http.ResponseWriter, req *http.Request, h hook.Hook, d ho
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(told.Messages, func(m deliveredMessage) bool { return m.Sandbox }) {
+		w.Header().Set(sandboxHeader, "true")
+	}
 	if h.IsForm() {
 		return orThank(w, req, form, nil)
 	}
@@ -187,20 +226,16 @@ func (f *front) take(w http.ResponseWriter, req *http.Request, h hook.Hook, d ho
 	return nil
 }
 
-// hookBody reads a delivery whole: a signature is over all of it.
-func (f *front) hookBody(w http.ResponseWriter, req *http.Request) (body []byte, release func(), err error) {
-	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return nil, nil, problem.New(problem.UnsupportedMediaType, "Content-Encoding is not understood. Send the body as it is.")
+// hookBody reads the whole delivery of a sender with a key.
+func (f *front) hookBody(w http.ResponseWriter, req *http.Request, who string) (body []byte, release func(), err error) {
+	if err := deliverable(req); err != nil {
+		return nil, nil, err
 	}
-	large := problem.New(problem.TooLarge, "A delivery to a hook has at most %d bytes.", hook.MaxBodyBytes)
 	bytes := req.ContentLength
-	if bytes > hook.MaxBodyBytes {
-		return nil, nil, large
-	}
 	if bytes < 0 {
 		bytes = hook.MaxBodyBytes
 	}
-	if release, err = f.Admission.take(bytes); err != nil {
+	if release, err = f.Admission.take(who, bytes); err != nil {
 		return nil, nil, err
 	}
 	body, err = io.ReadAll(&steadyBody{
@@ -211,8 +246,8 @@ func (f *front) hookBody(w http.ResponseWriter, req *http.Request) (body []byte,
 		return body, release, nil
 	}
 	release()
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, nil, large
+	if tooLarge(err) {
+		err = largeDelivery()
 	}
 	return nil, nil, err
 }
@@ -226,6 +261,7 @@ type deliveredMessage struct {
 	ID       string       `json:"id,omitempty"`
 	State    record.State `json:"state,omitempty"`
 	Replayed bool         `json:"replayed,omitempty"`
+	Sandbox  bool         `json:"sandbox,omitempty"` // it was checked, and not sent
 	// Fallback says that the hook's template failed and the payload went as it came.
 	Fallback bool   `json:"fallback,omitempty"`
 	Error    string `json:"error,omitempty"` // of one that can never be sent
@@ -278,7 +314,7 @@ func (f *front) sendHooked(ctx context.Context, h hook.Hook, c caller.Caller, m 
 	if err != nil {
 		return deliveredMessage{}, forSender(err)
 	}
-	return deliveredMessage{ID: answer.Record.ID, State: answer.Record.State, Replayed: answer.Replayed, Fallback: m.Fault != nil}, nil
+	return deliveredMessage{ID: answer.Record.ID, State: answer.Record.State, Replayed: answer.Replayed, Sandbox: answer.Record.Sandbox, Fallback: m.Fault != nil}, nil
 }
 
 // sameDelivery answers a delivery that came before and read differently then: its
@@ -291,7 +327,7 @@ func (f *front) sameDelivery(ctx context.Context, c caller.Caller, m hook.Messag
 	if found.UnderWay() {
 		return deliveredMessage{}, forSender(record.InProgress())
 	}
-	return deliveredMessage{ID: found.ID, State: found.State, Replayed: true}, nil
+	return deliveredMessage{ID: found.ID, State: found.State, Replayed: true, Sandbox: found.Sandbox}, nil
 }
 
 // forSender turns what the gateway says into what makes a sender do right. Some of

@@ -262,15 +262,20 @@ func TestTheHandshakesOfSenders(t *testing.T) {
 	}
 }
 
+// signedBy is GitHub's signature.
+func signedBy(secret, body string) string {
+	m := hmac.New(sha256.New, []byte(secret))
+	m.Write([]byte(body))
+	return "sha256=" + hex.EncodeToString(m.Sum(nil))
+}
+
 func TestASignedDeliveryNeedsNoKey(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t, plenty)
 	h, _ := d.hooked(t, "mine", "github")
 	body := "payload=" + strings.NewReplacer("%", "%25", "&", "%26", "+", "%2B", "\n", "%0A", " ", "+", ";", "%3B").Replace(sampleOf(t, "github-issues.json"))
-	m := hmac.New(sha256.New, []byte(d.hooks.Secret(h)))
-	m.Write([]byte(body))
 	told := d.post(t, "/hooks/mine", body, "Content-Type", "application/x-www-form-urlencoded",
-		"X-GitHub-Event", "issues", "X-Hub-Signature-256", "sha256="+hex.EncodeToString(m.Sum(nil))).delivered(t)
+		"X-GitHub-Event", "issues", "X-Hub-Signature-256", signedBy(d.hooks.Secret(h), body)).delivered(t)
 	if len(told.Messages) != 1 || d.ACS.Sent[0].Content.Subject != "mine: Spelling error in the README file" {
 		t.Errorf("%+v, sent %+v", told, d.ACS.Sent)
 	}

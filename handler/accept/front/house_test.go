@@ -35,21 +35,27 @@ import (
 // gives to a test has been validated against openapi.json.
 type door struct {
 	*gatewaytest.House
-	server  *httptest.Server
-	client  *http.Client
-	key     string
-	access  string
-	log     *lockedBuffer
-	callers *caller.Registry
-	hooks   *hook.Registry
-	memory  atomic.Int64 // that a request needs
-	mu      sync.Mutex
-	down    bool
+	server    *httptest.Server
+	client    *http.Client
+	key       string
+	access    string
+	log       *lockedBuffer
+	callers   *caller.Registry
+	hooks     *hook.Registry
+	memory    atomic.Int64 // that a request needs
+	admission *front.Admission
+	mu        sync.Mutex
+	down      bool
 }
 
 var plenty = quota.Limits{PerMinute: 1000, PerHour: 1000}
 
 func newDoor(t *testing.T, limits quota.Limits) *door {
+	t.Helper()
+	return newDoorWith(t, limits, front.Budget{Common: 1 << 30, Reserve: 1 << 20, Unproven: 4 << 20, Forms: 64 << 20})
+}
+
+func newDoorWith(t *testing.T, limits quota.Limits, budget front.Budget) *door {
 	t.Helper()
 	d := &door{House: gatewaytest.New(t, limits), log: &lockedBuffer{}}
 	table := mem.NewTable(time.Now, func(mem.Op, string) mem.Fault {
@@ -68,6 +74,7 @@ func newDoor(t *testing.T, limits quota.Limits) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.admission = front.NewAdmission(budget, time.Now)
 	d.key, d.access = secrets.Key, secrets.AccessKey
 	d.server = httptest.NewUnstartedServer(nil)
 	public, err := url.Parse("http://" + d.server.Listener.Addr().String())
@@ -77,7 +84,7 @@ func newDoor(t *testing.T, limits quota.Limits) *door {
 	d.server.Config.Handler = linger.Handler(front.New(front.Config{
 		Gateway: d.Gateway, Callers: d.callers, Hooks: d.hooks, Public: public, Language: "en",
 		MaxRequestBytes: 100 << 20, RequestTimeout: 20 * time.Second,
-		Admission: front.NewAdmission(1<<30, 1<<20), Memory: func(int64) int64 { return d.memory.Load() },
+		Admission: d.admission, Memory: func(int64) int64 { return d.memory.Load() },
 		Now: time.Now, NewID: uuid.NewString, Log: slog.New(slog.NewJSONHandler(d.log, nil)),
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Propagator: propagation.TraceContext{},
 	}), linger.Limits{Bytes: 100 << 20, Time: 20 * time.Second, Number: 100})

@@ -20,6 +20,7 @@ func (f *front) tellOldHost(w http.ResponseWriter, req *http.Request) bool {
 	if req.Method != http.MethodPost || req.Header.Get(InvocationHeader) == "" {
 		return false
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(f.Now().Add(firstByteTime))
 	// Whatever ends the reading, there is more of it or it is no such call.
 	if start, _ := io.ReadAll(io.LimitReader(req.Body, 1<<10)); !jsonCall.Match(start) {
 		return false

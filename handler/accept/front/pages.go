@@ -23,21 +23,32 @@ const readyLife = 2 * time.Second
 
 // readiness is the last outcome of the probes.
 type readiness struct {
-	mu     sync.Mutex
-	at     time.Time
-	checks map[string]string
-	ok     bool
-	paused *problem.Pause
+	mu      sync.Mutex
+	at      time.Time
+	checks  map[string]string
+	ok      bool
+	paused  *problem.Pause
+	probing chan struct{} // closed at the end of what is under way; nil without that
 }
 
 func (f *front) readyz(w http.ResponseWriter, req *http.Request) error {
 	r := &f.ready
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.checks == nil || f.Now().Sub(r.at) > readyLife {
-		r.checks, r.paused, r.ok = f.probe(context.WithoutCancel(req.Context()))
-		r.at = f.Now()
+	if r.probing == nil && (r.checks == nil || f.Now().Sub(r.at) > readyLife) {
+		r.probing = make(chan struct{})
+		go f.look(context.WithoutCancel(req.Context()), r.probing)
 	}
+	probing := r.probing
+	r.mu.Unlock()
+	if probing != nil {
+		select {
+		case <-probing:
+		case <-req.Context().Done():
+			return req.Context().Err()
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	status, word := http.StatusOK, "ready"
 	switch {
 	case !r.ok:
@@ -50,6 +61,16 @@ func (f *front) readyz(w http.ResponseWriter, req *http.Request) error {
 		Checks map[string]string `json:"checks"`
 	}{word, r.checks})
 	return nil
+}
+
+// look probes for all who wait.
+func (f *front) look(ctx context.Context, done chan struct{}) {
+	defer close(done)
+	checks, paused, ok := f.probe(ctx)
+	r := &f.ready
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.checks, r.paused, r.ok, r.at, r.probing = checks, paused, ok, f.Now(), nil
 }
 
 // probe asks all probes at once, and the ledger whether sending is paused. Their errors are

@@ -30,6 +30,8 @@ func TestAPlainOperationIsWrittenAsJSONIs(t *testing.T) {
 			func() {},
 			func() { o.Error = &acsError{"Code", "message"} },
 			func() { o.Delivery.Settling = true },
+			func() { o.Delivery.Sandbox = true },
+			func() { o.Delivery.Redirected = true },
 			func() { o.Delivery.Expected = time.Unix(1, 0).UTC() },
 			func() { o.Delivery.Deadline = time.Unix(1, 0).UTC() },
 			func() { o.Delivery.Links = []link{{Name: "a.pdf"}} },

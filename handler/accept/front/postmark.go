@@ -23,6 +23,7 @@ func (f *front) postmarkEmail(w http.ResponseWriter, req *http.Request) error {
 	if sent[0].Replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
+	markSandbox(w, sent[0].Record)
 	writeJSON(w, http.StatusOK, "application/json", accepted(sent[0]))
 	return nil
 }
@@ -45,6 +46,7 @@ func (f *front) postmarkBatch(w http.ResponseWriter, req *http.Request) error {
 			answer = append(answer, item)
 			return
 		}
+		markSandbox(w, s.Record)
 		answer = append(answer, accepted(s))
 	})
 	if err != nil {
@@ -55,5 +57,5 @@ func (f *front) postmarkBatch(w http.ResponseWriter, req *http.Request) error {
 }
 
 func accepted(s gateway.Sent) postmark.Sent {
-	return postmark.Accepted(s.To, s.Record.Created.UTC(), s.Record.ID)
+	return postmark.Accepted(s.To, s.Record.Created.UTC(), s.Record.ID, s.Record.Sandbox)
 }

@@ -26,6 +26,7 @@ func (f *front) resendEmail(w http.ResponseWriter, req *http.Request) error {
 	if sent[0].Replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
+	markSandbox(w, sent[0].Record)
 	writeJSON(w, http.StatusOK, "application/json", resend.Sent{ID: sent[0].Record.ID})
 	return nil
 }
@@ -60,6 +61,7 @@ func (f *front) resendBatch(w http.ResponseWriter, req *http.Request) error {
 	answer, first := resend.Batch{Data: []resend.Sent{}}, error(nil)
 	err = send(req.Context(), message, resend.Source(), func(i int, s gateway.Sent, err error) {
 		if err == nil {
+			markSandbox(w, s.Record)
 			answer.Data = append(answer.Data, resend.Sent{ID: s.Record.ID})
 			return
 		}
@@ -92,6 +94,7 @@ func (f *front) resendFind(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
+	markSandbox(w, found.Record)
 	o := describe(found)
 	e := resend.Email{Object: resend.Object, ID: found.ID, CreatedAt: found.Created, Tags: found.Tags}
 	if found.State == record.Waiting {

@@ -32,6 +32,7 @@ func (f *front) result(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
+	markSandbox(w, found.Record)
 	switch o := describe(found); o.Status {
 	case "Running":
 		w.Header().Set("Location", f.resultURL(found.ID))

@@ -19,7 +19,8 @@ func (f *front) sendgridMail(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if sent[0].Record == nil { // sandbox mode
+	markSandbox(w, sent[0].Record)
+	if sent[0].Record == nil { // SendGrid's own sandbox mode
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}

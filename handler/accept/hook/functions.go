@@ -6,11 +6,11 @@ import (
 	"math"
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // maxValueBytes bounds each string that a function makes: a loop that doubles a
@@ -20,52 +20,51 @@ const maxValueBytes = 256 << 10
 var errValue = fmt.Errorf("a value of the template is longer than %d bytes", maxValueBytes)
 
 // functions are all that a template can call beside those of allowed. None opens
-// anything, and each that works through a structure takes a step first.
+// anything, and each takes steps for the bytes that it works through: text does so for
+// what it returns.
 func (s scope) functions(b *budget) map[string]any {
 	return map[string]any{
 		"step": func() (bool, error) { return true, b.step() },
 		"text": b.text,
 		// The payload, the hook and the delivery.
-		"rows": func(pointer string) ([]row, error) { return rows(s.payload.at(pointer)), b.step() },
+		"rows": func(pointer string) ([]row, error) { return b.table(rows(s.payload.at(pointer))) },
 		"details": func(pointer string, without ...string) ([]row, error) {
-			return details(s.payload.at(pointer), without), b.step()
+			return b.table(details(s.payload.at(pointer), without))
+		},
+		"brief": func(pointer string, without ...string) ([]row, error) {
+			return b.table(brief(s.payload.at(pointer), without))
 		},
 		"at":       func(pointer string) any { return s.payload.at(pointer).plain() },
-		"headline": func(pointer string) (string, error) { return headline(s.payload.at(pointer)), b.step() },
-		"brief": func(pointer string, without ...string) ([]row, error) {
-			return brief(s.payload.at(pointer), without), b.step()
-		},
+		"headline": func(pointer string) (string, error) { v := s.payload.at(pointer); return headline(v), b.walk(v) },
 		"called": func(pointer string, without ...string) (string, error) {
-			return s.payload.at(pointer).called(without), b.step()
+			v := s.payload.at(pointer)
+			return v.called(without), b.walk(v)
 		},
-		"names":    func(list any) (string, error) { return b.join(", ", names(list)) },
-		"distinct": func(list, pointer string) ([]any, error) { return distinct(s.payload.at(list), pointer), b.step() },
-		"hook":     func() string { return s.hook },
-		"subject":  func() string { return s.subject },
-		"header":   func(name string) string { return header(s.header, name) },
+		"names": func(list any) (string, error) { return b.join(", ", names(list)) },
+		"distinct": func(list, pointer string) ([]any, error) {
+			v := s.payload.at(list)
+			return distinct(v, pointer), b.walk(v)
+		},
+		"hook":    func() string { return s.hook },
+		"subject": func() string { return s.subject },
+		"header":  func(name string) string { return header(s.header, name) },
 		// Words.
 		"print": b.print, "printf": b.printf, "join": b.join,
 		"phrase":  func(v any) (string, error) { t, err := b.text(v); return phrase(t), err },
 		"capital": func(v any) (string, error) { t, err := b.text(v); return capital(t), err },
-		"prose":   func(v any) (string, error) { t, err := b.text(v); return prose(t), errors.Join(err, b.step()) },
+		"prose":   func(v any) (string, error) { t, err := b.text(v); return prose(t), err },
 		"without": func(prefix string, v any) (string, error) {
 			t, err := b.text(v)
 			return strings.TrimPrefix(t, prefix), err
 		},
-		"lower":   func(v any) (string, error) { t, err := b.text(v); return strings.ToLower(t), err },
-		"upper":   func(v any) (string, error) { t, err := b.text(v); return strings.ToUpper(t), err },
-		"default": func(other, v any) (string, error) { return b.otherwise(other, v) },
-		"first":   b.first,
-		"clip":    func(n int, v any) (string, error) { t, err := b.text(v); return clip(t, n), err },
-		"lines": func(v any) ([]string, error) {
-			t, err := b.text(v)
-			return strings.Split(strings.TrimRight(t, "\r\n"), "\n"), err
-		},
-		"base": func(v any) (string, error) { t, err := b.text(v); return path.Base("/" + t), err },
-		"contains": func(part, v any) (bool, error) {
-			t, err := b.text(v)
-			return strings.Contains(t, fmt.Sprint(part)), err
-		},
+		"lower":    func(v any) (string, error) { t, err := b.text(v); return strings.ToLower(t), err },
+		"upper":    func(v any) (string, error) { t, err := b.text(v); return strings.ToUpper(t), err },
+		"default":  func(other, v any) (string, error) { return b.otherwise(other, v) },
+		"first":    b.first,
+		"clip":     func(n int, v any) (string, error) { t, err := b.text(v); return clip(t, n), err },
+		"lines":    b.lines,
+		"base":     func(v any) (string, error) { t, err := b.text(v); return path.Base("/" + t), err },
+		"contains": b.contains,
 		// Numbers, times, addresses.
 		"number": func(v any) (float64, error) { t, err := b.text(v); return asNumber(t), err },
 		"money":  func(amount, currency any) (string, error) { return b.money(amount, currency) },
@@ -90,7 +89,7 @@ func (b *budget) text(v any) (string, error) {
 	case nil:
 		return "", nil
 	case string:
-		return v, nil
+		return v, b.touch(len(v))
 	case bool:
 		return strconv.FormatBool(v), nil
 	case int:
@@ -103,53 +102,109 @@ func (b *budget) text(v any) (string, error) {
 	}
 	var w structure
 	err := w.write(v, 0)
-	return w.String(), err
+	return w.String(), errors.Join(err, b.touch(w.Len()))
+}
+
+// builder makes a string of bounded length.
+type builder struct {
+	*budget
+	strings.Builder
+}
+
+func (w *builder) add(t string) error {
+	if w.Len()+len(t) > maxValueBytes {
+		return errValue
+	}
+	w.WriteString(t)
+	return w.touch(len(t))
 }
 
 func (b *budget) print(all ...any) (string, error) {
-	var out strings.Builder
+	out := builder{budget: b}
 	for _, v := range all {
 		t, err := b.text(v)
+		if err == nil {
+			err = out.add(t)
+		}
 		if err != nil {
 			return "", err
 		}
-		if out.Len()+len(t) > maxValueBytes {
-			return "", errValue
-		}
-		out.WriteString(t)
 	}
 	return out.String(), nil
 }
 
-// printf knows the verbs of fmt, but no width of more than two digits.
+// verbs are those of fmt that printf knows: no index of a value, which could stand
+// any number of times, no width out of one, and none of more than two digits.
+var verbs = regexp.MustCompile(`%[-+# 0]*[0-9]{0,2}(?:\.[0-9]{0,2})?[a-zA-Z%]`)
+
 func (b *budget) printf(format string, all ...any) (string, error) {
-	digits, size := 0, len(format)
-	for _, c := range format {
-		if digits++; c < '0' || c > '9' {
-			digits = 0
+	out := builder{budget: b}
+	for format != "" {
+		at := verbs.FindStringIndex(format)
+		if at == nil {
+			at = []int{len(format), len(format)}
 		}
-		if digits > 2 || c == '*' {
-			return "", errors.New("printf takes a width of at most two digits")
+		literal, verb := format[:at[0]], format[at[0]:at[1]]
+		if strings.Contains(literal, "%") {
+			return "", errors.New("printf takes verbs such as %s and %5.1f, with a width of at most two digits")
 		}
+		if err := out.add(literal); err != nil {
+			return "", err
+		}
+		var of []any
+		if len(all) > 0 && !strings.HasSuffix(verb, "%") && verb != "" {
+			of, all = all[:1], all[1:]
+		}
+		t, err := b.format(verb, of...)
+		if err == nil {
+			err = out.add(t)
+		}
+		if err != nil {
+			return "", err
+		}
+		format = format[at[1]:]
 	}
-	for i, v := range all {
+	return out.String(), nil
+}
+
+// format writes one verb.
+func (b *budget) format(verb string, of ...any) (string, error) {
+	for i, v := range of {
 		switch v.(type) {
-		case nil, string, bool, int, float64:
-		default:
-			t, err := b.text(v)
-			if err != nil {
-				return "", err
-			}
-			all[i] = t
+		case nil, bool, int, float64:
+			continue
 		}
-		if t, ok := all[i].(string); ok {
-			size += 4 * len(t) // %q and %x write up to so much
+		t, err := b.text(v)
+		if err != nil {
+			return "", err
 		}
+		if len(t) > maxValueBytes {
+			return "", errValue
+		}
+		of[i] = t
 	}
-	if size > maxValueBytes {
-		return "", errValue
+	return fmt.Sprintf(verb, of...), nil
+}
+
+// lines are those of a text, of which each costs as much as it takes to hold it.
+func (b *budget) lines(v any) ([]string, error) {
+	t, err := b.text(v)
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Sprintf(format, all...), nil
+	t = strings.TrimRight(t, "\r\n")
+	if err := b.touch(lineBytes * strings.Count(t, "\n")); err != nil {
+		return nil, err
+	}
+	return strings.Split(t, "\n"), nil
+}
+
+const lineBytes = 16
+
+func (b *budget) contains(part, v any) (bool, error) {
+	t, err := b.text(v)
+	of, partErr := b.text(part)
+	return strings.Contains(t, of), errors.Join(err, partErr)
 }
 
 func (b *budget) join(separator string, v any) (string, error) {
@@ -160,19 +215,18 @@ func (b *budget) join(separator string, v any) (string, error) {
 	if err := b.step(); err != nil {
 		return "", err
 	}
-	var out strings.Builder
+	out := builder{budget: b}
 	for i, item := range list {
 		t, err := b.text(item)
+		if err == nil && i > 0 {
+			err = out.add(separator)
+		}
+		if err == nil {
+			err = out.add(t)
+		}
 		if err != nil {
 			return "", err
 		}
-		if i > 0 {
-			t = separator + t
-		}
-		if out.Len()+len(t) > maxValueBytes {
-			return "", errValue
-		}
-		out.WriteString(t)
 	}
 	return out.String(), nil
 }
@@ -183,6 +237,22 @@ func (b *budget) otherwise(other, v any) (string, error) {
 		return t, err
 	}
 	return b.text(other)
+}
+
+// table is rows that were made of the payload.
+func (b *budget) table(all []row) ([]row, error) {
+	if err := b.step(); err != nil {
+		return nil, err
+	}
+	return all, b.touch(bytesOf(all))
+}
+
+// walk takes the steps for a walk through v.
+func (b *budget) walk(v value) error {
+	if err := b.step(); err != nil {
+		return err
+	}
+	return b.touch(lineBytes * v.count())
 }
 
 // first is the first of some values that is not empty.
@@ -209,10 +279,16 @@ func (b *budget) json(v any) (any, error) {
 
 // clip cuts s to n characters, the last of which then is an ellipsis.
 func clip(s string, n int) string {
-	if n < 1 || utf8.RuneCountInString(s) <= n {
-		return s
+	last, seen := 0, 0 // where the ellipsis would stand, and how many characters were seen
+	for at := range s {
+		if seen == n-1 {
+			last = at
+		}
+		if seen++; seen > n && n > 0 {
+			return strings.TrimRight(s[:last], " \t\r\n") + "…"
+		}
 	}
-	return strings.TrimRight(string([]rune(s)[:n-1]), " \t\r\n") + "…"
+	return s
 }
 
 func asNumber(s string) float64 {
@@ -348,5 +424,5 @@ func (b *budget) count(list any, name, want string) (int, error) {
 			n++
 		}
 	}
-	return n, b.step()
+	return n, b.touch(len(items) * lineBytes)
 }

@@ -22,6 +22,7 @@ package hook
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/mail"
@@ -57,10 +58,33 @@ type Hook struct {
 	// Pause, if not nil, says that what comes by the hook waits, or is refused.
 	Pause *problem.Pause
 
+	// Made is when each key that is alive was; of keys made long ago it is not known.
+	Made map[int64]time.Time
+
 	last   int64  // generation that was ever given out
-	made   int64  // generation that it began with
+	began  int64  // generation that it began with
 	sealed []byte // the secret that the sender dictates, if it does
+	wanted bool   // the sender dictates one, and it is not here
 	etag   store.ETag
+}
+
+// Dictated says that the hook's sender dictates its secret.
+func (h Hook) Dictated() bool { return h.sealed != nil || h.wanted }
+
+// next gives h another key.
+func (h *Hook) next(now time.Time) {
+	h.last++
+	h.Generations = append(slices.Clone(h.Generations), h.last)
+	if n := len(h.Generations); n > maxGenerations {
+		h.Generations = h.Generations[n-maxGenerations:]
+	}
+	made := map[int64]time.Time{h.last: now.UTC().Truncate(time.Second)}
+	for _, g := range h.Generations {
+		if at, known := h.Made[g]; known {
+			made[g] = at
+		}
+	}
+	h.Made = made
 }
 
 // Policy is what the operator has decided for a hook.
@@ -118,7 +142,8 @@ type Template struct {
 type Delivery struct {
 	Header http.Header
 	Query  url.Values
-	Body   []byte
+	Pieces [][]byte // the body as it came, until it is proven
+	Body   []byte   // all of it, after that
 	At     time.Time
 }
 

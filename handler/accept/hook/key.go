@@ -53,10 +53,31 @@ func (m Masters) opens(h Hook, given string) bool {
 	return found
 }
 
+// newer says whether d has, in whatever header, a key of h that was made after h was read.
+func (m Masters) newer(h Hook, d Delivery) bool {
+	given, _ := h.given(d)
+	all := []string{given}
+	for _, values := range d.Header { // which of them h takes a key from is not known yet
+		all = append(all, values...)
+	}
+	for _, given := range all {
+		rest, _ := strings.CutPrefix(given, KeyPrefix+h.Name+"_")
+		number, _, _ := strings.Cut(rest, "_")
+		generation, ok := seconds(number)
+		if ok && generation > h.last && m.opens(Hook{Name: h.Name, Generations: []int64{generation}}, given) {
+			return true
+		}
+	}
+	return false
+}
+
 // secrets are what a delivery to h may be signed with. Where the sender does not
 // dictate its secret, that is the hook's key, or for Standard Webhooks, whose
 // secrets are bytes in Base64, the MAC in it.
 func (m Masters) secrets(h Hook) ([][]byte, error) {
+	if h.wanted {
+		return nil, errWanted
+	}
 	if h.sealed != nil {
 		secret, err := m.unseal(h.Name, h.sealed)
 		if err != nil {
@@ -104,7 +125,10 @@ func (m Masters) seal(random io.Reader, name string, secret []byte) ([]byte, err
 	return box.Seal(nonce, nonce, secret, []byte(name)), nil
 }
 
-var errSealed = errors.New("the hook's secret was sealed under another master key: add the hook anew")
+var errSealed = errors.New("the hook's secret was sealed under another master key: set it again with hooks rotate --secret-file")
+
+// errWanted is for a hook that came from another deployment without its sender's secret.
+var errWanted = errors.New("the secret of the hook's sender is not set: set it with hooks rotate --secret-file")
 
 func (m Masters) unseal(name string, sealed []byte) ([]byte, error) {
 	for _, master := range m {
@@ -133,7 +157,7 @@ func sealing(master []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// seconds reads a time in seconds since 1970 as senders write it.
+// seconds reads a time in seconds since 1970 as senders write it, or a generation.
 func seconds(s string) (int64, bool) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	return n, err == nil && strconv.FormatInt(n, 10) == s

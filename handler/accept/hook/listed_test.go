@@ -2,6 +2,7 @@ package hook
 
 import (
 	"crypto/rand"
+	"net/http"
 	"net/url"
 	"testing"
 	"testing/synctest"
@@ -26,9 +27,12 @@ func TestAHookThatWasJustMadeWorks(t *testing.T) {
 		admits := func(what, name, key, to string, mostReads int) {
 			t.Helper()
 			before := reads
-			h, err := r.Find(t.Context(), name)
+			h, err := r.Find(t.Context(), name, Delivery{})
 			if err == nil {
 				h, err = r.Admit(t.Context(), h, Delivery{Query: url.Values{"key": {key}}, At: time.Now()})
+			}
+			if h.Name != name {
+				t.Errorf("%s: the hook is %q", what, h.Name)
 			}
 			if (err == nil) != (to != "") || err != nil && !problem.Is(err, problem.Unauthenticated) || err == nil && h.Policy.To[0] != to {
 				t.Errorf("%s: to %v, %v", what, h.Policy.To, err)
@@ -61,7 +65,10 @@ func TestAHookThatWasJustMadeWorks(t *testing.T) {
 		}
 		admits("made anew, under its new policy", "two", r.Key(anew), "other@example.com", 1)
 		admits("the key of the one before", "two", r.Key(two), "", 0)
-		admits("never made", "three", r.Key(two), "", 1)
+		admits("never made", "three", r.Key(two), "", 0)
+		admits("never made, without a key", "three", "", "", 0)
+		admits("never made, with a key as it would have", "three", key(masters[0], "three", 1), "", 1)
+		admits("the same forged", "three", key(Masters{[]byte("x")}[0], "three", 1), "", 0)
 		admits("no name", "No name", r.Key(two), "", 0)
 	})
 }
@@ -104,5 +111,95 @@ func TestAHookIsPaused(t *testing.T) {
 	}
 	if err := v.ours.Pause(t.Context(), "mine", "a\nb", false); !problem.Is(err, problem.InvalidRequest) {
 		t.Errorf("two lines: %v", err)
+	}
+}
+
+// A signed hook that was just made, and a secret of it, work at the next delivery. Anybody
+// can make up a signature: once a second one has the list read, and the others wait for
+// nothing, whether there is a hook or not.
+func TestASignedHookThatWasJustMadeWorks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reads := 0
+		r := NewRegistry(mem.NewTable(time.Now, func(op mem.Op, _ string) mem.Fault {
+			if op == mem.List {
+				reads++
+				time.Sleep(10 * time.Millisecond)
+			}
+			return mem.Fault{}
+		}), masters, rand.Reader, time.Now)
+		proves := func(what, name, secret string, want bool, mostReads int) {
+			t.Helper()
+			h, err := r.Find(t.Context(), name, Delivery{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := reads
+			d := Delivery{Header: signings["GitHub"].sign(secret, "{}", time.Now()), Pieces: [][]byte{[]byte("{}")}, At: time.Now()}
+			h, err = r.Prove(t.Context(), h, d)
+			if (err == nil) != want || err != nil && !problem.Is(err, problem.Unauthenticated) || want && h.Policy.Sender == "" {
+				t.Errorf("%s: %+v, %v", what, h, err)
+			}
+			if n := reads - before; n > mostReads {
+				t.Errorf("%s: the list was read %d times", what, n)
+			}
+		}
+		one := added(t, r, "one", "github", "", "")
+		proves("the first", "one", r.Secret(one), true, 0)
+		two := added(t, r, "two", "github", "", "")
+		time.Sleep(time.Second)
+		proves("made a moment ago", "two", r.Secret(two), true, 1)
+		time.Sleep(time.Second)
+		second, err := r.Rotate(t.Context(), "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		proves("a secret made a moment ago", "one", r.Secret(second), true, 1)
+		time.Sleep(time.Second)
+		keyed := added(t, r, "keyed", "alertmanager", "", "")
+		proves("signed with the key of a hook that takes no signature", "keyed", r.Key(keyed), false, 1)
+		for _, name := range []string{"one", "three", "keyed"} {
+			begin := time.Now()
+			for range 20 {
+				proves("a forged one for "+name, name, "forged", false, 0)
+			}
+			if took := time.Since(begin); took != 0 {
+				t.Errorf("twenty forged ones for %s took %v", name, took)
+			}
+			time.Sleep(time.Second)
+			begin = time.Now()
+			proves("a forged one for "+name, name, "forged", false, 1)
+			if took := time.Since(begin); took != 10*time.Millisecond {
+				t.Errorf("a forged one for %s took %v", name, took)
+			}
+		}
+	})
+}
+
+// What is read of a delivery's headers before its body tells nothing of the hook: only what
+// cannot be a signature is refused.
+func TestTheShapeOfASignature(t *testing.T) {
+	t.Parallel()
+	for name, s := range signings {
+		signed := s.sign("whsec_AAAAAAAAAAAAAAAAAAAAAAAA", "other", noon)
+		timed := name != "GitHub" && name != "GitHub with a secret of its own" && name != "Grafana"
+		for _, c := range []struct {
+			name   string
+			header http.Header
+			want   bool
+		}{
+			{"well-formed, whoever signed what", signed, true},
+			{"cut", changed(signed.Clone(), func(v []string) []string { return []string{v[0][:len(v[0])/2]} }), false},
+			{"empty", changed(signed.Clone(), func([]string) []string { return []string{""} }), false},
+			{"doubled", changed(signed.Clone(), func(v []string) []string { return append(v, v...) }), false},
+			{"an hour old", s.sign("whsec_AAAAAAAAAAAAAAAAAAAAAAAA", "other", noon.Add(-time.Hour)), !timed},
+		} {
+			if got := (Delivery{Header: c.header, At: noon}).Signed(); got != c.want {
+				t.Errorf("%s, %s: %t", name, c.name, got)
+			}
+		}
+	}
+	if (Delivery{Header: http.Header{"Authorization": {"Bearer x"}}, At: noon}).Signed() {
+		t.Error("a key is no signature")
 	}
 }

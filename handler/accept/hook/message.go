@@ -60,18 +60,10 @@ func (h Hook) message(d Delivery, item value) (Message, error) {
 	s := scope{hook: h.Name, payload: item, header: h.readable(d.Header), now: time.Now}
 	content, fault := h.content(s)
 	if fault != nil {
-		generic, err := builtinTemplate("generic")
-		if err != nil {
-			return Message{}, err
-		}
 		said := content.Subject
-		if content, err = generic.render(s); err != nil {
-			return Message{}, err
-		}
-		if said != "" { // the subject was no fault
+		if content = fallback(s); said != "" { // the subject was no fault
 			content.Subject = said
 		}
-		content.PlainText = "The template of this hook could not be used for this payload, which is below as it came.\n\n" + content.PlainText
 	}
 	p := h.Policy
 	to, err := p.recipients(item)
@@ -91,6 +83,24 @@ func (h Hook) message(d Delivery, item value) (Message, error) {
 	return m, nil
 }
 
+// fallback is the payload as a table, and without HTML if even that is too much for a
+// busy machine. It cannot fail.
+func fallback(s scope) mail.Content {
+	const lead = "The template of this hook could not be used for this payload, which is below as it came.\n\n"
+	t, err := builtinTemplate("generic")
+	if err == nil {
+		if c, err := t.render(s); err == nil {
+			c.PlainText = lead + c.PlainText
+			return c
+		}
+	}
+	var text strings.Builder
+	for _, r := range rows(s.payload) {
+		text.WriteString(r.Name + ": " + r.Text + "\n")
+	}
+	return mail.Content{Subject: "Webhook " + s.hook, PlainText: lead + text.String()}
+}
+
 // places is where a template failed, in its own words. What follows them in an
 // error of text/template may quote a value.
 var places = regexp.MustCompile(`^(?:subject|text|html): (?:template: )?[a-z]+:[0-9]+(?::[0-9]+)?(?:: executing "[^"]*" at <[^>]*>)?`)
@@ -100,7 +110,7 @@ func place(fault error) error {
 	switch {
 	case fault == nil:
 		return nil
-	case outOfBounds(fault):
+	case outOfBounds(fault), errors.Is(fault, errEmpty):
 		return fault
 	}
 	if at := places.FindString(fault.Error()); at != "" {
@@ -140,6 +150,9 @@ func (t Template) render(s scope) (c mail.Content, err error) {
 	if c.Subject = subjectLine(c.Subject); c.Subject == "" {
 		return c, nil
 	}
+	if mail.Seen(c.Subject) != nil { // the payload's words, so no wish to send nothing
+		c.Subject = "Webhook " + s.hook
+	}
 	s.subject = c.Subject
 	if t.Text != "" {
 		if c.PlainText, err = execute(t.Text, false, s); err != nil {
@@ -155,22 +168,30 @@ func (t Template) render(s scope) (c mail.Content, err error) {
 			return c, fmt.Errorf("html: %w", err)
 		}
 	}
+	if c.PlainText == "" && c.HTML == "" {
+		return c, errEmpty
+	}
 	return c, nil
 }
 
 // subjectLine puts a subject on one line and takes out what check refuses there:
-// what ends a line, and what turns the direction of text.
+// what ends a line, hides in it, or turns the direction of text. An encoded word that
+// hides such a thing is left as text that no mail program decodes.
 func subjectLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
-		case unicode.Is(unicode.Bidi_Control, r):
+		case unicode.Is(unicode.Bidi_Control, r), r >= 0xE0000 && r <= 0xE007F: // tags
 			return -1
 		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
 			return ' '
 		}
 		return r
 	}, s)
-	return clip(strings.Join(strings.Fields(s), " "), maxSubjectRunes)
+	s = clip(strings.Join(strings.Fields(s), " "), maxSubjectRunes)
+	if mail.Line(s) != nil {
+		s = strings.ReplaceAll(s, "=?", "= ?")
+	}
+	return s
 }
 
 // readable are the headers that the sender's template may read.
@@ -256,5 +277,5 @@ func (h Hook) deliveryName(d Delivery, item value, i int) string {
 		window := d.At.Truncate(RepeatWindow).Unix()
 		name = fmt.Sprintf("body %s %d %d", hex.EncodeToString(sum[:]), window, i)
 	}
-	return uuid.NewHash(sha256.New(), uuid.Nil, []byte("posthorn hook delivery\x00"+h.Name+"\x00"+strconv.FormatInt(h.made, 10)+"\x00"+name), 8).String()
+	return uuid.NewHash(sha256.New(), uuid.Nil, []byte("posthorn hook delivery\x00"+h.Name+"\x00"+strconv.FormatInt(h.began, 10)+"\x00"+name), 8).String()
 }

@@ -53,11 +53,11 @@ func TestTheHeaderOfTheKey(t *testing.T) {
 			if err != nil || h.Policy.TokenHeader != c.kept {
 				t.Fatalf("kept is %q, %v", h.Policy.TokenHeader, err)
 			}
-			found, err := r.Find(t.Context(), "mine")
+			found, err := r.Find(t.Context(), "mine", Delivery{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := r.Verify(found, Delivery{Header: map[string][]string{c.kept: {r.Key(h)}}, At: noon}); err != nil {
+			if err := verify(r, found, Delivery{Header: map[string][]string{c.kept: {r.Key(h)}}, At: noon}); err != nil {
 				t.Errorf("the key in it does not open: %v", err)
 			}
 			p.TokenHeader = ""

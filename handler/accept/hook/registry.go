@@ -2,15 +2,16 @@ package hook
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/roster"
+	"github.com/posthorn/posthorn/handler/accept/usage"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -40,6 +41,7 @@ type Registry struct {
 	masters Masters
 	random  io.Reader
 	now     func() time.Time
+	used    *usage.Days // nil: no use is noted
 
 	list *roster.Roster[Hook]
 }
@@ -52,49 +54,38 @@ func NewRegistry(t Table, masters Masters, random io.Reader, now func() time.Tim
 	return r
 }
 
-// Find returns a live hook. A name that is not in the list may just have been made, so the
-// list is read anew. Who has no hook is answered as a wrong key is.
-func (r *Registry) Find(ctx context.Context, name string) (Hook, error) {
+// Find is the live hook of a name. Without one it is a hook that nothing opens, so that
+// who has no proof is answered the same. A page may show a form that was just made: where
+// the list can be read at once, it is, whatever the name.
+func (r *Registry) Find(ctx context.Context, name string, d Delivery) (Hook, error) {
 	came := r.list.Moment()
 	known, err := r.list.Known(ctx)
 	if err != nil {
 		return Hook{}, unavailable(err)
 	}
-	if len(known[name].Generations) == 0 && namePattern.MatchString(name) {
-		if known, err = r.list.Since(ctx, came); err != nil {
-			return Hook{}, unavailable(err)
+	h := live(known, name)
+	if !h.IsForm() && d.Header.Get("Origin") != "" && r.list.Rested() {
+		if known, err := r.list.Since(ctx, came); err == nil {
+			h = live(known, name)
 		}
-	}
-	h := known[name]
-	if len(h.Generations) == 0 {
-		return Hook{}, Refusal()
 	}
 	return h, nil
 }
 
-// Admit is h after Verify or, if d has a key that was made after h was read, h as it is now.
-func (r *Registry) Admit(ctx context.Context, h Hook, d Delivery) (Hook, error) {
-	came := r.list.Moment()
-	err := r.Verify(h, d)
-	given, _ := h.given(d)
-	if err == nil || h.Policy.Check != CheckKey || !r.masters.opens(h.later(), given) {
-		return h, err
+func live(known map[string]Hook, name string) Hook {
+	if h := known[name]; len(h.Generations) > 0 {
+		return h
 	}
-	known, err := r.list.Since(ctx, came)
+	return Hook{Name: name, last: known[name].last}
+}
+
+// since is the live hook of a name as it was after a moment.
+func (r *Registry) since(ctx context.Context, m roster.Moment, name string) (Hook, error) {
+	known, err := r.list.Since(ctx, m)
 	if err != nil {
 		return Hook{}, unavailable(err)
 	}
-	h = known[h.Name]
-	return h, r.Verify(h, d)
-}
-
-// later is h with the next generations that it may be given.
-func (h Hook) later() Hook {
-	h.Generations = nil
-	for n := range int64(maxGenerations) {
-		h.Generations = append(h.Generations, h.last+1+n)
-	}
-	return h
+	return live(known, name), nil
 }
 
 // Current is a hook that lives and sends for a caller, NotFound if it does not. It is
@@ -137,14 +128,11 @@ func (r *Registry) Hooks(ctx context.Context) ([]Hook, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Hook, 0, len(known))
-	for _, h := range known {
-		if len(h.Generations) > 0 {
-			list = append(list, h)
-		}
-	}
-	slices.SortFunc(list, func(a, b Hook) int { return strings.Compare(a.Name, b.Name) })
-	return list, nil
+	return slices.DeleteFunc(byName(known), func(h Hook) bool { return len(h.Generations) == 0 }), nil
+}
+
+func byName(known map[string]Hook) []Hook {
+	return slices.SortedFunc(maps.Values(known), func(a, b Hook) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // Hook is a live hook, freshly read; NotFound without one.
@@ -160,14 +148,21 @@ func (r *Registry) Hook(ctx context.Context, name string) (Hook, error) {
 	return h, nil
 }
 
+func checkName(name string) error {
+	if !namePattern.MatchString(name) {
+		return wrong("%q is no name for a hook: use 1 to 32 of a-z, 0-9 and -, with no - at either end.", name)
+	}
+	return nil
+}
+
 // Add makes a hook. secret is what the sender dictates, as it shows it; empty means
 // that the hook's own key is the secret. A name that is taken, and a policy or a
 // template that cannot work, are problems of kind InvalidRequest.
 func (r *Registry) Add(ctx context.Context, h Hook, secret string) (Hook, error) {
-	if !namePattern.MatchString(h.Name) {
-		return Hook{}, problem.New(problem.InvalidRequest, "%q is no name for a hook: use 1 to 32 of a-z, 0-9 and -, with no - at either end.", h.Name)
+	err := checkName(h.Name)
+	if err != nil {
+		return Hook{}, err
 	}
-	var err error
 	if h.Policy, err = h.Policy.normalised(secret); err != nil {
 		return Hook{}, err
 	}
@@ -179,7 +174,8 @@ func (r *Registry) Add(ctx context.Context, h Hook, secret string) (Hook, error)
 			return Hook{}, fmt.Errorf("seal the secret: %w", err)
 		}
 	}
-	h.Generations, h.last, h.made = []int64{1}, 1, 1
+	h.next(r.now())
+	h.began = h.last
 	e, err := pack(h)
 	if err != nil {
 		return Hook{}, err
@@ -200,9 +196,9 @@ func (r *Registry) revive(ctx context.Context, h Hook) (Hook, error) {
 	if len(stored.Generations) > 0 {
 		return Hook{}, problem.New(problem.InvalidRequest, "A hook %q is there already. Remove it first; its address and key then change.", h.Name)
 	}
-	h.last = stored.last + 1
-	h.made = h.last
-	h.Generations, h.etag = []int64{h.last}, stored.etag
+	h.last, h.Generations, h.etag = stored.last, nil, stored.etag
+	h.next(r.now())
+	h.began = h.last
 	return h, r.replace(ctx, h)
 }
 
@@ -213,11 +209,27 @@ func (r *Registry) Rotate(ctx context.Context, name string) (Hook, error) {
 	if err != nil {
 		return Hook{}, err
 	}
-	h.last++
-	h.Generations = append(slices.Clone(h.Generations), h.last)
-	if n := len(h.Generations); n > maxGenerations {
-		h.Generations = h.Generations[n-maxGenerations:]
+	h.next(r.now())
+	return h, r.replace(ctx, h)
+}
+
+// SetSecret gives a hook another secret that its sender dictates. The one before it ends.
+// What the hook cannot have is a problem of kind InvalidRequest.
+func (r *Registry) SetSecret(ctx context.Context, name, secret string) (Hook, error) {
+	h, err := r.Hook(ctx, name)
+	if err != nil {
+		return Hook{}, err
 	}
+	if secret == "" {
+		return Hook{}, wrong("The secret is empty.")
+	}
+	if err := h.Policy.Check.allowsSecret(secret); err != nil {
+		return Hook{}, err
+	}
+	if h.sealed, err = r.masters.seal(r.random, name, []byte(secret)); err != nil {
+		return Hook{}, fmt.Errorf("seal the secret: %w", err)
+	}
+	h.wanted = false
 	return h, r.replace(ctx, h)
 }
 
@@ -298,7 +310,7 @@ func (r *Registry) Key(h Hook) string {
 // where it dictates the secret itself or signs nothing.
 func (r *Registry) Secret(h Hook) string {
 	switch {
-	case h.sealed != nil:
+	case h.Dictated():
 		return ""
 	case h.Policy.Check == CheckGitHub, h.Policy.Check == CheckGrafana:
 		return r.Key(h)
@@ -306,56 +318,6 @@ func (r *Registry) Secret(h Hook) string {
 		return standardSecret(mac(r.masters[0], h.Name, h.Generations[len(h.Generations)-1]))
 	}
 	return ""
-}
-
-func pack(h Hook) (store.Entity, error) {
-	policy, err := json.Marshal(h.Policy)
-	if err != nil {
-		return store.Entity{}, fmt.Errorf("encode policy: %w", err)
-	}
-	generations, err := json.Marshal(h.Generations)
-	if err != nil {
-		return store.Entity{}, fmt.Errorf("encode generations: %w", err)
-	}
-	e := store.Entity{Partition: partition, Row: h.Name, Values: map[string]any{
-		"policy": string(policy), "generations": string(generations), "last": h.last, "made": h.made,
-		"subject": h.Template.Subject, "text": h.Template.Text, "html": h.Template.HTML,
-	}}
-	if h.sealed != nil {
-		e.Values["secret"] = h.sealed
-	}
-	if h.Pause != nil {
-		pause, err := json.Marshal(h.Pause)
-		if err != nil {
-			return store.Entity{}, fmt.Errorf("encode pause: %w", err)
-		}
-		e.Values["pause"] = string(pause)
-	}
-	return e, nil
-}
-
-func unpack(e store.Entity) (Hook, error) {
-	h := Hook{Name: e.Row, etag: e.ETag}
-	policy, _ := e.Values["policy"].(string)
-	if err := json.Unmarshal([]byte(policy), &h.Policy); err != nil {
-		return Hook{}, fmt.Errorf("decode policy of hook %s: %w", e.Row, err)
-	}
-	generations, _ := e.Values["generations"].(string)
-	if err := json.Unmarshal([]byte(generations), &h.Generations); err != nil {
-		return Hook{}, fmt.Errorf("decode generations of hook %s: %w", e.Row, err)
-	}
-	h.last, _ = e.Values["last"].(int64)
-	h.made, _ = e.Values["made"].(int64)
-	h.Template.Subject, _ = e.Values["subject"].(string)
-	h.Template.Text, _ = e.Values["text"].(string)
-	h.Template.HTML, _ = e.Values["html"].(string)
-	h.sealed, _ = e.Values["secret"].([]byte)
-	if pause, ok := e.Values["pause"].(string); ok {
-		if err := json.Unmarshal([]byte(pause), &h.Pause); err != nil {
-			return Hook{}, fmt.Errorf("decode pause of hook %s: %w", e.Row, err)
-		}
-	}
-	return h, nil
 }
 
 func unavailable(err error) error {

@@ -19,11 +19,11 @@ func TestAHookFromItsFirstKeyToItsEnd(t *testing.T) {
 		r := newRegistry(time.Now)
 		h := added(t, r, "mine", "alertmanager", "", "")
 		opens := func(h Hook, key string) bool {
-			found, err := r.Find(t.Context(), h.Name)
+			found, err := r.Find(t.Context(), h.Name, Delivery{})
 			if err != nil {
 				return false
 			}
-			return r.Verify(found, Delivery{Query: map[string][]string{"key": {key}}, At: time.Now()}) == nil
+			return verify(r, found, Delivery{Query: map[string][]string{"key": {key}}, At: time.Now()}) == nil
 		}
 		first := r.Key(h)
 		if !strings.HasPrefix(first, "ph_hook_mine_1_") || !opens(h, first) {
@@ -48,8 +48,8 @@ func TestAHookFromItsFirstKeyToItsEnd(t *testing.T) {
 			t.Error("the cache does not hold")
 		}
 		time.Sleep(CacheLife)
-		if _, err := r.Find(t.Context(), "mine"); opens(h, third) || !problem.Is(err, problem.Unauthenticated) {
-			t.Errorf("a removed hook: %v", err)
+		if found, err := r.Find(t.Context(), "mine", Delivery{}); opens(h, third) || err != nil || found.Policy.Check != "" {
+			t.Errorf("a removed hook: %+v, %v", found, err)
 		}
 		if list, err := r.Hooks(t.Context()); err != nil || len(list) != 0 {
 			t.Errorf("the list is %v, %v", list, err)
@@ -96,11 +96,12 @@ func TestAHookIsReadAsItWasWritten(t *testing.T) {
 		t.Error("the secret stands open")
 	}
 	other := NewRegistry(r.table, Masters{bytes.Repeat([]byte("n"), 32)}, rand.Reader, r.now)
-	if err := other.Verify(h, Delivery{At: noon}); !problem.Is(err, problem.Unavailable) {
+	wrong := Delivery{At: noon, Header: signings["GitHub"].sign("another", "", noon)}
+	if err := verify(other, h, wrong); !problem.Is(err, problem.Unavailable) {
 		t.Errorf("under another master: %v", err)
 	}
 	both := NewRegistry(r.table, Masters{bytes.Repeat([]byte("n"), 32), masters[0]}, rand.Reader, r.now)
-	if err := both.Verify(h, Delivery{At: noon}); !problem.Is(err, problem.Unauthenticated) {
+	if err := verify(both, h, wrong); !problem.Is(err, problem.Unauthenticated) {
 		t.Errorf("under the master before: %v", err)
 	}
 	moved := h
@@ -113,7 +114,7 @@ func TestAHookIsReadAsItWasWritten(t *testing.T) {
 func TestStorageThatIsAwayIsUnavailable(t *testing.T) {
 	t.Parallel()
 	r := NewRegistry(mem.NewTable(time.Now, func(mem.Op, string) mem.Fault { return mem.Fault{Outcome: mem.Refused} }), masters, rand.Reader, time.Now)
-	_, find := r.Find(t.Context(), "mine")
+	_, find := r.Find(t.Context(), "mine", Delivery{})
 	_, add := r.Add(t.Context(), Hook{Name: "mine", Policy: Policy{Caller: "a", Sender: "a@example.com", To: []string{"b@example.com"}}}, "")
 	for name, err := range map[string]error{"find": find, "add": add, "remove": r.Remove(t.Context(), "mine")} {
 		if !problem.Is(err, problem.Unavailable) {

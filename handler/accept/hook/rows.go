@@ -14,8 +14,13 @@ import (
 const (
 	// maxRows is what somebody may still look through in a message.
 	maxRows = 300
-	// maxRowRunes is what one row shows of its value.
-	maxRowRunes = 4000
+	// maxRowRunes is what one row shows of its value, maxNameRunes of its name.
+	maxRowRunes, maxNameRunes = 4000, 400
+	// maxRowsBytes is what all rows of a payload take of a template, with room left for
+	// what stands around them.
+	maxRowsBytes = maxOutputBytes * 3 / 4
+	// fewRunes are so few that maxRows of them fit, whatever they are.
+	fewRunes = 60
 )
 
 // row is one line of a table: what it is, what it says, and where it leads if it is
@@ -24,16 +29,56 @@ type row struct {
 	Name, Text, URL string
 }
 
+// newRow makes no link of what is cut: it would lead nowhere.
 func newRow(name, content string) row {
 	said := content
 	if markup.MatchString(content) {
 		said = prose(content)
 	}
-	return row{name, clip(said, maxRowRunes), webAddress(content)}
+	said = clip(said, maxRowRunes)
+	return row{clip(name, maxNameRunes), said, webAddress(said)}
 }
 
-// rows lays any value out as a table, in its order. The names of nested members
-// are joined; a list of words is one row, and structures in a list are numbered.
+// bytesOf is the most that rows take in HTML.
+func bytesOf(rows []row) int {
+	n := 0
+	for _, r := range rows {
+		n += inHTML(r.Name) + inHTML(r.Text) + 5*len(r.URL)
+	}
+	return n
+}
+
+// inHTML is how long a text is in HTML, where each line is a round of a loop besides.
+func inHTML(s string) int {
+	n := len(s)
+	for _, c := range []byte(s) {
+		switch c {
+		case '<', '>', '&', '"', '\'', '+':
+			n += len("&#34;") - 1
+		case '\n':
+			n += 16
+		}
+	}
+	return n
+}
+
+// fitting cuts the values until all rows fit: a person reads what is there, and the
+// rest with the sender.
+func fitting(all []row) []row {
+	for runes := maxRowRunes / 2; bytesOf(all) > maxRowsBytes && runes > fewRunes/2; runes /= 2 {
+		for i, r := range all {
+			all[i].Name, all[i].Text = clip(r.Name, runes), clip(r.Text, runes)
+			if len(all[i].Text) < len(r.Text) || len(r.URL) > 4*runes {
+				all[i].URL = ""
+			}
+		}
+	}
+	return all
+}
+
+// rows lays any value out as a table, in its order, that a template can always show.
+// The names of nested members are joined; a list of words is one row, and structures in
+// a list are numbered.
 func rows(v value) []row {
 	if v.kind == null {
 		return nil // it is not there
@@ -47,7 +92,7 @@ func rows(v value) []row {
 	if l.left > 0 {
 		l.rows = append(l.rows, row{Name: "…", Text: fmt.Sprintf("and %d more", l.left)})
 	}
-	return l.rows
+	return fitting(l.rows)
 }
 
 type layout struct {
@@ -74,9 +119,9 @@ func (l *layout) add(name string, v value) {
 
 func joinName(outer, inner string) string {
 	if outer == "" {
-		return inner
+		return clip(inner, maxNameRunes)
 	}
-	return outer + " › " + inner
+	return clip(outer+" › "+inner, maxNameRunes)
 }
 
 // line is v in one row.
@@ -136,7 +181,7 @@ func (b *budget) pairs(v any, without ...string) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return details(of, nil), b.step()
+	return b.table(details(of, nil))
 }
 
 // structure writes a template's value as JSON, as far as it may be long and deep:

@@ -27,20 +27,23 @@ var builtin embed.FS
 // Bounds of one template. Two seconds are a thousand times what the largest of the
 // built-in ones needs.
 const (
-	maxSteps       = 100_000 // rounds of loops and calls of templates
+	maxSteps       = 100_000 // rounds of loops, calls of templates, and stepBytes of text
+	stepBytes      = 256
 	maxOutputBytes = 1 << 20
 	maxRenderTime  = 2 * time.Second
 )
 
 // budget is what one template may still use. Every template gets its own.
 type budget struct {
-	steps int
-	end   time.Time
-	now   func() time.Time
+	steps   int
+	touched int // bytes for which no step was taken yet
+	end     time.Time
+	now     func() time.Time
 }
 
 var (
 	errSteps  = errors.New("the template goes on for too long")
+	errEmpty  = errors.New("the template writes nothing but a subject")
 	errOutput = fmt.Errorf("the template writes more than %d bytes", maxOutputBytes)
 )
 
@@ -52,6 +55,17 @@ func (b *budget) step() error {
 		return errSteps
 	}
 	return nil
+}
+
+// touch takes the steps for n bytes that a function works through or makes.
+func (b *budget) touch(n int) error {
+	b.touched += n
+	if b.touched < stepBytes {
+		return nil
+	}
+	b.steps -= b.touched/stepBytes - 1
+	b.touched %= stepBytes
+	return b.step()
 }
 
 // bounded stops a template that writes too much.
@@ -99,7 +113,7 @@ func execute(source string, html bool, s scope) (string, error) {
 	if err := t.Execute(out, s.payload.plain()); err != nil {
 		return "", err
 	}
-	return out.String(), nil
+	return visible(out.String()), nil // a template can cut a character in two
 }
 
 func htmlTemplate(trees map[string]*parse.Tree, functions map[string]any) (*htmltemplate.Template, error) {

@@ -24,7 +24,7 @@ func over(t testing.TB, payload string) scope {
 
 func TestTemplatesThatGoOnForeverStop(t *testing.T) {
 	t.Parallel()
-	const many = `{"a":[1,2,3,4,5,6,7,8,9,10]}`
+	many := `{"a":[1,2,3,4,5,6,7,8,9,10],"long":"` + strings.Repeat("x", 50_000) + `","lines":"` + strings.Repeat(`\n`, 50_000) + `x"}`
 	nested := strings.Repeat(`{{range $.a}}`, 12) + "x" + strings.Repeat(`{{end}}`, 12)
 	var laughs strings.Builder
 	laughs.WriteString(`{{define "l0"}}ha{{end}}`)
@@ -43,6 +43,13 @@ func TestTemplatesThatGoOnForeverStop(t *testing.T) {
 		{"a string that doubles", `{{$x := "xxxxxxxx"}}{{range 60}}{{$x = print $x $x}}{{end}}`, errValue},
 		{"a string that doubles in a format", `{{$x := "xxxxxxxx"}}{{range 60}}{{$x = printf "%s%s" $x $x}}{{end}}`, errValue},
 		{"quotes that double", `{{$x := "\"\"\"\"\"\"\"\""}}{{range 60}}{{$x = printf "%q" $x}}{{end}}`, errValue},
+		{"a format that takes a value many times", `{{$x := printf "` + strings.Repeat("%s", 5500) + `"` + strings.Repeat(" $.long", 5500) + `}}`, errValue},
+		{"a long text in another case", `{{range 90000}}{{$_ := upper $.long}}{{end}}`, errSteps},
+		{"a long text that is looked through", `{{range 90000}}{{$_ := contains "y" $.long}}{{end}}`, errSteps},
+		{"a part that is built", `{{$x := list "x"}}{{range 60}}{{$x = list $x $x}}{{end}}{{contains $x "a"}}`, errValue},
+		{"a long text in lines", `{{range 90000}}{{$_ := lines $.lines}}{{end}}`, errSteps},
+		{"a long text that is clipped", `{{range 90000}}{{$_ := clip 9 $.long}}{{end}}`, errSteps},
+		{"tables of a large payload", `{{range 90000}}{{$_ := rows ""}}{{end}}`, errSteps},
 		{"a list that doubles", `{{$x := list "x"}}{{range 60}}{{$x = list $x $x}}{{end}}{{$x}}`, errValue},
 		{"a list that doubles, joined", `{{$x := list "x"}}{{range 60}}{{$x = list $x $x}}{{end}}{{join "," $x}}`, errValue},
 		{"a list in a list in a list", `{{$x := list "x"}}{{range 50000}}{{$x = list $x}}{{end}}{{$x}}`, errValue},
@@ -70,6 +77,25 @@ func TestATemplateThatIsSlowStops(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+func TestFormats(t *testing.T) {
+	t.Parallel()
+	for format, want := range map[string]string{
+		`printf "%s-%5.1f|%03d%%" "a" 2.25 7`: "a-  2.2|007%",
+		`printf "%.7s" "0123456789"`:          "0123456",
+		`printf "%s" .deep`:                   `{"b":"2"}`,
+		`printf "plain"`:                      "plain",
+		`printf "%[1]s%[1]s" "a"`:             "",
+		`printf "%*d" 9 1`:                    "",
+		`printf "%100d" 1`:                    "",
+		`printf "100%"`:                       "",
+	} {
+		got, err := execute("{{"+format+"}}", false, over(t, `{"deep":{"b":"2"}}`))
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%s is %q, %v", format, got, err)
+		}
+	}
 }
 
 func TestTemplatesThatAreRefused(t *testing.T) {

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -44,29 +45,89 @@ const Tolerance = 5 * time.Minute
 
 const standardPrefix = "whsec_"
 
-// Verify says whether d comes from the hook's sender. All that is wrong is the
-// same problem, Unauthenticated, and the same as for a hook that is not there.
-// A secret that cannot be read is Unavailable.
-func (r *Registry) Verify(h Hook, d Delivery) error {
-	switch h.Policy.Check {
-	case CheckOrigin:
-		return h.fromItsSite(d.Header)
-	case CheckKey:
-		if given, ok := h.given(d); ok && r.masters.opens(h, given) {
-			return nil
+// Greet is h, as it is now, if d has its key, which may have been made after h was read.
+// All that is wrong is the same problem, Unauthenticated, and the same as for a hook that
+// is not there. It opens a signed hook too, for a sender that asks before it delivers:
+// there is nothing to sign then.
+func (r *Registry) Greet(ctx context.Context, h Hook, d Delivery) (Hook, error) {
+	came := r.list.Moment()
+	if r.opens(h, d) {
+		return h, nil
+	}
+	if !r.masters.newer(h, d) {
+		return h, Refusal()
+	}
+	h, err := r.since(ctx, came, h.Name)
+	if err == nil && !r.opens(h, d) {
+		err = Refusal()
+	}
+	return h, err
+}
+
+func (r *Registry) opens(h Hook, d Delivery) bool {
+	given, ok := h.given(d)
+	return ok && r.masters.opens(h, given)
+}
+
+// Admit is Greet for a delivery whose body was not read yet. A form is opened by its site,
+// a signed hook by nothing: Prove does that.
+func (r *Registry) Admit(ctx context.Context, h Hook, d Delivery) (Hook, error) {
+	if h.IsForm() {
+		return h, h.fromItsSite(d.Header)
+	}
+	h, err := r.Greet(ctx, h, d)
+	if err == nil && h.Policy.Check != CheckKey {
+		err = Refusal()
+	}
+	return h, err
+}
+
+// Signed says whether d has a signature of the right shape and, where a time is signed, of
+// about now: only then it is worth while to read the body. That looks at no hook, and so
+// tells nothing of one.
+func (d Delivery) Signed() bool { return d.scheme() != "" }
+
+func (d Delivery) scheme() Check {
+	for _, c := range []Check{CheckGitHub, CheckGrafana, CheckStripe, CheckStandard} {
+		if _, signatures := c.signed(d); len(signatures) > 0 {
+			return c
 		}
-		return Refusal()
+	}
+	return ""
+}
+
+// Prove is h, as it is now, if d is signed for it. A signature that does not fit may be that
+// of a hook, or of a key, that was just made: where the list can be read at once, it is.
+// Anybody can make up a signature, so nobody waits longer on its account. A secret that
+// cannot be read is Unavailable.
+func (r *Registry) Prove(ctx context.Context, h Hook, d Delivery) (Hook, error) {
+	came := r.list.Moment()
+	err := r.signed(h, d)
+	if !problem.Is(err, problem.Unauthenticated) || !r.list.Rested() {
+		return h, err
+	}
+	if h, err = r.since(ctx, came, h.Name); err != nil {
+		return Hook{}, err
+	}
+	return h, r.signed(h, d)
+}
+
+func (r *Registry) signed(h Hook, d Delivery) error {
+	before, signatures := h.Policy.Check.signed(d)
+	if len(signatures) == 0 { // as much work as for one that fits, and then refused
+		h = Hook{Name: h.Name, Generations: []int64{0}, Policy: Policy{Check: d.scheme()}}
+		before, _ = h.Policy.Check.signed(d)
 	}
 	secrets, err := r.masters.secrets(h)
 	if err != nil {
-		return problem.Wrap(problem.Unavailable, "The secret of this hook cannot be read. Its operator must add it anew.", err)
+		return problem.Wrap(problem.Unavailable, "The secret of this hook cannot be read. Its operator must set it again.", err)
 	}
-	signed, signatures := h.Policy.Check.signed(d)
 	found := false
 	for _, secret := range secrets {
 		m := hmac.New(sha256.New, secret)
-		for _, part := range signed {
-			m.Write(part)
+		m.Write([]byte(before))
+		for _, piece := range d.Pieces {
+			m.Write(piece)
 		}
 		want := m.Sum(nil)
 		for _, signature := range signatures {
@@ -119,39 +180,39 @@ func password(credentials string) string {
 	return word
 }
 
-// signed returns the bytes under the signature, in parts, and the signatures that
+// signed returns what stands before the body under the signature, and the signatures that
 // d has; none if its time is too far away.
-func (c Check) signed(d Delivery) (parts, signatures [][]byte) {
+func (c Check) signed(d Delivery) (before string, signatures [][]byte) {
 	switch c {
 	case CheckGitHub:
-		return [][]byte{d.Body}, hexSignatures(strings.CutPrefix(single(d.Header, "X-Hub-Signature-256"), "sha256="))
+		return "", hexSignatures(strings.CutPrefix(single(d.Header, "X-Hub-Signature-256"), "sha256="))
 	case CheckGrafana:
 		signatures = hexSignatures(single(d.Header, "X-Grafana-Alerting-Signature"), true)
 		at := single(d.Header, "X-Grafana-Alerting-Timestamp")
 		if at == "" {
-			return [][]byte{d.Body}, signatures
+			return "", signatures
 		}
-		return fresh(d, at, [][]byte{[]byte(at), []byte(":"), d.Body}, signatures)
+		return at + ":", fresh(d, at, signatures)
 	case CheckStripe:
 		at, listed := stripeSignature(single(d.Header, "Stripe-Signature"))
-		return fresh(d, at, [][]byte{[]byte(at), []byte("."), d.Body}, listed)
+		return at + ".", fresh(d, at, listed)
 	case CheckStandard:
 		id, at := standardHeader(d.Header, "id"), standardHeader(d.Header, "timestamp")
 		if id == "" {
-			return nil, nil
+			return "", nil
 		}
-		return fresh(d, at, [][]byte{[]byte(id), []byte("."), []byte(at), []byte("."), d.Body}, standardSignatures(d.Header))
+		return id + "." + at + ".", fresh(d, at, standardSignatures(d.Header))
 	}
-	return nil, nil
+	return "", nil
 }
 
 // fresh drops the signatures of a delivery that is older, or newer, than Tolerance.
-func fresh(d Delivery, at string, parts, signatures [][]byte) (signed, kept [][]byte) {
+func fresh(d Delivery, at string, signatures [][]byte) [][]byte {
 	n, ok := seconds(at)
 	if off := d.At.Sub(time.Unix(n, 0)); !ok || off > Tolerance || off < -Tolerance {
-		return nil, nil
+		return nil
 	}
-	return parts, signatures
+	return signatures
 }
 
 // single is a header that stands once; "" otherwise.

@@ -2,8 +2,8 @@
 //
 // In: a function that reads the whole list. Out: the list, as fresh as who asks needs it.
 // Many who ask at once share one read, nobody waits longer than his context lasts, and
-// storage is asked once a second at most. It knows nothing of what is listed, and changes
-// nothing of it.
+// storage is asked once a second at most: who asks within a second of a read that failed
+// hears of that. It knows nothing of what is listed, and changes nothing of it.
 package roster
 
 import (
@@ -38,6 +38,7 @@ type Roster[T any] struct {
 	reads   Moment    // readings that have begun
 	began   time.Time // when the last reading did
 	failure error     // of the last reading that has ended
+	ended   time.Time // when it did
 	reading *reading  // under way; nil without one
 }
 
@@ -117,6 +118,9 @@ func (r *Roster[T]) wait(ctx context.Context, good func() bool) (map[string]T, e
 		case r.known != nil && good():
 			defer r.mu.Unlock()
 			return r.known, nil
+		case r.reading == nil && r.failure != nil && r.now().Sub(r.ended) < between:
+			defer r.mu.Unlock()
+			return nil, r.failure
 		case r.reading == nil:
 			r.start(ctx)
 		}
@@ -153,7 +157,7 @@ func (r *Roster[T]) start(ctx context.Context) {
 		if known == nil && err == nil {
 			err = errors.New("the list was not read")
 		}
-		if r.failure, r.reading, under.err = err, nil, err; err == nil {
+		if r.failure, r.ended, r.reading, under.err = err, r.now(), nil, err; err == nil {
 			r.known, r.asked, r.of = known, r.began, r.reads
 		}
 	}()

@@ -147,3 +147,48 @@ func TestTheLastListHoldsWithoutAWait(t *testing.T) {
 		}
 	})
 }
+
+// A failure is that of all who ask within a second; nobody waits for the next read to fail
+// too, and the first who asks later has the list read.
+func TestAFailureIsSharedForASecond(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name       string
+		before     bool // a list was read, too long ago to let in by
+		ask        func(*desk, context.Context) (map[string]int64, error)
+		reads      int64
+		firstTakes time.Duration
+	}{
+		{"with no list", false, (*desk).letIn, 1, 5 * time.Second},
+		{"with no list, fresh", false, (*desk).fresh, 1, 5 * time.Second},
+		{"with a list that is too old", true, (*desk).letIn, 2, 5 * time.Second},
+		{"anew", true, (*desk).anew, 2, 5 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk()
+				if c.before {
+					_, _, _ = told(d.Known)
+					time.Sleep(roster.Grace)
+				}
+				d.takes.Store(int64(time.Hour))
+				ask := func(ctx context.Context) (map[string]int64, error) { return c.ask(d, ctx) }
+				if _, took, err := told(ask); err == nil || took != c.firstTakes {
+					t.Errorf("the first: %v after %v", err, took)
+				}
+				for range 9 {
+					time.Sleep(100 * time.Millisecond)
+					if _, took, err := told(ask); err == nil || took != 0 || d.reads.Load() != c.reads {
+						t.Fatalf("within the second: %v after %v, %d reads", err, took, d.reads.Load())
+					}
+				}
+				d.takes.Store(0)
+				time.Sleep(100 * time.Millisecond)
+				if n, took, err := told(ask); n != c.reads+1 || took != 0 || err != nil {
+					t.Errorf("after the second: %d, %v after %v", n, err, took)
+				}
+			})
+		})
+	}
+}

@@ -105,9 +105,13 @@ type Record struct {
 	Repeatable bool
 	// Ended says of Accepted that ACS was asked and is done with it, or need not be
 	// asked any more.
-	Ended   bool
-	Created time.Time
-	Updated time.Time
+	Ended bool
+	// Sandbox says of Accepted that the message was only checked: it was not sent.
+	Sandbox bool
+	// Redirected says that the message went to its caller's one mailbox for tests.
+	Redirected bool
+	Created    time.Time
+	Updated    time.Time
 	// OwnerUntil is when others may take over.
 	OwnerUntil time.Time
 

@@ -24,18 +24,20 @@ type body struct {
 // details are what most messages, which are sent at once, have none of but a
 // deadline.
 type details struct {
-	Tags     []mail.Tag  `json:"tags,omitempty"`
-	Moved    []mail.Link `json:"moved,omitempty"`
-	Links    store.Key   `json:"links,omitzero"`
-	Failure  *Failure    `json:"failure,omitempty"`
-	Spooled  store.Key   `json:"spooled,omitzero"`
-	Expected time.Time   `json:"expected,omitzero"`
-	Deadline time.Time   `json:"deadline,omitzero"`
-	Settling bool        `json:"settling,omitempty"`
-	Repeat   bool        `json:"repeatable,omitempty"`
-	Shared   bool        `json:"shared,omitempty"`
-	Ended    bool        `json:"ended,omitempty"`
-	Hook     string      `json:"hook,omitempty"`
+	Tags       []mail.Tag  `json:"tags,omitempty"`
+	Moved      []mail.Link `json:"moved,omitempty"`
+	Links      store.Key   `json:"links,omitzero"`
+	Failure    *Failure    `json:"failure,omitempty"`
+	Spooled    store.Key   `json:"spooled,omitzero"`
+	Expected   time.Time   `json:"expected,omitzero"`
+	Deadline   time.Time   `json:"deadline,omitzero"`
+	Settling   bool        `json:"settling,omitempty"`
+	Repeat     bool        `json:"repeatable,omitempty"`
+	Shared     bool        `json:"shared,omitempty"`
+	Ended      bool        `json:"ended,omitempty"`
+	Hook       string      `json:"hook,omitempty"`
+	Sandbox    bool        `json:"sandbox,omitempty"`
+	Redirected bool        `json:"redirected,omitempty"`
 }
 
 func encode(r *Record, attempt string) store.Entity {
@@ -64,15 +66,15 @@ func (r *Record) body() []byte {
 		}
 		return append(text, '}')
 	}
-	// These types hold strings, numbers and times only: Marshal cannot fail. What is
+	// These types hold strings, numbers and times only: they always encode. What is
 	// not plain has a first member, so that a comma belongs in place of its brace.
-	more, _ := json.Marshal(details{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling, r.Repeatable, r.Shared, r.Ended, r.Hook})
+	more := store.JSON(details{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling, r.Repeatable, r.Shared, r.Ended, r.Hook, r.Sandbox, r.Redirected})
 	return append(append(text, ','), more[1:]...)
 }
 
 // plain says whether the details are a deadline at most.
 func (r *Record) plain() bool {
-	return len(r.Tags) == 0 && len(r.Moved) == 0 && r.Failure == nil && r.Links == (store.Key{}) && r.Spooled == (store.Key{}) && r.Expected.IsZero() && !r.Settling && !r.Repeatable && !r.Shared && !r.Ended && r.Hook == ""
+	return len(r.Tags) == 0 && len(r.Moved) == 0 && r.Failure == nil && r.Links == (store.Key{}) && r.Spooled == (store.Key{}) && r.Expected.IsZero() && !r.Settling && !r.Repeatable && !r.Shared && !r.Ended && r.Hook == "" && !r.Sandbox && !r.Redirected
 }
 
 // appendText writes a JSON string. Names, UUIDs and digits are written as they are.
@@ -117,7 +119,7 @@ func decode(e store.Entity) (*Record, string, error) {
 	r := &Record{
 		ID: b.ID, Caller: b.Caller, Fingerprint: b.Fingerprint, State: State(state), OperationID: operation,
 		Tags: b.Tags, Moved: b.Moved, Links: b.Links, Failure: b.Failure,
-		Spooled: b.Spooled, Expected: b.Expected, Deadline: b.Deadline, Settling: b.Settling, Repeatable: b.Repeat, Shared: b.Shared, Ended: b.Ended, Hook: b.Hook,
+		Spooled: b.Spooled, Expected: b.Expected, Deadline: b.Deadline, Settling: b.Settling, Repeatable: b.Repeat, Shared: b.Shared, Ended: b.Ended, Hook: b.Hook, Sandbox: b.Sandbox, Redirected: b.Redirected,
 		Created: b.Created, Updated: b.Updated, OwnerUntil: b.OwnerUntil,
 		etag: e.ETag, key: e.Partition,
 	}
@@ -128,8 +130,7 @@ func decode(e store.Entity) (*Record, string, error) {
 // waits, so that taking it needs no read of the row.
 func (r *Record) Snapshot() []byte {
 	r.hideURLs()
-	text, _ := json.Marshal(r) // as for encode
-	return text
+	return store.JSON(r)
 }
 
 // Restore is the record that Snapshot kept, at the version that the row had when

@@ -37,7 +37,7 @@ func newCloud(now func() time.Time) *cloud {
 	return c
 }
 
-var rowKey = regexp.MustCompile(`^(upload-)?[0-9]{8}/`)
+var rowKey = regexp.MustCompile(`^[0-9]{8}/|^upload-`)
 
 func (c *cloud) plan(op mem.Op, key string) mem.Fault {
 	c.mu.Lock()

@@ -101,6 +101,7 @@ func slowStorage(t *testing.T, spare int) {
 	if len(s.spare) != 0 {
 		t.Errorf("%d spare blocks were not given back", len(s.spare))
 	}
+	time.Sleep(DropTimeout) // what was staged is being dropped
 }
 
 // TestIntakeOutlivesTheReading: what is under way goes on when the context of the

@@ -42,11 +42,14 @@ type Intake struct {
 	now     int  // may be kept
 	most    int  // may be kept if it must
 	fits    bool // the body's length says so
+	dry     bool // nothing is stored
 
 	held   []byte // what is kept, one after another
 	kept   []*taken
 	all    map[int]*taken
 	flight *flight // nil before the first attachment
+
+	streams []*stream // all of them, also of what broke off
 }
 
 // taken is an attachment, kept or streamed away.
@@ -75,13 +78,21 @@ func (o *Offload) Intake(bodyBytes, limit int64) *Intake {
 	return in
 }
 
+// StoreNothing lets what would stream away be read and counted alone. It is called before
+// the first Attachment; of a message that has one in storage only a Plan can be made.
+func (in *Intake) StoreNothing() { in.dry = true }
+
 // Attachment reads the content of the i-th attachment to its end, once for each i.
 // known is what else is known of it by now. An error of r comes back as it is, and
 // then nothing of the attachment is kept. Others are Unavailable if storage failed
 // or ctx ended, InvalidMessage if what must be inline cannot be.
 func (in *Intake) Attachment(ctx context.Context, i int, known mail.Attachment, r io.Reader) error {
 	if in.flight == nil {
-		in.flight = newFlight(ctx, in.offload.config.Blobs, in.offload.spare)
+		blobs := in.offload.config.Blobs
+		if in.dry {
+			blobs = nowhere{blobs}
+		}
+		in.flight = newFlight(ctx, blobs, in.offload.spare)
 	}
 	t := &taken{index: i, known: known, at: len(in.held)}
 	hash, readers := sha256.New(), &in.offload.readers
@@ -242,6 +253,12 @@ func (in *Intake) refuse(t *taken) error {
 	return notInline(inline, in.limit)
 }
 
+// nowhere stores no block.
+type nowhere struct{ Blobs }
+
+// Stage implements Blobs.
+func (nowhere) Stage(context.Context, string, int, []byte, []byte) error { return nil }
+
 // Fill gives m's attachments their Size and SHA256, and their Content if it was
 // kept (not nil, even if empty). One whose content was not taken in stays as it
 // is. Nothing can be taken in afterwards.
@@ -279,10 +296,23 @@ func (in *Intake) settle(ctx context.Context) error {
 	return in.flight.settle(ctx)
 }
 
-// Close stops what is under way and gives all blocks back. What Fill gave to a
-// message stays good. It may be repeated.
+// Close stops what is under way, gives all blocks back, and has dropped what was staged
+// for a message that came to nothing, for which nobody waits. What Fill gave to a message stays good. It may be
+// repeated.
 func (in *Intake) Close() {
-	if in.flight != nil {
-		in.flight.close()
+	if in.flight == nil {
+		return
+	}
+	away := in.flight.failure() != nil // what storage refuses it cannot drop
+	in.flight.close()
+	var dropped []string
+	for _, s := range in.streams {
+		if !s.listed && s.blocks > 0 {
+			dropped = append(dropped, s.blob)
+		}
+	}
+	in.streams = nil
+	if len(dropped) > 0 && !away {
+		go in.offload.dropAll(context.WithoutCancel(in.flight.ctx), dropped)
 	}
 }

@@ -37,12 +37,9 @@ type linked struct {
 	Blob  string `json:"blob"` // empty once another row lists it
 }
 
-func (l linked) value() (string, error) {
-	text, err := json.Marshal(l)
-	return string(text), err
-}
+func (l linked) value() string { return string(store.JSON(l)) }
 
-func (mv *Move) row() (store.Entity, error) {
+func (mv *Move) row() store.Entity {
 	values := map[string]any{
 		valueExpires:  mv.expires,
 		valueCaller:   mv.owner.Caller,
@@ -52,13 +49,9 @@ func (mv *Move) row() (store.Entity, error) {
 		valueRevoked:  false,
 	}
 	for at, f := range mv.files {
-		text, err := linked{Index: f.link.Index, Name: f.link.Name, Size: f.link.Size, Blob: f.blob}.value()
-		if err != nil {
-			return store.Entity{}, err
-		}
-		values[fileValue(at+1)] = text
+		values[fileValue(at+1)] = linked{Index: f.link.Index, Name: f.link.Name, Size: f.link.Size, Blob: f.blob}.value()
 	}
-	return store.Entity{Partition: mv.key.Partition, Row: mv.key.Row, Values: values}, nil
+	return store.Entity{Partition: mv.key.Partition, Row: mv.key.Row, Values: values}
 }
 
 func fileValue(n int) string { return valueFile + strconv.Itoa(n) }
@@ -136,7 +129,7 @@ func (o *Offload) Open(ctx context.Context, token string, n int, acceptLanguage 
 	if blob == "" {
 		return Opened{}, gone()
 	}
-	location, err := o.sign(ctx, o.config.Blobs.SignRead, blob, expires, mail.ClickSASLife)
+	location, err := o.signRead(ctx, blob, all[n-1].Name, expires, mail.ClickSASLife)
 	if err != nil {
 		return Opened{}, err
 	}
@@ -212,9 +205,7 @@ func (o *Offload) forget(ctx context.Context, k Key, blob string) error {
 		for at, f := range all {
 			if f.Blob == blob {
 				f.Blob = ""
-				if e.Values[fileValue(at+1)], err = f.value(); err != nil {
-					return err
-				}
+				e.Values[fileValue(at+1)] = f.value()
 			}
 		}
 		if _, err := o.config.Links.Replace(ctx, e); !errors.Is(err, store.ErrChanged) {

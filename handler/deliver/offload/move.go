@@ -28,6 +28,7 @@ type Move struct {
 	key      store.Key
 	files    []file // in the order of the message's attachments
 
+	staged      bool // Stage may have left something
 	begun       bool // Commit may have left something
 	rowInDoubt  bool // the row may yet appear
 	blobInDoubt bool // a blob may yet appear
@@ -72,7 +73,7 @@ func (mv *Move) add(ctx context.Context, i int, a mail.Attachment, s *slot) erro
 		return err
 	}
 	if o.config.SASInMail {
-		f.link.URL, err = o.sign(ctx, o.config.Blobs.SignRead, f.blob, mv.expires, mail.MaxSASLife)
+		f.link.URL, err = o.signRead(ctx, f.blob, a.Name, mv.expires, mail.MaxSASLife)
 		if err != nil {
 			return err
 		}
@@ -124,6 +125,7 @@ func (mv *Move) Stage(ctx context.Context) error {
 	}
 	f := newFlight(ctx, mv.offload.config.Blobs, nil)
 	defer f.close()
+	mv.staged = true
 	for _, moved := range mv.files {
 		n := 0
 		for block := range slices.Chunk(moved.content, BlockBytes) {
@@ -147,8 +149,8 @@ func (f file) blocks() int {
 	return (len(f.content) + BlockBytes - 1) / BlockBytes
 }
 
-func (f file) headers() store.BlobHeaders {
-	return store.BlobHeaders{ContentType: octetStream, ContentDisposition: disposition(f.link.Name)}
+func headers(name string) store.BlobHeaders {
+	return store.BlobHeaders{ContentType: octetStream, ContentDisposition: disposition(name)}
 }
 
 // Commit makes what was staged readable and its links live. On an error, which
@@ -169,11 +171,12 @@ func (mv *Move) Commit(ctx context.Context) error {
 // commit writes the row first: a blob without one would never be found again.
 func (mv *Move) commit(ctx context.Context) error {
 	c := mv.offload.config
-	e, err := mv.row()
-	if err != nil {
-		return err
+	for _, f := range mv.files {
+		if f.stream != nil {
+			f.stream.listed = true
+		}
 	}
-	_, err = c.Links.Insert(ctx, e)
+	_, err := c.Links.Insert(ctx, mv.row())
 	mv.rowInDoubt = errors.Is(err, store.ErrUnavailable)
 	if err := unlessOurs(err); err != nil {
 		return err
@@ -182,7 +185,7 @@ func (mv *Move) commit(ctx context.Context) error {
 		if f.slot != nil {
 			continue
 		}
-		err := c.Blobs.Commit(ctx, f.blob, f.blocks(), f.headers())
+		err := c.Blobs.Commit(ctx, f.blob, f.blocks(), headers(f.link.Name))
 		mv.blobInDoubt = errors.Is(err, store.ErrUnavailable)
 		if err := unlessOurs(err); err != nil {
 			return err
@@ -217,6 +220,12 @@ func (mv *Move) remove(ctx context.Context) error {
 		if err := mv.delete(ctx); err != nil {
 			return err
 		}
+	} else if mv.staged {
+		for _, f := range mv.files {
+			if len(f.content) > 0 {
+				_ = mv.offload.dropBlocks(ctx, f.blob) // else Azure does in a week
+			}
+		}
 	}
 	if mv.rowInDoubt || mv.blobInDoubt {
 		return nil
@@ -229,7 +238,7 @@ func (mv *Move) delete(ctx context.Context) error {
 	var failed []error
 	for _, f := range mv.files {
 		if f.slot == nil {
-			failed = append(failed, unlessMissing(c.Blobs.Delete(ctx, f.blob)))
+			failed = append(failed, mv.offload.deleteOrDrop(ctx, f.blob))
 		}
 	}
 	if err := errors.Join(failed...); err != nil || mv.blobInDoubt {

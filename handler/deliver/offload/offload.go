@@ -37,7 +37,7 @@
 // how long it is kept. Where the mail holds SAS URLs there is a row all the same.
 //
 // The row of an upload slot is made alike, from its id, in the partition
-// upload-DAY. Once a message has claimed the upload, its row names that of the
+// upload-DAY-CALLER. Once a message has claimed the upload, its row names that of the
 // message's links, and whichever of the two lists the blob last deletes it.
 //
 // Downloads are counted in a row of their own, beside that of the links, so that
@@ -45,8 +45,9 @@
 //
 // # What a crash leaves behind
 //
-// Staged blocks are invisible, and Azure drops them a week after the last write
-// to their blob. A row without blobs is swept on its day. A committed blob
+// Staged blocks are invisible. Those of a message that came to nothing are dropped at
+// once; those of a process that died Azure drops a week after the last write to their
+// blob. A row without blobs is swept on its day. A committed blob
 // always has a row; where it cannot be known whether a commit has happened or
 // will yet, the row stays until its day. A slot goes SlotGrace after its end:
 // with its blob, unless the row of a message lists that.
@@ -75,6 +76,7 @@ import (
 	"io"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -93,6 +95,8 @@ const (
 	LongestSASInMail = mail.MaxSASLife - 2*time.Hour
 	// UndoTimeout bounds the deletion of what a failed Commit left behind.
 	UndoTimeout = 10 * time.Second
+	// DropTimeout bounds the deletion of the blocks that a request has staged in vain.
+	DropTimeout = time.Minute
 )
 
 // Blobs is a private container that holds nothing but offload's blobs. Every
@@ -108,8 +112,9 @@ type Blobs interface {
 	Commit(ctx context.Context, name string, blocks int, h store.BlobHeaders) error
 	// Delete removes a blob, sealed or not.
 	Delete(ctx context.Context, name string) error
-	// SignRead makes an HTTPS-only user delegation SAS URL that reads this blob.
-	SignRead(ctx context.Context, name string, from, until time.Time) (string, error)
+	// SignRead makes an HTTPS-only user delegation SAS URL that reads this blob, with
+	// these headers whatever the blob's own are.
+	SignRead(ctx context.Context, name string, h store.BlobHeaders, from, until time.Time) (string, error)
 }
 
 // Uploads are the same container, seen by those who write to it by themselves.
@@ -186,6 +191,19 @@ func New(c Config) *Offload {
 		spare:  make(chan struct{}, SpareBlocks),
 		counts: make(chan struct{}, maxCounts),
 	}
+}
+
+// signRead makes a SAS URL with which a browser saves a file and never shows it. That of
+// an upload says so itself: whoever has uploaded it may write something else in its place,
+// under other headers.
+func (o *Offload) signRead(ctx context.Context, blob, name string, expires time.Time, life time.Duration) (string, error) {
+	var h store.BlobHeaders
+	if strings.HasPrefix(blob, uploadFolder) {
+		h = headers(name)
+	}
+	return o.sign(ctx, func(ctx context.Context, blob string, from, until time.Time) (string, error) {
+		return o.config.Blobs.SignRead(ctx, blob, h, from, until)
+	}, blob, expires, life)
 }
 
 // sign makes a SAS URL by one of the two signing methods. It begins early enough

@@ -12,6 +12,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
@@ -183,7 +184,7 @@ const secretSignature = "c2VjcmV0/+="
 // badSigner quotes a signature in an address that cannot be parsed.
 type badSigner struct{ Blobs }
 
-func (badSigner) SignRead(context.Context, string, time.Time, time.Time) (string, error) {
+func (badSigner) SignRead(context.Context, string, store.BlobHeaders, time.Time, time.Time) (string, error) {
 	return "https://account\x7f/?sig=" + secretSignature, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -21,7 +22,15 @@ const (
 	// targets for Blob storage".
 	DefaultMaxUploadBytes = 5 << 30
 
+	// DefaultOpenSlots is how many slots of a caller may be open at once, unless its
+	// policy says otherwise: as many as one message can name. With the largest upload
+	// it bounds what a caller may lay down that belongs to no message.
+	DefaultOpenSlots = mail.MaxAttachments
+
+	// slotPartition begins the partitions of slots: the day of the end follows, and the
+	// caller, so that those of one can be counted.
 	slotPartition = "upload-"
+	slotPage      = 1000
 
 	valueBlob          = "blob"
 	valueLinkPartition = "linkPartition"
@@ -36,10 +45,10 @@ type Slot struct {
 	MaxBytes int64 // of what a message may name; storage itself takes more
 }
 
-// Slot makes a slot for a caller. What is uploaded to it vanishes after SlotLife
-// and SlotGrace, unless a message of this caller names the slot before. An error
-// is Unavailable.
-func (o *Offload) Slot(ctx context.Context, caller string) (Slot, error) {
+// Slot makes a slot for a caller, who may have so many open. What is uploaded to it
+// vanishes after SlotLife and SlotGrace, unless a message of this caller names the slot
+// before. An error is TooManyUploads or Unavailable.
+func (o *Offload) Slot(ctx context.Context, caller string, most int) (Slot, error) {
 	expires := o.config.Now().UTC().Add(SlotLife - ClockSkew).Truncate(time.Second)
 	id, err := newToken(o.config.Rand, expires)
 	if err != nil {
@@ -49,18 +58,74 @@ func (o *Offload) Slot(ctx context.Context, caller string) (Slot, error) {
 	if err != nil {
 		return Slot{}, err
 	}
-	k, _ := keyOf(id, slotPartition)
+	k, _ := slotKey(id, caller)
 	_, err = o.config.Links.Insert(ctx, store.Entity{Partition: k.Partition, Row: k.Row, Values: map[string]any{
 		valueExpires: expires, valueCaller: caller, valueBlob: blob,
 	}})
 	if err := unlessOurs(err); err != nil {
 		return Slot{}, problem.Wrap(problem.Unavailable, "No upload can be taken in just now. Try again.", err)
 	}
+	if err := o.room(ctx, caller, k, most); err != nil {
+		return Slot{}, err
+	}
 	address, err := o.sign(ctx, o.config.Uploads.SignWrite, blob, expires, SlotLife)
 	if err != nil {
 		return Slot{}, err
 	}
 	return Slot{ID: id, URL: address, Expires: expires, MaxBytes: o.config.MaxUploadBytes}, nil
+}
+
+// slotKey is the row of a caller's slot.
+func slotKey(id, caller string) (store.Key, bool) {
+	k, ok := keyOf(id, slotPartition)
+	k.Partition += "-" + caller
+	return k, ok
+}
+
+// room takes the row of a new slot back if the caller has more open than it may. It
+// counts after the row was written, so that instances that write at once see each other:
+// together they may refuse what would just fit, and never let in too many.
+func (o *Offload) room(ctx context.Context, caller string, k store.Key, most int) error {
+	n, first, err := o.openSlots(ctx, caller)
+	if err == nil && n <= most {
+		return nil
+	}
+	removed := unlessMissing(o.config.Links.Delete(ctx, k.Partition, k.Row, ""))
+	if err := errors.Join(err, removed); err != nil {
+		return problem.Wrap(problem.Unavailable, "No upload can be taken in just now. Try again.", err)
+	}
+	p := problem.New(problem.TooManyUploads, "This caller has %d uploads open that no message has named yet, and may have no more. Each ends after 24 hours, or when a message names it.", most)
+	p.RetryAfter = first.Sub(o.config.Now())
+	return p
+}
+
+// openSlots counts the slots of a caller that have not ended and that no message has.
+// first is when the first of them ends.
+func (o *Offload) openSlots(ctx context.Context, caller string) (n int, first time.Time, err error) {
+	now := o.config.Now()
+	for _, ends := range []time.Time{now, now.Add(SlotLife)} {
+		partition := slotPartition + day(ends) + "-" + caller
+		for after := (store.Key{Partition: partition}); ; {
+			page, err := o.config.Links.ListBefore(ctx, after, partition+"!", slotPage) // no name has this mark
+			if err != nil {
+				return 0, first, err
+			}
+			for _, e := range page {
+				after = store.Key{Partition: e.Partition, Row: e.Row}
+				ends := expiry(e)
+				if message, _ := claimOf(e); message != "" || !now.Before(ends) {
+					continue
+				}
+				if n++; n == 1 || ends.Before(first) {
+					first = ends
+				}
+			}
+			if len(page) < slotPage {
+				break
+			}
+		}
+	}
+	return n, first, nil
 }
 
 // slot is an upload that a message may have.
@@ -75,7 +140,7 @@ type slot struct {
 // caller; a slot of another caller is like one that was never made.
 func (o *Offload) lookup(ctx context.Context, owner Owner, id string) (s *slot, objection string, err error) {
 	const unknown = "There is no such upload. Uploads that no message named are deleted after 24 hours."
-	k, ok := keyOf(id, slotPartition)
+	k, ok := slotKey(id, owner.Caller)
 	if !ok {
 		return nil, unknown, nil
 	}
@@ -86,9 +151,8 @@ func (o *Offload) lookup(ctx context.Context, owner Owner, id string) (s *slot, 
 	if err != nil {
 		return nil, "", uploadAway(err)
 	}
-	caller, _ := e.Values[valueCaller].(string)
 	blob, _ := e.Values[valueBlob].(string)
-	if caller != owner.Caller || blob == "" || !o.config.Now().Before(expiry(e)) {
+	if blob == "" || !o.config.Now().Before(expiry(e)) {
 		return nil, unknown, nil
 	}
 	if message, _ := claimOf(e); message != "" && message != owner.Message {
@@ -103,7 +167,10 @@ func (o *Offload) lookup(ctx context.Context, owner Owner, id string) (s *slot, 
 	case size == 0:
 		return nil, "The upload is empty.", nil
 	case size > o.config.MaxUploadBytes:
-		return nil, fmt.Sprintf("The upload has %d bytes, and %d are allowed.", size, o.config.MaxUploadBytes), nil
+		if _, err := o.deleteBlob(ctx, blob); err != nil {
+			return nil, "", uploadAway(err)
+		}
+		return nil, fmt.Sprintf("The upload has %d bytes, and %d are allowed. It was deleted.", size, o.config.MaxUploadBytes), nil
 	}
 	return &slot{key: k, blob: blob, size: size}, "", nil
 }
@@ -145,7 +212,7 @@ func (mv *Move) claimOne(ctx context.Context, f file) (objection string, err err
 	if mine, err := mv.take(ctx, f.slot); err != nil || !mine {
 		return usedBefore, err
 	}
-	size, err := mv.offload.config.Uploads.Seal(ctx, f.blob, f.headers())
+	size, err := mv.offload.config.Uploads.Seal(ctx, f.blob, headers(f.link.Name))
 	switch {
 	case errors.Is(err, store.ErrMissing):
 		return notFinished, nil

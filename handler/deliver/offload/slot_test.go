@@ -2,6 +2,7 @@ package offload
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -22,7 +23,7 @@ import (
 // uploaded is a slot with so many bytes in it.
 func (s *setting) uploaded(t testing.TB, n int) Slot {
 	t.Helper()
-	slot, err := s.Slot(t.Context(), owner.Caller)
+	slot, err := s.Slot(t.Context(), owner.Caller, DefaultOpenSlots)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func (s *setting) planAs(o Owner, m *mail.Message, life time.Duration) (*Move, e
 func TestSlot(t *testing.T) {
 	t.Parallel()
 	s := newSetting()
-	slot, err := s.Slot(t.Context(), "shop")
+	slot, err := s.Slot(t.Context(), "shop", DefaultOpenSlots)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func TestSlotElsewhere(t *testing.T) {
 		c.DownloadOrigin = &url.URL{Scheme: "http", Host: "127.0.0.1:7071"}
 		c.MaxUploadBytes = 77
 	})
-	slot, err := s.Slot(t.Context(), "shop")
+	slot, err := s.Slot(t.Context(), "shop", DefaultOpenSlots)
 	if err != nil || !strings.HasPrefix(slot.URL, "http://127.0.0.1:7071/upload%2F") || slot.MaxBytes != 77 {
 		t.Errorf("got %+v, %v", slot, err)
 	}
@@ -82,7 +83,7 @@ func TestSlotWithStorageAway(t *testing.T) {
 	for _, call := range []string{"insert", "sign"} {
 		s := newSetting()
 		s.cloud.fault = refusing(call)
-		if slot, err := s.Slot(t.Context(), "shop"); slot != (Slot{}) || !problem.Is(err, problem.Unavailable) {
+		if slot, err := s.Slot(t.Context(), "shop", DefaultOpenSlots); slot != (Slot{}) || !problem.Is(err, problem.Unavailable) {
 			t.Errorf("%s: got %+v, %v", call, slot, err)
 		}
 	}
@@ -117,6 +118,113 @@ func TestUploadBecomesALink(t *testing.T) {
 				t.Errorf("a later upload: %+v, %v; want status 412", response, err)
 			}
 		})
+	}
+}
+
+// Whoever holds the address may break the seal: what is written then is saved by a
+// browser all the same, and never shown.
+func TestAnUploadIsSavedWhateverIsWrittenOverIt(t *testing.T) {
+	t.Parallel()
+	s := newSetting()
+	slot := s.uploaded(t, 100)
+	mv, err := s.planAs(owner, naming(slot.ID), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, mv)
+	blob := mv.files[0].blob
+	s.cloud.calmly(func() {
+		if err := s.cloud.container.Delete(t.Context(), blob); err != nil {
+			t.Fatal(err)
+		}
+	})
+	request, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, slot.URL, strings.NewReader("<script>"))
+	request.Header.Set("Content-Type", "text/html")
+	if response, err := s.cloud.container.RoundTrip(request); err != nil || response.StatusCode != http.StatusCreated {
+		t.Fatal(response, err)
+	}
+	address, err := s.open(t.Context(), mv.token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := s.cloud.get(t, address)
+	if got.Header.Get("Content-Type") != octetStream || !strings.HasPrefix(got.Header.Get("Content-Disposition"), "attachment") {
+		t.Errorf("a browser gets %v", got.Header)
+	}
+}
+
+func TestSlotsOfOneCallerAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newSetting()
+	var last Slot
+	for range 3 {
+		var err error
+		if last, err = s.Slot(t.Context(), "shop", 3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := s.Slot(t.Context(), "shop", 3)
+	if p := problem.Of(err); p.Kind != problem.TooManyUploads || p.RetryAfter != SlotLife-ClockSkew {
+		t.Errorf("a fourth got %v, to be tried again after %s", err, p.RetryAfter)
+	}
+	if n := len(s.cloud.rows(t)); n != 3 {
+		t.Errorf("%d rows", n)
+	}
+	for _, name := range []string{"shop-2", "sho", "billing"} {
+		if _, err := s.Slot(t.Context(), name, 1); err != nil {
+			t.Errorf("another caller, %s: %v", name, err)
+		}
+	}
+	s.cloud.put(t, last.URL, noise(1, 10))
+	mv, err := s.planAs(Owner{Caller: "shop", Message: "m"}, naming(last.ID), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, mv)
+	if _, err := s.Slot(t.Context(), "shop", 3); err != nil {
+		t.Errorf("after a message took one: %v", err)
+	}
+	s.now = s.now.Add(SlotLife)
+	if _, err := s.Slot(t.Context(), "shop", 1); err != nil {
+		t.Errorf("after all have ended: %v", err)
+	}
+}
+
+// However many ask at once, no more get in.
+func TestSlotsAtOnceAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newSetting(func(c *Config) { c.Rand = rand.Reader })
+	made := make(chan error)
+	for range 20 {
+		go func() { _, err := s.Slot(context.Background(), "shop", 5); made <- err }()
+	}
+	n := 0
+	for range 20 {
+		if err := <-made; err == nil {
+			n++
+		} else if !problem.Is(err, problem.TooManyUploads) {
+			t.Error(err)
+		}
+	}
+	if n > 5 || len(s.cloud.rows(t)) != n {
+		t.Errorf("%d slots, %d rows", n, len(s.cloud.rows(t)))
+	}
+}
+
+func TestAnUploadThatIsTooLargeIsDeleted(t *testing.T) {
+	t.Parallel()
+	s := newSetting(func(c *Config) { c.MaxUploadBytes = 10 })
+	slot := s.uploaded(t, 11)
+	_, err := s.planAs(owner, naming(slot.ID), time.Hour)
+	if !problem.Is(err, problem.InvalidMessage) {
+		t.Errorf("got %v", err)
+	}
+	if blobs, err := s.cloud.container.List(t.Context(), "", "", 9); err != nil || len(blobs) != 0 {
+		t.Errorf("left: %v, %v", blobs, err)
+	}
+	s.cloud.put(t, slot.URL, noise(1, 10))
+	if _, err := s.planAs(owner, naming(slot.ID), time.Hour); err != nil {
+		t.Errorf("a smaller one: %v", err)
 	}
 }
 
@@ -164,7 +272,7 @@ func TestUploadThatCannotBeHad(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSetting(func(c *Config) { c.MaxUploadBytes = 5000 })
-			slot, err := s.Slot(t.Context(), owner.Caller)
+			slot, err := s.Slot(t.Context(), owner.Caller, DefaultOpenSlots)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,12 +10,15 @@ type stream struct {
 	intake *Intake
 	blob   string
 	blocks int      // sent
+	listed bool     // the row of a message's links may list it, and is how it is found
 	block  *filling // nil between blocks
 }
 
 func (in *Intake) newStream() (*stream, error) {
 	name, err := blobName(in.offload.config.Rand, movedFolder)
-	return &stream{intake: in, blob: name}, err
+	s := &stream{intake: in, blob: name}
+	in.streams = append(in.streams, s)
+	return s, err
 }
 
 // readFrom sends what r has to its end. An error of r comes back as it is.

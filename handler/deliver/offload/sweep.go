@@ -94,6 +94,38 @@ func (o *Offload) deleteSlot(ctx context.Context, e store.Entity) (deleted int, 
 	return o.deleteBlob(ctx, blob)
 }
 
+// deleteOrDrop deletes a blob, or what was staged of one that was never committed.
+func (o *Offload) deleteOrDrop(ctx context.Context, name string) error {
+	err := o.config.Blobs.Delete(ctx, name)
+	if errors.Is(err, store.ErrMissing) {
+		return o.dropBlocks(ctx, name)
+	}
+	return err
+}
+
+// dropBlocks deletes what was staged of a blob that was never committed, which Azure would
+// keep, and bill, for a week: a commit of no blocks lets go of all that are staged. A
+// process that dies between the two leaves a blob of no bytes.
+//
+// Source: "Put Block List", section Remarks, of the Azure Storage REST reference.
+func (o *Offload) dropBlocks(ctx context.Context, name string) error {
+	err := unlessOurs(o.config.Blobs.Commit(ctx, name, 0, headers("")))
+	_, deleteErr := o.deleteBlob(ctx, name) // it may be there, though no answer came
+	return errors.Join(err, deleteErr)
+}
+
+// dropAll is dropBlocks for several, until one fails or DropTimeout is over: the rest
+// Azure drops.
+func (o *Offload) dropAll(ctx context.Context, names []string) {
+	ctx, cancel := context.WithTimeout(ctx, DropTimeout)
+	defer cancel()
+	for _, name := range names {
+		if o.dropBlocks(ctx, name) != nil {
+			return
+		}
+	}
+}
+
 func (o *Offload) deleteBlob(ctx context.Context, name string) (deleted int, err error) {
 	err = o.config.Blobs.Delete(ctx, name)
 	if err == nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/store"
 )
 
 // Letter is a message that waits, complete, with its record as its owner keeps it.
@@ -22,15 +23,16 @@ const format = 1
 // head is the first line of a letter. What follows are the contents of the
 // attachments, one after another.
 type head struct {
-	Format   int             `json:"format"`
-	Record   json.RawMessage `json:"record"`
-	Message  *mail.Message   `json:"message"`
-	Language string          `json:"language,omitempty"`
-	Contents []int           `json:"contents,omitempty"` // their lengths; -1 for what has become a link
+	Format     int             `json:"format"`
+	Record     json.RawMessage `json:"record"`
+	Message    *mail.Message   `json:"message"`
+	Language   string          `json:"language,omitempty"`
+	Redirected bool            `json:"redirected,omitempty"`
+	Contents   []int           `json:"contents,omitempty"` // their lengths; -1 for what has become a link
 }
 
 func encodeLetter(l Letter) []byte {
-	h := head{Format: format, Record: l.Record, Message: l.Message, Language: l.Message.Language}
+	h := head{Format: format, Record: l.Record, Message: l.Message, Language: l.Message.Language, Redirected: l.Message.Redirected}
 	size := 0
 	for _, a := range l.Message.Attachments {
 		n := len(a.Content)
@@ -42,7 +44,7 @@ func encodeLetter(l Letter) []byte {
 	}
 	// A message holds strings, numbers and maps of strings: it always encodes, and
 	// without a line break.
-	text, _ := json.Marshal(h)
+	text := store.JSON(h)
 	data := make([]byte, 0, len(text)+1+size)
 	data = append(append(data, text...), '\n')
 	for _, a := range l.Message.Attachments {
@@ -65,7 +67,7 @@ func decodeLetter(data []byte) (Letter, error) {
 	if h.Format != format || h.Message == nil || len(h.Contents) != len(h.Message.Attachments) {
 		return Letter{}, fmt.Errorf("the letter has format %d, or parts are missing", h.Format)
 	}
-	h.Message.Language = h.Language
+	h.Message.Language, h.Message.Redirected = h.Language, h.Redirected
 	for i, n := range h.Contents {
 		if n < 0 {
 			continue

@@ -327,8 +327,8 @@ func (c *container) List(ctx context.Context, prefix, after string, n int) (foun
 	return found, err
 }
 
-func (c *container) SignRead(ctx context.Context, name string, from, until time.Time) (string, error) {
-	return c.c.SignRead(ctx, name, from, until)
+func (c *container) SignRead(ctx context.Context, name string, h store.BlobHeaders, from, until time.Time) (string, error) {
+	return c.c.SignRead(ctx, name, h, from, until)
 }
 
 func (c *container) SignWrite(ctx context.Context, name string, from, until time.Time) (string, error) {

@@ -79,7 +79,7 @@ func parse(body []byte, version string) (*message, *refusal) {
 		return nil, badRequest("Request body validation error. The body is not a JSON object.")
 	}
 	for _, check := range []func() *refusal{m.checkContent, m.checkHeaders, m.checkAddresses,
-		func() *refusal { return m.checkSenderName(version) }, func() *refusal { return m.checkAttachments(version) }} {
+		func() *refusal { return m.checkSenderName(version) }, m.checkAttachments} {
 		if refused := check(); refused != nil {
 			return nil, refused
 		}
@@ -173,7 +173,7 @@ func invalidAddress() *refusal {
 	return &refusal{status: http.StatusBadRequest, code: "InvalidEmailAddress", message: "Invalid format for email address"}
 }
 
-func (m *message) checkAttachments(version string) *refusal {
+func (m *message) checkAttachments() *refusal {
 	seen := map[string]bool{}
 	for i, a := range m.Attachments {
 		at := fmt.Sprintf("attachments[%d].", i)
@@ -184,8 +184,6 @@ func (m *message) checkAttachments(version string) *refusal {
 			return invalid(at + "contentType")
 		case a.ContentInBase64 == nil || *a.ContentInBase64 == "":
 			return invalid(at + "contentInBase64")
-		case a.ContentID != nil && version == version2023:
-			return invalid(at + "contentId")
 		case a.ContentID != nil && seen[*a.ContentID] && !m.asks(ignoreDuplicateContentID):
 			return invalid(at + "contentId")
 		}

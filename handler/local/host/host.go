@@ -8,9 +8,9 @@
 // answer, a poison queue, no second start after exit code 0, a SIGKILL without
 // warning, bodies that are read before it hears of them, limits that it never sees,
 // a path, a host name and headers that are not those that the caller sent. It does not authenticate, scale, keep schedules over a restart, run
-// retry policies, fetch extensions or serve outputs other than http. The whole of
-// its listener is trusted, POST /admin/functions/NAME included: bind it to a
-// loopback address.
+// retry policies, fetch extensions or serve outputs other than http. Whoever reaches
+// its listener is trusted, POST /admin/functions/NAME included, unless it is another
+// site's page: bind it to a loopback address.
 //
 // Sizes are bytes, schedules UTC. Source: Azure/azure-functions-host, folders
 // src/WebJobs.Script.Grpc/Server and src/WebJobs.Script.Rpc/Http.
@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/linger"
+	"github.com/posthorn/posthorn/handler/local/guard"
 )
 
 // StopWait is how long requests under way may take once the host is told to
@@ -50,6 +51,8 @@ type Config struct {
 	// Closed, unless nil, is told when the handler has ended with exit code 0, after
 	// which the host stays and answers 503.
 	Closed func(error)
+	// Names are those by which POST /admin/functions/NAME is answered.
+	Names guard.Names
 }
 
 // Host runs one function app.
@@ -62,6 +65,7 @@ type Host struct {
 	proxy     http.Handler
 	queues    []listener
 	log       *slog.Logger
+	names     guard.Names
 }
 
 // New reads the app in c.Dir. Its error is a sentence for the developer who
@@ -86,6 +90,7 @@ func New(c Config) (*Host, error) {
 		handler:   newSupervisor(s, c),
 		queues:    queues,
 		log:       c.Log,
+		names:     c.Names,
 	}
 	h.ready = h.handler.ready
 	transport := NewTransport()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
@@ -139,6 +140,23 @@ func TestOnlyRoutesOfTheAppAreServed(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() { a.output.await(t, "swept\n", 1) }) // before the app is stopped
+}
+
+// A page on the web neither has its name point here nor posts from afar.
+func TestNobodyElsesPageRunsATimer(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*http.Request){
+		"another name": func(r *http.Request) { r.Host = "evil.example:7071" },
+		"another site": func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+	} {
+		r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:7071/admin/functions/sweep", nil)
+		change(r)
+		w := httptest.NewRecorder()
+		(&Host{}).ServeHTTP(w, r)
+		if w.Code != http.StatusForbidden {
+			t.Errorf("%s: got %d", name, w.Code)
+		}
+	}
 }
 
 // A body whose length nobody knows is passed on while it comes. Any other is read

@@ -32,7 +32,7 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if name, ok := strings.CutPrefix(r.URL.Path, adminPath); ok {
-		h.admin(w, r, name)
+		h.names.Only(h.admin(name)).ServeHTTP(w, r)
 		return
 	}
 	f, ok := h.match(r)
@@ -86,14 +86,16 @@ func (h *Host) failed(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // admin calls a timer function by hand; the answer does not wait for the call.
-func (h *Host) admin(w http.ResponseWriter, r *http.Request, name string) {
-	i := slices.IndexFunc(h.functions, func(f function) bool { return f.name == name && f.timer != nil })
-	if i < 0 || r.Method != http.MethodPost {
-		w.WriteHeader(http.StatusNotFound)
-		return
+func (h *Host) admin(name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		i := slices.IndexFunc(h.functions, func(f function) bool { return f.name == name && f.timer != nil })
+		if i < 0 || r.Method != http.MethodPost {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		go h.fire(context.WithoutCancel(r.Context()), h.functions[i], nil)
+		w.WriteHeader(http.StatusAccepted)
 	}
-	go h.fire(context.WithoutCancel(r.Context()), h.functions[i], nil)
-	w.WriteHeader(http.StatusAccepted)
 }
 
 // match finds the function by route and method. Routes are compared without

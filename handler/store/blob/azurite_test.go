@@ -88,7 +88,7 @@ func TestOnAzurite(t *testing.T) {
 			t.Fatal(err)
 		}
 		for span, want := range map[time.Duration]int{59 * time.Minute: http.StatusForbidden, 65 * time.Minute: http.StatusOK} {
-			signed, err := c.SignRead(t.Context(), "b", anHourAgo(), anHourAgo().Add(span))
+			signed, err := c.SignRead(t.Context(), "b", store.BlobHeaders{}, anHourAgo(), anHourAgo().Add(span))
 			if err != nil {
 				t.Fatal(err)
 			}

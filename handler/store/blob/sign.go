@@ -7,24 +7,26 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 
+	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/limits"
 	"github.com/posthorn/posthorn/handler/store/sdk"
 )
 
 // SignRead returns an HTTPS URL with which anyone may read the blob from one time
-// until another, at most limits.LongestSigned ahead, and do nothing else. It does
-// not look whether there is a blob. The URL is a secret: it stays out of logs.
-func (c *Container) SignRead(ctx context.Context, name string, from, until time.Time) (string, error) {
-	return c.sign(ctx, name, sas.BlobPermissions{Read: true}, from, until)
+// until another, at most limits.LongestSigned ahead, and do nothing else. The answer has
+// the headers of h, whatever has become of the blob's own since. It does not look whether
+// there is a blob. The URL is a secret: it stays out of logs.
+func (c *Container) SignRead(ctx context.Context, name string, h store.BlobHeaders, from, until time.Time) (string, error) {
+	return c.sign(ctx, name, sas.BlobPermissions{Read: true}, h, from, until)
 }
 
 // SignWrite is SignRead for a URL with which anyone may make the blob and write to
 // it again, at once or in blocks, until Seal; and neither read nor delete it.
 func (c *Container) SignWrite(ctx context.Context, name string, from, until time.Time) (string, error) {
-	return c.sign(ctx, name, sas.BlobPermissions{Create: true, Write: true}, from, until)
+	return c.sign(ctx, name, sas.BlobPermissions{Create: true, Write: true}, store.BlobHeaders{}, from, until)
 }
 
-func (c *Container) sign(ctx context.Context, name string, allow sas.BlobPermissions, from, until time.Time) (string, error) {
+func (c *Container) sign(ctx context.Context, name string, allow sas.BlobPermissions, h store.BlobHeaders, from, until time.Time) (string, error) {
 	if err := limits.Signed(c.signer.now(), from, until); err != nil {
 		return "", err
 	}
@@ -34,7 +36,11 @@ func (c *Container) sign(ctx context.Context, name string, allow sas.BlobPermiss
 			return "", err
 		}
 	}
-	query, err := c.signer.sign(ctx, c.name, name, allow, from, until)
+	query, err := c.signer.sign(ctx, sas.BlobSignatureValues{
+		Permissions: allow.String(), ContainerName: c.name, BlobName: name,
+		ContentType: h.ContentType, ContentDisposition: h.ContentDisposition,
+		StartTime: from.UTC(), ExpiryTime: until.UTC(),
+	})
 	if err != nil {
 		return "", err
 	}
@@ -65,22 +71,16 @@ func newSigner(account *service.Client, now func() time.Time) *signer {
 }
 
 // sign expects what limits.Signed accepts.
-func (s *signer) sign(ctx context.Context, container, name string, allow sas.BlobPermissions, from, until time.Time) (query string, err error) {
-	key, err := s.delegation(ctx, until)
+func (s *signer) sign(ctx context.Context, v sas.BlobSignatureValues) (query string, err error) {
+	key, err := s.delegation(ctx, v.ExpiryTime)
 	if err != nil {
 		return "", err
 	}
-	if from.Before(key.start) {
-		from = key.start
+	v.Protocol = sas.ProtocolHTTPS
+	if v.StartTime.Before(key.start) {
+		v.StartTime = key.start
 	}
-	signed, err := sas.BlobSignatureValues{
-		Protocol:      sas.ProtocolHTTPS,
-		StartTime:     from.UTC(),
-		ExpiryTime:    until.UTC(),
-		Permissions:   allow.String(),
-		ContainerName: container,
-		BlobName:      name,
-	}.SignWithUserDelegation(key.cred)
+	signed, err := v.SignWithUserDelegation(key.cred)
 	if err != nil {
 		return "", sdk.Translate("sign URL", err)
 	}

@@ -64,7 +64,7 @@ func open(t *testing.T, k policy.Transporter) *blob.Container {
 
 func sign(t *testing.T, c *blob.Container, from, until time.Duration) url.Values {
 	t.Helper()
-	signed, err := c.SignRead(t.Context(), "b", time.Now().Add(from), time.Now().Add(until))
+	signed, err := c.SignRead(t.Context(), "b", store.BlobHeaders{}, time.Now().Add(from), time.Now().Add(until))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestDelegationKeyIsRenewed(t *testing.T) {
 				sign(t, container, 0, time.Minute)
 				time.Sleep(c.later)
 				k.down.Store(c.down)
-				_, err := container.SignRead(t.Context(), "b", time.Now(), time.Now().Add(c.until))
+				_, err := container.SignRead(t.Context(), "b", store.BlobHeaders{}, time.Now(), time.Now().Add(c.until))
 				if !errors.Is(err, c.want) || k.given.Load() != c.keys {
 					t.Errorf("error %v after %d keys, want %v after %d", err, k.given.Load(), c.want, c.keys)
 				}

@@ -36,8 +36,9 @@ const (
 	// BlobBlocks is how many blocks a blob may have: blockblob.MaxBlocks.
 	BlobBlocks = 50_000
 	// WholeBytes is for a blob that is written and read in one piece, and so in
-	// memory; the service takes 5,000 MiB.
-	WholeBytes = 64 << 20
+	// memory; the service takes 5,000 MiB. It is more than the largest request to ACS
+	// that a setting allows, 100 MiB, which may have to wait as one such blob.
+	WholeBytes = 128 << 20
 
 	// DelegationKey is the longest that a user delegation key lives.
 	DelegationKey = 7 * 24 * time.Hour

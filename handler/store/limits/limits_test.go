@@ -152,8 +152,8 @@ func TestBlocks(t *testing.T) {
 	check(t, limits.Blocks(50_001), "50001 blocks")
 	check(t, limits.Blocks(-1), "-1 blocks")
 	check(t, limits.Whole(0), "")
-	check(t, limits.Whole(64<<20), "")
-	check(t, limits.Whole(64<<20+1), "more than 67108864")
+	check(t, limits.Whole(128<<20), "")
+	check(t, limits.Whole(128<<20+1), "more than 134217728")
 	check(t, limits.Whole(-1), "-1 bytes")
 }
 

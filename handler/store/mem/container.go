@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"hash"
 	"hash/crc32"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -70,6 +72,13 @@ func (c *Container) Commit(ctx context.Context, name string, blocks int, h store
 		}
 		return c.commit(name, ids, h)
 	})
+}
+
+// Staged are the names of blobs of which blocks wait for a commit, for tests.
+func (c *Container) Staged() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Keys(c.staged))
 }
 
 func (c *Container) stage(name, id string, block []byte) {

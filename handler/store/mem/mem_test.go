@@ -83,7 +83,7 @@ func TestFaultReachesEveryCall(t *testing.T) {
 	_, read := container.Read(ctx, "b")
 	_, seal := container.Seal(ctx, "b", store.BlobHeaders{})
 	_, write := container.SignWrite(ctx, "b", now, now.Add(time.Minute))
-	_, sign := container.SignRead(ctx, "b", now, now.Add(time.Minute))
+	_, sign := container.SignRead(ctx, "b", store.BlobHeaders{}, now, now.Add(time.Minute))
 	_, receive := queue.Receive(ctx, 1, time.Minute)
 	errs := []error{
 		insert, get, replace, table.Delete(ctx, "p", "r", ""), list, before, size, seal, write,
@@ -132,7 +132,7 @@ func TestSignedURLEnds(t *testing.T) {
 		if err := c.Commit(t.Context(), "b", 0, store.BlobHeaders{}); err != nil {
 			t.Fatal(err)
 		}
-		signed, err := c.SignRead(t.Context(), "b", time.Now().Add(time.Minute), time.Now().Add(2*time.Minute))
+		signed, err := c.SignRead(t.Context(), "b", store.BlobHeaders{}, time.Now().Add(time.Minute), time.Now().Add(2*time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package mem
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -28,22 +29,26 @@ const (
 
 // SignRead is as in store/blob. Its URLs work with the Container as the transport
 // of an http.Client, and nowhere else.
-func (c *Container) SignRead(ctx context.Context, name string, from, until time.Time) (string, error) {
-	return c.sign(ctx, name, readPermission, from, until)
+func (c *Container) SignRead(ctx context.Context, name string, h store.BlobHeaders, from, until time.Time) (string, error) {
+	return c.sign(ctx, name, readPermission, h, from, until)
 }
 
 // SignWrite is as in store/blob, with URLs like those of SignRead.
 func (c *Container) SignWrite(ctx context.Context, name string, from, until time.Time) (string, error) {
-	return c.sign(ctx, name, writePermission, from, until)
+	return c.sign(ctx, name, writePermission, store.BlobHeaders{}, from, until)
 }
 
-func (c *Container) sign(ctx context.Context, name, allow string, from, until time.Time) (signed string, err error) {
+func (c *Container) sign(ctx context.Context, name, allow string, h store.BlobHeaders, from, until time.Time) (signed string, err error) {
 	if err := limits.Signed(c.now(), from, until); err != nil {
 		return "", err
 	}
 	err = c.call(ctx, Sign, name, func() error {
 		st, se := strconv.FormatInt(from.Unix(), 10), strconv.FormatInt(until.Unix(), 10)
-		query := url.Values{"sp": {allow}, "st": {st}, "se": {se}, "sig": {signature(name, allow, st, se)}}
+		query := url.Values{"sp": {allow}, "st": {st}, "se": {se}, "sig": {signature(name, allow, st, se, h)}}
+		if h != (store.BlobHeaders{}) {
+			query.Set("rsct", h.ContentType)
+			query.Set("rscd", h.ContentDisposition)
+		}
 		signed = "https://memory.invalid/" + url.PathEscape(name) + "?" + query.Encode()
 		return nil
 	})
@@ -80,6 +85,11 @@ func (c *Container) RoundTrip(r *http.Request) (*http.Response, error) {
 	case !found:
 		return answer(r, http.StatusNotFound, file{}), nil
 	}
+	h := forced(r)
+	f.headers = store.BlobHeaders{
+		ContentType:        cmp.Or(h.ContentType, f.headers.ContentType),
+		ContentDisposition: cmp.Or(h.ContentDisposition, f.headers.ContentDisposition),
+	}
 	return answer(r, http.StatusOK, f), nil
 }
 
@@ -110,7 +120,7 @@ func (c *Container) allowed(r *http.Request, name string) bool {
 	now := c.now().Unix()
 	needed := map[string]string{http.MethodGet: readPermission, http.MethodPut: writePermission}[r.Method]
 	return needed == q.Get("sp") && errors.Join(stErr, seErr) == nil && st <= now && now < se &&
-		hmac.Equal([]byte(q.Get("sig")), []byte(signature(name, needed, q.Get("st"), q.Get("se"))))
+		hmac.Equal([]byte(q.Get("sig")), []byte(signature(name, needed, q.Get("st"), q.Get("se"), forced(r))))
 }
 
 func answer(r *http.Request, status int, f file) *http.Response {
@@ -127,9 +137,18 @@ func answer(r *http.Request, status int, f file) *http.Response {
 	}
 }
 
+// forced are the headers that a URL has, whatever those of the blob are.
+func forced(r *http.Request) store.BlobHeaders {
+	q := r.URL.Query()
+	return store.BlobHeaders{ContentType: q.Get("rsct"), ContentDisposition: q.Get("rscd")}
+}
+
 // signature has a key that all know: it finds what was tampered with, no more.
-func signature(name, allow, st, se string) string {
+func signature(name, allow, st, se string, h store.BlobHeaders) string {
 	mac := hmac.New(sha256.New, []byte("memory"))
 	fmt.Fprintf(mac, "%q %q %q %q", name, allow, st, se)
+	if h != (store.BlobHeaders{}) {
+		fmt.Fprintf(mac, " %q", h)
+	}
 	return hex.EncodeToString(mac.Sum(nil))
 }

@@ -28,7 +28,7 @@ type Container interface {
 	List(ctx context.Context, prefix, after string, n int) ([]store.Blob, error)
 	Size(ctx context.Context, name string) (int64, error)
 	Seal(ctx context.Context, name string, h store.BlobHeaders) (int64, error)
-	SignRead(ctx context.Context, name string, from, until time.Time) (string, error)
+	SignRead(ctx context.Context, name string, h store.BlobHeaders, from, until time.Time) (string, error)
 	SignWrite(ctx context.Context, name string, from, until time.Time) (string, error)
 }
 
@@ -57,6 +57,8 @@ func Blobs(t *testing.T, open func(*testing.T) (Container, *http.Client)) {
 		"a blob of no blocks is empty":                      noBlocks,
 		"a signed URL only reads, one blob, for a while":    narrowURL,
 		"a URL that cannot hold its promise is not signed":  refusedURL,
+		"a URL says how the blob is shown":                  forcedHeaders,
+		"what was staged goes with a commit of nothing":     commitNothing,
 		"a deleted blob is gone and its name is free":       deleteBlob,
 		"a list is in order, by prefix, page by page":       listBlobs,
 		"a cancelled call is unavailable":                   cancelledBlob,
@@ -184,9 +186,9 @@ func narrowURL(t *testing.T, c Container, client *http.Client) {
 	put(t, c, "other", data)
 	signed := sign(t, c, "b")
 	now := time.Now()
-	early, err := c.SignRead(t.Context(), "b", now.Add(10*time.Minute), now.Add(20*time.Minute))
+	early, err := c.SignRead(t.Context(), "b", store.BlobHeaders{}, now.Add(10*time.Minute), now.Add(20*time.Minute))
 	wantErr(t, "sign", err, nil)
-	longer, err := c.SignRead(t.Context(), "b", now, now.Add(time.Hour))
+	longer, err := c.SignRead(t.Context(), "b", store.BlobHeaders{}, now, now.Add(time.Hour))
 	wantErr(t, "sign", err, nil)
 	for name, u := range map[string]struct{ method, url string }{
 		"write":           {http.MethodPut, signed},
@@ -210,12 +212,12 @@ func refusedURL(t *testing.T, c Container, _ *http.Client) {
 		"ends first":        {time.Hour, time.Minute},
 		"longer than a key": {0, limits.LongestSigned + time.Minute},
 	} {
-		_, err := c.SignRead(t.Context(), "b", now.Add(span[0]), now.Add(span[1]))
+		_, err := c.SignRead(t.Context(), "b", store.BlobHeaders{}, now.Add(span[0]), now.Add(span[1]))
 		wantRefused(t, name, err)
 		_, err = c.SignWrite(t.Context(), "b", now.Add(span[0]), now.Add(span[1]))
 		wantRefused(t, name+", to write", err)
 	}
-	_, err := c.SignRead(t.Context(), "b", now, now.Add(limits.LongestSigned))
+	_, err := c.SignRead(t.Context(), "b", store.BlobHeaders{}, now, now.Add(limits.LongestSigned))
 	wantErr(t, "the longest", err, nil)
 }
 
@@ -229,6 +231,32 @@ func deleteBlob(t *testing.T, c Container, client *http.Client) {
 	}
 	put(t, c, "b", data[10:])
 	wantBlob(t, c, client, data[10:])
+}
+
+// forcedHeaders: whatever the blob's own are, and whatever a stranger changes.
+func forcedHeaders(t *testing.T, c Container, client *http.Client) {
+	wantErr(t, "stage", stage(t.Context(), c, "b", 0, random(10)), nil)
+	wantErr(t, "commit", c.Commit(t.Context(), "b", 1, store.BlobHeaders{ContentType: "text/html", ContentDisposition: "inline"}), nil)
+	now := time.Now()
+	signed, err := c.SignRead(t.Context(), "b", octets, now.Add(-time.Minute), now.Add(10*time.Minute))
+	wantErr(t, "sign", err, nil)
+	a := fetch(t, client, http.MethodGet, signed)
+	if a.status != http.StatusOK || a.header.Get("Content-Type") != octets.ContentType || a.header.Get("Content-Disposition") != octets.ContentDisposition {
+		t.Errorf("status %d, headers %v", a.status, a.header)
+	}
+	if a := fetch(t, client, http.MethodGet, with(t, signed, "rsct", "text/html")); a.status != http.StatusForbidden {
+		t.Errorf("changed: status %d, want 403", a.status)
+	}
+}
+
+// commitNothing: then none of the blocks is there any more, and the name is free.
+func commitNothing(t *testing.T, c Container, _ *http.Client) {
+	wantErr(t, "stage", stage(t.Context(), c, "b", 0, random(10)), nil)
+	wantErr(t, "commit of nothing", c.Commit(t.Context(), "b", 0, octets), nil)
+	wantErr(t, "delete", c.Delete(t.Context(), "b"), nil)
+	wantErr(t, "commit of what was let go", c.Commit(t.Context(), "b", 1, octets), store.ErrMissing)
+	put(t, c, "b", random(10))
+	wantErr(t, "commit of nothing over a blob", c.Commit(t.Context(), "b", 0, octets), store.ErrExists)
 }
 
 func listBlobs(t *testing.T, c Container, _ *http.Client) {
@@ -262,7 +290,7 @@ func cancelledBlob(t *testing.T, c Container, _ *http.Client) {
 	_, err := c.List(ctx, "", "", 10)
 	wantCancelled(t, "list", err)
 	now := time.Now()
-	_, err = c.SignRead(ctx, "b", now, now.Add(time.Minute))
+	_, err = c.SignRead(ctx, "b", store.BlobHeaders{}, now, now.Add(time.Minute))
 	wantCancelled(t, "sign", err)
 	_, err = c.SignWrite(ctx, "b", now, now.Add(time.Minute))
 	wantCancelled(t, "sign", err)
@@ -294,7 +322,7 @@ func put(t *testing.T, c Container, name string, blocks ...[]byte) {
 func sign(t *testing.T, c Container, name string) string {
 	t.Helper()
 	now := time.Now()
-	signed, err := c.SignRead(t.Context(), name, now.Add(-time.Minute), now.Add(10*time.Minute))
+	signed, err := c.SignRead(t.Context(), name, store.BlobHeaders{}, now.Add(-time.Minute), now.Add(10*time.Minute))
 	wantErr(t, "sign", err, nil)
 	if !strings.HasPrefix(signed, "https://") {
 		t.Errorf("URL is not HTTPS: %s", signed)

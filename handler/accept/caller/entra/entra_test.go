@@ -2,7 +2,9 @@ package entra_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
+	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -267,6 +269,33 @@ func TestManyAtOnceAskOnce(t *testing.T) {
 	if n := o.issuer.Asked(); n != 1 {
 		t.Errorf("the keys were asked for %d times", n)
 	}
+}
+
+// Who leaves while the issuer is asked is let go, also the one on whose account it is.
+func TestWhoLeavesDoesNotWaitForTheIssuer(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	hangs := make(chan struct{})
+	v := entra.New(entra.Config{
+		Tenant: tenant, Audiences: []string{audience}, Authority: o.url, Now: o.now, Log: slog.New(slog.DiscardHandler),
+		Client: &http.Client{Transport: hanging(hangs)},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 2 {
+		if _, err := v.Verify(ctx, o.token(t, nil)); !problem.Is(err, problem.Unavailable) {
+			t.Errorf("got %v", err)
+		}
+	}
+	close(hangs) // not before
+}
+
+// hanging answers nothing until it is closed.
+type hanging chan struct{}
+
+func (h hanging) RoundTrip(*http.Request) (*http.Response, error) {
+	<-h
+	return nil, errors.New("hung up")
 }
 
 func TestAnswersThatAreNoKeys(t *testing.T) {

@@ -39,85 +39,80 @@ type keys struct {
 	client *http.Client
 	now    func() time.Time
 	log    *slog.Logger
-	turn   chan struct{} // holds one: whoever has it may ask
 
-	mu    sync.Mutex
-	byID  map[string]crypto.PublicKey
-	read  time.Time // when byID was
-	asked time.Time
-	err   error // of the last question
+	mu     sync.Mutex
+	byID   map[string]crypto.PublicKey
+	read   time.Time // when byID was
+	asked  time.Time
+	err    error         // of the last question
+	asking chan struct{} // closed at the end of the one under way; nil without one
 }
 
 func newKeys(url string, client *http.Client, now func() time.Time, log *slog.Logger) *keys {
-	k := &keys{url: url, client: client, now: now, log: log, turn: make(chan struct{}, 1)}
-	k.turn <- struct{}{}
-	return k
+	return &keys{url: url, client: client, now: now, log: log}
 }
 
 // find returns the key of an id. It asks the issuer if the key is not known, or
-// is known for too long.
+// is known for too long. All who wait share one question; who has a key does not
+// wait for an issuer that has just failed.
 func (k *keys) find(ctx context.Context, id string) ([]crypto.PublicKey, error) {
-	key, due, wait := k.known(id)
-	if key != nil && !due {
-		return key, nil
+	k.mu.Lock()
+	key, ok := k.byID[id]
+	due := !ok || k.now().Sub(k.read) >= KeyLife
+	if due && k.asking == nil && !k.rests() {
+		k.ask(ctx)
 	}
-	if !wait {
+	asking, failed := k.asking, k.err != nil
+	k.mu.Unlock()
+	if ok && (!due || failed) {
+		return []crypto.PublicKey{key}, nil
+	}
+	if asking != nil {
 		select {
-		case <-k.turn:
+		case <-asking:
 		case <-ctx.Done():
 			return nil, unreachable(ctx.Err())
 		}
-		// Somebody else may have asked in the meantime.
-		if _, due, wait = k.known(id); due && !wait {
-			k.ask(ctx)
-		}
-		k.turn <- struct{}{}
-		key, _, _ = k.known(id)
-	}
-	if key != nil {
-		return key, nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if key, ok = k.byID[id]; ok {
+		return []crypto.PublicKey{key}, nil
+	}
 	if k.err != nil {
 		return nil, unreachable(k.err)
 	}
 	return nil, refuse("its issuer lists no key of that id (kid).")
 }
 
-// known returns a key that has been read, whether it is due to ask for it, and
-// whether to let the issuer in peace until later.
-func (k *keys) known(id string) (key []crypto.PublicKey, due, wait bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	found, ok := k.byID[id]
-	if ok {
-		key = []crypto.PublicKey{found}
-	}
+// rests says whether to let the issuer in peace until later. k.mu is held, here and in ask.
+func (k *keys) rests() bool {
 	pause := AskEvery
 	if k.byID == nil {
 		pause = RetryEvery
 	}
-	now := k.now()
-	return key, !ok || now.Sub(k.read) >= KeyLife, !k.asked.IsZero() && now.Sub(k.asked) < pause
+	return !k.asked.IsZero() && k.now().Sub(k.asked) < pause
 }
 
 // ask reads the issuer's keys, for all who wait: the one who asks going away
 // stops nothing.
 func (k *keys) ask(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
-	defer cancel()
-	at := k.now()
-	byID, err := k.fetch(ctx)
-	if err != nil {
-		k.log.WarnContext(ctx, "the keys of Entra ID could not be read", "error", err)
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.asked, k.err = at, err
-	if err == nil {
-		k.byID, k.read = byID, at
-	}
+	at, done := k.now(), make(chan struct{})
+	k.asking = done
+	go func() {
+		defer close(done)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+		defer cancel()
+		byID, err := k.fetch(ctx)
+		if err != nil {
+			k.log.WarnContext(ctx, "the keys of Entra ID could not be read", "error", err)
+		}
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.asked, k.err, k.asking = at, err, nil; err == nil {
+			k.byID, k.read = byID, at
+		}
+	}()
 }
 
 func (k *keys) fetch(ctx context.Context) (map[string]crypto.PublicKey, error) {

@@ -137,9 +137,11 @@ func TestEveryKindHasAForm(t *testing.T) {
 
 func TestAccepted(t *testing.T) {
 	t.Parallel()
-	text, err := json.Marshal(postmark.Accepted([]mail.Address{{Address: "a@example.com", DisplayName: "Ann"}, {Address: "b@example.com"}},
-		time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), "an-id"))
-	if want := `{"To":"a@example.com, b@example.com","SubmittedAt":"2027-01-02T03:04:05Z","MessageID":"an-id","ErrorCode":0,"Message":"OK"}`; err != nil || string(text) != want {
-		t.Errorf("%s, %v", text, err)
+	for said, sandbox := range map[string]bool{"OK": false, "Test job accepted": true} {
+		text, err := json.Marshal(postmark.Accepted([]mail.Address{{Address: "a@example.com", DisplayName: "Ann"}, {Address: "b@example.com"}},
+			time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), "an-id", sandbox))
+		if want := `{"To":"a@example.com, b@example.com","SubmittedAt":"2027-01-02T03:04:05Z","MessageID":"an-id","ErrorCode":0,"Message":"` + said + `"}`; err != nil || string(text) != want {
+			t.Errorf("%s, %v", text, err)
+		}
 	}
 }

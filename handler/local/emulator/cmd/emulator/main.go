@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/local/emulator"
+	"github.com/posthorn/posthorn/handler/local/guard"
 	"github.com/posthorn/posthorn/handler/local/inbox"
 )
 
@@ -123,8 +124,9 @@ func listen(ctx context.Context, name, address string) (net.Listener, error) {
 
 // serve runs both servers until ctx ends or one of them fails.
 func serve(ctx context.Context, o options, api *emulator.Emulator, box *inbox.Inbox, apiPort, inboxPort net.Listener) error {
-	apiServer := &http.Server{Handler: api, ReadHeaderTimeout: 10 * time.Second}
-	boxServer := &http.Server{Handler: box, ReadHeaderTimeout: 10 * time.Second}
+	names := guard.Names{More: guard.Hosts(o.names, o.listen, o.inbox), Setting: "the flag -names"}
+	apiServer := &http.Server{Handler: names.Only(api), ReadHeaderTimeout: 10 * time.Second}
+	boxServer := &http.Server{Handler: names.Only(box), ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 2)
 	go func() {
 		if o.certificate != "" {

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/hook"
+	"github.com/posthorn/posthorn/handler/accept/transfer"
+)
+
+type exportCallers struct{}
+
+func (exportCallers) Help() string {
+	return "It has policies and which keys are alive, and no secret.\n\n" + examples("posthorn callers export > callers.json")
+}
+
+func (exportCallers) Run(ctx context.Context, c *console, d deployment) error {
+	entries, err := d.Callers.Export(ctx)
+	if err != nil {
+		return err
+	}
+	return transfer.Write(c.out, "callers", d.Callers.Masters(), entries)
+}
+
+type exportHooks struct{}
+
+func (exportHooks) Help() string {
+	return "It has policies and templates, and no secret.\n\n" + examples("posthorn hooks export > hooks.json")
+}
+
+func (exportHooks) Run(ctx context.Context, c *console, d deployment) error {
+	entries, err := d.Hooks.Export(ctx)
+	if err != nil {
+		return err
+	}
+	if err := transfer.Write(c.out, "hooks", d.Hooks.Masters(), entries); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Dictated {
+			c.tell("The secret of %s stays here: set it again after the import, with \"posthorn hooks rotate %s --secret-file FILE\".", e.Name, e.Name)
+		}
+	}
+	return nil
+}
+
+// importing are the words of both imports.
+type importing struct {
+	File    string `arg:"" help:"What export wrote; - is standard input."`
+	Replace bool   `help:"Replace policies that differ."`
+	DryRun  bool   `help:"Say what it would do, and do nothing."`
+	listing
+}
+
+func (importing) Help(kind string) string {
+	return "Keys of those that are there stay. It may be repeated.\n\n" +
+		examples("posthorn "+kind+" import "+kind+".json --dry-run", "posthorn "+kind+" import - --replace < "+kind+".json")
+}
+
+// document opens what is to be taken over.
+func (i importing) document(c *console) (io.ReadCloser, error) {
+	if i.File == "-" {
+		return io.NopCloser(c.in), nil
+	}
+	return os.Open(i.File)
+}
+
+// take reads a document and takes its entries over.
+func take[E transfer.Named](c *console, i importing, kind string, masters [][]byte, newKeys string, do func([]E, transfer.Options) ([]transfer.Result, error)) error {
+	file, err := i.document(c)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	document, err := transfer.Read[E](file, kind)
+	if err != nil {
+		return err
+	}
+	results, err := do(document.Entries, transfer.Options{Replace: i.Replace, DryRun: i.DryRun})
+	if shown := show(c, i.listing, results, "NAME\tRESULT\tNOTE", columnsOf); err == nil {
+		err = shown
+	}
+	counts := map[transfer.Outcome]int{}
+	for _, r := range results {
+		counts[r.Outcome]++
+	}
+	if err != nil {
+		c.tell("Dealt with %d of %d. The same command goes on with the rest.", len(results), len(document.Entries))
+		return err
+	}
+	c.tell(summary(counts, i.DryRun))
+	if counts[transfer.Created] > 0 && !transfer.SameKeys(document.Masters, masters) {
+		c.tell("The master key here is another, so keys that were given out before do not work here. %s", newKeys)
+	}
+	if n := counts[transfer.Refused]; n > 0 {
+		return fmt.Errorf("refused %d of %d %s; the list says why", n, len(results), kind)
+	}
+	return nil
+}
+
+func columnsOf(r transfer.Result) []string {
+	return []string{r.Name, string(r.Outcome), wordOrDash(r.Note)}
+}
+
+func wordOrDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+func summary(counts map[transfer.Outcome]int, dry bool) string {
+	var parts []string
+	for _, o := range []transfer.Outcome{transfer.Created, transfer.Changed, transfer.Unchanged, transfer.Refused} {
+		parts = append(parts, fmt.Sprintf("%s %d", o, counts[o]))
+	}
+	text := strings.Join(parts, ", ") + "."
+	if dry {
+		return "It would be: " + text + " Nothing was done."
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+type importCallers struct{ importing }
+
+func (i importCallers) Help() string { return i.importing.Help("callers") }
+
+func (i *importCallers) Run(ctx context.Context, c *console, d deployment) error {
+	return take(c, i.importing, "callers", d.Callers.Masters(), `Give out new ones: "posthorn callers rotate NAME".`,
+		func(entries []caller.Entry, o transfer.Options) ([]transfer.Result, error) {
+			return d.Callers.Import(ctx, entries, o)
+		})
+}
+
+type importHooks struct{ importing }
+
+func (i importHooks) Help() string { return i.importing.Help("hooks") }
+
+func (i *importHooks) Run(ctx context.Context, c *console, d deployment) error {
+	return take(c, i.importing, "hooks", d.Hooks.Masters(), `Give senders their new addresses: "posthorn hooks show NAME".`,
+		func(entries []hook.Entry, o transfer.Options) ([]transfer.Result, error) {
+			return d.Hooks.Import(ctx, entries, o, func(ctx context.Context, p hook.Policy) error { return allowed(ctx, d.Callers, p) })
+		})
+}
