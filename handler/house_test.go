@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/check"
 	"github.com/posthorn/posthorn/handler/accept/front"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/settings"
@@ -174,6 +175,41 @@ func TestGeneratedPagesAreCurrent(t *testing.T) {
 	golden(t, filepath.Join(root, "docs", "problems.md"), problemsPage())
 	golden(t, filepath.Join(root, "docs", "settings.md"), settingsPage())
 	golden(t, filepath.Join(root, "docs", "limits.md"), limitsPage(t)+limitsOfSignatures)
+	goldenPart(t, filepath.Join(root, "docs", "send.md"), headersTable())
+}
+
+// goldenPart is golden for what stands on a page behind the comment that says so.
+func goldenPart(t *testing.T, name, want string) {
+	t.Helper()
+	page, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, begins := strings.Cut(string(page), "generated from the code -->\n")
+	_, after, ends := strings.Cut(rest, "<!-- end -->\n")
+	if !begins || !ends {
+		t.Fatalf("%s has no part that is generated", name)
+	}
+	golden(t, name, before+"generated from the code -->\n"+want+"<!-- end -->\n"+after)
+}
+
+func headersTable() string {
+	var b strings.Builder
+	b.WriteString("| header | | because |\n| --- | --- | --- |\n")
+	var names []string
+	for i, h := range check.Headers {
+		names = append(names, "`"+strings.ReplaceAll(h.Name, "*", "…")+"`")
+		if i+1 < len(check.Headers) && check.Headers[i+1].Reason == h.Reason && check.Headers[i+1].Passed == h.Passed {
+			continue
+		}
+		fate := "refused"
+		if h.Passed {
+			fate = "passed over"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.Join(names, ", "), fate, h.Reason)
+		names = nil
+	}
+	return b.String()
 }
 
 func golden(t *testing.T, name, want string) {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/fnv"
@@ -42,9 +43,17 @@ type files interface {
 	Discard(ctx context.Context) error
 }
 
-// call is what the ledger must know of a message of c.
-func (g *Gateway) call(c caller.Caller, m *mail.Message) quota.Call {
-	q := quota.Call{Caller: c.Name, Class: quota.Normal, Cost: 1, Share: c.Policy.Share, Cap: c.Policy.Cap, Sender: senderOf(m)}
+// call is what the ledger must know of a message of a request.
+func (g *Gateway) call(req Request, m *mail.Message) quota.Call {
+	c := req.Caller
+	q := quota.Call{
+		Caller: c.Name, Class: quota.Normal, Cost: 1, Share: c.Policy.Share, Cap: c.Policy.Cap, Sender: senderOf(m),
+		MostWaiting: cmp.Or(c.Policy.MaxWaiting, g.mostWaiting()),
+	}
+	if f := req.Form; f != nil {
+		q = ofForm(q, req.Hook, cmp.Or(f.Cap, g.formCap()))
+		q.MostWaiting = f.MaxWaiting
+	}
 	if m.Delivery.Priority != "" {
 		q.Class = classOf(m.Delivery.Priority)
 	}
@@ -93,6 +102,9 @@ func (g *Gateway) carry(ctx context.Context, p *parcel) (answer Answer, err erro
 			p.work.End(p.left || problem.Is(err, problem.Unavailable))
 		}
 	}()
+	if err := g.admit(ctx, p); err != nil {
+		return Answer{}, err
+	}
 	if p.named {
 		if answer, done, err := g.claim(ctx, p); done || err != nil {
 			return answer, err
@@ -346,9 +358,9 @@ func (g *Gateway) undo(ctx context.Context, p *parcel, why error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
 	var err error
-	if p.named {
+	if p.named && !problem.Is(why, problem.TooManyQueued) {
 		err = g.Records.Refuse(ctx, p.rec, reason(why))
-	} else {
+	} else { // no row of what was not taken for there being too much
 		err = g.Records.Release(ctx, p.rec)
 	}
 	if err != nil {

@@ -146,6 +146,7 @@ func New(c Config) (*Gateway, error) {
 type Request struct {
 	Caller caller.Caller
 	Hook   string // by which the message came; empty: the caller sends it itself
+	Form   *Form  // of a Hook that strangers may use; nil for others
 	Body   io.Reader
 	// ContentType is JSON's, or that of a multipart body with the JSON first.
 	ContentType string
@@ -224,7 +225,7 @@ func (g *Gateway) sendVetted(ctx context.Context, req Request, in *offload.Intak
 		return g.earlier(ctx, req, claim, err)
 	}
 	claim.Moved, claim.Links, claim.Deadline, claim.Redirected = move.Links(), move.Key(), terms.Deadline, m.Redirected
-	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req.Caller, m), by: req.Caller, named: req.named(), late: req.late})
+	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req, m), by: req.Caller, named: req.named(), late: req.late})
 }
 
 // linkLife is how long links must work that are made now.

@@ -29,7 +29,11 @@ func (h *heads) want() quota.Want {
 }
 
 func callOf(s *spool.Slip) quota.Call {
-	return quota.Call{Caller: s.Line.Caller, Class: quota.Class(max(s.Line.Class, s.Class)), Cost: s.Cost, Share: s.Share, Cap: s.Cap, Sender: s.Sender}
+	c := quota.Call{Caller: s.Line.Caller, Class: quota.Class(max(s.Line.Class, s.Class)), Cost: s.Cost, Share: s.Share, Cap: s.Cap, Sender: s.Sender}
+	if s.Line.Form != "" {
+		c = ofForm(c, s.Line.Form, s.FormCap)
+	}
+	return c
 }
 
 // held notes that a slip waits for reasons of its own until a time.
@@ -87,7 +91,9 @@ func (p *pump) list(ctx context.Context, l quota.Line, each int, flying map[stor
 }
 
 func (p *pump) line(l quota.Line) spool.Line {
-	return spool.Line{Shard: p.shard, Class: int(l.Class), Caller: l.Caller, Later: l.Later}
+	s := spool.Line{Shard: p.shard, Class: int(l.Class), Later: l.Later}
+	s.Caller, s.Form = partOf(l.Caller)
+	return s
 }
 
 // add says what may be done now with a slip of the line.

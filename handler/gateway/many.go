@@ -79,9 +79,6 @@ func (g *Gateway) vet(req Request, letters []wire.Letter, faults error) ([]check
 	terms := make([]check.Terms, len(letters))
 	var all *problem.Problem
 	for i, l := range letters {
-		if !g.Check.SenderNames {
-			l.Message.SenderDisplayName = "" // other APIs' clients write it as a habit
-		}
 		var err error
 		terms[i], err = g.Check.Message(l.Message, g.Now())
 		switch {
@@ -166,7 +163,7 @@ func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Int
 			sent := Sent{To: to[i]}
 			var err error
 			sent.Answer, err = g.carry(ctx, &parcel{
-				rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req.Caller, l.Message),
+				rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req, l.Message),
 				by: req.Caller, named: req.named(), late: late,
 			})
 			*l.Message = mail.Message{} // its links were written into a copy of the bodies

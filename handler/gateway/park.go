@@ -14,7 +14,9 @@ import (
 
 // putBack makes a message wait that ACS has certainly not taken.
 func (g *Gateway) putBack(ctx context.Context, p *parcel) (Answer, error) {
-	place, err := g.Sends.Join(ctx, p.call, time.Time{}, time.Time{})
+	call := p.call
+	call.MostWaiting = 0 // it had its turn
+	place, err := g.Sends.Join(ctx, call, time.Time{}, time.Time{})
 	if err != nil {
 		return Answer{}, err
 	}
@@ -100,14 +102,15 @@ func (g *Gateway) newTicket() int64 {
 // slip is that of one attempt: its key is no other's, not even that of a repeat
 // with the same time, so that whoever gives a place back gives back its own.
 func (g *Gateway) slip(p *parcel, place quota.Place, doubt spool.Doubt) *spool.Slip {
-	line := spool.Line{
-		Shard: place.Shard, Class: int(p.call.Class), Caller: p.call.Caller,
-		Later: doubt != spool.NoDoubt || !p.terms.SendAt.IsZero(),
-	}
+	line := spool.Line{Shard: place.Shard, Class: int(p.call.Class), Later: doubt != spool.NoDoubt || !p.terms.SendAt.IsZero()}
+	line.Caller, line.Form = partOf(p.call.Caller)
 	s := &spool.Slip{
 		Key:  spool.KeyFor(line, place.At, record.Key(p.rec.Caller, p.rec.ID)+"-"+g.NewID()),
 		Line: line, Due: place.At, ID: p.rec.ID, Hook: p.rec.Hook, Bytes: p.m.Bytes(), Sender: p.call.Sender, Terms: p.by.Terms(),
 		Cost: p.call.Cost, Share: p.call.Share, Cap: p.call.Cap, Doubt: doubt, Ticket: place.Ticket,
+	}
+	if line.Form != "" {
+		s.Cap, s.FormCap = p.call.WholeCap, p.call.Cap
 	}
 	if doubt != spool.NoDoubt {
 		s.Asked, s.NotBefore = 1, place.At // the request has asked, in the first seconds
@@ -193,7 +196,7 @@ func (g *Gateway) wake(ctx context.Context, place quota.Place) {
 }
 
 func lineOf(l spool.Line) quota.Line {
-	return quota.Line{Class: quota.Class(l.Class), Caller: l.Caller, Later: l.Later}
+	return quota.Line{Class: quota.Class(l.Class), Caller: partName(l.Caller, l.Form), Later: l.Later}
 }
 
 // Cancel ends a message of this caller that waits. It may be repeated.

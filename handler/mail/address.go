@@ -16,7 +16,8 @@ var (
 	errSpace          = errors.New("the address contains a space, a line break or a control character")
 	errNoAt           = errors.New("the address has no @")
 	errTwoAts         = errors.New("the address has more than one @")
-	errNotBare        = errors.New("the address must stand alone, without < and > and without a name")
+	errNotBare        = errors.New("the address must stand alone: the name has a member of its own")
+	errSemicolon      = errors.New("the address contains a semicolon; several addresses are a list, or have commas between them")
 	errComment        = errors.New("the address contains a comment in parentheses")
 	errLocalEmpty     = errors.New("the part before the @ is empty")
 	errLocalLong      = errors.New("the part before the @ is longer than 64 bytes")
@@ -60,8 +61,9 @@ var domainNames = idna.New(
 // the local part stays as it came. It accepts less than RFC 5321 section 4.1.2:
 // no quoted local part, no address literal, no domain of one label, and no
 // local part outside ASCII (RFC 6531), because receivers differ about them and
-// parsers that differ are how a policy is walked around. The error is a clause
-// that a caller may read, without any part of s.
+// parsers that differ are how a policy is walked around. Angle brackets around
+// it are dropped, as ACS does: github.com/Azure/azure-sdk-for-java issue 39910.
+// The error is a clause that a caller may read, without any part of s.
 //
 // RFC 5321 section 2.4 leaves the case of a local part to its host. No host of
 // today tells two people apart by it, so compare results with ASCII case
@@ -72,6 +74,15 @@ func Mailbox(s string) (string, error) {
 		return "", errAddressEmpty
 	case len(s) > maxRawBytes:
 		return "", errAddressLong
+	}
+	if len(s) > 2 && s[0] == '<' && s[len(s)-1] == '>' {
+		s = s[1 : len(s)-1]
+	}
+	switch {
+	case strings.ContainsRune(s, ';'):
+		return "", errSemicolon
+	case strings.HasSuffix(s, ">") && strings.Contains(s, "<"):
+		return "", errNotBare
 	case strings.ContainsFunc(s, isSpaceOrControl):
 		return "", errSpace
 	}

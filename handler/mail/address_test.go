@@ -31,6 +31,7 @@ func TestMailboxAccepts(t *testing.T) {
 		{"right to left domain", "ada@אתר.example", "ada@xn--4db2cf.example"},
 		{"local part of 64 bytes", strings.Repeat("a", 64) + "@example.com", strings.Repeat("a", 64) + "@example.com"},
 		{"label of 63 bytes", "a@" + strings.Repeat("b", 63) + ".com", "a@" + strings.Repeat("b", 63) + ".com"},
+		{"in angle brackets", "<Ada@Example.com>", "Ada@example.com"},
 		{"254 bytes", "aa@" + domainOf(251), "aa@" + domainOf(251)},
 	}
 	for _, row := range rows {
@@ -60,6 +61,10 @@ func TestMailboxRefuses(t *testing.T) {
 		{"no at", "ada.example.com", errNoAt},
 		{"two ats", "ada@example.com@example.org", errTwoAts},
 		{"name and brackets", "Ada<ada@example.com>", errNotBare},
+		{"name, space and brackets", "Ada L. <ada@example.com>", errNotBare},
+		{"brackets twice", "<<ada@example.com>>", errNotBare},
+		{"semicolon", "ada@example.com;eve@example.com", errSemicolon},
+		{"semicolon and space", "ada@example.com; eve@example.com", errSemicolon},
 		{"brackets", "<ada@example.com", errNotBare},
 		{"comment before the at", "ada(l)@example.com", errComment},
 		{"comment after the at", "ada@(l)example.com", errComment},

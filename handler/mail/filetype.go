@@ -1,6 +1,11 @@
 package mail
 
-import "strings"
+import (
+	"cmp"
+	"mime"
+	"slices"
+	"strings"
+)
 
 // octetStream is RFC 2046 section 4.5.1's type of what is not known better.
 const octetStream = "application/octet-stream"
@@ -31,4 +36,23 @@ func FileType(name string) string {
 		return t
 	}
 	return octetStream
+}
+
+// fileEnd is the shortest end, with its dot, that speaks for a media type; of two
+// it is the later in the alphabet, .txt before .log. It is empty if none does.
+func fileEnd(contentType string) string {
+	essence, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return ""
+	}
+	var ends []string
+	for end, t := range fileTypes {
+		if t == essence {
+			ends = append(ends, "."+end)
+		}
+	}
+	if len(ends) == 0 {
+		return ""
+	}
+	return slices.MinFunc(ends, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(b, a)) })
 }

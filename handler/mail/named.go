@@ -10,14 +10,14 @@ var (
 	errNamedForm  = errors.New("an address with a name is written Name <ann@example.com>")
 	errNamedQuote = errors.New(`the quotes around the name must be closed, and end before the address`)
 	errNamedMany  = errors.New("there is a comma outside quotes: give one address, and put a name with a comma into quotes")
-	errNamedBlank = errors.New("an address is missing beside a comma")
 )
 
 // Named reads one address, alone or with a name before it: ann@example.com,
 // Ann Doe <ann@example.com>, "Doe, Ann" <ann@example.com>. It is the form that
 // APIs of mail have in common: name-addr of RFC 5322 section 3.4, without comments
 // and encoded words, and with any character in a name but those that would end
-// it. Whether the address is one is for Mailbox to say.
+// it. A comma is one, too, where the name has no @: Symfony's client for Resend puts
+// no name into quotes. Whether the address is one is for Mailbox to say.
 func Named(text string) (Address, error) {
 	text = strings.Trim(text, " \t")
 	name, rest, err := leadingName(text)
@@ -56,12 +56,23 @@ func leadingName(text string) (name, rest string, err error) {
 	}
 	name = strings.TrimRight(text[:at], " \t")
 	switch {
-	case strings.ContainsAny(name, `"\>`):
+	case strings.ContainsRune(name, '>'):
 		return "", "", errNamedForm
-	case strings.ContainsRune(name, ','):
+	case strings.ContainsRune(name, ',') && strings.ContainsRune(name, '@'):
 		return "", "", errNamedMany
 	}
 	return name, text[at:], nil
+}
+
+// PlainName is a name as a person reads it: without the quotes around all of it and
+// without encoded words, which clients write that make headers of their own.
+func PlainName(text string) string {
+	if strings.HasPrefix(text, `"`) {
+		if name, rest, ok := unquoted(text); ok && rest == "" {
+			text = name
+		}
+	}
+	return Decoded(text)
 }
 
 // unquoted reads the quoted string that text begins with: RFC 5322 section 3.2.4.
@@ -81,24 +92,20 @@ func unquoted(text string) (value, rest string, ok bool) {
 	return "", "", false
 }
 
-// NamedList reads addresses as Named does, with commas between them; a text of
-// nothing but white space has none. The error is that of the first that is wrong.
+// NamedList reads addresses as Named does, with commas between them; where nothing
+// stands beside a comma, nothing is meant. The error is that of the first that is
+// wrong.
 func NamedList(text string) ([]Address, error) {
-	if strings.Trim(text, " \t") == "" {
-		return nil, nil
-	}
 	var all []Address
 	for {
 		end := listEnd(text)
-		one := text[:end]
-		if strings.Trim(one, " \t") == "" {
-			return nil, errNamedBlank
+		if one := text[:end]; strings.Trim(one, " \t") != "" {
+			a, err := Named(one)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, a)
 		}
-		a, err := Named(one)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, a)
 		if end == len(text) {
 			return all, nil
 		}

@@ -23,6 +23,8 @@ func TestNamed(t *testing.T) {
 		`"Doe, Ann" <ann@example.com>`:      {Address: "ann@example.com", DisplayName: "Doe, Ann"},
 		`"A \"B\" \\ <c>"<ann@example.com>`: {Address: "ann@example.com", DisplayName: `A "B" \ <c>`},
 		`"" <ann@example.com>`:              {Address: "ann@example.com"},
+		"Doe, Ann <ann@example.com>":        {Address: "ann@example.com", DisplayName: "Doe, Ann"},
+		`Ann "A" \ Doe <ann@example.com>`:   {Address: "ann@example.com", DisplayName: `Ann "A" \ Doe`},
 		"Ann <>":                            {DisplayName: "Ann"}, // of which check says that it has no address
 		"not an address":                    {Address: "not an address"},
 	} {
@@ -33,8 +35,8 @@ func TestNamed(t *testing.T) {
 	}
 	for _, text := range []string{
 		"Ann <ann@example.com", "Ann ann@example.com>", "<a@example.com> <b@example.com>", "Ann <<a@example.com>>", "Ann <a@example.com> Ann",
-		`Ann "B" <a@example.com>`, `"Ann <a@example.com>`, `"Ann" B <a@example.com>`, `"Ann\`, `"Ann\" <a@example.com>`, `A\B <a@example.com>`,
-		"a@example.com,b@example.com", "Doe, Ann <a@example.com>", `"a@example.com"`, ">", "<",
+		`"Ann <a@example.com>`, `"Ann" B <a@example.com>`, `"Ann\`, `"Ann\" <a@example.com>`,
+		"a@example.com,b@example.com", "a@example.com, Ann <b@example.com>", `"a@example.com"`, ">", "<",
 	} {
 		if got, err := mail.Named(text); err == nil {
 			t.Errorf("%q is %+v", text, got)
@@ -52,13 +54,15 @@ func TestNamedList(t *testing.T) {
 		`a@example.com,"B, <b>" <b@example.com>`: {a, b},
 		`"B, <b>" <b@example.com> , a@example.com`: {b, a},
 		"a@example.com, a@example.com":             {a, a},
+		",a@example.com,, a@example.com,\t":        {a, a}, // nothing is meant by a comma too many
+		",":                                        nil,
 	} {
 		got, err := mail.NamedList(text)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q is %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{",", "a@example.com,", ",a@example.com", "a@example.com,,b@example.com", `"A, a@example.com`, "A <a@example.com, b@example.com"} {
+	for _, text := range []string{`"A, a@example.com`, "A <a@example.com, b@example.com"} {
 		if got, err := mail.NamedList(text); err == nil {
 			t.Errorf("%q is %+v", text, got)
 		}

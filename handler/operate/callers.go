@@ -14,7 +14,7 @@ import (
 type callersCommands struct {
 	Add    addCaller     `cmd:"" help:"Make a caller, and print its key."`
 	List   listCallers   `cmd:"" help:"List the callers."`
-	Set    setCaller     `cmd:"" help:"Give a caller another policy. Its keys stay."`
+	Set    setCaller     `cmd:"" help:"Give a caller another policy; what is not said is the default again."`
 	Pause  pauseCaller   `cmd:"" help:"Let nothing of a caller's leave."`
 	Resume resumeCaller  `cmd:"" help:"Let a caller's messages go on."`
 	Rotate rotateCaller  `cmd:"" help:"Print a new key. The one before it stays alive."`
@@ -34,9 +34,10 @@ type policyFlags struct {
 	RecipientDomain []string `sep:"none" placeholder:"DOMAIN" help:"Domain that it may write to, or *."`
 	MaxRequestBytes int64    `placeholder:"N" help:"Largest request, below the gateway's limit."`
 	MaxRecipients   int      `placeholder:"N" help:"Most recipients of a message."`
-	MaxUploads      int      `placeholder:"N" help:"Most uploads that are open at once; 100 if not said."`
+	MaxUploads      int      `placeholder:"N" help:"Most uploads that are open at once."`
 	Share           int      `placeholder:"PERCENT" help:"Part of the quota that it gets first."`
 	Cap             int      `placeholder:"PERCENT" help:"Part of an hour's quota that it never passes."`
+	MaxWaiting      int      `placeholder:"N" help:"Messages that may wait."`
 	Priority        string   `placeholder:"WORD" help:"The most urgent: high, normal or bulk."`
 	Sandbox         bool     `help:"Check its messages, and send none."`
 	RedirectTo      string   `placeholder:"ADDRESS" help:"Send all to this mailbox, for tests."`
@@ -48,7 +49,7 @@ type policyFlags struct {
 func (f policyFlags) policy() caller.Policy {
 	return caller.Policy{
 		Senders: f.Sender, RecipientDomains: f.RecipientDomain, MaxRequestBytes: f.MaxRequestBytes, MaxRecipients: f.MaxRecipients, MaxUploads: f.MaxUploads,
-		Share: f.Share, Cap: f.Cap, Priority: mail.Priority(f.Priority), HMAC: f.HMAC, EntraApps: f.EntraApp, EntraObjects: f.EntraObject,
+		Share: f.Share, Cap: f.Cap, MaxWaiting: f.MaxWaiting, Priority: mail.Priority(f.Priority), HMAC: f.HMAC, EntraApps: f.EntraApp, EntraObjects: f.EntraObject,
 		Sandbox: f.Sandbox, RedirectTo: f.RedirectTo,
 	}
 }
@@ -59,9 +60,8 @@ type addCaller struct {
 }
 
 func (addCaller) Help() string {
-	return "Flags for addresses, domains and ids may be repeated.\n\n" +
-		examples(`posthorn callers add shop --sender shop@example.com --recipient-domain '*'`,
-			`KEY=$(posthorn callers add shop --sender '*@example.com')`)
+	return examples(`posthorn callers add shop --sender shop@example.com --recipient-domain '*'`,
+		`KEY=$(posthorn callers add shop --sender '*@example.com')`)
 }
 
 func (cmd *addCaller) Run(ctx context.Context, c *console, d deployment) error {
@@ -88,8 +88,7 @@ type setCaller struct {
 }
 
 func (setCaller) Help() string {
-	return "The flags are the whole policy: what is not said goes back to its default.\n\n" +
-		examples(`posthorn callers set shop --sender '*@example.com' --recipient-domain '*' --cap 50`)
+	return examples(`posthorn callers set shop --sender '*@example.com' --recipient-domain '*' --cap 50`)
 }
 
 func (cmd *setCaller) Run(ctx context.Context, c *console, d deployment) error {
@@ -122,6 +121,7 @@ type callerRow struct {
 	MaxUploads       int       `json:"maxUploads"`
 	Share            int       `json:"share"`
 	Cap              int       `json:"cap"`
+	MaxWaiting       int       `json:"maxWaiting"`
 	Priority         string    `json:"priority"`
 	HMAC             bool      `json:"hmac"`
 	EntraApps        []string  `json:"entraApps"`
@@ -137,7 +137,7 @@ func rowOf(c caller.Caller, u uses) callerRow {
 	p := c.Policy
 	return callerRow{
 		c.Name, c.Generations, u.keys(c.Name, c.Generations, c.Made), u.day(c.Name, 0), filled(p.Senders), filled(p.RecipientDomains), p.MaxRequestBytes, p.MaxRecipients, p.MaxUploads,
-		p.Share, p.Cap, string(p.Priority), p.HMAC, filled(p.EntraApps), filled(p.EntraObjects), p.Sandbox, p.RedirectTo, pauseOf(c.Pause), u.now,
+		p.Share, p.Cap, p.MaxWaiting, string(p.Priority), p.HMAC, filled(p.EntraApps), filled(p.EntraObjects), p.Sandbox, p.RedirectTo, pauseOf(c.Pause), u.now,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 type hooksCommands struct {
 	Add    addHook     `cmd:"" help:"Make a hook, and print its address."`
+	Set    setForm     `cmd:"" help:"Change the limits of a form."`
 	List   listHooks   `cmd:"" help:"List the hooks."`
 	Show   showHook    `cmd:"" help:"Show a hook's policy, its address and what signs for it."`
 	Pause  pauseHook   `cmd:"" help:"Let nothing leave that came by a hook."`
@@ -157,6 +159,40 @@ func printAddress(c *console, d deployment, h hook.Hook) error {
 	return nil
 }
 
+// formLimits are those of a form; what is not said stays as it is.
+type formLimits struct {
+	PerAddress *int `placeholder:"N" help:"Of a form: posts an hour from one address."`
+	PerHour    *int `placeholder:"N" help:"Of a form: posts an hour in all."`
+	Cap        *int `placeholder:"PERCENT" help:"Of a form: part of the quota that it never passes."`
+	MaxWaiting *int `placeholder:"N" help:"Of a form: messages that may wait."`
+}
+
+func (l formLimits) on(f hook.Form) hook.Form {
+	for to, said := range map[*int]*int{&f.PerAddress: l.PerAddress, &f.PerHour: l.PerHour, &f.Cap: l.Cap, &f.MaxWaiting: l.MaxWaiting} {
+		if said != nil {
+			*to = *said
+		}
+	}
+	return f
+}
+
+type setForm struct {
+	hookName
+	formLimits
+}
+
+func (setForm) Help() string {
+	return "A limit of 0 is the usual one. Messages that wait keep the cap they came with.\n\n" + examples("posthorn hooks set contact --per-hour 50 --cap 20")
+}
+
+func (cmd *setForm) Run(ctx context.Context, c *console, d deployment) error {
+	if err := d.Hooks.SetForm(ctx, cmd.Name, cmd.on); err != nil {
+		return err
+	}
+	c.tell("Changed form %s. The change holds everywhere within %s.", cmd.Name, hook.CacheLife)
+	return nil
+}
+
 type listHooks struct{ listing }
 
 func (listHooks) Help() string { return examples("posthorn hooks list", "posthorn hooks list --json") }
@@ -240,7 +276,7 @@ func hookDetails(h hook.Hook) (lines [][2]string) {
 	line("answers to", p.ReplyTo...)
 	line("answers to, from the payload", p.ReplyToFrom)
 	line("a delivery is named by", p.Dedupe)
-	line("priority", string(p.Priority))
+	line("priority", string(p.Urgency()))
 	for _, t := range p.Tags {
 		line("tag", t.Name+"="+t.Value)
 	}
@@ -248,6 +284,12 @@ func hookDetails(h hook.Hook) (lines [][2]string) {
 		line("origins", p.Form.Origins...)
 		line("after success", p.Form.Redirect)
 		line("honeypot", p.Form.Honeypot)
+		address, hour := p.Form.Rates()
+		line("posts an hour", fmt.Sprintf("%d from one address, %d in all", address, hour))
+		line("may wait", strconv.Itoa(p.Form.Waiting()))
+		if p.Form.Cap > 0 {
+			line("cap", strconv.Itoa(p.Form.Cap)+" %")
+		}
 	}
 	if h.Template != (hook.Template{}) {
 		line("template", "its own")

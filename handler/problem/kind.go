@@ -33,6 +33,8 @@ const (
 	Paused
 	HostUnsupported
 	TooManyUploads
+	TooManyQueued
+	TooManyRequests
 )
 
 // TypeBase is what a problem's type URI starts with; the slug follows.
@@ -70,6 +72,8 @@ var kinds = map[Kind]entry{
 	ACSMisconfigured:     {"acs-misconfigured", http.StatusBadGateway, "ACS does not accept this deployment", "The operator must correct the identity, the role or the domain."},
 	Unavailable:          {"unavailable", http.StatusServiceUnavailable, "Not available now", "Storage could not be reached, so nothing was sent. Try again after Retry-After."},
 	Paused:               {"paused", http.StatusServiceUnavailable, "The operator has paused sending", "The detail says whether this caller or all sending is paused, and why. Try again after Retry-After, or ask the operator."},
+	TooManyQueued:        {"too-many-queued", http.StatusTooManyRequests, "Too many queued messages", "As many messages of this caller or form wait as may. Nothing was taken. Send it again after Retry-After, or ask the operator to raise `--max-waiting`."},
+	TooManyRequests:      {"too-many-requests", http.StatusTooManyRequests, "Too many requests", "A form was sent too often, from one address or altogether. Send it again after Retry-After."},
 	HostUnsupported:      {"host-unsupported", http.StatusInternalServerError, "The Functions host is not supported", "The operator must run a Functions host of version 4.1040 or newer, with `customHandler.enableProxyingHttpRequest` in host.json."},
 	TooManyUploads:       {"too-many-uploads", http.StatusTooManyRequests, "Too many open uploads", "As many uploads of this caller are open as may be. Name one in a message, let one expire, or ask the operator to raise `--max-uploads`."},
 }

@@ -31,6 +31,9 @@ type Policy struct {
 	// Cap is the part of the hourly quota that it never passes; 0 means all.
 	Share int `json:"share,omitempty"`
 	Cap   int `json:"cap,omitempty"`
+	// MaxWaiting bounds the messages that wait; 0 means what the quota can send in the
+	// longest time that a message waits. Those of forms do not count.
+	MaxWaiting int `json:"maxWaiting,omitempty"`
 	// Priority is the most urgent one that its messages may have; empty means high.
 	Priority mail.Priority `json:"priority,omitempty"`
 	// HMAC lets the caller sign requests as ACS's SDKs do.
@@ -114,6 +117,9 @@ func (p Policy) checkQuota() error {
 	case "", mail.PriorityHigh, mail.PriorityNormal, mail.PriorityBulk:
 	default:
 		return problem.New(problem.InvalidRequest, "The priority of a policy must be high, normal or bulk.")
+	}
+	if p.MaxWaiting < 0 {
+		return problem.New(problem.InvalidRequest, "The number of messages that may wait must not be negative.")
 	}
 	if p.Share < 0 || p.Share > 100 || p.Cap < 0 || p.Cap > 100 || p.Cap > 0 && p.Share > p.Cap {
 		return problem.New(problem.InvalidRequest, "Share and cap are percentages, and the share is at most the cap.")

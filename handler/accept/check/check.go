@@ -5,7 +5,9 @@
 //
 // A member by itself is held by validator's rules, in tables below; what takes
 // two members, or the names of headers, is held by the functions of the other
-// files. Nothing is repaired but the spelling of domains.
+// files. What clients write in several ways is written in one: domains, names of
+// files and of inline images, headers that are empty or folded, an address that
+// stands twice. Nothing else is repaired.
 //
 // It does not read JSON (accept/wire does, and refuses unknown members), knows
 // no caller (accept/caller says who may send as whom and to whom), and does not
@@ -51,48 +53,52 @@ func New() *Checker {
 	return &Checker{all: compile(joined(forms, sizes)), forms: compile(forms), sizes: compile(sizes)}
 }
 
-// Message checks m at the time now. A good message has the domains of its
-// addresses turned to A-labels in lower case, in place; checking it again
-// changes nothing.
+// Message checks m at the time now. A good message is tidied, in place: see tidied.
+// Checking it again changes nothing.
 //
 // The error is a *problem.Problem with all faults in the order of their
 // pointers and of kind InvalidMessage, and leaves m as it was. A list that is
 // longer than its limit is one fault; of its elements only as many are looked at
-// as the limit allows, so that the answer stays of a size to be read. No sentence
-// repeats a value.
+// as the limit allows, and of all faults maxFaults are told, so that the answer
+// stays of a size to be read. No sentence repeats a value.
 func (c *Checker) Message(m *mail.Message, now time.Time) (Terms, error) {
 	var f faults
-	if m.SenderDisplayName != "" && !c.SenderNames {
-		f.add("/senderDisplayName", "This deployment does not send names of senders. Leave it out, or ask the operator for POSTHORN_ACS_API_VERSION=2025-01-15-preview.")
+	tidy := tidied(&f, m)
+	if !c.SenderNames {
+		tidy.SenderDisplayName = "" // clients write it as a habit, and ACS passes it over
 	}
-	counts(&f, m)
-	seen := clip(*m)
+	counts(&f, &tidy)
+	seen := clip(m, &tidy)
 	// Most messages are without fault, and looked at once.
 	if c.all.Struct(&seen) != nil {
 		members(&f, c.forms, &seen)
 		members(&f, c.sizes, &seen)
 	}
 	bodies(&f, seen.Content)
-	addressees(&f, &seen)
 	attachments(&f, seen.Attachments)
-	headers(&f, m.Headers)
 	terms := delivery(&f, &seen.Delivery, now)
 	if err := f.problem(); err != nil {
 		return Terms{}, err
 	}
+	*m = tidy
 	normalise(m)
 	return terms, nil
 }
 
-// clip returns m with each list cut to its limit.
-func clip(m mail.Message) mail.Message {
-	m.Recipients.To = head(m.Recipients.To, mail.MaxRecipients)
-	m.Recipients.CC = head(m.Recipients.CC, mail.MaxRecipients)
-	m.Recipients.BCC = head(m.Recipients.BCC, mail.MaxRecipients)
-	m.ReplyTo = head(m.ReplyTo, mail.MaxReplyTo)
-	m.Attachments = head(m.Attachments, mail.MaxAttachments)
-	m.Delivery.Tags = head(m.Delivery.Tags, mail.MaxTags)
-	return m
+// clip returns tidy with each list cut to its limit, and the addresses as they came,
+// so that each has its place in m.
+func clip(m, tidy *mail.Message) mail.Message {
+	seen, r := *tidy, m.Recipients
+	seen.Recipients = mail.Recipients{To: upTo(r.To, tidy.Recipients.To), CC: upTo(r.CC, tidy.Recipients.CC), BCC: upTo(r.BCC, tidy.Recipients.BCC)}
+	seen.ReplyTo = upTo(m.ReplyTo, tidy.ReplyTo)
+	seen.Attachments = head(tidy.Attachments, mail.MaxAttachments)
+	seen.Delivery.Tags = head(tidy.Delivery.Tags, mail.MaxTags)
+	return seen
+}
+
+// upTo is the part of list in which MaxRecipients stand that are distinct.
+func upTo(list, distinct []mail.Address) []mail.Address {
+	return head(list, mail.MaxRecipients+len(list)-len(distinct))
 }
 
 func head[T any](list []T, limit int) []T {

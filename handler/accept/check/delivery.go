@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,7 +34,7 @@ func delivery(f *faults, d *mail.Delivery, now time.Time) Terms {
 
 // times reads sendAt and deadline. A sendAt that has passed is now.
 func times(f *faults, d *mail.Delivery, now time.Time) (sendAt, deadline time.Time) {
-	sendAt = instant(f, "/delivery/sendAt", d.SendAt)
+	sendAt = instant(f, "/delivery/sendAt", d.SendAt, now)
 	switch {
 	case sendAt.After(now.Add(mail.MaxWait)):
 		f.add("/delivery/sendAt", "This is more than %.0f days ahead.", mail.MaxWait.Hours()/24)
@@ -47,7 +48,7 @@ func times(f *faults, d *mail.Delivery, now time.Time) (sendAt, deadline time.Ti
 	if !sendAt.IsZero() {
 		from = sendAt
 	}
-	deadline = instant(f, "/delivery/deadline", d.Deadline)
+	deadline = instant(f, "/delivery/deadline", d.Deadline, now)
 	switch latest := from.Add(mail.MaxWait); {
 	case d.Deadline == "" || deadline.After(latest):
 		deadline = latest
@@ -75,21 +76,53 @@ func tagsOnce(f *faults, tags []mail.Tag) {
 	}
 }
 
-// outline is that of RFC 3339 section 5.6, in capitals. time.Parse alone takes a
-// comma, an hour of one digit and an offset of any size.
-var outline = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+var (
+	// outline is that of RFC 3339 section 5.6, in capitals, whose offset may go without
+	// its colon, as PHP's DATE_ISO8601 has it. time.Parse alone takes a comma, an hour
+	// of one digit and an offset of any size.
+	outline = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):?[0-5]\d)$`)
+	naive   = regexp.MustCompile(`^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?$`)
+	// fromNow is what Resend's reference shows, "in 1 min". A repeat says the same, so
+	// that it is known as one, and the first one's time holds.
+	fromNow = regexp.MustCompile(`(?i)^in +(\d{1,6}|an?) *(?:(s|secs?|seconds?)|(m|mins?|minutes?)|(h|hrs?|hours?)|(d|days?)|(w|weeks?))$`)
+)
 
 // instant reads a time; it is zero if there is none or none that can be read.
-func instant(f *faults, pointer, s string) time.Time {
+func instant(f *faults, pointer, s string, now time.Time) time.Time {
 	if s == "" {
 		return time.Time{}
 	}
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil || !outline.MatchString(s) {
-		f.add(pointer, "This must be a time of RFC 3339 such as 2030-01-31T12:00:00Z.")
-		return time.Time{}
+	if words := fromNow.FindStringSubmatch(strings.TrimSpace(s)); words != nil {
+		return now.Add(span(words))
 	}
-	return t
+	layout := time.RFC3339
+	if strings.LastIndexByte(s, ':') < len("2006-01-02T15:04:05") {
+		layout = "2006-01-02T15:04:05Z0700"
+	}
+	t, err := time.Parse(layout, s)
+	switch {
+	case naive.MatchString(s):
+		f.add(pointer, "This time has no offset. Put Z behind it for UTC, or an offset such as +02:00.")
+	case err != nil || !outline.MatchString(s):
+		f.add(pointer, "This must be a time of RFC 3339 such as 2030-01-31T12:00:00Z, or in words: in 2 hours.")
+	default:
+		return t
+	}
+	return time.Time{}
+}
+
+// span is how long the words of fromNow are.
+func span(words []string) time.Duration {
+	n, err := strconv.Atoi(words[1])
+	if err != nil {
+		n = 1 // a or an
+	}
+	units := []time.Duration{time.Second, time.Minute, time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
+	unit := units[slices.IndexFunc(words[2:], func(s string) bool { return s != "" })]
+	if n > int(mail.MaxWait/unit) {
+		return mail.MaxWait + unit // too far ahead, and no overflow
+	}
+	return unit * time.Duration(n)
 }
 
 func linkLife(f *faults, s string) time.Duration {

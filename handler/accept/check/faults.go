@@ -16,6 +16,9 @@ func (f *faults) add(pointer, format string, args ...any) {
 	f.list = append(f.list, problem.Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
 }
 
+// maxFaults is how many are told at once.
+const maxFaults = 50
+
 // problem is nil if nothing was noted.
 func (f *faults) problem() error {
 	if len(f.list) == 0 {
@@ -26,7 +29,7 @@ func (f *faults) problem() error {
 	if len(f.list) > 1 {
 		p = problem.New(problem.InvalidMessage, "The message has %d faults, each listed with its place.", len(f.list))
 	}
-	p.Faults = f.list
+	p.Faults = f.list[:min(len(f.list), maxFaults)]
 	return p
 }
 

@@ -16,25 +16,12 @@ func TestGrammars(t *testing.T) {
 		bad     []string
 		err     error
 	}{
-		{"filename", []string{"a", "Straße 1.pdf", "a..b", "con1", "console.txt", "my.con", "com.txt", "lpt10", "-rf", "~"}, nil, nil},
-		{"filename", nil, []string{"a/b", `a\b`, "c:x", "a*", "a?", `a"`, "<a", "a>", "a|b"}, errFileChar},
-		{"filename", nil, []string{".", "..", ".htaccess", "a.", " a", "a ", "a\u00a0"}, errFileEdge},
-		{
-			"filename", nil,
-			[]string{"con", "PRN", "Aux.txt", "nul.tar.gz", "NUL .txt", "com0", "COM9.log", "com¹", "lpt³.x", "CONIN$", "conout$"},
-			errFileDevice,
-		},
-		{"filename", nil, []string{"a\xff"}, mail.ErrUTF8},
 		{"mediatype", []string{"text/plain", "TEXT/Plain; charset=utf-8", "application/vnd.a+xml", "message/rfc822"}, nil, nil},
 		{
 			"mediatype", nil,
 			[]string{"text", "text/", "/plain", "text/plain/x", "te xt/plain", " text/plain", "text/plain; x", "text/plain; x=\"ü\"", "téxt/plain"},
 			errMediaType,
 		},
-		{"contentid", []string{"logo", "ii_18c@mail.example", "image001.png@01D9.5"}, nil, nil},
-		{"contentid", nil, []string{"<logo>", "a b", "a%20b", "ü", "a\r\n", `"a"`, "a\n"}, errContentID},
-		{"tagname", []string{"a", "order.id_7-b"}, nil, nil},
-		{"tagname", nil, []string{"", "a b", "a/b", "ü", "a\n"}, errTagName},
 		{"utf8", []string{"", "a\u202e\r\n\x01"}, nil, nil},
 		{"utf8", nil, []string{"\xff", "\xed\xa0\x80"}, mail.ErrUTF8},
 		{"line", []string{"", "Grüße 👩‍👩‍👧", "a\u00a0b"}, nil, nil},
@@ -67,12 +54,12 @@ func TestLineOnEveryRune(t *testing.T) {
 		if strings.Contains(err.Error(), "direction") != turns {
 			t.Errorf("%U has the reason %q", r, err)
 		}
-		for _, grammar := range []string{"filename", "mediatype", "contentid", "tagname", "mailbox"} {
+		for _, grammar := range []string{"mediatype", "mailbox"} {
 			if grammars[grammar](s) == nil {
 				t.Errorf("%s lets %U through", grammar, r)
 			}
 		}
-		if headerName("X-"+s) == nil || headerValue("X-A", s) == nil {
+		if headerName("X-"+s) == nil || headerValue("X-A", headerText("X-A", s)) == nil {
 			t.Errorf("headers let %U through", r)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"mime"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,100 +17,119 @@ var (
 	errHeaderNameless = errors.New("a header needs a name")
 	errHeaderLongName = fmt.Errorf("the name of a header is longer than %d bytes", mail.MaxHeaderNameBytes)
 	errHeaderChar     = errors.New("the name of a header has letters, digits and !#$%&'*+-.^_`|~ only")
-	errHeaderUnlisted = errors.New("only X-…, List-… and a list of known headers may be set; this is none of them")
-	errHeaderBlank    = errors.New("the value is empty; leave the header out")
-	errHeaderUnicode  = errors.New("the value has characters outside ASCII; write them as encoded words of RFC 2047")
+	errHeaderUnicode  = errors.New("the value has characters outside ASCII, which this header may not have")
 	errHeaderLong     = fmt.Errorf("the header with its name is longer than a line of %d bytes", mail.MaxLineBytes)
 )
 
-// allowed are the headers that may be set beside X-… and List-…. It is a list of
-// what may pass, not of what may not: ACS publishes none, new headers that route
-// or vouch for mail keep being registered, and a name that is missing here costs
-// a plain refusal where a name missing there would cost a forgery.
-var allowed = map[string]bool{
-	"accept-language":  true, // RFC 4021
-	"archived-at":      true, // RFC 5064
-	"auto-submitted":   true, // RFC 3834
-	"comments":         true, // RFC 5322
-	"content-language": true, // RFC 3282
-	"expires":          true, // RFC 4021
-	"feedback-id":      true, // Google, "Feedback Loop"
-	"importance":       true, // RFC 4021
-	"in-reply-to":      true, // RFC 5322
-	"keywords":         true, // RFC 5322
-	"organization":     true, // RFC 5536
-	"precedence":       true, // RFC 3834
-	"priority":         true, // RFC 4021
-	"references":       true, // RFC 5322
-	"sensitivity":      true, // RFC 4021
-	"thread-index":     true, // Outlook
-	"thread-topic":     true, // Outlook
+// Header is a rule for a header's name, for the page that tells of it.
+type Header struct {
+	Name   string // in lower case; with an asterisk at its end, any that begins so
+	Reason string // a clause
+	Passed bool   // it is dropped; else it is refused
+}
+
+// Reasons why a header is not the caller's to set.
+const (
+	hasMember  = "the message has a member of its own for it"
+	forServers = "only mail servers may vouch for a message or say how it came"
+	forBounces = "reports about the message go where ACS and the sender's domain say"
+	forHTTP    = "it is a header of HTTP that carries a credential"
+	setHere    = "Posthorn sets it, since ACS knows a repeat by it"
+	setByACS   = "ACS sets it"
+)
+
+// Headers are those that a message may not set; every other name passes, as it does
+// at ACS: learn.microsoft.com, "Email headers" of ACS. Reserved is what names the
+// people of a message, vouches for it, or proves a caller. Passed over is what the
+// clients of other APIs write as a habit, and nobody misses. The first rule that
+// fits a name holds.
+var Headers = []Header{
+	{Name: "message-id", Reason: setHere, Passed: true}, {Name: "x-ms-acsemail-validate-message-id", Reason: setHere, Passed: true},
+	{Name: "date", Reason: setByACS, Passed: true}, {Name: "mime-version", Reason: setByACS, Passed: true},
+	{Name: "from", Reason: hasMember}, {Name: "sender", Reason: "the message is from its sender alone"},
+	{Name: "to", Reason: hasMember}, {Name: "cc", Reason: hasMember}, {Name: "bcc", Reason: hasMember},
+	{Name: replyTo, Reason: hasMember + ", beside which it is passed over"},
+	{Name: "subject", Reason: hasMember},
+	{Name: "content-type", Reason: "ACS sets it, as the bodies and attachments are"},
+	{Name: "content-transfer-encoding", Reason: setByACS},
+	{Name: "content-disposition", Reason: "attachments have members for it"}, {Name: "content-id", Reason: "attachments have members for it"},
+	{Name: "return-path", Reason: forBounces}, {Name: "errors-to", Reason: forBounces},
+	{Name: "received*", Reason: forServers}, {Name: "delivered-to", Reason: forServers},
+	{Name: "dkim*", Reason: forServers}, {Name: "domainkey-*", Reason: forServers},
+	{Name: "authentication-results*", Reason: forServers}, {Name: "arc-*", Reason: forServers}, {Name: "x-ms-exchange-*", Reason: forServers},
+	{Name: "resent-*", Reason: "it says that someone sent the message again"},
+	{Name: "authorization", Reason: forHTTP}, {Name: "proxy-authorization", Reason: forHTTP}, {Name: "cookie", Reason: forHTTP},
+	{Name: "x-api-key", Reason: forHTTP}, {Name: "x-functions-key", Reason: forHTTP}, {Name: "x-postmark-server-token", Reason: forHTTP},
+	{Name: "x-posthorn-*", Reason: "Posthorn sets it"},
 }
 
 const (
-	setByACS   = "ACS sets it"
-	forServers = "only mail servers may vouch for a message"
-	forHTTP    = "it is a header of HTTP that carries a credential"
+	replyTo    = "reply-to"
+	references = "references"
 )
 
-// reserved are the names that would be refused anyway, or are exceptions to X-…,
-// each with the reason.
-var reserved = map[string]string{
-	"from": "senderAddress sets it", "sender": "senderAddress sets it",
-	"to": "recipients sets it", "cc": "recipients sets it", "bcc": "recipients sets it",
-	"reply-to": "replyTo sets it",
-	"subject":  "content.subject sets it",
-	"date":     setByACS, "message-id": setByACS, "mime-version": setByACS,
-	"return-path": setByACS, "received": setByACS,
-	"content-type": setByACS, "content-transfer-encoding": setByACS,
-	"content-disposition": "attachments sets it", "content-id": "attachments sets it",
-	"dkim-signature": forServers, "domainkey-signature": forServers,
-	"authentication-results": forServers, "received-spf": forServers,
-	"authorization": forHTTP, "proxy-authorization": forHTTP, "cookie": forHTTP,
-	"x-api-key": forHTTP, "x-functions-key": forHTTP, "x-postmark-server-token": forHTTP,
+// headersPage has the list of Headers.
+const headersPage = "https://github.com/posthorn/posthorn/blob/main/docs/send.md#headers"
+
+// rule is that for a name in lower case.
+func rule(folded string) (Header, bool) {
+	for _, h := range Headers {
+		prefix, open := strings.CutSuffix(h.Name, "*")
+		if folded == h.Name || open && strings.HasPrefix(folded, prefix) {
+			return h, true
+		}
+	}
+	return Header{}, false
 }
 
-// reservedPrefixes go on where reserved ends.
-var reservedPrefixes = []struct{ prefix, reason string }{
-	{"arc-", forServers},
-	{"resent-", "it says that someone sent the message again"},
-	{"x-ms-acsemail-", "it steers ACS itself"}, // learn.microsoft.com, "Email headers" of ACS
-	{"x-ms-exchange-", forServers},
-	{"x-posthorn-", "Posthorn sets it"},
-}
-
-// headers holds each header in the order of the names.
-func headers(f *faults, all map[string]string) {
+// headers holds each header of m in the order of the names, and returns those that
+// are to be sent, as they are to be sent: all itself, if nothing about it changes.
+func headers(f *faults, m *mail.Message) map[string]string {
+	all, sent, own := m.Headers, m.Headers, false
 	if len(all) > mail.MaxHeaders {
 		f.add("/headers", "A message has at most %d headers, not %d.", mail.MaxHeaders, len(all))
 	}
 	first := make(map[string]string)
 	for _, name := range head(slices.Sorted(maps.Keys(all)), mail.MaxHeaders) {
+		folded, value := strings.ToLower(name), headerText(name, all[name])
+		h, ruled := rule(folded)
+		passed := value == "" || h.Passed || folded == replyTo && len(m.ReplyTo) > 0
+		if passed || value != all[name] {
+			if !own {
+				sent, own = maps.Clone(all), true
+			}
+			sent[name] = value
+		}
+		if passed {
+			delete(sent, name)
+			continue
+		}
 		pointer := "/headers/" + escape(name)
 		if len(name) > mail.MaxHeaderNameBytes {
 			pointer = "/headers" // an answer does not carry a name of any length
 		}
 		if err := headerName(name); err != nil {
 			f.add(pointer, "%s", problem.AsSentence(err))
+		} else if ruled {
+			f.add(pointer, "This header is reserved: %s. Leave it out. All of them: %s", h.Reason, headersPage)
 		}
-		if err := headerValue(name, all[name]); err != nil {
+		if err := headerValue(name, value); err != nil {
 			f.add(pointer, "%s", problem.AsSentence(err))
-		} else if strings.EqualFold(name, "Content-Language") && mail.Languages(all[name]) != nil {
-			f.add(pointer, "%s", problem.AsSentence(mail.Languages(all[name])))
+		} else if strings.EqualFold(name, "Content-Language") && mail.Languages(value) != nil {
+			f.add(pointer, "%s", problem.AsSentence(mail.Languages(value)))
 		}
-		folded := strings.ToLower(name)
 		if at, twice := first[folded]; twice {
 			f.add(pointer, "The same header stands at %s; case makes no difference.", at)
 			continue
 		}
 		first[folded] = pointer
 	}
+	return sent
 }
 
 // headerName is stricter than RFC 5322 section 2.2, whose names may hold
 // brackets and quotes that no header in use has.
 func headerName(name string) error {
-	folded := strings.ToLower(name)
 	switch {
 	case name == "":
 		return errHeaderNameless
@@ -116,30 +137,55 @@ func headerName(name string) error {
 		return errHeaderLongName
 	case !tokens.MatchString(name):
 		return errHeaderChar
-	case reserved[folded] != "":
-		return reservedError(reserved[folded])
-	}
-	for _, r := range reservedPrefixes {
-		if strings.HasPrefix(folded, r.prefix) {
-			return reservedError(r.reason)
-		}
-	}
-	if !allowed[folded] && !strings.HasPrefix(folded, "x-") && !strings.HasPrefix(folded, "list-") {
-		return errHeaderUnlisted
 	}
 	return nil
 }
 
-func reservedError(reason string) error {
-	return errors.New("this header is reserved: " + reason)
+// folds are the line breaks of a folded header: RFC 5322 section 2.2.3. Symfony's
+// clients send long encoded words so.
+var folds = regexp.MustCompile(`\r?\n[ \t]+`)
+
+// headerText is a value as it goes to ACS: on one line, and in ASCII. It is empty
+// if there is nothing in it. What headerValue refuses stays.
+func headerText(name, value string) string {
+	if strings.ContainsRune(value, '\n') {
+		value = folds.ReplaceAllString(value, " ")
+	}
+	value = strings.Trim(value, " \t")
+	if mail.Line(value) != nil {
+		return value
+	}
+	if !isASCII(value) && isUnstructured(name) {
+		value = mime.QEncoding.Encode("utf-8", value)
+	}
+	if strings.EqualFold(name, references) {
+		value = trimmed(value, mail.MaxLineBytes-len(name)-len(": "))
+	}
+	return value
 }
 
-// headerValue wants ASCII because RFC 5322 does, and what ACS makes of other
-// characters is not documented.
-func headerValue(name, value string) error {
-	if strings.TrimSpace(value) == "" {
-		return errHeaderBlank
+// isUnstructured says whether a header may have encoded words: RFC 2047 section 5
+// keeps them out of addresses and identifiers.
+func isUnstructured(name string) bool {
+	folded := strings.ToLower(name)
+	return !strings.HasPrefix(folded, "list-") && folded != references && folded != "in-reply-to"
+}
+
+// trimmed drops identifiers after the first of References until the others fit:
+// RFC 5537 section 3.4.4.
+func trimmed(ids string, room int) string {
+	for len(ids) > room {
+		first, others, _ := strings.Cut(ids, " ")
+		_, last, more := strings.Cut(strings.TrimLeft(others, " "), " ")
+		if !more {
+			break
+		}
+		ids = first + " " + last
 	}
+	return ids
+}
+
+func headerValue(name, value string) error {
 	if err := mail.Line(value); err != nil {
 		return err
 	}

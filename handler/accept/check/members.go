@@ -29,12 +29,10 @@ var (
 		{mail.Content{}, map[string]string{"Subject": "required,seen,line", "PlainText": "utf8", "HTML": "utf8"}},
 		{mail.Address{}, map[string]string{"Address": "required,mailbox", "DisplayName": "line"}},
 		{mail.Attachment{}, map[string]string{
-			"Name":        "required,filename",
 			"ContentType": "required,mediatype",
-			"ContentID":   "omitempty,contentid",
 			"Placement":   "omitempty,oneof=auto inline link",
 		}},
-		{mail.Tag{}, map[string]string{"Name": "required,tagname", "Value": "line"}},
+		{mail.Tag{}, map[string]string{"Name": "required,line", "Value": "line"}},
 	}, lists...)
 
 	sizes = append([]rules{
@@ -89,10 +87,7 @@ var grammars = map[string]func(string) error{
 	"line":      mail.Line,
 	"seen":      mail.Seen,
 	"utf8":      validUTF8,
-	"filename":  fileName,
 	"mediatype": mediaType,
-	"contentid": contentID,
-	"tagname":   tagName,
 }
 
 // atMost is the tag for a size; validator's own max counts characters.

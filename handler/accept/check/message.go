@@ -2,12 +2,12 @@ package check
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/posthorn/posthorn/handler/mail"
 )
 
-// counts holds the lengths of the lists; that of headers is held with them.
+// counts holds the lengths of the lists; that of headers is held with them. Of
+// addresses that stand twice, m has one.
 func counts(f *faults, m *mail.Message) {
 	r := m.Recipients
 	switch n := len(r.To) + len(r.CC) + len(r.BCC); {
@@ -30,41 +30,6 @@ func counts(f *faults, m *mail.Message) {
 func bodies(f *faults, c mail.Content) {
 	if c.PlainText == "" && c.HTML == "" {
 		f.add("/content", "At least one of plainText and html is needed, and may not be empty.")
-	}
-}
-
-// addressees refuses an address that stands twice: ACS would send, and bill, two
-// messages, or refuse the whole.
-func addressees(f *faults, m *mail.Message) {
-	recipients := make(map[string]place)
-	once(f, recipients, "/recipients/to", m.Recipients.To)
-	once(f, recipients, "/recipients/cc", m.Recipients.CC)
-	once(f, recipients, "/recipients/bcc", m.Recipients.BCC)
-	once(f, make(map[string]place), "/replyTo", m.ReplyTo)
-}
-
-// place is that of an address in a list.
-type place struct {
-	list  string
-	index int
-}
-
-func (p place) String() string { return fmt.Sprintf("%s/%d/address", p.list, p.index) }
-
-// once notes each address of list that first has already; first maps an address
-// to its place. An address that is none has its fault from members.
-func once(f *faults, first map[string]place, pointer string, list []mail.Address) {
-	for i, a := range list {
-		mailbox, err := mail.Mailbox(a.Address)
-		if err != nil {
-			continue
-		}
-		key := strings.ToLower(mailbox)
-		if at, twice := first[key]; twice {
-			f.add(place{pointer, i}.String(), "The same address stands at %s.", at)
-			continue
-		}
-		first[key] = place{pointer, i}
 	}
 }
 

@@ -92,7 +92,7 @@ var routes = []route{
 	{"/files/{token}/{number}", []string{http.MethodGet, http.MethodHead}, (*front).file, false},
 	{"/quota", []string{http.MethodGet}, (*front).quota, false},
 	{"/callers/me", []string{http.MethodGet}, (*front).whoAmI, false},
-	{"/hooks/{name}", hookMethods, (*front).hook, true},
+	{hookPath, hookMethods, (*front).hook, true},
 	{"/healthz", []string{http.MethodGet, http.MethodHead}, (*front).healthz, false},
 	{"/readyz", []string{http.MethodGet, http.MethodHead}, (*front).readyz, false},
 	{"/openapi.json", []string{http.MethodGet, http.MethodHead}, (*front).openapi, false},
@@ -114,6 +114,7 @@ type front struct {
 	operations string // the URL of all messages, with a slash at its end
 	ready      readiness
 	oldHost    sync.Once // is told
+	rates      hook.Rates
 }
 
 // New returns the handler of all public routes. Anything else is 404.

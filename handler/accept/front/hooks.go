@@ -45,16 +45,18 @@ func (f *front) hook(w http.ResponseWriter, req *http.Request) (err error) {
 	}
 	if origin := req.Header.Get("Origin"); h.AllowsOrigin(origin) {
 		w.Header().Set("Access-Control-Allow-Origin", origin)
+		w.Header().Set("Access-Control-Expose-Headers", "Retry-After")
 		w.Header().Add("Vary", "Origin")
 	}
 	switch req.Method {
 	case http.MethodOptions:
 		return f.preflight(w, req, h, d)
 	case http.MethodPost:
-		if err := f.deliver(w, req, h, d); err != nil {
-			return f.tellForm(w, req, h, err)
+		err := f.deliver(w, req, h, d)
+		if h.IsForm() && problem.Is(err, problem.Paused) { // what the operator says is not for strangers
+			err = unavailableNow(err)
 		}
-		return nil
+		return err
 	default:
 		return f.greet(w, req, h, d)
 	}
@@ -161,6 +163,11 @@ func (f *front) deliverProven(w http.ResponseWriter, req *http.Request, h hook.H
 
 // deliverUnproven takes what is signed, or what a person sends by a form.
 func (f *front) deliverUnproven(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) (err error) {
+	if h.IsForm() {
+		if err := f.rates.Take(h, clientAddress(req.Header), f.Now()); err != nil {
+			return err
+		}
+	}
 	leave := func() {}
 	if d.Pieces, leave, err = f.gather(w, req, h.Name); err != nil {
 		return err
@@ -305,11 +312,14 @@ func (f *front) sendHooked(ctx context.Context, h hook.Hook, c caller.Caller, m 
 		return deliveredMessage{}, err
 	}
 	answer, err := f.Gateway.Send(ctx, gateway.Request{
-		Caller: c, Hook: h.Name, Body: bytes.NewReader(text), BodyBytes: int64(len(text)), ContentType: "application/json",
+		Caller: c, Hook: h.Name, Form: formOf(h), Body: bytes.NewReader(text), BodyBytes: int64(len(text)), ContentType: "application/json",
 		OperationID: m.OperationID, Language: f.Language,
 	})
 	if problem.Is(err, problem.KeyReused) {
 		return f.sameDelivery(ctx, c, m)
+	}
+	if h.IsForm() && problem.Is(err, problem.TooManyQueued) {
+		return deliveredMessage{}, err // a person reads it, or a script of the site
 	}
 	if err != nil {
 		return deliveredMessage{}, forSender(err)
@@ -353,45 +363,4 @@ func unavailableNow(err error) error {
 	later := problem.Of(problem.Wrap(problem.Unavailable, "The message cannot be sent now. Deliver it again after Retry-After.", errors.New(err.Error())))
 	later.RetryAfter = problem.Of(err).RetryAfter
 	return later
-}
-
-// wantsPage says whether a browser shows the answer, and not a script.
-func wantsPage(req *http.Request) bool {
-	return strings.Contains(req.Header.Get("Accept"), "text/html")
-}
-
-// orThank ends the way of a form.
-func orThank(w http.ResponseWriter, req *http.Request, form hook.Submission, err error) error {
-	switch {
-	case err != nil:
-		return err
-	case !wantsPage(req):
-		writeJSON(w, http.StatusAccepted, "application/json", map[string]string{"status": "accepted"})
-	case form.Next != "":
-		w.Header().Set("Location", form.Next)
-		w.WriteHeader(http.StatusSeeOther)
-	default:
-		writePage(w, http.StatusOK, hook.Note("Thank you", "Your message was sent."), "en")
-	}
-	return nil
-}
-
-// tellForm shows a person with a browser what is wrong; machines get a problem.
-func (f *front) tellForm(w http.ResponseWriter, req *http.Request, h hook.Hook, err error) error {
-	if h.IsForm() && problem.Is(err, problem.Paused) { // what the operator says is not for strangers
-		err = unavailableNow(err)
-	}
-	if !h.IsForm() || !wantsPage(req) {
-		return err
-	}
-	p := understand(err)
-	if wait := retryAfter(p); wait > 0 {
-		w.Header().Set("Retry-After", "60")
-	}
-	text := p.Detail
-	if p.Kind == problem.Unavailable || p.Kind == problem.Internal {
-		text = "Please go back and try again in a minute."
-	}
-	writePage(w, p.Kind.Status(), hook.Note("Your message was not sent", text), "en")
-	return err
 }

@@ -53,7 +53,10 @@ func (f *front) writeProblem(w *recorder, req *http.Request, path string, err er
 	if wait := retryAfter(p); wait > 0 {
 		h.Set("Retry-After", strconv.Itoa(wait))
 	}
-	if form, ok := forms[path]; ok {
+	if path == hookPath && wantsPage(req) {
+		h.Set("X-Ms-Error-Code", acsCode(p))
+		tellPerson(w, req, p)
+	} else if form, ok := forms[path]; ok {
 		status, body := form(p, caller.Keyed(req.Header))
 		writeJSON(w, status, "application/json", body)
 	} else {

@@ -14,8 +14,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/encoding/htmlindex"
-
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -28,18 +26,22 @@ var eventFormats = []string{
 // cloudEvents are the events of d in the three modes of the HTTP binding 1.0.2: one
 // event, a batch, or attributes in headers with the data as body. Source:
 // cloudevents/spec, cloudevents/bindings/http-protocol-binding.md, section 3.
-func cloudEvents(ctx context.Context, d Delivery) ([]value, error) {
+func (h Hook) cloudEvents(ctx context.Context, d Delivery) ([]value, error) {
 	media, parameters, _ := mime.ParseMediaType(d.Header.Get("Content-Type"))
 	structured := slices.Contains(eventFormats, media)
 	if d.Header.Get("Ce-Specversion") != "" && !structured {
-		event, err := binaryEvent(ctx, d.Header, media, inUTF8(d.Body, parameters["charset"]))
+		body := d.Body
+		if from := charsetOf(parameters["charset"]); from != nil {
+			body = []byte(decoded(from, body))
+		}
+		event, err := binaryEvent(ctx, d.Header, media, body)
 		return []value{event}, err
 	}
-	read := d.payload
+	read := h.payload
 	if structured {
-		read = func(ctx context.Context) (value, error) { return decode(ctx, d.Body) }
+		read = func(ctx context.Context, d Delivery) (value, error) { return decode(ctx, d.Body) }
 	}
-	payload, err := read(ctx)
+	payload, err := read(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -84,16 +86,6 @@ func binaryEvent(ctx context.Context, h http.Header, media string, body []byte) 
 	data, err := dataOf(ctx, body, media)
 	event.members = append(event.members, member{"data", data})
 	return event, err
-}
-
-// inUTF8 decodes data of another charset, if its name is one of encoding.spec.whatwg.org.
-func inUTF8(data []byte, charset string) []byte {
-	if e, err := htmlindex.Get(charset); err == nil {
-		if decoded, err := e.NewDecoder().Bytes(data); err == nil {
-			return decoded
-		}
-	}
-	return data
 }
 
 // attributeValue takes the quotes and the percent-encoding from a header: section

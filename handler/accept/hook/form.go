@@ -6,12 +6,39 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// nextField is the hidden field with which a form asks for another page after
-// success. Fields that begin with an underscore are for us and in no message.
-const nextField = "_next"
+// Fields of a form that are for us: those that begin with an underscore, as the services
+// for forms have them, and what captchas and those services put in. Sources:
+// help.formspree.io, "Honeypot spam filtering" and "Email subject"; formsubmit.co,
+// "Documentation"; docs.netlify.com, "Forms setup" and "Spam filters"; docs.web3forms.com,
+// "Spam protection"; developers.google.com/recaptcha, docs.hcaptcha.com,
+// developers.cloudflare.com/turnstile and developer.friendlycaptcha.com, each on the
+// token in the form.
+const (
+	nextField    = "_next"    // the page after success
+	replyToField = "_replyto" // whom to answer
+	subjectField = "_subject" // the subject, but for the name of the form
+	charsetField = "_charset_"
+)
+
+// honeypots are the usual names of the field that only robots fill in.
+var honeypots = []string{DefaultHoneypot, "_honey", "bot-field", "botcheck"}
+
+// left out of a message are the tokens of captchas, and what says which form it is.
+var leftOut = []string{
+	"g-recaptcha-response", "recaptcha_response", "recaptcha-token", "recaptcha_token", "h-captcha-response", "cf-turnstile-response",
+	"frc-captcha-response", "frc-captcha-solution", "form-name",
+}
+
+// usualReplyTo stands for the fields in which forms have the address of whoever fills
+// them in.
+const usualReplyTo = "/email"
+
+// answerFields are those fields, in lower case and in the order in which they count.
+var answerFields = []string{replyToField, "_reply_to", "email", "e-mail", "mail", "email_address", "email-address", "emailaddress", "your-email", "your_email", "from"}
 
 // IsForm says whether h takes an HTML form.
 func (h Hook) IsForm() bool { return h.Policy.Form != nil }
@@ -48,12 +75,15 @@ type Submission struct {
 // itself names is believed on the form's own sites only, so that nobody can use
 // our address to lead people elsewhere.
 func (h Hook) Submission(ctx context.Context, d Delivery) (Submission, error) {
-	fields, err := d.payload(ctx)
+	fields, err := h.payload(ctx, d)
 	if err != nil {
 		return Submission{}, err
 	}
 	f := h.Policy.Form
-	s := Submission{Next: f.Redirect, Robot: len(fields.step(f.Honeypot).words()) > 0}
+	s := Submission{Next: f.Redirect}
+	for _, name := range h.traps() {
+		s.Robot = s.Robot || len(fields.step(name).words()) > 0
+	}
 	next := fields.step(nextField).text
 	if origin, ok := originOf(next); ok && slices.Contains(f.Origins, origin) {
 		s.Next = next
@@ -61,10 +91,93 @@ func (h Hook) Submission(ctx context.Context, d Delivery) (Submission, error) {
 	return s, nil
 }
 
-// shown is a form without the fields that are for us.
+// traps are the honeypots of h.
+func (h Hook) traps() []string {
+	if h.Policy.Form.Honeypot == DefaultHoneypot {
+		return honeypots
+	}
+	return []string{h.Policy.Form.Honeypot}
+}
+
+// shown is a form as its message has it: without the fields that are for us, but with
+// whom to answer. A list's brackets are for programs.
 func (h Hook) shown(fields value) value {
-	fields.members = slices.DeleteFunc(slices.Clone(fields.members), func(of member) bool {
-		return of.name == h.Policy.Form.Honeypot || strings.HasPrefix(of.name, "_")
-	})
+	traps, all := h.traps(), fields.members
+	fields.members = nil
+	for _, of := range all {
+		switch {
+		case of.name == replyToField && !of.value.blank():
+			of.name = "reply to"
+		case strings.HasPrefix(of.name, "_"), slices.Contains(traps, of.name), slices.Contains(leftOut, of.name):
+			continue
+		}
+		if of.value.kind == array || of.value.scalar() {
+			of.name = strings.TrimSuffix(of.name, "[]")
+		}
+		if of.name == "" {
+			of.name = "(no name)"
+		}
+		fields.members = append(fields.members, of)
+	}
 	return fields
+}
+
+// blank says whether nobody has filled v in.
+func (v value) blank() bool {
+	switch v.kind {
+	case object:
+		return !slices.ContainsFunc(v.members, func(of member) bool { return !of.value.blank() })
+	case array:
+		return !slices.ContainsFunc(v.items, func(of value) bool { return !of.blank() })
+	}
+	return strings.TrimSpace(v.text) == ""
+}
+
+// formMessage is the message of a form. One in which nothing was filled in is none.
+func (h Hook) formMessage(d Delivery, fields value) (Message, error) {
+	shown := h.shown(fields)
+	if shown.blank() {
+		return Message{}, problem.New(problem.InvalidRequest, "The form is empty, so nothing was sent. Fill it in and send it again.")
+	}
+	m, err := h.message(d, shown)
+	if err != nil || m.Content.Subject == "" {
+		return m, err
+	}
+	if asked := subjectLine(fields.step(subjectField).text); asked != "" && h.Template == (Template{}) {
+		m.Content.Subject = clip(asked, maxSubjectRunes-len(h.Name)-3) + " (" + h.Name + ")"
+	}
+	m.ReplyTo = addresses(h.Policy.answers(fields))
+	if h.Policy.ReplyToFrom == usualReplyTo {
+		m.ReplyTo = addresses(usualAnswers(fields, h.Policy.ReplyTo))
+	}
+	m.Delivery.Priority = h.Policy.Urgency()
+	return m, nil
+}
+
+// Urgency is the priority of a hook's messages. A form's come last, unless its operator
+// says otherwise.
+func (p Policy) Urgency() mail.Priority {
+	if p.Priority == "" && p.Form != nil {
+		return mail.PriorityBulk
+	}
+	return p.Priority
+}
+
+// usualAnswers is the first address in the fields that usually have it, else others.
+func usualAnswers(fields value, others []string) []string {
+	for _, want := range answerFields {
+		for _, of := range fields.members {
+			name := strings.ToLower(strings.TrimSpace(of.name))
+			if inner, ok := strings.CutSuffix(name, "]"); ok { // contact[email]
+				name = inner[strings.LastIndexByte(inner, '[')+1:]
+			}
+			if name != want {
+				continue
+			}
+			if mailbox, err := mail.Mailbox(strings.TrimSpace(of.value.text)); err == nil {
+				return []string{mailbox}
+			}
+		}
+	}
+	return others
 }

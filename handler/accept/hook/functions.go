@@ -27,7 +27,12 @@ func (s scope) functions(b *budget) map[string]any {
 		"step": func() (bool, error) { return true, b.step() },
 		"text": b.text,
 		// The payload, the hook and the delivery.
-		"rows": func(pointer string) ([]row, error) { return b.table(rows(s.payload.at(pointer))) },
+		"rows": func(pointer string) ([]row, error) {
+			if s.form { // people write what they mean
+				return b.table(lay(s.payload.at(pointer), asItCame))
+			}
+			return b.table(rows(s.payload.at(pointer)))
+		},
 		"details": func(pointer string, without ...string) ([]row, error) {
 			return b.table(details(s.payload.at(pointer), without))
 		},

@@ -20,6 +20,7 @@
 package hook
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -130,7 +131,31 @@ type Form struct {
 	// Honeypot is a field that people do not see. Whoever fills it in is told of
 	// success, and nothing is sent.
 	Honeypot string `json:"honeypot"`
+	// PerAddress and PerHour are how many posts of an hour are taken from one client
+	// address, and altogether, by one instance. 0 means the usual number.
+	PerAddress int `json:"perAddress,omitempty"`
+	PerHour    int `json:"perHour,omitempty"`
+	// Cap is the part of the hourly sending quota, in percent, that the form never passes;
+	// 0 means gateway's. MaxWaiting bounds its messages that wait; 0 means the usual number.
+	Cap        int `json:"cap,omitempty"`
+	MaxWaiting int `json:"maxWaiting,omitempty"`
 }
+
+// The usual numbers of a form. Nobody posts a form twenty times an hour, and a site with
+// more than 200 posts an hour has an application that can tell people from robots.
+const (
+	FormPerAddress = 20
+	FormPerHour    = 200
+	FormMaxWaiting = 100
+)
+
+// Rates are how many posts of an hour are taken from one address, and in all.
+func (f Form) Rates() (perAddress, perHour int) {
+	return cmp.Or(f.PerAddress, FormPerAddress), cmp.Or(f.PerHour, FormPerHour)
+}
+
+// Waiting is how many messages of the form may wait.
+func (f Form) Waiting() int { return cmp.Or(f.MaxWaiting, FormMaxWaiting) }
 
 // Template has the sources of what a message says. All empty means the built-in
 // one of the policy's sender. At least one of Text and HTML comes with Subject.

@@ -34,10 +34,11 @@ func (h Hook) Messages(ctx context.Context, d Delivery) ([]Message, error) {
 	var messages []Message
 	for i, item := range all {
 		name := h.deliveryName(d, item, i)
+		render := h.message
 		if h.IsForm() {
-			item = h.shown(item)
+			render = h.formMessage
 		}
-		m, err := h.message(d, item)
+		m, err := render(d, item)
 		if problem.Is(err, problem.InvalidMessage) {
 			messages = append(messages, Message{Refused: err})
 			continue
@@ -57,7 +58,7 @@ func (h Hook) Messages(ctx context.Context, d Delivery) ([]Message, error) {
 // message makes one message of one item.
 func (h Hook) message(d Delivery, item value) (Message, error) {
 	// A template's time is the processor's, whatever the time of the delivery.
-	s := scope{hook: h.Name, payload: item, header: h.readable(d.Header), now: time.Now}
+	s := scope{hook: h.Name, form: h.IsForm(), payload: item, header: h.readable(d.Header), now: time.Now}
 	content, fault := h.content(s)
 	if fault != nil {
 		said := content.Subject

@@ -8,97 +8,181 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// maxFields bounds a form; forms on the web have a dozen.
-const maxFields = 200
+const (
+	// maxFields bounds a form; forms on the web have a dozen.
+	maxFields = 200
+	// maxPairs bounds what is held of one whose fields stand many times.
+	maxPairs = 4000
+)
 
 // payload reads the body by its Content-Type. A form becomes an object of strings,
-// in its order; a field that stands several times, a list.
-func (d Delivery) payload(ctx context.Context) (value, error) {
+// in its order; a field that stands several times, a list. JSON is read as JSON whatever
+// it is called: curl calls it a form, fetch text, and some senders call it nothing. No
+// form begins as JSON does, since browsers write a brace as %7B.
+func (h Hook) payload(ctx context.Context, d Delivery) (value, error) {
 	media, parameters, err := mime.ParseMediaType(d.Header.Get("Content-Type"))
-	if charset, ok := parameters["charset"]; err != nil || ok && !strings.EqualFold(charset, "utf-8") {
+	if d.Header.Get("Content-Type") == "" {
+		media, err = "text/plain", nil
+	}
+	charset := parameters["charset"]
+	switch {
+	case err != nil:
 		return value{}, unreadable()
+	case media == "application/json" || strings.HasSuffix(media, "+json"):
+		return decodeIn(ctx, charset, d.Body)
+	case media == "multipart/form-data":
+		return multipartForm(d.Body, parameters["boundary"], charset)
+	case media != "application/x-www-form-urlencoded" && media != "text/plain":
+		return value{}, unreadable()
+	case looksLikeJSON(d.Body):
+		v, err := decodeIn(ctx, charset, d.Body)
+		if err == nil || media != "text/plain" || !h.IsForm() {
+			return v, err
+		}
 	}
 	switch {
-	case media == "application/json" || strings.HasSuffix(media, "+json"):
-		return decode(ctx, d.Body)
-	case media == "application/x-www-form-urlencoded":
-		return urlencoded(string(d.Body))
-	case media == "multipart/form-data":
-		return multipartForm(d.Body, parameters["boundary"])
+	case media != "text/plain":
+		return urlencoded(d.Body, charset)
+	case h.IsForm():
+		return plainForm(d.Body, charset)
 	}
 	return value{}, unreadable()
 }
 
 func unreadable() error {
-	return problem.New(problem.UnsupportedMediaType, "A hook takes JSON, application/x-www-form-urlencoded or multipart/form-data, in UTF-8. Set Content-Type accordingly.")
+	return problem.New(problem.UnsupportedMediaType, "A hook takes JSON in UTF-8, application/x-www-form-urlencoded or multipart/form-data. Set Content-Type accordingly.")
 }
 
-// urlencoded keeps the order of fields, which url.ParseQuery does not.
-func urlencoded(body string) (value, error) {
-	v := value{kind: object}
-	for pair := range strings.SplitSeq(body, "&") {
-		if pair == "" {
+func decodeIn(ctx context.Context, charset string, body []byte) (value, error) {
+	if charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return value{}, unreadable()
+	}
+	return decode(ctx, body)
+}
+
+func looksLikeJSON(body []byte) bool {
+	body = bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\uFEFF")), " \t\r\n")
+	return len(body) > 0 && (body[0] == '{' || body[0] == '[')
+}
+
+// rawField is a field of a form before its charset is known; own is what it says itself.
+type rawField struct {
+	name, content []byte
+	own           string
+}
+
+// urlencoded keeps the order of fields, which url.ParseQuery does not, and takes a percent
+// sign without two hex digits as it is. Source: url.spec.whatwg.org, section 5.1.
+func urlencoded(body []byte, charset string) (value, error) {
+	var raw []rawField
+	for pair := range bytes.SplitSeq(body, []byte("&")) {
+		if len(pair) == 0 {
 			continue
 		}
-		name, of, _ := strings.Cut(pair, "=")
-		name, err := url.QueryUnescape(name)
-		of, valueErr := url.QueryUnescape(of)
-		if errors.Join(err, valueErr) != nil {
-			return value{}, problem.New(problem.InvalidRequest, "The form is not application/x-www-form-urlencoded: a percent sign has no two hex digits after it.")
+		if len(raw) > maxPairs {
+			return value{}, tooManyFields()
 		}
-		if err := v.field(name, of); err != nil {
-			return value{}, err
+		name, content, _ := bytes.Cut(pair, []byte("="))
+		raw = append(raw, rawField{name: unescaped(name), content: unescaped(content)})
+	}
+	return fieldsIn(raw, charset)
+}
+
+func unescaped(text []byte) []byte {
+	plain := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '+':
+			plain = append(plain, ' ')
+		case c == '%' && i+2 < len(text) && isHex(text[i+1]) && isHex(text[i+2]):
+			plain = append(plain, nibble(text[i+1])<<4|nibble(text[i+2]))
+			i += 2
+		default:
+			plain = append(plain, c)
 		}
 	}
-	return v, nil
+	return plain
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func nibble(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c&0xf + 9
+}
+
+// plainForm reads what browsers make of enctype text/plain: a line for each field, with
+// the lines of its content as they are. Source: html.spec.whatwg.org, "Plain text form
+// data".
+func plainForm(body []byte, charset string) (value, error) {
+	var raw []rawField
+	for line := range bytes.SplitSeq(bytes.TrimRight(body, "\r\n"), []byte("\n")) {
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		name, content, ok := bytes.Cut(line, []byte("="))
+		switch {
+		case len(raw) > maxPairs:
+			return value{}, tooManyFields()
+		case ok:
+			raw = append(raw, rawField{name: name, content: content})
+		case len(raw) > 0:
+			last := &raw[len(raw)-1]
+			last.content = append(append(bytes.Clone(last.content), '\n'), line...)
+		case len(line) > 0:
+			return value{}, problem.New(problem.InvalidRequest, "The form is not text/plain of a browser: its first line has no name and no equals sign.")
+		}
+	}
+	return fieldsIn(raw, charset)
 }
 
 // multipartForm takes no files: a message to fixed people is no place for the
 // files of strangers.
-func multipartForm(body []byte, boundary string) (value, error) {
-	v := value{kind: object}
+func multipartForm(body []byte, boundary, charset string) (value, error) {
+	if boundary == "" {
+		return value{}, problem.New(problem.InvalidRequest, "The Content-Type is multipart/form-data without a boundary. Let the browser set it.")
+	}
+	var raw []rawField
 	for r := multipart.NewReader(bytes.NewReader(body), boundary); ; {
 		part, err := r.NextRawPart()
 		// A body that was cut off within a part's head ends with io.EOF too.
 		if errors.Is(err, io.EOF) && bytes.Contains(body, []byte("--"+boundary+"--")) {
-			return v, nil
+			return fieldsIn(raw, charset)
 		}
 		if err != nil {
 			return value{}, problem.New(problem.InvalidRequest, "The body is not multipart/form-data.")
 		}
-		of, err := io.ReadAll(part) // of a body that is bounded
+		content, err := io.ReadAll(part) // of a body that is bounded
 		if err != nil {
 			return value{}, problem.New(problem.InvalidRequest, "The body is not multipart/form-data: it ended early.")
 		}
-		if _, file := disposition(part.Header.Get("Content-Disposition")); file {
-			if len(of) > 0 {
-				return value{}, problem.New(problem.InvalidRequest, "The field %q is a file, and a hook takes none.", part.FormName())
+		_, parameters, _ := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+		if _, file := parameters["filename"]; file {
+			if len(content) > 0 {
+				return value{}, problem.New(problem.InvalidRequest, "The field %q is a file, and no files are taken here. Send it without the file.", visible(part.FormName()))
 			}
 			continue // a file that nobody chose
 		}
-		if err := v.field(part.FormName(), string(of)); err != nil {
-			return value{}, err
+		_, own, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
+		if raw = append(raw, rawField{[]byte(part.FormName()), content, own["charset"]}); len(raw) > maxPairs {
+			return value{}, tooManyFields()
 		}
 	}
 }
 
-func disposition(header string) (name string, file bool) {
-	_, parameters, _ := mime.ParseMediaType(header)
-	_, file = parameters["filename"]
-	return parameters["name"], file
+func tooManyFields() error {
+	return problem.New(problem.InvalidRequest, "The form has more than %d fields.", maxFields)
 }
 
 // field adds one field of a form.
 func (v *value) field(name, content string) error {
-	if len(v.members) == maxFields {
-		return problem.New(problem.InvalidRequest, "The form has more than %d fields.", maxFields)
-	}
 	name = visible(name)
 	of := value{kind: text, text: visible(strings.ReplaceAll(content, "\r\n", "\n"))}
 	for i, known := range v.members {
@@ -114,6 +198,9 @@ func (v *value) field(name, content string) error {
 		known.value.items = append(known.value.items, of)
 		v.members[i] = known
 		return nil
+	}
+	if len(v.members) == maxFields {
+		return tooManyFields()
 	}
 	v.members = append(v.members, member{name, of})
 	return nil

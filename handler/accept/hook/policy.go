@@ -149,7 +149,7 @@ func (p *Policy) places() error {
 func (p *Policy) forms() error {
 	if p.Builtin != "form" {
 		if p.Form != nil {
-			return wrong("Origins, a redirect and a honeypot are for hooks with the built-in form.")
+			return wrong("Origins, a redirect, a honeypot, rates and a cap are for hooks with the built-in form.")
 		}
 		return nil
 	}
@@ -176,11 +176,17 @@ func (p *Policy) forms() error {
 			return wrong("%q is no address to send a browser to.", f.Redirect)
 		}
 	}
+	if f.PerAddress < 0 || f.PerHour < 0 || f.MaxWaiting < 0 || f.Cap < 0 || f.Cap > 100 {
+		return wrong("The rates of a form and the number of its messages that may wait must not be negative, and its cap is a percentage.")
+	}
 	if f.Honeypot == "" {
 		f.Honeypot = DefaultHoneypot
 	}
 	if p.ReplyToFrom == "" && len(p.ReplyTo) == 0 {
-		p.ReplyToFrom = "/email"
+		p.ReplyToFrom = usualReplyTo
+	}
+	if p.Priority == "" {
+		p.Priority = mail.PriorityBulk
 	}
 	p.Form = &f
 	return nil

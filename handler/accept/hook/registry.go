@@ -202,6 +202,24 @@ func (r *Registry) revive(ctx context.Context, h Hook) (Hook, error) {
 	return h, r.replace(ctx, h)
 }
 
+// SetForm changes what holds for a form. InvalidRequest is for a hook that is none, and for
+// what cannot work.
+func (r *Registry) SetForm(ctx context.Context, name string, change func(Form) Form) error {
+	h, err := r.Hook(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !h.IsForm() {
+		return problem.New(problem.InvalidRequest, "The hook %q is no form, so it has no limits of a form.", name)
+	}
+	changed := change(*h.Policy.Form)
+	h.Policy.Form = &changed
+	if h.Policy, err = h.Policy.normalised(""); err != nil {
+		return err
+	}
+	return r.replace(ctx, h)
+}
+
 // Rotate gives a hook a new key. The one before it stays alive until the next
 // Rotate.
 func (r *Registry) Rotate(ctx context.Context, name string) (Hook, error) {

@@ -29,14 +29,18 @@ type row struct {
 	Name, Text, URL string
 }
 
-// newRow makes no link of what is cut: it would lead nowhere.
+// newRow shows HTML as its words.
 func newRow(name, content string) row {
-	said := content
 	if markup.MatchString(content) {
-		said = prose(content)
+		content = prose(content)
 	}
-	said = clip(said, maxRowRunes)
-	return row{clip(name, maxNameRunes), said, webAddress(said)}
+	return asItCame(name, content)
+}
+
+// asItCame makes no link of what is cut: it would lead nowhere.
+func asItCame(name, content string) row {
+	content = clip(content, maxRowRunes)
+	return row{clip(name, maxNameRunes), content, webAddress(content)}
 }
 
 // bytesOf is the most that rows take in HTML.
@@ -79,15 +83,16 @@ func fitting(all []row) []row {
 // rows lays any value out as a table, in its order, that a template can always show.
 // The names of nested members are joined; a list of words is one row, and structures in
 // a list are numbered.
-func rows(v value) []row {
+func rows(v value) []row { return lay(v, newRow) }
+
+func lay(v value, newRow func(name, content string) row) []row {
 	if v.kind == null {
 		return nil // it is not there
 	}
-	var l layout
-	if v.scalar() {
-		l.add("value", v)
-	} else {
-		l.add("", v)
+	l := layout{newRow: newRow}
+	l.add("", v)
+	if len(l.rows) == 1 && l.rows[0].Name == "" { // no object, or an empty one
+		l.rows[0].Name = "value"
 	}
 	if l.left > 0 {
 		l.rows = append(l.rows, row{Name: "…", Text: fmt.Sprintf("and %d more", l.left)})
@@ -96,8 +101,9 @@ func rows(v value) []row {
 }
 
 type layout struct {
-	rows []row
-	left int // that had no room
+	newRow func(name, content string) row
+	rows   []row
+	left   int // that had no room
 }
 
 func (l *layout) add(name string, v value) {
@@ -113,7 +119,7 @@ func (l *layout) add(name string, v value) {
 	case len(l.rows) >= maxRows:
 		l.left++
 	default:
-		l.rows = append(l.rows, newRow(name, v.line()))
+		l.rows = append(l.rows, l.newRow(name, v.line()))
 	}
 }
 

@@ -130,9 +130,9 @@ func wrapped(v value) value {
 // events are what becomes a message each.
 func (h Hook) events(ctx context.Context, d Delivery) ([]value, error) {
 	if h.Policy.Builtin == "cloudevents" {
-		return cloudEvents(ctx, d)
+		return h.cloudEvents(ctx, d)
 	}
-	payload, err := d.payload(ctx)
+	payload, err := h.payload(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (h Hook) Validation(ctx context.Context, d Delivery) (code string, asked bo
 	if h.Policy.Builtin != "event-grid" || !strings.EqualFold(d.Header.Get("Aeg-Event-Type"), "SubscriptionValidation") {
 		return "", false
 	}
-	payload, err := d.payload(ctx)
+	payload, err := h.payload(ctx, d)
 	if err != nil {
 		return "", false
 	}

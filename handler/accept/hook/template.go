@@ -83,6 +83,7 @@ func (w *bounded) Write(p []byte) (int, error) {
 // scope is what a template can reach.
 type scope struct {
 	hook    string
+	form    bool
 	subject string // as it came out; "" while it is rendered
 	payload value
 	header  http.Header // cut to those that the sender's template reads

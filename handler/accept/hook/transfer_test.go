@@ -35,7 +35,7 @@ func imports(t *testing.T, r *Registry, entries []Entry, o transfer.Options, all
 
 // signed is a delivery as GitHub signs it.
 func signed(secret string) Delivery {
-	return Delivery{Body: []byte(`{}`), At: noon, Header: http.Header{"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(sum(secret, `{}`))}}}
+	return Delivery{Body: []byte(`{}`), Pieces: [][]byte{[]byte(`{}`)}, At: noon, Header: http.Header{"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(sum(secret, `{}`))}}}
 }
 
 // Hooks come with their keys, templates and policies. A secret that a sender dictates stays
@@ -80,14 +80,14 @@ func TestHooksMoveWithoutSecrets(t *testing.T) {
 		t.Errorf("%+v, %v", repo, err)
 	}
 	for _, secret := range []string{dictated, to.Key(repo), ""} {
-		if err := to.Verify(repo, signed(secret)); !problem.Is(err, problem.Unavailable) {
+		if _, err := to.Prove(t.Context(), repo, signed(secret)); !problem.Is(err, problem.Unavailable) {
 			t.Errorf("signed with %q: %v", secret, err)
 		}
 	}
 	if repo, err = to.SetSecret(t.Context(), "repo", dictated); err != nil {
 		t.Fatal(err)
 	}
-	if err := to.Verify(repo, signed(dictated)); err != nil {
+	if _, err := to.Prove(t.Context(), repo, signed(dictated)); err != nil {
 		t.Errorf("with its secret: %v", err)
 	}
 	if got := imports(t, to, entries, transfer.Options{Replace: true}, anybody); !slices.Equal(got, []string{"gone unchanged", "mine unchanged", "repo unchanged"}) {

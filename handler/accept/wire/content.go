@@ -99,7 +99,7 @@ func (c *content) step(p []byte) (int, error) {
 	}
 	if char == '"' {
 		if c.n > 0 {
-			return 0, c.fault(c.r.offset(), "The Base64 ends within a group of four characters.")
+			return 0, c.last()
 		}
 		c.r.pos++
 		return 0, io.EOF
@@ -108,6 +108,10 @@ func (c *content) step(p []byte) (int, error) {
 		return n, nil
 	}
 	start := c.r.offset()
+	if char == ' ' {
+		c.r.pos++
+		return 0, nil
+	}
 	if char != '\\' {
 		if err := c.add(rune(char), start); err != nil {
 			return 0, err
@@ -116,7 +120,7 @@ func (c *content) step(p []byte) (int, error) {
 		return 0, nil
 	}
 	unescaped, err := c.r.escape()
-	if err != nil || unescaped == '\r' || unescaped == '\n' {
+	if err != nil || strings.ContainsRune(" \t\r\n", unescaped) {
 		return 0, err
 	}
 	return 0, c.add(unescaped, start)
@@ -226,12 +230,26 @@ func (c *content) quanta(p, quanta []byte, read int) (n int, ok bool) {
 	return n, read > 0
 }
 
+// last decodes a group at the end that is not padded.
+func (c *content) last() error {
+	n, err := base64.RawStdEncoding.Decode(c.out[:], c.quantum[:c.n])
+	if err != nil {
+		return c.fault(c.r.offset(), "The Base64 ends within a group of four characters.")
+	}
+	c.n, c.left = 0, c.out[:n]
+	return nil
+}
+
 // add adds one character, found at offset, to the quantum.
 func (c *content) add(char rune, offset int64) error {
-	if c.padded {
+	switch {
+	case c.padded:
 		return c.fault(offset, "Something follows the padding of the Base64.")
-	}
-	if !strings.ContainsRune(alphabet, char) {
+	case char == '-' || char == '_':
+		return c.fault(offset, "This is the alphabet for URLs. Write + for - and / for _.")
+	case char == ':':
+		return c.fault(offset, "A colon is not Base64. Of a data: URL, send what follows the comma.")
+	case !strings.ContainsRune(alphabet, char):
 		return c.fault(offset, "This character is not Base64.")
 	}
 	c.quantum[c.n] = byte(char)
@@ -241,7 +259,7 @@ func (c *content) add(char rune, offset int64) error {
 	c.n = 0
 	n, err := oneQuantum.Decode(c.out[:], c.quantum[:])
 	if err != nil {
-		return c.fault(offset, "The Base64 is padded wrongly, or has stray bits before its padding.")
+		return c.fault(offset, "The Base64 is padded wrongly.")
 	}
 	c.padded = n < len(c.out)
 	c.left = c.out[:n]
@@ -258,4 +276,4 @@ func (c *content) fault(offset int64, detail string) error {
 // alphabet: RFC 4648 section 4.
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 
-var oneQuantum = base64.StdEncoding.Strict()
+var oneQuantum = base64.StdEncoding

@@ -26,7 +26,7 @@ const (
 	short   = "The Base64 ends within a group of four characters."
 	after   = "Something follows the padding of the Base64."
 	foreign = "This character is not Base64."
-	padding = "The Base64 is padded wrongly, or has stray bits before its padding."
+	padding = "The Base64 is padded wrongly."
 )
 
 func TestBase64(t *testing.T) {
@@ -49,26 +49,30 @@ func TestBase64(t *testing.T) {
 		"nothing but line breaks":      {base64: `\r\n\r\n`},
 		"long, wrapped":                {base64: long + `\r\n` + long, want: strings.Repeat("ABC", 200)},
 		"group of one":                 {base64: "QUJDQ", fault: short, at: 5},
-		"group of two":                 {base64: "QUJDQQ", fault: short, at: 6},
-		"group of three":               {base64: "QUI", fault: short, at: 3},
+		"group of two":                 {base64: "QUJDQQ", want: "ABCA"},
+		"group of three":               {base64: "QUI", want: "AB"},
+		"group of three, stray bits":   {base64: "QUJ", want: "AB"}, // as in Microsoft's example of 2023-01-15-preview
+		"group of two in a long one":   {base64: long + "QQ", want: strings.Repeat("ABC", 100) + "A"},
 		"padding cut off":              {base64: "QQ=", fault: short, at: 3},
 		"padding alone":                {base64: "====", fault: padding, at: 3},
 		"three of padding":             {base64: "Q===", fault: padding, at: 3},
 		"padding before a letter":      {base64: "QQ=Q", fault: padding, at: 3},
-		"stray bits, one byte":         {base64: "QR==", fault: padding, at: 3},
-		"stray bits, two bytes":        {base64: "QUJ=", fault: padding, at: 3},
+		"stray bits, one byte":         {base64: "QR==", want: "A"},
+		"stray bits, two bytes":        {base64: "QUJ=", want: "AB"},
 		"second text after padding":    {base64: "QQ==QQ==", fault: after, at: 4},
 		"second text after a long one": {base64: long + "QQ==" + long, fault: after, at: 404},
 		"padding after padding":        {base64: "QQ===", fault: after, at: 4},
-		"URL alphabet":                 {base64: "QUJD-_==", fault: foreign, at: 4},
-		"space":                        {base64: "QUJD REVG", fault: foreign, at: 4},
-		"escaped tab":                  {base64: `QUJD\tREVG`, fault: foreign, at: 4},
+		"URL alphabet":                 {base64: "QUJD-_==", fault: "This is the alphabet for URLs. Write + for - and / for _.", at: 4},
+		"space":                        {base64: "QUJD REVG", want: "ABCDEF"},
+		"spaces between long ones":     {base64: " " + long + "  " + long + " ", want: strings.Repeat("ABC", 200)},
+		"escaped tab":                  {base64: `QUJD\tREVG`, want: "ABCDEF"},
+		"white space after padding":    {base64: `QQ== \r\n`, want: "A"},
 		"U+0000":                       {base64: `QUJD\u0000`, fault: foreign, at: 4},
 		"escaped quote":                {base64: `QUJD\"`, fault: foreign, at: 4},
 		"umlaut":                       {base64: "QUJDüQUJ", fault: foreign, at: 4},
 		"umlaut of the right low byte": {base64: `\u0151Q==`, fault: foreign, at: 0},
 		"beyond the alphabet's plane":  {base64: `QUJD\ud83d\ude00`, fault: foreign, at: 4},
-		"data URL":                     {base64: "data:text/plain;base64,QQ==", fault: foreign, at: 4},
+		"data URL":                     {base64: "data:text/plain;base64,QQ==", fault: "A colon is not Base64. Of a data: URL, send what follows the comma.", at: 4},
 		"far in a long one":            {base64: long + "QU.D" + long, fault: foreign, at: 402},
 	}
 	for name, tt := range tests {

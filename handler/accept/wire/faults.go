@@ -13,20 +13,25 @@ func (f *Faults) Add(pointer, detail string) {
 	*f = append(*f, problem.Fault{Pointer: pointer, Detail: detail})
 }
 
-// Named is mail.Named for the text at a place.
+// Named is mail.Named for the text at a place, with the name as a person reads it.
 func (f *Faults) Named(pointer, text string) mail.Address {
 	a, err := mail.Named(text)
 	if err != nil {
 		f.Add(pointer, problem.AsSentence(err))
 	}
+	a.DisplayName = mail.Decoded(a.DisplayName)
 	return a
 }
 
-// NamedList is mail.NamedList for the text at a place.
+// NamedList is mail.NamedList for the text at a place, with the names as Named has
+// them.
 func (f *Faults) NamedList(pointer, text string) []mail.Address {
 	all, err := mail.NamedList(text)
 	if err != nil {
 		f.Add(pointer, problem.AsSentence(err))
+	}
+	for i := range all {
+		all[i].DisplayName = mail.Decoded(all[i].DisplayName)
 	}
 	return all
 }

@@ -80,9 +80,45 @@ func (r *reader) whole(most int64) (int64, error) {
 }
 
 // Refused is a member that the other API has and that cannot be honoured: why is
-// a sentence for the caller.
+// a sentence for the caller. Where nothing stands in it, nothing is meant: an empty
+// text, array or object, false and 0, as clients write that leave nothing out.
 func Refused[T any](name, why string) Member[T] {
-	return Member[T]{name: name, refusal: why, read: func(r *reader, _ *T) error { return r.refuse(why) }}
+	return Member[T]{name: name, refusal: why, read: func(r *reader, _ *T) error {
+		empty, err := r.nothing()
+		if err != nil || empty {
+			return err
+		}
+		return r.fault(why)
+	}}
+}
+
+// nothing skips a value and says whether anything was in it.
+func (r *reader) nothing() (empty bool, err error) {
+	c, err := r.token()
+	if err != nil {
+		return false, err
+	}
+	size := 0
+	item := func(int) error { size++; return r.skip() }
+	switch typeOf(c) {
+	case isString:
+		_, size, err = r.text(nil, 0)
+	case isArray:
+		err = r.items(item)
+	case isObject:
+		err = r.members(func([]byte) error { return item(size) })
+	case isNumber:
+		var text string
+		if text, err = r.numeral(); text != "0" {
+			size = 1
+		}
+	case isBoolean, isNull:
+		err = r.skip()
+		if c == 't' {
+			size = 1
+		}
+	}
+	return size == 0, err
 }
 
 // Passed is a member of which nothing depends here, whatever it is.

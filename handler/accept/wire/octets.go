@@ -9,9 +9,9 @@ import (
 )
 
 // Bytes is a member that is the content of the attachment at: Base64 as Encoded
-// has it, an array of numbers from 0 to 255, or Node's Buffer, which is an object
-// with such an array. Source of the two: what resend-go and Node's JSON.stringify
-// write.
+// has it, an array of numbers from 0 to 255, Node's Buffer, which is an object
+// with such an array, or a calendar as it is. Sources: what resend-go and Node's
+// JSON.stringify write; github.com/resend/resend-laravel pull request 84.
 func Bytes[T any](name string, at func(*T) *mail.Attachment) Member[T] {
 	return Member[T]{name: name, read: func(r *reader, to *T) error {
 		c, err := r.token()
@@ -22,6 +22,11 @@ func Bytes[T any](name string, at func(*T) *mail.Attachment) Member[T] {
 		switch typeOf(c) {
 		case isString:
 			a.HasContent = true
+			if ok, err := r.isCalendar(); err != nil {
+				return err
+			} else if ok {
+				return r.raw(*a)
+			}
 			return r.content(*a)
 		case isArray:
 			a.HasContent = true

@@ -29,6 +29,10 @@ func TestContentAsBytes(t *testing.T) {
 		"a Buffer, turned":     {`{"data":[104,105],"type":"Buffer"}`, "hi"},
 		"an empty Buffer":      {`{"type":"Buffer","data":[]}`, ""},
 		"a Buffer of no type":  {`{"data":[104]}`, "h"},
+		"a calendar":           {`"BEGIN:VCALENDAR\r\nSUMMARY:\u00fc \"ü\" 📯\r\nEND:VCALENDAR"`, "BEGIN:VCALENDAR\r\nSUMMARY:ü \"ü\" 📯\r\nEND:VCALENDAR"},
+		"a calendar, indented": {`"\n  \tBEGIN:VCALENDAR"`, "\n  \tBEGIN:VCALENDAR"}, // github.com/resend/resend-examples issue 62
+		"a large calendar":     {`"BEGIN:VCALENDAR` + strings.Repeat("ü", 300_000) + `"`, "BEGIN:VCALENDAR" + strings.Repeat("ü", 300_000)},
+		"Base64 behind space":  {`"  \n aGk="`, "hi"},
 		"more than the buffer": {"[" + strings.Repeat("97,", 200_000) + "98]", strings.Repeat("a", 200_000) + "b"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -51,6 +55,7 @@ func TestContentThatIsNoBytes(t *testing.T) {
 	t.Parallel()
 	const noByte = "/attachments/0/content: This is not a whole number from 0 to 255."
 	for name, tt := range map[string]struct{ content, want string }{
+		"nearly a calendar":   {`"BEGIN:VCARD"`, "/attachments/0/content: A colon is not Base64. Of a data: URL, send what follows the comma."},
 		"256":                 {`[1,256,3]`, noByte},
 		"negative":            {`[-1]`, noByte},
 		"a fraction":          {`[1.0]`, noByte},
@@ -66,7 +71,7 @@ func TestContentThatIsNoBytes(t *testing.T) {
 		"data twice":          {`{"data":[1],"data":[2]}`, "/attachments/0/content/data: This member stands twice."},
 		"something else":      {`{"data":[1],"x":2}`, "/attachments/0/content/x: There is no such member."},
 		"data with a fault":   {`{"data":[300],"type":"Buffer"}`, "/attachments/0/content/data: This is not a whole number from 0 to 255."},
-		"Base64 with a fault": {`"aGk"`, "/attachments/0/content: The Base64 ends within a group of four characters."},
+		"Base64 with a fault": {`"aGkaG"`, "/attachments/0/content: The Base64 ends within a group of four characters."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -77,7 +82,7 @@ func TestContentThatIsNoBytes(t *testing.T) {
 
 func TestContentAsBrokenJSON(t *testing.T) {
 	t.Parallel()
-	for _, content := range []string{`[1`, `[1,`, `[1,]`, `[1 2]`, `[01]`, `[1,?]`, `[-]`, `[300,]`, `["a"`, `{"data":[1}`, strings.Repeat("[", 40)} {
+	for _, content := range []string{`[1`, `[1,`, `[1,]`, `[1 2]`, `[01]`, `[1,?]`, `[-]`, `[300,]`, `["a"`, `{"data":[1}`, `"BEGIN:VCALENDAR`, `"BEGIN:VCA`, `"\n`, "\"BEGIN:VCALENDAR\n\"", "\"BEGIN:VCALENDAR\xff\"", `"BEGIN:VCALENDAR\q"`, strings.Repeat("[", 40)} {
 		body := strings.TrimSuffix(inResend(content), `,"content_id":"c"}],"subject":"after"}`)
 		_, kept, err := wiretest.Read(t, resend.Source(), body)
 		if !problem.Is(err, problem.MalformedJSON) || len(kept) > 0 {

@@ -6,23 +6,17 @@ import "bytes"
 type Spelling int
 
 const (
-	// Exact is as in the table, case included.
-	Exact Spelling = iota
 	// AnyCase is HtmlBody or htmlbody for HtmlBody.
-	AnyCase
+	AnyCase Spelling = iota
 	// SnakeOrCamel is reply_to or replyTo for reply_to.
 	SnakeOrCamel
 )
 
 func (s Spelling) same(name []byte, row string) bool {
-	switch s {
-	case AnyCase:
-		return len(name) == len(row) && bytes.EqualFold(name, []byte(row))
-	case SnakeOrCamel:
+	if s == SnakeOrCamel {
 		return string(name) == row || isCamel(name, row)
-	case Exact:
 	}
-	return string(name) == row
+	return len(name) == len(row) && bytes.EqualFold(name, []byte(row))
 }
 
 // isCamel says whether name is snake written in camel case.

@@ -10,7 +10,7 @@ import (
 
 // Object is the table of the members that fill a T, at most 64. A dialect is
 // such a table. Members come in any order, each at most once; null is as good as
-// absent.
+// absent, and an empty array as an empty object.
 type Object[T any] []Member[T]
 
 // Member is one row: a name and how the value is read.
@@ -27,6 +27,15 @@ func Text[T any, S ~string](name string, limit int, at func(*T) *S) Member[T] {
 	return Member[T]{name: name, read: func(r *reader, to *T) error {
 		s, err := r.hold(limit)
 		*at(to) = S(s)
+		return err
+	}}
+}
+
+// TextAs is Text, of which as makes what is kept.
+func TextAs[T any](name string, limit int, at func(*T) *string, as func(string) string) Member[T] {
+	return Member[T]{name: name, read: func(r *reader, to *T) error {
+		s, err := r.hold(limit)
+		*at(to) = as(s)
 		return err
 	}}
 }
@@ -56,7 +65,12 @@ func Switch[T any](name string, at func(*T) **bool) Member[T] {
 
 // Nested is a member that is an object with a table of its own.
 func Nested[T, U any](name string, of Object[U], at func(*T) *U) Member[T] {
-	return Member[T]{name: name, inner: of.rows("."), read: func(r *reader, to *T) error { return of.read(r, at(to)) }}
+	return Member[T]{name: name, inner: of.rows("."), read: func(r *reader, to *T) error {
+		if empty, err := r.emptyMap(); empty || err != nil {
+			return err
+		}
+		return of.read(r, at(to))
+	}}
 }
 
 // List is a member that is an array of objects, at most limit.
@@ -78,9 +92,13 @@ func List[T, U any](name string, limit int, of Object[U], at func(*T) *[]U) Memb
 	}}
 }
 
-// Pairs is a member that is an object of names and strings, at most limit.
+// Pairs is a member that is an object of names and strings, at most limit. A number,
+// true or false is the text that it is written as; a name whose value is null is none.
 func Pairs[T any](name string, limit, valueLimit int, at func(*T) *map[string]string) Member[T] {
 	return Member[T]{name: name, read: func(r *reader, to *T) error {
+		if empty, err := r.emptyMap(); empty || err != nil {
+			return err
+		}
 		if ok, err := r.starts(isObject); !ok {
 			return err
 		}
@@ -97,8 +115,10 @@ func Pairs[T any](name string, limit, valueLimit int, at func(*T) *map[string]st
 			case strings.ContainsRune(key, 0):
 				return r.refuse(withNUL)
 			}
-			value, err := r.hold(valueLimit)
-			all[key] = value
+			value, none, err := r.scalar(valueLimit)
+			if !none {
+				all[key] = value
+			}
 			return err
 		})
 	}}
@@ -123,6 +143,47 @@ const (
 	withNUL = "It contains U+0000, which no message may have."
 )
 
+// emptyMap reads [], which is how PHP writes a map without members. Any other array
+// is a fault.
+func (r *reader) emptyMap() (isArrayHere bool, err error) {
+	c, err := r.token()
+	if err != nil || c != '[' {
+		return false, err
+	}
+	items := 0
+	err = r.items(func(int) error {
+		items++
+		return r.skip()
+	})
+	if err == nil && items > 0 {
+		err = r.fault("It must be an object, not an array.")
+	}
+	return true, err
+}
+
+// scalar reads a string, or what else is one word of JSON. none says that it is null.
+func (r *reader) scalar(limit int) (text string, none bool, err error) {
+	c, err := r.token()
+	if err != nil {
+		return "", false, err
+	}
+	switch typeOf(c) {
+	case isNull:
+		return "", true, r.literal("null")
+	case isBoolean:
+		text = "true"
+		if c == 'f' {
+			text = "false"
+		}
+		return text, false, r.literal(text)
+	case isNumber:
+		text, err = r.numeral()
+		return text, false, err
+	}
+	text, err = r.hold(limit)
+	return text, false, err
+}
+
 func (o Object[T]) read(r *reader, to *T) error {
 	if ok, err := r.starts(isObject); !ok {
 		return err
@@ -131,7 +192,7 @@ func (o Object[T]) read(r *reader, to *T) error {
 	return r.members(func(name []byte) error {
 		i := o.find(name, r.spelling)
 		if i < 0 {
-			return r.refuse(o.unknown(name, r.spelling))
+			return r.refuse("There is no such member.")
 		}
 		if seen&(1<<i) != 0 {
 			return r.refuse(twice)
@@ -153,15 +214,6 @@ func (o Object[T]) find(name []byte, s Spelling) int {
 		}
 	}
 	return -1
-}
-
-func (o Object[T]) unknown(name []byte, s Spelling) string {
-	for i := range o {
-		if s == Exact && bytes.EqualFold(name, []byte(o[i].name)) {
-			return fmt.Sprintf("There is no such member; this one is written %q.", o[i].name)
-		}
-	}
-	return "There is no such member."
 }
 
 // heldBytes is the largest string whose place is kept for the next.

@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 
 	"github.com/posthorn/posthorn/handler/mail"
@@ -224,6 +226,36 @@ func (r *reader) number() (n int64, whole bool, err error) {
 	}
 	raised, err := r.exponent()
 	return n, whole && !raised, err
+}
+
+// numerals are the numbers of RFC 8259 section 6.
+var numerals = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+
+// numeral reads a number as it is written.
+func (r *reader) numeral() (string, error) {
+	start, size := r.offset(), 0
+	var text [MaxWordBytes]byte
+	for {
+		c, err := r.look()
+		if err != nil {
+			return "", err
+		}
+		if !isDigit(c) && bytes.IndexByte([]byte("+-.eE"), c) < 0 {
+			break
+		}
+		if size < len(text) {
+			text[size] = c
+		}
+		size++
+		r.pos++
+	}
+	switch {
+	case size > len(text):
+		return "", r.fault(fmt.Sprintf("It is longer than %d bytes.", len(text)))
+	case !numerals.Match(text[:size]):
+		return "", r.malformedAt(start, "Expected a value.")
+	}
+	return string(text[:size]), nil
 }
 
 // exponent says whether there was one.

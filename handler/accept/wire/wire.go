@@ -8,11 +8,12 @@
 //
 // Message reads JSON. It says whether a body is well-formed: RFC 8259 with the
 // choices that RFC 7493 (I-JSON) makes, UTF-8 alone, no lone surrogate, no member
-// twice, and beyond both no unknown member and at most mail.MaxDepth levels.
-// Base64 is RFC 4648 section 4 as its sections 3.1 to 3.5 demand (nothing but the
-// alphabet, padding, no stray bits), save that escaped line breaks are skipped, as
-// RFC 2045 wraps it. It is decoded with vector instructions; the build tag purego
-// leaves it to encoding/base64, with the same verdicts.
+// twice, and beyond both no unknown member and at most mail.MaxDepth levels. An empty
+// array is an empty object, since PHP writes its empty maps so.
+// Base64 is RFC 4648 section 4 as .NET reads it, in which ACS is written: white space
+// is skipped, and its padding and the bits before it may be missing or stray, as in
+// Microsoft's own examples. It is decoded with vector instructions; the build tag
+// purego leaves it to encoding/base64, with the same verdicts.
 //
 // Multipart reads the same message with files beside it, unencoded: RFC 2046 and
 // RFC 7578.

@@ -73,6 +73,12 @@
 // more urgent one, they join. With several rows that is true of each row, and
 // processes change rows every few seconds so that all have as much to do.
 //
+// A caller may have parts, which are its name, a slash and theirs: shop/contact. A part has
+// lines, a use and a cap of its own, and no share; what it uses counts for the whole, too,
+// whose cap holds for both. Of each caller, and each part, a number of messages may be
+// bounded that wait: whoever joins counts them by the row that it writes anyway, and adds
+// what the other rows were last seen to hold. What comes back to its line is never refused.
+//
 // Lines belong to a shard, which is what the rows of the table carry. If there are
 // fewer rows than once, lines of shard s are served with the tokens of row s modulo
 // their number, and Shards counts them until the layout changes again.

@@ -36,6 +36,9 @@ func TestWhatIsPromisedComesTrue(t *testing.T) {
 		{"a cap of which a part was used", quota.Call{Cap: 20}, []int{5, 7, 3}, 60, quota.Call{}, 0, 0, 0},
 		{"a cap that was used whole", quota.Call{Cap: 20}, []int{5, 7, 8}, 60, quota.Call{}, 0, 0, 0},
 		{"a cap that was used long since", quota.Call{Cap: 20}, []int{9, 0, 0, 0, 0, 0, 0, 0, 4, 0}, 60, quota.Call{}, 0, 0, 0},
+		{"a part of a caller with a cap", quota.Call{WholeCap: 20}, nil, 70, quota.Call{}, 0, 0, 0},
+		{"a part with a cap, of a caller with another", quota.Call{Cap: 10, WholeCap: 20}, nil, 35, quota.Call{}, 0, 0, 0},
+		{"no rule beside a flood of a part with a cap", quota.Call{}, nil, 60, quota.Call{WholeCap: 20}, 90, 0, 0},
 		{"a cap beside a flood", quota.Call{Cap: 20}, nil, 60, quota.Call{}, 90, 0, 0},
 		{"no rule beside a flood with a cap", quota.Call{}, nil, 60, quota.Call{Cap: 20}, 90, 0, 0},
 		{"a share", quota.Call{Share: 20}, nil, 250, quota.Call{}, 0, 0, 0},
@@ -53,6 +56,11 @@ func TestWhatIsPromisedComesTrue(t *testing.T) {
 				defer o.end()
 				go o.timer()
 				c.call.Caller, c.call.Cost, c.other.Caller, c.other.Cost = "shop", 1, "other", 1
+				for _, call := range []*quota.Call{&c.call, &c.other} {
+					if call.WholeCap > 0 {
+						call.Caller += "/contact"
+					}
+				}
 				for range c.others {
 					o.offer(o.one(), c.other)
 				}
@@ -70,7 +78,7 @@ func TestWhatIsPromisedComesTrue(t *testing.T) {
 				time.Sleep(30 * time.Hour)
 				went := 0
 				for _, s := range o.sorted() {
-					if s.call.Caller != "shop" {
+					if s.call.Caller != c.call.Caller {
 						continue
 					}
 					went++

@@ -25,8 +25,9 @@ type Place struct {
 
 // BookOrJoin takes the tokens of c or, where there is no room or others wait
 // before it, lets it join its line. If it is expected to go only after latest
-// (zero: no bound) it does neither and is OverQuota. Other errors are Book's; with
-// Unavailable, it may be counted as waiting. Place is nil if there is a Grant.
+// (zero: no bound) it does neither and is OverQuota, and TooManyQueued if as many of its
+// caller wait as may. Other errors are Book's; with Unavailable, it may be counted as
+// waiting. Place is nil if there is a Grant.
 func (l *Ledger) BookOrJoin(ctx context.Context, c Call, latest time.Time) (Grant, *Place, error) {
 	if err := l.check(c); err != nil {
 		return Grant{}, nil, err
@@ -35,7 +36,7 @@ func (l *Ledger) BookOrJoin(ctx context.Context, c Call, latest time.Time) (Gran
 		if a := p.book(c); a.err == nil {
 			return a
 		}
-		return p.join(c, p.shard, 0, latest)
+		return l.join(p, c, 0, latest)
 	})
 	if a.place != nil {
 		l.stats.joined.Add(1)
@@ -56,7 +57,7 @@ func (l *Ledger) Join(ctx context.Context, c Call, due, latest time.Time) (Place
 	if !due.IsZero() {
 		at = max(1, instantOf(due))
 	}
-	a := l.patiently(ctx, l.shardNow(), func(p *page) answer { return p.join(c, p.shard, at, latest) })
+	a := l.patiently(ctx, l.shardNow(), func(p *page) answer { return l.join(p, c, at, latest) })
 	if a.err != nil {
 		l.stats.refuse(a.err)
 		return Place{}, a.err
@@ -115,6 +116,14 @@ func (l *Ledger) Leave(ctx context.Context, shard int, name Line, ticket int64) 
 		}
 		return answer{}
 	}).err
+}
+
+// join puts c at the end of its line, unless as many of its caller wait as may.
+func (l *Ledger) join(p *page, c Call, due instant, latest time.Time) answer {
+	if err := l.crowd(p, c); err != nil {
+		return answer{err: err}
+	}
+	return p.join(c, p.shard, due, latest)
 }
 
 // join puts c at the end of its line. due 0: it waits for room only.
@@ -181,7 +190,7 @@ func (l *Ledger) Busy(c Call) bool {
 
 // refuse counts a refusal.
 func (c *counters) refuse(err error) {
-	if isOverQuota(err) {
+	if isOverQuota(err) || problem.Is(err, problem.TooManyQueued) {
 		c.refused.Add(1)
 	}
 }

@@ -239,7 +239,7 @@ func (l *Ledger) full(s *shard, c Call, ago time.Duration) bool {
 	}
 	now := l.now()
 	p := l.look(s.number, seen, now)
-	if c.Cap > 0 || len(p.desks) > 0 {
+	if len(p.caps(c)) > 0 || len(p.desks) > 0 {
 		p = l.newPage(s.number, seen, now) // whom caps keep waiting depends on what has left
 	}
 	return p.room(c) > p.at || p.before(c)

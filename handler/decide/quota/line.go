@@ -74,18 +74,19 @@ type line struct {
 	Look     instant `json:"o,omitempty"`
 	Share    int     `json:"s,omitempty"` // as the last one who joined had it
 	Cap      int     `json:"x,omitempty"`
+	WholeCap int     `json:"y,omitempty"`
 	As       Class   `json:"a,omitempty"` // the class in which its calls go, if less urgent
 }
 
 func (n line) name() Line { return Line{n.Class, n.Caller, n.Later} }
 
 func (n line) call() Call {
-	return Call{Caller: n.Caller, Class: max(n.Class, n.As), Cost: 1, Share: n.Share, Cap: n.Cap}
+	return Call{Caller: n.Caller, Class: max(n.Class, n.As), Cost: 1, Share: n.Share, Cap: n.Cap, WholeCap: n.WholeCap}
 }
 
 // has notes under what terms the last one who joined, or was seen, may go.
 func (n *line) has(c Call) {
-	n.Share, n.Cap, n.As = c.Share, c.Cap, 0
+	n.Share, n.Cap, n.WholeCap, n.As = c.Share, c.Cap, c.WholeCap, 0
 	if c.Class > n.Class {
 		n.As = c.Class
 	}

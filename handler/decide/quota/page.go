@@ -53,16 +53,34 @@ func (p *page) limitsFor(c Class, at instant) Limits {
 	return l
 }
 
-// capOf is how many tokens of a capped caller may count.
-func (p *page) capOf(c Call) int { return percent(p.limits.PerHour, c.Cap) }
+// limit is how many tokens of a caller may count.
+type limit struct {
+	caller string
+	most   int
+}
+
+// caps are those that hold for c.
+func (p *page) caps(c Call) (all []limit) {
+	if c.Cap > 0 {
+		all = append(all, limit{c.Caller, percent(p.limits.PerHour, c.Cap)})
+	}
+	if name, part := whole(c.Caller); part && c.WholeCap > 0 {
+		all = append(all, limit{name, percent(p.limits.PerHour, c.WholeCap)})
+	}
+	return all
+}
+
+// capRoom is the earliest time at which the caps let c go, 0 if they do now.
+func (p *page) capRoom(c Call) (at instant) {
+	for _, l := range p.caps(c) {
+		at = max(at, p.use.room(l.caller, l.most, c.Cost))
+	}
+	return at
+}
 
 // room is the earliest time at which c fits, if nobody else books.
 func (p *page) room(c Call) instant {
-	at := max(p.roomOfLimits(c), p.opens(c.Cost), p.health.senderRoom(c.Sender))
-	if c.Cap > 0 {
-		at = max(at, p.use.room(c.Caller, p.capOf(c), c.Cost))
-	}
-	return at
+	return max(p.roomOfLimits(c), p.opens(c.Cost), p.health.senderRoom(c.Sender), p.capRoom(c))
 }
 
 // roomOfLimits looks along the time in which the share comes back that foreign use
@@ -118,9 +136,7 @@ func (p *page) before(c Call) bool {
 }
 
 // capped says that only its caller's cap keeps a line waiting.
-func (p *page) capped(n line) bool {
-	return n.Cap > 0 && p.use.room(n.Caller, p.capOf(n.call()), 1) > p.at
-}
+func (p *page) capped(n line) bool { return p.capRoom(n.call()) > p.at }
 
 // forecastRounds bound what a forecast costs. With each, what capped callers use is known
 // for about an hour more.
@@ -149,8 +165,8 @@ func (p *page) expected(c Call, own int, due instant) instant {
 		}
 		at = next
 	}
-	if c.Cap > 0 {
-		at = max(at, p.use.forecast(c.Caller, p.capOf(c), own))
+	for _, l := range p.caps(c) {
+		at = max(at, p.use.forecast(l.caller, l.most, own))
 	}
 	return max(at, due, p.health.senderRoom(c.Sender))
 }
@@ -176,13 +192,13 @@ func (p *page) position(c Call, own int, by instant) int {
 	return n
 }
 
-// mayUse is how many tokens the cap of a line's caller lets it use until a time.
+// mayUse is how many tokens the caps of a line let it use until a time.
 func (p *page) mayUse(n line, by instant) int {
-	if n.Cap == 0 {
-		return math.MaxInt
+	may := math.MaxInt
+	for _, l := range p.caps(n.call()) {
+		may = min(may, max(0, l.most-p.use.of(l.caller))+l.most*int(by.sub(p.at)/(capBuckets*capBucket)))
 	}
-	most := p.capOf(n.call())
-	return max(0, most-p.use.of(n.Caller)) + most*int(by.sub(p.at)/(capBuckets*capBucket))
+	return may
 }
 
 // waiting are the tokens that a caller waits for in a class.

@@ -40,7 +40,7 @@ func (p *page) choose(wants []Want) [][]Grant {
 		}
 		c := wants[best].head(len(grants[best]))
 		switch {
-		case c.Cap > 0 && p.use.room(c.Caller, p.capOf(c), c.Cost) > p.at, p.health.senderRoom(c.Sender) > p.at:
+		case p.capRoom(c) > p.at, p.health.senderRoom(c.Sender) > p.at:
 			capped[best] = true
 		case p.room(c) > p.at:
 			return grants

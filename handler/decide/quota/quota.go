@@ -97,13 +97,22 @@ func New(t Table, name string, limits Limits, now func() time.Time, newID func()
 	return l
 }
 
+// Limits are those of the whole ledger.
+func (l *Ledger) Limits() Limits { return l.limits }
+
 // Call is one call to ACS that wants to go.
 type Call struct {
-	Caller string // "" for calls that belong to nobody
+	// Caller is "" for calls that belong to nobody. One whose name has a slash is a part
+	// of another, whose name stands before it: what a part uses counts for both.
+	Caller string
 	Class  Class
 	Cost   int // tokens
 	Share  int // guaranteed percent of the limits for this caller, 0 none
 	Cap    int // at most this percent of the hourly limit, 0 none
+	// WholeCap is the Cap of the caller of which Caller is a part.
+	WholeCap int
+	// MostWaiting bounds the messages of Caller that wait; 0 means no bound.
+	MostWaiting int
 	// Sender stands for the address that the message is from, 0 for none: ACS may refuse
 	// one and take others.
 	Sender uint32

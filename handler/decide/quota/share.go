@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -52,9 +53,18 @@ func (u *use) turn(at instant) {
 	}
 }
 
+// whole is the caller of which one is a part, if it is.
+func whole(caller string) (name string, part bool) {
+	name, _, part = strings.Cut(caller, "/")
+	return name, part
+}
+
 func (u *use) book(caller string, cost int) {
 	if caller == "" {
 		return
+	}
+	if name, part := whole(caller); part {
+		u.book(name, cost)
 	}
 	counts := u.Callers[caller]
 	if counts == nil {

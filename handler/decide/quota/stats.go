@@ -121,10 +121,11 @@ func (p *page) usage(c Call) Usage {
 	for _, d := range p.desks {
 		for _, n := range d.Lines {
 			u.HeldAll += n.Held
-			if n.Caller == c.Caller {
-				u.HeldOwn += n.Held
+			if name, _ := whole(n.Caller); name != c.Caller {
+				continue
 			}
-			if n.Caller == c.Caller && n.demand(p.at) > 0 {
+			u.HeldOwn += n.Held
+			if n.demand(p.at) > 0 {
 				u.WaitingOwn += n.Waiting - n.Held
 			}
 		}

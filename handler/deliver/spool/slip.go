@@ -24,9 +24,10 @@ type Slip struct {
 	// Share and Cap are the caller's, in percent, and Terms name what it was allowed, when
 	// the message was accepted or last looked at. Class is that of the call, if it is less
 	// urgent than the line's; it is not kept.
-	Share, Cap int
-	Terms      string
-	Class      int
+	// FormCap is that of a form's line.
+	Share, Cap, FormCap int
+	Terms               string
+	Class               int
 	// Sender stands for the address that the message is from; 0 if it is not known.
 	Sender uint32
 	// Tries are calls to ACS that failed for reasons of the message's own, Repeats
@@ -69,6 +70,9 @@ func (s *Slip) encode() store.Entity {
 	if s.Hook != "" {
 		e.Values["hook"] = s.Hook
 	}
+	if s.Line.Form != "" {
+		e.Values["form"], e.Values["formCap"] = s.Line.Form, int64(s.FormCap)
+	}
 	if !s.NotBefore.IsZero() { // a table knows no time before 1601
 		e.Values["notBefore"] = s.NotBefore
 	}
@@ -88,9 +92,9 @@ func decodeSlip(e store.Entity) (Slip, error) {
 	}
 	s := Slip{
 		Key:  store.Key{Partition: e.Partition, Row: e.Row},
-		Line: Line{Shard: number("shard"), Class: number("class"), Caller: text("caller")},
+		Line: Line{Shard: number("shard"), Class: number("class"), Caller: text("caller"), Form: text("form")},
 		ID:   text("id"), Version: store.ETag(text("version")), Bytes: number("bytes"), Cost: max(number("cost"), 1),
-		Share: number("share"), Cap: number("cap"), Tries: number("tries"), Repeats: number("repeats"),
+		Share: number("share"), Cap: number("cap"), FormCap: number("formCap"), Tries: number("tries"), Repeats: number("repeats"),
 		Doubt: Doubt(text("doubt")), Asked: number("asked"), Ticket: int64(number("ticket")),
 		Sender: uint32(number("sender")),
 		etag:   e.ETag,

@@ -92,13 +92,19 @@ type Line struct {
 	Shard  int // of the quota's ledger: 0 to 999
 	Class  int // 0 goes first: 0 to 9
 	Caller string
+	// Form is the hook of a line that its caller's form has for itself; empty for others.
+	Form string
 	// Later says that letters wait for their time rather than for quota.
 	Later bool
 }
 
 // partition is a line's in the table. Names of callers are not for keys.
 func (l Line) partition() string {
-	h := sha256.Sum256([]byte(l.Caller))
+	name := l.Caller
+	if l.Form != "" {
+		name += "/" + l.Form
+	}
+	h := sha256.Sum256([]byte(name))
 	kind := "now"
 	if l.Later {
 		kind = "later"

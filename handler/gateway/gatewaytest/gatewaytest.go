@@ -121,6 +121,16 @@ func (h *House) Failing(op mem.Op, o mem.Outcome) {
 	}
 }
 
+// See lets see know of each call to storage, which is one at a time.
+func (h *House) See(see func(op mem.Op, key string)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fault = func(op mem.Op, key string) mem.Fault {
+		see(op, key)
+		return mem.Fault{}
+	}
+}
+
 // Working ends all faults.
 func (h *House) Working() {
 	h.mu.Lock()

@@ -170,6 +170,7 @@ func rewrite(p *httputil.ProxyRequest) {
 		}
 	}
 	p.SetXForwarded()
+	p.Out.Header.Set("Client-Ip", p.In.RemoteAddr) // by the platform's front end
 	id := newID()
 	p.Out.Header.Set(invocationHeader, id)
 	p.Out.Header.Set(versionHeader, version)

@@ -69,6 +69,7 @@ var forms = map[problem.Kind]form{
 	problem.UnsupportedMediaType: {http.StatusUnprocessableEntity, jsonRequired},
 	problem.RefusedByACS:         {http.StatusUnprocessableEntity, invalidRequest},
 	problem.OverQuota:            {http.StatusTooManyRequests, http.StatusTooManyRequests},
+	problem.TooManyQueued:        {http.StatusTooManyRequests, http.StatusTooManyRequests},
 	problem.ACSBusy:              {http.StatusTooManyRequests, http.StatusTooManyRequests},
 	problem.ACSFailed:            {http.StatusInternalServerError, maintenance},
 	problem.ACSMisconfigured:     {http.StatusInternalServerError, maintenance},

@@ -49,7 +49,19 @@ func TestMembers(t *testing.T) {
 		"any case": {`{"from":"a@example.com","HTMLBODY":"b","attachments":[{"contentid":"c"}]}`, func(m *mail.Message) (any, any) {
 			return []string{m.SenderAddress, m.Content.HTML, m.Attachments[0].ContentID}, []string{"a@example.com", "b", "c"}
 		}},
-		"the stream for bulk": {`{"MessageStream":"broadcast"}`, func(m *mail.Message) (any, any) { return m.Delivery, mail.Delivery{Priority: "bulk"} }},
+		// What clients write, and where it was seen.
+		"a comma too many": {`{"To":"a@example.com,,b@example.com","Cc":"c@example.com, ","Bcc":","}`, func(m *mail.Message) (any, any) {
+			return m.Recipients, mail.Recipients{To: []mail.Address{{Address: "a@example.com"}, {Address: "b@example.com"}}, CC: []mail.Address{{Address: "c@example.com"}}}
+		}},
+		"an encoded name": {`{"From":"=?utf-8?Q?J=C3=B6rg?= <a@example.com>","ReplyTo":"\"=?utf-8?B?w7w=?=\" <b@example.com>"}`, func(m *mail.Message) (any, any) {
+			return []string{m.SenderDisplayName, m.ReplyTo[0].DisplayName}, []string{"Jörg", "ü"}
+		}},
+		"empty maps of PHP": {`{"Metadata":[],"Delivery":[]}`, func(m *mail.Message) (any, any) { return m.Delivery, mail.Delivery{} }}, // postmark-wordpress issue 113
+		"values that are no texts": {`{"Metadata":{"a":1,"b":true,"c":null}}`, func(m *mail.Message) (any, any) {
+			return m.Delivery.Tags, []mail.Tag{{Name: "a", Value: "1"}, {Name: "b", Value: "true"}}
+		}},
+		"templates that are none": {`{"TemplateId":0,"TemplateAlias":"","TemplateModel":{},"InlineCss":false}`, func(m *mail.Message) (any, any) { return m.Content, mail.Content{} }},
+		"the stream for bulk":     {`{"MessageStream":"broadcast"}`, func(m *mail.Message) (any, any) { return m.Delivery, mail.Delivery{Priority: "bulk"} }},
 		"the stream for bulk, but urgent": {`{"MessageStream":"broadcast","Delivery":{"priority":"high"}}`, func(m *mail.Message) (any, any) {
 			return m.Delivery, mail.Delivery{Priority: "high"}
 		}},
@@ -75,11 +87,10 @@ func TestFaults(t *testing.T) {
 		body string
 		want []string
 	}{
-		"a comma too many":     {`{"To":"a@example.com,,b@example.com","Cc":"c@example.com,"}`, []string{"/To: An address is missing beside a comma.", "/Cc: An address is missing beside a comma."}},
 		"a quote too few":      {`{"From":"\"Acme <o@example.com>"}`, []string{"/From: The quotes around the name must be closed, and end before the address."}},
 		"a header twice":       {`{"Headers":[{"Name":"X-A","Value":"1"},{"Name":"X-A","Value":"2"}]}`, []string{"/Headers/1/Name: The same header stands there already."}},
 		"a word that is none":  {`{"TrackLinks":"yes"}`, []string{"/TrackLinks: This must be one of: None, HtmlAndText, HtmlOnly, TextOnly."}},
-		"templates":            {`{"TemplateId":1,"TemplateModel":{}}`, []string{"/TemplateId: Templates are kept by Postmark and not known here. Send HtmlBody or TextBody.", "/TemplateModel: Templates are kept by Postmark and not known here. Send HtmlBody or TextBody."}},
+		"templates":            {`{"TemplateId":1,"TemplateModel":{"a":1}}`, []string{"/TemplateId: Templates are kept by Postmark and not known here. Send HtmlBody or TextBody.", "/TemplateModel: Templates are kept by Postmark and not known here. Send HtmlBody or TextBody."}},
 		"twice, in two cases":  {`{"To":"a@example.com","to":"b@example.com"}`, []string{"/to: This member stands twice."}},
 		"an array of bytes":    {`{"Attachments":[{"Content":[1]}]}`, []string{"/Attachments/0/Content: It must be a string, not an array."}},
 		"a list of recipients": {`{"To":["a@example.com"]}`, []string{"/To: It must be a string, not an array."}},

@@ -93,6 +93,7 @@ var forms = map[problem.Kind]form{
 	problem.RefusedByACS:         {http.StatusUnprocessableEntity, "validation_error"},
 	problem.DeadlinePassed:       {http.StatusUnprocessableEntity, "validation_error"},
 	problem.OverQuota:            {http.StatusTooManyRequests, "rate_limit_exceeded"},
+	problem.TooManyQueued:        {http.StatusTooManyRequests, "rate_limit_exceeded"},
 	problem.ACSBusy:              {http.StatusTooManyRequests, "rate_limit_exceeded"},
 }
 

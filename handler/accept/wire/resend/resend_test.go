@@ -45,6 +45,9 @@ func TestMembers(t *testing.T) {
 		}},
 		"an empty text for a list":     {`{"cc":"","bcc":[]}`, func(m *mail.Message) (any, any) { return m.Recipients, mail.Recipients{} }},
 		"null is as good as absent":    {`{"cc":null,"template":null}`, func(m *mail.Message) (any, any) { return m.Recipients, mail.Recipients{} }},
+		"nothing that Resend keeps":    {`{"template":{},"topic_id":"","headers":[],"attachments":[{"path":""}]}`, func(m *mail.Message) (any, any) { return m.Headers, map[string]string(nil) }},
+		"a header that is a number":    {`{"headers":{"X-Entity-Ref-ID":123}}`, func(m *mail.Message) (any, any) { return m.Headers, map[string]string{"X-Entity-Ref-ID": "123"} }},
+		"an encoded name":              {`{"from":"=?utf-8?Q?J=C3=B6rg?= <a@example.com>"}`, func(m *mail.Message) (any, any) { return m.SenderDisplayName, "Jörg" }},
 		"what a file's name says":      {`{"attachments":[{"filename":"a.PDF"}]}`, func(m *mail.Message) (any, any) { return m.Attachments[0].ContentType, "application/pdf" }},
 		"a file's name that says none": {`{"attachments":[{"filename":"pdf."}]}`, func(m *mail.Message) (any, any) { return m.Attachments[0].ContentType, "application/octet-stream" }},
 		"content ids": {`{"attachments":[{"content_id":"a"},{"inline_content_id":"b"},{"contentId":"c"}]}`, func(m *mail.Message) (any, any) {

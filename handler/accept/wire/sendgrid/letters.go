@@ -32,7 +32,7 @@ func letters(b *body) ([]wire.Letter, []problem.Fault) {
 		}
 	}
 	text, html := b.bodies(&f)
-	attached := b.attached(&f)
+	attached := b.attached(&f, html)
 	fill := substitution{left: maxFilledBytes}
 	var all []wire.Letter
 	for k, p := range b.personalizations {
@@ -111,10 +111,12 @@ func (b *body) tags(p personalization) []mail.Tag {
 	return all
 }
 
-// The types of content that a message of ACS has room for.
+// The types of content that a message of ACS has room for, and the one that it can do
+// without: mail programs show the HTML in its place.
 const (
 	plainType = "text/plain"
 	htmlType  = "text/html"
+	ampType   = "text/x-amp-html"
 )
 
 func (b *body) bodies(f *wire.Faults) (text, html string) {
@@ -128,6 +130,7 @@ func (b *body) bodies(f *wire.Faults) (text, html string) {
 			text = c.value
 		case c.mediaType == htmlType:
 			html = c.value
+		case c.mediaType == ampType:
 		default:
 			f.Add(pointer, "This must be text/plain or text/html: ACS takes no other. A calendar goes as an attachment.")
 		}
@@ -136,14 +139,17 @@ func (b *body) bodies(f *wire.Faults) (text, html string) {
 	return text, html
 }
 
-// attached are the attachments as every message has them. Only what is inline has
-// a content id: it is what ACS shows an attachment inside the HTML by.
-func (b *body) attached(f *wire.Faults) []mail.Attachment {
+// attached are the attachments as every message has them. What is inline has a
+// content id, and what the HTML calls by it: by an id, ACS shows an attachment inside
+// the HTML, and not beside it.
+func (b *body) attached(f *wire.Faults, html string) []mail.Attachment {
 	var all []mail.Attachment
 	for i, a := range b.attachments {
 		switch a.disposition {
 		case "", "attachment":
-			a.ContentID = ""
+			if !strings.Contains(html, "cid:"+a.ContentID) {
+				a.ContentID = ""
+			}
 		case "inline":
 			if a.ContentID == "" {
 				f.Add(fmt.Sprintf("/attachments/%d/content_id", i), "What is inline needs a content_id.")

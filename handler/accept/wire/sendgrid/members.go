@@ -13,6 +13,8 @@
 package sendgrid
 
 import (
+	"mime"
+
 	"github.com/posthorn/posthorn/handler/accept/wire"
 	"github.com/posthorn/posthorn/handler/mail"
 )
@@ -113,11 +115,12 @@ var personal = wire.Object[personalization]{
 
 var address = wire.Object[mail.Address]{
 	wire.Text("email", wire.Slack*mail.MaxAddressBytes, func(a *mail.Address) *string { return &a.Address }),
-	wire.Text("name", wire.Slack*mail.MaxDisplayNameBytes, func(a *mail.Address) *string { return &a.DisplayName }),
+	// SendGrid's client for Python puts names with commas into quotes, as others do.
+	wire.TextAs("name", wire.Slack*mail.MaxDisplayNameBytes, func(a *mail.Address) *string { return &a.DisplayName }, mail.PlainName),
 }
 
 var contents = wire.Object[content]{
-	wire.Text("type", wire.MaxWordBytes, func(c *content) *string { return &c.mediaType }),
+	wire.TextAs("type", wire.MaxWordBytes, func(c *content) *string { return &c.mediaType }, essence),
 	wire.Text("value", mail.MaxBodyBytes, func(c *content) *string { return &c.value }),
 }
 
@@ -127,5 +130,14 @@ var attachments = wire.Object[attachment]{
 	wire.Text("type", wire.Slack*mail.MaxContentTypeBytes, func(a *attachment) *string { return &a.ContentType }),
 	wire.Text("disposition", wire.MaxWordBytes, func(a *attachment) *string { return &a.disposition }),
 	wire.Text("content_id", wire.Slack*mail.MaxContentIDBytes, func(a *attachment) *string { return &a.ContentID }),
-	wire.Passed[attachment]("name"), // sendgrid-go writes it beside filename
+	wire.Passed[attachment]("name"),         // sendgrid-go writes it beside filename
+	wire.Passed[attachment]("content_type"), // Medusa writes it beside type
+}
+
+// essence is a media type without its parameters.
+func essence(mediaType string) string {
+	if plain, _, err := mime.ParseMediaType(mediaType); err == nil {
+		return plain
+	}
+	return mediaType
 }

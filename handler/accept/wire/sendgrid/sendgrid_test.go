@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -72,6 +73,53 @@ func TestPersonalizationsAreMessages(t *testing.T) {
 	}
 }
 
+// Each row is what a client writes, where it was seen, and what is read.
+func TestWhatClientsWrite(t *testing.T) {
+	t.Parallel()
+	const to = `"personalizations":[{"to":[{"email":"a@example.com"}]}]`
+	image := func(more string) string {
+		return `{` + to + `,"content":[{"type":"text/html","value":"<img src=\"cid:logo\">"}],"attachments":[{"content":"aGk=","filename":"l.png","content_id":"logo"` + more + `}]}`
+	}
+	id := func(want string) func(m *mail.Message) (any, any) {
+		return func(m *mail.Message) (any, any) { return m.Attachments[0].ContentID, want }
+	}
+	for name, tt := range map[string]struct {
+		source, body string
+		want         func(m *mail.Message) (got, want any)
+	}{
+		"a name in quotes": {"sendgrid-python pull request 618; django-anymail, sendgrid.py", `{"personalizations":[{"to":[{"email":"a@example.com","name":"\"Doe, \\\"A\\\"\""}]}],"from":{"name":"\"A\" B"}}`, func(m *mail.Message) (any, any) {
+			return []string{m.Recipients.To[0].DisplayName, m.SenderDisplayName}, []string{`Doe, "A"`, `"A" B`}
+		}},
+		"an encoded name": {"RFC 2047", `{` + to + `,"reply_to":{"email":"r@example.com","name":"=?utf-8?b?w7w=?="}}`, func(m *mail.Message) (any, any) {
+			return m.ReplyTo[0].DisplayName, "ü"
+		}},
+		"an id without disposition":         {"sendgrid-go issue 259; sendgrid-python issue 951", image(""), id("logo")},
+		"an id of an attachment":            {"the same", image(`,"disposition":"attachment"`), id("logo")},
+		"an id of which the HTML is silent": {"a file that stays beside the text", strings.Replace(image(""), "cid:logo", "cid:log", 1), id("")},
+		"a type with parameters": {"messages of mail clients", `{` + to + `,"content":[{"type":"text/plain; charset=utf-8","value":"a"},{"type":"TEXT/HTML","value":"b"}]}`, func(m *mail.Message) (any, any) {
+			return m.Content, mail.Content{PlainText: "a", HTML: "b"}
+		}},
+		"a dynamic mail": {"docs.sendgrid.com, AMP for email", `{` + to + `,"content":[{"type":"text/plain","value":"a"},{"type":"text/x-amp-html","value":"<html ⚡4email>"},{"type":"text/html","value":"b"}]}`, func(m *mail.Message) (any, any) {
+			return m.Content, mail.Content{PlainText: "a", HTML: "b"}
+		}},
+		"a type, twice":       {"@medusajs/notification-sendgrid 2.21.2", image(`,"content_type":"image/png","disposition":"inline"`), id("logo")},
+		"empty maps of PHP":   {"json_encode of an empty array", `{` + to + `,"custom_args":[],"headers":[],"mail_settings":[]}`, func(m *mail.Message) (any, any) { return m.Delivery, mail.Delivery{} }},
+		"empties":             {"clients that leave nothing out", `{` + to + `,"template_id":"","sections":{},"batch_id":"","asm":{},"ip_pool_name":null}`, func(m *mail.Message) (any, any) { return m.Content, mail.Content{} }},
+		"empty template data": {"the same", `{"personalizations":[{"to":[{"email":"a@example.com"}],"dynamic_template_data":{},"categories":[]}]}`, func(m *mail.Message) (any, any) { return m.Content, mail.Content{} }},
+		"arguments": {"SendGrid's clients, USAGE.md", `{` + to + `,"custom_args":{"New Argument 1":"New Value 1","activationAttempt":1,"big":-1.50E+3,"ok":true,"none":null}}`, func(m *mail.Message) (any, any) {
+			return m.Delivery.Tags, []mail.Tag{{Name: "New Argument 1", Value: "New Value 1"}, {Name: "activationAttempt", Value: "1"}, {Name: "big", Value: "-1.50E+3"}, {Name: "ok", Value: "true"}}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, _ := wiretest.One(t, sendgrid.Source(), tt.body)
+			if got, want := tt.want(l.Message); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: got %+v, want %+v", tt.source, got, want)
+			}
+		})
+	}
+}
+
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	const templates = "Templates are kept by SendGrid and not known here. Send content, with substitutions if it differs."
@@ -81,7 +129,7 @@ func TestFaults(t *testing.T) {
 		want []string
 	}{
 		"nobody to write to": {`{}`, []string{"/personalizations: At least one is needed, with a recipient."}},
-		"what SendGrid keeps": {`{` + to + `,"template_id":"d-1","sections":{},"batch_id":"x","asm":{"group_id":1},"ip_pool_name":"x"}`, []string{
+		"what SendGrid keeps": {`{` + to + `,"template_id":"d-1","sections":{"a":"b"},"batch_id":"x","asm":{"group_id":1},"ip_pool_name":"x"}`, []string{
 			"/template_id: " + templates, "/sections: " + templates,
 			"/batch_id: Messages are cancelled one by one here, with DELETE /emails/operations/{id}. Leave it out.",
 			"/asm: Groups of unsubscribed recipients are kept by SendGrid and not known here. Leave it out.",
