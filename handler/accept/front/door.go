@@ -82,6 +82,12 @@ func (f *front) logLine(ctx context.Context, method, path string, status int, to
 		slog.String("method", method), slog.String("route", path),
 		slog.Int("status", status), slog.Int64("ms", took.Milliseconds()),
 	}
+	if of, ok := errors.AsType[hookError](err); ok {
+		attrs = append(attrs, slog.String("hook", of.hook))
+		if of.reason != "" {
+			attrs = append(attrs, slog.String("reason", of.reason))
+		}
+	}
 	if err != nil {
 		attrs = append(attrs, slog.String("problem", problem.Of(err).Kind.Slug()))
 		if status >= http.StatusInternalServerError {

@@ -29,7 +29,8 @@ const hookMemoryFactor = 32
 
 // hook answers all requests for one hook. Who proves nothing is answered the same whether
 // there is a hook or not: only a form shows itself.
-func (f *front) hook(w http.ResponseWriter, req *http.Request) error {
+func (f *front) hook(w http.ResponseWriter, req *http.Request) (err error) {
+	defer func() { err = f.ofHook(req, err) }()
 	d := hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}
 	if req.Method != http.MethodPost && req.Method != http.MethodPut {
 		if err := f.noBody(w, req); err != nil {
@@ -59,6 +60,28 @@ func (f *front) hook(w http.ResponseWriter, req *http.Request) error {
 	default:
 		return f.greet(w, req, h, d)
 	}
+}
+
+// hookError is why a request to a hook failed, for the log.
+type hookError struct {
+	error
+
+	hook, reason string
+}
+
+func (e hookError) Unwrap() error { return e.error }
+
+// ofHook notes which hook failed, and why where its sender must not know.
+func (f *front) ofHook(req *http.Request, err error) error {
+	if err == nil {
+		return nil
+	}
+	name := req.PathValue("name")
+	e := hookError{error: err, hook: hook.Named(name)}
+	if problem.Is(err, problem.Unauthenticated) || problem.Is(err, problem.Forbidden) {
+		e.reason = f.Hooks.Why(req.Context(), name, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()})
+	}
+	return e
 }
 
 // greet answers a sender, or its operator, who looks whether somebody is there.

@@ -14,7 +14,7 @@ func pack(h Hook) (store.Entity, error) {
 		return store.Entity{}, fmt.Errorf("encode generations: %w", err)
 	}
 	e := store.Entity{Partition: partition, Row: h.Name, Values: map[string]any{
-		"policy": string(store.JSON(h.Policy)), "generations": string(generations), "last": h.last,
+		"policy": string(store.JSON(h.Policy)), "generations": string(generations), "last": h.last, "began": h.began,
 		"subject": h.Template.Subject, "text": h.Template.Text, "html": h.Template.HTML,
 	}}
 	if h.sealed != nil {
@@ -51,6 +51,7 @@ func unpack(e store.Entity) (Hook, error) {
 		return Hook{}, fmt.Errorf("decode generations of hook %s: %w", e.Row, err)
 	}
 	h.last, _ = e.Values["last"].(int64)
+	h.began, _ = e.Values["began"].(int64)
 	h.Template.Subject, _ = e.Values["subject"].(string)
 	h.Template.Text, _ = e.Values["text"].(string)
 	h.Template.HTML, _ = e.Values["html"].(string)

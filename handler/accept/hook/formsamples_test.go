@@ -2,7 +2,6 @@ package hook
 
 import (
 	"bufio"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,8 +13,6 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/check"
 	"github.com/posthorn/posthorn/handler/problem"
 )
-
-var updateForms = flag.Bool("update", false, "write the golden files anew")
 
 // contact is the form of docs/clients/forms.md.
 func contact(t *testing.T) Hook {
@@ -44,7 +41,7 @@ func TestWhatFormsSendBecomesThisMail(t *testing.T) {
 			t.Parallel()
 			got := mailOf(t, file)
 			golden := strings.TrimSuffix(file, ".http") + ".golden"
-			if *updateForms {
+			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -129,9 +126,9 @@ func TestJSONIsReadAsJSONWhateverItIsCalled(t *testing.T) {
 // No row stands without a name, whatever the payload is.
 func TestAPayloadOfOneValueHasANamedRow(t *testing.T) {
 	t.Parallel()
-	for body, want := range map[string]string{`{}`: "value: none\n", `[]`: "value: none\n", `"up"`: "value: up\n", `7`: "value: 7\n", `null`: "value: –\n"} {
+	for body, want := range map[string]string{`{}`: "is empty.\n", `[]`: "is empty.\n", `"up"`: "value: up\n", `7`: "value: 7\n", `null`: "is empty.\n"} {
 		all, err := sample{builtin: "generic"}.hook().Messages(t.Context(), jsonDelivery(body))
-		if err != nil || len(all) != 1 || !strings.HasPrefix(all[0].Content.PlainText, want) || strings.HasSuffix(all[0].Content.Subject, ":") {
+		if err != nil || len(all) != 1 || !strings.Contains(all[0].Content.PlainText, want) || strings.HasSuffix(all[0].Content.Subject, ":") {
 			t.Errorf("%s: %+v, %v", body, all, err)
 		}
 	}

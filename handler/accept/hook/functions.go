@@ -28,16 +28,44 @@ func (s scope) functions(b *budget) map[string]any {
 		"text": b.text,
 		// The payload, the hook and the delivery.
 		"rows": func(pointer string) ([]row, error) {
-			all := rows(s.payload.at(pointer))
-			return all, b.touch(bytesOf(all))
+			if s.form { // people write what they mean
+				return b.table(lay(s.payload.at(pointer), asItCame))
+			}
+			return b.table(rows(s.payload.at(pointer)))
 		},
-		"hook":   func() string { return s.hook },
-		"header": func(name string) string { return header(s.header, name) },
+		"details": func(pointer string, without ...string) ([]row, error) {
+			return b.table(details(s.payload.at(pointer), without))
+		},
+		"brief": func(pointer string, without ...string) ([]row, error) {
+			return b.table(brief(s.payload.at(pointer), without))
+		},
+		"at":       func(pointer string) any { return s.payload.at(pointer).plain() },
+		"headline": func(pointer string) (string, error) { v := s.payload.at(pointer); return headline(v), b.walk(v) },
+		"called": func(pointer string, without ...string) (string, error) {
+			v := s.payload.at(pointer)
+			return v.called(without), b.walk(v)
+		},
+		"names": func(list any) (string, error) { return b.join(", ", names(list)) },
+		"distinct": func(list, pointer string) ([]any, error) {
+			v := s.payload.at(list)
+			return distinct(v, pointer), b.walk(v)
+		},
+		"hook":    func() string { return s.hook },
+		"subject": func() string { return s.subject },
+		"header":  func(name string) string { return header(s.header, name) },
 		// Words.
 		"print": b.print, "printf": b.printf, "join": b.join,
+		"phrase":  func(v any) (string, error) { t, err := b.text(v); return phrase(t), err },
+		"capital": func(v any) (string, error) { t, err := b.text(v); return capital(t), err },
+		"prose":   func(v any) (string, error) { t, err := b.text(v); return prose(t), err },
+		"without": func(prefix string, v any) (string, error) {
+			t, err := b.text(v)
+			return strings.TrimPrefix(t, prefix), err
+		},
 		"lower":    func(v any) (string, error) { t, err := b.text(v); return strings.ToLower(t), err },
 		"upper":    func(v any) (string, error) { t, err := b.text(v); return strings.ToUpper(t), err },
 		"default":  func(other, v any) (string, error) { return b.otherwise(other, v) },
+		"first":    b.first,
 		"clip":     func(n int, v any) (string, error) { t, err := b.text(v); return clip(t, n), err },
 		"lines":    b.lines,
 		"base":     func(v any) (string, error) { t, err := b.text(v); return path.Base("/" + t), err },
@@ -50,6 +78,8 @@ func (s scope) functions(b *budget) map[string]any {
 		"url":    func(v any) (string, error) { t, err := b.text(v); return webAddress(t), err },
 		// Structures.
 		"list":  func(items ...any) []any { return items },
+		"head":  head,
+		"json":  b.json,
 		"dict":  dict,
 		"facts": b.facts,
 		"pairs": b.pairs,
@@ -214,6 +244,44 @@ func (b *budget) otherwise(other, v any) (string, error) {
 	return b.text(other)
 }
 
+// table is rows that were made of the payload.
+func (b *budget) table(all []row) ([]row, error) {
+	if err := b.step(); err != nil {
+		return nil, err
+	}
+	return all, b.touch(bytesOf(all))
+}
+
+// walk takes the steps for a walk through v.
+func (b *budget) walk(v value) error {
+	if err := b.step(); err != nil {
+		return err
+	}
+	return b.touch(lineBytes * v.count())
+}
+
+// first is the first of some values that is not empty.
+func (b *budget) first(all ...any) (string, error) {
+	for _, v := range all {
+		if t, err := b.text(v); err != nil || t != "" {
+			return t, err
+		}
+	}
+	return "", nil
+}
+
+// json is the structure that a string is the JSON of; else what it was.
+func (b *budget) json(v any) (any, error) {
+	s, isString := v.(string)
+	if !isString {
+		return v, nil
+	}
+	if inner, ok := structureIn(s, maxUnfoldedBytes); ok {
+		return inner.plain(), b.step()
+	}
+	return v, b.step()
+}
+
 // clip cuts s to n characters, the last of which then is an ellipsis.
 func clip(s string, n int) string {
 	last, seen := 0, 0 // where the ellipsis would stand, and how many characters were seen
@@ -280,9 +348,11 @@ func moment(s string) (time.Time, bool) {
 	return t.UTC(), err == nil && t.Year() > 1
 }
 
+const dateLayout = "2 Jan 2006, 15:04:05 UTC"
+
 func date(s string) string {
 	if t, ok := moment(s); ok {
-		return t.Format("2 Jan 2006, 15:04:05 UTC")
+		return t.Format(dateLayout)
 	}
 	if strings.HasPrefix(s, "0001-01-01") {
 		return ""
@@ -325,6 +395,14 @@ func webAddress(s string) string {
 		return ""
 	}
 	return u.String()
+}
+
+// head are the first n items of a list.
+func head(n int, v any) any {
+	if list, ok := v.([]any); ok && n >= 0 && n < len(list) {
+		return list[:n]
+	}
+	return v
 }
 
 func dict(pairs ...any) (map[string]any, error) {

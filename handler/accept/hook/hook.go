@@ -63,6 +63,7 @@ type Hook struct {
 	Made map[int64]time.Time
 
 	last   int64  // generation that was ever given out
+	began  int64  // generation that it began with
 	sealed []byte // the secret that the sender dictates, if it does
 	wanted bool   // the sender dictates one, and it is not here
 	etag   store.ETag

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -57,10 +58,13 @@ func (h Hook) Messages(ctx context.Context, d Delivery) ([]Message, error) {
 // message makes one message of one item.
 func (h Hook) message(d Delivery, item value) (Message, error) {
 	// A template's time is the processor's, whatever the time of the delivery.
-	s := scope{hook: h.Name, payload: item, header: h.readable(d.Header), now: time.Now}
+	s := scope{hook: h.Name, form: h.IsForm(), payload: item, header: h.readable(d.Header), now: time.Now}
 	content, fault := h.content(s)
 	if fault != nil {
-		content = fallback(s)
+		said := content.Subject
+		if content = fallback(s); said != "" { // the subject was no fault
+			content.Subject = said
+		}
 	}
 	p := h.Policy
 	to, err := p.recipients(item)
@@ -107,7 +111,7 @@ func place(fault error) error {
 	switch {
 	case fault == nil:
 		return nil
-	case errors.Is(fault, errSteps), errors.Is(fault, errOutput), errors.Is(fault, errValue), errors.Is(fault, errEmpty):
+	case outOfBounds(fault), errors.Is(fault, errEmpty):
 		return fault
 	}
 	if at := places.FindString(fault.Error()); at != "" {
@@ -116,16 +120,28 @@ func place(fault error) error {
 	return errors.New("the template failed")
 }
 
-// content renders the hook's own template, or else the sender's.
+// outOfBounds says whether a template was stopped.
+func outOfBounds(fault error) bool {
+	return errors.Is(fault, errSteps) || errors.Is(fault, errOutput) || errors.Is(fault, errValue)
+}
+
+// content renders the hook's own template, or else the sender's. Where the sender's
+// finds members of other types than the sender documents, somebody has shaped the
+// payload, and it is laid out as one that nobody knows.
 func (h Hook) content(s scope) (mail.Content, error) {
-	t := h.Template
-	if t == (Template{}) {
-		var err error
-		if t, err = builtinTemplate(h.Policy.Builtin); err != nil {
-			return mail.Content{}, err
-		}
+	if h.Template != (Template{}) {
+		return h.Template.render(s)
 	}
-	return t.render(s)
+	t, err := builtinTemplate(h.Policy.Builtin)
+	if err != nil {
+		return mail.Content{}, err
+	}
+	c, err := t.render(s)
+	if err != nil && senders[h.Policy.Builtin].shaped && !outOfBounds(err) {
+		s.payload = wrapped(s.payload)
+		return t.render(s)
+	}
+	return c, err
 }
 
 func (t Template) render(s scope) (c mail.Content, err error) {
@@ -138,9 +154,13 @@ func (t Template) render(s scope) (c mail.Content, err error) {
 	if mail.Seen(c.Subject) != nil { // the payload's words, so no wish to send nothing
 		c.Subject = "Webhook " + s.hook
 	}
+	s.subject = c.Subject
 	if t.Text != "" {
 		if c.PlainText, err = execute(t.Text, false, s); err != nil {
 			return c, fmt.Errorf("text: %w", err)
+		}
+		if t.Text == t.HTML { // made of parts, each of which keeps its distance to the next
+			c.PlainText = gaps.ReplaceAllString(c.PlainText, "\n\n")
 		}
 		c.PlainText = strings.TrimSpace(c.PlainText) + "\n"
 	}
@@ -236,7 +256,8 @@ func addresses(list []string) []mail.Address {
 }
 
 // deliveryName makes an operation id of what names the i-th item of d. Without a
-// name of the sender's the body is the name, for as long as RepeatWindow.
+// name of the sender's the body is the name, for as long as RepeatWindow. A hook that
+// was made anew knows nothing of the one before it.
 func (h Hook) deliveryName(d Delivery, item value, i int) string {
 	kind, of, _ := strings.Cut(h.Policy.Dedupe, ":")
 	name := ""
@@ -257,5 +278,5 @@ func (h Hook) deliveryName(d Delivery, item value, i int) string {
 		window := d.At.Truncate(RepeatWindow).Unix()
 		name = fmt.Sprintf("body %s %d %d", hex.EncodeToString(sum[:]), window, i)
 	}
-	return uuid.NewHash(sha256.New(), uuid.Nil, []byte("posthorn hook delivery\x00"+h.Name+"\x00"+name), 8).String()
+	return uuid.NewHash(sha256.New(), uuid.Nil, []byte("posthorn hook delivery\x00"+h.Name+"\x00"+strconv.FormatInt(h.began, 10)+"\x00"+name), 8).String()
 }

@@ -85,10 +85,15 @@ func TestWhatNamesADelivery(t *testing.T) {
 		{"two of webhook-id", "standard-webhooks", "", with(jsonDelivery(`{}`), "Webhook-Id", "1"), with(jsonDelivery(`{}`), "Webhook-Id", "2"), false},
 		{"an alert of Azure Monitor, repeated", "azure-monitor", "", azure("Fired"), later(azure("Fired"), time.Hour), true},
 		{"an alert of Azure Monitor that ends", "azure-monitor", "", azure("Fired"), azure("Resolved"), false},
+		{"a test of Azure Monitor with a fixed id, twice in other words", "azure-monitor", "", azure("Fired"), jsonDelivery(`{"data":{"essentials":{"alertId":"/a/1","monitorCondition":"Fired","description":"again"}}}`), false},
+		{"one id of Event Grid with other data", "event-grid", "", jsonDelivery(`[{"id":"1","topic":"t","data":{"a":1}}]`), jsonDelivery(`[{"id":"1","topic":"t","data":{"a":2}}]`), false},
+		{"one id of a CloudEvent with other data", "cloudevents", "", jsonDelivery(`{"id":"1","source":"s","data":"a"}`), jsonDelivery(`{"id":"1","source":"s","data":"b"}`), false},
+		{"an event of GitHub, delivered anew", "github", "", with(jsonDelivery(`{"a":1}`), "X-Github-Delivery", "1"), later(with(jsonDelivery(`{"a":1}`), "X-Github-Delivery", "1"), 20*time.Hour), true},
+		{"another event of GitHub", "github", "", jsonDelivery(`{"starred_at":"1"}`), jsonDelivery(`{"starred_at":"2"}`), false},
 		{"an event of Event Grid, alone and in a batch", "event-grid", "", jsonDelivery(`[{"id":"1","topic":"t"}]`), later(jsonDelivery(`[{"id":"1","topic":"t"},{"id":"2","topic":"t"}]`), time.Hour), true},
 		{"the same id of two topics", "event-grid", "", jsonDelivery(`[{"id":"1","topic":"t"}]`), jsonDelivery(`[{"id":"1","topic":"u"}]`), false},
 		{"a CloudEvent", "cloudevents", "", jsonDelivery(`{"id":"1","source":"s","x":1}`), later(jsonDelivery(`{"id":"1","source":"s"}`), time.Hour), true},
-		{"a CloudEvent in headers", "cloudevents", "", jsonDelivery(`{"id":"1","source":"s","specversion":"1.0"}`), binary("1", "s"), true},
+		{"a CloudEvent in headers", "cloudevents", "", jsonDelivery(`{"id":"1","source":"s","specversion":"1.0","type":"com.example.made","data":{"some":"data"}}`), binary("1", "s"), true},
 		{"an alert, sent again at once", "alertmanager", "", jsonDelivery(`{"a":1}`), later(jsonDelivery(`{"a":1}`), time.Minute), true},
 		{"an alert, repeated after hours", "alertmanager", "", jsonDelivery(`{"a":1}`), later(jsonDelivery(`{"a":1}`), 4*time.Hour), false},
 		{"another alert", "alertmanager", "", jsonDelivery(`{"a":1}`), jsonDelivery(`{"a":2}`), false},
@@ -111,6 +116,12 @@ func TestWhatNamesADelivery(t *testing.T) {
 		})
 	}
 	h := sample{builtin: "generic"}.hook()
+	first, err := h.Messages(t.Context(), jsonDelivery(`{"a":1}`))
+	h.began = 2 // removed, and made anew under its name
+	again, againErr := h.Messages(t.Context(), jsonDelivery(`{"a":1}`))
+	if err != nil || againErr != nil || first[0].OperationID == again[0].OperationID {
+		t.Errorf("a hook made anew takes the deliveries of the one before it: %v, %v", err, againErr)
+	}
 	h.Policy.Dedupe = "none"
 	if all, err := h.Messages(t.Context(), jsonDelivery(`{}`)); err != nil || all[0].OperationID != "" {
 		t.Errorf("named %s, %v", all[0].OperationID, err)
@@ -175,8 +186,11 @@ func TestPayloadsThatAreRefused(t *testing.T) {
 		{"too deep", "generic", jsonDelivery(strings.Repeat("[", 40) + strings.Repeat("]", 40)), problem.MalformedJSON},
 		{"too many values", "generic", jsonDelivery("[" + strings.Repeat("1,", maxValues) + "1]"), problem.TooLarge},
 		{"too many events", "event-grid", jsonDelivery("[" + strings.Repeat("{},", MaxItems) + "{}]"), problem.TooLarge},
-		{"a word where an object belongs", "stripe", jsonDelivery(`"evt_1"`), problem.InvalidMessage},
-		{"a list where an object belongs", "grafana", jsonDelivery(`[]`), problem.InvalidMessage},
+		{"a word where an object belongs", "form", jsonDelivery(`"evt_1"`), problem.InvalidMessage},
+		{"a list where an object belongs", "form", jsonDelivery(`[]`), problem.InvalidMessage},
+		{"a CloudEvent's header that is no UTF-8", "cloudevents", cloudEvent("text/plain", "x", "Ce-Subject", "%C0%A0"), problem.InvalidRequest},
+		{"a CloudEvent whose JSON is none", "cloudevents", cloudEvent("application/json", "{", "Ce-Id", "1"), problem.MalformedJSON},
+		{"a CloudEvent in a format that is not read", "cloudevents", of("application/cloudevents+avro", "x"), problem.UnsupportedMediaType},
 		{"XML", "generic", of("application/xml", "<a/>"), problem.UnsupportedMediaType},
 		{"no type and no JSON", "generic", of("", "a=b"), problem.UnsupportedMediaType},
 		{"text", "generic", of("text/plain", "a=b"), problem.UnsupportedMediaType},
@@ -200,6 +214,13 @@ func TestPayloadsThatAreRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// cloudEvent is one in binary mode.
+func cloudEvent(contentType, body, name, of string) Delivery {
+	h := http.Header{"Content-Type": {contentType}, "Ce-Specversion": {"1.0"}, "Ce-Type": {"t"}, "Ce-Source": {"s"}}
+	h.Set(name, of)
+	return Delivery{Header: h, Body: []byte(body), At: noon}
 }
 
 func manyFields() string {
@@ -235,6 +256,28 @@ func TestFormsInEveryEncodingSayTheSame(t *testing.T) {
 		}
 		if got := texts(m.ReplyTo); !slices.Equal(got, []string{"ann@example.com"}) || m.Headers != nil {
 			t.Errorf("%s: answers go to %v, headers %v", contentType, got, m.Headers)
+		}
+	}
+}
+
+// Event Grid has two schemas, and either hook takes both: what names an event is the
+// same in each, and two sources may give the same id.
+func TestEventsAreNamedBySourceAndIdInEitherSchema(t *testing.T) {
+	t.Parallel()
+	for _, builtin := range []string{"event-grid", "cloudevents"} {
+		names := map[string]bool{}
+		for _, event := range []string{
+			`{"topic":"a","id":"1","eventType":"t"}`, `{"topic":"b","id":"1","eventType":"t"}`,
+			`{"source":"c","id":"1","type":"t","specversion":"1.0"}`, `{"source":"d","id":"1","type":"t","specversion":"1.0"}`,
+		} {
+			all, err := sample{builtin: builtin}.hook().Messages(t.Context(), jsonDelivery(event))
+			if err != nil || len(all) != 1 {
+				t.Fatal(len(all), err)
+			}
+			names[all[0].OperationID] = true
+		}
+		if len(names) != 4 {
+			t.Errorf("%s gives %d names to four events", builtin, len(names))
 		}
 	}
 }

@@ -175,6 +175,7 @@ func (r *Registry) Add(ctx context.Context, h Hook, secret string) (Hook, error)
 		}
 	}
 	h.next(r.now())
+	h.began = h.last
 	e, err := pack(h)
 	if err != nil {
 		return Hook{}, err
@@ -197,6 +198,7 @@ func (r *Registry) revive(ctx context.Context, h Hook) (Hook, error) {
 	}
 	h.last, h.Generations, h.etag = stored.last, nil, stored.etag
 	h.next(r.now())
+	h.began = h.last
 	return h, r.replace(ctx, h)
 }
 

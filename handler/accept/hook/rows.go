@@ -29,8 +29,16 @@ type row struct {
 	Name, Text, URL string
 }
 
-// newRow makes no link of what is cut: it would lead nowhere.
+// newRow shows HTML as its words.
 func newRow(name, content string) row {
+	if markup.MatchString(content) {
+		content = prose(content)
+	}
+	return asItCame(name, content)
+}
+
+// asItCame makes no link of what is cut: it would lead nowhere.
+func asItCame(name, content string) row {
 	content = clip(content, maxRowRunes)
 	return row{clip(name, maxNameRunes), content, webAddress(content)}
 }
@@ -75,8 +83,13 @@ func fitting(all []row) []row {
 // rows lays any value out as a table, in its order, that a template can always show.
 // The names of nested members are joined; a list of words is one row, and structures in
 // a list are numbered.
-func rows(v value) []row {
-	var l layout
+func rows(v value) []row { return lay(v, newRow) }
+
+func lay(v value, newRow func(name, content string) row) []row {
+	if v.kind == null {
+		return nil // it is not there
+	}
+	l := layout{newRow: newRow}
 	l.add("", v)
 	if len(l.rows) == 1 && l.rows[0].Name == "" { // no object, or an empty one
 		l.rows[0].Name = "value"
@@ -88,8 +101,9 @@ func rows(v value) []row {
 }
 
 type layout struct {
-	rows []row
-	left int // that had no room
+	newRow func(name, content string) row
+	rows   []row
+	left   int // that had no room
 }
 
 func (l *layout) add(name string, v value) {
@@ -105,7 +119,7 @@ func (l *layout) add(name string, v value) {
 	case len(l.rows) >= maxRows:
 		l.left++
 	default:
-		l.rows = append(l.rows, newRow(name, v.line()))
+		l.rows = append(l.rows, l.newRow(name, v.line()))
 	}
 }
 
@@ -159,23 +173,21 @@ func (b *budget) facts(pairs ...any) ([]row, error) {
 	return all, b.step()
 }
 
-// pairs makes rows of an object, by name, without the names that are left out.
+// pairs makes rows of an object, by name, without the names that are left out and
+// without what is empty.
 func (b *budget) pairs(v any, without ...string) ([]row, error) {
-	m, _ := v.(map[string]any)
-	var all []row
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		if slices.Contains(without, name) || len(all) == maxRows {
-			continue
-		}
-		content, err := b.text(m[name])
-		if err != nil {
-			return nil, err
-		}
-		if content != "" {
-			all = append(all, newRow(name, content))
-		}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return nil, nil
 	}
-	return all, b.step()
+	m = maps.Clone(m)
+	maps.DeleteFunc(m, func(name string, _ any) bool { return slices.Contains(without, name) })
+	left := maxValues
+	of, err := valueOf(m, 0, &left)
+	if err != nil {
+		return nil, err
+	}
+	return b.table(details(of, nil))
 }
 
 // structure writes a template's value as JSON, as far as it may be long and deep:

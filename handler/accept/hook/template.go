@@ -6,6 +6,7 @@ import (
 	"fmt"
 	htmltemplate "html/template"
 	"io"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,7 +18,8 @@ import (
 )
 
 // builtin has a folder a sender: subject.tmpl, text.tmpl and html.tmpl, the names
-// that an operator's own folder has too. frame.tmpl is there for every HTML.
+// that an operator's own folder has too; body.tmpl is both text and HTML. The parts
+// of a message stand in frame.tmpl for every HTML, in frame.text.tmpl for every text.
 //
 //go:embed builtin
 var builtin embed.FS
@@ -81,6 +83,8 @@ func (w *bounded) Write(p []byte) (int, error) {
 // scope is what a template can reach.
 type scope struct {
 	hook    string
+	form    bool
+	subject string // as it came out; "" while it is rendered
 	payload value
 	header  http.Header // cut to those that the sender's template reads
 	now     func() time.Time
@@ -143,26 +147,28 @@ var allowed = map[string]any{
 	"eq": true, "ne": true, "lt": true, "le": true, "gt": true, "ge": true,
 }
 
-// prepare parses source, with the frame beside it if it is HTML, refuses templates
+// prepare parses source, with its frame beside it, refuses templates
 // that call themselves, and puts a step into every loop and template.
 func prepare(source string, html bool, functions map[string]any) (map[string]*parse.Tree, error) {
 	trees, err := parse.Parse(rootName, source, "", "", allowed, functions)
 	if err != nil {
 		return nil, err
 	}
+	file := "builtin/frame.text.tmpl"
 	if html {
-		frame, err := builtin.ReadFile("builtin/frame.tmpl")
-		if err != nil {
-			return nil, err
-		}
-		shared, err := parse.Parse("frame", string(frame), "", "", allowed, functions)
-		if err != nil {
-			return nil, err
-		}
-		for name, tree := range shared {
-			if _, own := trees[name]; !own && name != "frame" {
-				trees[name] = tree
-			}
+		file = "builtin/frame.tmpl"
+	}
+	frame, err := builtin.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	shared, err := parse.Parse("frame", string(frame), "", "", allowed, functions)
+	if err != nil {
+		return nil, err
+	}
+	for name, tree := range shared {
+		if _, own := trees[name]; !own && name != "frame" {
+			trees[name] = tree
 		}
 	}
 	if trees[rootName] == nil {
@@ -295,12 +301,17 @@ func Builtin(name string) (Template, error) {
 // builtinTemplate is that of a sender.
 func builtinTemplate(name string) (Template, error) {
 	var t Template
-	for file, to := range map[string]*string{"subject.tmpl": &t.Subject, "text.tmpl": &t.Text, "html.tmpl": &t.HTML} {
+	for file, to := range map[string][]*string{"subject.tmpl": {&t.Subject}, "text.tmpl": {&t.Text}, "html.tmpl": {&t.HTML}, "body.tmpl": {&t.Text, &t.HTML}} {
 		source, err := builtin.ReadFile("builtin/" + name + "/" + file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a sender has either body.tmpl or the two
+		}
 		if err != nil {
 			return Template{}, err
 		}
-		*to = string(source)
+		for _, of := range to {
+			*of = string(source)
+		}
 	}
 	return t, nil
 }

@@ -135,7 +135,9 @@ func TestWhatTemplatesSay(t *testing.T) {
 	t.Parallel()
 	const payload = `{"n":12345678901234567890.50,"yes":true,"none":null,"word":"Grüße","list":["a",1,null],"deep":{"b":"2","a":"1"},
 		"from":"2026-11-07T06:00:00Z","to":"2026-11-07T08:30:00+01:00","epoch":1686089970,"never":"0001-01-01T00:00:00Z",
-		"site":"https://example.com/a?b=c&d=e","evil":"javascript:alert(1)","mail":"mailto:ann@example.com"}`
+		"site":"https://example.com/a?b=c&d=e","evil":"javascript:alert(1)","mail":"mailto:ann@example.com",
+		"held":{"list":"[{\"a\":1},{\"a\":2}]","nothing":"","none":null,"word":"[x]"},"titled":{"a":"x","title":"first line\nsecond"},
+		"many":[{"n":{"m":"x"}},{"n":{"m":"x"}},{"n":"y"},7,{"n":{"m":"y"}}]}`
 	for _, c := range []struct{ source, want string }{
 		{`{{.n}}`, "12345678901234567890.50"},
 		{`{{.yes}} {{if .yes}}y{{end}}`, "true y"},
@@ -154,6 +156,14 @@ func TestWhatTemplatesSay(t *testing.T) {
 		{`{{range facts "A" .word "B" .nothing}}{{.Name}}={{.Text}}{{end}}`, "A=Grüße"},
 		{`{{if gt (number .n) 5.0}}more{{end}} {{printf "%.1f" (number "2.25")}}`, "more 2.2"},
 		{`{{contains "rü" .word}} {{base "refs/heads/main"}} {{hook}} {{header "Authorization"}}`, "true main mine "},
+		{`{{range details "/deep" "a"}}{{.Name}}={{.Text}};{{end}}{{range details "/held"}}{{.Name}}={{.Text}};{{end}}`, "b=2;list › 1 › a=1;list › 2 › a=2;word=[x];"},
+		{`{{range details "/deep/b"}}{{.Name}}={{.Text}};{{end}}{{range details "/none"}}x{{end}}`, "value=2;"},
+		{`{{first .nothing .none .word .site}}|{{first .nothing}}|{{first}}`, "Grüße||"},
+		{`{{at "/held/word"}}|{{at "/list/0"}}|{{at "/nothing/deeper"}}|{{at "/word/deeper"}}`, "[x]|a||"},
+		{`{{headline "/titled"}}|{{headline "/deep"}}|{{headline "/list"}}|{{headline "/none"}}`, "first line||a, 1|"},
+		{`{{join ", " (distinct "/many" "/n/m")}}|{{join ", " (distinct "/word" "/n")}}`, "x, y|"},
+		{`{{(index (json .held.list) 1).a}}|{{json .word}}|{{json .deep}}`, `2|Grüße|{"a":"1","b":"2"}`},
+		{`{{head 2 .list}}|{{head 9 .list}}|{{head 1 .word}}|{{head -1 .list}}`, `["a","1"]|["a","1",null]|Grüße|["a","1",null]`},
 		{`{{index .list 1}} {{slice .word 0 2}} {{print .n "-" .yes}}`, "1 Gr 12345678901234567890.50-true"},
 	} {
 		got, err := execute(c.source, false, over(t, payload))

@@ -178,6 +178,18 @@ func (v value) step(name string) value {
 // scalar says whether v is one word and not a structure.
 func (v value) scalar() bool { return v.kind != object && v.kind != array }
 
+// count is the number of values in v.
+func (v value) count() int {
+	n := 1
+	for _, of := range v.members {
+		n += of.value.count()
+	}
+	for _, of := range v.items {
+		n += of.count()
+	}
+	return n
+}
+
 // words are the strings of v: its own, those of a list, and several with commas.
 func (v value) words() []string {
 	if v.kind == array {

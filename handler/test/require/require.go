@@ -24,7 +24,7 @@ const (
 	Corpora Thing = "CORPORA"
 	// Azurite is the emulator of Azure Storage, with Node.js to run it.
 	Azurite Thing = "AZURITE"
-	// Clients are the official mail clients for Node.js.
+	// Clients are the official mail clients for Node.js, and GitHub's example webhooks.
 	Clients Thing = "CLIENTS"
 	// Browser is a Chromium.
 	Browser Thing = "BROWSER"
