@@ -23,6 +23,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/hook"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/decide/reputation"
 	"github.com/posthorn/posthorn/handler/deliver/acs"
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
@@ -65,6 +66,8 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 	tracer := tracenoop.NewTracerProvider().Tracer("")
 	plenty := quota.Limits{PerMinute: 40_000, PerHour: 2_000_000}
 	ledgers := table()
+	callers := caller.NewRegistry(table(), caller.Masters{make([]byte, 32)}, false, time.Now)
+	hooks := hook.NewRegistry(table(), hook.Masters{make([]byte, 32)}, rand.Reader, time.Now)
 	g, err := gateway.New(gateway.Config{
 		Check: check.New(), Records: record.NewBook(table(), time.Now, uuid.NewString),
 		Sends: quota.New(ledgers, "send", plenty, time.Now, uuid.NewString),
@@ -74,18 +77,18 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 		}),
 		Spool: spool.New(mem.NewContainer(time.Now, nil), table(), table(), mem.NewQueue(time.Now, nil)),
 		ACS:   sender{client}, Authority: everybody{}, MaxACSRequestBytes: mail.MaxACSRequestBytes, MaxCalls: acs.DefaultMaxConns, RequestTimeout: 100 * time.Second,
-		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tracer, Meter: metricnoop.NewMeterProvider().Meter(""),
+		Reputation: reputation.New(reputation.Config{Table: table(), Callers: callers, Hooks: hooks, Percent: 5, Now: time.Now, Log: log}),
+		Now:        time.Now, NewID: uuid.NewString, Log: log, Tracer: tracer, Meter: metricnoop.NewMeterProvider().Meter(""),
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	callers := caller.NewRegistry(table(), caller.Masters{make([]byte, 32)}, false, time.Now)
 	secrets, err := callers.Add(b.Context(), "shop", caller.Policy{Senders: []string{caller.Any}, RecipientDomains: []string{caller.Any}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	server.Config.Handler = front.New(front.Config{
-		Gateway: g, Callers: callers, Hooks: hook.NewRegistry(table(), hook.Masters{make([]byte, 32)}, rand.Reader, time.Now), Public: public, Language: "en", MaxRequestBytes: mib, RequestTimeout: 100 * time.Second,
+		Gateway: g, Callers: callers, Hooks: hooks, Public: public, Language: "en", MaxRequestBytes: mib, RequestTimeout: 100 * time.Second,
 		Admission: front.NewAdmission(front.Budget{Common: 384 * mib, Reserve: 16 * mib, Unproven: 8 * mib, Forms: 34 * mib}, time.Now), Memory: func(n int64) int64 { return offload.Memory(n, mail.MaxACSRequestBytes) },
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tracer, Propagator: propagation.TraceContext{},
 	})

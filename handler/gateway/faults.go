@@ -10,7 +10,8 @@ import (
 
 // merged is one problem of what wire found wrong with a message and what check
 // did, which sees a member that wire could not read as missing, and says nothing
-// of members that wire does not know.
+// of members that wire does not know. What wire found comes first: that a message has
+// no text often follows from a member that was refused or is not known.
 //
 // place says where a place of the message stands in the caller's body, of which
 // alone wire speaks; nil if they are the same.
@@ -18,19 +19,17 @@ func merged(wire *problem.Problem, checked error, place func(string) string) err
 	if checked == nil {
 		return wire
 	}
-	all := problem.New(problem.InvalidMessage, "The message has faults, each listed with its place. Correct all of them and send it again.")
-	all.Faults = slices.Clone(wire.Faults)
+	byPlace := func(a, b problem.Fault) int { return strings.Compare(a.Pointer, b.Pointer) }
+	all := slices.SortedStableFunc(slices.Values(wire.Faults), byPlace)
 	if place == nil {
 		place = func(ours string) string { return ours }
 	}
 	for _, f := range problem.Of(checked).Faults {
 		if !follows(f, wire.Faults, place) {
-			f.Pointer = place(f.Pointer)
-			all.Faults = append(all.Faults, f)
+			all = append(all, f.Placed(place))
 		}
 	}
-	slices.SortStableFunc(all.Faults, func(a, b problem.Fault) int { return strings.Compare(a.Pointer, b.Pointer) })
-	return all
+	return problem.Invalid(all)
 }
 
 // follows says whether a fault stands at or under a place that wire has faulted.
@@ -42,7 +41,7 @@ func follows(f problem.Fault, wire []problem.Fault, place func(string) string) b
 	theirs := place(f.Pointer)
 	return slices.ContainsFunc(wire, func(w problem.Fault) bool {
 		return theirs == w.Pointer || strings.HasPrefix(theirs, w.Pointer+"/") ||
-			slices.ContainsFunc(oneOf[f.Pointer], func(ours string) bool { return place(ours) == w.Pointer })
+			slices.ContainsFunc(oneOf[f.Pointer], func(ours string) bool { return strings.HasPrefix(w.Pointer+"/", place(ours)+"/") })
 	})
 }
 
@@ -52,12 +51,7 @@ func placed(err error, place func(string) string) error {
 	if !ok || place == nil || len(p.Faults) == 0 {
 		return err
 	}
-	theirs := *p
-	theirs.Faults = slices.Clone(p.Faults)
-	for i, f := range theirs.Faults {
-		theirs.Faults[i].Pointer = place(f.Pointer)
-	}
-	return &theirs
+	return p.Placed(place)
 }
 
 // oneOf are the members of which check wants at least one: where one could not be

@@ -108,17 +108,18 @@ func joined(all, one *problem.Problem) *problem.Problem {
 	case one.Kind != all.Kind:
 		return all
 	}
-	both := *all
-	both.Faults = slices.Clone(all.Faults)
+	faults := slices.Clone(all.Faults)
 	for _, f := range one.Faults {
-		known := slices.ContainsFunc(both.Faults, func(k problem.Fault) bool { return k.Pointer == f.Pointer && k.Detail == f.Detail })
-		if !known && len(both.Faults) < maxFaults {
-			both.Faults = append(both.Faults, f)
+		known := slices.ContainsFunc(faults, func(k problem.Fault) bool { return k.Pointer == f.Pointer && k.Detail == f.Detail })
+		if !known && len(faults) < maxFaults {
+			faults = append(faults, f)
 		}
 	}
-	if both.Kind == problem.InvalidMessage && len(both.Faults) > len(all.Faults) {
-		both.Detail = fmt.Sprintf("The message has %d faults, each listed with its place.", len(both.Faults))
+	if all.Kind == problem.InvalidMessage && len(faults) > len(all.Faults) {
+		return problem.Invalid(faults)
 	}
+	both := *all
+	both.Faults = faults
 	return &both
 }
 
@@ -199,10 +200,9 @@ func partly(errs []error, letters []wire.Letter) error {
 		if err == nil {
 			continue
 		}
-		p := problem.Of(err)
+		p := problem.Of(err).Placed(letters[i].Place)
 		if all == nil {
-			copied := *p
-			all = &copied
+			all = p
 		}
 		faults = append(faults, problem.Fault{Pointer: letters[i].Place("/recipients"), Detail: p.Sentence()})
 	}

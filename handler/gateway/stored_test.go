@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -27,7 +28,7 @@ func largest(piece string, waits bool) string {
 		files = append(files, map[string]any{"name": fmt.Sprintf("x%s%03dx", name, i), "contentType": "text/plain", "placement": "link", "contentInBase64": "YQ=="})
 	}
 	for i := range mail.MaxTags {
-		tags = append(tags, map[string]any{"name": strings.Repeat("n", mail.MaxTagBytes-1) + fmt.Sprint(i), "value": full(mail.MaxTagBytes)})
+		tags = append(tags, map[string]any{"name": full(mail.MaxTagBytes-1) + strconv.Itoa(i), "value": full(mail.MaxTagBytes)})
 	}
 	delivery := map[string]any{"tags": tags}
 	if waits {

@@ -33,6 +33,7 @@ func show(out io.Writer, c config, s secrets, sent []outcome) {
 	line("Key", s.key)
 	line("", "also in "+short(c.path("key"))+"; may send as "+callerSender)
 	line("ACS SDKs", s.connection)
+	line("", "in JavaScript with the option { allowInsecureConnection: true }")
 	line("Operate", ". "+short(c.path("env"))+" && posthorn --help")
 	fmt.Fprint(out, "\n  Sent just now, to be seen in the inbox\n")
 	for _, o := range sent {

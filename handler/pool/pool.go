@@ -162,6 +162,9 @@ func (p *Pool) settle() {
 			p.dismiss(g)
 		}
 	}
+	if len(p.waiting) == 0 {
+		return
+	}
 	for _, g := range slices.Clone(p.waiting) {
 		if p.heldBy(g.name) >= p.share {
 			p.press(func(other *Guest) bool { return other.name == g.name })
@@ -192,7 +195,7 @@ func (p *Pool) press(of func(*Guest) bool) {
 	for {
 		waiting, coming := 0, 0
 		var slowest *Guest
-		now := p.now()
+		least, now := 0.0, p.now()
 		for _, g := range p.guests {
 			switch {
 			case !of(g):
@@ -202,8 +205,10 @@ func (p *Pool) press(of func(*Guest) bool) {
 			}
 			if g.ended || g.whole {
 				coming += g.pieces
-			} else if (g.pieces > 0 || g.told != nil) && (slowest == nil || g.speed(now) < slowest.speed(now)) {
-				slowest = g
+			} else if g.pieces > 0 || g.told != nil {
+				if speed := g.speed(now); slowest == nil || speed < least {
+					slowest, least = g, speed
+				}
 			}
 		}
 		if waiting <= coming || slowest == nil {

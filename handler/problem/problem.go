@@ -24,14 +24,8 @@ type Problem struct {
 	// Upstream is the error code that ACS gave, if it gave one.
 	Upstream string
 
-	inner error
-}
-
-// Fault is one thing wrong in a JSON body.
-type Fault struct {
-	Pointer string `json:"pointer"`          // RFC 6901, "" for the whole body
-	Detail  string `json:"detail"`           // a sentence
-	Offset  *int64 `json:"offset,omitempty"` // byte of the body, for malformed JSON
+	counts bool // Detail says no more than how many faults there are
+	inner  error
 }
 
 // New makes a Problem that has no cause but the caller's request.

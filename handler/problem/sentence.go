@@ -1,25 +1,73 @@
 package problem
 
-import "strings"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // spokenFaults are as many faults as a sentence for a client has room for.
 const spokenFaults = 5
 
-// Sentence is all that a client shows that knows only a message: the detail, and
-// the first faults with their places.
+// Invalid is the problem of a message with faults, of which there is at least one. The
+// first should be the cause of those that follow from it: some clients show no other.
+func Invalid(faults []Fault) *Problem {
+	p := New(InvalidMessage, "The message has one fault, listed in errors.")
+	if len(faults) > 1 {
+		p = New(InvalidMessage, "The message has %d faults, listed in errors.", len(faults))
+	}
+	p.Faults, p.counts = faults, true
+	return p
+}
+
+// Placed is p in the words of a caller to whom place says where the members of a message
+// stand.
+func (p *Problem) Placed(place func(pointer string) string) *Problem {
+	theirs := *p
+	theirs.Faults = slices.Clone(p.Faults)
+	for i, f := range p.Faults {
+		theirs.Faults[i] = f.Placed(place)
+	}
+	return &theirs
+}
+
+// Sentence is all that a client shows that knows only a message: the detail, unless it only
+// counts the faults, and the first faults with their places.
 func (p *Problem) Sentence() string {
-	var b strings.Builder
-	b.WriteString(p.Detail)
-	for i, fault := range p.Faults {
+	var all []string
+	for i, f := range p.Faults {
 		if i == spokenFaults {
-			b.WriteString(" And more.")
+			all = append(all, fmt.Sprintf("And %d more.", len(p.Faults)-i))
 			break
 		}
-		if fault.Pointer != "" {
-			b.WriteString(" " + fault.Pointer + ": " + fault.Detail)
-		}
+		all = append(all, f.Sentence(asPointer))
 	}
-	return b.String()
+	if len(all) == 0 {
+		return p.Detail
+	}
+	all[0] = p.Before(all[0])
+	return strings.Join(all, " ")
+}
+
+// Before puts the detail before the sentence of the first fault, as far as they do not say
+// the same.
+func (p *Problem) Before(fault string) string {
+	switch {
+	case p.counts:
+		return fault
+	case strings.Contains(p.Detail, p.Faults[0].Detail): // JSON that is malformed
+		return p.Detail
+	}
+	return p.Detail + " " + fault
+}
+
+// Sentence is the fault with its place before it, where it has one, both written as spell
+// does.
+func (f Fault) Sentence(spell func(pointer string) string) string {
+	if f.Pointer == "" {
+		return f.Say(spell)
+	}
+	return spell(f.Pointer) + ": " + f.Say(spell)
 }
 
 // AsSentence makes a sentence of an error's clause.

@@ -312,16 +312,12 @@ func (r *Registry) secrets(c Caller) Secrets {
 }
 
 func encode(c Caller) (store.Entity, error) {
-	policy, err := json.Marshal(c.Policy)
-	if err != nil {
-		return store.Entity{}, fmt.Errorf("encode policy: %w", err)
-	}
 	generations, err := json.Marshal(c.Generations)
 	if err != nil {
 		return store.Entity{}, fmt.Errorf("encode generations: %w", err)
 	}
 	e := store.Entity{Partition: partition, Row: c.Name, Values: map[string]any{
-		"policy": string(policy), "generations": string(generations), "last": c.last,
+		"policy": string(store.JSON(c.Policy)), "generations": string(generations), "last": c.last,
 	}}
 	if len(c.Made) > 0 {
 		made, err := json.Marshal(c.Made)

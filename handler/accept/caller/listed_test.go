@@ -1,6 +1,8 @@
 package caller_test
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,5 +116,41 @@ func TestACallerIsPaused(t *testing.T) {
 	}
 	if err := o.Pause(t.Context(), "shop", "a\nb", false); !problem.Is(err, problem.InvalidRequest) {
 		t.Errorf("two lines: %v", err)
+	}
+}
+
+// What cannot be a proof is refused though storage is away and no list was ever read; what
+// can be one is not.
+func TestWhatIsNoProofAsksNoStorage(t *testing.T) {
+	t.Parallel()
+	r := caller.NewRegistry(mem.NewTable(time.Now, func(mem.Op, string) mem.Fault { return mem.Fault{Outcome: mem.Refused} }), caller.Masters{newMaster}, false, time.Now)
+	const signed = "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="
+	good := strings.Repeat("A", 43) + "="
+	now := time.Now().UTC().Format(http.TimeFormat)
+	for _, c := range []struct {
+		name                      string
+		authorization, date, hash string
+		kind                      problem.Kind
+	}{
+		{"nothing", "", "", "", problem.Unauthenticated},
+		{"no key", "Bearer ph_", "", "", problem.Unauthenticated},
+		{"a forged key", "Bearer " + flip(caller.Masters{newMaster}.Key("shop", 1)), "", "", problem.Unauthenticated},
+		{"a key", "Bearer " + caller.Masters{newMaster}.Key("shop", 1), "", "", problem.Unavailable},
+		{"other headers signed", "HMAC-SHA256 SignedHeaders=host&Signature=" + good, now, good, problem.Unauthenticated},
+		{"a signature that is cut", signed + "AAAA", now, good, problem.Unauthenticated},
+		{"no date", signed + good, "", good, problem.Unauthenticated},
+		{"an old date", signed + good, "Sun, 06 Nov 1994 08:49:37 GMT", good, problem.Unauthenticated},
+		{"no hash", signed + good, now, "", problem.Unauthenticated},
+		{"a signature", signed + good, now, good, problem.Unavailable},
+	} {
+		header := http.Header{}
+		for name, value := range map[string]string{"Authorization": c.authorization, "X-Ms-Date": c.date, "X-Ms-Content-Sha256": c.hash} {
+			if value != "" {
+				header.Set(name, value)
+			}
+		}
+		if _, err := r.Authenticate(t.Context(), caller.Request{Method: "POST", Target: "/", Hosts: []string{"x"}, Header: header}); !problem.Is(err, c.kind) {
+			t.Errorf("%s: %v", c.name, err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
 )
 
 // Any in a list of a policy allows everything.
@@ -94,7 +95,13 @@ func (p Policy) normalised() (Policy, error) {
 	if p.EntraObjects, err = uuids("object", p.EntraObjects); err != nil {
 		return Policy{}, err
 	}
-	return p, p.checkRedirect()
+	if err := p.checkRedirect(); err != nil {
+		return Policy{}, err
+	}
+	if len(store.JSON(p)) > store.TextChars {
+		return Policy{}, problem.New(problem.InvalidRequest, "The policy is longer than %d characters. Name domains (*@example.com) in place of single addresses.", store.TextChars)
+	}
+	return p, nil
 }
 
 // checkRedirect normalises RedirectTo in place. Whoever names both a mailbox and domains
@@ -178,7 +185,7 @@ func (c Caller) forbids(faults []problem.Fault) error {
 	if faults == nil {
 		return nil
 	}
-	no := problem.New(problem.Forbidden, "The policy of caller %q does not allow this message. Ask the operator of this gateway to change the rules named in errors.", c.Name)
+	no := problem.New(problem.Forbidden, "The policy of caller %q does not allow this message. The operator of this gateway can change its rules.", c.Name)
 	no.Faults = faults
 	return no
 }

@@ -1,6 +1,7 @@
 package caller_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
@@ -81,6 +82,8 @@ func TestTheBoundsOfAPolicy(t *testing.T) {
 		{"50 recipients", caller.Policy{MaxRecipients: mail.MaxRecipients}, true},
 		{"51 recipients", caller.Policy{MaxRecipients: mail.MaxRecipients + 1}, false},
 		{"less than no recipients", caller.Policy{MaxRecipients: -1}, false},
+		{"less than no uploads", caller.Policy{MaxUploads: -1}, false},
+		{"more domains than a row holds", caller.Policy{RecipientDomains: slices.Repeat([]string{"example.com"}, 3000)}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -112,13 +115,13 @@ func TestTheBoundsOfAPolicy(t *testing.T) {
 func TestAPolicyIsKeptWhole(t *testing.T) {
 	t.Parallel()
 	o := newOffice()
-	in := caller.Policy{Senders: []string{"*@Example.com"}, MaxRequestBytes: 7000, MaxRecipients: 3, Share: 20, Cap: 40, Priority: mail.PriorityNormal, HMAC: true}
+	in := caller.Policy{Senders: []string{"*@Example.com"}, MaxRequestBytes: 7000, MaxRecipients: 3, MaxUploads: 9, Share: 20, Cap: 40, Priority: mail.PriorityNormal, HMAC: true}
 	o.add(t, "shop", in)
 	list, err := o.Callers(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := list[0].Policy; p.Senders[0] != "*@example.com" || p.MaxRequestBytes != 7000 || p.MaxRecipients != 3 || p.Share != 20 || p.Cap != 40 || p.Priority != mail.PriorityNormal || !p.HMAC {
+	if p := list[0].Policy; p.Senders[0] != "*@example.com" || p.MaxRequestBytes != 7000 || p.MaxRecipients != 3 || p.MaxUploads != 9 || p.Share != 20 || p.Cap != 40 || p.Priority != mail.PriorityNormal || !p.HMAC {
 		t.Errorf("kept as %+v", p)
 	}
 	if err := o.SetPolicy(t.Context(), "shop", from("a@example.com")); err != nil {
@@ -127,7 +130,7 @@ func TestAPolicyIsKeptWhole(t *testing.T) {
 	if list, err = o.Callers(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if p := list[0].Policy; p.MaxRequestBytes != 0 || p.MaxRecipients != 0 || p.Share != 0 || p.Cap != 0 || p.Priority != "" || p.HMAC {
+	if p := list[0].Policy; p.MaxRequestBytes != 0 || p.MaxRecipients != 0 || p.MaxUploads != 0 || p.Share != 0 || p.Cap != 0 || p.Priority != "" || p.HMAC {
 		t.Errorf("set has left %+v", p)
 	}
 }

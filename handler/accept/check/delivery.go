@@ -42,7 +42,7 @@ func times(f *faults, d *mail.Delivery, now time.Time) (sendAt, deadline time.Ti
 	case !sendAt.After(now):
 		sendAt = time.Time{}
 	case d.WhenBusy == mail.WhenBusyRefuse:
-		f.add("/delivery/whenBusy", "A message with sendAt has to wait: leave out one of them.")
+		f.add("/delivery/whenBusy", "A message with %s has to wait: leave out one of them.", problem.Name{"/delivery/sendAt"})
 	}
 	from := now
 	if !sendAt.IsZero() {
@@ -56,7 +56,7 @@ func times(f *faults, d *mail.Delivery, now time.Time) (sendAt, deadline time.Ti
 	case !deadline.After(now):
 		f.add("/delivery/deadline", "The deadline has passed already.")
 	case !deadline.After(from):
-		f.add("/delivery/deadline", "The deadline is before sendAt.")
+		f.add("/delivery/deadline", "The deadline is before %s.", problem.Name{"/delivery/sendAt"})
 	}
 	return sendAt, deadline
 }
@@ -69,7 +69,7 @@ func tagsOnce(f *faults, tags []mail.Tag) {
 		}
 		here := fmt.Sprintf("/delivery/tags/%d/name", i)
 		if at, twice := first[tag.Name]; twice {
-			f.add(here, "The same name stands at %s.", at)
+			f.add(here, "The same name stands at %s.", problem.Name{at})
 			continue
 		}
 		first[tag.Name] = here

@@ -1,7 +1,6 @@
 package check
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -11,9 +10,10 @@ import (
 // faults gathers what is wrong, so that no rule ends the check.
 type faults struct{ list []problem.Fault }
 
-// add notes a fault at a place in the caller's JSON.
+// add notes a fault at a place in the caller's JSON. Members stand in args, as
+// problem.Name, and never in format.
 func (f *faults) add(pointer, format string, args ...any) {
-	f.list = append(f.list, problem.Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
+	f.list = append(f.list, problem.NewFault(pointer, format, args...))
 }
 
 // maxFaults is how many are told at once.
@@ -25,12 +25,7 @@ func (f *faults) problem() error {
 		return nil
 	}
 	slices.SortStableFunc(f.list, func(a, b problem.Fault) int { return strings.Compare(a.Pointer, b.Pointer) })
-	p := problem.New(problem.InvalidMessage, "The message has one fault, listed with its place.")
-	if len(f.list) > 1 {
-		p = problem.New(problem.InvalidMessage, "The message has %d faults, each listed with its place.", len(f.list))
-	}
-	p.Faults = f.list[:min(len(f.list), maxFaults)]
-	return p
+	return problem.Invalid(f.list[:min(len(f.list), maxFaults)])
 }
 
 // escape makes a member's name one token of a pointer: RFC 6901 section 3.

@@ -63,6 +63,12 @@ var Headers = []Header{
 	{Name: "x-posthorn-*", Reason: "Posthorn sets it"},
 }
 
+// setBy are the headers for which the message has a member.
+var setBy = map[string]string{
+	"from": "/senderAddress", "to": "/recipients/to", "cc": "/recipients/cc", "bcc": "/recipients/bcc",
+	replyTo: "/replyTo", "subject": "/content/subject",
+}
+
 const (
 	replyTo    = "reply-to"
 	references = "references"
@@ -110,6 +116,8 @@ func headers(f *faults, m *mail.Message) map[string]string {
 		}
 		if err := headerName(name); err != nil {
 			f.add(pointer, "%s", problem.AsSentence(err))
+		} else if member := setBy[folded]; member != "" {
+			f.add(pointer, "This header is reserved: %s sets it. Leave it out. All of them: %s", problem.Name{member}, headersPage)
 		} else if ruled {
 			f.add(pointer, "This header is reserved: %s. Leave it out. All of them: %s", h.Reason, headersPage)
 		}
@@ -119,7 +127,7 @@ func headers(f *faults, m *mail.Message) map[string]string {
 			f.add(pointer, "%s", problem.AsSentence(mail.Languages(value)))
 		}
 		if at, twice := first[folded]; twice {
-			f.add(pointer, "The same header stands at %s; case makes no difference.", at)
+			f.add(pointer, "%s is the same header: case makes no difference.", problem.Name{at})
 			continue
 		}
 		first[folded] = pointer

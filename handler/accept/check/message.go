@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // counts holds the lengths of the lists; that of headers is held with them. Of
@@ -12,9 +13,9 @@ func counts(f *faults, m *mail.Message) {
 	r := m.Recipients
 	switch n := len(r.To) + len(r.CC) + len(r.BCC); {
 	case n == 0:
-		f.add("/recipients", "At least one recipient is needed in to, cc or bcc.")
+		f.add("/recipients", "At least one recipient is needed in %s.", problem.Name{"/recipients/to", "/recipients/cc", "/recipients/bcc"})
 	case n > mail.MaxRecipients:
-		f.add("/recipients", "A message has at most %d recipients over to, cc and bcc, not %d.", mail.MaxRecipients, n)
+		f.add("/recipients", "A message has at most %d recipients together, not %d.", mail.MaxRecipients, n)
 	}
 	if n := len(m.ReplyTo); n > mail.MaxReplyTo {
 		f.add("/replyTo", "A message has at most %d addresses to reply to, not %d.", mail.MaxReplyTo, n)
@@ -29,7 +30,7 @@ func counts(f *faults, m *mail.Message) {
 
 func bodies(f *faults, c mail.Content) {
 	if c.PlainText == "" && c.HTML == "" {
-		f.add("/content", "At least one of plainText and html is needed, and may not be empty.")
+		f.add("/content", "The message has no text. Set %s.", problem.Name{"/content/plainText", "/content/html"})
 	}
 }
 
@@ -42,10 +43,10 @@ func attachments(f *faults, list []mail.Attachment) {
 			continue
 		}
 		if a.Placement == mail.PlacementLink {
-			f.add(here+"/placement", "An attachment with a contentId is shown inside the HTML, so it cannot be a link.")
+			f.add(here+"/placement", "An attachment with %s is shown inside the HTML, so it cannot be a link.", problem.Name{here + "/contentId"})
 		}
 		if at, twice := first[a.ContentID]; twice {
-			f.add(here+"/contentId", "The same contentId stands at %s.", at)
+			f.add(here+"/contentId", "The same id stands at %s.", problem.Name{at})
 			continue
 		}
 		first[a.ContentID] = here + "/contentId"
@@ -57,11 +58,11 @@ func attachments(f *faults, list []mail.Attachment) {
 func content(f *faults, here string, a mail.Attachment) {
 	switch {
 	case a.HasContent && a.UploadID != "":
-		f.add(here, "An attachment has contentInBase64 or uploadId, not both.")
+		f.add(here, "An attachment has %s, not both.", problem.Name{here + "/contentInBase64", here + "/uploadId"})
 	case a.HasContent && a.Size == 0:
 		f.add(here+"/contentInBase64", "The attachment is empty, which ACS refuses.")
 	case !a.HasContent && a.UploadID == "":
-		f.add(here+"/contentInBase64", "This is required, or uploadId.")
+		f.add(here+"/contentInBase64", "The attachment has no content. Set %s.", problem.Name{here + "/contentInBase64", here + "/uploadId"})
 	case a.UploadID != "" && a.Placement == mail.PlacementInline:
 		f.add(here+"/placement", "An upload is always a link, so it cannot be inline.")
 	case a.UploadID != "" && a.ContentID != "":

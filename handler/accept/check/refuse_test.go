@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,14 @@ type refusal struct {
 	want   []string
 }
 
+// ours are names of members, which are told from words by their capitals.
+var ours = regexp.MustCompile(`\b[a-z]+[A-Z]\w*`)
+
+// elsewhere is an API that has other names for all members.
+func elsewhere(pointer string) string {
+	return regexp.MustCompile("[^/]+").ReplaceAllString(pointer, "x")
+}
+
 func refuses(t *testing.T, kind problem.Kind, rows []refusal) {
 	t.Helper()
 	for _, row := range rows {
@@ -35,6 +44,9 @@ func refuses(t *testing.T, kind problem.Kind, rows []refusal) {
 			var got []string
 			for _, fault := range problem.Of(err).Faults {
 				got = append(got, fault.Pointer+" "+fault.Detail)
+				if said := fault.Placed(elsewhere).Detail; ours.MatchString(said) {
+					t.Errorf("in another API this is said in our words: %s", said)
+				}
 			}
 			if !slices.Equal(got, row.want) {
 				t.Errorf("faults\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(row.want, "\n"))
@@ -51,7 +63,7 @@ func TestMessageRefusesMembers(t *testing.T) {
 	const required = " This is required and may not be empty."
 	refuses(t, problem.InvalidMessage, []refusal{
 		{"nothing at all", func(m *mail.Message) { *m = mail.Message{} }, []string{
-			"/content At least one of plainText and html is needed, and may not be empty.",
+			"/content The message has no text. Set plainText or html.",
 			"/content/subject" + required,
 			"/recipients At least one recipient is needed in to, cc or bcc.",
 			"/senderAddress" + required,
@@ -111,7 +123,7 @@ func TestMessageRefusesMembers(t *testing.T) {
 			"/replyTo/0/displayName This contains U+007F, a control character or line separator.",
 		}},
 		{"an attachment of nothing", func(m *mail.Message) { m.Attachments[0] = mail.Attachment{} }, []string{
-			"/attachments/0/contentInBase64 This is required, or uploadId.",
+			"/attachments/0/contentInBase64 The attachment has no content. Set contentInBase64 or uploadId.",
 			"/attachments/0/contentType" + required,
 		}},
 		{"bad attachment", func(m *mail.Message) {
@@ -138,7 +150,7 @@ func TestMessageRefusesTogether(t *testing.T) {
 	t.Parallel()
 	refuses(t, problem.InvalidMessage, []refusal{
 		{"no body", func(m *mail.Message) { m.Content.PlainText, m.Content.HTML = "", "" }, []string{
-			"/content At least one of plainText and html is needed, and may not be empty.",
+			"/content The message has no text. Set plainText or html.",
 		}},
 		{"no recipient", func(m *mail.Message) { m.Recipients = mail.Recipients{} }, []string{
 			"/recipients At least one recipient is needed in to, cc or bcc.",
@@ -147,7 +159,7 @@ func TestMessageRefusesTogether(t *testing.T) {
 			m.Recipients.To = people("to", 49)
 			m.Recipients.To[48].Address = "x"
 		}, []string{
-			"/recipients A message has at most 50 recipients over to, cc and bcc, not 51.",
+			"/recipients A message has at most 50 recipients together, not 51.",
 			"/recipients/to/48/address The address has no @.",
 		}},
 		{"lists beyond their limits are looked at as far as the limits", func(m *mail.Message) {
@@ -161,13 +173,13 @@ func TestMessageRefusesTogether(t *testing.T) {
 			"/attachments A message has at most 100 attachments, not 101.",
 			"/delivery/tags A message has at most 10 tags, not 11.",
 			"/headers A message has at most 50 headers, not 51.",
-			"/recipients A message has at most 50 recipients over to, cc and bcc, not 53.",
+			"/recipients A message has at most 50 recipients together, not 53.",
 			"/replyTo A message has at most 50 addresses to reply to, not 51.",
 		}},
 		{"51 recipients, and one of them twice", func(m *mail.Message) {
 			m.Recipients.To = append(people("to", 49), mail.Address{Address: "to7@EXAMPLE.com"}, mail.Address{Address: "x"})
 		}, []string{
-			"/recipients A message has at most 50 recipients over to, cc and bcc, not 52.",
+			"/recipients A message has at most 50 recipients together, not 52.",
 			"/recipients/to/50/address The address has no @.",
 		}},
 		{"a bad one behind 50 that are the same", func(m *mail.Message) {
@@ -204,10 +216,10 @@ func TestMessageRefusesTogether(t *testing.T) {
 			"/attachments/1/contentId An upload is always a link, so it cannot be shown inside the HTML.",
 		}},
 		{"inline image as a link", func(m *mail.Message) { m.Attachments[1].Placement = mail.PlacementLink }, []string{
-			"/attachments/1/placement An attachment with a contentId is shown inside the HTML, so it cannot be a link.",
+			"/attachments/1/placement An attachment with contentId is shown inside the HTML, so it cannot be a link.",
 		}},
 		{"the same contentId", func(m *mail.Message) { m.Attachments = append(m.Attachments, m.Attachments[1]) }, []string{
-			"/attachments/2/contentId The same contentId stands at /attachments/1/contentId.",
+			"/attachments/2/contentId The same id stands at /attachments/1/contentId.",
 		}},
 	})
 }
@@ -229,7 +241,7 @@ func TestMessageRefusesHeaders(t *testing.T) {
 			"/headers/X~0~1Y The name of a header has letters, digits and !#$%&'*+-.^_`|~ only.",
 		}},
 		{"reserved name", header("BCC", "eve@example.com"), []string{
-			"/headers/BCC This header is reserved: the message has a member of its own for it. Leave it out. All of them: " + headersPage,
+			"/headers/BCC This header is reserved: recipients.bcc sets it. Leave it out. All of them: " + headersPage,
 		}},
 		{"reserved prefix", header("Resent-To", "eve@example.com"), []string{
 			"/headers/Resent-To This header is reserved: it says that someone sent the message again. Leave it out. All of them: " + headersPage,
@@ -253,14 +265,14 @@ func TestMessageRefusesHeaders(t *testing.T) {
 			"/headers/References The header with its name is longer than a line of 998 bytes.",
 		}},
 		{"name and value both bad", header("To", "\u2028"), []string{
-			"/headers/To This header is reserved: the message has a member of its own for it. Leave it out. All of them: " + headersPage,
+			"/headers/To This header is reserved: recipients.to sets it. Leave it out. All of them: " + headersPage,
 			"/headers/To This contains U+2028, a control character or line separator.",
 		}},
 		{"the same name in another case", func(m *mail.Message) {
 			m.Headers = map[string]string{"x-a": "1", "X-A": "2", "X-a": "3"}
 		}, []string{
-			"/headers/X-a The same header stands at /headers/X-A; case makes no difference.",
-			"/headers/x-a The same header stands at /headers/X-A; case makes no difference.",
+			"/headers/X-a X-A is the same header: case makes no difference.",
+			"/headers/x-a X-A is the same header: case makes no difference.",
 		}},
 	})
 }

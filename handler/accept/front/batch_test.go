@@ -46,7 +46,7 @@ func TestBatchOfResend(t *testing.T) {
 		{"all good", "strict", batch(inResend, "1", "2", "3"), 200, `{"data":[{"id":"`, []string{"1", "2", "3"}},
 		{"strict by default", "", batch(inResend, "1", ""), 422, "/1/subject: This is required", nil},
 		{"strict, another sender", "strict", strings.Replace(batch(inResend, "1", "2"), "<donotreply@example.com>", "<a@example.org>", 1), 403, "/0/from: The rule", nil},
-		{"permissive", "permissive", batch(inResend, "1", "", "3"), 200, `"errors":[{"index":1,"message":"The message has one fault`, []string{"1", "3"}},
+		{"permissive", "permissive", batch(inResend, "1", "", "3"), 200, `"errors":[{"index":1,"message":"/subject: This is required`, []string{"1", "3"}},
 		{"permissive, none good", "permissive", batch(inResend, "", ""), 200, `{"data":[],"errors":[{"index":0,`, nil},
 		{"files in a strict one", "strict", attached, 422, "/1/attachments/0: Send this message by itself", nil},
 		{"files in a permissive one", "permissive", attached, 200, `{"data":[`, []string{"1", "2"}},

@@ -9,9 +9,6 @@ import (
 	"strings"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
-	"github.com/posthorn/posthorn/handler/accept/wire/postmark"
-	"github.com/posthorn/posthorn/handler/accept/wire/resend"
-	"github.com/posthorn/posthorn/handler/accept/wire/sendgrid"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/problem"
@@ -23,13 +20,13 @@ type form func(p *problem.Problem, keyed bool) (status int, body any)
 
 // forms are those of the routes that are not our own.
 var forms = map[string]form{
-	"/emails":             resend.Refusal,
-	"/emails/batch":       resend.Refusal,
-	"/emails/{id}":        resend.Refusal,
-	"/emails/{id}/cancel": resend.Refusal,
-	"/v3/mail/send":       func(p *problem.Problem, _ bool) (int, any) { return sendgrid.Refusal(p) },
-	"/email":              func(p *problem.Problem, _ bool) (int, any) { s, b := postmark.Refusal(p); return s, b },
-	"/email/batch":        func(p *problem.Problem, _ bool) (int, any) { s, b := postmark.Refusal(p); return s, b },
+	"/emails":             inResend,
+	"/emails/batch":       inResend,
+	"/emails/{id}":        inResend,
+	"/emails/{id}/cancel": inResend,
+	"/v3/mail/send":       inSendGrid,
+	"/email":              inPostmark,
+	"/email/batch":        inPostmark,
 }
 
 // letter is the request for what is in a body in another API's words, of at most

@@ -402,7 +402,7 @@ func TestMethodsOfOverlappingRoutes(t *testing.T) {
 	for _, c := range []struct{ method, path, allow string }{
 		{"GET", "/emails", "POST"}, {"DELETE", "/emails/batch", "GET, POST"}, {"PATCH", "/emails/x", "GET"}, {"GET", "/emails/x/cancel", "POST"},
 		{"PUT", "/emails/operations/x", "GET, DELETE"}, {"GET", "/v3/mail/send", "POST"}, {"PUT", "/email", "POST"}, {"PUT", "/healthz", "GET, HEAD"},
-		{"PUT", "/hooks/x", "GET, HEAD, POST, OPTIONS"}, {"OPTIONS", "/emails:send", "POST"},
+		{"PATCH", "/hooks/x", "GET, HEAD, POST, PUT, OPTIONS"}, {"OPTIONS", "/emails:send", "POST"},
 	} {
 		res := d.do(t, d.request(t, c.method, c.path, ""))
 		if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != c.allow {

@@ -131,7 +131,7 @@ func (f *front) limit(c caller.Caller) int64 {
 // also where it signs: the hash of the body is under its signature.
 func (f *front) admit(w http.ResponseWriter, req *http.Request, c caller.Caller, bytes, limit int64) (body io.Reader, release func(), err error) {
 	if req.ContentLength > limit {
-		return nil, nil, problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send. Upload large files by POST /attachments, and name their uploadId in the message.", limit)
+		return nil, nil, problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send. Upload large files by POST /attachments, and send the message by POST /emails:send.", limit)
 	}
 	body = &steadyBody{
 		body: http.MaxBytesReader(w, req.Body, limit), connection: http.NewResponseController(w),

@@ -128,7 +128,7 @@ func TestABrowserGetsAPageWhateverIsWrong(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, 503, "Please go back and try again in a minute."},
-		{"another method", "PUT", "/hooks/contact", filled, sent, nil, 405, "The owner of the website can correct it."},
+		{"another method", "PATCH", "/hooks/contact", filled, sent, nil, 405, "The owner of the website can correct it."},
 		{"looking at what is none", "GET", "/hooks/nobody", "", nil, nil, 401, "There is no form at this address."},
 		{"another site's preflight", "OPTIONS", "/hooks/contact", "", []string{"Origin", "https://evil.example"}, nil, 403, "This form is not taken from this site."},
 	} {

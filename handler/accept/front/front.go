@@ -141,25 +141,32 @@ func (f *front) elsewhere(mux *http.ServeMux) http.Handler {
 			paths[m+" "+r.path] = r
 		}
 	}
+	nothing := absentPaths()
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		path, allow := "/", []string{}
-		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodOptions} {
+		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
 			asked := *req
 			asked.Method = m
 			if _, pattern := mux.Handler(&asked); strings.HasPrefix(pattern, m+" ") && paths[pattern].serve != nil {
 				path, allow = paths[pattern].path, append(allow, m)
 			}
 		}
+		if _, pattern := nothing.Handler(req); len(allow) == 0 && pattern != "" {
+			path = pattern
+		}
 		f.door(route{path: path, body: true, serve: func(_ *front, w http.ResponseWriter, req *http.Request) error {
 			if f.tellOldHost(w, req) {
 				return nil
+			}
+			if a, is := absent[path]; is {
+				return problem.New(problem.NotFound, "%s", a.instead)
 			}
 			if len(allow) == 0 {
 				return problem.New(problem.NotFound, "There is nothing at this path. GET /openapi.json lists what there is.")
 			}
 			list := strings.Join(allow, ", ")
 			w.Header().Set("Allow", list)
-			return problem.New(problem.MethodNotAllowed, "%s is not understood here; this route takes %s.", req.Method, list)
+			return problem.New(problem.MethodNotAllowed, "%s is not understood here; this route takes %s.%s", req.Method, list, unchanged[req.Method+" "+path])
 		}}).ServeHTTP(w, req)
 	})
 }

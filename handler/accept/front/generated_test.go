@@ -29,7 +29,7 @@ func TestGeneratedRequestsFindNoFault(t *testing.T) {
 	t.Parallel()
 	requests := 10_000
 	if testing.Short() {
-		requests = 1_000
+		requests = 3_000
 	}
 	d := newDoor(t, quota.Limits{PerMinute: 8192, PerHour: 8192})
 	d.memory.Store(1 << 10)
@@ -95,8 +95,8 @@ func (g *generator) operations(t *testing.T) (all []operation) {
 		shared := asList(item.(object)["parameters"])
 		for method, raw := range item.(object) {
 			o, ok := raw.(object)
-			if !ok {
-				continue // the path's own members
+			if !ok || method == "put" {
+				continue // the path's own members, and what is the same as POST
 			}
 			op := operation{name: strings.ToUpper(method) + " " + path, method: strings.ToUpper(method), path: path}
 			for _, p := range slices.Concat(shared, asList(o["parameters"])) {

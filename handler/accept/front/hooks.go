@@ -21,7 +21,7 @@ import (
 
 // hookMethods are those of /hooks/{name}: deliveries, the handshake of CloudEvents
 // and CORS, and senders that look before they deliver.
-var hookMethods = []string{http.MethodPost, http.MethodOptions, http.MethodGet, http.MethodHead}
+var hookMethods = []string{http.MethodPost, http.MethodPut, http.MethodOptions, http.MethodGet, http.MethodHead}
 
 // hookMemoryFactor is what a delivery needs of memory beside its body, over its
 // bytes: its tree, what templates see of it, and the message in two forms.
@@ -32,7 +32,7 @@ const hookMemoryFactor = 32
 func (f *front) hook(w http.ResponseWriter, req *http.Request) (err error) {
 	defer func() { err = f.ofHook(req, err) }()
 	d := hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}
-	if req.Method != http.MethodPost {
+	if req.Method != http.MethodPost && req.Method != http.MethodPut {
 		if err := f.noBody(w, req); err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func (f *front) hook(w http.ResponseWriter, req *http.Request) (err error) {
 	switch req.Method {
 	case http.MethodOptions:
 		return f.preflight(w, req, h, d)
-	case http.MethodPost:
+	case http.MethodPost, http.MethodPut: // a contact point of Grafana may have either
 		err := f.deliver(w, req, h, d)
 		if h.IsForm() && problem.Is(err, problem.Paused) { // what the operator says is not for strangers
 			err = unavailableNow(err)
@@ -168,7 +168,7 @@ func (f *front) deliverUnproven(w http.ResponseWriter, req *http.Request, h hook
 			return err
 		}
 	}
-	leave := func() {}
+	var leave func()
 	if d.Pieces, leave, err = f.gather(w, req, h.Name); err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (f *front) deliverUnproven(w http.ResponseWriter, req *http.Request, h hook
 	defer release()
 	d.Body, d.Pieces = joined(d.Pieces), nil
 	leave()
-	leave = func() {}
+	leave = func() {} // what it had is accounted for by room
 	return f.take(w, req, h, d)
 }
 

@@ -85,6 +85,9 @@ func TestADeliveryBecomesAMessageOnce(t *testing.T) {
 	if again := d.post(t, path, two).delivered(t); again.Messages[1].ID != first.Messages[1].ID || !again.Messages[1].Replayed {
 		t.Errorf("again: %+v", again)
 	}
+	if put := d.do(t, d.request(t, "PUT", path, two, "Authorization", "", "Content-Type", "application/json")).delivered(t); put.Messages[1].ID != first.Messages[1].ID {
+		t.Errorf("by PUT: %+v", put)
+	}
 	if len(d.ACS.Sent) != 2 || d.ACS.Sent[0].SenderAddress != "alerts@example.com" || d.ACS.Sent[0].Headers["Auto-Submitted"] != "auto-generated" {
 		t.Errorf("sent %+v", d.ACS.Sent)
 	}
@@ -162,7 +165,7 @@ func TestDeliveriesThatAreRefused(t *testing.T) {
 		{"looking without a key", "GET", "/hooks/mine", "", nil, 401, "unauthenticated"},
 		{"asking to deliver without a key", "OPTIONS", "/hooks/mine", "", []string{"WebHook-Request-Origin", "eventgrid.azure.net"}, 401, "unauthenticated"},
 		{"asking with a name that is none", "OPTIONS", path, "", []string{"WebHook-Request-Origin", "a b"}, 400, "invalid-request"},
-		{"a method", "PUT", path, "", nil, 405, "method-not-allowed"},
+		{"a method", "PATCH", path, "", nil, 405, "method-not-allowed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

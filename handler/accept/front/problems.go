@@ -56,7 +56,7 @@ func (f *front) writeProblem(w *recorder, req *http.Request, path string, err er
 	if path == hookPath && wantsPage(req) {
 		h.Set("X-Ms-Error-Code", acsCode(p))
 		tellPerson(w, req, p)
-	} else if form, ok := forms[path]; ok {
+	} else if form := wordsOf(path, req.Header); form != nil {
 		status, body := form(p, caller.Keyed(req.Header))
 		writeJSON(w, status, "application/json", body)
 	} else {

@@ -100,10 +100,10 @@ func (f *front) resendFind(w http.ResponseWriter, req *http.Request) error {
 	if found.State == record.Waiting {
 		e.ScheduledAt = &found.Expected
 	}
-	e.Error = (*resend.Failure)(o.Error)
 	code := ""
-	if e.Error != nil {
-		code = e.Error.Code
+	if o.Error != nil {
+		code = o.Error.Code
+		e.Error = resend.Failed(code, o.Error.Message)
 	}
 	e.LastEvent = resend.Event(string(found.State), o.Status == "Running", code)
 	writeJSON(w, http.StatusOK, "application/json", e)

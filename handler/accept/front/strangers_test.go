@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -130,7 +131,7 @@ func TestStrangersTakeNothingFromThoseWithAKey(t *testing.T) {
 	_, keyed := d.hooked(t, "keyed", "generic")
 	heads := map[string]string{
 		"signed":  "X-Hub-Signature-256: sha256=" + hex.EncodeToString(make([]byte, 32)) + "\r\n",
-		"nothere": "Stripe-Signature: t=" + fmt.Sprint(time.Now().Unix()) + ",v1=" + hex.EncodeToString(make([]byte, 32)) + "\r\n",
+		"nothere": "Stripe-Signature: t=" + strconv.FormatInt(time.Now().Unix(), 10) + ",v1=" + hex.EncodeToString(make([]byte, 32)) + "\r\n",
 		"contact": "Origin: " + site + "\r\n",
 		"keyed":   "X-Grafana-Alerting-Signature: " + hex.EncodeToString(make([]byte, 32)) + "\r\n",
 	}
@@ -157,7 +158,7 @@ func TestStrangersTakeNothingFromThoseWithAKey(t *testing.T) {
 		look()
 	}
 	for i := range 20 {
-		if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small(fmt.Sprint(i)))); res.StatusCode != http.StatusAccepted {
+		if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small(strconv.Itoa(i)))); res.StatusCode != http.StatusAccepted {
 			t.Errorf("a message: %s %s", res.Status, res.text)
 		}
 		if res := d.post(t, keyed, fmt.Sprintf(`{"n":%d}`, i)); res.StatusCode != http.StatusAccepted {
@@ -167,7 +168,7 @@ func TestStrangersTakeNothingFromThoseWithAKey(t *testing.T) {
 		if res := d.post(t, "/hooks/signed", body, "X-GitHub-Event", "issues", "X-Hub-Signature-256", signedBy(d.hooks.Secret(signed), body)); res.StatusCode != http.StatusAccepted {
 			t.Errorf("a signed delivery: %s %s", res.Status, res.text)
 		}
-		if res := d.post(t, "/hooks/contact", filled+fmt.Sprint(i), "Content-Type", formType, "Origin", site, "Accept", "application/json"); res.StatusCode != http.StatusAccepted {
+		if res := d.post(t, "/hooks/contact", filled+strconv.Itoa(i), "Content-Type", formType, "Origin", site, "Accept", "application/json"); res.StatusCode != http.StatusAccepted {
 			t.Errorf("a form: %s %s", res.Status, res.text)
 		}
 		look()
@@ -220,7 +221,7 @@ func TestABodyWhereNoneIsRead(t *testing.T) {
 	with := []string{"/emails:send", "/emails", "/emails/batch", "/v3/mail/send", "/email", "/email/batch"}
 	for path, methods := range front.Routes() {
 		for _, method := range methods {
-			if slices.Contains(with, path) || path == "/hooks/{name}" && method == "POST" {
+			if slices.Contains(with, path) || path == "/hooks/{name}" && (method == "POST" || method == "PUT") {
 				continue
 			}
 			t.Run(method+" "+path, func(t *testing.T) {

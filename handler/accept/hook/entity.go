@@ -9,16 +9,12 @@ import (
 
 // pack makes the row of a hook.
 func pack(h Hook) (store.Entity, error) {
-	policy, err := json.Marshal(h.Policy)
-	if err != nil {
-		return store.Entity{}, fmt.Errorf("encode policy: %w", err)
-	}
 	generations, err := json.Marshal(h.Generations)
 	if err != nil {
 		return store.Entity{}, fmt.Errorf("encode generations: %w", err)
 	}
 	e := store.Entity{Partition: partition, Row: h.Name, Values: map[string]any{
-		"policy": string(policy), "generations": string(generations), "last": h.last, "began": h.began,
+		"policy": string(store.JSON(h.Policy)), "generations": string(generations), "last": h.last, "began": h.began,
 		"subject": h.Template.Subject, "text": h.Template.Text, "html": h.Template.HTML,
 	}}
 	if h.sealed != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
 )
 
 // DefaultHoneypot is the field that only robots fill in.
@@ -48,7 +49,13 @@ func (p Policy) normalised(secret string) (Policy, error) {
 	if err := p.places(); err != nil {
 		return Policy{}, err
 	}
-	return p, p.forms()
+	if err := p.forms(); err != nil {
+		return Policy{}, err
+	}
+	if len(store.JSON(p)) > store.TextChars {
+		return Policy{}, wrong("The policy is longer than %d characters. Name domains (*@example.com) in place of single addresses.", store.TextChars)
+	}
+	return p, nil
 }
 
 func wrong(format string, args ...any) error {

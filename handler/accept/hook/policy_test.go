@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,5 +91,16 @@ func TestWhatMayNameADelivery(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// A policy that no row holds is the operator's to shorten, and no trouble of storage.
+func TestAPolicyThatIsTooLong(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(func() time.Time { return noon })
+	p := sample{builtin: "generic"}.hook().Policy
+	p.ToFrom, p.Allow = "/to", slices.Repeat([]string{"ann@example.com"}, 3000)
+	if _, err := r.Add(t.Context(), Hook{Name: "mine", Policy: p}, ""); !problem.Is(err, problem.InvalidRequest) || !strings.Contains(err.Error(), "longer than 32768") {
+		t.Errorf("got %v", err)
 	}
 }

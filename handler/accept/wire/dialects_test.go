@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -34,6 +36,7 @@ type dialect struct {
 	// whole has every text that a message may have, TEXT, and short words, WORD.
 	whole string
 	texts func(m *mail.Message) []string
+	rows  []wire.Row
 }
 
 func bodies(m *mail.Message) []string {
@@ -43,13 +46,13 @@ func bodies(m *mail.Message) []string {
 var dialects = map[string]dialect{
 	"resend": {resend.Source(), `{"from":TEXT,"to":[TEXT],"cc":TEXT,"bcc":TEXT,"reply_to":[TEXT],"subject":TEXT,"text":TEXT,"html":TEXT,"headers":{NAME:TEXT},
 		"attachments":[{"filename":TEXT,"content_type":TEXT,"content_id":TEXT,"content":"aGk="}],"tags":[{"name":TEXT,"value":TEXT}],"scheduled_at":WORD,
-		"delivery":{"deadline":WORD,"priority":WORD,"linkExpiresAfter":WORD,"whenBusy":WORD}}`, bodies},
+		"delivery":{"deadline":WORD,"priority":WORD,"linkExpiresAfter":WORD,"whenBusy":WORD}}`, bodies, resend.Rows()},
 	"sendgrid": {sendgrid.Source(), `{"from":{"email":TEXT,"name":TEXT},"reply_to":{"email":TEXT,"name":TEXT},"reply_to_list":[{"email":TEXT,"name":TEXT}],"subject":TEXT,
 		"personalizations":[{"to":[{"email":TEXT,"name":TEXT}],"cc":[{"email":TEXT}],"bcc":[{"email":TEXT}],"subject":TEXT,"headers":{NAME:TEXT},"custom_args":{NAME:TEXT},"from":{"email":TEXT}}],
 		"content":[{"type":"text/plain","value":TEXT},{"type":"text/html","value":TEXT}],"headers":{NAME:TEXT},"categories":[TEXT],"custom_args":{NAME:TEXT},"send_at":1900000000,
-		"attachments":[{"content":"aGk=","filename":TEXT,"type":TEXT,"disposition":"inline","content_id":TEXT,"name":TEXT}]}`, bodies},
+		"attachments":[{"content":"aGk=","filename":TEXT,"type":TEXT,"disposition":"inline","content_id":TEXT,"name":TEXT}]}`, bodies, sendgrid.Rows()},
 	"postmark": {postmark.Source(), `{"From":TEXT,"To":TEXT,"Cc":TEXT,"Bcc":TEXT,"ReplyTo":TEXT,"Subject":TEXT,"TextBody":TEXT,"HtmlBody":TEXT,"Tag":TEXT,"MessageStream":WORD,
-		"Metadata":{NAME:TEXT},"Headers":[{"Name":TEXT,"Value":TEXT}],"Attachments":[{"Name":TEXT,"Content":"aGk=","ContentType":TEXT,"ContentID":TEXT}]}`, bodies},
+		"Metadata":{NAME:TEXT},"Headers":[{"Name":TEXT,"Value":TEXT}],"Attachments":[{"Name":TEXT,"Content":"aGk=","ContentType":TEXT,"ContentID":TEXT}]}`, bodies, postmark.Rows()},
 }
 
 // filled puts a text into all members of a dialect.
@@ -64,6 +67,32 @@ func (d dialect) filled(text string) string {
 		name = "X"
 	}
 	return strings.NewReplacer("TEXT", quoted(text), "WORD", quoted(word), "NAME", quoted(name)).Replace(d.whole)
+}
+
+// Whatever is wrong with a message, its place is told by members that the caller's API has,
+// also of a body that has none of them.
+func TestPlacesHaveTheNamesOfTheirAPI(t *testing.T) {
+	t.Parallel()
+	names := regexp.MustCompile(`[^.\[\]]+`)
+	for of, d := range dialects {
+		known := map[string]bool{}
+		for _, r := range d.rows {
+			for _, name := range names.FindAllString(r.Name, -1) {
+				known[name] = true
+			}
+		}
+		for _, body := range []string{d.filled("a@example.com"), `{"personalizations":[{}]}`} {
+			letters, _ := d.source.Read(t.Context(), strings.NewReader(body), keep{})
+			for _, row := range wire.Rows() {
+				ours := "/" + strings.NewReplacer("[].", "/0/", ".", "/").Replace(row.Name)
+				for step := range strings.SplitSeq(strings.TrimPrefix(letters[0].Place(ours), "/"), "/") {
+					if _, err := strconv.Atoi(step); err != nil && step != "" && !known[step] && step != "a@example.com" {
+						t.Errorf("%s: %s is at %s", of, ours, letters[0].Place(ours))
+					}
+				}
+			}
+		}
+	}
 }
 
 // Files that are no JSON are refused by every dialect as malformed, those that are

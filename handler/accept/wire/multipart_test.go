@@ -150,7 +150,7 @@ func TestFaultsOfParts(t *testing.T) {
 		"header without colon":       {file("X"), "/attachments/0", pairs, 48},
 		"header starts with space":   {file(" X: a"), "/attachments/0", pairs, 48},
 		"header too long":            {file("X: " + strings.Repeat("a", 9000)), "/attachments/0", "The header of the part is too long.", 48},
-		"Base64":                     {file("Content-Transfer-Encoding: Base64"), "/attachments/0", "Content-Transfer-Encoding must be binary, 8bit or 7bit. Base64 belongs into contentInBase64.", 48},
+		"Base64":                     {file("Content-Transfer-Encoding: Base64"), "/attachments/0", "Content-Transfer-Encoding must be binary, 8bit or 7bit. Base64 belongs into the JSON.", 48},
 		"type twice":                 {file("Content-Type: a/b\nContent-Type: a/b"), "/attachments/0", "Content-Type stands twice.", 48},
 		"Content-ID twice":           {file("Content-ID: a\ncontent-id: b"), "/attachments/0", "Content-Id stands twice.", 48},
 		"disposition malformed":      {file(`Content-Disposition: attachment; filename="a`), "/attachments/0", "Content-Disposition is not well-formed.", 48},
@@ -191,7 +191,7 @@ func TestFaultsOfPartsAndMembersAreListedTogether(t *testing.T) {
 	}
 	equal(t, places(err), []string{"/x: There is no such member.", "/attachments/1/name: It contains U+0000, which no message may have.",
 		"/attachments/2/name: It is longer than 1020 bytes.", "/attachments/2/contentId: It is longer than 1020 bytes.",
-		"/attachments/3: Content-Transfer-Encoding must be binary, 8bit or 7bit. Base64 belongs into contentInBase64."})
+		"/attachments/3: Content-Transfer-Encoding must be binary, 8bit or 7bit. Base64 belongs into the JSON."})
 	equal(t, contents, keep{})
 }
 

@@ -32,7 +32,7 @@ func parseHeader(lines string, form bool) (h partHeader, detail string) {
 		}
 	}
 	if !isIdentity(fields.Get("Content-Transfer-Encoding")) {
-		return h, "Content-Transfer-Encoding must be binary, 8bit or 7bit. Base64 belongs into contentInBase64."
+		return h, "Content-Transfer-Encoding must be binary, 8bit or 7bit. Base64 belongs into the JSON."
 	}
 	h.contentType = fields.Get("Content-Type")
 	h.contentID = fields.Get("Content-Id")

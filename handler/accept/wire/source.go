@@ -92,7 +92,7 @@ func explain(err error) error {
 		return nil
 	}
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return problem.Wrap(problem.TooLarge, fmt.Sprintf("The body is larger than %d bytes. Upload large files by POST /attachments, and name their uploadId in the message.", large.Limit), err)
+		return problem.Wrap(problem.TooLarge, fmt.Sprintf("The body is larger than %d bytes. Upload large files by POST /attachments, and send the message by POST /emails:send.", large.Limit), err)
 	}
 	if _, ok := errors.AsType[*problem.Problem](err); ok {
 		return err

@@ -86,6 +86,9 @@ func Valid(ctx context.Context, text io.Reader) error {
 	return r.found()
 }
 
+// Rows are all members of ACS's own dialect.
+func Rows() []Row { return acs.Rows() }
+
 // message reads a message, and white space to the end of the text.
 func (r *reader) message(ctx context.Context, sink Sink) (*mail.Message, error) {
 	r.attach = func(i int, known mail.Attachment, content io.Reader) error {
@@ -106,7 +109,7 @@ func (r *reader) found() error {
 	if len(r.faults) == 0 {
 		return nil
 	}
-	return r.invalid("The message has members that are not as they should be: errors lists them all.")
+	return problem.Invalid(r.faults)
 }
 
 // maxFaults is how many faults of members are collected before reading stops.
@@ -127,15 +130,11 @@ func (r *reader) collect(f problem.Fault) error {
 	}
 	r.faults = append(r.faults, f)
 	if len(r.faults) == maxFaults {
-		return r.invalid("The message has too many faults to read on: errors lists the first of them.")
+		p := problem.New(problem.InvalidMessage, "The message has too many faults to read on. These are the first.")
+		p.Faults = r.faults
+		return p
 	}
 	return nil
-}
-
-func (r *reader) invalid(detail string) error {
-	p := problem.New(problem.InvalidMessage, "%s", detail)
-	p.Faults = r.faults
-	return p
 }
 
 // malformed is the fault of a body that is not acceptable JSON from here on.

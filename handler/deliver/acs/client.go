@@ -240,6 +240,9 @@ func (c *Client) check(operationID string, m *Message) error {
 	if !isUUID(operationID) {
 		return ErrOperationID
 	}
+	if m == nil {
+		return ErrNoMessage
+	}
 	if m.SenderDisplayName != "" && c.version != APIVersion20250115Preview {
 		return ErrSenderName
 	}

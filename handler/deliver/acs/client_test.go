@@ -272,6 +272,7 @@ func TestCallsThatAreNotValidMakeNoRequest(t *testing.T) {
 		text string
 	}{
 		{"send with no id", send("", hello()), acs.ErrOperationID, "acs: send: the operation id is not a UUID, not accepted"},
+		{"send nothing", send(id, nil), acs.ErrNoMessage, "acs: send: there is no message, not accepted"},
 		{"send with a path for an id", send("../../x", hello()), acs.ErrOperationID, "acs: send: the operation id is not a UUID, not accepted"},
 		{"send with a line end", send(id+"\n", hello()), acs.ErrOperationID, "acs: send: the operation id is not a UUID, not accepted"},
 		{"send an inline image with the old version", send(id, inline), acs.ErrContentID, "acs: send: content ids need api-version 2025-09-01, not accepted"},

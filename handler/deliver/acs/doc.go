@@ -1,14 +1,20 @@
 // Package acs is a client of Azure Communication Services (ACS) Email: it sends
 // a message, and asks what became of it.
 //
+//	import "github.com/posthorn/posthorn/handler/deliver/acs"
+//
 //	client, err := acs.NewClient("https://name.region.communication.azure.com", credential, nil)
 //	...
+//	id := uuid.NewString() // github.com/google/uuid; store it before the message is sent
 //	operation, err := client.Send(ctx, id, &acs.Message{
 //		SenderAddress: "donotreply@example.com",
 //		To:            []acs.Address{{Address: "ann@example.org", DisplayName: "Ann"}},
 //		Subject:       "Hello",
 //		PlainText:     "Hello, Ann.",
 //	})
+//
+// The id names the message at the service. It is any UUID that was not used before.
+// [Client.Status] asks by it what became of the message.
 //
 // It identifies itself with any azcore.TokenCredential, which is what a managed
 // identity is, or with an access key.

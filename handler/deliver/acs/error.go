@@ -19,6 +19,8 @@ var (
 	ErrNotFound = errors.New("acs: no such operation")
 	// ErrOperationID refuses an operation id that is not a UUID.
 	ErrOperationID = errors.New("acs: the operation id is not a UUID")
+	// ErrNoMessage refuses to send nil.
+	ErrNoMessage = errors.New("acs: there is no message")
 	// ErrContentID refuses a ContentID under api-version 2023-03-31.
 	ErrContentID = errors.New("acs: content ids need api-version 2025-09-01")
 	// ErrSenderName refuses a SenderDisplayName under a version without it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/deliver/acs"
 )
@@ -50,4 +51,37 @@ func ExampleClient_Send() {
 	// 271 bytes
 	// send it again in 1h0m36s
 	// acs: send: HTTP 429 TooManyRequests, limit of the hour, not accepted
+}
+
+// The service sends after it has answered. Ask for the status until it is terminal, and
+// seldom: the service counts these requests too.
+func ExampleClient_Status() {
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"id":"0f8fad5b-d9cb-469f-a165-70867728950e","status":"Failed","error":{"code":"EmailDroppedAllRecipientsSuppressed"}}`)
+	}))
+	defer service.Close()
+
+	client, err := acs.NewClientFromConnectionString("endpoint="+service.URL+"/;accesskey=c2VjcmV0", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var operation acs.Operation
+	for !operation.Status.Terminal() {
+		time.Sleep(operation.RetryAfter)
+		operation, err = client.Status(context.Background(), "0f8fad5b-d9cb-469f-a165-70867728950e")
+		if errors.Is(err, acs.ErrNotFound) {
+			operation.RetryAfter = 10 * time.Second // it is not known yet
+		} else if err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	fmt.Println(operation.Status)
+	if operation.Error != nil {
+		fmt.Println(operation.Error.Code)
+	}
+	// Output:
+	// Failed
+	// EmailDroppedAllRecipientsSuppressed
 }

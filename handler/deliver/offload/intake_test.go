@@ -324,7 +324,7 @@ func TestPlacementLearntTooLate(t *testing.T) {
 	m.Attachments[0].Placement, m.Attachments[1].Placement = mail.PlacementInline, mail.PlacementInline
 	_, err := s.Plan(t.Context(), m, in, owner, time.Hour, wholeMiB, wireSize)
 	if faults := problem.Of(err).Faults; !problem.Is(err, problem.InvalidMessage) || len(faults) != 1 ||
-		faults[0].Pointer != "/attachments/1/placement" || !strings.Contains(faults[0].Detail, "before `contentInBase64`") {
+		faults[0].Pointer != "/attachments/1/placement" || !strings.Contains(faults[0].Detail, "before contentInBase64") {
 		t.Errorf("got %v, %v", err, faults)
 	}
 }

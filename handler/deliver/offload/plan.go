@@ -113,14 +113,14 @@ func firstToMove(a, b mail.Attachment) int {
 func (d *draft) lookAtUploads(ctx context.Context) (map[int]*slot, error) {
 	slots, seen := map[int]*slot{}, map[string]bool{}
 	p := problem.New(problem.InvalidMessage, "Some attachments cannot be had, or not where they should be.")
-	fault := func(i int, member, detail string) {
-		p.Faults = append(p.Faults, problem.Fault{Pointer: fmt.Sprintf("/attachments/%d/%s", i, member), Detail: detail})
+	fault := func(i int, member, format string, args ...any) {
+		p.Faults = append(p.Faults, problem.NewFault(fmt.Sprintf("/attachments/%d/%s", i, member), format, args...))
 	}
 	for i, a := range d.message.Attachments {
 		inline := a.Placement == mail.PlacementInline
 		switch {
 		case d.moved.intake.streamed(i) != nil && inline:
-			fault(i, "placement", "The file was too large to be held until its placement was known. Put `placement` before `contentInBase64`.")
+			fault(i, "placement", "The file was too large to be held until this was known. Write this before %s.", problem.Name{fmt.Sprintf("/attachments/%d/contentInBase64", i)})
 		case a.UploadID == "":
 		case inline:
 			fault(i, "placement", "An upload cannot be in the message. Use auto or link, or send its content.")
@@ -133,7 +133,7 @@ func (d *draft) lookAtUploads(ctx context.Context) (map[int]*slot, error) {
 			case err != nil:
 				return nil, err
 			case objection != "":
-				fault(i, "uploadId", objection)
+				fault(i, "uploadId", "%s", objection)
 			default:
 				slots[i] = s
 				d.message.Attachments[i].Size = s.size

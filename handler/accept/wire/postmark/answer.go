@@ -68,9 +68,6 @@ var forms = map[problem.Kind]form{
 	problem.KeyReused:            {http.StatusUnprocessableEntity, invalidRequest},
 	problem.UnsupportedMediaType: {http.StatusUnprocessableEntity, jsonRequired},
 	problem.RefusedByACS:         {http.StatusUnprocessableEntity, invalidRequest},
-	problem.OverQuota:            {http.StatusTooManyRequests, http.StatusTooManyRequests},
-	problem.TooManyQueued:        {http.StatusTooManyRequests, http.StatusTooManyRequests},
-	problem.ACSBusy:              {http.StatusTooManyRequests, http.StatusTooManyRequests},
 	problem.ACSFailed:            {http.StatusInternalServerError, maintenance},
 	problem.ACSMisconfigured:     {http.StatusInternalServerError, maintenance},
 	problem.Internal:             {http.StatusInternalServerError, maintenance},
@@ -82,6 +79,8 @@ var forms = map[problem.Kind]form{
 func Refusal(p *problem.Problem) (status int, body Error) {
 	f, ok := forms[p.Kind]
 	switch {
+	case !ok && p.Kind.Status() == http.StatusTooManyRequests:
+		f = form{http.StatusTooManyRequests, http.StatusTooManyRequests}
 	case !ok:
 		f = form{p.Kind.Status(), invalidRequest}
 	case p.Kind == problem.Forbidden && slices.ContainsFunc(p.Faults, func(f problem.Fault) bool { return f.Pointer == "/From" }):

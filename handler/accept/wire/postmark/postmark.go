@@ -183,6 +183,7 @@ var places = wire.Places{
 	{Ours: "/attachments", Theirs: "/Attachments"},
 	{Ours: "/headers", Theirs: "/Headers"},
 	{Ours: "/delivery/tags", Theirs: "/Metadata"},
+	{Ours: "/delivery/sendAt", Theirs: "/Delivery"},
 	{Ours: "/delivery/*", Theirs: "/Delivery/*"},
 	{Ours: "", Theirs: ""},
 }

@@ -2,6 +2,7 @@ package resend
 
 import (
 	"net/http"
+	"regexp"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/mail"
@@ -52,6 +53,18 @@ type Failure struct {
 	Message string `json:"message"`
 }
 
+// placeOfACS is a place before a reason, as records keep them.
+var placeOfACS = regexp.MustCompile(`(^| )(/[^ :]+): `)
+
+// Failed is why a message failed. What is kept of it names places as ACS does, and not what
+// the caller wrote.
+func Failed(code, kept string) *Failure {
+	return &Failure{code, placeOfACS.ReplaceAllStringFunc(kept, func(found string) string {
+		parts := placeOfACS.FindStringSubmatch(found)
+		return parts[1] + places.Of(parts[2]) + ": "
+	})}
+}
+
 // Canceled is the answer to POST /emails/{id}/cancel.
 type Canceled struct {
 	Object string `json:"object"`
@@ -92,9 +105,6 @@ var forms = map[problem.Kind]form{
 	problem.UnsupportedMediaType: {http.StatusUnsupportedMediaType, "validation_error"},
 	problem.RefusedByACS:         {http.StatusUnprocessableEntity, "validation_error"},
 	problem.DeadlinePassed:       {http.StatusUnprocessableEntity, "validation_error"},
-	problem.OverQuota:            {http.StatusTooManyRequests, "rate_limit_exceeded"},
-	problem.TooManyQueued:        {http.StatusTooManyRequests, "rate_limit_exceeded"},
-	problem.ACSBusy:              {http.StatusTooManyRequests, "rate_limit_exceeded"},
 }
 
 // Refusal is the status and the body of an answer that says what is wrong. keyed
@@ -104,6 +114,8 @@ func Refusal(p *problem.Problem, keyed bool) (status int, body any) {
 	switch {
 	case p.Kind == problem.Unauthenticated && !keyed:
 		f = form{http.StatusUnauthorized, "missing_api_key"}
+	case !ok && p.Kind.Status() == http.StatusTooManyRequests:
+		f = form{http.StatusTooManyRequests, "rate_limit_exceeded"}
 	case !ok:
 		f = form{p.Kind.Status(), "application_error"}
 	}

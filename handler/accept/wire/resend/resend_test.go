@@ -157,6 +157,19 @@ func TestEveryKindHasAForm(t *testing.T) {
 	}
 }
 
+func TestAFailureThatIsKeptNamesMembersAsResendDoes(t *testing.T) {
+	t.Parallel()
+	for kept, want := range map[string]string{
+		"ACS refused the message.": "ACS refused the message.",
+		"No. /senderAddress: It is not listed. /recipients/to/1/address: Nor is this.": "No. /from: It is not listed. /to/1: Nor is this.",
+		"/delivery/sendAt: It has passed; see https://example.com/x: there.":           "/scheduled_at: It has passed; see https://example.com/x: there.",
+	} {
+		if got := resend.Failed("Code", kept); got.Message != want || got.Code != "Code" {
+			t.Errorf("%+v, want %s", got, want)
+		}
+	}
+}
+
 func TestEvent(t *testing.T) {
 	t.Parallel()
 	for state, want := range map[string]string{"claimed": "queued", "sending": "queued", "waiting": "scheduled", "cancelled": "canceled", "accepted": "sent", "failed": "failed", "unknown": "failed"} {

@@ -15,7 +15,7 @@ type Error struct {
 	Type string `json:"type"`
 }
 
-// Fault is one of the errors.
+// Fault is one of the errors. Many programs show the message of the first and nothing else.
 type Fault struct {
 	Message string  `json:"message"`
 	Field   *string `json:"field"` // personalizations.0.to.1.email
@@ -37,24 +37,32 @@ func Refusal(p *problem.Problem) (status int, body any) {
 	}
 	help := p.Kind.Type()
 	e := Error{Type: help}
-	for _, f := range p.Faults {
-		e.Errors = append(e.Errors, Fault{f.Detail, field(f.Pointer), &help})
+	if len(p.Faults) == 0 {
+		e.Errors = []Fault{{p.Detail, nil, &help}}
 	}
-	// What no fault says by itself is said first.
-	if len(p.Faults) == 0 || p.Kind != problem.InvalidMessage {
-		e.Errors = append([]Fault{{p.Detail, nil, &help}}, e.Errors...)
+	for i, f := range p.Faults {
+		said := f.Sentence(dotted)
+		if i == 0 {
+			said = p.Before(said)
+		}
+		e.Errors = append(e.Errors, Fault{said, field(f.Pointer), &help})
 	}
 	return status, e
 }
 
-// field writes a JSON pointer as SendGrid does; nil is the whole body.
+// field is nil for the whole body.
 func field(pointer string) *string {
 	if pointer == "" {
 		return nil
 	}
-	steps := strings.Split(pointer[1:], "/")
+	return new(dotted(pointer))
+}
+
+// dotted writes a JSON pointer as SendGrid does.
+func dotted(pointer string) string {
+	steps := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
 	for i, s := range steps {
 		steps[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(s)
 	}
-	return new(strings.Join(steps, "."))
+	return strings.Join(steps, ".")
 }

@@ -214,8 +214,8 @@ func TestEveryKindHasAForm(t *testing.T) {
 		status, body := sendgrid.Refusal(p)
 		text, err := json.Marshal(body)
 		help := fmt.Sprintf("%q", k.Type())
-		want := `{"message":"It is wrong.","field":"personalizations.0.to.1.email","help":` + help + `},{"message":"So is this.","field":null,"help":` + help + `}],"type":` + help + `}`
-		if err != nil || status < 400 || !strings.HasPrefix(string(text), `{"errors":[{"message":"`) || !strings.HasSuffix(string(text), want) {
+		want := `{"errors":[{"message":"Something. personalizations.0.to.1.email: It is wrong.","field":"personalizations.0.to.1.email","help":` + help + `},{"message":"So is this.","field":null,"help":` + help + `}],"type":` + help + `}`
+		if err != nil || status < 400 || string(text) != want {
 			t.Errorf("%s: %d %s, %v", k, status, text, err)
 		}
 		if (k.Status() >= 500) != (status >= 500) || (k.Status() == http.StatusTooManyRequests) != (status == http.StatusTooManyRequests) {
