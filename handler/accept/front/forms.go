@@ -81,10 +81,11 @@ func orThank(w http.ResponseWriter, req *http.Request, form hook.Submission, err
 // tellPerson shows somebody with a browser what is wrong. Who sees it can do something
 // about the message alone, so what is for programmers is left out.
 func tellPerson(w http.ResponseWriter, req *http.Request, p *problem.Problem) {
-	title, text := "Your message was not sent", ""
+	title := "Your message was not sent"
 	if req.Method != http.MethodPost {
 		title = "There is nothing to see here"
 	}
+	var text string
 	switch p.Kind {
 	case problem.InvalidRequest, problem.InvalidMessage, problem.Forbidden:
 		text = p.Detail
@@ -95,7 +96,7 @@ func tellPerson(w http.ResponseWriter, req *http.Request, p *problem.Problem) {
 	case problem.RequestTimeout:
 		text = "It came too slowly. Please go back and try again."
 	case problem.TooLarge:
-		text = fmt.Sprintf("It is too long: a form has at most %d bytes.", hook.MaxBodyBytes)
+		text = "It is too long. Please go back and shorten it."
 	case problem.MalformedJSON, problem.UnsupportedMediaType, problem.MethodNotAllowed:
 		text = "The website sends the form in a way that is not understood here. The owner of the website can correct it."
 	default:
