@@ -60,6 +60,9 @@ func partOf(name string) (caller, form string) {
 // admit refuses a message for which there is no place to wait, before anything is written
 // of it. A repeat of one that was taken passes, and hears what became of that.
 func (g *Gateway) admit(ctx context.Context, p *parcel) error {
+	if p.by.Policy.Sandbox { // nothing of it waits
+		return nil
+	}
 	waits := p.terms.Wait && (p.late || p.by.Pause != nil || g.Sends.Busy(p.call)) || !p.terms.SendAt.IsZero()
 	if !waits {
 		return nil

@@ -75,6 +75,12 @@ func TestNoMoreWaitThanMay(t *testing.T) {
 				if writes != 0 {
 					t.Errorf("%d writes were made of what was refused", writes)
 				}
+				pretended := request(c.body("pretended"))
+				pretended.Caller.Policy.MaxWaiting, pretended.Caller.Policy.Sandbox = 3, true
+				c.edit(&pretended)
+				if answer, err := h.Send(t.Context(), pretended); err != nil || !answer.Record.Sandbox {
+					t.Errorf("in the sandbox: %+v, %v", answer.Record, err)
+				}
 				if again, err := send(c.body(strconv.Itoa(first)), id(first)); err != nil || !again.Replayed || again.Record.State != record.Waiting {
 					t.Errorf("a repeat: %+v, %v", again.Record, err)
 				}

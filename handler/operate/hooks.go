@@ -125,7 +125,7 @@ func allowed(ctx context.Context, callers *caller.Registry, p hook.Policy) error
 	}
 	m := mail.Message{
 		SenderAddress: p.Sender, Content: mail.Content{Subject: "Alert", PlainText: "Alert"},
-		Delivery: mail.Delivery{Priority: p.Priority, Tags: p.Tags},
+		Delivery: mail.Delivery{Priority: p.Urgency(), Tags: p.Tags},
 	}
 	for list, to := range map[*[]string]*[]mail.Address{&p.To: &m.Recipients.To, &p.CC: &m.Recipients.CC, &p.BCC: &m.Recipients.BCC} {
 		for _, a := range *list {

@@ -96,7 +96,7 @@ func tellPerson(w http.ResponseWriter, req *http.Request, p *problem.Problem) {
 	case problem.RequestTimeout:
 		text = "It came too slowly. Please go back and try again."
 	case problem.TooLarge:
-		text = fmt.Sprintf("It is too long: a form has at most %d bytes.", hook.MaxBodyBytes)
+		text = "It is too long. Please go back and shorten it."
 	case problem.MalformedJSON, problem.UnsupportedMediaType, problem.MethodNotAllowed:
 		text = "The website sends the form in a way that is not understood here. The owner of the website can correct it."
 	default:
