@@ -111,7 +111,7 @@ func (p *product) testWrongCommands(t *testing.T) {
 		{"revoke nobody", []string{"callers", "revoke", "nobody", "--yes"}, 3, `There is no caller "nobody"`},
 		{"revoke without a word", []string{"callers", "revoke", "nobody"}, 2, "say --yes"},
 		{"show nothing", []string{"messages", "show", "nothing"}, 3, `message with the id "nothing" waits`},
-		{"a link that is none", []string{"links", "revoke", "https://mail.example.com/files/nothing"}, 1, "There is no such link"},
+		{"a link that is none", []string{"links", "revoke", "https://mail.example.com/files/nothing"}, 1, "This is no link to a file"},
 		{"a command of the handler's that is none", []string{"dead"}, 1, "no such command"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

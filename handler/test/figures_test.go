@@ -9,7 +9,7 @@ import (
 
 // The bounds of size and memory, in decimal megabytes.
 const (
-	maxHandlerBytes = 30_000_000
+	maxHandlerBytes = 31_000_000 // one of them the tables of charsets in which forms come
 	maxIdleBytes    = 40_000_000
 )
 

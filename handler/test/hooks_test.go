@@ -67,8 +67,8 @@ func (p *product) testWebhooks(t *testing.T) {
 		flags                  []string
 		headers                func(body, secret string) []string
 	}{
-		{"grafana", "grafana.json", "[FIRING:2] (blue)", nil, nil},
-		{"alertmanager", "alertmanager.json", "[FIRING:1] InstanceDown (page)", nil, nil},
+		{"grafana", "grafana.json", "[FIRING:2] (blue): High memory usage, High CPU usage", nil, nil},
+		{"alertmanager", "alertmanager.json", "[FIRING:1, RESOLVED:1 and 3 more] InstanceDown (page)", nil, nil},
 		{"azure-monitor", "azure-monitor.json", "[Sev3] Resolved: WCUS-R2-Gen2 (wcus-r2-gen2)", nil, nil},
 		{"event-grid", "event-grid.json", "Microsoft.Storage.BlobCreated: /blobServices/default/containers/oc2d2817345i200097container/blobs/oc2d2817345i20002296blob", nil, nil},
 		{"cloudevents", "cloudevents.json", "com.example.someevent: /mycontext", nil, nil},
@@ -257,7 +257,7 @@ func (p *product) testWrongHooks(t *testing.T) {
 		{"no such caller", []string{"hooks", "add", "wrong", "--caller", "nobody", "--sender", world.Sender, "--to", world.Recipient}, 3, `no caller "nobody"`},
 		{"a sender that the caller may not use", []string{"hooks", "add", "wrong", "--caller", w.Caller, "--sender", "other@example.com", "--to", world.Recipient}, 1, "does not allow this message"},
 		{"a priority that is none", add("--priority", "urgent"), 1, "/delivery/priority: "},
-		{"a tag with a space", add("--tag", "the team=ops"), 1, "/delivery/tags/0/name: "},
+		{"a tag with a control character", add("--tag", "the\tteam=ops"), 1, "/delivery/tags/0/name: "},
 		{"no such builtin", add("--builtin", "pager"), 1, `no built-in "pager"`},
 		{"Stripe without a secret", add("--builtin", "stripe"), 1, "dictates"},
 		{"a secret that is not there", add("--builtin", "stripe", "--secret-file", "/nowhere"), 1, "no such file"},
