@@ -71,7 +71,7 @@ var kinds = map[Kind]entry{
 	ACSFailed:            {"acs-failed", http.StatusBadGateway, "ACS failed", "The message was not sent. Send it again."},
 	ACSMisconfigured:     {"acs-misconfigured", http.StatusBadGateway, "ACS does not accept this deployment", "The operator must correct the identity, the role or the domain."},
 	Unavailable:          {"unavailable", http.StatusServiceUnavailable, "Not available now", "Storage could not be reached, so nothing was sent. Try again after Retry-After."},
-	Paused:               {"paused", http.StatusServiceUnavailable, "The operator has paused sending", "The detail says whether this caller or all sending is paused, and why. Try again after Retry-After, or ask the operator."},
+	Paused:               {"paused", http.StatusServiceUnavailable, "Sending is paused", "The detail says whether this caller or all sending is paused, and why. Try again after Retry-After, or ask the operator."},
 	TooManyQueued:        {"too-many-queued", http.StatusTooManyRequests, "Too many queued messages", "As many messages of this caller or form wait as may. Nothing was taken. Send it again after Retry-After, or ask the operator to raise `--max-waiting`."},
 	TooManyRequests:      {"too-many-requests", http.StatusTooManyRequests, "Too many requests", "A form was sent too often, from one address or altogether. Send it again after Retry-After."},
 	HostUnsupported:      {"host-unsupported", http.StatusInternalServerError, "The Functions host is not supported", "The operator must run a Functions host of version 4.1040 or newer, with `customHandler.enableProxyingHttpRequest` in host.json."},

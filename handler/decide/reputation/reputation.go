@@ -114,7 +114,7 @@ func (w *Watch) Note(ctx context.Context, caller, hook string, o Outcome) {
 		w.putBack(sender, fresh)
 	}
 	if err == nil && w.tooMany(sent, bad) {
-		reason := fmt.Sprintf("ACS refused or dropped %d of its last %d messages, and %d percent may be.", bad, sent, w.Percent)
+		reason := fmt.Sprintf("ACS refused or dropped %d of its last %d messages, more than %d percent.", bad, sent, w.Percent)
 		if err = pauser.Suspend(ctx, name, reason); err == nil {
 			w.Log.ErrorContext(ctx, "a sender was paused: ACS refuses or drops too many of its messages", kind, name, "sent", sent, "bad", bad)
 			err = w.forget(ctx, sender)

@@ -117,7 +117,7 @@ func TestTheCountBeginsAnewWithAPause(t *testing.T) {
 	t.Parallel()
 	o := newTown(1, 5)
 	o.note(20, reputation.Refused, time.Second, "")
-	if want := "ACS refused or dropped 20 of its last 20 messages, and 5 percent may be."; o.callers.paused["shop"] != want {
+	if want := "ACS refused or dropped 20 of its last 20 messages, more than 5 percent."; o.callers.paused["shop"] != want {
 		t.Fatalf("%q", o.callers.paused["shop"])
 	}
 	o.callers.paused = nil
