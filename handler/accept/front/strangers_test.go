@@ -228,9 +228,9 @@ func TestABodyWhereNoneIsRead(t *testing.T) {
 				t.Parallel()
 				target := parameters.Replace(path)
 				ask := func(body string, chunked bool) int {
-					headers := []string{}
+					headers := []string{front.InvocationHeader, "behind-the-host"}
 					if path == "/hooks/{name}" {
-						headers = []string{"Authorization", ""}
+						headers = append(headers, "Authorization", "")
 					}
 					req := d.request(t, method, target, body, headers...)
 					if chunked {
