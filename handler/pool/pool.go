@@ -52,6 +52,7 @@ type Guest struct {
 	pool       *Pool
 	name       string
 	connection Connection
+	entered    time.Time
 
 	// With pool.mu held:
 	pieces int
@@ -67,7 +68,8 @@ type Guest struct {
 func (p *Pool) Enter(name string, c Connection) *Guest {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	g := &Guest{pool: p, name: name, connection: c, at: p.now()}
+	now := p.now()
+	g := &Guest{pool: p, name: name, connection: c, entered: now, at: now}
 	p.guests = append(p.guests, g)
 	return g
 }
@@ -92,14 +94,26 @@ func (g *Guest) Came(bytes int, whole bool) error {
 		return ErrSlow
 	}
 	now := g.pool.now()
-	g.lately, g.at, g.whole = g.speed(now)+float64(bytes), now, whole
+	g.lately, g.at, g.whole = g.recent(now)+float64(bytes), now, whole
 	return nil
 }
 
-// speed is how much came lately.
-func (g *Guest) speed(now time.Time) float64 {
-	return g.lately * math.Exp2(-now.Sub(g.at).Seconds())
+// recent is how much came lately.
+func (g *Guest) recent(now time.Time) float64 {
+	return g.lately * half(now.Sub(g.at))
 }
+
+// speed is what came lately over what would have come at one byte a second. So who has just
+// begun, with little to say, is no slower than who said much and then stopped.
+func (g *Guest) speed(now time.Time) float64 {
+	return g.recent(now) / (1 - half(max(youngest, now.Sub(g.entered))))
+}
+
+// youngest is as if a guest had been here so long, at least: one byte is no great speed.
+const youngest = 100 * time.Millisecond
+
+// half is what a second halves.
+func half(d time.Duration) float64 { return math.Exp2(-d.Seconds()) }
 
 // Take waits for a piece until ctx ends. Without one it is ErrSlow, or the error of ctx.
 func (g *Guest) Take(ctx context.Context) error {

@@ -110,6 +110,44 @@ func TestWhoIsSlowestEndsFirst(t *testing.T) {
 	})
 }
 
+// Whoever sends a whole piece at once and then stops keeps out nobody who sends less.
+func TestABurstBuysNoLongStay(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		after time.Duration
+		bytes int // of one who comes then
+	}{
+		{"a delivery of GitHub's", time.Second, 25_000},
+		{"a small one", 2 * time.Second, 3_000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := pool.New(2*piece, time.Now)
+				one, two := enter(p, "a"), enter(p, "b")
+				for _, g := range []*guest{one, two} {
+					_ = g.Came(piece, false)
+					if err := g.take(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(c.after)
+				next := enter(p, "c")
+				_ = next.Came(c.bytes, false)
+				if err := next.take(); !errors.Is(err, errWaits) || next.ended || one.ended == two.ended {
+					t.Errorf("%v; ended: %t, of those before: %t, %t", err, next.ended, one.ended, two.ended)
+				}
+				one.Leave()
+				two.Leave()
+				if err := next.settle(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 // One name, however many ask for it, leaves half to the others.
 func TestOneNameLeavesHalfToTheOthers(t *testing.T) {
 	t.Parallel()

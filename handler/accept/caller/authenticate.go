@@ -20,6 +20,11 @@ import (
 // Source: learn.microsoft.com, "Sign an HTTP request" (Communication Services).
 const MaxClockSkew = 5 * time.Minute
 
+// maxSigned is how many bytes a target or a host has at most that can have been signed: a
+// stranger has each of them hashed for each key of each caller that may sign. That of the
+// longest request of ACS's clients has 200.
+const maxSigned = 1 << 10
+
 // keyHeaders are the places other than Authorization where clients that people
 // already have put a key.
 var keyHeaders = []string{"X-Api-Key", "X-Functions-Key", "X-Postmark-Server-Token"}
@@ -167,6 +172,9 @@ func (r *Registry) signed(ctx context.Context, req Request, parameters string) (
 	bodyHash, err := decode32(contentHash)
 	if !ok || err != nil {
 		return no("x-ms-content-sha256 must be there once, as the Base64 of a SHA-256.")
+	}
+	if long := func(s string) bool { return len(s) > maxSigned }; long(req.Target) || slices.ContainsFunc(req.Hosts, long) {
+		return no("the path with its query, and the host, have at most 1024 bytes each.")
 	}
 	var texts [][]byte
 	for _, target := range spellings(req.Target) {

@@ -208,3 +208,28 @@ func unused(p string) string {
 	last := len(p) - 2 // before the =
 	return p[:last] + string(letters[strings.IndexByte(letters, p[last])|1]) + p[last+1:]
 }
+
+// Each text is hashed for each key, so a stranger does not choose how long it is.
+func TestWhatIsSignedIsShort(t *testing.T) {
+	t.Parallel()
+	s := newSigning(t)
+	of := func(length int, start string) string { return start + strings.Repeat("x", length-len(start)) }
+	for _, c := range []struct {
+		name, target, host string
+		good               bool
+	}{
+		{"the longest target", of(1024, "/quota?"), host, true},
+		{"a longer one", of(1025, "/quota?"), host, false},
+		{"the longest host", target, of(1024, "mail."), true},
+		{"a longer one as host", target, of(1025, "mail."), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			h := sign(s.shop, http.MethodPost, c.target, s.date(0), c.host, signedBody)
+			_, err := s.Authenticate(t.Context(), caller.Request{Method: http.MethodPost, Target: c.target, Hosts: []string{host, c.host}, Header: h})
+			if good := err == nil; good != c.good || !good && !problem.Is(err, problem.Unauthenticated) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}

@@ -108,7 +108,7 @@ func (e Entry) caller() (c Caller, err error) {
 	if err := transfer.Keys(e.Generations, e.Last, MaxGenerations); err != nil {
 		return Caller{}, err
 	}
-	c = Caller{Name: e.Name, Generations: e.Generations, Made: e.Made, last: e.Last}
+	c = Caller{Name: e.Name, Generations: e.Generations, Made: transfer.Made(e.Made, e.Generations), last: e.Last}
 	if e.Pause != nil {
 		if c.Pause, err = problem.NewPause(e.Pause.Reason, e.Pause.Refuse, e.Pause.Since); err != nil {
 			return Caller{}, err

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/transfer"
@@ -81,6 +82,15 @@ func TestCallersMoveWithTheirKeys(t *testing.T) {
 	}
 }
 
+// manyTimes are more than a row has room for.
+func manyTimes() map[int64]time.Time {
+	made := map[int64]time.Time{}
+	for g := range int64(5000) {
+		made[g] = time.Unix(g, 0).UTC()
+	}
+	return made
+}
+
 // What is there is never overwritten without a word, its keys never at all; and what cannot
 // be a caller is refused, with the others taken over all the same.
 func TestWhatIsTakenOver(t *testing.T) {
@@ -120,6 +130,7 @@ func TestWhatIsTakenOver(t *testing.T) {
 		{"no last", caller.Entry{Name: "new"}, false, "new refused Its generations must be", 0},
 		{"an endless last", caller.Entry{Name: "new", Last: 1 << 40}, false, "new refused Its generations must be", 0},
 		{"somebody else's identity", caller.Entry{Name: "new", Generations: []int64{1}, Last: 1, Policy: caller.Policy{EntraApps: []string{app}}}, false, `new refused Tokens of ` + app + ` stand for the caller "known" already.`, 0},
+		{"times of keys that are not there", caller.Entry{Name: "new", Generations: []int64{1}, Last: 1, Made: manyTimes()}, false, "new created", 0},
 		{"a reason of two lines", caller.Entry{Name: "new", Generations: []int64{1}, Last: 1, Pause: &problem.Pause{Reason: "a\nb"}}, false, "new refused The reason of a pause", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -15,14 +16,17 @@ import (
 var jsonCall = regexp.MustCompile(`^\s*\{\s*"Data"\s*:\s*\{\s*"[^"]*"\s*:\s*\{\s*"Url"\s*:\s*"https?:`)
 
 // tellOldHost answers such a call in its own form, so that the caller behind the host
-// reads what is wrong, and logs it once. It says whether it was one.
+// reads what is wrong, and logs it once. It says whether it was one. If it was not, the
+// request still has all of its body.
 func (f *front) tellOldHost(w http.ResponseWriter, req *http.Request) bool {
 	if req.Method != http.MethodPost || req.Header.Get(InvocationHeader) == "" {
 		return false
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(f.Now().Add(firstByteTime))
 	// Whatever ends the reading, there is more of it or it is no such call.
-	if start, _ := io.ReadAll(io.LimitReader(req.Body, 1<<10)); !jsonCall.Match(start) {
+	start, _ := io.ReadAll(io.LimitReader(req.Body, 1<<10))
+	if !jsonCall.Match(start) {
+		req.Body = &unread{bytes.NewReader(start), req.Body}
 		return false
 	}
 	p := problem.New(problem.HostUnsupported, "The Functions host does not proxy HTTP requests. %s", problem.HostUnsupported.Advice())
@@ -40,4 +44,17 @@ func (f *front) tellOldHost(w http.ResponseWriter, req *http.Request) bool {
 		"Logs":    []string{}, "ReturnValue": nil,
 	})
 	return true
+}
+
+// unread is a body of which the start was read before.
+type unread struct {
+	start *bytes.Reader
+	io.ReadCloser
+}
+
+func (u *unread) Read(p []byte) (int, error) {
+	if u.start.Len() > 0 {
+		return u.start.Read(p)
+	}
+	return u.ReadCloser.Read(p)
 }

@@ -51,7 +51,7 @@ func TestAHostThatDoesNotProxyIsTold(t *testing.T) {
 		{"one that a stranger made up, through a host that proxies", "/emails:send", call, invocation, 401},
 		{"without a host", "/emails-send", call, nil, 404},
 		{"another body", "/emails-send", `{"Data":{"tick":"0"},"Metadata":{}}`, invocation, 404},
-		{"an upload slot with a body", "/attachments", "x", invocation, 401},
+		{"an upload slot with a body", "/attachments", "x", invocation, 400},
 	} {
 		if res := d.do(t, d.request(t, "POST", c.path, c.body, c.headers...)); res.StatusCode != c.status {
 			t.Errorf("%s: %s %s", c.name, res.Status, res.text)

@@ -85,8 +85,7 @@ func TestHooksAreNotToldApart(t *testing.T) {
 	}
 }
 
-// attacker holds connections to a hook, each with one byte of a large body. One that is
-// answered begins anew.
+// attacker holds connections to a hook, each with a little of a large body.
 type attacker struct {
 	t       *testing.T
 	address string
@@ -94,6 +93,9 @@ type attacker struct {
 	open    []net.Conn
 	refused atomic.Int64
 }
+
+// attackBytes are more than what needs no piece of the pool, and than small deliveries have.
+const attackBytes = 3000
 
 func (a *attacker) attack(head string) {
 	c, err := net.Dial("tcp", a.address)
@@ -104,7 +106,7 @@ func (a *attacker) attack(head string) {
 	a.mu.Lock()
 	a.open = append(a.open, c)
 	a.mu.Unlock()
-	_, _ = io.WriteString(c, head+"\r\n{")
+	_, _ = io.WriteString(c, head+"\r\n"+strings.Repeat("{", attackBytes))
 	answer := make([]byte, len("HTTP/1.1 503"))
 	if _, err := io.ReadFull(c, answer); err == nil && strings.HasSuffix(string(answer), " 503") {
 		a.refused.Add(1)
@@ -119,7 +121,7 @@ func (a *attacker) end() {
 	}
 }
 
-// Five hundred strangers with one byte each of a megabyte: nobody with a key notices, and
+// Five hundred strangers with a little each of a megabyte: nobody with a key notices, and
 // who is in earnest gets through.
 func TestStrangersTakeNothingFromThoseWithAKey(t *testing.T) {
 	t.Parallel()
@@ -148,7 +150,7 @@ func TestStrangersTakeNothingFromThoseWithAKey(t *testing.T) {
 		}
 		head := "POST /hooks/" + name + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n" + heads[name] + length
 		if i%8 > 3 {
-			head += "\r\n1" // one byte
+			head += fmt.Sprintf("\r\n%x", attackBytes)
 		}
 		all.Go(func() { a.attack(head) })
 	}
@@ -228,9 +230,9 @@ func TestABodyWhereNoneIsRead(t *testing.T) {
 				t.Parallel()
 				target := parameters.Replace(path)
 				ask := func(body string, chunked bool) int {
-					headers := []string{}
+					headers := []string{front.InvocationHeader, "behind-the-host"}
 					if path == "/hooks/{name}" {
-						headers = []string{"Authorization", ""}
+						headers = append(headers, "Authorization", "")
 					}
 					req := d.request(t, method, target, body, headers...)
 					if chunked {

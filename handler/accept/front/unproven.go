@@ -39,26 +39,32 @@ func (f *front) gather(w http.ResponseWriter, req *http.Request, name string) (p
 	return nil, nil, err
 }
 
-// headBytes is what is read before there is a piece for it: nobody holds one for bytes that
-// do not come.
-const headBytes = 512
+// headBytes are read, at the start and after each piece, before there is a piece for them.
+// So nobody holds one for bytes that do not come, and a small body needs none: whoever has
+// taken all pieces keeps no form and no small delivery out.
+const headBytes = 2 << 10
 
 // inPieces reads body to its end. announced is its length, -1 if that is not known.
 func inPieces(ctx context.Context, guest *pool.Guest, body io.Reader, announced int64) (pieces [][]byte, err error) {
 	var size int64
-	head := make([]byte, headBytes)
-	read := func(p []byte) (int, error) {
-		n, err := body.Read(p)
-		size += int64(n)
-		if slow := guest.Came(n, false); slow != nil {
-			return n, slow
+	fill := func(p []byte) (n int, err error) {
+		for n < len(p) && err == nil {
+			var more int
+			more, err = body.Read(p[n:])
+			n += more
+			size += int64(more)
+			if slow := guest.Came(more, false); slow != nil {
+				return n, slow
+			}
 		}
 		return n, err
 	}
+	head := make([]byte, headBytes)
 	for {
-		n, err := read(head)
-		if n > 0 && (err == nil || errors.Is(err, io.EOF)) {
-			before := size - int64(n)
+		before := size
+		n, err := fill(head)
+		piece := head
+		if err == nil {
 			if slow := guest.Take(ctx); slow != nil {
 				return nil, slow
 			}
@@ -66,12 +72,13 @@ func inPieces(ctx context.Context, guest *pool.Guest, body io.Reader, announced 
 			if announced >= size { // no more than comes
 				length = min(length, announced-before)
 			}
-			piece := make([]byte, length)
-			for n = copy(piece, head[:n]); err == nil && n < len(piece); {
-				var more int
-				more, err = read(piece[n:])
-				n += more
-			}
+			piece = make([]byte, length)
+			copy(piece, head)
+			var more int
+			more, err = fill(piece[n:])
+			n += more
+		}
+		if n > 0 {
 			pieces = append(pieces, piece[:n])
 		}
 		if errors.Is(err, io.EOF) {

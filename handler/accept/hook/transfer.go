@@ -126,7 +126,7 @@ func (e Entry) hook() (h Hook, err error) {
 	if err := transfer.Keys(e.Generations, e.Last, maxGenerations); err != nil {
 		return Hook{}, err
 	}
-	h = Hook{Name: e.Name, Generations: e.Generations, Made: e.Made, last: e.Last}
+	h = Hook{Name: e.Name, Generations: e.Generations, Made: transfer.Made(e.Made, e.Generations), last: e.Last}
 	if e.Pause != nil {
 		if h.Pause, err = problem.NewPause(e.Pause.Reason, e.Pause.Refuse, e.Pause.Since); err != nil {
 			return Hook{}, err

@@ -126,6 +126,12 @@ func TestWhichHooksAreTakenOver(t *testing.T) {
 		{"a template that is none", entry(named("new"), func(e *Entry) { e.Template = &Source{Subject: "{{"} }), false, "new refused "},
 		{"a secret where none can be", entry(named("new"), func(e *Entry) { e.Policy.Builtin, e.Policy.Check, e.Dictated = "generic", CheckKey, true }), false, "new refused A hook that is checked by key has no secret"},
 		{"of nobody", entry(named("new"), func(e *Entry) { e.Policy.Caller = "nobody" }), false, "new refused There is no caller nobody."},
+		{"times of keys that are not there", entry(named("new"), func(e *Entry) {
+			e.Made = map[int64]time.Time{}
+			for g := range int64(5000) {
+				e.Made[g] = noon
+			}
+		}), false, "new created"},
 		{"keys that cannot be", entry(named("new"), func(e *Entry) { e.Last = 0 }), false, "new refused Its generations must be"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -16,8 +16,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/problem"
 )
@@ -176,6 +178,13 @@ func Keys(generations []int64, last int64, atMost int) error {
 		return wrong("Its generations must be at most %d numbers from 1 on, ascending, and none above last.", atMost)
 	}
 	return nil
+}
+
+// Made keeps the times of keys that are alive: a row has no room for any number of others.
+func Made(made map[int64]time.Time, generations []int64) map[int64]time.Time {
+	alive := maps.Clone(made)
+	maps.DeleteFunc(alive, func(g int64, _ time.Time) bool { return !slices.Contains(generations, g) })
+	return alive
 }
 
 // maxGeneration leaves room for rotations: a key's generation is read with 32 bits.
