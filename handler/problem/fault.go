@@ -98,11 +98,11 @@ func (n Name) seenFrom(from string, spell func(string) string) string {
 
 var position = regexp.MustCompile(`/\d+(/|$)`)
 
-// short is the name of a member within from, or beside it, or of one that is in no list;
-// of all else it is the place.
+// short is the name of a member within from, or beside it, or anywhere, with no list
+// between; of all else it is the place.
 func short(pointer, from string, spell func(string) string) string {
 	beside := from[:max(0, strings.LastIndexByte(from, '/'))]
-	if rest, within := strings.CutPrefix(pointer, from+"/"); within {
+	if rest, within := strings.CutPrefix(pointer, from+"/"); within && !position.MatchString("/"+rest) {
 		return dotted(rest)
 	}
 	switch rest, near := strings.CutPrefix(pointer, beside+"/"); {

@@ -27,6 +27,7 @@ func TestFaultsNameMembersInTheReadersWords(t *testing.T) {
 		{"one is unknown there", body, func(p string) string { return strings.TrimSuffix(p, "/html") }, "/content: Set plainText."},
 		{"elsewhere, in a list", address, renamed("/recipients", ""), "/to/1/address: The same stands at /to/0/address."},
 		{"elsewhere, in none", header, renamed("/senderAddress", "/from/email"), "/headers/From: from.email sets it."},
+		{"in a list within its place", body, renamed("/content/plainText", "/content/0/value"), "/content: Set /content/0/value or html."},
 		{"beside it", NewFault("/a/0/x", "Set %s.", Name{"/a/0/x", "/a/0/y", "/a/0/z"}), renamed("a", "b"), "/b/0/x: Set x, y or z."},
 		{"in the whole of a list", NewFault("", "Set %s.", Name{"/x"}), func(p string) string { return "/3" + p }, "/3: Set x."},
 	} {

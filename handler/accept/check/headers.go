@@ -46,12 +46,12 @@ const (
 var Headers = []Header{
 	{Name: "message-id", Reason: setHere, Passed: true}, {Name: "x-ms-acsemail-validate-message-id", Reason: setHere, Passed: true},
 	{Name: "date", Reason: setByACS, Passed: true}, {Name: "mime-version", Reason: setByACS, Passed: true},
+	{Name: "content-transfer-encoding", Reason: setByACS, Passed: true},
 	{Name: "from", Reason: hasMember}, {Name: "sender", Reason: "the message is from its sender alone"},
 	{Name: "to", Reason: hasMember}, {Name: "cc", Reason: hasMember}, {Name: "bcc", Reason: hasMember},
 	{Name: replyTo, Reason: hasMember + ", beside which it is passed over"},
 	{Name: "subject", Reason: hasMember},
 	{Name: "content-type", Reason: "ACS sets it, as the bodies and attachments are"},
-	{Name: "content-transfer-encoding", Reason: setByACS},
 	{Name: "content-disposition", Reason: "attachments have members for it"}, {Name: "content-id", Reason: "attachments have members for it"},
 	{Name: "return-path", Reason: forBounces}, {Name: "errors-to", Reason: forBounces},
 	{Name: "received*", Reason: forServers}, {Name: "delivered-to", Reason: forServers},

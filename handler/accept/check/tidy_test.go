@@ -51,6 +51,7 @@ func TestMessageTidies(t *testing.T) {
 		}},
 		{"a header without a value", "karim-w/go-azure-communication-services, Headers", header("ClientCorrelationId", ""), gone},
 		{"a Message-ID", "nodemailer-sendgrid 1.0.3, swiftmailer-postmark", header("message-id", "<a@b>"), gone},
+		{"how the body is encoded", "postmark-gem, export_headers after ready_to_send!", header("Content-Transfer-Encoding", "7bit"), gone},
 		{"a date", "symfony/symfony, Bridge/Azure", header("Date", "Sat, 28 Nov 2026 12:00:00 +0000"), gone},
 		{"MIME-Version", "the same", header("MIME-Version", "1.0"), gone},
 		{"a check that is made here", "learn.microsoft.com, Email headers of ACS", header("X-MS-AcsEmail-Validate-Message-Id", "true"), gone},

@@ -335,7 +335,7 @@ func apiVersion(req *http.Request) (string, error) {
 		return apiVersions[len(apiVersions)-1], nil
 	}
 	if !slices.Contains(apiVersions, version) {
-		return "", problem.New(problem.InvalidRequest, "The api-version is none that ACS Email has published. Leave it out, or send %s.", apiVersions[len(apiVersions)-1])
+		return "", problem.New(problem.InvalidRequest, "Posthorn does not know this api-version. Leave it out, or send %s.", apiVersions[len(apiVersions)-1])
 	}
 	return version, nil
 }
@@ -352,9 +352,9 @@ func unencoded(req *http.Request) error {
 func messageType(req *http.Request) (string, error) {
 	contentType := req.Header.Get("Content-Type")
 	media, parameters, err := mime.ParseMediaType(contentType)
-	switch charset, ok := parameters["charset"]; {
+	switch charset := strings.ToLower(parameters["charset"]); {
 	case err != nil:
-	case media == "application/json" && (!ok || strings.EqualFold(charset, "utf-8")):
+	case media == "application/json" && slices.Contains([]string{"", "utf-8", "utf8"}, charset):
 		return media, nil
 	case media == "multipart/form-data" || media == "multipart/mixed":
 		return contentType, nil

@@ -54,12 +54,28 @@ func Flag[T any](name string, at func(*T) *bool) Member[T] {
 	}}
 }
 
-// Switch is a member that is true or false, and tells whether it was there.
+// Switch is a member that is true or false, and tells whether it was there. A text may
+// say it, as in WordPress: github.com/ActiveCampaign/postmark-wordpress, TrackOpens. An
+// empty one says nothing.
 func Switch[T any](name string, at func(*T) **bool) Member[T] {
 	return Member[T]{name: name, read: func(r *reader, to *T) error {
-		on := new(bool)
-		*at(to) = on
-		return Flag("", func(to *bool) *bool { return to }).read(r, on)
+		if c, err := r.token(); err != nil {
+			return err
+		} else if c != '"' {
+			if ok, err := r.starts(isBoolean); !ok {
+				return err
+			}
+		}
+		word, _, err := r.scalar(MaxWordBytes)
+		on := strings.EqualFold(word, "true")
+		switch {
+		case err != nil || word == "":
+			return err
+		case !on && !strings.EqualFold(word, "false"):
+			return r.fault("It must be true or false, not a string.")
+		}
+		*at(to) = &on
+		return nil
 	}}
 }
 
@@ -191,17 +207,21 @@ func (o Object[T]) read(r *reader, to *T) error {
 	var seen uint64 // bit i: o[i] was there
 	return r.members(func(name []byte) error {
 		i := o.find(name, r.spelling)
-		if i < 0 {
-			return r.refuse("There is no such member.")
-		}
-		if seen&(1<<i) != 0 {
+		if i >= 0 && seen&(1<<i) != 0 {
 			return r.refuse(twice)
 		}
-		seen |= 1 << i
-		if c, err := r.token(); err != nil {
+		c, err := r.token()
+		if err != nil {
 			return err
-		} else if c == 'n' {
+		}
+		if i >= 0 {
+			seen |= 1 << i
+		}
+		switch {
+		case c == 'n': // of a member that is newer than the table, too
 			return r.literal("null")
+		case i < 0:
+			return r.refuse("There is no such member.")
 		}
 		return o[i].read(r, to)
 	})

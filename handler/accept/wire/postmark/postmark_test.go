@@ -68,9 +68,11 @@ func TestMembers(t *testing.T) {
 		"another stream": {`{"MessageStream":"receipts"}`, func(m *mail.Message) (any, any) {
 			return m.Delivery.Tags, []mail.Tag{{Name: "MessageStream", Value: "receipts"}}
 		}},
-		"opens alone are not tracked": {`{"TrackOpens":false}`, func(m *mail.Message) (any, any) { return m.UserEngagementTrackingDisabled, false }},
-		"links alone are not tracked": {`{"TrackOpens":true,"TrackLinks":"none"}`, func(m *mail.Message) (any, any) { return m.UserEngagementTrackingDisabled, false }},
-		"nothing is tracked":          {`{"TrackOpens":false,"TrackLinks":"NONE"}`, func(m *mail.Message) (any, any) { return m.UserEngagementTrackingDisabled, true }},
+		"opens alone are not tracked":   {`{"TrackOpens":false}`, func(m *mail.Message) (any, any) { return m.UserEngagementTrackingDisabled, false }},
+		"links alone are not tracked":   {`{"TrackOpens":true,"TrackLinks":"none"}`, func(m *mail.Message) (any, any) { return m.UserEngagementTrackingDisabled, false }},
+		"opens are tracked, as a text":  {`{"TrackOpens":"true","TrackLinks":"None"}`, func(m *mail.Message) (any, any) { return m.UserEngagementTrackingDisabled, false }},
+		"nothing is tracked, as a text": {`{"TrackOpens":"false","TrackLinks":"None"}`, func(m *mail.Message) (any, any) { return m.UserEngagementTrackingDisabled, true }},
+		"nothing is tracked":            {`{"TrackOpens":false,"TrackLinks":"NONE"}`, func(m *mail.Message) (any, any) { return m.UserEngagementTrackingDisabled, true }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

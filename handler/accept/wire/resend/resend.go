@@ -86,10 +86,16 @@ func letters(e *email) ([]wire.Letter, []problem.Fault) {
 	return []wire.Letter{{Message: m, Place: e.place}}, f
 }
 
-// addresses are those at a place. An empty text is as good as none.
+// addresses are those at a place. An empty text is as good as none. One text may have
+// several with commas between: github.com/resend/resend-ruby wrote cc so, from Rails.
 func addresses(f *wire.Faults, pointer string, m wire.Many) []mail.Address {
 	if m.Alone && m.Texts[0] == "" {
 		return nil
+	}
+	if m.Alone && strings.ContainsRune(m.Texts[0], ',') {
+		if _, err := mail.Named(m.Texts[0]); err != nil {
+			return f.NamedList(pointer, m.Texts[0])
+		}
 	}
 	var all []mail.Address
 	for i, text := range m.Texts {

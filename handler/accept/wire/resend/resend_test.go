@@ -43,6 +43,10 @@ func TestMembers(t *testing.T) {
 		"camel case": {`{"replyTo":["a@example.com","Bo <b@example.com>"],"scheduledAt":"x"}`, func(m *mail.Message) (any, any) {
 			return m.ReplyTo, []mail.Address{{Address: "a@example.com"}, {Address: "b@example.com", DisplayName: "Bo"}}
 		}},
+		"addresses in one text": {`{"cc":"a@example.com, \"Doe, Bo\" <b@example.com>","bcc":"Doe, Ann <c@example.com>"}`, func(m *mail.Message) (any, any) {
+			return m.Recipients, mail.Recipients{CC: []mail.Address{{Address: "a@example.com"}, {Address: "b@example.com", DisplayName: "Doe, Bo"}},
+				BCC: []mail.Address{{Address: "c@example.com", DisplayName: "Doe, Ann"}}}
+		}},
 		"an empty text for a list":     {`{"cc":"","bcc":[]}`, func(m *mail.Message) (any, any) { return m.Recipients, mail.Recipients{} }},
 		"null is as good as absent":    {`{"cc":null,"template":null}`, func(m *mail.Message) (any, any) { return m.Recipients, mail.Recipients{} }},
 		"nothing that Resend keeps":    {`{"template":{},"topic_id":"","headers":[],"attachments":[{"path":""}]}`, func(m *mail.Message) (any, any) { return m.Headers, map[string]string(nil) }},

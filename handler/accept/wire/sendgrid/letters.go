@@ -140,7 +140,7 @@ func (b *body) bodies(f *wire.Faults) (text, html string) {
 }
 
 // attached are the attachments as every message has them. What is inline has a
-// content id, and what the HTML calls by it: by an id, ACS shows an attachment inside
+// content id, if it was given one, and what the HTML calls by it: by an id, ACS shows an attachment inside
 // the HTML, and not beside it.
 func (b *body) attached(f *wire.Faults, html string) []mail.Attachment {
 	var all []mail.Attachment
@@ -150,10 +150,7 @@ func (b *body) attached(f *wire.Faults, html string) []mail.Attachment {
 			if !strings.Contains(html, "cid:"+a.ContentID) {
 				a.ContentID = ""
 			}
-		case "inline":
-			if a.ContentID == "" {
-				f.Add(fmt.Sprintf("/attachments/%d/content_id", i), "What is inline needs a content_id.")
-			}
+		case "inline": // without an id it stands beside the text
 		default:
 			f.Add(fmt.Sprintf("/attachments/%d/disposition", i), "This must be inline or attachment.")
 		}

@@ -128,16 +128,17 @@ var attachments = wire.Object[attachment]{
 	wire.Encoded("content", func(a *attachment) *mail.Attachment { return &a.Attachment }),
 	wire.Text("filename", wire.Slack*mail.MaxAttachmentNameBytes, func(a *attachment) *string { return &a.Name }),
 	wire.Text("type", wire.Slack*mail.MaxContentTypeBytes, func(a *attachment) *string { return &a.ContentType }),
-	wire.Text("disposition", wire.MaxWordBytes, func(a *attachment) *string { return &a.disposition }),
+	wire.TextAs("disposition", wire.MaxWordBytes, func(a *attachment) *string { return &a.disposition }, essence),
 	wire.Text("content_id", wire.Slack*mail.MaxContentIDBytes, func(a *attachment) *string { return &a.ContentID }),
 	wire.Passed[attachment]("name"),         // sendgrid-go writes it beside filename
-	wire.Passed[attachment]("content_type"), // Medusa writes it beside type
+	wire.Passed[attachment]("content_type"), // Medusa writes these two
+	wire.Passed[attachment]("id"),
 }
 
-// essence is a media type without its parameters.
-func essence(mediaType string) string {
-	if plain, _, err := mime.ParseMediaType(mediaType); err == nil {
+// essence is a media type or a disposition without its parameters, in lower case.
+func essence(text string) string {
+	if plain, _, err := mime.ParseMediaType(text); err == nil {
 		return plain
 	}
-	return mediaType
+	return text
 }

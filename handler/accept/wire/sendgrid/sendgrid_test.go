@@ -102,10 +102,17 @@ func TestWhatClientsWrite(t *testing.T) {
 		"a dynamic mail": {"docs.sendgrid.com, AMP for email", `{` + to + `,"content":[{"type":"text/plain","value":"a"},{"type":"text/x-amp-html","value":"<html ⚡4email>"},{"type":"text/html","value":"b"}]}`, func(m *mail.Message) (any, any) {
 			return m.Content, mail.Content{PlainText: "a", HTML: "b"}
 		}},
-		"a type, twice":       {"@medusajs/notification-sendgrid 2.21.2", image(`,"content_type":"image/png","disposition":"inline"`), id("logo")},
-		"empty maps of PHP":   {"json_encode of an empty array", `{` + to + `,"custom_args":[],"headers":[],"mail_settings":[]}`, func(m *mail.Message) (any, any) { return m.Delivery, mail.Delivery{} }},
-		"empties":             {"clients that leave nothing out", `{` + to + `,"template_id":"","sections":{},"batch_id":"","asm":{},"ip_pool_name":null}`, func(m *mail.Message) (any, any) { return m.Content, mail.Content{} }},
-		"empty template data": {"the same", `{"personalizations":[{"to":[{"email":"a@example.com"}],"dynamic_template_data":{},"categories":[]}]}`, func(m *mail.Message) (any, any) { return m.Content, mail.Content{} }},
+		"a type, twice":           {"@medusajs/notification-sendgrid 2.21.2", image(`,"content_type":"image/png","disposition":"inline"`), id("logo")},
+		"an id of Medusa's":       {"@medusajs/notification-sendgrid, sendgrid.ts", image(`,"id":"logo"`), id("logo")},
+		"inline, and no image":    {"SendGrid's OpenAPI document: content and filename are required; Medusa, too", strings.Replace(image(`,"disposition":"inline"`), `,"content_id":"logo"`, "", 1), id("")},
+		"a disposition of a mail": {"RFC 2183", image(`,"disposition":"INLINE; filename=l.png"`), id("logo")},
+		"switches that are texts": {"json_encode of what a form sent", `{` + to + `,"tracking_settings":{"click_tracking":{"enable":"false"},"open_tracking":{"enable":"False"}},"mail_settings":{"footer":{"enable":"false"}}}`, func(m *mail.Message) (any, any) {
+			return m.UserEngagementTrackingDisabled, true
+		}},
+		"null in a member of a later day": {"clients of .NET and Java, which write what is not set", `{` + to + `,"new":null,"mail_settings":{"new":null}}`, func(m *mail.Message) (any, any) { return m.Content, mail.Content{} }},
+		"empty maps of PHP":               {"json_encode of an empty array", `{` + to + `,"custom_args":[],"headers":[],"mail_settings":[]}`, func(m *mail.Message) (any, any) { return m.Delivery, mail.Delivery{} }},
+		"empties":                         {"clients that leave nothing out", `{` + to + `,"template_id":"","sections":{},"batch_id":"","asm":{},"ip_pool_name":null}`, func(m *mail.Message) (any, any) { return m.Content, mail.Content{} }},
+		"empty template data":             {"the same", `{"personalizations":[{"to":[{"email":"a@example.com"}],"dynamic_template_data":{},"categories":[]}]}`, func(m *mail.Message) (any, any) { return m.Content, mail.Content{} }},
 		"arguments": {"SendGrid's clients, USAGE.md", `{` + to + `,"custom_args":{"New Argument 1":"New Value 1","activationAttempt":1,"big":-1.50E+3,"ok":true,"none":null}}`, func(m *mail.Message) (any, any) {
 			return m.Delivery.Tags, []mail.Tag{{Name: "New Argument 1", Value: "New Value 1"}, {Name: "activationAttempt", Value: "1"}, {Name: "big", Value: "-1.50E+3"}, {Name: "ok", Value: "true"}}
 		}},
@@ -144,8 +151,10 @@ func TestFaults(t *testing.T) {
 			"/content/1/type: This must be text/plain or text/html: ACS takes no other. A calendar goes as an attachment.",
 			"/content/2/type: There is a content of this type already."}},
 		"dispositions": {`{` + to + `,"attachments":[{"disposition":"inline"},{"disposition":"hidden"}]}`, []string{
-			"/attachments/0/content_id: What is inline needs a content_id.",
 			"/attachments/1/disposition: This must be inline or attachment."}},
+		"a switch that is neither": {`{` + to + `,"tracking_settings":{"click_tracking":{"enable":"yes"},"open_tracking":{"enable":1}}}`, []string{
+			"/tracking_settings/click_tracking/enable: It must be true or false, not a string.",
+			"/tracking_settings/open_tracking/enable: It must be true or false, not a number."}},
 		"times that are none": {`{` + to + `,"send_at":-1}`, []string{"/send_at: It must be a whole number, not negative and not too large."}},
 		"times in halves":     {`{` + to + `,"send_at":1.5}`, []string{"/send_at: It must be a whole number, not negative and not too large."}},
 		"times in words":      {`{` + to + `,"send_at":"now"}`, []string{"/send_at: It must be a number, not a string."}},
