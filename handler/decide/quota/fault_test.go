@@ -290,3 +290,37 @@ func TestBackoffUnderFaults(t *testing.T) {
 		})
 	}
 }
+
+// While the rows of a large limit cannot be found, nobody waits longer than one read of
+// storage takes, however many there are; a second later they are looked for again.
+func TestALayoutThatIsNotFoundIsLookedForOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := true
+		f := &front{row: &row{}, way: func() time.Duration { return time.Second / 2 }, fate: func(bool) fate {
+			if down {
+				return dropped
+			}
+			return served
+		}}
+		l := newLedger(f, quota.Limits{PerMinute: 40_000, PerHour: 2_000_000})
+		begin := time.Now()
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if _, err := l.Book(t.Context(), costing(1)); !problem.Is(err, problem.Unavailable) {
+					t.Errorf("error %v, want unavailable", err)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("the last of them waited %v", took)
+		}
+		down = false
+		time.Sleep(time.Second)
+		if g, err := l.Book(t.Context(), costing(1)); !g.Live(time.Now()) {
+			t.Errorf("then: %v, %v", g, err)
+		}
+	})
+}

@@ -106,6 +106,10 @@ func (l *Ledger) known() *rows {
 	return l.rows
 }
 
+// failureLife is how long all share that the rows were not found: otherwise each who waits
+// would wait for storage by himself, one after the other.
+const failureLife = time.Second
+
 // current is the layout to work in. Of one row, that row itself will tell if it
 // is another.
 func (l *Ledger) current(ctx context.Context) (*rows, error) {
@@ -123,9 +127,13 @@ func (l *Ledger) current(ctx context.Context) (*rows, error) {
 	}
 	y := l.limits.first()
 	if y.Shards > 1 || lost {
+		if l.notFound != nil && l.now().Sub(l.failed) < failureLife {
+			return nil, l.notFound
+		}
 		var err error
 		if y, err = l.locate(context.WithoutCancel(ctx), y); err != nil {
-			return nil, unavailable(err)
+			l.notFound, l.failed = unavailable(err), l.now()
+			return nil, l.notFound
 		}
 	}
 	p = l.newRows(y)

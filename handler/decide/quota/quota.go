@@ -66,7 +66,9 @@ type Ledger struct {
 	rows *rows // nil: not known
 	lost bool  // it was, and is another now
 
-	finding chan struct{} // holds one who looks for the rows
+	finding  chan struct{} // holds one who looks for the rows, and guards what follows
+	notFound error         // why the rows were not found
+	failed   time.Time     // when
 	pool    pool
 	turn    int // where this process begins with the shards
 }
