@@ -69,8 +69,8 @@ type Ledger struct {
 	finding  chan struct{} // holds one who looks for the rows, and guards what follows
 	notFound error         // why the rows were not found
 	failed   time.Time     // when
-	pool    pool
-	turn    int // where this process begins with the shards
+	pool     pool
+	turn     int // where this process begins with the shards
 }
 
 // Options are what a ledger need not be told.
