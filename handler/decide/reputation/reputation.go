@@ -146,11 +146,10 @@ func (w *Watch) add(sender string, o Outcome) (fresh Hour, due bool) {
 	if o != Dropped {
 		s.Sent++
 	}
-	if o == Taken {
-		return Hour{}, false
+	if o != Taken {
+		s.Bad++
 	}
-	s.Bad++
-	if now.Sub(s.written) < between {
+	if s.Bad == 0 || now.Sub(s.written) < between {
 		return Hour{}, false
 	}
 	fresh = s.Hour

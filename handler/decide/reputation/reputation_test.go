@@ -89,6 +89,11 @@ func TestWhoIsPaused(t *testing.T) {
 		{"whom four processes have seen a part of", 5, 4, "", func(o *town) { o.note(40, reputation.Refused, s, "") }, true, false},
 		{"nobody, when it was on other days", 5, 1, "", func(o *town) { o.note(200, reputation.Refused, 3*time.Hour, "") }, false, false},
 		{"who is refused more in a second than is written", 5, 1, "", func(o *town) { o.note(50, reputation.Refused, s/10, "") }, true, false},
+		{"who was refused all in one moment, with the next message", 5, 1, "", func(o *town) {
+			o.note(50, reputation.Refused, 0, "")
+			o.clock = o.clock.Add(s)
+			o.note(1, reputation.Taken, 0, "")
+		}, true, false},
 		{"nobody, when the clock was set back by a year", 5, 1, "", func(o *town) {
 			o.note(15, reputation.Refused, s, "")
 			o.clock = o.clock.AddDate(-1, 0, 0)

@@ -88,6 +88,7 @@ func TestLanguage(t *testing.T) {
 		{"English for two unknown", "ja", "fr", "en"},
 		{"nonsense is no wish", "!!", "de", "de"},
 		{"a browser's list", "fr-FR,de;q=0.8,en;q=0.5", "en", "de"},
+		{"a list that takes long to read", strings.Repeat("de;q=0.5,", 3000), "en", "en"},
 		{"a hostile list", strings.Repeat("a-", 100_000), "de", "de"},
 	}
 	for _, tt := range tests {

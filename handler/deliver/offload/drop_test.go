@@ -106,6 +106,7 @@ func TestWhatIsNotDropped(t *testing.T) {
 		s.cloud.fault = refusing("stage")
 		in = s.Intake(noLength, wholeMiB)
 		_ = in.Attachment(t.Context(), 0, placed(mail.PlacementLink, mail.Attachment{}), bytes.NewReader(noise(1, 4*BlockBytes)))
+		synctest.Wait() // the blocks are sent beside it
 		in.Close()
 		synctest.Wait()
 		if s.cloud.calls["commit"] != 1 {

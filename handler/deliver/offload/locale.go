@@ -2,6 +2,7 @@ package offload
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,9 +70,14 @@ func tags(ls []locale) []language.Tag {
 	return all
 }
 
+// maxWishBytes is more than browsers send. Whoever opens a link chooses how long its list
+// is, and 27 kB of one take 10 ms.
+const maxWishBytes = 1 << 10
+
 // localeFor picks the best locale for the first wish that any locale meets. A
 // wish is a BCP 47 tag or a list as in Accept-Language; nonsense is no wish.
 func localeFor(wishes ...string) locale {
+	wishes = slices.DeleteFunc(slices.Clone(wishes), func(w string) bool { return len(w) > maxWishBytes })
 	_, i := language.MatchStrings(matcher, wishes...)
 	return locales[i]
 }
