@@ -96,10 +96,10 @@ var allShown = []shown{
 		"postmark": {`{"Txt":"Hello"}`, "/Txt: There is no such member."},
 	}},
 	{"bad Base64", false, map[string][2]string{
-		"acs":      {`{"attachments":[{"name":"a.bin","contentType":"a/b","contentInBase64":"?"}]}`, "/attachments/0/contentInBase64: This character is not Base64."},
-		"resend":   {`{"attachments":[{"filename":"a.bin","content":"?"}]}`, "/attachments/0/content: This character is not Base64."},
-		"sendgrid": {`{"attachments":[{"filename":"a.bin","content":"?"}]}`, "attachments.0.content: This character is not Base64."},
-		"postmark": {`{"Attachments":[{"Name":"a.bin","Content":"?"}]}`, "/Attachments/0/Content: This character is not Base64."},
+		"acs":      {`{"attachments":[{"name":"a.bin","contentType":"a/b","contentInBase64":"?"}]}`, "/attachments/0/contentInBase64: This character is not Base64. Write the bytes of the file in Base64."},
+		"resend":   {`{"attachments":[{"filename":"a.bin","content":"?"}]}`, "/attachments/0/content: This character is not Base64. Write the bytes of the file in Base64."},
+		"sendgrid": {`{"attachments":[{"filename":"a.bin","content":"?"}]}`, "attachments.0.content: This character is not Base64. Write the bytes of the file in Base64."},
+		"postmark": {`{"Attachments":[{"Name":"a.bin","Content":"?"}]}`, "/Attachments/0/Content: This character is not Base64. Write the bytes of the file in Base64."},
 	}},
 	{"an attachment without content", false, map[string][2]string{
 		"resend":   {`{"attachments":[{"filename":"a.bin"}]}`, "/attachments/0/content: The attachment has no content. Set content."},

@@ -250,7 +250,7 @@ func (c *content) add(char rune, offset int64) error {
 	case char == ':':
 		return c.fault(offset, "A colon is not Base64. Of a data: URL, send what follows the comma.")
 	case !strings.ContainsRune(alphabet, char):
-		return c.fault(offset, "This character is not Base64.")
+		return c.fault(offset, "This character is not Base64. Write the bytes of the file in Base64.")
 	}
 	c.quantum[c.n] = byte(char)
 	if c.n++; c.n < len(c.quantum) {

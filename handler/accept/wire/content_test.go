@@ -25,7 +25,7 @@ func attached(content string) string {
 const (
 	short   = "The Base64 ends within a group of four characters."
 	after   = "Something follows the padding of the Base64."
-	foreign = "This character is not Base64."
+	foreign = "This character is not Base64. Write the bytes of the file in Base64."
 	padding = "The Base64 is padded wrongly."
 )
 
