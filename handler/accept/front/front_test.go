@@ -124,7 +124,7 @@ func TestMediaTypesThatAreTaken(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t, plenty)
 	for _, contentType := range []string{"application/json", "APPLICATION/JSON;charset=UTF-8", "application/json;charset=utf8", `application/json; charset="Utf8"; odata=verbose`} {
-		if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("x"), "Content-Type", contentType)); res.StatusCode != 202 {
+		if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("x"), "Content-Type", contentType)); res.StatusCode != http.StatusAccepted {
 			t.Errorf("%s: %d %s", contentType, res.StatusCode, res.text)
 		}
 	}
