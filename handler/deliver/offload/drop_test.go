@@ -50,6 +50,7 @@ func TestWhatWasStagedInVainIsDropped(t *testing.T) {
 		"the row could not be written": func(t *testing.T, s *setting) *Intake {
 			in, _ := stream(t, s, large())
 			mv := plan(t, s, in)
+			synctest.Wait() // for what is being staged, which reads the fault
 			s.cloud.fault = failing("insert", 1, mem.Refused)
 			if errors.Join(mv.Stage(t.Context()), mv.Commit(t.Context())) == nil {
 				t.Error("no error")
