@@ -54,9 +54,13 @@ func Start(t *testing.T) Storage {
 	}
 	client := &http.Client{Transport: transport}
 	return Storage{
-		Azurite:    a,
-		Client:     client,
-		Options:    azcore.ClientOptions{Transport: client, Retry: policy.RetryOptions{MaxRetries: -1}},
+		Azurite: a,
+		Client:  client,
+		// What Azurite answers is seen as it is. A connection that it ends just when it is used
+		// again is no answer: the product tries again, too.
+		Options: azcore.ClientOptions{Transport: client, Retry: policy.RetryOptions{
+			MaxRetries: 2, RetryDelay: 100 * time.Millisecond, StatusCodes: []int{},
+		}},
 		Credential: Credential{},
 	}
 }
