@@ -38,6 +38,18 @@ func NewPause(reason string, refuse bool, now time.Time) (*Pause, error) {
 	return &Pause{Reason: reason, Since: now.UTC().Truncate(time.Second), Refuse: refuse}, nil
 }
 
+// Checked is a pause of untrusted origin as NewPause would have made it; nil is none.
+func (p *Pause) Checked() (*Pause, error) {
+	if p == nil {
+		return nil, nil //nolint:nilnil // there is no pause
+	}
+	checked, err := NewPause(p.Reason, p.Refuse, p.Since)
+	if err == nil {
+		checked.Auto = p.Auto
+	}
+	return checked, err
+}
+
 // Problem is that of a message which does not leave, or is not taken. what names what is
 // paused.
 func (p *Pause) Problem(what string) *Problem {

@@ -52,17 +52,7 @@ func (r *Registry) Import(ctx context.Context, entries []Entry, o transfer.Optio
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range entries {
-		result, err := r.importOne(ctx, known, e, o)
-		if err != nil {
-			var refused bool
-			if result, refused = transfer.Refuse(e.Name, err); !refused {
-				return results, err
-			}
-		}
-		results = append(results, result)
-	}
-	return results, nil
+	return transfer.All(entries, func(e Entry) (transfer.Result, error) { return r.importOne(ctx, known, e, o) })
 }
 
 // importOne takes one entry over, and keeps known as the table then is.
@@ -109,11 +99,8 @@ func (e Entry) caller() (c Caller, err error) {
 		return Caller{}, err
 	}
 	c = Caller{Name: e.Name, Generations: e.Generations, Made: transfer.Made(e.Made, e.Generations), last: e.Last}
-	if e.Pause != nil {
-		if c.Pause, err = problem.NewPause(e.Pause.Reason, e.Pause.Refuse, e.Pause.Since); err != nil {
-			return Caller{}, err
-		}
-		c.Pause.Auto = e.Pause.Auto
+	if c.Pause, err = e.Pause.Checked(); err != nil {
+		return Caller{}, err
 	}
 	if len(e.Generations) > 0 {
 		c.Policy, err = e.Policy.normalised()

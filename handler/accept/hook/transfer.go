@@ -67,17 +67,7 @@ func (r *Registry) Import(ctx context.Context, entries []Entry, o transfer.Optio
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range entries {
-		result, err := r.importOne(ctx, known, e, o, allowed)
-		if err != nil {
-			var refused bool
-			if result, refused = transfer.Refuse(e.Name, err); !refused {
-				return results, err
-			}
-		}
-		results = append(results, result)
-	}
-	return results, nil
+	return transfer.All(entries, func(e Entry) (transfer.Result, error) { return r.importOne(ctx, known, e, o, allowed) })
 }
 
 func (r *Registry) importOne(ctx context.Context, known map[string]Hook, e Entry, o transfer.Options, allowed func(context.Context, Policy) error) (transfer.Result, error) {
@@ -127,11 +117,8 @@ func (e Entry) hook() (h Hook, err error) {
 		return Hook{}, err
 	}
 	h = Hook{Name: e.Name, Generations: e.Generations, Made: transfer.Made(e.Made, e.Generations), last: e.Last}
-	if e.Pause != nil {
-		if h.Pause, err = problem.NewPause(e.Pause.Reason, e.Pause.Refuse, e.Pause.Since); err != nil {
-			return Hook{}, err
-		}
-		h.Pause.Auto = e.Pause.Auto
+	if h.Pause, err = e.Pause.Checked(); err != nil {
+		return Hook{}, err
 	}
 	if len(e.Generations) == 0 {
 		return h, nil

@@ -168,6 +168,22 @@ func Refuse(name string, err error) (r Result, ok bool) {
 	return Result{}, false
 }
 
+// All takes entries over one by one, each for itself. An error of one that Refuse does not
+// take ends it, with the results so far.
+func All[E Named](entries []E, one func(E) (Result, error)) (results []Result, err error) {
+	for _, e := range entries {
+		result, err := one(e)
+		if err != nil {
+			var refused bool
+			if result, refused = Refuse(e.EntryName(), err); !refused {
+				return results, err
+			}
+		}
+		results = append(results, result)
+	}
+	return results, nil
+}
+
 // Keys says what is wrong with the generations of an entry, the last one given out included.
 // An entry without any had its end.
 func Keys(generations []int64, last int64, atMost int) error {
