@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"os"
 	"testing"
+
+	"github.com/posthorn/posthorn/handler/wiring"
 )
 
 // Memory of an instance, in bytes, that is not there for requests: what the plan keeps, what
@@ -31,7 +33,8 @@ func TestMemoryOfEveryProfileSuffices(t *testing.T) {
 		t.Fatal(err)
 	}
 	var profiles map[string]struct {
-		InstanceMB, RequestsAtOnce, HostBodyBytes, BodyBytes, HandlerMB int64
+		InstanceMB, RequestsAtOnce, HostBodyBytes, BodyBytes int64
+		HandlerMB                                            int
 	}
 	if err := json.Unmarshal(text, &profiles); err != nil || len(profiles) != 4 {
 		t.Fatal(profiles, err)
@@ -44,7 +47,7 @@ func TestMemoryOfEveryProfileSuffices(t *testing.T) {
 		if p.BodyBytes >= p.HostBodyBytes {
 			t.Errorf("%s: the host refuses a body of %d bytes before the handler can say why", name, p.BodyBytes)
 		}
-		if room := float64(p.HandlerMB)*(1<<20) - handlerAtAll; room < float64(p.RequestsAtOnce)*handlerBytes {
+		if float64(wiring.CommonBytes(p.HandlerMB)) < float64(p.RequestsAtOnce)*handlerBytes {
 			t.Errorf("%s: the handler sends requests away that the instance has room for", name)
 		}
 	}

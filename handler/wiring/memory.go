@@ -28,6 +28,9 @@ func memory(megabytes int) front.Budget {
 	return b
 }
 
+// CommonBytes is what requests of callers may use of it, in bytes.
+func CommonBytes(megabytes int) int64 { return memory(megabytes).Common }
+
 // CollectorBytes is where the garbage collector begins to work hard, for a process of so many
 // MiB: what strangers may use, and seldom do, is no room for garbage.
 func CollectorBytes(megabytes int) int64 {
