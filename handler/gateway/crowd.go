@@ -12,7 +12,7 @@ import (
 // Form says how much a form may send. To the ledger it is a part of its caller, with lines
 // and a cap of its own, so that what strangers send holds up nothing of the caller's.
 type Form struct {
-	Cap        int // at most this percent of the hourly quota; 0 means formMessages
+	Cap        int // at most this percent of the hourly quota; 0 means formCap
 	MaxWaiting int // messages; 0 means no bound
 }
 

@@ -77,7 +77,9 @@ func (d *Days) Note(ctx context.Context, k Key) {
 		defer cancel()
 		if err := d.write(ctx, k, today); err != nil {
 			d.log.WarnContext(ctx, "last use of a key not noted, will retry", "name", k.Name, "generation", k.Generation, "error", err)
-			d.due(k, d.now().Add(48*time.Hour), now.Add(again))
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.next[k] = now.Add(again)
 		}
 	}()
 }
