@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/posthorn/posthorn/handler/operate/azure"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/wiring"
 )
@@ -21,6 +22,8 @@ type console struct {
 	out     io.Writer // data
 	said    io.Writer // what was done, and what went wrong
 	person  bool      // whether somebody can answer
+	// arm builds the client of Azure Resource Manager; it makes no request.
+	arm func() (*azure.Client, error)
 }
 
 // isTerminal says whether somebody may sit behind f. The null device looks like it.

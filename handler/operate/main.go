@@ -17,6 +17,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/posthorn/posthorn/handler/operate/azure"
 )
 
 // The exit codes, beside 0.
@@ -39,7 +41,7 @@ type program struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], &console{environ: os.Environ(), in: os.Stdin, out: os.Stdout, said: os.Stderr, person: isTerminal(os.Stdin)})
+	code := run(ctx, os.Args[1:], &console{environ: os.Environ(), in: os.Stdin, out: os.Stdout, said: os.Stderr, person: isTerminal(os.Stdin), arm: azure.Default})
 	stop()
 	os.Exit(code)
 }
@@ -56,7 +58,7 @@ func run(ctx context.Context, args []string, c *console) (code int) {
 	parser := kong.Must(&program{}, kong.Name("posthorn"), kong.Description(about), kong.Writers(c.out, c.said),
 		kong.Help(brief), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.Exit(func(int) { helped = true }),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(c), kong.BindToProvider(c.open))
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(c), kong.BindToProvider(c.open), kong.BindToProvider(c.cloud))
 	parser.Model.HelpFlag.Help = "Show this."
 	command, err := parser.Parse(args)
 	if helped {

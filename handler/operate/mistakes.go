@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/posthorn/posthorn/handler/operate/azure"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -37,6 +38,9 @@ func (c *console) failed(err error) (code int) {
 	c.tell("posthorn: %s", sentence(err))
 	_, usage := errors.AsType[usageError](err)
 	_, unset := errors.AsType[settingsError](err)
+	if fault, ok := errors.AsType[*azure.Error](err); ok {
+		return c.failedAzure(fault)
+	}
 	switch {
 	case usage:
 		return exitUsage
@@ -52,6 +56,27 @@ func (c *console) failed(err error) (code int) {
 		return exitAway
 	}
 	return exitFailed
+}
+
+// failedAzure says what to do about a fault of Azure.
+func (c *console) failedAzure(fault *azure.Error) (code int) {
+	switch fault.Kind {
+	case azure.NotFound:
+		c.tell("If it should be there, run \"posthorn connect\" again, and look at \"az account show\".")
+		return exitNotFound
+	case azure.Login:
+		c.tell("Run \"az login\", or set the variables of another credential: docs/operate.md.")
+	case azure.Forbidden:
+		c.tell("%s", unlocked(fault))
+	case azure.Away:
+		c.tell("Azure gave no answer, or was busy. Run the command again.")
+	case azure.Conflict:
+		c.tell("Somebody else changed it at the same time, or the name is taken. Run the command again.")
+		return exitFailed
+	default:
+		return exitFailed
+	}
+	return exitAway
 }
 
 func sentence(err error) string {
