@@ -92,6 +92,11 @@ SINGLE = MakesMarkupOfItsOwn|JSONTestSuite|NaughtyStrings
 CALM = /(infra|postmark|resend|sendgrid|trigger|check|spool|mail|settings|limits|sdk|queue|table|pack|bench|test|require|skips)$$
 RACED = go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -Ev '$(CALM)'
 
+.PHONY: warm
+warm: ## compile what `make check` compiles, and look with the linters
+	@go run $(GOLANGCI) run ./... >/dev/null 2>&1 || true
+	@CGO_ENABLED=1 go test -race -short -vet=off -run '^$$' $$($(RACED)) >/dev/null 2>&1 || true
+
 .PHONY: check
 check: ## formatting, vet, linters, long tests, races, go.mod, pages and imports
 	@test -z "$$(gofmt -l handler)" || { echo "not formatted:"; gofmt -l handler; exit 1; }
