@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/posthorn/posthorn/handler/operate/azure"
+	"github.com/posthorn/posthorn/handler/operate/dns"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/wiring"
 )
@@ -23,7 +24,9 @@ type console struct {
 	said    io.Writer // what was done, and what went wrong
 	person  bool      // whether somebody can answer
 	// arm builds the client of Azure Resource Manager; it makes no request.
-	arm func() (*azure.Client, error)
+	arm    func() (*azure.Client, error)
+	colour bool     // whether out shows colours
+	dial   dns.Dial // to name servers; nil in life
 }
 
 // isTerminal says whether somebody may sit behind f. The null device looks like it.
