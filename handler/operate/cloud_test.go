@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/operate/azure"
 	"github.com/posthorn/posthorn/handler/operate/azure/azuretest"
@@ -25,6 +27,7 @@ type desk struct {
 	*azuretest.Fake
 	environ []string
 	login   azuretest.Credential
+	clock   time.Time // it goes on only while the program sleeps
 }
 
 func newDesk(t *testing.T) *desk {
@@ -49,7 +52,7 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &desk{Fake: f, environ: []string{"POSTHORN_CONNECTION=" + file}}
+	return &desk{Fake: f, environ: []string{"POSTHORN_CONNECTION=" + file}, clock: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 }
 
 // run gives the words to the program.
@@ -59,6 +62,11 @@ func (d *desk) run(t *testing.T, words ...string) (out, said string, code int) {
 	code = run(t.Context(), words, &console{
 		environ: d.environ, in: strings.NewReader(""), out: &o, said: &s,
 		arm: func() (*azure.Client, error) { return d.Client(t, d.login), nil },
+		sleep: func(ctx context.Context, wait time.Duration) error {
+			d.clock = d.clock.Add(wait)
+			return ctx.Err()
+		},
+		now: func() time.Time { return d.clock },
 	})
 	return o.String(), s.String(), code
 }

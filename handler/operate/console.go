@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/operate/azure"
 	"github.com/posthorn/posthorn/handler/settings"
@@ -24,6 +26,21 @@ type console struct {
 	person  bool      // whether somebody can answer
 	// arm builds the client of Azure Resource Manager; it makes no request.
 	arm func() (*azure.Client, error)
+	// sleep waits for d, or fails once ctx ends.
+	sleep func(ctx context.Context, d time.Duration) error
+	now   func() time.Time
+}
+
+// sleep waits by the clock of the computer.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
 }
 
 // isTerminal says whether somebody may sit behind f. The null device looks like it.

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -41,7 +42,10 @@ type program struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], &console{environ: os.Environ(), in: os.Stdin, out: os.Stdout, said: os.Stderr, person: isTerminal(os.Stdin), arm: azure.Default})
+	code := run(ctx, os.Args[1:], &console{
+		environ: os.Environ(), in: os.Stdin, out: os.Stdout, said: os.Stderr, person: isTerminal(os.Stdin),
+		arm: azure.Default, sleep: sleep, now: time.Now,
+	})
 	stop()
 	os.Exit(code)
 }
