@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/posthorn/posthorn/handler/operate/dns"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/wiring"
 )
@@ -21,6 +22,8 @@ type console struct {
 	out     io.Writer // data
 	said    io.Writer // what was done, and what went wrong
 	person  bool      // whether somebody can answer
+	colour  bool      // whether out shows colours
+	dial    dns.Dial  // to name servers; nil in life
 }
 
 // isTerminal says whether somebody may sit behind f. The null device looks like it.

@@ -22,6 +22,11 @@ type settingsError struct{ error }
 
 func (e settingsError) Unwrap() error { return e.error }
 
+// awayError says that nothing could be asked.
+type awayError string
+
+func (e awayError) Error() string { return string(e) }
+
 var errNothingDone = errors.New("nothing was done")
 
 // failed tells an error and returns its exit code. It shows the sentence for people of
@@ -37,11 +42,14 @@ func (c *console) failed(err error) (code int) {
 	c.tell("posthorn: %s", sentence(err))
 	_, usage := errors.AsType[usageError](err)
 	_, unset := errors.AsType[settingsError](err)
+	_, away := errors.AsType[awayError](err)
 	switch {
 	case usage:
 		return exitUsage
 	case unset:
 		c.tell("The settings are those of the handler. For `make run` type \". .local/env\" in the project's folder.")
+	case away:
+		return exitAway
 	case problem.Is(err, problem.NotFound), problem.Is(err, problem.Gone):
 		return exitNotFound
 	case errors.Is(err, store.ErrIdentity):

@@ -28,7 +28,7 @@ func (c *check) checkToken(ctx context.Context, apex view) {
 			return []Finding{{Level: Green, Code: "domain-good", Sentence: "The domain's ms-domain-verification stands."}}
 		case slices.ContainsFunc(g.values, func(v string) bool { return strings.EqualFold(clean(v), want) }):
 			f.Code, f.Sentence = "domain-pasted", "The token of the domain stands with quotes, blanks or other letters around it."
-			f.Remedy = "Write it anew, without quotes and blanks: " + want + "."
+			f.Remedy = "Write it anew, without quotes and blanks: " + want
 		case len(g.values) > 0:
 			f.Sentence = fmt.Sprintf("There are %d ms-domain-verification records, and none is %s.", len(g.values), want)
 		default:
@@ -55,9 +55,9 @@ func (c *check) elsewhere(ctx context.Context, f *Finding, want string) {
 }
 
 // checkAlias finds a CNAME at the domain itself, which forbids every other record there.
-func (c *check) checkAlias(apex view) (stands bool) {
-	for _, g := range apex.groups(func(string) bool { return false }) {
-		if g.alias == "" {
+func (c *check) checkAlias(alias, apex view) (stands bool) {
+	for _, g := range slices.Concat(alias.groups(nil), apex.groups(func(string) bool { return false })) {
+		if g.alias == "" && len(g.values) == 0 {
 			continue
 		}
 		c.add(Finding{Level: Red, Code: "cname-at-domain", Record: c.domain.Name, Evidence: g.evidence,

@@ -18,6 +18,8 @@ const (
 	// udpSize is the largest answer over UDP, in bytes, that no network cuts up.
 	// https://www.dnsflagday.net/2020/
 	udpSize = 1232
+	// maxPacket is what is read of one packet, in bytes: servers may pass udpSize over.
+	maxPacket = 4096
 	// maxStray is how many packets that answer something else are passed over.
 	maxStray = 8
 )
@@ -148,7 +150,7 @@ func (a *Asker) exchange(ctx context.Context, network, address string, q questio
 
 func read(conn net.Conn, network string) ([]byte, error) {
 	if network == "udp" {
-		text := make([]byte, miekg.MaxMsgSize)
+		text := make([]byte, maxPacket)
 		n, err := conn.Read(text)
 		return text[:n], err
 	}

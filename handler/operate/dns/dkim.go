@@ -14,7 +14,7 @@ func (c *check) checkDKIM(ctx context.Context, k Kind) {
 	want := c.want(k)
 	name, target := canonical(want.Name), canonical(want.Value)
 	other := canonical(c.want(map[Kind]Kind{KindDKIM: KindDKIM2, KindDKIM2: KindDKIM}[k]).Value)
-	add := "Set a CNAME at " + name + " to " + target + "."
+	add := "Set a CNAME at " + name + " to " + target
 	c.judge(k, c.look(ctx, name, miekg.TypeCNAME), nil, func(g group) []Finding {
 		f := Finding{Level: Red, Code: "dkim-other-target", Remedy: add}
 		switch {
@@ -26,7 +26,7 @@ func (c *check) checkDKIM(ctx context.Context, k Kind) {
 			return []Finding{{Level: Green, Code: "dkim-good", Sentence: fmt.Sprintf("%s leads to the key of ACS.", shown(name))}}
 		case g.values[0] == target+"."+c.zone || g.values[0] == target+"."+c.domain.Name:
 			f.Code, f.Sentence = "dkim-target-completed", "The zone's name was added to the target: "+shown(g.values[0])+"."
-			f.Remedy += " End the target with a dot."
+			f.Remedy += "\nEnd the target with a dot."
 		case g.values[0] == other:
 			f.Code, f.Sentence = "dkim-swapped", "The CNAME leads to the key of the other selector: "+shown(other)+"."
 		default:

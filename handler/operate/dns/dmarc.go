@@ -34,7 +34,7 @@ func (c *check) withoutDMARC(ctx context.Context, name string) []Finding {
 		}
 	}
 	f := Finding{Level: Yellow, Code: "dmarc-missing", Sentence: "There is no DMARC record. Large receivers want one, and so does Microsoft before it raises a quota.",
-		Remedy: "Add a TXT record at " + name + ": v=DMARC1; p=none; rua=mailto:dmarc@" + c.domain.Name + "."}
+		Remedy: "Add a TXT record at " + name + ": v=DMARC1; p=none; rua=mailto:dmarc@" + c.domain.Name}
 	for _, doubled := range []string{name + "." + c.zone, name + "." + c.domain.Name} {
 		if c.stands(ctx, doubled, miekg.TypeTXT, likeDMARC) {
 			f.Level, f.Code, f.Record = Red, "dmarc-doubled", doubled
@@ -63,7 +63,7 @@ func (c *check) judgeDMARC(ctx context.Context, owner string, values []string) (
 		all = append(all, Finding{Level: f.level, Code: f.code, Sentence: f.sentence, Remedy: f.remedy})
 	}
 	all = append(all, c.reportsOf(ctx, owner, d)...)
-	if slices.ContainsFunc(d.flaws, func(f flaw) bool { return f.level == Red || f.code == "dmarc-leading-blank" }) {
+	if slices.ContainsFunc(d.flaws, func(f flaw) bool { return f.code != "dmarc-reports" }) {
 		return all
 	}
 	policy, from := d.policy, ""
@@ -93,7 +93,7 @@ func (c *check) reportsOf(ctx context.Context, owner string, d dmarc) (all []Fin
 		name := owner + "._report._dmarc." + domain
 		values, what := c.values(ctx, name, miekg.TypeTXT)
 		f := Finding{Level: Yellow, Code: "dmarc-reports-refused", Sentence: shown(domain) + " has not agreed to take DMARC reports on " + owner + ". They are dropped.",
-			Remedy: "Ask it for a TXT record at " + shown(name) + ": v=DMARC1. Or name another address."}
+			Remedy: "Ask it for a TXT record at " + shown(name) + ": v=DMARC1\nOr name another address."}
 		switch {
 		case slices.ContainsFunc(values, dmarcBegin.MatchString):
 			continue
@@ -120,19 +120,20 @@ func (c *check) checkAlignment() {
 	path := c.domain.MailFrom
 	aligned := path == c.domain.Name || !c.policy.strictSPF && organization(path) == organization(c.domain.Name)
 	dkim, spf := c.order(KindDKIM, KindDKIM2), c.order(KindSPF)
+	sure := c.order(KindDMARC) == Green
 	if !aligned {
 		spf = Red
 	}
 	f := Finding{Level: Green, Code: "dmarc-aligned", Kind: KindDMARC, Record: c.domain.Name}
 	switch {
+	case !sure, dkim != Green && spf != Green && (dkim == Yellow || spf == Yellow):
+		f.Level, f.Code, f.Sentence, f.Remedy = Yellow, "dmarc-alignment-unknown", "Whether mail from @"+c.domain.Name+" passes DMARC is unknown.", "Mend what is said on DKIM, SPF and DMARC, and run it again."
 	case dkim == Green && spf == Green:
 		f.Sentence = "Mail from @" + c.domain.Name + " can pass DMARC by DKIM and by SPF."
 	case dkim == Green:
 		f.Sentence = "Mail from @" + c.domain.Name + " can pass DMARC by DKIM. SPF does not help it now."
 	case spf == Green:
 		f.Level, f.Code, f.Sentence, f.Remedy = Yellow, "dmarc-spf-only", "Mail from @"+c.domain.Name+" can pass DMARC by SPF alone. Forwarding breaks that.", "Mend DKIM."
-	case dkim == Yellow || spf == Yellow:
-		f.Level, f.Code, f.Sentence, f.Remedy = Yellow, "dmarc-alignment-unknown", "Whether mail from @"+c.domain.Name+" passes DMARC is unknown.", "Mend what is said on DKIM and SPF, and run it again."
 	default:
 		f.Level, f.Code, f.Sentence = Yellow, "dmarc-unaligned", "Mail from @"+c.domain.Name+" cannot pass DMARC: neither DKIM nor SPF is in order."
 		f.Remedy = "Mend DKIM, both selectors."

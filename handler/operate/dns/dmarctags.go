@@ -57,15 +57,18 @@ func parseDMARC(text string) (d dmarc) {
 		return d
 	}
 	tags, order := map[string]string{}, []string{}
-	for _, part := range strings.Split(text, ";") {
+	parts := strings.Split(text, ";")
+	for i, part := range parts {
 		part = strings.Trim(part, " \t")
-		if part == "" {
+		if part == "" && i == len(parts)-1 {
 			continue
 		}
 		name, value, ok := strings.Cut(part, "=")
 		name, value = strings.ToLower(strings.TrimRight(name, " \t")), strings.TrimLeft(value, " \t")
 		_, twice := tags[name]
 		switch {
+		case part == "":
+			fault(Yellow, "syntax", "The DMARC record has two semicolons in a row. Receivers may pass over it.", "Delete one.")
 		case !ok || !dmarcName.MatchString(name):
 			fault(Red, "syntax", "The DMARC record has a part that is no tag: "+shown(part)+".", "Write it as NAME=VALUE, with a semicolon behind it.")
 		case twice:

@@ -158,7 +158,7 @@ func (c *check) checkRecords(ctx context.Context) {
 		}
 	}
 	apex := c.look(ctx, c.domain.Name, miekg.TypeTXT)
-	if !c.checkAlias(apex) {
+	if !c.checkAlias(c.look(ctx, c.domain.Name, miekg.TypeCNAME), apex) {
 		if groups := apex.groups(nil); len(groups) > 0 {
 			for _, v := range groups[0].values {
 				c.report.Standing = append(c.report.Standing, Record{KindNone, "TXT", c.domain.Name, v, defaultTTL})

@@ -1,5 +1,7 @@
 package dns
 
+import "strings"
+
 // Level is how bad a finding is.
 type Level int
 
@@ -22,10 +24,16 @@ type Finding struct {
 	Kind     Kind       `json:"kind"`
 	Record   string     `json:"record"` // the name that was asked for
 	Sentence string     `json:"sentence"`
-	Remedy   string     `json:"remedy,omitempty"` // what to do; empty only if Green
+	Remedy   string     `json:"remedy,omitempty"` // what to do, a step a line; empty only if Green
 	Evidence []Evidence `json:"evidence,omitempty"`
 
 	blocks bool // whether ACS need not be asked while it stands, though it is not red
+}
+
+// Differs says whether it is about servers that say different things, so that the
+// evidence tells more than the sentence.
+func (f Finding) Differs() bool {
+	return strings.HasSuffix(f.Code, "-partial") || f.Code == "zone-delegation-differs"
 }
 
 // Evidence is what one server said.

@@ -88,7 +88,8 @@ func (c *check) values(ctx context.Context, name string, kind uint16) ([]string,
 }
 
 // chain follows CNAMEs from a name through the records of one answer, and gives the
-// values of a kind at the end, and where that is.
+// values of a kind at the end, and where that is. A CNAME beside values, which no zone
+// may have, is an end too.
 func chain(records []miekg.RR, name string, kind uint16) (values []string, end string) {
 	end = canonical(name)
 	for range maxChain {
@@ -103,13 +104,26 @@ func chain(records []miekg.RR, name string, kind uint16) (values []string, end s
 				next = canonical(alias.Target)
 			}
 		}
+		if next != "" && next != end {
+			end = next
+		}
 		if len(values) > 0 || next == "" {
 			break
 		}
-		end = next
 	}
 	slices.Sort(values)
 	return values, end
+}
+
+// servedBy are the names in the NS records of just one name.
+func servedBy(records []miekg.RR, zone string) (names []string) {
+	for _, rr := range records {
+		if ns, ok := rr.(*miekg.NS); ok && canonical(ns.Hdr.Name) == zone && len(names) < maxValues {
+			names = append(names, canonical(ns.Ns))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // value is what a record says: of TXT its bytes, joined; of names small letters.

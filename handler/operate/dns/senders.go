@@ -58,10 +58,10 @@ func (c *check) others(ctx context.Context, records ...string) string {
 	}
 	said := "Under -all, mail from every sender that is not in the record is refused."
 	if len(in) > 0 {
-		said += " It lets these send too: " + listed(in) + "."
+		said += "\nIt lets these send too: " + listed(in) + "."
 	}
 	if len(out) > 0 {
-		said += " DNS shows senders that it lacks: " + listed(out) + ". Add them first if they send as this domain."
+		said += "\nDNS shows senders that it lacks: " + listed(out) + ". Add them first if they send as this domain."
 	}
 	return said
 }

@@ -22,10 +22,10 @@ func (c *check) checkSPF(ctx context.Context, apex view) {
 			return c.judgeSPF(ctx, real[0])
 		case len(real) > 1:
 			return []Finding{{Level: Red, Code: "spf-two-records", Sentence: fmt.Sprintf("There are %d SPF records. Receivers then use none (permerror).", len(real)),
-				Remedy: "Keep one: " + c.proposal(real...) + ". " + c.others(ctx, real...)}}
+				Remedy: "Keep one: " + c.proposal(real...) + "\n" + c.others(ctx, real...)}}
 		case len(g.values) > 0:
 			return []Finding{{Level: Red, Code: "spf-pasted", Sentence: "A TXT record was meant as SPF, and does not begin with \"v=spf1 \": " + shown(g.values[0]),
-				Remedy: "Write it anew, without quotes, and without blanks before it: " + c.proposal(g.values...) + "."}}
+				Remedy: "Write it anew, without quotes, and without blanks before it: " + c.proposal(g.values...)}}
 		}
 		return []Finding{c.missingSPF(ctx)}
 	})
@@ -33,7 +33,7 @@ func (c *check) checkSPF(ctx context.Context, apex view) {
 
 func (c *check) missingSPF(ctx context.Context) Finding {
 	f := Finding{Level: Red, Code: "spf-missing", Sentence: "There is no SPF record at " + shown(c.domain.Name) + ".",
-		Remedy: "Add a TXT record at " + c.domain.Name + ": " + c.proposal() + ". " + c.others(ctx)}
+		Remedy: "Add a TXT record at " + c.domain.Name + ": " + c.proposal() + "\n" + c.others(ctx)}
 	if doubled := c.domain.Name + "." + c.zone; c.stands(ctx, doubled, miekg.TypeTXT, isSPF) {
 		f.Code, f.Record = "spf-doubled", doubled
 		f.Sentence = "The SPF record stands at " + shown(doubled) + ": the provider added the name of the zone."
@@ -49,7 +49,7 @@ func (c *check) judgeSPF(ctx context.Context, text string) []Finding {
 	terms, wrong := parseSPF(text)
 	var all []Finding
 	for _, w := range wrong {
-		all = append(all, Finding{Level: Red, Code: "spf-syntax", Sentence: "The SPF record " + w + ".", Remedy: "Write it anew by hand: " + c.proposal(text) + "."})
+		all = append(all, Finding{Level: Red, Code: "spf-syntax", Sentence: "The SPF record " + w + ".", Remedy: "Write it anew by hand: " + c.proposal(text)})
 	}
 	if len(wrong) > 0 {
 		return all // the proposal mends what else is wrong
@@ -67,6 +67,7 @@ func (c *check) judgeSPF(ctx context.Context, text string) []Finding {
 		}
 		all = append(all, Finding{Level: Green, Code: "spf-good", Sentence: fmt.Sprintf("%s. It needs %d of %d lookups.", said, tree.lookups, maxLookups)})
 		if e := ending(terms); e != "-all" {
+			all[0].blocks = true
 			all[0].Sentence += " It ends in " + e + ", which may stay now that ACS has verified it."
 		}
 	}
@@ -82,7 +83,7 @@ func (c *check) wantedBySPF(ctx context.Context, text string, terms []spfTerm, t
 		})
 	}
 	for _, name := range c.includes() {
-		f := Finding{Level: Red, Code: "spf-include-missing", Sentence: "The SPF record lacks include:" + name + ", which Microsoft's check wants.", Remedy: "Set it to: " + c.proposal(text) + "."}
+		f := Finding{Level: Red, Code: "spf-include-missing", Sentence: "The SPF record lacks include:" + name + ", which Microsoft's check wants.", Remedy: "Set it to: " + c.proposal(text)}
 		switch {
 		case has(before, name, "+"):
 			continue
@@ -95,7 +96,7 @@ func (c *check) wantedBySPF(ctx context.Context, text string, terms []spfTerm, t
 			f.Sentence = "include:" + name + " is reached through another record only. Microsoft's check may look at the record itself alone."
 		case c.flattened(ctx, name, tree):
 			f.Code, f.Sentence = "spf-flattened", "The SPF record has addresses of Microsoft in place of include:"+name+". They change without notice."
-			f.Remedy += " Delete Microsoft's addresses."
+			f.Remedy += "\nDelete Microsoft's addresses."
 		}
 		all = append(all, f)
 	}
@@ -181,7 +182,7 @@ func (c *check) endOfSPF(ctx context.Context, text string, terms []spfTerm) []Fi
 		f.Remedy = "ACS has verified it. End it in ~all or -all."
 		return []Finding{f}
 	}
-	f.Remedy = "1. " + c.others(ctx, text) + " 2. Set it to: " + c.proposal(text) + ". 3. Once ACS has verified it, ~all may return."
+	f.Remedy = "1. " + c.others(ctx, text) + "\n2. Set it to: " + c.proposal(text) + "\n3. Once ACS has verified it, ~all may return."
 	return []Finding{f}
 }
 
@@ -190,9 +191,9 @@ func (c *check) secondOpinion(ctx context.Context, text string) []Finding {
 	result, err := c.evaluate(ctx, text)
 	switch result {
 	case spf.PermError:
-		return []Finding{{Level: Red, Code: "spf-permerror", Sentence: "Receivers give up on the SPF record (permerror): " + shown(err.Error()) + ".", Remedy: "Set it to: " + c.proposal(text) + "."}}
+		return []Finding{{Level: Red, Code: "spf-permerror", Sentence: "Receivers give up on the SPF record (permerror): " + shown(err.Error()) + ".", Remedy: "Set it to: " + c.proposal(text)}}
 	case spf.Pass:
-		return []Finding{{Level: Red, Code: "spf-everyone", Sentence: "The SPF record lets everybody send as this domain.", Remedy: "Set it to: " + c.proposal(text) + ", with the networks that are yours alone."}}
+		return []Finding{{Level: Red, Code: "spf-everyone", Sentence: "The SPF record lets everybody send as this domain.", Remedy: "Name the networks that are yours alone: " + c.proposal(text)}}
 	case spf.TempError:
 		return []Finding{{Level: Yellow, Code: "spf-not-counted", blocks: true, Sentence: "The SPF record could not be evaluated: a name in it gives no answer.", Remedy: "Run it again."}}
 	}

@@ -57,6 +57,7 @@ func (c *check) see(ctx context.Context, s *server, q question) seen {
 	if !got.msg.Authoritative {
 		if !c.refers(got.msg, q.name) {
 			out.outcome, out.trouble = failed, "is not authoritative for the zone"
+			s.blame(out.trouble)
 			return out
 		}
 		out.values, out.outcome = c.values(ctx, q.name, q.kind)
@@ -194,7 +195,7 @@ func (c *check) judge(k Kind, v view, counts func(string) bool, one func(group) 
 	for _, f := range all {
 		if f.Level == Green && (len(unheard) > 0 || len(groups) > 1) {
 			f.Level, f.Code, f.blocks = Yellow, code+"-unsure", true
-			f.Remedy = "Not all servers say so. Run it again when they do."
+			f.Remedy = "Not every server says so: run it again when all do."
 			f.Evidence = slices.Concat(f.Evidence, unheard)
 		}
 		c.add(f)
@@ -207,7 +208,13 @@ func (c *check) judge(k Kind, v view, counts func(string) bool, one func(group) 
 func differ(k Kind, v view, groups []group) Finding {
 	var evidence []Evidence
 	for _, g := range groups {
-		evidence = append(evidence, g.evidence...)
+		for _, e := range g.evidence {
+			what := seen{outcome: found, values: g.values, alias: g.alias}
+			if len(g.values) == 0 {
+				what.outcome = absent
+			}
+			evidence = append(evidence, Evidence{e.Server, said(what)})
+		}
 	}
 	return Finding{Level: Yellow, Code: strings.ToLower(string(k)) + "-partial", Kind: k, Record: v.name, blocks: true,
 		Sentence: fmt.Sprintf("The authoritative servers differ on %s of %s: %d of %d say the same.", k, shown(v.name), len(groups[0].evidence), len(evidence)),

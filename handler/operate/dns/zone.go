@@ -31,6 +31,7 @@ type server struct {
 type delegation struct {
 	names []string
 	glue  map[string][]string
+	heard bool // whether any of them answered
 }
 
 // findZone finds the zone that holds the domain and the names of its servers, as
@@ -49,7 +50,7 @@ func (c *check) findZone(ctx context.Context) (names []string, ok bool) {
 		}
 		heard = heard || got.outcome >= absent
 		if got.outcome == found {
-			if names, end := chain(got.msg.Answer, name, miekg.TypeNS); len(names) > 0 && end == name {
+			if names := servedBy(got.msg.Answer, name); len(names) > 0 {
 				return c.settle(ctx, name, names, broken)
 			}
 		} else if got.outcome < absent {
@@ -57,8 +58,7 @@ func (c *check) findZone(ctx context.Context) (names []string, ok bool) {
 		}
 	}
 	if heard {
-		c.add(Finding{Level: Yellow, Code: "zone-unknown", Record: c.domain.Name, Sentence: "The zone of " + c.domain.Name + " could not be found: the resolver does not answer every question.",
-			Remedy: "Name another resolver with --resolver, and run it again."})
+		c.zoneUnknown()
 		return nil, false
 	}
 	c.add(Finding{Level: Yellow, Code: "resolver-silent", Record: c.domain.Name, Sentence: "No resolver answers: " + listed(c.resolvers) + ".",
@@ -69,19 +69,37 @@ func (c *check) findZone(ctx context.Context) (names []string, ok bool) {
 // settle takes the zone that climbing found, unless a name below it is delegated to
 // servers that all fail, or it is one in which anybody registers.
 func (c *check) settle(ctx context.Context, zone string, names []string, broken string) ([]string, bool) {
+	open := zone != c.domain.Name && len(zone) <= len(registry(c.domain.Name))
+	if open && broken == "" { // a CNAME may hide what stands at the domain
+		for broken = c.domain.Name; parent(broken) != zone; {
+			broken = parent(broken)
+		}
+	}
+	heard := true
 	if broken != "" {
-		if d := c.delegated(ctx, broken, zone, names); len(d.names) > 0 {
+		d := c.delegated(ctx, broken, zone, names)
+		if len(d.names) > 0 {
 			c.zone = broken
 			return d.names, true
 		}
+		heard = d.heard
 	}
-	if suffix := registry(c.domain.Name); len(zone) <= len(suffix) {
+	switch {
+	case open && !heard:
+		c.zoneUnknown()
+		return nil, false
+	case open:
 		c.add(Finding{Level: Red, Code: "domain-not-registered", Record: c.domain.Name, Sentence: c.domain.Name + " does not exist: the zone " + shown(zone) + " has no delegation for it.",
 			Remedy: "Look for a slip of the pen. Otherwise register the domain, or renew it, and set its name servers at the registrar."})
 		return nil, false
 	}
 	c.zone = zone
 	return names, true
+}
+
+func (c *check) zoneUnknown() {
+	c.add(Finding{Level: Yellow, Code: "zone-unknown", Record: c.domain.Name, Sentence: "The zone of " + c.domain.Name + " could not be found: a resolver gives no answer for it.",
+		Remedy: "Run it again, or name another resolver with --resolver. If it stays, its name servers may be dead."})
 }
 
 // registry is the suffix under which a registry gives out names, without the private
@@ -99,21 +117,21 @@ func (c *check) delegated(ctx context.Context, zone, above string, servers []str
 	for servers == nil {
 		got := c.lookup(ctx, question{name: above, kind: miekg.TypeNS})
 		if got.outcome == found {
-			servers, _ = chain(got.msg.Answer, above, miekg.TypeNS)
+			servers = servedBy(got.msg.Answer, above)
 		}
 		if above == "" {
 			break
 		}
 		above = parent(above)
 	}
+	d := delegation{glue: map[string][]string{}}
 	for _, name := range servers[:min(len(servers), maxParents)] {
 		for _, address := range c.addresses(ctx, name, nil) {
 			got := c.put(ctx, net.JoinHostPort(address, "53"), question{name: zone, kind: miekg.TypeNS})
-			if got.msg == nil {
+			if got.outcome < absent {
 				continue
 			}
-			d := delegation{glue: map[string][]string{}}
-			d.names, _ = chain(slices.Concat(got.msg.Answer, got.msg.Ns), zone, miekg.TypeNS)
+			d.heard, d.names = true, servedBy(slices.Concat(got.msg.Answer, got.msg.Ns), zone)
 			for _, rr := range got.msg.Extra {
 				if kind := rr.Header().Rrtype; kind == miekg.TypeA || kind == miekg.TypeAAAA {
 					host := canonical(rr.Header().Name)
@@ -125,7 +143,7 @@ func (c *check) delegated(ctx context.Context, zone, above string, servers []str
 			}
 		}
 	}
-	return delegation{}
+	return d
 }
 
 // addresses are those of a server's name, or what the parent says of them.
@@ -217,6 +235,13 @@ func (s *server) put(ctx context.Context, c *check, q question) answer {
 		s.Trouble = got.trouble
 	}
 	return got
+}
+
+// blame notes what is wrong with a server.
+func (s *server) blame(trouble string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Trouble = trouble
 }
 
 func (s *server) v6() bool {

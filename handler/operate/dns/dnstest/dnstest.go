@@ -136,7 +136,7 @@ func (w *World) Dial(ctx context.Context, network, address string) (net.Conn, er
 
 func (w *World) serve(conn net.Conn, network, address string) {
 	defer conn.Close()
-	packet := make([]byte, dns.MaxMsgSize)
+	packet := make([]byte, 4096) // of a question
 	for {
 		n, err := conn.Read(packet)
 		if network == "tcp" && err == nil {
