@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/operate/azure"
+	"github.com/posthorn/posthorn/handler/operate/dns"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/wiring"
 )
@@ -24,6 +25,8 @@ type console struct {
 	out     io.Writer // data
 	said    io.Writer // what was done, and what went wrong
 	person  bool      // whether somebody can answer
+	colour  bool      // whether out shows colours
+	dial    dns.Dial  // to name servers; nil in life
 	// arm builds the client of Azure Resource Manager; it makes no request.
 	arm func() (*azure.Client, error)
 	// sleep waits for d, or fails once ctx ends.

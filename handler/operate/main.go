@@ -35,6 +35,7 @@ const about = "The operator's program of Posthorn. Its settings are those of the
 // program is the grammar: nouns, each with its verbs.
 type program struct {
 	Callers  callersCommands  `cmd:"" help:"Who may send, and as what."`
+	Doctor   doctorCommand    `cmd:"" help:"What is right, what is wrong, and what to do."`
 	Hooks    hooksCommands    `cmd:"" help:"Webhooks and forms."`
 	Messages messagesCommands `cmd:"" help:"Messages that wait."`
 	Sending  sendingCommands  `cmd:"" help:"All that is sent."`
@@ -43,7 +44,8 @@ type program struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], &console{
-		environ: os.Environ(), in: os.Stdin, out: os.Stdout, said: os.Stderr, person: isTerminal(os.Stdin),
+		environ: os.Environ(), in: os.Stdin, out: os.Stdout, said: os.Stderr,
+		person: isTerminal(os.Stdin), colour: isTerminal(os.Stdout) && colours(os.Environ()),
 		arm: azure.Default, sleep: sleep, now: time.Now,
 	})
 	stop()

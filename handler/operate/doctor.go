@@ -1,0 +1,87 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/posthorn/posthorn/handler/operate/dns"
+)
+
+// doctorCommand says what is right and what is wrong, and what to do.
+type doctorCommand struct {
+	Domain   string `required:"" placeholder:"NAME" help:"Ask DNS alone about this domain; needs no settings and no Azure."`
+	Resolver string `placeholder:"HOST:PORT" help:"Find the name servers with this resolver; without it, this computer's."`
+	JSON     bool   `help:"The report as JSON."`
+	Port     string `hidden:"" placeholder:"N" default:"53" help:"The port of name servers, for tests."`
+}
+
+func (doctorCommand) Help() string {
+	return examples("posthorn doctor --domain example.com", "posthorn doctor --domain example.com --resolver 9.9.9.9:53 --json")
+}
+
+func (cmd *doctorCommand) Run(ctx context.Context, c *console) error {
+	return cmd.domain(ctx, c)
+}
+
+// verdict is one line of a doctor's page.
+type verdict struct {
+	Area     string
+	Level    dns.Level
+	Sentence string
+	Remedy   string   // what to do, a step a line
+	Evidence []string // where it shows, a line each
+}
+
+// page writes verdicts, the worst first, and says in one line how many there are.
+func (c *console) page(title string, all []verdict) error {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b verdict) int { return cmp.Compare(b.Level, a.Level) })
+	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	count := map[dns.Level]int{}
+	for _, v := range all {
+		count[v.Level]++
+	}
+	fmt.Fprintf(w, "%s: %d red, %d yellow, %d green\n\n", title, count[dns.Red], count[dns.Yellow], count[dns.Green])
+	for _, v := range all {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", c.mark(v.Level), v.Area, v.Sentence)
+		arrow := "-> "
+		for _, line := range slices.Concat(lines(v.Remedy), v.Evidence) {
+			fmt.Fprintf(w, "%s\t\t%s%s\n", c.paint(v.Level, ""), arrow, line)
+			arrow = "   "
+		}
+	}
+	return w.Flush()
+}
+
+func lines(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
+}
+
+// mark is a level as a word with a mark, so that no colour is needed to read it.
+func (c *console) mark(l dns.Level) string {
+	return c.paint(l, [...]string{"+", "!", "x"}[l]+" "+l.String())
+}
+
+// paint colours a cell. Every cell of a column is painted, or its width would differ.
+func (c *console) paint(l dns.Level, text string) string {
+	if !c.colour {
+		return text
+	}
+	return [...]string{"\x1b[32m", "\x1b[33m", "\x1b[31m"}[l] + text + "\x1b[0m"
+}
+
+// colours says whether a terminal with this environment shows colours.
+// https://no-color.org
+func colours(environ []string) bool {
+	of := map[string]string{}
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		of[name] = value
+	}
+	return of["NO_COLOR"] == "" && of["TERM"] != "dumb" && (runtime.GOOS != "windows" || of["WT_SESSION"] != "" || of["TERM"] != "")
+}
