@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/operate/azure"
 	"github.com/posthorn/posthorn/handler/operate/azure/azuretest"
+	"github.com/posthorn/posthorn/handler/operate/dns/dnstest"
 )
 
 const (
@@ -28,6 +32,7 @@ type desk struct {
 	environ []string
 	login   azuretest.Credential
 	clock   time.Time // it goes on only while the program sleeps
+	world   *dnstest.World
 }
 
 func newDesk(t *testing.T) *desk {
@@ -59,14 +64,29 @@ func newDesk(t *testing.T) *desk {
 func (d *desk) run(t *testing.T, words ...string) (out, said string, code int) {
 	t.Helper()
 	var o, s bytes.Buffer
-	code = run(t.Context(), words, &console{
-		environ: d.environ, in: strings.NewReader(""), out: &o, said: &s,
+	c := d.console(t)
+	c.out, c.said = &o, &s
+	code = run(t.Context(), words, c)
+	return o.String(), s.String(), code
+}
+
+func (d *desk) console(t *testing.T) *console {
+	return &console{
+		environ: d.environ, in: strings.NewReader(""), out: io.Discard, said: io.Discard,
 		arm: func() (*azure.Client, error) { return d.Client(t, d.login), nil },
 		sleep: func(ctx context.Context, wait time.Duration) error {
 			d.clock = d.clock.Add(wait)
 			return ctx.Err()
 		},
 		now: func() time.Time { return d.clock },
-	})
-	return o.String(), s.String(), code
+		dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if d.world == nil {
+				return nil, errors.New("no way to " + address)
+			}
+			if conn, err := d.world.Dial(ctx, network, address); err == nil {
+				return conn, nil
+			}
+			return d.world.Dial(ctx, network, dnstest.Resolver) // the address is that of this computer's
+		},
+	}
 }
