@@ -36,6 +36,7 @@ const about = "The operator's program of Posthorn. Its settings are those of the
 type program struct {
 	Callers  callersCommands  `cmd:"" help:"Who may send, and as what."`
 	Doctor   doctorCommand    `cmd:"" help:"What is right, what is wrong, and what to do."`
+	Domain   domainCommands   `cmd:"" help:"Domains that mail comes from."`
 	Hooks    hooksCommands    `cmd:"" help:"Webhooks and forms."`
 	Messages messagesCommands `cmd:"" help:"Messages that wait."`
 	Sending  sendingCommands  `cmd:"" help:"All that is sent."`
