@@ -39,6 +39,7 @@ type program struct {
 	Domain   domainCommands   `cmd:"" help:"Domains that mail comes from."`
 	Hooks    hooksCommands    `cmd:"" help:"Webhooks and forms."`
 	Messages messagesCommands `cmd:"" help:"Messages that wait."`
+	Quota    quotaCommands    `cmd:"" help:"The limits of the subscription."`
 	Sender   senderCommands   `cmd:"" help:"Addresses that mail comes from."`
 	Sending  sendingCommands  `cmd:"" help:"All that is sent."`
 	SMTP     smtpCommands     `cmd:"" name:"smtp-username" help:"Who can send by SMTP."`
