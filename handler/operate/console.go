@@ -25,10 +25,10 @@ type console struct {
 	out     io.Writer // data
 	said    io.Writer // what was done, and what went wrong
 	person  bool      // whether somebody can answer
+	colour  bool      // whether out shows colours
+	dial    dns.Dial  // to name servers; nil in life
 	// arm builds the client of Azure Resource Manager; it makes no request.
-	arm    func() (*azure.Client, error)
-	colour bool     // whether out shows colours
-	dial   dns.Dial // to name servers; nil in life
+	arm func() (*azure.Client, error)
 	// sleep waits for d, or fails once ctx ends.
 	sleep func(ctx context.Context, d time.Duration) error
 	now   func() time.Time

@@ -39,14 +39,19 @@ type program struct {
 	Domain   domainCommands   `cmd:"" help:"Domains that mail comes from."`
 	Hooks    hooksCommands    `cmd:"" help:"Webhooks and forms."`
 	Messages messagesCommands `cmd:"" help:"Messages that wait."`
+	Quota    quotaCommands    `cmd:"" help:"The limits of the subscription."`
+	Sender   senderCommands   `cmd:"" help:"Addresses that mail comes from."`
 	Sending  sendingCommands  `cmd:"" help:"All that is sent."`
+	SMTP     smtpCommands     `cmd:"" name:"smtp-username" help:"Who can send by SMTP."`
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], &console{environ: os.Environ(), in: os.Stdin, out: os.Stdout, said: os.Stderr,
+	code := run(ctx, os.Args[1:], &console{
+		environ: os.Environ(), in: os.Stdin, out: os.Stdout, said: os.Stderr,
 		person: isTerminal(os.Stdin), colour: isTerminal(os.Stdout) && colours(os.Environ()),
-		arm: azure.Default, sleep: sleep, now: time.Now})
+		arm: azure.Default, sleep: sleep, now: time.Now,
+	})
 	stop()
 	os.Exit(code)
 }

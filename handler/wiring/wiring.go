@@ -315,6 +315,12 @@ func (b *builder) spool() (*spool.Spool, error) {
 	return spool.New(letters, lines, dead, ticks), nil
 }
 
+// SendLimits are those of sending with POSTHORN_QUOTA and its two figures.
+func SendLimits(s settings.Settings) quota.Limits {
+	sends, _ := limits(s)
+	return sends
+}
+
 // limits are those of sending and of asking for a status. Whoever has raised
 // the one is taken to have kept ACS's proportion for the other.
 func limits(s settings.Settings) (sends, asks quota.Limits) {

@@ -81,10 +81,12 @@ func (f *Fake) URL() string { return f.server.URL }
 // Transport trusts its certificate.
 func (f *Fake) Transport() policy.Transporter { return f.server.Client() }
 
-// Cloud is one in which it is the Resource Manager.
+// Cloud is one in which it is the Resource Manager and Microsoft Graph, of which it knows
+// what Answer gives.
 func (f *Fake) Cloud() cloud.Configuration {
 	return cloud.Configuration{Services: map[cloud.ServiceName]cloud.ServiceConfiguration{
 		cloud.ResourceManager: {Endpoint: f.server.URL, Audience: "https://management.azure.com"},
+		azure.Graph:           {Endpoint: f.server.URL, Audience: "https://graph.microsoft.com"},
 	}}
 }
 
@@ -220,7 +222,7 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 		a = failure(http.StatusBadRequest, "InvalidRequestContent", "The request content was invalid.")
 	case r.Header.Get("Authorization") != "Bearer operator":
 		a = failure(http.StatusUnauthorized, "AuthenticationFailed", "Authentication failed.")
-	case q.Query["api-version"] == "":
+	case q.Query["api-version"] == "" && !strings.HasPrefix(q.Path, "/v1.0/"):
 		a = failure(http.StatusBadRequest, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.")
 	default:
 		f.meanwhile(q)
