@@ -13,7 +13,7 @@
 // writes.
 //
 // Azure Monitor is reached with the instrumentation key, and with a token beside
-// it if APPLICATIONINSIGHTS_AUTHENTICATION_STRING says Authorization=AAD.
+// it if POSTHORN_AZURE_MONITOR_IDENTITY says so.
 //
 // Logs are not its concern: they go to standard output, where the Functions host
 // picks them up. It never holds a message, an address or a key.
@@ -24,7 +24,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -125,12 +124,12 @@ func destinations(s settings.Settings, cred azcore.TokenCredential) ([]destinati
 	}
 	if s.AzureMonitor != "" {
 		config := azuremonitor.Config{ConnectionString: s.AzureMonitor}
-		if strings.Contains(strings.ToUpper(s.AzureMonitorAuth), "AUTHORIZATION=AAD") {
+		if s.AzureMonitorToken {
 			config.Credential = cred
 		}
 		spans, metrics, err := azuremonitor.New(config)
 		if err != nil {
-			return nil, fmt.Errorf("APPLICATIONINSIGHTS_CONNECTION_STRING: %w", err)
+			return nil, fmt.Errorf("POSTHORN_AZURE_MONITOR_CONNECTION_STRING: %w", err)
 		}
 		all = append(all, destination{"azure-monitor", spans, metrics})
 	}

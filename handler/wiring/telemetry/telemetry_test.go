@@ -176,7 +176,7 @@ func TestDestinations(t *testing.T) {
 func TestConnectionStringThatIsWrongIsNamedAndNotQuoted(t *testing.T) {
 	t.Parallel()
 	_, err := New(settings.Settings{AzureMonitor: "InstrumentationKey=SECRET"}, nil, slog.New(slog.DiscardHandler))
-	const want = "APPLICATIONINSIGHTS_CONNECTION_STRING: has an InstrumentationKey that is not a UUID"
+	const want = "POSTHORN_AZURE_MONITOR_CONNECTION_STRING: has an InstrumentationKey that is not a UUID"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
