@@ -41,6 +41,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/posthorn/posthorn/handler/settings"
+	"github.com/posthorn/posthorn/handler/version"
 	"github.com/posthorn/posthorn/handler/wiring/telemetry/azuremonitor"
 )
 
@@ -139,7 +140,7 @@ func destinations(s settings.Settings, cred azcore.TokenCredential) ([]destinati
 // describe names this program. cloud.role is the function app, which the host's
 // own telemetry bears too.
 func describe(s settings.Settings) *resource.Resource {
-	attributes := []attribute.KeyValue{attribute.String("service.name", s.OTelServiceName)}
+	attributes := []attribute.KeyValue{attribute.String("service.name", s.OTelServiceName), attribute.String("service.version", version.String())}
 	for _, a := range []struct{ name, value string }{
 		{"cloud.role", s.WebsiteSiteName},
 		{"service.instance.id", s.WebsiteInstanceID},
