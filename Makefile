@@ -33,6 +33,10 @@ build: ## compile the handler into dist/handler, the operator's program into dis
 package: ## write dist/posthorn-linux-GOARCH.zip to deploy (GOARCH=amd64 or arm64)
 	@GOARCH= go run ./handler/local package -arch $(GOARCH)
 
+.PHONY: release
+release: ## write dist/release, all files of VERSION=v1.2.3, which this commit must be tagged with
+	@go run ./handler/local/release -version "$(VERSION)"
+
 .PHONY: emulator
 emulator: ## compile the emulator of ACS Email into ./emulator
 	@go build -o emulator ./handler/local/emulator/cmd/emulator

@@ -12,6 +12,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -20,6 +21,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/posthorn/posthorn/handler/operate/azure"
+	"github.com/posthorn/posthorn/handler/version"
 )
 
 // The exit codes, beside 0.
@@ -30,7 +32,7 @@ const (
 	exitAway     = 4 // Azure or storage gives no answer, or refuses
 )
 
-const about = "The operator's program of Posthorn. Its settings are those of the handler, in the environment: docs/operate.md."
+const about = "The operator's program of Posthorn. Its settings are those of the handler, in the environment: docs/operate.md. --version says which it is."
 
 // program is the grammar: nouns, each with its verbs.
 type program struct {
@@ -60,6 +62,10 @@ func main() {
 func run(ctx context.Context, args []string, c *console) (code int) {
 	if len(args) == 0 {
 		args = []string{"help"}
+	}
+	if args[0] == "--version" {
+		fmt.Fprintln(c.out, "posthorn", version.String())
+		return 0
 	}
 	if args[0] == "help" {
 		args = append(args[1:], "--help")

@@ -54,6 +54,14 @@ func TestHelpIsAtEveryDepth(t *testing.T) {
 	}
 }
 
+// The version is data, and needs no settings.
+func TestVersionIsTold(t *testing.T) {
+	t.Parallel()
+	if code, out, said := typed(t, "--version"); code != 0 || out != "posthorn devel\n" || said != "" {
+		t.Errorf("exit code %d, %q, %q", code, out, said)
+	}
+}
+
 // A mistake is told in a sentence, with where to look, and before any setting is read.
 func TestMistakesAreTold(t *testing.T) {
 	t.Parallel()

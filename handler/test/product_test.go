@@ -71,6 +71,7 @@ func (p *product) testTogether(t *testing.T) {
 		{"stolen tables", p.testStolenTables},
 		{"a tick that failed too often", p.testPoisonedTick},
 		{"the address that it listens at", p.testListen},
+		{"the version", p.testVersion},
 		{"an end with a request under way", p.testDrain},
 		{"an answer before the end of a large body", p.testEarlyAnswer},
 		{"two handlers on one machine", p.testTwoHandlers},

@@ -44,6 +44,7 @@ import (
 	"github.com/posthorn/posthorn/handler/store/blob"
 	"github.com/posthorn/posthorn/handler/store/queue"
 	"github.com/posthorn/posthorn/handler/store/table"
+	"github.com/posthorn/posthorn/handler/version"
 	"github.com/posthorn/posthorn/handler/wiring/telemetry"
 )
 
@@ -125,7 +126,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", front.New(front.Config{
-		Gateway: g, Callers: callers, Hooks: hooks, Public: s.Public(), Language: s.Language,
+		Gateway: g, Callers: callers, Hooks: hooks, Public: s.Public(), Language: s.Language, Version: version.String(),
 		MaxRequestBytes: s.MaxRequestBytes, RequestTimeout: s.RequestTimeout,
 		Admission: front.NewAdmission(memory(s.MemoryMB), time.Now),
 		Memory:    func(bodyBytes int64) int64 { return offload.Memory(bodyBytes, s.ACSMaxRequestBytes) },
@@ -251,6 +252,7 @@ func (b *builder) offload() (*offload.Offload, *blob.Container, error) {
 func (b *builder) acs() (*acs.Client, error) {
 	o := &acs.ClientOptions{MaxConns: b.s.ACSConnections, Scope: b.s.ACSScope}
 	o.APIVersion = b.s.ACSAPIVersion
+	o.Telemetry.ApplicationID = applicationID()
 	o.PerCallPolicies = append(o.PerCallPolicies, b.trace)
 	if b.s.ACSAccessKey != "" {
 		return acs.NewClientWithKey(b.s.ACSEndpoint, b.s.ACSAccessKey, o)
