@@ -34,7 +34,9 @@ type program struct {
 	Callers  callersCommands  `cmd:"" help:"Who may send, and as what."`
 	Hooks    hooksCommands    `cmd:"" help:"Webhooks and forms."`
 	Messages messagesCommands `cmd:"" help:"Messages that wait."`
+	Dead     deadCommands     `cmd:"" help:"Messages that waited and were given up."`
 	Sending  sendingCommands  `cmd:"" help:"All that is sent."`
+	Links    linksCommands    `cmd:"" help:"Links to files, in mails that were sent."`
 }
 
 func main() {
