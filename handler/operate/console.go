@@ -33,7 +33,8 @@ func isTerminal(f *os.File) bool {
 // deployment is what a command works on.
 type deployment struct {
 	*wiring.App
-	publicURL string
+	publicURL   string
+	acsEndpoint string
 }
 
 // open reads the settings. It makes no request.
@@ -46,7 +47,7 @@ func (c *console) open() (deployment, error) {
 	if err != nil {
 		return deployment{}, settingsError{err}
 	}
-	return deployment{app, s.PublicURL}, nil
+	return deployment{app, s.PublicURL, s.ACSEndpoint}, nil
 }
 
 // tell writes a line for people.
@@ -112,4 +113,14 @@ func orDash(list []string) string {
 		return "-"
 	}
 	return strings.Join(list, ",")
+}
+
+// variable is one of the environment's; the last counts.
+func (c *console) variable(name string) (value string) {
+	for _, v := range c.environ {
+		if of, is, _ := strings.Cut(v, "="); of == name {
+			value = is
+		}
+	}
+	return value
 }

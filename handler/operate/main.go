@@ -37,6 +37,7 @@ type program struct {
 	Dead     deadCommands     `cmd:"" help:"Messages that waited and were given up."`
 	Sending  sendingCommands  `cmd:"" help:"All that is sent."`
 	Links    linksCommands    `cmd:"" help:"Links to files, in mails that were sent."`
+	SendTest sendTest         `cmd:"" help:"Send a test message, and follow it to its end."`
 }
 
 func main() {

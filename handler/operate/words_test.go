@@ -83,6 +83,11 @@ func TestMistakesAreTold(t *testing.T) {
 		{"retried what", "dead retry --yes", `say which dead letters: their ids, --caller, --hook, --reason or --all.`, "posthorn dead retry"},
 		{"dropped what", "dead drop", `say which dead letters`, "posthorn dead drop"},
 		{"a link that is none", "links revoke https://mail.example.com/files/nothing", `This is no link to a file`, "posthorn links revoke"},
+		{"a test to nobody", "send-test", `send-test needs "<to>"`, "posthorn send-test"},
+		{"a test to no address", "send-test ann", `the recipient is an address`, "posthorn send-test"},
+		{"a key for ACS", "send-test a@example.com --direct --key-file k", `exclude each other`, "posthorn send-test"},
+		{"a key and a caller", "send-test a@example.com --caller shop --key-file k", `exclude each other`, "posthorn send-test"},
+		{"no time", "send-test a@example.com --wait 0s", `--wait must be longer`, "posthorn send-test"},
 		{"released what", "messages release --yes", `say which messages`, "posthorn messages release"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -128,7 +128,7 @@ func (w *house) testDead(t *testing.T) {
 	}
 
 	calls := len(w.ACS.Arrivals(t))
-	if dry := w.Operate(t, "dead", "retry", "--caller", w.Caller, "--reason", "badrequest", "--dry-run"); strings.Count(dry, "\n") != 1 {
+	if dry := w.Operate(t, "dead", "retry", "--caller", w.Caller, "--reason", "acs REFUSED", "--dry-run"); strings.Count(dry, "\n") != 1 {
 		t.Errorf("a dry run shows\n%s", dry)
 	}
 	w.Operate(t, "dead", "retry", d.ID, "--yes")
