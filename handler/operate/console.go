@@ -56,7 +56,8 @@ func isTerminal(f *os.File) bool {
 // deployment is what a command works on.
 type deployment struct {
 	*wiring.App
-	publicURL string
+	publicURL   string
+	acsEndpoint string
 }
 
 // open reads the settings. It makes no request.
@@ -69,7 +70,7 @@ func (c *console) open() (deployment, error) {
 	if err != nil {
 		return deployment{}, settingsError{err}
 	}
-	return deployment{app, s.PublicURL}, nil
+	return deployment{app, s.PublicURL, s.ACSEndpoint}, nil
 }
 
 // tell writes a line for people.
@@ -135,4 +136,14 @@ func orDash(list []string) string {
 		return "-"
 	}
 	return strings.Join(list, ",")
+}
+
+// variable is one of the environment's; the last counts.
+func (c *console) variable(name string) (value string) {
+	for _, v := range c.environ {
+		if of, is, _ := strings.Cut(v, "="); of == name {
+			value = is
+		}
+	}
+	return value
 }

@@ -37,13 +37,16 @@ const about = "The operator's program of Posthorn. Its settings are those of the
 // program is the grammar: nouns, each with its verbs.
 type program struct {
 	Callers  callersCommands  `cmd:"" help:"Who may send, and as what."`
+	Dead     deadCommands     `cmd:"" help:"Messages that waited and were given up."`
 	Doctor   doctorCommand    `cmd:"" help:"What is right, what is wrong, and what to do."`
 	Domain   domainCommands   `cmd:"" help:"Domains that mail comes from."`
 	Hooks    hooksCommands    `cmd:"" help:"Webhooks and forms."`
+	Links    linksCommands    `cmd:"" help:"Links to files, in mails that were sent."`
 	Messages messagesCommands `cmd:"" help:"Messages that wait."`
 	Quota    quotaCommands    `cmd:"" help:"The limits of the subscription."`
 	Sender   senderCommands   `cmd:"" help:"Addresses that mail comes from."`
 	Sending  sendingCommands  `cmd:"" help:"All that is sent."`
+	SendTest sendTest         `cmd:"" help:"Send a test message, and follow it to its end."`
 	SMTP     smtpCommands     `cmd:"" name:"smtp-username" help:"Who can send by SMTP."`
 }
 

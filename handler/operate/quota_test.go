@@ -81,16 +81,16 @@ fits the linked domains  yes
 	}
 }
 
-// counted is what Azure Monitor has counted at a minute.
-type counted struct {
+// metered is what Azure Monitor has metered at a minute.
+type metered struct {
 	at time.Time
 	of map[string]string
 	n  int64
 }
 
-// metrics has Azure Monitor answer from what was counted, as it does: sums by grain and
+// metrics has Azure Monitor answer from what was metered, as it does: sums by grain and
 // by the dimensions of the filter, nothing of a day that is over 93 days old.
-func (d *desk) metrics(requests, deliveries []counted) {
+func (d *desk) metrics(requests, deliveries []metered) {
 	definition := func(name, shown string) azuretest.Object {
 		return azuretest.Object{"name": azuretest.Object{"value": name, "localizedValue": shown}, "primaryAggregationType": "Count"}
 	}
@@ -108,7 +108,7 @@ func (d *desk) metrics(requests, deliveries []counted) {
 	})
 }
 
-func (d *desk) metric(query map[string]string, all []counted) azuretest.Answer {
+func (d *desk) metric(query map[string]string, all []metered) azuretest.Answer {
 	first, last, _ := strings.Cut(query["timespan"], "/")
 	from, fromErr := time.Parse(time.RFC3339, first)
 	to, toErr := time.Parse(time.RFC3339, last)
@@ -157,12 +157,12 @@ func matches(filter string, of map[string]string) bool {
 	return true
 }
 
-func call(at time.Time, operation, status string, n int64) counted {
-	return counted{at, map[string]string{"Operation": operation, "StatusCode": status}, n}
+func call(at time.Time, operation, status string, n int64) metered {
+	return metered{at, map[string]string{"Operation": operation, "StatusCode": status}, n}
 }
 
-func end(at time.Time, domain, status, hard string, n int64) counted {
-	return counted{at, map[string]string{"SenderDomain": domain, "MessageStatus": status, "IsHardBounce": hard}, n}
+func end(at time.Time, domain, status, hard string, n int64) metered {
+	return metered{at, map[string]string{"SenderDomain": domain, "MessageStatus": status, "IsHardBounce": hard}, n}
 }
 
 // busy is a desk whose domain has sent for 20 days, much of it.
@@ -177,14 +177,14 @@ func busy(t *testing.T) *desk {
 	ago := func(days, hour, minute int) time.Time {
 		return midnight.AddDate(0, 0, -days).Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute)
 	}
-	d.metrics([]counted{
+	d.metrics([]metered{
 		call(ago(20, 8, 0), "SendMail", "202", 12), call(ago(20, 8, 1), "GetMessageStatus", "200", 400),
 		call(ago(10, 9, 0), "SendMail", "202", 30), call(ago(10, 9, 1), "SendMail", "202", 30), call(ago(10, 9, 2), "SendMail", "202", 30), call(ago(10, 9, 3), "SendMail", "429", 44),
 		call(ago(9, 10, 30), "SendMail", "202", 40), // the busiest minute is not of the busiest day
 		call(ago(1, 11, 0), "SendMail", "202", 20), call(ago(1, 12, 0), "SendMail", "400", 3),
 		call(ago(0, 1, 0), "SendMail", "202", 1000), // today is not over
 		call(ago(40, 1, 0), "SendMail", "202", 1000),
-	}, []counted{
+	}, []metered{
 		end(ago(20, 8, 0), "example.test", "OutForDelivery", "False", 12), end(ago(20, 8, 0), "example.test", "Delivered", "False", 12),
 		end(ago(10, 9, 0), "example.test", "Delivered", "False", 1500), end(ago(10, 9, 0), "example.test", "Bounced", "True", 8),
 		end(ago(10, 9, 5), "example.test", "Suppressed", "True", 2), end(ago(10, 9, 5), "example.test", "Expanded", "False", 5),
@@ -259,7 +259,7 @@ func TestWhatIsNotMetStandsFirst(t *testing.T) {
 	t.Parallel()
 	d := busy(t)
 	d.serves(t, "@ TXT \"v=spf1 -all\"", "")
-	d.metrics(nil, []counted{
+	d.metrics(nil, []metered{
 		end(d.clock.AddDate(0, 0, -3), "example.test", "Delivered", "False", 90), end(d.clock.AddDate(0, 0, -3), "example.test", "NewWord", "False", 10),
 	})
 	out, _, code := d.run(t, "quota", "report", "--json", "--per-day", "200")

@@ -68,6 +68,7 @@ func (p *product) testTogether(t *testing.T) {
 		{"naughty strings", p.testNaughtyStrings},
 		{"messages that wait", p.testWaiting},
 		{"messages that wait, for their operator", p.testMessages},
+		{"a test message of the operator", p.testSendTest},
 		{"stolen tables", p.testStolenTables},
 		{"a tick that failed too often", p.testPoisonedTick},
 		{"the address that it listens at", p.testListen},

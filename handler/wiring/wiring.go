@@ -87,6 +87,7 @@ type App struct {
 	Hooks   *hook.Registry              // for the operator
 	Offload *offload.Offload            // for the operator
 	Gateway *gateway.Gateway            // for the operator
+	ACS     *acs.Client                 // for the operator, with the credential of the settings
 	Close   func(context.Context) error // sends what telemetry still holds
 }
 
@@ -141,7 +142,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 		mux.Handle("POST /"+name, trigger.Handler(name, f, log))
 	}
 	patient := linger.Handler(mux, linger.Limits{Bytes: s.HostMaxRequestBytes, Time: s.RequestTimeout, Number: lingering})
-	return &App{Handler: patient, Callers: callers, Hooks: hooks, Offload: files, Gateway: g, Close: tel.Shutdown}, nil
+	return &App{Handler: patient, Callers: callers, Hooks: hooks, Offload: files, Gateway: g, ACS: client, Close: tel.Shutdown}, nil
 }
 
 // functions are what the host calls by itself.
