@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/posthorn/posthorn/handler/operate/dns"
@@ -50,8 +51,10 @@ func (cmd *doctorCommand) domain(ctx context.Context, c *console) error {
 
 // asker is that of the flags.
 func (cmd *doctorCommand) asker(ctx context.Context, c *console) (*dns.Asker, error) {
-	resolvers := dns.System(ctx)
-	if cmd.Resolver != "" {
+	var resolvers []string
+	if cmd.Resolver == "" {
+		resolvers = dns.System(ctx)
+	} else {
 		host, port, err := net.SplitHostPort(cmd.Resolver)
 		if err != nil {
 			host, port = strings.Trim(cmd.Resolver, "[]"), "53"
@@ -69,8 +72,8 @@ func (cmd *doctorCommand) asker(ctx context.Context, c *console) (*dns.Asker, er
 		dial = new(net.Dialer).DialContext
 	}
 	return dns.New(resolvers, func(ctx context.Context, network, address string) (net.Conn, error) {
-		if host, port, _ := net.SplitHostPort(address); port == "53" && address != resolvers[0] {
-			address = net.JoinHostPort(host, cmp.Or(cmd.Port, port))
+		if host, _, err := net.SplitHostPort(address); err == nil && !slices.Contains(resolvers, address) {
+			address = net.JoinHostPort(host, cmd.Port)
 		}
 		return dial(ctx, network, address)
 	}), nil

@@ -60,12 +60,10 @@ func (c *check) checkAlias(alias, apex view) (stands bool) {
 		if g.alias == "" && len(g.values) == 0 {
 			continue
 		}
-		c.add(Finding{Level: Red, Code: "cname-at-domain", Record: c.domain.Name, Evidence: g.evidence,
+		c.add(Finding{Level: Red, Code: "cname-at-domain", Kind: KindDomain, Record: c.domain.Name, Evidence: g.evidence,
 			Sentence: "A CNAME stands at " + c.domain.Name + ". It forbids the TXT records that ACS wants there.",
 			Remedy:   "Send from another name, such as mail." + organization(c.domain.Name) + ", or replace the CNAME by addresses."})
-		for _, k := range []Kind{KindDomain, KindSPF} {
-			c.block(k, "A CNAME stands at the domain itself.")
-		}
+		c.block(KindSPF, "A CNAME stands at the domain itself.")
 		return true
 	}
 	return false
@@ -74,6 +72,7 @@ func (c *check) checkAlias(alias, apex view) (stands bool) {
 // checkMX tells whether the domain takes mail. Sending does not need it.
 func (c *check) checkMX(ctx context.Context) {
 	c.judge(KindMX, c.look(ctx, c.domain.Name, miekg.TypeMX), nil, func(g group) []Finding {
+		g.values = slices.Compact(slices.Clone(g.values))
 		f := Finding{Level: Green, Code: "mx-good", Sentence: "The domain takes mail: " + listed(g.values) + "."}
 		switch {
 		case len(g.values) == 0:
@@ -82,6 +81,8 @@ func (c *check) checkMX(ctx context.Context) {
 		case slices.Equal(g.values, []string{""}):
 			f.Code, f.Sentence = "mx-null", "The domain says that it takes no mail (MX 0 .). ACS sends all the same."
 			f.Remedy = "Some receivers refuse senders that nobody can answer. Microsoft looks at it before it raises a quota."
+		case g.values[0] == "":
+			f.Level, f.Code, f.Sentence, f.Remedy = Yellow, "mx-null-and-others", "The domain says that it takes no mail (MX 0 .), and names servers that do.", "Delete one of the two."
 		}
 		return []Finding{f}
 	})

@@ -2,7 +2,6 @@ package dns
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -23,7 +22,7 @@ func (c *check) checkDKIM(ctx context.Context, k Kind) {
 		case len(g.values) > 1:
 			f.Code, f.Sentence = "dkim-two-cnames", "There are several CNAMEs at "+shown(name)+". A name may have one."
 		case g.values[0] == target:
-			return []Finding{{Level: Green, Code: "dkim-good", Sentence: fmt.Sprintf("%s leads to the key of ACS.", shown(name))}}
+			return []Finding{{Level: Green, Code: "dkim-good", Sentence: shown(name) + " leads to the key of ACS."}}
 		case g.values[0] == target+"."+c.zone || g.values[0] == target+"."+c.domain.Name:
 			f.Code, f.Sentence = "dkim-target-completed", "The zone's name was added to the target: "+shown(g.values[0])+"."
 			f.Remedy += "\nEnd the target with a dot."

@@ -50,13 +50,13 @@ func (c *check) withoutDMARC(ctx context.Context, name string) []Finding {
 
 // judgeDMARC judges the records at _dmarc of owner.
 func (c *check) judgeDMARC(ctx context.Context, owner string, values []string) (all []Finding) {
-	real := slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !dmarcBegin.MatchString(v) })
-	if len(real) > 1 {
-		return []Finding{{Level: Red, Code: "dmarc-two-records", Sentence: fmt.Sprintf("There are %d DMARC records. Receivers then use none.", len(real)), Remedy: "Keep one."}}
+	valid := slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !dmarcBegin.MatchString(v) })
+	if len(valid) > 1 {
+		return []Finding{{Level: Red, Code: "dmarc-two-records", Sentence: fmt.Sprintf("There are %d DMARC records. Receivers then use none.", len(valid)), Remedy: "Keep one."}}
 	}
 	text := values[0]
-	if len(real) == 1 {
-		text = real[0]
+	if len(valid) == 1 {
+		text = valid[0]
 	}
 	d := parseDMARC(text)
 	for _, f := range d.flaws {

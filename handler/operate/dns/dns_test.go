@@ -74,13 +74,10 @@ func expected() []Record {
 // Each mistake has its name, and nothing else is said.
 func TestMistakesAreNamed(t *testing.T) {
 	t.Parallel()
-	tenIncludes, voids := "v=spf1", "v=spf1"
-	for i := range 10 {
-		tenIncludes += fmt.Sprintf(" include:i%d.many.test", i)
-	}
-	for i := range 3 {
-		voids += fmt.Sprintf(" a:nowhere%d.many.test", i)
-	}
+	const (
+		tenIncludes = "v=spf1 include:i0.many.test include:i1.many.test include:i2.many.test include:i3.many.test include:i4.many.test include:i5.many.test include:i6.many.test include:i7.many.test include:i8.many.test include:i9.many.test"
+		voids       = "v=spf1 a:nowhere0.many.test a:nowhere1.many.test a:nowhere2.many.test"
+	)
 	for _, c := range []struct {
 		name, records string
 		want          []string // all that is not green
@@ -160,6 +157,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"a CNAME at the domain", goodDKIM + goodDMARC + "\n@ CNAME www.other.test.", []string{"red cname-at-domain"}, []string{"Domain", "SPF"}},
 		{"a CNAME beside the rest", all + "\n@ CNAME www.other.test.", []string{"red cname-at-domain"}, []string{"Domain", "SPF"}},
 		{"null MX", strings.Replace(all, "MX 10 mail", "MX 0 .", 1), nil, nil},
+		{"null MX beside others", all + "\n@ MX 0 .", []string{"yellow mx-null-and-others"}, nil},
 		{"no MX", strings.Replace(all, goodMX, "", 1), nil, nil},
 		{"a ring of CNAMEs", withDKIM + dkim1 + " CNAME " + dkim1, []string{"red dkim-other-target"}, []string{"DKIM"}},
 		{"a huge TXT", all + "\n@ TXT" + strings.Repeat(` "`+strings.Repeat("x", 250)+`"`, 200), nil, nil},

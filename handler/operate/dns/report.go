@@ -87,6 +87,9 @@ func (r Report) Asked() bool {
 // verification of it never ends.
 func (r Report) Ready(k Kind) (ready bool, why string) {
 	why, asked := r.unready[k]
+	if all := r.unready[KindNone]; all != "" { // of the domain as a whole
+		return false, all
+	}
 	if !asked {
 		return false, "It was not asked for."
 	}

@@ -73,6 +73,16 @@ func TestNothingIsKnownIfNothingAnswers(t *testing.T) {
 			sound(t, r)
 		})
 	}
+	synctest.Test(t, func(t *testing.T) { // a tarpit
+		started, zone := time.Now(), dnstest.Zone{Name: "example.test", Records: all}
+		for i := range 20 {
+			zone.Servers = append(zone.Servers, dnstest.Server{Name: fmt.Sprintf("ns%d.example.test", i), Address: fmt.Sprintf("198.18.61.%d", i), Does: dnstest.Slow})
+		}
+		r := New([]string{dnstest.Resolver}, dnstest.New(t, append(others(), zone)...).Dial).Check(t.Context(), Domain{Name: "example.test"})
+		if took := time.Since(started); took > CheckTime || r.Level() == Red {
+			t.Errorf("after %s: %v", took, codes(r, Red))
+		}
+	})
 	synctest.Test(t, func(t *testing.T) {
 		started := time.Now()
 		silence := func(context.Context, string, string) (net.Conn, error) { near, _ := net.Pipe(); return near, nil }
@@ -121,7 +131,7 @@ func TestServersAreCompared(t *testing.T) {
 		{"no IPv6 here, and a server that has nothing else", []dnstest.Zone{only6}, []string{"yellow server-trouble"}, 0},
 		{"the parent names fewer", []dnstest.Zone{delegated}, []string{"yellow zone-delegation-differs"}, 0},
 		{"records in a zone that nobody asks", []dnstest.Zone{old}, []string{"yellow spf-partial", "yellow spf-unsure", "yellow zone-delegation-differs"}, 1},
-		{"signatures are broken", []dnstest.Zone{bogus}, []string{"red dnssec-broken"}, 0},
+		{"signatures are broken", []dnstest.Zone{bogus}, []string{"red dnssec-broken"}, 4},
 		{"200 name servers", crowded, []string{"yellow dkim-unsure", "yellow dkim2-unsure", "yellow dmarc-alignment-unknown", "yellow dmarc-unsure", "yellow domain-unsure", "yellow mx-unsure", "yellow server-trouble", "yellow spf-unsure", "yellow zone-many-servers"}, 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -13,16 +13,16 @@ import (
 // checkSPF judges SPF, of which the domain's own name alone counts.
 func (c *check) checkSPF(ctx context.Context, apex view) {
 	c.judge(KindSPF, apex, likeSPF, func(g group) []Finding {
-		real := slices.DeleteFunc(slices.Clone(g.values), func(v string) bool { return !isSPF(v) })
+		valid := slices.DeleteFunc(slices.Clone(g.values), func(v string) bool { return !isSPF(v) })
 		switch {
-		case len(real) == 1 && len(g.values) > 1:
-			return append(c.judgeSPF(ctx, real[0]), Finding{Level: Yellow, Code: "spf-stray",
+		case len(valid) == 1 && len(g.values) > 1:
+			return append(c.judgeSPF(ctx, valid[0]), Finding{Level: Yellow, Code: "spf-stray",
 				Sentence: "Beside the SPF record stands one that looks like it and counts for nothing.", Remedy: "Delete the TXT record that does not begin with v=spf1."})
-		case len(real) == 1:
-			return c.judgeSPF(ctx, real[0])
-		case len(real) > 1:
-			return []Finding{{Level: Red, Code: "spf-two-records", Sentence: fmt.Sprintf("There are %d SPF records. Receivers then use none (permerror).", len(real)),
-				Remedy: "Keep one: " + c.proposal(real...) + "\n" + c.others(ctx, real...)}}
+		case len(valid) == 1:
+			return c.judgeSPF(ctx, valid[0])
+		case len(valid) > 1:
+			return []Finding{{Level: Red, Code: "spf-two-records", Sentence: fmt.Sprintf("There are %d SPF records. Receivers then use none (permerror).", len(valid)),
+				Remedy: "Keep one: " + c.proposal(valid...) + "\n" + c.others(ctx, valid...)}}
 		case len(g.values) > 0:
 			return []Finding{{Level: Red, Code: "spf-pasted", Sentence: "A TXT record was meant as SPF, and does not begin with \"v=spf1 \": " + shown(g.values[0]),
 				Remedy: "Write it anew, without quotes, and without blanks before it: " + c.proposal(g.values...)}}

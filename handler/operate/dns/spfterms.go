@@ -104,7 +104,7 @@ func parseTerm(word string) (t spfTerm, wrong string) {
 	}
 	t.name, t.value = strings.ToLower(rest[:end]), strings.TrimPrefix(rest[end:], ":")
 	colon := strings.HasPrefix(rest[end:], ":")
-	good := false
+	var good bool
 	switch t.name {
 	case "all":
 		good = end == len(rest)
@@ -194,7 +194,6 @@ func ending(terms []spfTerm) string {
 func MergeSPF(standing []string, want string) string {
 	words := []string{"v=spf1"}
 	var ends string
-	redirect := ""
 	for _, text := range append(slices.Clone(standing), want) {
 		terms, _ := parseSPF(clean(text))
 		ends = ending(terms)
@@ -202,7 +201,7 @@ func MergeSPF(standing []string, want string) string {
 			switch {
 			case strings.ContainsFunc(t.text, strange):
 			case t.modifier && t.name == "redirect":
-				redirect = "include:" + t.value // with all, a redirect says nothing
+				redirect := "include:" + t.value // with all, a redirect says nothing
 				if !slices.Contains(words, redirect) {
 					words = append(words, redirect)
 				}

@@ -61,7 +61,7 @@ func (c *check) findZone(ctx context.Context) (names []string, ok bool) {
 		c.zoneUnknown()
 		return nil, false
 	}
-	c.add(Finding{Level: Yellow, Code: "resolver-silent", Record: c.domain.Name, Sentence: "No resolver answers: " + listed(c.resolvers) + ".",
+	c.add(Finding{Level: Yellow, Code: "resolver-silent", blocks: true, Record: c.domain.Name, Sentence: "No resolver answers: " + listed(c.resolvers) + ".",
 		Remedy: "Look at the network, or name a resolver with --resolver HOST:PORT."})
 	return nil, false
 }
@@ -98,7 +98,7 @@ func (c *check) settle(ctx context.Context, zone string, names []string, broken 
 }
 
 func (c *check) zoneUnknown() {
-	c.add(Finding{Level: Yellow, Code: "zone-unknown", Record: c.domain.Name, Sentence: "The zone of " + c.domain.Name + " could not be found: a resolver gives no answer for it.",
+	c.add(Finding{Level: Yellow, Code: "zone-unknown", blocks: true, Record: c.domain.Name, Sentence: "The zone of " + c.domain.Name + " could not be found: a resolver gives no answer for it.",
 		Remedy: "Run it again, or name another resolver with --resolver. If it stays, its name servers may be dead."})
 }
 

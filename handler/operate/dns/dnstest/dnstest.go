@@ -11,6 +11,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -20,6 +21,9 @@ const (
 	Resolver = "192.0.2.53:53"
 	registry = "192.0.2.1:53"
 )
+
+// Slowness is how long a server that is Slow thinks, over pipes.
+const Slowness = 1400 * time.Millisecond
 
 // Behaviour is how a server answers.
 type Behaviour int
@@ -38,6 +42,7 @@ const (
 	Stray                 // the question is right, the records are of another name
 	Cut                   // cuts its answers over UDP
 	CutForGood            // cuts them, and closes TCP
+	Slow                  // answers in the last moment
 	Floods                // many packets that answer nothing
 )
 
@@ -102,12 +107,13 @@ func New(t testing.TB, zones ...Zone) *World {
 
 func parse(t testing.TB, origin, text string, servers []Server) (all []dns.RR) {
 	t.Helper()
+	lines := []string{"$TTL 300", "@ SOA ns.invalid. host.invalid. 1 2 3 4 5", text}
 	if !strings.Contains(text, " NS ") {
 		for _, s := range servers {
-			text += "\n@ NS " + dns.Fqdn(s.Name)
+			lines = append(lines, "@ NS "+dns.Fqdn(s.Name))
 		}
 	}
-	p := dns.NewZoneParser(strings.NewReader("$TTL 300\n@ SOA ns.invalid. host.invalid. 1 2 3 4 5\n"+text+"\n"), origin, "")
+	p := dns.NewZoneParser(strings.NewReader(strings.Join(lines, "\n")+"\n"), origin, "")
 	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
 		all = append(all, rr)
 	}
@@ -151,6 +157,9 @@ func (w *World) serve(conn net.Conn, network, address string) {
 		if err != nil || m.Unpack(packet[:n]) != nil {
 			return
 		}
+		if does, _ := w.behaviour(address); does == Slow {
+			time.Sleep(Slowness)
+		}
 		for _, out := range w.reply(address, network, m) {
 			if network == "tcp" {
 				out = append(binary.BigEndian.AppendUint16(nil, uint16(len(out))), out...)
@@ -186,11 +195,11 @@ func (w *World) Listen(t testing.TB) {
 func ListenOn(t testing.TB, address string, reply func(network string, m *dns.Msg) [][]byte) string {
 	t.Helper()
 	for range 20 { // the port that UDP gets may be taken for TCP
-		packets, err := net.ListenPacket("udp", address)
+		packets, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		streams, err := net.Listen("tcp", packets.LocalAddr().String())
+		streams, err := new(net.ListenConfig).Listen(t.Context(), "tcp", packets.LocalAddr().String())
 		if err != nil {
 			_ = packets.Close()
 			continue
