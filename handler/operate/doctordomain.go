@@ -22,7 +22,7 @@ func (cmd *doctorCommand) domain(ctx context.Context, c *console) error {
 	if err != nil {
 		return err
 	}
-	c.tell("Asking the name servers of %s. This takes at most %s.", name, dns.CheckTime)
+	c.tell("Asking the name servers of %s. This takes at most %.0fs.", name, dns.CheckTime.Seconds())
 	r := asker.Check(ctx, dns.Domain{Name: name})
 	if err := ctx.Err(); err != nil {
 		return err

@@ -38,7 +38,12 @@ func likeDMARC(text string) bool {
 
 // parseDMARC reads one record strictly. It gives flaws in the order of the record.
 func parseDMARC(text string) (d dmarc) {
+	const most = 3 // of one code; a hostile record has thousands
+	count := map[string]int{}
 	fault := func(level Level, code, sentence, remedy string) {
+		if count[code]++; count[code] > most {
+			return
+		}
 		d.flaws = append(d.flaws, flaw{level, "dmarc-" + code, sentence, remedy})
 	}
 	if begin := strings.TrimLeft(text, " \t"); begin != text && dmarcBegin.MatchString(begin) {

@@ -160,6 +160,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"null MX beside others", all + "\n@ MX 0 .", []string{"yellow mx-null-and-others"}, nil},
 		{"no MX", strings.Replace(all, goodMX, "", 1), nil, nil},
 		{"a ring of CNAMEs", withDKIM + dkim1 + " CNAME " + dkim1, []string{"red dkim-other-target"}, []string{"DKIM"}},
+		{"thousands of words in SPF", withSPF + `"v=spf1"` + strings.Repeat(` " `+strings.Repeat("x ", 120)+`"`, 200), []string{"red spf-syntax"}, []string{"SPF"}},
+		{"thousands of tags in DMARC", withDMARC + `"v=DMARC1; p=none"` + strings.Repeat(` ";`+strings.Repeat("x=1;", 60)+`"`, 200), []string{"red dmarc-tag-twice", "yellow dmarc-syntax", "yellow dmarc-tag"}, nil},
 		{"a huge TXT", all + "\n@ TXT" + strings.Repeat(` "`+strings.Repeat("x", 250)+`"`, 200), nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -182,6 +184,9 @@ func TestMistakesAreNamed(t *testing.T) {
 				t.Errorf("not ready are %v, want %v", got, c.unready)
 			}
 			sound(t, r)
+			if len(r.Findings) > 20 {
+				t.Errorf("%d findings", len(r.Findings))
+			}
 		})
 	}
 }

@@ -24,6 +24,7 @@ type check struct {
 	zone    string
 	servers []*server
 	report  *Report
+	trouble string       // what a resolver says in place of the zone
 	policy  *policyFound // of DMARC; nil if there is none that counts
 
 	mu        sync.Mutex

@@ -58,6 +58,7 @@ func likeSPF(text string) bool {
 // parseSPF reads an SPF record strictly, as RFC 7208, section 12, has it. Each of wrong
 // is one thing that makes receivers give up, as the end of a sentence.
 func parseSPF(text string) (terms []spfTerm, wrong []string) {
+	const most = 3 // that are told; a hostile record has thousands
 	if i := strings.IndexFunc(text, strange); i >= 0 {
 		wrong = append(wrong, "has a character at place "+strconv.Itoa(i+1)+" that SPF does not know: "+shown(text[i:min(len(text), i+12)]))
 	}
@@ -73,11 +74,11 @@ func parseSPF(text string) (terms []spfTerm, wrong []string) {
 			}
 			seen[t.name] = true
 		}
-		if fault != "" {
+		if fault == "" {
+			terms = append(terms, t)
+		} else if len(wrong) < most {
 			wrong = append(wrong, fault)
-			continue
 		}
-		terms = append(terms, t)
 	}
 	return terms, wrong
 }
@@ -192,6 +193,7 @@ func ending(terms []spfTerm) string {
 // term once, in order, those of ACS at the end, and the ending of ACS. Words that SPF
 // does not know, ptr, and terms behind all are left out.
 func MergeSPF(standing []string, want string) string {
+	const most = 200 // words; no receiver reads so many
 	words := []string{"v=spf1"}
 	var ends string
 	for _, text := range append(slices.Clone(standing), want) {
@@ -199,7 +201,7 @@ func MergeSPF(standing []string, want string) string {
 		ends = ending(terms)
 		for _, t := range terms {
 			switch {
-			case strings.ContainsFunc(t.text, strange):
+			case len(words) > most && text != want, strings.ContainsFunc(t.text, strange):
 			case t.modifier && t.name == "redirect":
 				redirect := "include:" + t.value // with all, a redirect says nothing
 				if !slices.Contains(words, redirect) {

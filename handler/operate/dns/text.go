@@ -49,7 +49,7 @@ func safe(text string, most int) string {
 	return b.String()
 }
 
-// listed is a list in a sentence, of at most eight.
+// listed is a list in a sentence or an evidence, of at most eight.
 func listed(all []string) string {
 	const most = 8
 	rest := ""

@@ -107,14 +107,11 @@ func said(s seen) string {
 	case s.outcome != found:
 		return s.trouble
 	}
-	var all []string
-	for _, v := range s.values {
-		all = append(all, shown(v))
-	}
+	all := []string{listed(s.values)}
 	if s.alias != "" {
 		all = append(all, "by CNAME "+shown(s.alias))
 	}
-	return strings.Join(all, " | ")
+	return strings.Join(all, ", ")
 }
 
 // groups are the servers that answered, by the values that count; most servers first.

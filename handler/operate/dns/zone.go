@@ -38,6 +38,7 @@ type delegation struct {
 // the zone itself tells them. It climbs until a name has NS records.
 func (c *check) findZone(ctx context.Context) (names []string, ok bool) {
 	heard, broken := false, ""
+	c.trouble = "names no servers of it"
 	for name := c.domain.Name; name != ""; name = parent(name) {
 		q := question{name: name, kind: miekg.TypeNS}
 		got := c.lookup(ctx, q)
@@ -54,7 +55,7 @@ func (c *check) findZone(ctx context.Context) (names []string, ok bool) {
 				return c.settle(ctx, name, names, broken)
 			}
 		} else if got.outcome < absent {
-			broken = name
+			broken, c.trouble = name, got.trouble
 		}
 	}
 	if heard {
@@ -70,12 +71,16 @@ func (c *check) findZone(ctx context.Context) (names []string, ok bool) {
 // servers that all fail, or it is one in which anybody registers.
 func (c *check) settle(ctx context.Context, zone string, names []string, broken string) ([]string, bool) {
 	open := zone != c.domain.Name && len(zone) <= len(registry(c.domain.Name))
-	if open && broken == "" { // a CNAME may hide what stands at the domain
+	heard := true
+	if open && broken == "" {
 		for broken = c.domain.Name; parent(broken) != zone; {
 			broken = parent(broken)
 		}
+		got := c.lookup(ctx, question{name: broken, kind: miekg.TypeNS})
+		if got.msg != nil && got.msg.Rcode == miekg.RcodeNameError && len(got.msg.Answer) == 0 {
+			broken = "" // else a CNAME may hide what stands there
+		}
 	}
-	heard := true
 	if broken != "" {
 		d := c.delegated(ctx, broken, zone, names)
 		if len(d.names) > 0 {
@@ -98,7 +103,7 @@ func (c *check) settle(ctx context.Context, zone string, names []string, broken 
 }
 
 func (c *check) zoneUnknown() {
-	c.add(Finding{Level: Yellow, Code: "zone-unknown", blocks: true, Record: c.domain.Name, Sentence: "The zone of " + c.domain.Name + " could not be found: a resolver gives no answer for it.",
+	c.add(Finding{Level: Yellow, Code: "zone-unknown", blocks: true, Record: c.domain.Name, Sentence: "The zone of " + c.domain.Name + " could not be found: a resolver " + c.trouble + ".",
 		Remedy: "Run it again, or name another resolver with --resolver. If it stays, its name servers may be dead."})
 }
 
