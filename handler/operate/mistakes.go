@@ -42,7 +42,7 @@ func (c *console) failed(err error) (code int) {
 		return exitFailed
 	}
 	c.tell("posthorn: %s", sentence(err))
-	if f, ok := errors.AsType[*sendtest.Fault](err); ok {
+	if f, ok := errors.AsType[*sendtest.Error](err); ok {
 		if f.Advice != "" {
 			c.tell("%s", f.Advice)
 		}

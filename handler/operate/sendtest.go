@@ -60,6 +60,7 @@ type passage struct {
 	deployment string
 	caller     string
 	sender     string
+	version    string // of the gateway; "" if it is not asked, or does not say
 }
 
 // testReport has the same members however a message fared.
@@ -82,10 +83,10 @@ func (cmd *sendTest) Run(ctx context.Context, c *console) error {
 	}
 	c.tell("Sending from %s, %s.", p.sender, p.words)
 	id := uuid.NewString()
-	trial := sendtest.Trial{Way: p.way, Now: time.Now, Wait: cmd.Wait, Told: func(s sendtest.Step) {
+	trial := sendtest.Trial{Way: p.way, Now: c.now, Wait: cmd.Wait, Told: func(s sendtest.Step) {
 		c.tell("  %-10s %6.1fs  %s", s.Name, float64(s.Milliseconds)/1000, s.Detail)
 	}}
-	origin := sendtest.Origin{Deployment: p.deployment, Way: p.words, Version: version.String(), At: time.Now()}
+	origin := sendtest.Origin{Deployment: p.deployment, Way: p.words, Gateway: p.version, Program: version.String(), At: c.now()}
 	report, err := trial.Run(ctx, id, sendtest.Compose(origin, p.sender, cmd.To, id))
 	if cmd.JSON {
 		e := json.NewEncoder(c.out)
@@ -132,7 +133,7 @@ func (cmd *sendTest) throughGateway(ctx context.Context, c *console) (p passage,
 	if err != nil {
 		return p, err
 	}
-	p.way, p.name, p.caller = g, "gateway", me.Name
+	p.way, p.name, p.caller, p.version = g, "gateway", me.Name, g.Version(ctx)
 	p.words = fmt.Sprintf("through the gateway at %s, as caller %s", p.deployment, me.Name)
 	p.sender, err = cmd.sender(me.Name, me.Policy.Senders)
 	return p, err
@@ -154,7 +155,7 @@ func (cmd *sendTest) straight(ctx context.Context, c *console) (p passage, err e
 			return p, err
 		}
 	}
-	c.tell("Posthorn's quota does not count this message, and ACS does: a caller's message may hear 429.")
+	c.tell("Posthorn's quota does not count this message. ACS counts it, so another message may get a 429.")
 	return p, nil
 }
 

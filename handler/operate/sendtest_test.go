@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 const (
@@ -53,6 +54,7 @@ func stands(t *testing.T, me, send, poll http.HandlerFunc) string {
 	mux := http.NewServeMux()
 	mux.Handle("GET /callers/me", or(me, 200, `{"name":"shop","policy":{"senders":["*@example.com","shop@example.com"]}}`))
 	mux.Handle("POST /emails:send", or(send, 202, `{"id":"1","status":"Running","delivery":{"state":"accepted"}}`))
+	mux.Handle("GET /healthz", says(200, `{"status":"ok","version":"v1.2.3"}`))
 	mux.Handle("GET /emails/operations/{id}", or(poll, 200, `{"id":"1","status":"Succeeded","delivery":{"state":"accepted"}}`))
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
@@ -62,7 +64,7 @@ func stands(t *testing.T, me, send, poll http.HandlerFunc) string {
 func sendsTest(t *testing.T, url string, words ...string) (code int, out, said string) {
 	t.Helper()
 	var o, s bytes.Buffer
-	c := &console{environ: []string{"POSTHORN_PUBLIC_URL=" + url, "POSTHORN_KEY=" + testKey}, in: strings.NewReader(""), out: &o, said: &s}
+	c := &console{environ: []string{"POSTHORN_PUBLIC_URL=" + url, "POSTHORN_KEY=" + testKey}, in: strings.NewReader(""), out: &o, said: &s, now: time.Now}
 	code = run(t.Context(), append([]string{"send-test", testTo}, words...), c)
 	if strings.Contains(o.String()+s.String(), testKey) {
 		t.Errorf("it tells the key: %s%s", o.String(), s.String())
@@ -191,7 +193,7 @@ Succeeded within [1-9]\d*\.\ds\.`)
 		t.Errorf("sent was %+v", sent)
 	}
 	for _, body := range []string{sent.Content.PlainText, sent.Content.HTML} {
-		if !strings.Contains(body, url) || !strings.Contains(body, id) || !strings.Contains(body, "as caller shop") {
+		if !strings.Contains(body, url) || !strings.Contains(body, id) || !strings.Contains(body, "as caller shop") || !strings.Contains(body, "v1.2.3") {
 			t.Errorf("the message is\n%s", body)
 		}
 	}

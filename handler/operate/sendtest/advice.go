@@ -8,9 +8,9 @@ func adviceOn(code string) string {
 	case acs.CodeDenied:
 		return "The identity needs the role Communication and Email Service Owner on the Communication Services resource. A new role takes some minutes to work. An access key must be that of this resource, and allowed there."
 	case acs.CodeDomainNotLinked:
-		return "Link the sender's domain to the Communication Services resource, or send from an address of a domain that is linked."
+		return `"posthorn domain list" shows which domains are linked, and "posthorn domain link NAME" links one.`
 	case acs.CodeInvalidSenderUserName:
-		return "The domain does not know the part before the @. donotreply is on every domain; add others to the domain as senders."
+		return `The domain does not know the part before the @: "posthorn sender add ADDRESS" adds it. donotreply is on every domain.`
 	case acs.CodeInvalidEmailAddress:
 		return "Look at the recipient's address."
 	case acs.CodeRecipientsSuppressed:

@@ -18,7 +18,12 @@ func (d Direct) Send(ctx context.Context, id string, m Message) (Status, error) 
 	op, err := d.Client.Send(ctx, id, &acs.Message{
 		SenderAddress: m.Sender, To: []acs.Address{{Address: m.To}}, Subject: m.Subject, PlainText: m.Text, HTML: m.HTML,
 	})
-	return statusOf(op), faultOf(ctx, "refused the message", err)
+	f := errorOf(ctx, "refused the message", err)
+	e, ok := errors.AsType[*acs.Error](err)
+	if said, is := errors.AsType[*Error](f); ok && is && e.Accepted == acs.MayBeAccepted {
+		said.Advice = "It is not known whether ACS has taken the message. Look into the mailbox before you try again."
+	}
+	return statusOf(op), f
 }
 
 // Ask implements Way. For some time after it has taken a message, ACS may not know it.
@@ -27,7 +32,7 @@ func (d Direct) Ask(ctx context.Context, id string) (Status, error) {
 	if errors.Is(err, acs.ErrNotFound) {
 		return Status{Word: string(acs.Running)}, nil
 	}
-	return statusOf(op), faultOf(ctx, "did not say what became of it", err)
+	return statusOf(op), errorOf(ctx, "did not say what became of it", err)
 }
 
 func statusOf(op acs.Operation) Status {
@@ -38,8 +43,8 @@ func statusOf(op acs.Operation) Status {
 	return s
 }
 
-// faultOf says what an error of the client means for the operator.
-func faultOf(ctx context.Context, did string, err error) error {
+// errorOf says what an error of the client means for the operator.
+func errorOf(ctx context.Context, did string, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -48,13 +53,16 @@ func faultOf(ctx context.Context, did string, err error) error {
 	}
 	e, ok := errors.AsType[*acs.Error](err)
 	if !ok {
-		return &Fault{Detail: err.Error()}
+		return &Error{Detail: err.Error()}
 	}
-	f := &Fault{Away: e.StatusCode == 0 || e.StatusCode >= http.StatusInternalServerError || e.Misconfigured(), passing: e.Temporary(), again: e.RetryAfter, Advice: adviceOn(e.Code)}
+	f := &Error{Away: e.StatusCode == 0 || e.StatusCode >= http.StatusInternalServerError || e.Misconfigured(), passing: e.Temporary(), again: e.RetryAfter, Advice: adviceOn(e.Code)}
 	if e.StatusCode == 0 {
 		f.Detail = "ACS could not be asked: " + strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(e.Error(), "acs: send: "), "acs: status: "), ", "+e.Accepted.String()) + "."
 		f.Advice = "Look at POSTHORN_ACS_ENDPOINT, the network, and the login: \"az login\" with POSTHORN_CREDENTIAL=azure-cli."
 		return f
+	}
+	if e.StatusCode >= http.StatusInternalServerError {
+		did = "failed"
 	}
 	f.Detail = fmt.Sprintf("ACS %s: %d %s", did, e.StatusCode, e.Code)
 	if e.Message != "" {

@@ -25,12 +25,12 @@ func TestACSRefuses(t *testing.T) {
 		{"no role", "Denied", "Denied by the resource provider.", 401, true, false, "ACS refused the message: Denied by the resource provider. (401 Denied)", "Communication and Email Service Owner"},
 		{"no role, without words", "", "", 403, true, false, "ACS refused the message: 403 ", "Communication and Email Service Owner"},
 		{"clock", "Denied", "The time difference between the originating client and the server is greater than 5 minutes.", 401, true, false, "(401 Denied)", "Set the clock"},
-		{"domain", "DomainNotLinked", "The specified sender domain has not been linked.", 404, true, false, "(404 DomainNotLinked)", "Link the sender's domain"},
+		{"domain", "DomainNotLinked", "The specified sender domain has not been linked.", 404, true, false, "(404 DomainNotLinked)", "posthorn domain link NAME"},
 		{"no resource", "", "", 404, true, false, "404", "POSTHORN_ACS_ENDPOINT"},
 		{"sender", "InvalidSenderUserName", "Invalid email sender username", 400, true, false, "(400 InvalidSenderUserName)", "donotreply is on every domain"},
 		{"recipient", "InvalidEmailAddress", "Invalid format for email address", 400, false, false, "(400 InvalidEmailAddress)", "recipient's address"},
 		{"limit", "TooManyRequests", "PerSubscriptionPerHourLimitExceeded - Please try again after 3636 seconds.", 429, false, true, "(429 TooManyRequests)", "Try again in 1h0m36s."},
-		{"a bad day", "ServiceUnavailable", "Later.", 503, true, true, "(503 ServiceUnavailable)", ""},
+		{"a bad day", "ServiceUnavailable", "Later.", 503, true, true, "ACS failed: Later. (503 ServiceUnavailable)", "not known whether ACS has taken the message"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -42,7 +42,7 @@ func TestACSRefuses(t *testing.T) {
 			}))
 			t.Cleanup(s.Close)
 			_, err := Direct{newClient(t, s.URL)}.Send(t.Context(), anID, Message{Sender: "a@example.com", To: "b@example.net", Subject: "s", Text: "t"})
-			f, ok := errors.AsType[*Fault](err)
+			f, ok := errors.AsType[*Error](err)
 			if !ok || !strings.Contains(f.Detail, c.says) || !strings.Contains(f.Advice, c.advice) || (f.Advice == "") != (c.advice == "") || f.Away != c.away || f.passing != c.passing {
 				t.Errorf("got %+v", err)
 			}
@@ -53,7 +53,7 @@ func TestACSRefuses(t *testing.T) {
 		s := httptest.NewServer(http.NotFoundHandler())
 		s.Close()
 		_, err := Direct{newClient(t, s.URL)}.Send(t.Context(), anID, Message{})
-		if f, ok := errors.AsType[*Fault](err); !ok || f.Detail != "ACS could not be asked: connection refused." || !f.Away || !strings.Contains(f.Advice, "POSTHORN_CREDENTIAL") {
+		if f, ok := errors.AsType[*Error](err); !ok || f.Detail != "ACS could not be asked: connection refused." || !f.Away || !strings.Contains(f.Advice, "POSTHORN_CREDENTIAL") {
 			t.Errorf("got %+v", err)
 		}
 	})
@@ -91,7 +91,7 @@ func TestACSIsAsked(t *testing.T) {
 			}))
 			t.Cleanup(s.Close)
 			got, err := Direct{newClient(t, s.URL)}.Ask(t.Context(), anID)
-			f, _ := errors.AsType[*Fault](err)
+			f, _ := errors.AsType[*Error](err)
 			if got != c.want || (f != nil) != c.passing || f != nil && !f.passing {
 				t.Errorf("got %+v, %v", got, err)
 			}

@@ -56,7 +56,7 @@ func (g *Gateway) Me(ctx context.Context) (me Me, err error) {
 	defer cancel()
 	a, err := g.do(bounded, http.MethodGet, "/callers/me", "", nil)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return me, &Fault{Detail: fmt.Sprintf("%s does not answer within %s.", g.base, startTime), Advice: "Look at POSTHORN_PUBLIC_URL, the network, and the state of the function app.", Away: true}
+		return me, &Error{Detail: fmt.Sprintf("%s does not answer within %s.", g.base, startTime), Advice: "Look at POSTHORN_PUBLIC_URL, the network, and the state of the function app.", Away: true}
 	}
 	if err != nil {
 		return me, err
@@ -65,6 +65,18 @@ func (g *Gateway) Me(ctx context.Context) (me Me, err error) {
 		return me, a.fault()
 	}
 	return me, nil
+}
+
+// Version is the gateway's; "" if it does not say.
+func (g *Gateway) Version(ctx context.Context) string {
+	var health struct{ Version string }
+	bounded, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	a, err := g.do(bounded, http.MethodGet, "/healthz", "", nil)
+	if err != nil || a.status != http.StatusOK || json.Unmarshal(a.body, &health) != nil {
+		return ""
+	}
+	return health.Version
 }
 
 type address struct {
@@ -97,7 +109,7 @@ func (g *Gateway) Send(ctx context.Context, id string, m Message) (Status, error
 func (g *Gateway) Ask(ctx context.Context, id string) (Status, error) {
 	a, err := g.do(ctx, http.MethodGet, "/emails/operations/"+id+"?api-version="+apiVersion, "", nil)
 	if err != nil {
-		if f, ok := errors.AsType[*Fault](err); ok {
+		if f, ok := errors.AsType[*Error](err); ok {
 			f.passing = true
 		}
 		return Status{}, err

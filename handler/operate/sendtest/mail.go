@@ -12,7 +12,8 @@ import (
 type Origin struct {
 	Deployment string // its public URL
 	Way        string // in words
-	Version    string // of the program; "" if it is not known
+	Gateway    string // its version; "" if it is not known
+	Program    string // its version
 	At         time.Time
 }
 
@@ -23,12 +24,12 @@ func Compose(o Origin, sender, to, id string) Message {
 		name = u.Host
 	}
 	_, domain, _ := strings.Cut(sender, "@")
-	rows := [][2]string{{"Deployment", o.Deployment}, {"Way", o.Way}, {"Sent at", o.At.UTC().Format(time.RFC3339)}, {"Operation", id}}
-	if o.Version != "" {
-		rows = append(rows, [2]string{"Version", o.Version})
+	rows := [][2]string{{"Deployment", o.Deployment}, {"Way", o.Way}, {"Sent at", o.At.UTC().Format(time.RFC3339)}, {"Operation", id}, {"posthorn", o.Program}}
+	if o.Gateway != "" {
+		rows = append(rows, [2]string{"Gateway", o.Gateway})
 	}
 	const first = "This message was sent by \"posthorn send-test\". It has arrived, so mail leaves this deployment."
-	last := fmt.Sprintf("If it lies in the spam folder, look at the SPF, DKIM and DMARC records of %s.", domain)
+	last := fmt.Sprintf("If it lies in the spam folder: \"posthorn doctor --domain %s\" looks at SPF, DKIM and DMARC.", domain)
 	var text, table strings.Builder
 	for _, r := range rows {
 		fmt.Fprintf(&text, "%-11s %s\n", r[0]+":", r[1])

@@ -17,7 +17,7 @@ import (
 
 // fault says what an answer means that is not the one that was hoped for: a problem of
 // Posthorn's, or a page of whatever stands before it.
-func (a *answer) fault() *Fault {
+func (a *answer) fault() *Error {
 	var p struct {
 		Type, Detail string
 		Errors       []struct{ Pointer, Detail string }
@@ -26,7 +26,7 @@ func (a *answer) fault() *Fault {
 		return a.foreign()
 	}
 	_, slug, _ := strings.Cut(p.Type, "#")
-	f := &Fault{Detail: fmt.Sprintf("The gateway says: %s (%d %s)", p.Detail, a.status, slug), again: a.retryAfter()}
+	f := &Error{Detail: fmt.Sprintf("The gateway says: %s (%d %s)", p.Detail, a.status, slug), again: a.retryAfter()}
 	for _, e := range p.Errors {
 		f.Detail += "\n" + e.Pointer + ": " + e.Detail
 	}
@@ -60,8 +60,8 @@ func (a *answer) advice(slug string) string {
 
 // foreign is for an answer that Posthorn does not give: the Functions host's, App
 // Service's, or that of a proxy. They document none of them, so the status decides.
-func (a *answer) foreign() *Fault {
-	f := &Fault{Away: true, passing: a.status == http.StatusTooManyRequests || a.status >= http.StatusInternalServerError, again: a.retryAfter()}
+func (a *answer) foreign() *Error {
+	f := &Error{Away: true, passing: a.status == http.StatusTooManyRequests || a.status >= http.StatusInternalServerError, again: a.retryAfter()}
 	f.Detail = fmt.Sprintf("%s answered %d %s, which is no answer of Posthorn's", a.host, a.status, http.StatusText(a.status))
 	if words := a.words(); words != "" {
 		f.Detail += fmt.Sprintf(": %q", words)
@@ -110,8 +110,8 @@ func (a *answer) words() string {
 
 // unreached says why there is no answer. Nothing is known of what was sent: the message
 // may have been taken if the connection broke late.
-func unreached(host string, err error) *Fault {
-	f := &Fault{Away: true, Advice: "Look at POSTHORN_PUBLIC_URL and the network."}
+func unreached(host string, err error) *Error {
+	f := &Error{Away: true, Advice: "Look at POSTHORN_PUBLIC_URL and the network."}
 	if name, ok := errors.AsType[*net.DNSError](err); ok {
 		f.Detail = fmt.Sprintf("The name %s is not known, or the name servers do not answer.", name.Name)
 		return f
@@ -125,14 +125,14 @@ func unreached(host string, err error) *Fault {
 	timeout, ok := errors.AsType[net.Error](err)
 	switch {
 	case plain, strings.Contains(err.Error(), "HTTP response to HTTPS client"):
-		f.Detail = fmt.Sprintf("%s does not speak TLS.", host)
+		f.Detail = host + " does not speak TLS."
 	case errors.Is(err, syscall.ECONNREFUSED):
-		f.Detail = fmt.Sprintf("%s refuses connections: nothing listens there.", host)
+		f.Detail = host + " refuses connections: nothing listens there."
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		f.Detail = fmt.Sprintf("%s closed the connection without an answer.", host)
+		f.Detail = host + " closed the connection without an answer."
 		f.Advice = "It is not known whether the message was taken. Look into the mailbox, then try again."
 	case ok && timeout.Timeout():
-		f.Detail = fmt.Sprintf("%s does not answer.", host)
+		f.Detail = host + " does not answer."
 	default:
 		var inner *url.Error
 		if errors.As(err, &inner) {

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -37,14 +38,14 @@ func (s Status) ended() bool {
 }
 
 // Way hands a message over and asks what became of it. id is a UUID that was not used
-// before. Errors are *Fault, or those of the context.
+// before. Errors are *Error, or those of the context.
 type Way interface {
 	Send(ctx context.Context, id string, m Message) (Status, error)
 	Ask(ctx context.Context, id string) (Status, error)
 }
 
-// Fault is an end that is no success.
-type Fault struct {
+// Error is an end that is no success.
+type Error struct {
 	Detail string // what happened, a sentence
 	Advice string // what to do; may be empty
 	Away   bool   // Azure or the gateway gives no answer, or refuses this deployment
@@ -53,7 +54,7 @@ type Fault struct {
 	again   time.Duration
 }
 
-func (f *Fault) Error() string { return f.Detail }
+func (f *Error) Error() string { return f.Detail }
 
 // Step is one that was made.
 type Step struct {
@@ -93,13 +94,13 @@ const (
 )
 
 // Run sends m under id and follows it. The Report is complete in any case. Errors are
-// *Fault, or that ctx was cancelled.
+// *Error, or that ctx was cancelled.
 func (t *Trial) Run(ctx context.Context, id string, m Message) (Report, error) {
 	t.begun = t.Now()
 	t.last = t.begun
 	err := t.run(ctx, id, m)
 	t.report.Milliseconds = t.last.Sub(t.begun).Milliseconds()
-	if f, ok := errors.AsType[*Fault](err); ok && t.report.Detail == "" {
+	if f, ok := errors.AsType[*Error](err); ok && t.report.Detail == "" {
 		t.report.Detail = f.Detail
 	}
 	return t.report, err
@@ -110,7 +111,7 @@ func (t *Trial) run(ctx context.Context, id string, m Message) error {
 	defer cancel()
 	s, err := t.Way.Send(bounded, id, m)
 	if err != nil {
-		return t.late(ctx, err, &Fault{
+		return t.late(ctx, err, &Error{
 			Detail: fmt.Sprintf("There was no answer within %s, so it is not known whether the message was taken. Its operation is %s.", t.Wait, id), Away: true,
 			Advice: "Look into the mailbox before you try again.",
 		})
@@ -134,10 +135,11 @@ func (t *Trial) run(ctx context.Context, id string, m Message) error {
 			return t.end(s)
 		}
 		if !s.Expected.IsZero() && s.Expected.After(t.begun.Add(t.Wait)) {
-			return unfinished("The message waits, and goes probably at %s: later than this command waits.", clock(s.Expected))
+			return t.unfinished(s, "The message waits, and goes probably at %s: later than this command waits.", clock(s.Expected))
 		}
+		before := s
 		if s, err = t.ask(bounded, id, s); err != nil {
-			return t.late(ctx, err, unfinished("The message has not come to its end within %s.", t.Wait))
+			return t.late(ctx, err, t.unfinished(before, "The message has not come to its end within %s.", t.Wait))
 		}
 	}
 }
@@ -153,7 +155,7 @@ func (t *Trial) ask(ctx context.Context, id string, before Status) (Status, erro
 			return before, err
 		}
 		s, err := t.Way.Ask(ctx, id)
-		f, ok := errors.AsType[*Fault](err)
+		f, ok := errors.AsType[*Error](err)
 		if !ok || !f.passing {
 			return s, err
 		}
@@ -176,7 +178,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // late is err, or over if the time is. The end of ctx itself stays.
-func (t *Trial) late(ctx context.Context, err error, over *Fault) error {
+func (t *Trial) late(ctx context.Context, err error, over *Error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -187,8 +189,12 @@ func (t *Trial) late(ctx context.Context, err error, over *Fault) error {
 }
 
 // unfinished is the end of following, and not of the message.
-func unfinished(format string, args ...any) *Fault {
-	return &Fault{Detail: fmt.Sprintf(format, args...), Advice: "It goes on by itself. Look into the mailbox later, or say a longer --wait."}
+func (t *Trial) unfinished(s Status, format string, args ...any) *Error {
+	f := &Error{Detail: fmt.Sprintf(format, args...), Advice: "It goes on by itself. Look into the mailbox later, or say a longer --wait."}
+	if s.State == "waiting" {
+		f.Advice = fmt.Sprintf("It goes on by itself. \"posthorn messages show %s\" says why it waits, and \"posthorn send-test TO --direct\" shows ACS's own words.", t.report.ID)
+	}
+	return f
 }
 
 func (t *Trial) step(name, detail string) {
@@ -227,18 +233,18 @@ func (t *Trial) end(s Status) error {
 	t.report.Code, t.report.Detail = s.Code, s.Detail
 	switch {
 	case s.Sandbox:
-		return &Fault{Detail: "The caller is in the sandbox: the message was checked, and nothing was sent.", Advice: "Name another caller with --caller."}
+		return &Error{Detail: "The caller is in the sandbox: the message was checked, and nothing was sent.", Advice: "Name another caller with --caller."}
 	case s.Word == "Succeeded":
 		return nil
 	case s.Word == "Canceled":
-		return &Fault{Detail: "The message was cancelled before it was sent."}
+		return &Error{Detail: "The message was cancelled before it was sent."}
 	}
-	detail := "ACS did not send the message"
-	if s.Detail != "" {
-		detail += ": " + s.Detail
+	detail := strings.TrimSuffix("ACS did not send the message: "+s.Detail, ": ")
+	if s.State != "" && s.Detail != "" {
+		detail = s.Detail // a sentence of the gateway
 	}
 	if s.Code != "" {
 		detail += " (" + s.Code + ")"
 	}
-	return &Fault{Detail: detail, Advice: adviceOn(s.Code)}
+	return &Error{Detail: detail, Advice: adviceOn(s.Code)}
 }

@@ -49,7 +49,7 @@ func TestAMessageIsFollowed(t *testing.T) {
 	waits := func(in time.Duration) answered {
 		return answered{Status: Status{Word: "Running", State: "waiting", Expected: time.Now().Add(in), Again: in}}
 	}
-	away := answered{err: &Fault{Detail: "Away.", passing: true, again: 7 * time.Second}}
+	away := answered{err: &Error{Detail: "Away.", passing: true, again: 7 * time.Second}}
 	const never = time.Hour
 	for name, c := range map[string]func() (answers []answered, steps string, asked []time.Duration, says string, isAway bool){
 		"as the way says": func() ([]answered, string, []time.Duration, string, bool) {
@@ -71,7 +71,7 @@ func TestAMessageIsFollowed(t *testing.T) {
 			return []answered{running(time.Second), away, away, ended}, "accepted running no answer succeeded", []time.Duration{0, time.Second, 8 * time.Second, 15 * time.Second}, "", false
 		},
 		"until a fault that does not pass": func() ([]answered, string, []time.Duration, string, bool) {
-			return []answered{running(time.Second), {err: &Fault{Detail: "No.", Away: true}}}, "accepted running", []time.Duration{0, time.Second}, "No.", true
+			return []answered{running(time.Second), {err: &Error{Detail: "No.", Away: true}}}, "accepted running", []time.Duration{0, time.Second}, "No.", true
 		},
 		"an answer that does not come": func() ([]answered, string, []time.Duration, string, bool) {
 			return []answered{{time: never}}, "", []time.Duration{0}, "not known whether the message was taken", true
@@ -91,7 +91,7 @@ func TestAMessageIsFollowed(t *testing.T) {
 				var told []string
 				trial := Trial{Way: way, Now: time.Now, Wait: 2 * time.Minute, Told: func(s Step) { told = append(told, s.Name) }}
 				report, err := trial.Run(t.Context(), "id", Message{})
-				f, _ := errors.AsType[*Fault](err)
+				f, _ := errors.AsType[*Error](err)
 				if (err == nil) != (says == "") || err != nil && (f == nil || !strings.Contains(f.Detail, says) || f.Away != isAway) {
 					t.Errorf("it ends with %#v", err)
 				}
@@ -127,7 +127,7 @@ func TestAnInterruptionStaysOne(t *testing.T) {
 
 func TestWhatIsComposedIsEscaped(t *testing.T) {
 	t.Parallel()
-	m := Compose(Origin{Deployment: "https://mail.example.com", Way: "as <caller>", Version: "v1.2.3", At: time.Unix(0, 0)}, "a@example.com", "b@example.net", "id")
+	m := Compose(Origin{Deployment: "https://mail.example.com", Way: "as <caller>", Gateway: "v1.2.3", Program: "v1.2.4", At: time.Unix(0, 0)}, "a@example.com", "b@example.net", "id")
 	if m.Subject != "Test message of Posthorn at mail.example.com" || m.Sender != "a@example.com" || m.To != "b@example.net" {
 		t.Errorf("%+v", m)
 	}
@@ -135,7 +135,7 @@ func TestWhatIsComposedIsEscaped(t *testing.T) {
 		t.Errorf("%s\n%s", m.Text, m.HTML)
 	}
 	for _, body := range []string{m.Text, m.HTML} {
-		for _, want := range []string{"https://mail.example.com", "1970-01-01T00:00:00Z", "v1.2.3", "id", "DMARC records of example.com"} {
+		for _, want := range []string{"https://mail.example.com", "1970-01-01T00:00:00Z", "v1.2.3", "v1.2.4", "id", "--domain example.com"} {
 			if !strings.Contains(body, want) {
 				t.Errorf("%q is not in\n%s", want, body)
 			}
