@@ -89,7 +89,7 @@ func (r relinking) run(ctx context.Context, yes bool) error {
 
 // change reads the list, changes it, and reads it again until it is as it should be. It
 // gives the list as it is then, or with --dry-run as it would be.
-func (r relinking) change(ctx context.Context, yes bool) (list []azure.ID, err error) {
+func (r relinking) change(ctx context.Context, yes bool) ([]azure.ID, error) {
 	var sent []azure.ID
 	for range relinkTries + 1 {
 		service, err := r.Service(ctx, r.at.Service)
@@ -113,13 +113,11 @@ func (r relinking) change(ctx context.Context, yes bool) (list []azure.ID, err e
 			}
 		}
 		sent = want
-		if err := r.LinkDomains(ctx, r.at.Service, want, service.ETag); azure.IsKind(err, azure.Conflict) {
-			sent = nil
-			err = r.sleep(ctx, relinkEvery)
-			if err != nil {
-				return nil, err
-			}
-		} else if err != nil {
+		err = r.LinkDomains(ctx, r.at.Service, want, service.ETag)
+		if azure.IsKind(err, azure.Conflict) {
+			sent, err = nil, r.sleep(ctx, relinkEvery)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -52,11 +52,24 @@ func (cmd *recordsDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	if cmd.Format == dns.AzureDNS {
 		c.tell("GROUP is the resource group of the zone.")
 		for _, text := range spfIn(report) {
-			c.tell("An SPF record stands already. Remove it: az network dns record-set txt remove-record -g GROUP -z %s -n NAME -v '%s'", zone, terminal(text))
+			c.removeSPF(d.ID.Name(), zone, text)
 		}
 	}
 	c.spfSteps(d, report)
 	return nil
+}
+
+// removeSPF gives the line that removes an SPF record, unless a shell could misread it.
+func (c *console) removeSPF(name, zone, text string) {
+	if relative, ok := strings.CutSuffix(name, "."+zone); ok {
+		name = relative
+	} else {
+		name = "@"
+	}
+	if strings.ContainsAny(text, "'\"`$\\") || text != terminal(text) {
+		text = "ITS-VALUE"
+	}
+	c.tell("An SPF record stands already. Remove it: az network dns record-set txt remove-record -g GROUP -z '%s' -n '%s' -v '%s'", zone, name, text)
 }
 
 // wantedRecords are the records that a domain needs, with an SPF record that keeps what is in
@@ -124,6 +137,9 @@ func (c *console) spfSteps(d azure.Domain, report dns.Report) {
 		c.tell("1. What it is now: %s", terminal(standing[0]))
 	default:
 		c.tell("1. What it is now: %d records. Receivers then use none.\n   %s", len(standing), terminal(strings.Join(standing, "\n   ")))
+	}
+	if slices.ContainsFunc(report.Findings, func(f dns.Finding) bool { return f.Kind == dns.KindSPF && f.Differs() }) {
+		c.tell("   The name servers do not say the same. Publish nothing before they do, and run this again.")
 	}
 	c.tell("2. What Microsoft's check wants, as the only SPF record of %s:\n   %s", name, terminal(want))
 	c.tell("   With -all receivers refuse mail of everybody who is not in it. In it are Microsoft and: %s.", cmp.Or(strings.Join(spfOthers(want), " "), "nobody else"))
