@@ -153,11 +153,16 @@ func (c *console) spfSteps(d azure.Domain, report dns.Report) {
 
 // spfReturn is the third step.
 func (c *console) spfReturn(name string, standing []string) {
-	if len(standing) == 1 && spfEnding(standing) == "-all" {
+	switch {
+	case spfEnding(standing) == "-all":
 		soft := strings.TrimSpace(standing[0])
 		c.tell("SPF is verified. The record may end in ~all again: %s~all", terminal(soft[:len(soft)-len("-all")]))
-		c.tell("Whether Microsoft looks at it later is not known. \"posthorn domain status %s\" would show it.", name)
+	case len(standing) == 0:
+		c.tell("SPF is verified. The record may end in ~all again.")
+	default:
+		return
 	}
+	c.tell("Whether Microsoft looks at it later is not known. \"posthorn domain status %s\" would show it.", name)
 }
 
 // spfOthers are the words of an SPF record that let somebody send, without Microsoft's.
