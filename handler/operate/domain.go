@@ -136,15 +136,14 @@ func isLinked(list []azure.ID, id azure.ID) bool {
 	return slices.ContainsFunc(list, func(l azure.ID) bool { return azure.SameID(l, id) })
 }
 
-// resolving are the flags of commands that ask DNS: those of doctor --domain.
+// resolving is the flag of commands that ask DNS.
 type resolving struct {
 	Resolver string `placeholder:"HOST:PORT" help:"Find the name servers with this resolver."`
-	Port     string `hidden:"" placeholder:"N" default:"53" help:"The port of name servers, for tests."`
 }
 
 // ask has every authoritative server asked.
 func (f resolving) ask(ctx context.Context, c *console, d azure.Domain) (dns.Report, error) {
-	asker, err := (&doctorCommand{Resolver: f.Resolver, Port: f.Port}).asker(ctx, c)
+	asker, err := (&doctorCommand{Resolver: f.Resolver, Port: "53"}).asker(ctx, c)
 	if err != nil {
 		return dns.Report{}, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -170,8 +171,11 @@ func TestADomainFromItsNameToItsMail(t *testing.T) {
 	if kinds := d.begun(); !slices.Equal(kinds, azure.Verifications()) {
 		t.Errorf("ACS was asked to verify %v", kinds)
 	}
-	if got := d.remembered(t, "POSTHORN_QUOTA"); got != "managed-domain" {
-		t.Errorf("the connection remembers %q", got)
+	for _, again := range [][2]string{{"unlink", "managed-domain"}, {"link", "custom-domain"}} {
+		d.run(t, "domain", again[0], "example.test")
+		if got := d.remembered(t, "POSTHORN_QUOTA"); got != again[1] {
+			t.Errorf("after %s the connection remembers %q", again[0], got)
+		}
 	}
 	if s := d.Settings(testSite); s["POSTHORN_ACS_ENDPOINT"] == nil {
 		t.Errorf("settings are lost: %v", s)
@@ -244,6 +248,80 @@ func TestADomainThatIsThereIsLeftAsItIs(t *testing.T) {
 	}
 }
 
+func TestNamesThatAzureRefuses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, code, message string
+		status, exit        int
+		says                string
+	}{
+		{"taken", "Conflict", "The domain is used by another Email Service.", 409, exitFailed, "could not create the domain example.test: The domain is used by another Email Service (Conflict)"},
+		{"not allowed", "DomainNotAllowed", "The domain is not allowed.", 400, exitFailed, "The domain is not allowed (DomainNotAllowed)"},
+		{"no Email Service", "ParentResourceNotFound", "The parent was not found.", 404, exitNotFound, "posthorn connect"},
+		{"busy", "TooManyRequests", "Wait.", 429, exitAway, "Run the command again"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			d.Fail("PUT", "/domains/example.test", -1, c.status, c.code, c.message)
+			_, said, code := d.run(t, "domain", "add", "example.test")
+			if code != c.exit || !strings.Contains(said, c.says) || d.Resource(testDomain) != nil {
+				t.Errorf("exit code %d: %s", code, said)
+			}
+		})
+	}
+}
+
+// Wherever a command is stopped, a second run ends as one run would, and what was linked
+// stays linked all the time.
+func TestACommandThatIsStoppedAnywhereIsRunAgain(t *testing.T) {
+	t.Parallel()
+	done := func(d *desk) string {
+		o := child(d.Resource(testDomain), "properties")
+		return fmt.Sprint(o["verificationStates"], child(d.Resource(testService), "properties")["linkedDomains"], d.Settings(testSite))
+	}
+	for _, verb := range []string{"add", "verify", "link", "unlink"} {
+		t.Run(verb, func(t *testing.T) {
+			t.Parallel()
+			stopped := func(n int) (d *desk, requests int) {
+				d = newDesk(t)
+				d.serves(t, zoneGood, "")
+				if verb != "add" {
+					d.has(testDomain, map[bool]string{true: azure.StatusNotStarted, false: azure.StatusVerified}[verb == "verify"])
+				}
+				if verb == "unlink" {
+					d.links(testManaged, testDomain)
+				}
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				d.Before("", "", func() {
+					if requests++; requests == n {
+						stop()
+					}
+					if list := d.linked(t); len(list) == 0 || list[0] != testManaged {
+						t.Errorf("before request %d %v are linked", requests, list)
+					}
+				})
+				run(ctx, []string{"domain", verb, "example.test"}, d.console(t))
+				return d, requests
+			}
+			whole, requests := stopped(0)
+			for n := 1; n <= requests; n++ {
+				d, _ := stopped(n)
+				if _, said, code := d.run(t, "domain", verb, "example.test"); code != 0 || done(d) != done(whole) {
+					t.Errorf("stopped at request %d of %d: exit code %d, %s\ngot  %s\nwant %s", n, requests, code, said, done(d), done(whole))
+				}
+				d.untouched(t)
+			}
+		})
+	}
+}
+
+func child(o azuretest.Object, name string) azuretest.Object {
+	c, _ := o[name].(azuretest.Object)
+	return c
+}
+
 func TestDryRunsChangeNothing(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ words, out, said string }{
@@ -284,7 +362,7 @@ func TestRecordsAreReadyToPaste(t *testing.T) {
 	for format, has := range map[string][]string{
 		"plain":      {"TXT    @", merged, "example.test.example.test"},
 		"zone":       {"example.test. 3600 IN TXT \"" + merged + "\""},
-		"az":         {"az network dns record-set cname set-record -g GROUP -z 'example.test' -n '" + selector1 + "' -c"},
+		"az":         {"az network dns record-set txt add-record", "az network dns record-set cname set-record -g GROUP -z 'example.test' -n '" + selector1 + "' -c"},
 		"cloudflare": {merged, "IN CNAME " + selector2 + ".azurecomm.net."},
 		"route53":    {`"UPSERT"`, "google-site-verification=1", merged},
 	} {
@@ -296,10 +374,29 @@ func TestRecordsAreReadyToPaste(t *testing.T) {
 		contains(t, format, said, "1. What it is now: v=spf1 include:_spf.others.test ip4:203.0.113.7 ~all", "   "+merged,
 			"are Microsoft and: include:_spf.others.test ip4:203.0.113.7.", "the ending ~all may return")
 	}
+	_, said, _ := d.run(t, "domain", "records", "example.test", "--format", "az")
+	contains(t, "az", said, "GROUP is the resource group", "remove-record -g GROUP -z 'example.test' -n '@' -v 'v=spf1 include:_spf.others.test ip4:203.0.113.7 ~all'")
+	d.serves(t, "\n@ TXT \"v=spf1 include:a';id;'.test ~all\"", zoneRest)
+	_, said, _ = d.run(t, "domain", "records", "example.test", "--format", "az")
+	contains(t, "az of a hostile zone", said, "-v 'ITS-VALUE'", "The name servers do not say the same.")
 	out, said, code := d.run(t, "domain", "records", "example.test", "--zone", "elsewhere.test")
 	if code != exitUsage || out != "" || !strings.Contains(said, "--zone") {
 		t.Errorf("a zone that does not hold it: exit code %d, %s%s", code, out, said)
 	}
+}
+
+// The zone that holds a subdomain is the one that DNS knows.
+func TestRecordsOfASubdomain(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.has(testEmails+"/domains/mail.example.test", azure.StatusNotStarted)
+	d.serves(t, "\n@ TXT \"v=spf1 ip4:203.0.113.7 -all\"", "")
+	out, said, code := d.run(t, "domain", "records", "mail.example.test")
+	if code != 0 {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	contains(t, "records", out, "TXT    mail  ", "CNAME  "+selector1+".mail  ", "v=spf1 include:spf.protection.outlook.com -all")
+	contains(t, "records", said, "there is no record at mail.example.test")
 }
 
 func TestStatusAndList(t *testing.T) {
@@ -355,14 +452,17 @@ func TestFaultsOfADomainCommand(t *testing.T) {
 		{"half a deployment", func(d *desk) { d.halve() }, "Deploy it to the end", exitFailed},
 		{"Azure away", func(d *desk) { d.Fail("GET", "", -1, 503, "ServerBusy", "Later.") }, "Run the command again", exitAway},
 	} {
-		for _, verb := range []string{"add", "records", "check", "verify", "link", "unlink", "status"} {
-			t.Run(c.name+" "+verb, func(t *testing.T) {
+		for _, words := range []string{"add example.test", "records example.test", "check example.test", "verify example.test", "link example.test", "unlink example.test", "status example.test", "list"} {
+			if words == "list" && c.name == "no right" {
+				continue // it reads them all at once
+			}
+			t.Run(c.name+" "+words, func(t *testing.T) {
 				t.Parallel()
 				d := newDesk(t)
 				d.has(testDomain, azure.StatusVerified)
 				d.links(testManaged)
 				c.do(d)
-				out, said, code := d.run(t, "domain", verb, "example.test")
+				out, said, code := d.run(t, strings.Fields("domain "+words)...)
 				if code != c.code || out != "" || !strings.Contains(said, c.says) {
 					t.Errorf("exit code %d\n%s%s", code, out, said)
 				}

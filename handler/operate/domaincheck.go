@@ -19,6 +19,7 @@ type reporting struct {
 func (c *console) asJSON(v any) error {
 	e := json.NewEncoder(c.out)
 	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }
 
@@ -42,7 +43,10 @@ func (cmd *checkDomain) Run(ctx context.Context, c *console, cl cloud) error {
 		return err
 	}
 	if cmd.JSON {
-		err = c.asJSON(report)
+		err = c.asJSON(struct {
+			Level dns.Level `json:"level"`
+			dns.Report
+		}{report.Level(), report})
 	} else {
 		err = c.page(report.Domain+at(report), verdicts(report))
 	}

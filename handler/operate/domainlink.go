@@ -89,8 +89,11 @@ func (r relinking) run(ctx context.Context, yes bool) error {
 
 // change reads the list, changes it, and reads it again until it is as it should be. It
 // gives the list as it is then, or with --dry-run as it would be.
-func (r relinking) change(ctx context.Context, yes bool) (list []azure.ID, err error) {
-	var sent []azure.ID
+func (r relinking) change(ctx context.Context, yes bool) ([]azure.ID, error) {
+	var (
+		sent     []azure.ID
+		conflict error
+	)
 	for range relinkTries + 1 {
 		service, err := r.Service(ctx, r.at.Service)
 		if err != nil {
@@ -113,17 +116,18 @@ func (r relinking) change(ctx context.Context, yes bool) (list []azure.ID, err e
 			}
 		}
 		sent = want
-		if err := r.LinkDomains(ctx, r.at.Service, want, service.ETag); azure.IsKind(err, azure.Conflict) {
-			sent = nil
-			err = r.sleep(ctx, relinkEvery)
-			if err != nil {
-				return nil, err
-			}
-		} else if err != nil {
+		err = r.LinkDomains(ctx, r.at.Service, want, service.ETag)
+		if azure.IsKind(err, azure.Conflict) {
+			sent, conflict, err = nil, err, r.sleep(ctx, relinkEvery)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("others change the linked domains of %s all the time. Nothing of theirs was undone: run the command again", r.at.Service.Name())
+	if conflict != nil {
+		return nil, conflict
+	}
+	return nil, fmt.Errorf("others change the linked domains of %s all the time: run the command again", r.at.Service.Name())
 }
 
 func (r relinking) edited(list []azure.ID) []azure.ID {

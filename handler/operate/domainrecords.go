@@ -52,11 +52,24 @@ func (cmd *recordsDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	if cmd.Format == dns.AzureDNS {
 		c.tell("GROUP is the resource group of the zone.")
 		for _, text := range spfIn(report) {
-			c.tell("An SPF record stands already. Remove it: az network dns record-set txt remove-record -g GROUP -z %s -n NAME -v '%s'", zone, terminal(text))
+			c.removeSPF(d.ID.Name(), zone, text)
 		}
 	}
 	c.spfSteps(d, report)
 	return nil
+}
+
+// removeSPF gives the line that removes an SPF record, unless a shell could misread it.
+func (c *console) removeSPF(name, zone, text string) {
+	if relative, ok := strings.CutSuffix(name, "."+zone); ok {
+		name = relative
+	} else {
+		name = "@"
+	}
+	if strings.ContainsAny(text, "'\"`$\\") || text != terminal(text) {
+		text = "ITS-VALUE"
+	}
+	c.tell("An SPF record stands already. Remove it: az network dns record-set txt remove-record -g GROUP -z '%s' -n '%s' -v '%s'", zone, name, text)
 }
 
 // wantedRecords are the records that a domain needs, with an SPF record that keeps what is in
@@ -125,6 +138,9 @@ func (c *console) spfSteps(d azure.Domain, report dns.Report) {
 	default:
 		c.tell("1. What it is now: %d records. Receivers then use none.\n   %s", len(standing), terminal(strings.Join(standing, "\n   ")))
 	}
+	if slices.ContainsFunc(report.Findings, func(f dns.Finding) bool { return f.Kind == dns.KindSPF && f.Differs() }) {
+		c.tell("   The name servers do not say the same. Publish nothing before they do, and run this again.")
+	}
 	c.tell("2. What Microsoft's check wants, as the only SPF record of %s:\n   %s", name, terminal(want))
 	c.tell("   With -all receivers refuse mail of everybody who is not in it. In it are Microsoft and: %s.", cmp.Or(strings.Join(spfOthers(want), " "), "nobody else"))
 	c.tell("   Put every other service that sends for %s into it before you publish it.", name)
@@ -137,11 +153,16 @@ func (c *console) spfSteps(d azure.Domain, report dns.Report) {
 
 // spfReturn is the third step.
 func (c *console) spfReturn(name string, standing []string) {
-	if len(standing) == 1 && spfEnding(standing) == "-all" {
+	switch {
+	case spfEnding(standing) == "-all":
 		soft := strings.TrimSpace(standing[0])
 		c.tell("SPF is verified. The record may end in ~all again: %s~all", terminal(soft[:len(soft)-len("-all")]))
-		c.tell("Whether Microsoft looks at it later is not known. \"posthorn domain status %s\" would show it.", name)
+	case len(standing) == 0:
+		c.tell("SPF is verified. The record may end in ~all again.")
+	default:
+		return
 	}
+	c.tell("Whether Microsoft looks at it later is not known. \"posthorn domain status %s\" would show it.", name)
 }
 
 // spfOthers are the words of an SPF record that let somebody send, without Microsoft's.

@@ -223,6 +223,9 @@ func errorCode(s azure.VerificationState) string {
 
 // blame shows what DNS says of a kind that ACS did not verify, and what to do.
 func (v *verification) blame(ctx context.Context, kind string, began time.Time) error {
+	if v.SkipDNS {
+		return nil
+	}
 	if err := v.look(ctx); err != nil {
 		return err
 	}

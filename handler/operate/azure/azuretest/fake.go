@@ -176,7 +176,7 @@ type other struct {
 }
 
 // Before has do run before a request whose path ends so is answered: what somebody else
-// does meanwhile. It may change resources.
+// does meanwhile. It may change resources. A method of "" is any.
 func (f *Fake) Before(method, suffix string, do func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -189,7 +189,7 @@ func (f *Fake) meanwhile(q Request) {
 	others := slices.Clone(f.others)
 	f.mu.Unlock()
 	for _, o := range others {
-		if o.method == q.Method && strings.HasSuffix(strings.ToLower(q.Path), o.suffix) {
+		if (o.method == "" || o.method == q.Method) && strings.HasSuffix(strings.ToLower(q.Path), o.suffix) {
 			o.do()
 		}
 	}
