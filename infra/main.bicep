@@ -93,8 +93,8 @@ param alertEmail string = ''
 @description('Budget of a month, in the currency of the subscription; 0: none. It needs alertEmail.')
 param budget int = 0
 
-@description('First day of the month in which the budget begins. It cannot be changed later.')
-param budgetStart string = '2026-12-01'
+@description('First day of the month in which the budget begins: this one, or a later one. A later deployment leaves it as it is.')
+param budgetStart string = utcNow('yyyy-MM-01')
 
 @description('Address of the zip of a release; empty if azd, or another tool, brings the package.')
 param packageUri string = ''

@@ -156,8 +156,12 @@ func (d deployed) outputs() map[string]output {
 // untagged are types of which Azure keeps no tags.
 var untagged = regexp.MustCompile(`/(roleAssignments|deployments|config|extensions|basicPublishingCredentialsPolicies|blobServices|containers|queueServices|queues|managementPolicies|eventSubscriptions|privateDnsZoneGroups|budgets)$`)
 
-// tagFaults are resources without the tags that a tenant may demand.
+// tagFaults are resources without the tags that a tenant may demand, and a site that neither
+// azd nor posthorn finds.
 func (d deployed) tagFaults() (all []string) {
+	if tags, _ := d.modules["app"].Template.Resources["site"].Tags.(string); !strings.Contains(tags, "createObject('azd-service-name', 'posthorn')") {
+		all = append(all, "the site has no tag by which it is found: "+tags)
+	}
 	for of, m := range d.modules {
 		for name, r := range m.Template.Resources {
 			tags, _ := r.Tags.(string)

@@ -1,4 +1,5 @@
-// A budget warns, and stops nothing. Its start cannot be changed once it stands.
+// A budget warns, and stops nothing. Azure takes no start in a month that is over, and changes none
+// that stands: so the first deployment chooses it, and all later ones leave the budget alone.
 param name string
 param amount int
 @description('First day of the month in which it begins.')

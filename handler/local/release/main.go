@@ -64,7 +64,7 @@ func bill(ctx context.Context, r *release, file string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "run", bomTool, "mod", "-json", "-licenses", "-noserial", "-output", file)
+	cmd := exec.CommandContext(ctx, "go", "run", bomTool, "mod", "-json", "-licenses", "-std", "-noserial", "-notimestamp", "-output", file)
 	cmd.Dir = r.root
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {

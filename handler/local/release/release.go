@@ -43,7 +43,8 @@ type release struct {
 	out                            io.Writer // what is done
 }
 
-var versions = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$`)
+// versions are those that Go takes from a tag: from v2 on the path of the module has to say so.
+var versions = regexp.MustCompile(`^v[01]\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$`)
 
 // write makes all files anew.
 func (r *release) write(ctx context.Context) error {

@@ -156,7 +156,7 @@ func TestTemplateDeploysItsRelease(t *testing.T) {
 
 func TestWrongVersionsAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, version := range []string{"", "1.2.3", "v1.2", "v1.2.3+dirty", "v01.2.3", "v1.2.3\n", "main"} {
+	for _, version := range []string{"", "1.2.3", "v1.2", "v1.2.3+dirty", "v01.2.3", "v2.0.0", "v1.2.3\n", "main"} {
 		r := newRelease(t)
 		r.version = version
 		if err := r.write(t.Context()); err == nil || !strings.Contains(err.Error(), "VERSION=v1.2.3") {
@@ -175,7 +175,7 @@ func TestProgramsSayTheVersionOfTheTag(t *testing.T) {
 		t.Skip("builds the programs")
 	}
 	r := newRelease(t)
-	r.root, r.version, r.build, r.systems = checkout(t, "v9.8.7"), "v9.8.7", compile, []system{{runtime.GOOS, runtime.GOARCH}}
+	r.root, r.version, r.build, r.systems = checkout(t, "v1.9.8"), "v1.9.8", compile, []system{{runtime.GOOS, runtime.GOARCH}}
 	if err := r.write(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestProgramsSayTheVersionOfTheTag(t *testing.T) {
 				t.Fatal(err)
 			}
 			said, err := exec.CommandContext(t.Context(), path, "--version").Output()
-			if err != nil || !strings.HasSuffix(string(said), " v9.8.7\n") {
+			if err != nil || !strings.HasSuffix(string(said), " v1.9.8\n") {
 				t.Errorf("%s of %s says %q, %v", name, file, said, err)
 			}
 			ran++
@@ -206,7 +206,7 @@ func TestProgramsSayTheVersionOfTheTag(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(r.root, "LICENSE"), []byte("changed"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.write(t.Context()); err == nil || !strings.Contains(err.Error(), "this checkout makes v9.8.7+dirty, and not v9.8.7") {
+	if err := r.write(t.Context()); err == nil || !strings.Contains(err.Error(), "this checkout makes v1.9.8+dirty, and not v1.9.8") {
 		t.Errorf("with a change: %v", err)
 	}
 }
@@ -228,6 +228,8 @@ func checkout(t *testing.T, tag string) string {
 			return filepath.SkipDir
 		case d.IsDir():
 			return os.MkdirAll(filepath.Join(dir, name), 0o700)
+		case !d.Type().IsRegular():
+			return nil
 		}
 		data, err := os.ReadFile(path)
 		if err != nil {
