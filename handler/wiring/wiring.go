@@ -125,8 +125,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", front.New(front.Config{
+	public := front.New(front.Config{
 		Gateway: g, Callers: callers, Hooks: hooks, Public: s.Public(), Language: s.Language, Version: version.String(),
 		MaxRequestBytes: s.MaxRequestBytes, RequestTimeout: s.RequestTimeout,
 		Admission: front.NewAdmission(memory(s.MemoryMB), time.Now),
@@ -137,12 +136,25 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 			{Name: "acs", Check: reachable(s.ACSEndpoint)},
 		},
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tel.Tracer, Propagator: tel.Propagator,
-	}))
-	for name, f := range functions(g, log) {
-		mux.Handle("POST /"+name, trigger.Handler(name, f, log))
-	}
-	patient := linger.Handler(mux, linger.Limits{Bytes: s.HostMaxRequestBytes, Time: s.RequestTimeout, Number: lingering})
+	})
+	patient := linger.Handler(apart(public, functions(g, log), log), linger.Limits{Bytes: s.HostMaxRequestBytes, Time: s.RequestTimeout, Number: lingering})
 	return &App{Handler: patient, Callers: callers, Hooks: hooks, Offload: files, Gateway: g, ACS: client, Close: tel.Shutdown}, nil
+}
+
+// apart keeps what the host calls by itself from what is public: a trigger is called by its
+// path alone, to the letter. A ServeMux would lead to it from others too.
+func apart(public http.Handler, functions map[string]func(context.Context, trigger.Invocation) error, log *slog.Logger) http.Handler {
+	triggers := make(map[string]http.Handler, len(functions))
+	for name, f := range functions {
+		triggers["POST /"+name] = trigger.Handler(name, f, log)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if t, is := triggers[req.Method+" "+req.URL.EscapedPath()]; is {
+			t.ServeHTTP(w, req)
+			return
+		}
+		public.ServeHTTP(w, req)
+	})
 }
 
 // functions are what the host calls by itself.

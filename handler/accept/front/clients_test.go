@@ -194,6 +194,13 @@ func TestClientsShowTheReason(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	t.Run("what is not here", func(t *testing.T) {
+		t.Parallel()
+		newDoor(t, plenty).expectNothing(t, "Go", program, "", [][2]string{
+			{`{"client":"resend, domains"}`, "Domains are kept by ACS."}, {`{"client":"resend, contacts"}`, "Posthorn keeps no contacts."},
+			{`{"client":"sendgrid, contacts"}`, "Posthorn keeps no contacts."}, {`{"client":"postmark, bounces"}`, "Posthorn keeps no bounces."},
+		})
+	})
 	for _, s := range allShown {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -220,8 +227,11 @@ func (v vendor) input(message string) string {
 	return "[" + fmt.Sprintf(v.call, message) + "]"
 }
 
-// expect runs a client and looks at what it shows.
-func (d *door) expect(t *testing.T, name, want, program, script, input string) {
+// clientSaid is what a client shows of one call.
+type clientSaid struct{ ID, Message string }
+
+// said runs a client with calls, and has what it shows of each.
+func (d *door) said(t *testing.T, name, program, script, input string) (all []clientSaid) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, strings.Fields(script)...)
 	cmd.Dir = clientsFolder
@@ -233,13 +243,19 @@ func (d *door) expect(t *testing.T, name, want, program, script, input string) {
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", name, err, complaint.String())
 	}
-	var all []struct{ ID, Message string }
 	if out[0] == '{' {
 		out = slices.Concat([]byte("["), out, []byte("]"))
 	}
-	if err := json.Unmarshal(out, &all); err != nil || len(all) != 1 {
+	if err := json.Unmarshal(out, &all); err != nil || len(all) == 0 {
 		t.Fatalf("%s: %v %s", name, err, out)
 	}
+	return all
+}
+
+// expect runs a client and looks at what it shows.
+func (d *door) expect(t *testing.T, name, want, program, script, input string) {
+	t.Helper()
+	all := d.said(t, name, program, script, input)
 	text := all[0].Message
 	if name == "acs" && want == "The key is not valid" {
 		want = "The HMAC signature was not accepted"
@@ -257,26 +273,99 @@ func (d *door) expect(t *testing.T, name, want, program, script, input string) {
 func TestClientsShowWhatIsNotHere(t *testing.T) {
 	t.Parallel()
 	requireClients(t)
-	const id = "11111111-1111-4111-8111-111111111111"
-	for _, c := range []struct{ script, call, want string }{
-		{"resend.mjs", `["fetch","/emails"]`, "GET is not understood here; this route takes POST. Messages are not listed. GET /emails/{id} tells of one."},
-		{"resend.mjs", `["patch","/emails/` + id + `",{"scheduledAt":"x"}]`, "PATCH is not understood here; this route takes GET. A message that waits cannot be changed. Cancel it, and send it again."},
-		{"resend.mjs", `["fetch","/domains"]`, "Domains are kept by ACS. GET /callers/me tells what the key may do."},
-		{"resend.mjs", `["post","/templates",{}]`, "Posthorn keeps no templates."},
-		{"resend.mjs", `["fetch","/emails/` + id + `/attachments"]`, "Posthorn keeps no attachments."},
-		{"postmark.mjs", `["sendEmailWithTemplate",{"From":"donotreply@example.com","To":"ann@example.com","TemplateId":1,"TemplateModel":{}}]`, "Posthorn keeps no templates. Send HtmlBody or TextBody by POST /email."},
-		{"postmark.mjs", `["sendEmailBatchWithTemplates",[]]`, "Send HtmlBody or TextBody by POST /email/batch."},
-		{"postmark.mjs", `["getServer"]`, "Posthorn has no servers of Postmark."},
-		{"postmark.mjs", `["getTemplates"]`, "Posthorn keeps no templates."},
-		{"postmark.mjs", `["getOutboundMessageDetails","` + id + `"]`, "Posthorn keeps no messages. GET /emails/operations/{id} tells what became of a message."},
-		{"sendgrid.mjs", `["request",{"method":"GET","url":"/v3/scopes"}]`, "Keys have no scopes here. GET /callers/me tells what the key may do."},
-		{"sendgrid.mjs", `["request",{"method":"GET","url":"/v3/suppression/bounces"}]`, "ACS keeps the list of recipients"},
-		{"sendgrid.mjs", `["request",{"method":"GET","url":"/v3/mail/send"}]`, "GET is not understood here; this route takes POST."},
+	const id, later = "11111111-1111-4111-8111-111111111111", "tells what became of a message."
+	for script, calls := range map[string][][2]string{
+		"resend.mjs": {
+			{`["fetch","/emails"]`, "GET is not understood here; this route takes POST. Messages are not listed. GET /emails/{id} tells of one."},
+			{`["patch","/emails/` + id + `",{"scheduledAt":"x"}]`, "PATCH is not understood here; this route takes GET. A message that waits cannot be changed. Cancel it, and send it again."},
+			{`["domains.list"]`, "Domains are kept by ACS. GET /callers/me tells what the key may do."},
+			{`["domains.get","` + id + `"]`, "Domains are kept by ACS."},
+			{`["domains.verify","` + id + `"]`, "Domains are kept by ACS."},
+			{`["domains.remove","` + id + `"]`, "Domains are kept by ACS."},
+			{`["apiKeys.create",{"name":"x"}]`, "The operator makes keys, with `posthorn callers add`."},
+			{`["apiKeys.remove","` + id + `"]`, "The operator makes keys"},
+			{`["templates.create",{"name":"x","html":"x"}]`, "Posthorn keeps no templates."},
+			{`["templates.get","welcome"]`, "Posthorn keeps no templates."},
+			{`["templates.publish","welcome"]`, "Posthorn keeps no templates."},
+			{`["contacts.list",{"audienceId":"` + id + `"}]`, "Posthorn keeps no contacts."},
+			{`["contacts.get",{"email":"ann@example.com"}]`, "Posthorn keeps no contacts."},
+			{`["contactProperties.list"]`, "Posthorn keeps no contacts."},
+			{`["segments.list"]`, "Posthorn keeps no contacts."},
+			{`["topics.get","` + id + `"]`, "Posthorn keeps no contacts."},
+			{`["broadcasts.send","` + id + `"]`, "Posthorn keeps no contacts."},
+			{`["webhooks.get","` + id + `"]`, "Posthorn calls no webhooks."},
+			{`["events.send",{"event":"x","email":"ann@example.com","payload":{}}]`, "Posthorn runs no automations."},
+			{`["fetch","/automations/` + id + `/runs"]`, "Posthorn runs no automations."},
+			{`["fetch","/suppressions/ann@example.com"]`, "ACS keeps the list of recipients"},
+			{`["fetch","/logs/` + id + `"]`, "Posthorn keeps no messages."},
+			{`["fetch","/oauth/grants"]`, "The operator makes keys"},
+			{`["fetch","/usage"]`, "GET /quota tells what is left of the quota."},
+			{`["fetch","/inboxes"]`, "Posthorn sends mail, and receives none."},
+			{`["fetch","/emails/` + id + `/attachments"]`, "Posthorn keeps no attachments."},
+			{`["fetch","/emails/` + id + `/attachments/` + id + `"]`, "Posthorn keeps no attachments."},
+			{`["post","/emails/` + id + `/share"]`, "Posthorn shares no messages."},
+			{`["fetch","/emails/metrics"]`, "Posthorn keeps no statistics."},
+			{`["fetch","/emails/receiving"]`, "Posthorn sends mail, and receives none."},
+			{`["fetch","/emails/receiving/` + id + `/attachments"]`, "Posthorn sends mail, and receives none."},
+		},
+		"postmark.mjs": {
+			{`["sendEmailWithTemplate",{"From":"donotreply@example.com","To":"ann@example.com","TemplateId":1,"TemplateModel":{}}]`, "Posthorn keeps no templates. Send HtmlBody or TextBody by POST /email."},
+			{`["sendEmailBatchWithTemplates",[]]`, "Send HtmlBody or TextBody by POST /email/batch."},
+			{`["getServer"]`, "Posthorn has no servers of Postmark."},
+			{`["editServer",{"Name":"x"}]`, "Posthorn has no servers of Postmark."},
+			{`["getTemplates"]`, "Posthorn keeps no templates."},
+			{`["getTemplate",1]`, "Posthorn keeps no templates."},
+			{`["getBounces"]`, "Posthorn keeps no bounces."},
+			{`["activateBounce",1]`, "Posthorn keeps no bounces."},
+			{`["getBounceDump",1]`, "Posthorn keeps no bounces."},
+			{`["getDeliveryStatistics"]`, "Posthorn keeps no statistics."},
+			{`["getOutboundOverview"]`, "Posthorn keeps no statistics."},
+			{`["getClickCounts"]`, "Posthorn keeps no statistics."},
+			{`["getOutboundMessages"]`, "Posthorn keeps no messages."},
+			{`["getOutboundMessageDetails","` + id + `"]`, "Posthorn keeps no messages. GET /emails/operations/{id} " + later},
+			{`["getInboundMessages"]`, "Posthorn sends mail, and receives none."},
+			{`["getInboundRuleTriggers"]`, "Posthorn sends mail, and receives none."},
+			{`["getMessageStreams"]`, "Posthorn has no streams."},
+			{`["getSuppressions","outbound"]`, "ACS keeps the list of recipients"},
+			{`["getWebhooks"]`, "Posthorn calls no webhooks."},
+			{`["editWebhook",1,{}]`, "Posthorn calls no webhooks."},
+		},
+		"sendgrid.mjs": {
+			{`["request",{"method":"GET","url":"/v3/mail/send"}]`, "GET is not understood here; this route takes POST."},
+			{`["request",{"method":"POST","url":"/v3/mail/batch"}]`, "Messages are cancelled one by one."},
+			{`["request",{"method":"GET","url":"/v3/scopes"}]`, "Keys have no scopes here. GET /callers/me tells what the key may do."},
+			{`["request",{"method":"GET","url":"/v3/api_keys/x"}]`, "The operator makes keys"},
+			{`["request",{"method":"PUT","url":"/v3/marketing/contacts","body":{"contacts":[]}}]`, "Posthorn keeps no contacts."},
+			{`["request",{"method":"GET","url":"/v3/asm/suppressions/global/ann@example.com"}]`, "Posthorn has no groups of unsubscribed recipients."},
+			{`["request",{"method":"GET","url":"/v3/suppression/bounces"}]`, "ACS keeps the list of recipients"},
+			{`["request",{"method":"DELETE","url":"/v3/suppression/bounces/ann@example.com"}]`, "ACS keeps the list of recipients"},
+			{`["request",{"method":"GET","url":"/v3/templates/x/versions/y"}]`, "Posthorn keeps no templates."},
+			{`["request",{"method":"GET","url":"/v3/stats?start_date=2026-11-01"}]`, "Posthorn keeps no statistics."},
+			{`["request",{"method":"GET","url":"/v3/user/webhooks/event/settings"}]`, "Posthorn has no accounts."},
+			{`["request",{"method":"POST","url":"/v3/user/scheduled_sends"}]`, "Messages are cancelled one by one."},
+			{`["request",{"method":"POST","url":"/v3/whitelabel/domains/1/validate"}]`, "Domains are kept by ACS."},
+			{`["request",{"method":"GET","url":"/v3/ips/pools"}]`, "Posthorn has POST /v3/mail/send of SendGrid's API, and nothing else."},
+		},
 	} {
-		t.Run(c.call, func(t *testing.T) {
+		t.Run(script, func(t *testing.T) {
 			t.Parallel()
-			newDoor(t, plenty).expect(t, c.script, c.want, "node", c.script, "["+c.call+"]")
+			newDoor(t, plenty).expectNothing(t, script, "node", script, calls)
 		})
+	}
+}
+
+// expectNothing makes calls of what is not here, and looks at what a client shows of each.
+func (d *door) expectNothing(t *testing.T, name, program, script string, calls [][2]string) {
+	t.Helper()
+	var input []string
+	for _, c := range calls {
+		input = append(input, c[0])
+	}
+	said := d.said(t, name, program, script, "["+strings.Join(input, ",")+"]")
+	for i, c := range calls {
+		if i >= len(said) || said[i].ID != "" || !strings.Contains(said[i].Message, c[1]) {
+			t.Errorf("%s shows of %s %+v\nwant %q", name, c[0], said[min(i, len(said)-1)], c[1])
+		}
 	}
 }
 

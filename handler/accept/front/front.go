@@ -6,7 +6,8 @@
 // calls by itself (timers, queues) is accept/trigger's.
 //
 // Routes are explicit. The host calls a trigger as `POST /<FunctionName>` on the
-// same port, so no route below may match such a path.
+// same port, so no route below may match such a path. Slashes too many in a path mean
+// nothing: see plainly.
 package front
 
 import (
@@ -15,6 +16,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -128,10 +130,30 @@ func New(c Config) http.Handler {
 			mux.Handle(m+" "+r.path, f.door(r))
 		}
 	}
-	mux.Handle("/", f.elsewhere(mux))
+	elsewhere := f.elsewhere(mux)
+	mux.Handle("/", elsewhere)
+	// Of Resend's API, and no id of a message.
+	mux.Handle("GET /emails/metrics", elsewhere)
+	mux.Handle("GET /emails/receiving", elsewhere)
 	// The host asks for / every 25 ms until it is answered, and now and then later.
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	return mux
+	return plainly(mux)
+}
+
+// plainly serves a path as what it is without doubled slashes and one at its end, which a
+// client makes of an address that ends in a slash. ServeMux would answer with a redirect,
+// on which clients lose the body, the key or both.
+func plainly(mux http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		asked := req.URL.EscapedPath()
+		if plain := path.Clean(asked); plain != asked && strings.HasPrefix(asked, "/") {
+			at, again := *req.URL, *req
+			at.Path, _ = url.PathUnescape(plain) // net/http has done so before
+			at.RawPath, again.URL = plain, &at
+			req = &again
+		}
+		mux.ServeHTTP(w, req)
+	})
 }
 
 // elsewhere answers what no route does. Only the router knows which routes a path
@@ -143,7 +165,6 @@ func (f *front) elsewhere(mux *http.ServeMux) http.Handler {
 			paths[m+" "+r.path] = r
 		}
 	}
-	nothing := absentPaths()
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		path, allow := "/", []string{}
 		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
@@ -153,18 +174,16 @@ func (f *front) elsewhere(mux *http.ServeMux) http.Handler {
 				path, allow = paths[pattern].path, append(allow, m)
 			}
 		}
-		if _, pattern := nothing.Handler(req); len(allow) == 0 && pattern != "" {
-			path = pattern
+		instead := "There is nothing at this path. GET /openapi.json lists what there is."
+		if of, is := absentAbove(req.URL.Path); is && len(allow) == 0 {
+			path, instead = of, absent[of].instead
 		}
 		f.door(route{path: path, body: true, serve: func(_ *front, w http.ResponseWriter, req *http.Request) error {
 			if f.tellOldHost(w, req) {
 				return nil
 			}
-			if a, is := absent[path]; is {
-				return problem.New(problem.NotFound, "%s", a.instead)
-			}
 			if len(allow) == 0 {
-				return problem.New(problem.NotFound, "There is nothing at this path. GET /openapi.json lists what there is.")
+				return problem.New(problem.NotFound, "%s", instead)
 			}
 			list := strings.Join(allow, ", ")
 			w.Header().Set("Allow", list)

@@ -98,6 +98,10 @@ func TestWhatTheOriginalsTakeIsTaken(t *testing.T) {
 			func(m mail.Message) (any, any) { return m.Attachments[0].Name, "logo.png" }},
 		"arguments with spaces": {"SendGrid's clients, USAGE.md", "/v3/mail/send", dialect(inSendGrid, `,"custom_args":{"New Argument 1":"New Value 1","n":7},"template_id":""`),
 			func(m mail.Message) (any, any) { return m.Delivery.Tags[1], mail.Tag{Name: "n", Value: "7"} }},
+		"tags and metadata as headers": {"django-anymail, resend.py, set_tags and set_metadata", "/emails", dialect(inResend, `,"headers":{"X-Metadata":"{\"order\": 1}","X-Tags":"[\"a\", \"b\"]"}`),
+			func(m mail.Message) (any, any) {
+				return m.Headers["X-Tags"] + m.Headers["X-Metadata"], `["a", "b"]{"order": 1}`
+			}},
 		"a calendar": {"resend-laravel pull request 84", "/emails", dialect(inResend, `,"attachments":[{"filename":"i.ics","content":"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"}]`),
 			func(m mail.Message) (any, any) {
 				return string(m.Attachments[0].Content), "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"

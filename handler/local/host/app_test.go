@@ -104,6 +104,12 @@ func TestRoutes(t *testing.T) {
 		{"files/{token}", "files/a/b", false},
 		{"{*rest}", "any/thing", true},
 		{"files/{*rest}", "other/thing", false},
+		{"v3/{*rest}", "v3", true},
+		{"v3/{*rest}", "v3/user/profile", true},
+		{"v3/{*rest}", "v3/user//profile", true},
+		{"v3/{*rest}", "v3//user", false},
+		{"v3/{*rest}", "/v3/user", false},
+		{"v3/{*rest}", "v30/user", false},
 	} {
 		t.Run(fmt.Sprintf("%s meets %s", c.route, c.path), func(t *testing.T) {
 			t.Parallel()

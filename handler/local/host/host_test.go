@@ -127,6 +127,8 @@ func TestOnlyRoutesOfTheAppAreServed(t *testing.T) {
 		{"a segment more", "POST", "/echo/echo", 404},
 		{"a parameter missing", "GET", "/exit", 404},
 		{"a parameter empty", "GET", "/exit/", 404},
+		{"a slash before", "POST", "//echo", 404},
+		{"two behind", "POST", "/echo//", 404},
 		{"a trigger by its name", "POST", "/sweep", 404},
 		{"a timer by hand", "POST", "/admin/functions/sweep", 202},
 		{"an HTTP function by hand", "POST", "/admin/functions/echo", 404},

@@ -99,7 +99,9 @@ func (h *Host) admin(name string) http.HandlerFunc {
 }
 
 // match finds the function by route and method. Routes are compared without
-// regard to case, as ASP.NET does.
+// regard to case, as ASP.NET does. It passes over one slash at the end, and an empty
+// segment matches nothing. Source: dotnet/aspnetcore, PathTokenizer.cs and
+// RoutePatternMatcher.cs.
 func (h *Host) match(r *http.Request) (function, bool) {
 	path := r.URL.EscapedPath()
 	if h.settings.routePrefix != "" {
@@ -109,7 +111,7 @@ func (h *Host) match(r *http.Request) (function, bool) {
 		}
 		path = rest
 	}
-	segments := strings.Split(strings.Trim(path, "/"), "/")
+	segments := strings.Split(strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"), "/")
 	for _, f := range h.functions {
 		if f.route == nil || len(f.methods) > 0 && !slices.Contains(f.methods, strings.ToUpper(r.Method)) {
 			continue
@@ -122,9 +124,12 @@ func (h *Host) match(r *http.Request) (function, bool) {
 }
 
 // matchRoute knows literal segments, {name} (with or without a constraint,
-// which it does not check) and a last {*name}.
+// which it does not check) and a last {*name}, which may stand for nothing.
 func matchRoute(route, segments []string) bool {
 	if last := len(route) - 1; strings.HasPrefix(route[last], "{*") {
+		if len(segments) > last && segments[last] == "" {
+			return false
+		}
 		route, segments = route[:last], segments[:min(last, len(segments))]
 	}
 	return slices.EqualFunc(route, segments, matchSegment)

@@ -4,7 +4,7 @@
 // pages of docs/clients show.
 //
 // In: a JSON array of calls, each the name of a client and a message as that
-// client's own type has it. Out: an array of outcomes in the same order.
+// client's own type has it, or what of the client to call. Out: an array of outcomes in the same order.
 package main
 
 import (
@@ -41,6 +41,7 @@ func main() {
 	}
 	clients := map[string]func(message json.RawMessage, base, key string) (outcome, error){
 		"resend": byResend, "sendgrid": bySendGrid, "sendgrid, packed": bySendGridPacked, "postmark": byPostmark, "postmark, old": byKeighl,
+		"resend, domains": resendDomains, "resend, contacts": resendContacts, "sendgrid, contacts": sendGridContacts, "postmark, bounces": postmarkBounces,
 	}
 	var outcomes []outcome
 	for _, c := range calls {
@@ -55,10 +56,16 @@ func main() {
 	}
 }
 
-func byResend(message json.RawMessage, base, key string) (outcome, error) {
+func newResend(base, key string) (*resend.Client, error) {
 	client := resend.NewClient(key)
 	var err error
-	if client.BaseURL, err = url.Parse(base + "/"); err != nil {
+	client.BaseURL, err = url.Parse(base + "/")
+	return client, err
+}
+
+func byResend(message json.RawMessage, base, key string) (outcome, error) {
+	client, err := newResend(base, key)
+	if err != nil {
 		return outcome{}, err
 	}
 	var m resend.SendEmailRequest
@@ -119,4 +126,35 @@ func byKeighl(message json.RawMessage, base, key string) (outcome, error) {
 	}
 	sent, err := client.SendEmail(m)
 	return outcome{ID: sent.MessageID}, err
+}
+
+func resendDomains(_ json.RawMessage, base, key string) (outcome, error) {
+	client, err := newResend(base, key)
+	if err == nil {
+		_, err = client.Domains.Verify("11111111-1111-4111-8111-111111111111")
+	}
+	return outcome{}, err
+}
+
+func resendContacts(_ json.RawMessage, base, key string) (outcome, error) {
+	client, err := newResend(base, key)
+	if err == nil {
+		_, err = client.Contacts.List(&resend.ListContactsOptions{})
+	}
+	return outcome{}, err
+}
+
+func sendGridContacts(_ json.RawMessage, base, key string) (outcome, error) {
+	response, err := sendgrid.API(sendgrid.GetRequest(key, "/v3/marketing/contacts", base))
+	if err != nil {
+		return outcome{}, err
+	}
+	return outcome{}, fmt.Errorf("%d %s", response.StatusCode, response.Body)
+}
+
+func postmarkBounces(_ json.RawMessage, base, key string) (outcome, error) {
+	client := postmark.NewClient(key, "")
+	client.BaseURL = base
+	_, _, err := client.GetBounces(context.Background(), 1, 0, nil)
+	return outcome{}, err
 }
