@@ -56,6 +56,7 @@ func TestHostJSONIsThatOfTheDefaultProfile(t *testing.T) {
 	}
 	var host struct {
 		TelemetryMode string
+		Logging       struct{ LogLevel map[string]string }
 		Extensions    struct {
 			HTTP struct{ MaxConcurrentRequests, MaxOutstandingRequests int }
 		}
@@ -66,6 +67,11 @@ func TestHostJSONIsThatOfTheDefaultProfile(t *testing.T) {
 	most := settings.Profiles()[0].RequestsAtOnce
 	if h := host.Extensions.HTTP; h.MaxConcurrentRequests != most || h.MaxOutstandingRequests <= most {
 		t.Errorf("host.json takes %d requests at once and holds %d, the default profile takes %d", h.MaxConcurrentRequests, h.MaxOutstandingRequests, most)
+	}
+	// Posthorn sends its requests itself. Source: learn.microsoft.com, "How to configure monitoring
+	// for Azure Functions", section Configure categories.
+	if host.Logging.LogLevel["Host.Results"] != "Error" {
+		t.Error("the host sends each request once more")
 	}
 	// Only with telemetryMode "OpenTelemetry" does the host read the OTEL_ variables too.
 	if host.TelemetryMode != "" {

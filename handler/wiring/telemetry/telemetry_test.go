@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
@@ -182,6 +183,19 @@ func TestConnectionStringThatIsWrongIsNamedAndNotQuoted(t *testing.T) {
 	const want = "POSTHORN_AZURE_MONITOR_CONNECTION_STRING: has an InstrumentationKey that is not a UUID"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+// Where the settings say so, the identity is used, and so never over plain HTTP.
+func TestTheIdentityIsUsedWhereTheSettingsSaySo(t *testing.T) {
+	t.Parallel()
+	s := settings.Settings{AzureMonitor: "InstrumentationKey=" + testKey + ";IngestionEndpoint=http://127.0.0.1:1"}
+	for _, token := range []bool{false, true} {
+		s.AzureMonitorToken = token
+		_, err := destinations(s, struct{ azcore.TokenCredential }{})
+		if (err != nil) != token || err != nil && !strings.Contains(err.Error(), "a token would go over an endpoint that is not https") {
+			t.Errorf("identity %t: %v", token, err)
+		}
 	}
 }
 
