@@ -153,7 +153,7 @@ func (f resolving) ask(ctx context.Context, c *console, d azure.Domain) (dns.Rep
 
 // inDNS is a domain with the records that ACS wants for it.
 func inDNS(d azure.Domain) dns.Domain {
-	in := dns.Domain{Name: d.ID.Name(), Verified: d.Properties.States[azure.VerifySPF].Status == azure.StatusVerified}
+	in := dns.Domain{Name: d.ID.Name(), MailFrom: d.Properties.MailFromDomain, Verified: d.Properties.States[azure.VerifySPF].Status == azure.StatusVerified}
 	for kind, r := range d.Properties.Records {
 		in.Expected = append(in.Expected, dns.Record{Kind: dns.Kind(kind), Type: r.Type, Name: r.Name, Value: r.Value, TTL: r.TTL})
 	}

@@ -175,11 +175,18 @@ func (c *check) checkRecords(ctx context.Context) {
 	c.checkServers()
 }
 
+// blocked is what to do if no server gives a proper answer.
+const blocked = "Run it again, from another network too: this one may block or replace DNS, port 53."
+
 // checkServers tells which servers answer badly.
 func (c *check) checkServers() {
 	answered := map[string]bool{}
 	for _, s := range c.servers {
 		answered[s.Name] = answered[s.Name] || s.Answered
+	}
+	remedy := "Ask whoever runs it, or take it out of the zone and out of the delegation."
+	if !slices.ContainsFunc(c.servers, func(s *server) bool { return s.Answered && s.Trouble == "" }) {
+		remedy = blocked
 	}
 	var all []Finding
 	for _, s := range c.servers {
@@ -189,7 +196,7 @@ func (c *check) checkServers() {
 		}
 		all = append(all, Finding{Level: Yellow, Code: "server-trouble", Record: c.zone, Evidence: []Evidence{{s.Name + " " + s.Address, s.Trouble}},
 			Sentence: strings.TrimSpace("The name server "+shown(s.Name)+" "+s.Address) + " " + s.Trouble + ".",
-			Remedy:   "Ask whoever runs it, or take it out of the zone and out of the delegation."})
+			Remedy:   remedy})
 	}
 	c.report.Findings = slices.Concat(all, c.report.Findings)
 }

@@ -166,12 +166,12 @@ func TestMistakesAreNamed(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			many := "nested TXT \"v=spf1 include:spf.protection.outlook.com -all\"\nring TXT \"v=spf1 include:ring2.many.test -all\"\nring2 TXT \"v=spf1 include:ring.many.test -all\"\n"
+			many := []string{"nested TXT \"v=spf1 include:spf.protection.outlook.com -all\"\nring TXT \"v=spf1 include:ring2.many.test -all\"\nring2 TXT \"v=spf1 include:ring.many.test -all\""}
 			for i := range 10 {
-				many += fmt.Sprintf("i%d TXT \"v=spf1 ip4:198.51.100.%d -all\"\n", i, i)
+				many = append(many, fmt.Sprintf("i%d TXT \"v=spf1 ip4:198.51.100.%d -all\"", i, i))
 			}
 			r := seenBy(t, Domain{Name: "example.test", Expected: expected()}, dnstest.Zone{Name: "example.test", Records: c.records},
-				dnstest.Zone{Name: "many.test", Records: many},
+				dnstest.Zone{Name: "many.test", Records: strings.Join(many, "\n")},
 				dnstest.Zone{Name: "dead.test", Servers: []dnstest.Server{{Name: "ns.dead.test", Address: "198.18.99.1", Does: dnstest.Fails}}},
 				dnstest.Zone{Name: "other.test", Records: "example.test._report._dmarc.rep TXT \"v=DMARC1\"\npolicy TXT \"v=DMARC1; p=none\"\nwww A 198.51.100.1"})
 			if strings.HasPrefix(strings.Join(c.want, ""), "red dkim") && !slices.Contains(c.want, "red spf-missing") {
@@ -195,7 +195,7 @@ func TestMistakesAreNamed(t *testing.T) {
 func sound(t *testing.T, r Report) {
 	t.Helper()
 	for _, f := range r.Findings {
-		if f.Code == "" || !strings.HasSuffix(f.Sentence, ".") && !strings.HasSuffix(f.Sentence, "\"") && f.Level == Green || f.Record == "" || f.Level > Green && f.Remedy == "" {
+		if f.Code == "" || f.Sentence == "" || f.Record == "" || f.Level > Green && f.Remedy == "" {
 			t.Errorf("half a finding: %+v", f)
 		}
 		if text := f.Sentence + f.Remedy; strings.ContainsFunc(text, func(c rune) bool { return c < ' ' && c != '\n' }) {

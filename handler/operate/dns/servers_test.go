@@ -193,7 +193,12 @@ func TestOverLoopback(t *testing.T) {
 	w.Listen(t)
 	a := New([]string{dnstest.Resolver}, w.Dial)
 	for _, name := range []string{"example.test", "big.test"} {
-		r := a.Check(t.Context(), Domain{Name: name, Expected: expected()})
+		var r Report
+		for range 3 { // a busy computer may let a packet wait too long
+			if r = a.Check(t.Context(), Domain{Name: name, Expected: expected()}); r.Level() == Green {
+				break
+			}
+		}
 		if got := codes(r, Yellow); len(got) > 0 || len(r.Servers) != 2 {
 			t.Errorf("%s: findings %v of %v", name, got, r.Servers)
 		}

@@ -169,7 +169,7 @@ func (c *check) judge(k Kind, v view, counts func(string) bool, one func(group) 
 	if len(groups) == 0 {
 		c.add(Finding{Level: Yellow, Code: code + "-unknown", Kind: k, Record: v.name, blocks: true,
 			Sentence: fmt.Sprintf("%s of %s is unknown: no authoritative server answers.", k, shown(v.name)),
-			Remedy:   "Run it again. If no server ever answers, look at the name servers.", Evidence: unheard})
+			Remedy:   blocked, Evidence: unheard})
 		return
 	}
 	var all []Finding

@@ -16,6 +16,7 @@ const (
 	maxNames     = 13 // names of servers that are looked up; a delegation that fits UDP has no more
 	maxAddresses = 4  // of one name and one family
 	maxParents   = 3  // servers of the parent that are asked
+	maxMissed    = 3  // addresses of them that may be silent; then the parent is unknown
 	maxSilence   = 2  // questions in a row without an answer; then a server is asked no more
 )
 
@@ -129,10 +130,16 @@ func (c *check) delegated(ctx context.Context, zone, above string, servers []str
 		}
 		above = parent(above)
 	}
-	d := delegation{glue: map[string][]string{}}
+	d, missed := delegation{glue: map[string][]string{}}, 0
 	for _, name := range servers[:min(len(servers), maxParents)] {
 		for _, address := range c.addresses(ctx, name, nil) {
 			got := c.put(ctx, net.JoinHostPort(address, "53"), question{name: zone, kind: miekg.TypeNS})
+			if got.outcome == silent {
+				missed++
+			}
+			if missed == maxMissed {
+				return d
+			}
 			if got.outcome < absent {
 				continue
 			}
