@@ -65,6 +65,7 @@ var elsewhere = map[string]string{
 // otherLanguages are those of the blocks that are no shell. What becomes of them:
 var otherLanguages = map[string]string{
 	"":     "an answer or a picture; the answers are compared by shown.answer",
+	"text": "not run: it needs Azure",
 	"json": "an answer, compared by expectJSON",
 	"js":   "run by expectJavaScript",
 	// No PowerShell is asked of a developer either.
