@@ -33,16 +33,20 @@ const (
 )
 
 // serves has DNS answer for example.test with records, and one of its two servers with
-// late ones unless they are empty.
+// late ones unless they are empty; "SERVFAIL" has it fail.
 func (d *desk) serves(t *testing.T, records, late string) {
 	t.Helper()
+	does := dnstest.Answers
+	if late == "SERVFAIL" {
+		does, late = dnstest.Fails, ""
+	}
 	key := ` TXT "v=DKIM1; k=rsa; p=MIIB"`
 	d.world = dnstest.New(t,
 		dnstest.Zone{Name: "outlook.com", Records: `spf.protection TXT "v=spf1 ip4:40.92.0.0/15 -all"`},
 		dnstest.Zone{Name: "azurecomm.net", Records: selector1 + key + "\n" + selector2 + key},
 		dnstest.Zone{Name: "others.test", Records: `_spf TXT "v=spf1 ip4:203.0.113.0/24 -all"`},
 		dnstest.Zone{Name: "example.test", Records: records, Servers: []dnstest.Server{
-			{Name: "ns1.example.test", Address: "198.18.9.1"}, {Name: "ns2.example.test", Address: "198.18.9.2", Records: late},
+			{Name: "ns1.example.test", Address: "198.18.9.1"}, {Name: "ns2.example.test", Address: "198.18.9.2", Records: late, Does: does},
 		}})
 }
 

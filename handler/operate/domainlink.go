@@ -46,16 +46,26 @@ func (unlinkDomain) Help() string {
 }
 
 func (cmd *unlinkDomain) Run(ctx context.Context, c *console, cl cloud) error {
-	if cl.at.EmailService == "" {
+	switch {
+	case cl.at.EmailService == "":
 		return errNoEmailService
+	case cl.at.Service == "":
+		return errNoService
 	}
-	id := cmd.Name.id(cl.at.EmailService)
-	linked, err := cl.linked(ctx, id)
-	if err == nil && !linked {
-		_, err = cmd.read(ctx, cl) // a name that nobody knows is told as such
-	}
+	service, err := cl.Service(ctx, cl.at.Service)
 	if err != nil {
 		return err
+	}
+	id, list := cmd.Name.id(cl.at.EmailService), service.Properties.LinkedDomains
+	if !isLinked(list, id) {
+		for _, l := range list {
+			if strings.EqualFold(l.Name(), string(cmd.Name)) {
+				return usageError(fmt.Sprintf("%s is of another Email Service. Name it by its id: posthorn domain unlink %s", cmd.Name, l))
+			}
+		}
+		if _, err := cmd.read(ctx, cl); err != nil { // a name that nobody knows is told as such
+			return err
+		}
 	}
 	return relinking{c, cl, cmd.linkFlags, id, false}.run(ctx, cmd.Yes)
 }

@@ -55,6 +55,7 @@ func TestTheLinkedListIsChangedByOne(t *testing.T) {
 
 		{"unlinked", []string{testManaged, testDomain, second}, nil, "unlink example.test", []string{testManaged, second}, "Unlinked example.test: ACS refuses mail from it now. The linked domains are: AzureManagedDomain, second.test.", 0},
 		{"unlinked by id, though nobody sees it", []string{testManaged, foreign + "x"}, nil, "unlink " + foreign + "X", []string{testManaged}, "Unlinked ", 0},
+		{"one of another Email Service, by its name", []string{testManaged, foreign}, nil, "unlink other.test", []string{testManaged, foreign}, "posthorn domain unlink " + foreign, exitUsage},
 		{"not linked", []string{testManaged, second}, nil, "unlink example.test", []string{testManaged, second}, "example.test is not linked.", 0},
 		{"the last one", []string{testDomain}, nil, "unlink example.test", []string{testDomain}, "the last linked domain", exitUsage},
 		{"the last one, said", []string{testDomain}, nil, "unlink example.test --yes", nil, "The linked domains are: none.", 0},

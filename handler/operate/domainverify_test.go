@@ -24,6 +24,7 @@ func TestACSIsAskedOnlyForWhatStandsInDNS(t *testing.T) {
 	}{
 		{"nothing stands", "", "", "NotStarted", nil, "", nil, []string{"Domain: ACS is not asked yet.", "example.test TXT ms-domain-verification=", "SPF: it is not right in DNS either. There is no SPF record", "DKIM2: it is not right", "has not verified Domain, SPF, DKIM, DKIM2"}, exitFailed},
 		{"one server is late", zoneGood, zoneGood[len(zoneToken):], "NotStarted", nil, "", nil, []string{"Domain: ACS is not asked yet.", "ns2.example.test 198.18.9.2"}, exitFailed},
+		{"one server fails", zoneGood, "SERVFAIL", "NotStarted", nil, "", nil, []string{"Domain: ACS is not asked yet.", "ns2.example.test 198.18.9.2: "}, exitFailed},
 		{"a selector is missing", zoneToken + zoneSPF + zoneDKIM2 + zoneRest, "", "NotStarted", nil, "", []string{"Domain", "SPF", "DKIM2"}, []string{"DKIM: ACS is not asked yet.", selector1 + ".example.test CNAME ", "has not verified DKIM of"}, exitFailed},
 		{"~all", zoneToken + "\n@ TXT \"v=spf1 include:_spf.others.test ~all\"" + zoneDKIM1 + zoneDKIM2 + zoneRest, "", "NotStarted", nil, "", []string{"Domain", "DKIM", "DKIM2"},
 			[]string{"1. What it is now: v=spf1 include:_spf.others.test ~all\n", "   v=spf1 include:_spf.others.test include:spf.protection.outlook.com -all\n", "Microsoft and: include:_spf.others.test.", "3. Once ACS has verified it, the ending ~all may return."}, exitFailed},
