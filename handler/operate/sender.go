@@ -105,7 +105,8 @@ func (s senderAt) refusal(err error) error {
 	if !ok || fault.Action != "" || !slices.Contains([]string{"PreconditionFailed", "ResourceCreationFailed", "Forbidden"}, fault.Code) {
 		return err
 	}
-	domain, why := s.domain.Sends(), ""
+	domain := s.domain.Sends()
+	var why string
 	switch {
 	case s.domain.Managed():
 		why = "The domain is Azure's own, and Azure names its sender."
