@@ -182,6 +182,7 @@ func (cmd *listSenders) Run(ctx context.Context, c *console, cl cloud) error {
 		}
 		all = []sendingDomain{one}
 	}
+	all = slices.DeleteFunc(all, func(d sendingDomain) bool { return d.hidden })
 	var rows []senderRow
 	for i := range all {
 		senders, err := cl.Senders(ctx, all[i].ID)

@@ -62,6 +62,7 @@ func (c *Client) Application(ctx context.Context, applicationID string) (Applica
 	if err != nil {
 		return Application{}, err
 	}
+	defer resp.Body.Close()
 	var a Application
 	if err := runtime.UnmarshalAsJSON(resp, &a); err != nil {
 		return Application{}, &Error{What: what, Kind: Refused, Message: "the answer of Microsoft Graph could not be read: " + err.Error()}
