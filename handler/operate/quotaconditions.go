@@ -48,7 +48,7 @@ func (r *quotaReport) conditions(missing []string) []condition {
 	}
 	form := condition{What: "All questions are answered", Met: met, Detail: "None is open."}
 	if len(missing) > 0 {
-		form.Met, form.Detail, form.Do = unmet, "The text has […] for "+strings.Join(missing, ", ")+".", "say them"
+		form.Met, form.Detail, form.Do = unmet, "The text has gaps for "+strings.Join(missing, ", ")+".", "say them"
 	}
 	lists := condition{"No list of blocked domains has it", unanswered, "Posthorn does not ask such lists.", "look at https://check.spamhaus.org"}
 	all = append([]condition{linked}, append(all, lists, form)...)

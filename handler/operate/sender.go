@@ -105,7 +105,8 @@ func (s senderAt) refusal(err error) error {
 	if !ok || fault.Action != "" || !slices.Contains([]string{"PreconditionFailed", "ResourceCreationFailed", "Forbidden"}, fault.Code) {
 		return err
 	}
-	domain, why := s.domain.Sends(), ""
+	domain := s.domain.Sends()
+	var why string
 	switch {
 	case s.domain.Managed():
 		why = "The domain is Azure's own, and Azure names its sender."
@@ -181,6 +182,7 @@ func (cmd *listSenders) Run(ctx context.Context, c *console, cl cloud) error {
 		}
 		all = []sendingDomain{one}
 	}
+	all = slices.DeleteFunc(all, func(d sendingDomain) bool { return d.hidden })
 	var rows []senderRow
 	for i := range all {
 		senders, err := cl.Senders(ctx, all[i].ID)

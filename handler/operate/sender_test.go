@@ -146,13 +146,16 @@ other.test       Shop@other.test             The Shop      yes
 	}
 }
 
-// A linked domain of somebody else's does not stop a command about one's own.
+// A linked domain of somebody else's does not stop a command about one's own, and counts.
 func TestAForeignDomainThatCannotBeReadIsTold(t *testing.T) {
 	t.Parallel()
 	d := newSenders(t)
 	d.Fail(http.MethodGet, foreign, -1, http.StatusForbidden, "AuthorizationFailed", "No.")
-	out, said, code := d.run(t, "sender", "list", "example.test")
-	if code != 0 || !strings.Contains(out, "Shop@example.test") || !strings.Contains(said, "other.test is linked, and cannot be read: ") {
+	out, said, code := d.run(t, "sender", "list")
+	if code != 0 || !strings.Contains(out, "Shop@example.test") || strings.Contains(out, "other.test") || !strings.Contains(said, "other.test is linked, and cannot be read: ") {
+		t.Errorf("exit code %d, %q, %q", code, out, said)
+	}
+	if out, said, code = d.run(t, "quota", "show"); code != 0 || !strings.Contains(out, "other.test") || !strings.Contains(said, "A domain of yours is linked.") {
 		t.Errorf("exit code %d, %q, %q", code, out, said)
 	}
 }

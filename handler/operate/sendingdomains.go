@@ -12,10 +12,11 @@ import (
 type sendingDomain struct {
 	azure.Domain
 	linked bool
+	hidden bool // this account cannot read it, and only its id is known
 }
 
 // sendingDomains are those of the connected Email Service, and those of other ones that
-// are linked. A linked domain that this account cannot read is told, and left out.
+// are linked. A linked domain that this account cannot read is told.
 func (cl cloud) sendingDomains(ctx context.Context, c *console) ([]sendingDomain, error) {
 	switch {
 	case cl.at.Service == "":
@@ -41,14 +42,18 @@ func (cl cloud) sendingDomains(ctx context.Context, c *console) ([]sendingDomain
 			continue
 		}
 		d, err := cl.Domain(ctx, id)
-		if azure.IsKind(err, azure.Forbidden) || azure.IsKind(err, azure.NotFound) {
+		hidden := azure.IsKind(err, azure.Forbidden) || azure.IsKind(err, azure.NotFound)
+		switch {
+		case hidden:
 			c.tell("The domain %s is linked, and cannot be read: %s.", id, err)
-			continue
-		}
-		if err != nil {
+			d = azure.Domain{ID: id}
+			if strings.EqualFold(id.Name(), managedName) {
+				d.Properties.Management = "AzureManaged"
+			}
+		case err != nil:
 			return nil, err
 		}
-		all = append(all, sendingDomain{d, true})
+		all = append(all, sendingDomain{d, true, hidden})
 	}
 	return all, nil
 }

@@ -152,12 +152,17 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 			return nil, fmt.Errorf("%s: %w", r.what, err)
 		}
 	}
-	resp, err := c.arm.Pipeline().Do(req)
+	return do(c.arm.Pipeline(), r.what, req)
+}
+
+// do makes a request, and an *Error of an answer that is none.
+func do(p runtime.Pipeline, what string, req *policy.Request) (*http.Response, error) {
+	resp, err := p.Do(req)
 	if err == nil && !runtime.HasStatusCode(resp, http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent) {
 		err = runtime.NewResponseError(resp)
 	}
 	if err != nil {
-		return nil, failure(r.what, req.Raw().URL.Path, err)
+		return nil, failure(what, req.Raw().URL.Path, err)
 	}
 	return resp, nil
 }

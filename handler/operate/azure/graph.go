@@ -53,18 +53,16 @@ type Secret struct {
 // Source: learn.microsoft.com/graph/api/application-get.
 func (c *Client) Application(ctx context.Context, applicationID string) (Application, error) {
 	what := "read the Entra application " + applicationID
-	path := fmt.Sprintf("/v1.0/applications(appId='%s')", url.PathEscape(applicationID))
-	req, err := runtime.NewRequest(ctx, http.MethodGet, c.graph.endpoint+path+"?$select=displayName,passwordCredentials")
+	path := fmt.Sprintf("/v1.0/applications(appId='%s')?$select=displayName,passwordCredentials", url.PathEscape(applicationID))
+	req, err := runtime.NewRequest(ctx, http.MethodGet, c.graph.endpoint+path)
 	if err != nil {
 		return Application{}, fmt.Errorf("%s: %w", what, err)
 	}
-	resp, err := c.graph.pipeline.Do(req)
-	if err == nil && !runtime.HasStatusCode(resp, http.StatusOK) {
-		err = runtime.NewResponseError(resp)
-	}
+	resp, err := do(c.graph.pipeline, what, req)
 	if err != nil {
-		return Application{}, failure(what, path, err)
+		return Application{}, err
 	}
+	defer resp.Body.Close()
 	var a Application
 	if err := runtime.UnmarshalAsJSON(resp, &a); err != nil {
 		return Application{}, &Error{What: what, Kind: Refused, Message: "the answer of Microsoft Graph could not be read: " + err.Error()}
