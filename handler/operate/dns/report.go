@@ -1,0 +1,83 @@
+package dns
+
+// Level is how bad a finding is.
+type Level int
+
+// The levels. Unknown is worse than Yellow only in that it is never Green: it is told
+// as Yellow.
+const (
+	Green Level = iota
+	Yellow
+	Red
+)
+
+func (l Level) String() string { return [...]string{"green", "yellow", "red"}[l] }
+
+// MarshalText is for JSON.
+func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// Finding is one thing that is right, doubtful or wrong.
+type Finding struct {
+	Level    Level      `json:"level"`
+	Code     string     `json:"code"` // stable, such as spf-two-records
+	Kind     Kind       `json:"kind"`
+	Record   string     `json:"record"` // the name that was asked for
+	Sentence string     `json:"sentence"`
+	Remedy   string     `json:"remedy,omitempty"` // empty only if Green
+	Evidence []Evidence `json:"evidence,omitempty"`
+}
+
+// Evidence is what one server said.
+type Evidence struct {
+	Server string `json:"server"`
+	Answer string `json:"answer"`
+}
+
+// Server is one address of an authoritative server.
+type Server struct {
+	Name     string `json:"name"`
+	Address  string `json:"address"`
+	Answered bool   `json:"answered"` // at least once
+	Trouble  string `json:"trouble,omitempty"`
+}
+
+// Report is what one Check saw.
+type Report struct {
+	Domain   string    `json:"domain"`
+	Zone     string    `json:"zone"` // the zone that holds the domain; empty if it was not found
+	Servers  []Server  `json:"servers"`
+	Findings []Finding `json:"findings"`
+	Standing []Record  `json:"standing"` // the TXT records at the domain as they stand now
+
+	unready map[Kind]string // why ACS need not be asked yet; empty if it may
+}
+
+// Level is that of the worst finding.
+func (r Report) Level() Level {
+	worst := Green
+	for _, f := range r.Findings {
+		worst = max(worst, f.Level)
+	}
+	return worst
+}
+
+// Asked says whether any authoritative server answered.
+func (r Report) Asked() bool {
+	for _, s := range r.Servers {
+		if s.Answered {
+			return true
+		}
+	}
+	return false
+}
+
+// Ready says whether the record of a kind stands at every authoritative server, so that
+// ACS may be asked to verify it, and if not, why. Of DMARC it is never asked for:
+// verification of it never ends.
+func (r Report) Ready(k Kind) (ready bool, why string) {
+	why, asked := r.unready[k]
+	if !asked {
+		return false, "It was not asked for."
+	}
+	return why == "", why
+}
