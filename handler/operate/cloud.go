@@ -40,6 +40,9 @@ func (c *console) cloud() (cloud, error) {
 	if err != nil {
 		return cloud{}, err
 	}
+	if at.Service == "" || at.EmailService == "" {
+		return cloud{}, usageError("the deployment " + at.Site.Name() + " has no Communication Services resource with an Email Service. Look at \"posthorn doctor\", and run \"posthorn connect\" again")
+	}
 	client, err := c.arm()
 	return cloud{client, at}, err
 }
@@ -97,7 +100,7 @@ func roleFor(action string) string {
 		{"microsoft.insights/", "Monitoring Reader"},
 		{"microsoft.web/", "Website Contributor"},
 		{"microsoft.network/dnszones/", "DNS Zone Contributor"},
-		{"microsoft.keyvault/", "Key Vault Secrets User"},
+		{"microsoft.keyvault/vaults/secrets/", "Key Vault Secrets User"},
 		{"microsoft.authorization/roleassignments/write", "User Access Administrator"},
 	} {
 		if strings.HasPrefix(strings.ToLower(action), r.prefix) {

@@ -55,10 +55,18 @@ func newDesk(t *testing.T) *desk {
 // run gives the words to the program.
 func (d *desk) run(t *testing.T, words ...string) (out, said string, code int) {
 	t.Helper()
+	return d.runAs(t, func(*console) {}, words...)
+}
+
+// runAs is run at a console that differs.
+func (d *desk) runAs(t *testing.T, differ func(*console), words ...string) (out, said string, code int) {
+	t.Helper()
 	var o, s bytes.Buffer
-	code = run(t.Context(), words, &console{
+	c := &console{
 		environ: d.environ, in: strings.NewReader(""), out: &o, said: &s,
 		arm: func() (*azure.Client, error) { return d.Client(t, d.login), nil },
-	})
+	}
+	differ(c)
+	code = run(t.Context(), words, c)
 	return o.String(), s.String(), code
 }

@@ -2,17 +2,17 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/operate/azure"
-	"github.com/posthorn/posthorn/handler/settings"
-	"github.com/posthorn/posthorn/handler/wiring"
+	"github.com/posthorn/posthorn/handler/operate/dns"
 )
 
 // console is where the operator sits.
@@ -24,6 +24,9 @@ type console struct {
 	person  bool      // whether somebody can answer
 	// arm builds the client of Azure Resource Manager; it makes no request.
 	arm func() (*azure.Client, error)
+	now func() time.Time
+	// dns looks at a domain's records.
+	dns func(context.Context, dns.Domain) dns.Report
 }
 
 // isTerminal says whether somebody may sit behind f. The null device looks like it.
@@ -31,25 +34,6 @@ func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	null, nullErr := os.Stat(os.DevNull)
 	return err == nil && info.Mode()&os.ModeCharDevice != 0 && (nullErr != nil || !os.SameFile(info, null))
-}
-
-// deployment is what a command works on.
-type deployment struct {
-	*wiring.App
-	publicURL string
-}
-
-// open reads the settings. It makes no request.
-func (c *console) open() (deployment, error) {
-	s, err := settings.Load(c.environ)
-	if err != nil {
-		return deployment{}, settingsError{err}
-	}
-	app, err := wiring.New(s, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return deployment{}, settingsError{err}
-	}
-	return deployment{app, s.PublicURL}, nil
 }
 
 // tell writes a line for people.

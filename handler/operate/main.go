@@ -1,6 +1,7 @@
 // Command posthorn is the operator's own program: callers, hooks and the messages
-// that wait. In: words, and the settings of the deployment in the environment, which
-// are those of the handler (docs/operate.md). Out: data on standard output, what was
+// that wait, and all that is set up in Azure. In: words, and the settings of the
+// deployment, which are those of the handler, in the environment or as "posthorn
+// connect" has found them (docs/operate.md). Out: data on standard output, what was
 // done and what went wrong on standard error, and an exit code that scripts can read.
 //
 // It works on the deployment's storage with the operator's own rights in Azure, beside
@@ -15,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -29,10 +31,12 @@ const (
 	exitAway     = 4 // Azure or storage gives no answer, or refuses
 )
 
-const about = "The operator's program of Posthorn. Its settings are those of the handler, in the environment: docs/operate.md."
+const about = "The operator's program of Posthorn. \"posthorn connect\" finds a deployment in Azure; settings in the environment go before it: docs/operate.md."
 
 // program is the grammar: nouns, each with its verbs.
 type program struct {
+	Connect  connectCommand   `cmd:"" help:"Find the deployment in Azure that commands work on."`
+	Doctor   doctorCommand    `cmd:"" help:"Say what is right and what is wrong with the deployment."`
 	Callers  callersCommands  `cmd:"" help:"Who may send, and as what."`
 	Hooks    hooksCommands    `cmd:"" help:"Webhooks and forms."`
 	Messages messagesCommands `cmd:"" help:"Messages that wait."`
@@ -41,7 +45,7 @@ type program struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], &console{environ: os.Environ(), in: os.Stdin, out: os.Stdout, said: os.Stderr, person: isTerminal(os.Stdin), arm: azure.Default})
+	code := run(ctx, os.Args[1:], &console{environ: os.Environ(), in: os.Stdin, out: os.Stdout, said: os.Stderr, person: isTerminal(os.Stdin), arm: azure.Default, now: time.Now, dns: askDNS})
 	stop()
 	os.Exit(code)
 }
@@ -58,7 +62,8 @@ func run(ctx context.Context, args []string, c *console) (code int) {
 	parser := kong.Must(&program{}, kong.Name("posthorn"), kong.Description(about), kong.Writers(c.out, c.said),
 		kong.Help(brief), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.Exit(func(int) { helped = true }),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(c), kong.BindToProvider(c.open), kong.BindToProvider(c.cloud))
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(c), kong.BindToProvider(c.open), kong.BindToProvider(c.cloud),
+		kong.BindToProvider(func() (keyed, error) { return c.openKeyed(ctx) }))
 	parser.Model.HelpFlag.Help = "Show this."
 	command, err := parser.Parse(args)
 	if helped {
