@@ -96,17 +96,18 @@ func (n domainName) read(ctx context.Context, cl cloud) (azure.Domain, error) {
 	if cl.at.EmailService == "" {
 		return azure.Domain{}, errNoEmailService
 	}
-	d, err := cl.Domain(ctx, n.Name.id(cl.at.EmailService))
-	d.ID = cmp.Or(d.ID, n.Name.id(cl.at.EmailService))
+	id := n.Name.id(cl.at.EmailService)
+	d, err := cl.Domain(ctx, id)
+	d.ID = cmp.Or(d.ID, id)
+	if fault, ok := errors.AsType[*azure.Error](err); ok && fault.Code == "ResourceNotFound" && azure.SameID(id.Parent(), cl.at.EmailService) {
+		fault.Code, fault.Message = "", fmt.Sprintf("the Email Service %s has none of this name. \"posthorn domain add %s\" makes it", id.Parent().Name(), n.Name)
+	}
 	return d, err
 }
 
 // own is read for commands on verification, of which the managed domain has none.
 func (n domainName) own(ctx context.Context, cl cloud) (azure.Domain, error) {
 	d, err := n.read(ctx, cl)
-	if azure.IsKind(err, azure.NotFound) {
-		return d, fmt.Errorf("%w. Make it with \"posthorn domain add %s\"", err, n.Name)
-	}
 	if err == nil && d.Managed() {
 		err = usageError("the domain of Azure's own needs no records: Azure has verified it")
 	}
@@ -158,4 +159,14 @@ func inDNS(d azure.Domain) dns.Domain {
 		in.Expected = append(in.Expected, dns.Record{Kind: dns.Kind(kind), Type: r.Type, Name: r.Name, Value: r.Value, TTL: r.TTL})
 	}
 	return in
+}
+
+// recordOf is the record that a verification wants, with its name in full.
+func recordOf(d azure.Domain, kind string) dns.Record {
+	for _, r := range inDNS(d).Records() {
+		if r.Kind == dns.Kind(kind) {
+			return r
+		}
+	}
+	return dns.Record{}
 }

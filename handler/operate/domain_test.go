@@ -149,12 +149,12 @@ func TestADomainFromItsNameToItsMail(t *testing.T) {
 	}{
 		{"domain add example.test", []string{"Made the domain example.test.", "domain records example.test"}, []string{"is there already"}, []string{testManaged}, "managed-domain"},
 		{"domain verify example.test", []string{"Domain: verified after 1m0s.", "DKIM2: verified after 1m0s.", "may end in ~all again", "domain link example.test"}, []string{"SPF: verified.", "is verified"}, []string{testManaged}, "managed-domain"},
-		{"domain link example.test", []string{"is linked now. Linked: AzureManagedDomain, example.test.", "from managed-domain to custom-domain", "restarts"}, []string{"is linked already"}, []string{testManaged, testDomain}, "custom-domain"},
+		{"domain link example.test", []string{"The linked domains are: AzureManagedDomain, example.test.", "from managed-domain to custom-domain", "restarts"}, []string{"is linked already"}, []string{testManaged, testDomain}, "custom-domain"},
 		{"domain status example.test", []string{"verified and linked"}, nil, []string{testManaged, testDomain}, "custom-domain"},
 		{"domain list", []string{"POSTHORN_QUOTA is custom-domain."}, nil, []string{testManaged, testDomain}, "custom-domain"},
 		{"domain check example.test", nil, nil, []string{testManaged, testDomain}, "custom-domain"},
 		{"domain records example.test", nil, nil, []string{testManaged, testDomain}, "custom-domain"},
-		{"domain unlink example.test", []string{"is not linked now. Linked: AzureManagedDomain.", "from custom-domain to managed-domain"}, []string{"not linked already"}, []string{testManaged}, "managed-domain"},
+		{"domain unlink example.test", []string{"Unlinked example.test: ACS refuses mail from it now. The linked domains are: AzureManagedDomain.", "from custom-domain to managed-domain"}, []string{"is not linked."}, []string{testManaged}, "managed-domain"},
 	} {
 		for i, says := range [][]string{step.says, step.again} {
 			out, said, code := d.run(t, strings.Fields(step.words)...)
@@ -313,7 +313,7 @@ func TestStatusAndList(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, said)
 	}
-	contains(t, "status", out, "verified             no", "linked               no", "SPF           VerificationFailed  SpfNotFound", "1 (donotreply)", "engagement tracking  Disabled")
+	contains(t, "status", out, "verified             no", "linked               no", "SPF           VerificationFailed  SpfNotFound", "1: donotreply", "engagement tracking  Disabled")
 	contains(t, "status", said, "domain verify example.test")
 	out, _, _ = d.run(t, "domain", "status", "example.test", "--json")
 	var s domainStatus
@@ -375,7 +375,7 @@ func TestFaultsOfADomainCommand(t *testing.T) {
 	for _, verb := range []string{"records", "check", "verify", "link", "unlink", "status"} {
 		d := newDesk(t)
 		_, said, code := d.run(t, "domain", verb, "nowhere.test")
-		if code != exitNotFound || !strings.Contains(said, "could not read the domain nowhere.test") {
+		if code != exitNotFound || !strings.Contains(said, "could not read the domain nowhere.test: the Email Service post has none of this name. \"posthorn domain add nowhere.test\" makes it") {
 			t.Errorf("%s: exit code %d, %s", verb, code, said)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/posthorn/posthorn/handler/operate/dns"
 )
@@ -55,15 +57,30 @@ func (cmd *checkDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	return nil
 }
 
-// found shows what DNS says of one kind of record, and who says it.
-func (c *console) found(report dns.Report, kind string) {
-	for _, v := range verdicts(report) {
-		if v.Area != kind {
-			continue
+// found shows what DNS says of one kind of record, who says it, and why it is not right.
+func (c *console) found(report dns.Report, kind, why string) {
+	var all []dns.Finding
+	for _, f := range report.Findings {
+		if f.Kind == dns.Kind(kind) {
+			all = append(all, f)
 		}
-		c.tell("  %s: %s", v.Level, v.Sentence)
-		for _, line := range v.Evidence {
-			c.tell("    %s", line)
+	}
+	differ := slices.ContainsFunc(all, dns.Finding.Differs)
+	for _, f := range all {
+		if unsure := strings.HasSuffix(f.Code, "-unsure"); unsure && differ {
+			continue // only because they differ
 		}
+		c.tell("  %s: %s", f.Level, f.Sentence)
+		if f.Sentence == why {
+			why = ""
+		}
+		for _, e := range f.Evidence {
+			if f.Differs() || strings.HasSuffix(f.Code, "-unsure") {
+				c.tell("    %s: %s", e.Server, e.Answer)
+			}
+		}
+	}
+	if why != "" && !differ {
+		c.tell("  %s", why)
 	}
 }

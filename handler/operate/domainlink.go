@@ -27,8 +27,6 @@ func (linkDomain) Help() string {
 func (cmd *linkDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	d, err := cmd.read(ctx, cl)
 	switch {
-	case azure.IsKind(err, azure.NotFound):
-		return fmt.Errorf("%w. Make it with \"posthorn domain add %s\"", err, cmd.Name)
 	case err != nil:
 		return err
 	case !d.Verified():
@@ -54,7 +52,7 @@ func (cmd *unlinkDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	id := cmd.Name.id(cl.at.EmailService)
 	linked, err := cl.linked(ctx, id)
 	if err == nil && !linked {
-		_, err = cl.Domain(ctx, id) // a name that nobody knows is told as such
+		_, err = cmd.read(ctx, cl) // a name that nobody knows is told as such
 	}
 	if err != nil {
 		return err
@@ -107,10 +105,12 @@ func (r relinking) change(ctx context.Context, yes bool) (list []azure.ID, err e
 			return want, r.details([2]string{"linked now", r.names(list)}, [2]string{"linked then", r.names(want)})
 		}
 		if len(want) == 0 && !yes {
-			if err := r.confirm(yes, r.short(r.id)+" is the last linked domain. Without one nothing is sent. Unlink it?"); err != nil {
+			if yes = true; !r.person {
+				return nil, usageError(r.short(r.id) + " is the last linked domain, and without one nothing is sent: say --yes")
+			}
+			if err := r.confirm(false, r.short(r.id)+" is the last linked domain. Without one nothing is sent. Unlink it?"); err != nil {
 				return nil, err
 			}
-			yes = true
 		}
 		sent = want
 		if err := r.LinkDomains(ctx, r.at.Service, want, service.ETag); azure.IsKind(err, azure.Conflict) {
@@ -135,12 +135,11 @@ func (r relinking) edited(list []azure.ID) []azure.ID {
 
 // told says what became of the list, which was sent as a whole unless it was so already.
 func (r relinking) told(list, sent []azure.ID) error {
-	done := map[bool]string{true: "linked", false: "not linked"}[r.link]
-	if sent == nil {
-		r.tell("%s is %s already. Linked: %s.", r.short(r.id), done, r.names(list))
-		return nil
-	}
-	r.tell("%s is %s now. Linked: %s.", r.short(r.id), done, r.names(list))
+	said := map[[2]bool]string{
+		{true, true}: "Linked %s.", {true, false}: "%s is linked already.",
+		{false, true}: "Unlinked %s: ACS refuses mail from it now.", {false, false}: "%s is not linked.",
+	}[[2]bool{r.link, sent != nil}]
+	r.tell(said+" The linked domains are: %s.", r.short(r.id), r.names(list))
 	for _, id := range sent {
 		if !isLinked(list, id) {
 			return fmt.Errorf("%s left the list at the same time. If nobody meant that, link it again: posthorn domain link %s", r.short(id), r.short(id))

@@ -34,27 +34,27 @@ func TestTheLinkedListIsChangedByOne(t *testing.T) {
 		says   string
 		code   int
 	}{
-		{"linked", []string{testManaged, second}, nil, "link example.test", []string{testManaged, second, testDomain}, "is linked now. Linked: AzureManagedDomain, second.test, example.test.", 0},
+		{"linked", []string{testManaged, second}, nil, "link example.test", []string{testManaged, second, testDomain}, "The linked domains are: AzureManagedDomain, second.test, example.test.", 0},
 		{"linked already, in other letters", []string{strings.ToUpper(testDomain), second}, nil, "link example.test", []string{strings.ToUpper(testDomain), second}, "is linked already", 0},
-		{"linked first of all", nil, nil, "link example.test", []string{testDomain}, "is linked now", 0},
-		{"one of another Email Service", []string{testManaged}, nil, "link " + foreign, []string{testManaged, foreign}, foreign + " is linked now", 0},
-		{"the managed one", []string{testDomain}, nil, "link azuremanageddomain", []string{testDomain, testManaged}, "is linked now", 0},
+		{"linked first of all", nil, nil, "link example.test", []string{testDomain}, "Linked ", 0},
+		{"one of another Email Service", []string{testManaged}, nil, "link " + foreign, []string{testManaged, foreign}, "Linked " + foreign, 0},
+		{"the managed one", []string{testDomain}, nil, "link azuremanageddomain", []string{testDomain, testManaged}, "Linked ", 0},
 		{"one that is not verified", []string{testManaged}, func(d *desk) { d.has(testDomain, azure.StatusVerified, "SPF", "NotStarted", "") }, "link example.test", []string{testManaged}, "ACS has not verified SPF of example.test yet. Run \"posthorn domain verify example.test\" first", exitFailed},
 		{"refused by Azure", []string{testManaged}, func(d *desk) {
 			d.Fail("PATCH", "/communicationServices/post", -1, 400, "DomainValidationError", "Requested domain is not in the data location.")
 		}, "link example.test", []string{testManaged}, "could not change the linked domains of post: Requested domain is not in the data location", exitFailed},
 		{"without the right", []string{testManaged}, func(d *desk) { d.Fail("PATCH", "/communicationServices/post", -1, 403, "AuthorizationFailed", "No.") }, "link example.test", []string{testManaged}, "lacks a right", exitAway},
-		{"busy once", []string{testManaged}, func(d *desk) { d.Fail("PATCH", "/communicationServices/post", 1, 409, "Conflict", "Busy.") }, "link example.test", []string{testManaged, testDomain}, "is linked now", 0},
+		{"busy once", []string{testManaged}, func(d *desk) { d.Fail("PATCH", "/communicationServices/post", 1, 409, "Conflict", "Busy.") }, "link example.test", []string{testManaged, testDomain}, "Linked ", 0},
 		{"busy for good", []string{testManaged}, func(d *desk) { d.Fail("PATCH", "/communicationServices/post", -1, 409, "Conflict", "Busy.") }, "link example.test", []string{testManaged}, "Nothing of theirs was undone", exitFailed},
 		{"others link meanwhile", []string{testManaged}, func(d *desk) { d.meanwhile("PATCH", 1, testManaged, second) }, "link example.test", []string{testManaged, second, testDomain}, "second.test, example.test.", 0},
 		{"others undo the link", []string{testManaged}, func(d *desk) { d.meanwhile("GET", 2, testManaged, second) }, "link example.test", []string{testManaged, second, testDomain}, "second.test, example.test.", 0},
 		{"others unlink meanwhile", []string{testManaged, second}, func(d *desk) { d.meanwhile("GET", 2, testManaged, testDomain) }, "link example.test", []string{testManaged, testDomain}, "second.test left the list at the same time", exitFailed},
 
-		{"unlinked", []string{testManaged, testDomain, second}, nil, "unlink example.test", []string{testManaged, second}, "is not linked now. Linked: AzureManagedDomain, second.test.", 0},
-		{"unlinked by id, though nobody sees it", []string{testManaged, foreign + "x"}, nil, "unlink " + foreign + "X", []string{testManaged}, "is not linked now", 0},
-		{"not linked", []string{testManaged, second}, nil, "unlink example.test", []string{testManaged, second}, "is not linked already", 0},
+		{"unlinked", []string{testManaged, testDomain, second}, nil, "unlink example.test", []string{testManaged, second}, "Unlinked example.test: ACS refuses mail from it now. The linked domains are: AzureManagedDomain, second.test.", 0},
+		{"unlinked by id, though nobody sees it", []string{testManaged, foreign + "x"}, nil, "unlink " + foreign + "X", []string{testManaged}, "Unlinked ", 0},
+		{"not linked", []string{testManaged, second}, nil, "unlink example.test", []string{testManaged, second}, "example.test is not linked.", 0},
 		{"the last one", []string{testDomain}, nil, "unlink example.test", []string{testDomain}, "the last linked domain", exitUsage},
-		{"the last one, said", []string{testDomain}, nil, "unlink example.test --yes", nil, "Linked: none.", 0},
+		{"the last one, said", []string{testDomain}, nil, "unlink example.test --yes", nil, "The linked domains are: none.", 0},
 		{"others link while one is unlinked", []string{testManaged, testDomain}, func(d *desk) { d.meanwhile("PATCH", 1, testManaged, testDomain, second) }, "unlink example.test", []string{testManaged, second}, "second.test.", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -94,12 +94,12 @@ func TestTheQuotaSettingFollowsTheLinks(t *testing.T) {
 		{"to a custom domain", []string{testManaged}, "managed-domain", "link example.test", "custom-domain", "", "restarts", 0},
 		{"stopped between the two", []string{testManaged, testDomain}, "managed-domain", "link example.test", "custom-domain", "", "restarts", 0},
 		{"left alone", []string{testManaged}, "managed-domain", "link example.test --keep-quota", "managed-domain", "", "stays managed-domain", 0},
-		{"raised by Microsoft", []string{testManaged}, "custom", "link example.test", "custom", "custom", "is linked now", 0},
-		{"not set", []string{testManaged}, "", "link example.test", "", "", "is linked now", 0},
+		{"raised by Microsoft", []string{testManaged}, "custom", "link example.test", "custom", "custom", "Linked ", 0},
+		{"not set", []string{testManaged}, "", "link example.test", "", "", "Linked ", 0},
 		{"the last custom one", []string{testManaged, testDomain}, "custom-domain", "unlink example.test", "managed-domain", "managed-domain", "restarts", 0},
 		{"the last custom one, not set", []string{testManaged, testDomain}, "", "unlink example.test", "managed-domain", "managed-domain", "restarts", 0},
-		{"another custom one is left", []string{testManaged, testDomain, second}, "custom-domain", "unlink example.test", "custom-domain", "", "is not linked now", 0},
-		{"none is left", []string{testDomain}, "custom-domain", "unlink example.test --yes", "custom-domain", "", "is not linked now", 0},
+		{"another custom one is left", []string{testManaged, testDomain, second}, "custom-domain", "unlink example.test", "custom-domain", "", "Unlinked ", 0},
+		{"none is left", []string{testDomain}, "custom-domain", "unlink example.test --yes", "custom-domain", "", "Unlinked ", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

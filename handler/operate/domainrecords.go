@@ -49,6 +49,12 @@ func (cmd *recordsDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	if !report.Asked() {
 		c.tell("No name server of %s answers, so what stands there is not known. If an SPF record does, do not add a second one: replace it by both in one.", d.ID.Name())
 	}
+	if cmd.Format == dns.AzureDNS {
+		c.tell("GROUP is the resource group of the zone.")
+		for _, text := range spfIn(report) {
+			c.tell("An SPF record stands already. Remove it: az network dns record-set txt remove-record -g GROUP -z %s -n NAME -v '%s'", zone, terminal(text))
+		}
+	}
 	c.spfSteps(d, report)
 	return nil
 }
@@ -107,12 +113,7 @@ func (c *console) spfSteps(d azure.Domain, report dns.Report) {
 		c.spfReturn(name, standing)
 		return
 	}
-	want := ""
-	for _, r := range inDNS(d).Records() {
-		if r.Kind == dns.KindSPF {
-			want = dns.MergeSPF(standing, r.Value)
-		}
-	}
+	want := dns.MergeSPF(standing, recordOf(d, azure.VerifySPF).Value)
 	c.tell("SPF, in three steps:")
 	switch {
 	case len(standing) == 0 && !report.Asked():

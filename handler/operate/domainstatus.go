@@ -91,7 +91,7 @@ func (s domainStatus) print(c *console) error {
 	err := c.details(
 		[2]string{"domain", s.Domain}, [2]string{"sends as", s.Sends}, [2]string{"made", made},
 		[2]string{"verified", yesOrNo(s.Verified)}, [2]string{"linked", yesOrNo(s.Linked)},
-		[2]string{"engagement tracking", s.Tracking}, [2]string{"senders", strconv.Itoa(len(s.Senders)) + " " + orNone(s.Senders)},
+		[2]string{"engagement tracking", s.Tracking}, [2]string{"senders", strconv.Itoa(len(s.Senders)) + ": " + orDash(s.Senders)},
 		[2]string{quotaSetting, s.Quota}, [2]string{"resource", string(s.ID)},
 	)
 	if err != nil || len(s.Verifications) == 0 {
@@ -107,13 +107,6 @@ func (s domainStatus) print(c *console) error {
 	}
 	c.tell("%s", s.Next)
 	return nil
-}
-
-func orNone(list []string) string {
-	if len(list) == 0 {
-		return ""
-	}
-	return "(" + strings.Join(list, ", ") + ")"
 }
 
 func yesOrNo(b bool) string {

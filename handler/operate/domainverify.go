@@ -34,6 +34,8 @@ const (
 	freshDNS = time.Minute
 	// stuckAfter is when Microsoft's support may be asked. DNS takes a day at most.
 	stuckAfter = 24 * time.Hour
+	// longestLook is how far back the activity log is read; it keeps 90 days.
+	longestLook = 30 * 24 * time.Hour
 )
 
 // verification is one run of the command.
@@ -59,6 +61,7 @@ func (cmd *verifyDomain) Run(ctx context.Context, c *console, cl cloud) error {
 			return err
 		}
 		if !done && kind == azure.VerifyDomain && !cmd.DryRun {
+			v.others()
 			break // ACS verifies nothing else before
 		}
 	}
@@ -140,17 +143,26 @@ func (v *verification) ready(ctx context.Context, kind string) (bool, error) {
 	if ready {
 		return true, nil
 	}
-	v.tell("%s: ACS is not asked yet. %s", kind, why)
-	v.found(v.report, kind)
+	v.tell("%s: ACS is not asked yet.", kind)
+	v.found(v.report, kind, why)
 	if kind == azure.VerifySPF {
 		v.spfSteps(v.domain, v.report)
-	} else if r := v.domain.Properties.Records[kind]; r.Value != "" {
-		v.tell("It must be there: %s %s %s", r.Type, r.Name, r.Value)
+	} else if r := recordOf(v.domain, kind); r.Value != "" {
+		v.tell("  At every name server there must be: %s %s %s", r.Name, r.Type, r.Value)
 	}
 	if !v.report.Asked() {
 		v.tell("If this network lets no DNS through, run it with --skip-dns.")
 	}
 	return false, nil
+}
+
+// others tells what else DNS lacks, so that all of it can be mended at once.
+func (v *verification) others() {
+	for _, kind := range unverified(v.domain)[1:] {
+		if ready, why := v.report.Ready(dns.Kind(kind)); !ready && v.report.Asked() {
+			v.tell("%s: it is not right in DNS either. %s", kind, why)
+		}
+	}
 }
 
 // look asks the DNS, unless it has just done so.
@@ -215,7 +227,7 @@ func (v *verification) blame(ctx context.Context, kind string, began time.Time) 
 		return err
 	}
 	v.tell("What its name servers answer now:")
-	v.found(v.report, kind)
+	v.found(v.report, kind, "")
 	if ready, _ := v.report.Ready(dns.Kind(kind)); !ready {
 		return nil
 	}
@@ -230,9 +242,9 @@ func (v *verification) blame(ctx context.Context, kind string, began time.Time) 
 // support writes a text for Microsoft, whose customers cannot end such a state.
 func (v *verification) support(kind string, since time.Time) {
 	v.tell("It stays so for more than a day. Microsoft's support can mend it; a text for the request:")
-	state, r := v.state(kind), v.domain.Properties.Records[kind]
+	state, r := v.state(kind), recordOf(v.domain, kind)
 	fmt.Fprintf(v.out, "Azure Communication Services, Email: the verification of %s does not end.\n\nResource: %s\nState: %s%s\nTried since: %s\nRecord: %s %s %s\n\nEvery authoritative name server answers with the record, as of %s:\n",
-		kind, v.domain.ID, state.Status, errorCode(state), since.UTC().Format(time.RFC3339), r.Type, r.Name, r.Value, v.checked.UTC().Format(time.RFC3339))
+		kind, v.domain.ID, state.Status, errorCode(state), since.UTC().Format(time.RFC3339), r.Name, r.Type, r.Value, v.checked.UTC().Format(time.RFC3339))
 	for _, f := range v.report.Findings {
 		for _, e := range f.Evidence {
 			if f.Kind == dns.Kind(kind) {
@@ -243,10 +255,12 @@ func (v *verification) support(kind string, since time.Time) {
 	fmt.Fprintln(v.out, "\nPlease reset the verification, or say which record is missing.")
 }
 
-// first is when somebody first had the domain verified.
+// first is when somebody first had the domain verified, as the activity log says it. An
+// account that may not read the log sees when the domain was made.
 func (v *verification) first(ctx context.Context, began time.Time) (time.Time, error) {
-	if made := v.domain.SystemData.CreatedAt; !made.IsZero() {
-		return made, nil
+	times, err := v.VerificationsBegun(ctx, v.domain.ID, v.now().Add(-longestLook))
+	if made := v.domain.SystemData.CreatedAt; err != nil && !made.IsZero() {
+		times = []time.Time{made}
 	}
-	return began, ctx.Err()
+	return slices.MinFunc(append(times, began), time.Time.Compare), ctx.Err()
 }

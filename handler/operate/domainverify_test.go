@@ -22,9 +22,9 @@ func TestACSIsAskedOnlyForWhatStandsInDNS(t *testing.T) {
 		says                []string
 		code                int
 	}{
-		{"nothing stands", "", "", "NotStarted", nil, "", nil, []string{"Domain: ACS is not asked yet.", "TXT example.test ms-domain-verification=", "has not verified Domain, SPF, DKIM, DKIM2"}, exitFailed},
+		{"nothing stands", "", "", "NotStarted", nil, "", nil, []string{"Domain: ACS is not asked yet.", "example.test TXT ms-domain-verification=", "SPF: it is not right in DNS either. There is no SPF record", "DKIM2: it is not right", "has not verified Domain, SPF, DKIM, DKIM2"}, exitFailed},
 		{"one server is late", zoneGood, zoneGood[len(zoneToken):], "NotStarted", nil, "", nil, []string{"Domain: ACS is not asked yet.", "ns2.example.test 198.18.9.2"}, exitFailed},
-		{"a selector is missing", zoneToken + zoneSPF + zoneDKIM2 + zoneRest, "", "NotStarted", nil, "", []string{"Domain", "SPF", "DKIM2"}, []string{"DKIM: ACS is not asked yet.", "CNAME " + selector1, "has not verified DKIM of"}, exitFailed},
+		{"a selector is missing", zoneToken + zoneSPF + zoneDKIM2 + zoneRest, "", "NotStarted", nil, "", []string{"Domain", "SPF", "DKIM2"}, []string{"DKIM: ACS is not asked yet.", selector1 + ".example.test CNAME ", "has not verified DKIM of"}, exitFailed},
 		{"~all", zoneToken + "\n@ TXT \"v=spf1 include:_spf.others.test ~all\"" + zoneDKIM1 + zoneDKIM2 + zoneRest, "", "NotStarted", nil, "", []string{"Domain", "DKIM", "DKIM2"},
 			[]string{"1. What it is now: v=spf1 include:_spf.others.test ~all\n", "   v=spf1 include:_spf.others.test include:spf.protection.outlook.com -all\n", "Microsoft and: include:_spf.others.test.", "3. Once ACS has verified it, the ending ~all may return."}, exitFailed},
 		{"two SPF records", zoneGood + "\n@ TXT \"v=spf1 ip4:203.0.113.7 ~all\"", "", "Verified", []string{"SPF", "NotStarted", ""}, "", nil, []string{"2 records. Receivers then use none."}, exitFailed},
@@ -78,6 +78,8 @@ func TestACSDoesNotVerify(t *testing.T) {
 			[]string{"for more than a day"}, []string{"the verification of SPF does not end", "Resource: " + testDomain, "VerificationFailed (RecordNotFound)", "ns1.example.test 198.18.9.1: ", "ns2.example.test 198.18.9.2: ", "v=spf1 include:spf.protection.outlook.com -all"}, 2 * time.Minute},
 		{"it does not end", stays, 0, []string{"SPF: NotStarted after 5m0s", "SPF: NotStarted after 30m0s.", `run "posthorn domain verify example.test" again`}, nil, 30 * time.Minute},
 		{"it has not ended for days", stays, 48 * time.Hour, []string{"for more than a day"}, []string{"State: NotStarted", "Tried since: 2026-11-21"}, 30 * time.Minute},
+		{"the log knows since when", func(d *desk) { stays(d); d.logs(-26*time.Hour, -time.Hour) }, 0, []string{"for more than a day"}, []string{"Tried since: 2026-11-22T10:00:00Z"}, 30 * time.Minute},
+		{"the log knows that it is new", func(d *desk) { stays(d); d.logs(-time.Hour) }, 48 * time.Hour, []string{"right at every server"}, nil, 30 * time.Minute},
 		{"somebody else is faster", func(d *desk) { d.Fail("POST", never, -1, 409, "Conflict", "A verification is in progress.") }, 0, []string{"SPF: asked ACS", "NotStarted after 30m0s."}, nil, 30 * time.Minute},
 		{"Azure is away meanwhile", func(d *desk) {
 			stays(d)
@@ -132,4 +134,18 @@ func TestAVerificationThatIsStopped(t *testing.T) {
 	if _, said, code := d.run(t, "domain", "verify", "example.test"); code != 0 {
 		t.Errorf("run again: exit code %d, %s", code, said)
 	}
+}
+
+// logs has the activity log tell of verifications that were begun, and of other things.
+func (d *desk) logs(ago ...time.Duration) {
+	events := []any{azuretest.Object{"eventTimestamp": d.clock.Add(-99 * time.Hour), "operationName": azuretest.Object{"value": "Microsoft.Communication/EmailServices/Domains/write"}}}
+	for _, a := range ago {
+		events = append(events, azuretest.Object{"eventTimestamp": d.clock.Add(a), "operationName": azuretest.Object{"value": "Microsoft.Communication/EmailServices/Domains/initiateVerification/action"}})
+	}
+	d.Answer("GET", "/eventtypes/management/values", -1, func(r azuretest.Request) azuretest.Answer {
+		if r.Query["$filter"] != "eventTimestamp ge '2026-10-24T12:30:00Z' and resourceUri eq '"+testDomain+"'" {
+			return azuretest.Answer{Status: 400}
+		}
+		return azuretest.Answer{Status: 200, Body: azuretest.Object{"value": events}}
+	})
 }
