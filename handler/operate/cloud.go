@@ -40,9 +40,6 @@ func (c *console) cloud() (cloud, error) {
 	if err != nil {
 		return cloud{}, err
 	}
-	if at.Service == "" || at.EmailService == "" {
-		return cloud{}, usageError("the deployment " + at.Site.Name() + " has no Communication Services resource with an Email Service. Look at \"posthorn doctor\", and run \"posthorn connect\" again")
-	}
 	client, err := c.arm()
 	return cloud{client, at}, err
 }

@@ -2,14 +2,20 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/operate/azure"
 	"github.com/posthorn/posthorn/handler/operate/azure/azuretest"
+	"github.com/posthorn/posthorn/handler/operate/dns/dnstest"
 )
 
 const (
@@ -25,6 +31,8 @@ type desk struct {
 	*azuretest.Fake
 	environ []string
 	login   azuretest.Credential
+	clock   time.Time // it goes on only while the program sleeps
+	world   *dnstest.World
 }
 
 func newDesk(t *testing.T) *desk {
@@ -49,7 +57,7 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &desk{Fake: f, environ: []string{"POSTHORN_CONNECTION=" + file}}
+	return &desk{Fake: f, environ: []string{"POSTHORN_CONNECTION=" + file}, clock: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 }
 
 // run gives the words to the program.
@@ -62,11 +70,30 @@ func (d *desk) run(t *testing.T, words ...string) (out, said string, code int) {
 func (d *desk) runAs(t *testing.T, differ func(*console), words ...string) (out, said string, code int) {
 	t.Helper()
 	var o, s bytes.Buffer
-	c := &console{
-		environ: d.environ, in: strings.NewReader(""), out: &o, said: &s,
-		arm: func() (*azure.Client, error) { return d.Client(t, d.login), nil },
-	}
+	c := d.console(t)
+	c.out, c.said = &o, &s
 	differ(c)
 	code = run(t.Context(), words, c)
 	return o.String(), s.String(), code
+}
+
+func (d *desk) console(t *testing.T) *console {
+	return &console{
+		environ: d.environ, in: strings.NewReader(""), out: io.Discard, said: io.Discard,
+		arm: func() (*azure.Client, error) { return d.Client(t, d.login), nil },
+		sleep: func(ctx context.Context, wait time.Duration) error {
+			d.clock = d.clock.Add(wait)
+			return ctx.Err()
+		},
+		now: func() time.Time { return d.clock },
+		dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if d.world == nil {
+				return nil, errors.New("no way to " + address)
+			}
+			if conn, err := d.world.Dial(ctx, network, address); err == nil {
+				return conn, nil
+			}
+			return d.world.Dial(ctx, network, dnstest.Resolver) // the address is that of this computer's
+		},
+	}
 }

@@ -193,7 +193,10 @@ func emailServiceOf(ctx context.Context, client *azure.Client, service azure.Ser
 
 // connected keeps the connection, and says what it is and what comes next.
 func (c *console) connected(at connection) error {
-	file, err := c.keep(at)
+	if err := c.keep(at); err != nil {
+		return err
+	}
+	file, err := c.connectionFile()
 	if err != nil {
 		return err
 	}

@@ -61,18 +61,19 @@ func hostOf(address string) string {
 }
 
 // keep writes the file of the connection, whole or not at all, for this user alone.
-func (c *console) keep(at connection) (file string, err error) {
-	if file, err = c.connectionFile(); err != nil {
-		return "", err
+func (c *console) keep(at connection) error {
+	file, err := c.connectionFile()
+	if err != nil {
+		return err
 	}
 	text, err := json.MarshalIndent(at, "", "  ")
+	if err == nil {
+		err = writeWhole(file, append(text, '\n'))
+	}
 	if err != nil {
-		return "", err
+		return fmt.Errorf("keep the connection: %w", err)
 	}
-	if err := writeWhole(file, append(text, '\n')); err != nil {
-		return "", fmt.Errorf("keep the connection: %w", err)
-	}
-	return file, nil
+	return nil
 }
 
 func writeWhole(file string, text []byte) error {

@@ -22,11 +22,27 @@ type console struct {
 	out     io.Writer // data
 	said    io.Writer // what was done, and what went wrong
 	person  bool      // whether somebody can answer
+	colour  bool      // whether out shows colours
+	dial    dns.Dial  // to name servers; nil in life
 	// arm builds the client of Azure Resource Manager; it makes no request.
 	arm func() (*azure.Client, error)
-	now func() time.Time
-	// dns looks at a domain's records.
+	// dns looks at a domain's records; nil in life.
 	dns func(context.Context, dns.Domain) dns.Report
+	// sleep waits for d, or fails once ctx ends.
+	sleep func(ctx context.Context, d time.Duration) error
+	now   func() time.Time
+}
+
+// sleep waits by the clock of the computer.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
 }
 
 // isTerminal says whether somebody may sit behind f. The null device looks like it.

@@ -115,7 +115,7 @@ func chosen[T any](list read[[]T], what string, fits func(T) bool) read[T] {
 }
 
 // examine asks Azure, the gateway and DNS. It fails only without a login.
-func (c *console) examine(ctx context.Context, client *azure.Client, at connection) (*facts, error) {
+func (c *console) examine(ctx context.Context, client *azure.Client, at connection, look func(context.Context, dns.Domain) dns.Report) (*facts, error) {
 	token, err := client.Token(ctx, "https://management.azure.com/.default")
 	if err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func (c *console) examine(ctx context.Context, client *azure.Client, at connecti
 		senders: map[azure.ID]*read[[]azure.Sender]{}, zones: map[azure.ID]*read[dns.Report]{}, roles: map[holding]*read[[]azure.RoleAssignment]{},
 	}
 	f.first(ctx, client)
-	f.second(ctx, client, c.dns)
+	f.second(ctx, client, look)
 	return f, ctxCanceled(ctx)
 }
 
@@ -212,7 +212,7 @@ func (f *facts) second(ctx context.Context, client *azure.Client, look func(cont
 		}
 		f.senders[d.ID], f.zones[d.ID] = new(read[[]azure.Sender]), new(read[dns.Report])
 		ask(q, f.senders[d.ID], func(ctx context.Context) ([]azure.Sender, error) { return client.Senders(ctx, d.ID) })
-		ask(q, f.zones[d.ID], func(ctx context.Context) (dns.Report, error) { return look(ctx, checked(d)), nil })
+		ask(q, f.zones[d.ID], func(ctx context.Context) (dns.Report, error) { return look(ctx, inDNS(d)), nil })
 	}
 	f.needs = f.roleNeeds()
 	for _, n := range f.needs {
@@ -254,13 +254,4 @@ func (f *facts) linked() (linked []azure.Domain) {
 		}
 	}
 	return linked
-}
-
-// checked is a domain as package dns wants it.
-func checked(d azure.Domain) dns.Domain {
-	c := dns.Domain{Name: d.Sends(), Verified: d.Properties.States[azure.VerifySPF].Status == azure.StatusVerified}
-	for kind, r := range d.Properties.Records {
-		c.Expected = append(c.Expected, dns.Record{Kind: dns.Kind(kind), Type: r.Type, Name: r.Name, Value: r.Value, TTL: r.TTL})
-	}
-	return c
 }

@@ -258,7 +258,7 @@ func TestTheTimeIsOver(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.now = time.Now
-		f, err := c.examine(ctx, w.Client(t, w.login), at)
+		f, err := c.examine(ctx, w.Client(t, w.login), at, func(context.Context, dns.Domain) dns.Report { return dns.Report{} })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -66,7 +66,7 @@ func (f *facts) checkDomain(a *area, d azure.Domain, linked bool) {
 	case !linked:
 		a.yellow("posthorn domain status "+name, "%s is not verified yet, and not linked", name)
 	case !d.Verified():
-		a.red("posthorn domain status "+name, "%s is linked, and no longer verified: %s", name, unverified(d))
+		a.red("posthorn domain status "+name, "%s is linked, and no longer verified: %s", name, statesOf(d))
 	default:
 		a.green("%s is verified and linked", name)
 	}
@@ -88,7 +88,7 @@ func (f *facts) checkDomain(a *area, d azure.Domain, linked bool) {
 	}
 }
 
-func unverified(d azure.Domain) string {
+func statesOf(d azure.Domain) string {
 	var states []string
 	for _, kind := range azure.Verifications() {
 		if s := d.Properties.States[kind].Status; s != azure.StatusVerified {

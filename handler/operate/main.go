@@ -35,9 +35,10 @@ const about = "The operator's program of Posthorn. \"posthorn connect\" finds a 
 
 // program is the grammar: nouns, each with its verbs.
 type program struct {
-	Connect  connectCommand   `cmd:"" help:"Find the deployment in Azure that commands work on."`
-	Doctor   doctorCommand    `cmd:"" help:"Say what is right and what is wrong with the deployment."`
 	Callers  callersCommands  `cmd:"" help:"Who may send, and as what."`
+	Connect  connectCommand   `cmd:"" help:"Find the deployment in Azure that commands work on."`
+	Doctor   doctorCommand    `cmd:"" help:"What is right, what is wrong, and what to do."`
+	Domain   domainCommands   `cmd:"" help:"Domains that mail comes from."`
 	Hooks    hooksCommands    `cmd:"" help:"Webhooks and forms."`
 	Messages messagesCommands `cmd:"" help:"Messages that wait."`
 	Sending  sendingCommands  `cmd:"" help:"All that is sent."`
@@ -45,7 +46,11 @@ type program struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], &console{environ: os.Environ(), in: os.Stdin, out: os.Stdout, said: os.Stderr, person: isTerminal(os.Stdin), arm: azure.Default, now: time.Now, dns: askDNS})
+	code := run(ctx, os.Args[1:], &console{
+		environ: os.Environ(), in: os.Stdin, out: os.Stdout, said: os.Stderr,
+		person: isTerminal(os.Stdin), colour: isTerminal(os.Stdout) && colours(os.Environ()),
+		arm: azure.Default, sleep: sleep, now: time.Now,
+	})
 	stop()
 	os.Exit(code)
 }

@@ -23,6 +23,11 @@ type settingsError struct{ error }
 
 func (e settingsError) Unwrap() error { return e.error }
 
+// awayError says that nothing could be asked.
+type awayError string
+
+func (e awayError) Error() string { return string(e) }
+
 var errNothingDone = errors.New("nothing was done")
 
 // failed tells an error and returns its exit code. It shows the sentence for people of
@@ -41,11 +46,14 @@ func (c *console) failed(err error) (code int) {
 	if fault, ok := errors.AsType[*azure.Error](err); ok {
 		return c.failedAzure(fault)
 	}
+	_, away := errors.AsType[awayError](err)
 	switch {
 	case usage:
 		return exitUsage
 	case unset:
 		c.tell("Run \"posthorn connect\" to work on a deployment in Azure. For `make run` type \". .local/env\" in the project's folder.")
+	case away:
+		return exitAway
 	case problem.Is(err, problem.NotFound), problem.Is(err, problem.Gone):
 		return exitNotFound
 	case errors.Is(err, store.ErrIdentity):

@@ -11,10 +11,15 @@
 package dns
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"time"
+
+	miekg "github.com/miekg/dns"
 )
 
 // Bounds of one Check. A zone that passes one of them gets a finding, or answers that
@@ -25,9 +30,9 @@ const (
 	// CheckTime is for all questions of one Check.
 	CheckTime = 60 * time.Second
 	// MaxQuestions is for all questions of one Check.
-	MaxQuestions = 1000
+	MaxQuestions = 2000
 	// MaxServers is how many addresses of authoritative servers are asked.
-	MaxServers = 16
+	MaxServers = 32
 )
 
 // Dial connects to a DNS server; network is udp or tcp, and address HOST:PORT.
@@ -76,6 +81,7 @@ type Record struct {
 type Domain struct {
 	Name     string
 	Expected []Record // from ARM's verificationRecords, as they are; may lack some or all
+	MailFrom string   // ARM's mailFromSenderDomain; empty: Name
 	Verified bool     // whether ACS has verified SPF already: then ~all may return
 }
 
@@ -85,10 +91,10 @@ type Domain struct {
 // ARM gives names in several forms; the kind and the selector say which is meant.
 func (d Domain) Records() []Record {
 	known := []Record{
-		{KindDomain, "TXT", d.Name, "", 3600},
-		{KindSPF, "TXT", d.Name, "v=spf1 include:" + acsInclude + " -all", 3600},
-		{KindDKIM, "CNAME", "selector1-azurecomm-prod-net._domainkey", "selector1-azurecomm-prod-net._domainkey.azurecomm.net", 3600},
-		{KindDKIM2, "CNAME", "selector2-azurecomm-prod-net._domainkey", "selector2-azurecomm-prod-net._domainkey.azurecomm.net", 3600},
+		{KindDomain, "TXT", d.Name, "", defaultTTL},
+		{KindSPF, "TXT", d.Name, "v=spf1 include:" + acsInclude + " -all", defaultTTL},
+		{KindDKIM, "CNAME", "selector1-azurecomm-prod-net._domainkey", "selector1-azurecomm-prod-net._domainkey.azurecomm.net", defaultTTL},
+		{KindDKIM2, "CNAME", "selector2-azurecomm-prod-net._domainkey", "selector2-azurecomm-prod-net._domainkey.azurecomm.net", defaultTTL},
 	}
 	var records []Record
 	for _, r := range known {
@@ -113,6 +119,9 @@ func (d Domain) Records() []Record {
 	return records
 }
 
+// defaultTTL is that of the records that ACS gives, in seconds.
+const defaultTTL = 3600
+
 // acsInclude is what SPF must include for ACS to verify it.
 // https://learn.microsoft.com/azure/communication-services/concepts/email/email-domain-configuration-troubleshooting
 const acsInclude = "spf.protection.outlook.com"
@@ -121,5 +130,100 @@ const acsInclude = "spf.protection.outlook.com"
 // CheckTime, and earlier if ctx ends; what was not asked by then is unknown. A name
 // that is no domain gives one red finding.
 func (a *Asker) Check(ctx context.Context, d Domain) Report {
-	return Report{Domain: d.Name}
+	ctx, cancel := context.WithTimeout(ctx, CheckTime)
+	defer cancel()
+	r := Report{Domain: d.Name, Findings: []Finding{}, Servers: []Server{}, Standing: []Record{}, unready: map[Kind]string{}}
+	c := &check{Asker: a, report: &r, known: map[question]answer{}}
+	name, ok := Name(d.Name)
+	if !ok {
+		c.add(Finding{Level: Red, Code: "domain-name", Record: safe(d.Name, maxShown), Sentence: shown(d.Name) + " is no domain.", Remedy: "Name a domain such as example.com."})
+		return r
+	}
+	d.Name, d.MailFrom = name, cmp.Or(canonical(d.MailFrom), name)
+	c.domain, r.Domain = d, name
+	if names, ok := c.findZone(ctx); ok {
+		r.Zone = c.zone
+		c.findServers(ctx, names)
+		c.checkRecords(ctx)
+	}
+	r.Resolved = slices.ContainsFunc(slices.Collect(maps.Values(c.known)), func(got answer) bool { return got.outcome >= absent })
+	return r
+}
+
+// checkRecords asks the authoritative servers for everything.
+func (c *check) checkRecords(ctx context.Context) {
+	if got := c.lookup(ctx, question{name: c.domain.Name, kind: miekg.TypeTXT}); got.outcome == failed {
+		if c.lookup(ctx, question{name: c.domain.Name, kind: miekg.TypeTXT, cd: true}).outcome >= absent {
+			c.dnssecBroken(c.domain.Name)
+		}
+	}
+	apex := c.look(ctx, c.domain.Name, miekg.TypeTXT)
+	if !c.checkAlias(c.look(ctx, c.domain.Name, miekg.TypeCNAME), apex) {
+		if groups := apex.groups(nil); len(groups) > 0 {
+			for _, v := range groups[0].values {
+				c.report.Standing = append(c.report.Standing, Record{KindNone, "TXT", c.domain.Name, v, defaultTTL})
+			}
+		}
+		c.checkToken(ctx, apex)
+		c.checkSPF(ctx, apex)
+	}
+	c.checkDKIM(ctx, KindDKIM)
+	c.checkDKIM(ctx, KindDKIM2)
+	c.checkDMARC(ctx)
+	c.checkAlignment()
+	c.checkMX(ctx)
+	c.checkServers()
+}
+
+// checkServers tells which servers answer badly.
+func (c *check) checkServers() {
+	answered := map[string]bool{}
+	for _, s := range c.servers {
+		answered[s.Name] = answered[s.Name] || s.Answered
+	}
+	var all []Finding
+	for _, s := range c.servers {
+		c.report.Servers = append(c.report.Servers, *s.Server)
+		if s.Trouble == "" || s.away && s.v6() && answered[s.Name] {
+			continue
+		}
+		all = append(all, Finding{Level: Yellow, Code: "server-trouble", Record: c.zone, Evidence: []Evidence{{s.Name + " " + s.Address, s.Trouble}},
+			Sentence: strings.TrimSpace("The name server "+shown(s.Name)+" "+s.Address) + " " + s.Trouble + ".",
+			Remedy:   "Ask whoever runs it, or take it out of the zone and out of the delegation."})
+	}
+	c.report.Findings = slices.Concat(all, c.report.Findings)
+}
+
+// stands says whether any authoritative server has a value of a kind that fits.
+func (c *check) stands(ctx context.Context, name string, kind uint16, fits func(string) bool) bool {
+	if _, ok := miekg.IsDomainName(name); !ok || !within(name, c.zone) {
+		values, _ := c.values(ctx, name, kind)
+		return ok && slices.ContainsFunc(values, fits)
+	}
+	return slices.ContainsFunc(c.look(ctx, name, kind).seen, func(s seen) bool { return slices.ContainsFunc(s.values, fits) })
+}
+
+// want is the record that must stand; empty if it is not known.
+func (c *check) want(k Kind) Record {
+	for _, r := range c.domain.Records() {
+		if r.Kind == k {
+			return r
+		}
+	}
+	return Record{}
+}
+
+// add takes a finding in. What is red, or blocks, keeps its kind from being ready.
+func (c *check) add(f Finding) {
+	c.report.Findings = append(c.report.Findings, f)
+	if f.Level == Red || f.blocks {
+		c.block(f.Kind, f.Sentence)
+	} else if _, known := c.report.unready[f.Kind]; !known {
+		c.report.unready[f.Kind] = ""
+	}
+}
+
+// block keeps a kind from being ready. The first reason stays.
+func (c *check) block(k Kind, why string) {
+	c.report.unready[k] = cmp.Or(c.report.unready[k], why)
 }

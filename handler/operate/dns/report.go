@@ -1,10 +1,11 @@
 package dns
 
+import "strings"
+
 // Level is how bad a finding is.
 type Level int
 
-// The levels. Unknown is worse than Yellow only in that it is never Green: it is told
-// as Yellow.
+// The levels. What could not be asked is Yellow. Green may have a Remedy that is a hint.
 const (
 	Green Level = iota
 	Yellow
@@ -23,8 +24,16 @@ type Finding struct {
 	Kind     Kind       `json:"kind"`
 	Record   string     `json:"record"` // the name that was asked for
 	Sentence string     `json:"sentence"`
-	Remedy   string     `json:"remedy,omitempty"` // empty only if Green
+	Remedy   string     `json:"remedy,omitempty"` // what to do, a step a line; empty only if Green
 	Evidence []Evidence `json:"evidence,omitempty"`
+
+	blocks bool // whether ACS need not be asked while it stands, though it is not red
+}
+
+// Differs says whether it is about servers that say different things, so that the
+// evidence tells more than the sentence.
+func (f Finding) Differs() bool {
+	return strings.HasSuffix(f.Code, "-partial") || f.Code == "zone-delegation-differs"
 }
 
 // Evidence is what one server said.
@@ -48,6 +57,7 @@ type Report struct {
 	Servers  []Server  `json:"servers"`
 	Findings []Finding `json:"findings"`
 	Standing []Record  `json:"standing"` // the TXT records at the domain as they stand now
+	Resolved bool      `json:"-"`        // whether a resolver answered
 
 	unready map[Kind]string // why ACS need not be asked yet; empty if it may
 }
@@ -61,7 +71,8 @@ func (r Report) Level() Level {
 	return worst
 }
 
-// Asked says whether any authoritative server answered.
+// Asked says whether any authoritative server answered. If not, and nothing is red,
+// nothing is known.
 func (r Report) Asked() bool {
 	for _, s := range r.Servers {
 		if s.Answered {

@@ -38,6 +38,7 @@ type Fake struct {
 	resources map[string]Object // by id in small letters; each has "id"
 	settings  map[string]Object // app settings, by the site's id
 	answers   []answer
+	others    []other
 	requests  []Request
 	asked     map[string]int // how often an operation was asked for
 	dns       func(domain, kind string) bool
@@ -207,6 +208,31 @@ func (f *Fake) Fail(method, suffix string, times, status int, code, message stri
 	f.Answer(method, suffix, times, func(Request) Answer { return failure(status, code, message) })
 }
 
+type other struct {
+	method, suffix string
+	do             func()
+}
+
+// Before has do run before a request whose path ends so is answered: what somebody else
+// does meanwhile. It may change resources.
+func (f *Fake) Before(method, suffix string, do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.others = append(f.others, other{method, strings.ToLower(suffix), do})
+}
+
+// meanwhile runs what was given to Before.
+func (f *Fake) meanwhile(q Request) {
+	f.mu.Lock()
+	others := slices.Clone(f.others)
+	f.mu.Unlock()
+	for _, o := range others {
+		if o.method == q.Method && strings.HasSuffix(strings.ToLower(q.Path), o.suffix) {
+			o.do()
+		}
+	}
+}
+
 // Requests are all that came, tokens and polls of operations left out.
 func (f *Fake) Requests() []Request {
 	f.mu.Lock()
@@ -243,6 +269,7 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 	case q.Query["api-version"] == "":
 		a = failure(http.StatusBadRequest, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.")
 	default:
+		f.meanwhile(q)
 		a = f.answer(q)
 	}
 	for name, value := range a.Header {

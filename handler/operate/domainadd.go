@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/operate/azure"
+)
+
+type addDomain struct {
+	domainName
+	DryRun bool `help:"Say what would be made, and make nothing."`
+}
+
+func (addDomain) Help() string { return examples("posthorn domain add example.com") }
+
+// Validate wants a name that can be made.
+func (cmd *addDomain) Validate() error {
+	if cmd.Name == managedName || strings.HasPrefix(string(cmd.Name), "/") {
+		return fmt.Errorf("domain add makes domains of your own: give a name such as example.com")
+	}
+	return nil
+}
+
+func (cmd *addDomain) Run(ctx context.Context, c *console, cl cloud) error {
+	d, err := cmd.read(ctx, cl)
+	missing := azure.IsKind(err, azure.NotFound)
+	if err != nil && !missing {
+		return err
+	}
+	if cmd.DryRun {
+		if missing {
+			c.tell("Would make the domain %s in the Email Service %s.", cmd.Name, cl.at.EmailService.Name())
+			return nil
+		}
+		c.tell("%s is there already.", cmd.Name)
+		return nil
+	}
+	if missing || d.Properties.State == "Failed" || d.Properties.State == "Canceled" {
+		if d, err = cl.CreateDomain(ctx, cl.at.EmailService, string(cmd.Name)); err != nil {
+			return err
+		}
+	}
+	if d, err = c.settled(ctx, cl, d); err != nil {
+		return err
+	}
+	if missing {
+		c.tell("Made the domain %s.", cmd.Name)
+	} else {
+		c.tell("%s is there already. Nothing of it was changed.", cmd.Name)
+	}
+	linked, err := cl.linked(ctx, d.ID)
+	if err != nil {
+		return err
+	}
+	c.tell("%s", nextStep(d, cmd.Name, linked))
+	return nil
+}
+
+// How long Azure may take for the records of a new domain.
+const (
+	settleEvery = 5 * time.Second
+	settleTries = 60
+)
+
+// settled waits until Azure has made a domain. Somebody may have stopped before.
+func (c *console) settled(ctx context.Context, cl cloud, d azure.Domain) (azure.Domain, error) {
+	for range settleTries {
+		switch p := d.Properties; {
+		case p.State == "Failed" || p.State == "Canceled":
+			return d, fmt.Errorf("Azure could not make the domain %s (%s): run the command again", d.ID.Name(), p.State)
+		case (p.State == "Succeeded" || p.State == "") && len(p.Records) > 0:
+			return d, nil
+		}
+		err := c.sleep(ctx, settleEvery)
+		if err == nil {
+			d, err = cl.Domain(ctx, d.ID)
+		}
+		if err != nil {
+			return d, err
+		}
+	}
+	return d, fmt.Errorf("Azure has not made the records of %s yet (%s): run the command again", d.ID.Name(), d.Properties.State)
+}
+
+// linked tells whether the deployment may send from a domain.
+func (cl cloud) linked(ctx context.Context, id azure.ID) (bool, error) {
+	if cl.at.Service == "" {
+		return false, errNoService
+	}
+	service, err := cl.Service(ctx, cl.at.Service)
+	return isLinked(service.Properties.LinkedDomains, id), err
+}

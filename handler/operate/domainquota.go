@@ -1,0 +1,77 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/operate/azure"
+)
+
+// The setting of the sending limits. Without it they are those of a custom domain.
+const (
+	quotaSetting = "POSTHORN_QUOTA"
+	quotaManaged = "managed-domain"
+	quotaCustom  = "custom-domain"
+)
+
+// quotaFor is the setting that fits linked domains; empty if any does.
+func quotaFor(linked []azure.ID) string {
+	switch {
+	case len(linked) == 0:
+		return ""
+	case slices.ContainsFunc(linked, func(id azure.ID) bool { return !strings.EqualFold(id.Name(), managedName) }):
+		return quotaCustom
+	}
+	return quotaManaged
+}
+
+// fitQuota makes the setting of the function app fit the linked domains. A quota that
+// Microsoft has raised ("custom") stays.
+func (r relinking) fitQuota(ctx context.Context, linked []azure.ID) error {
+	want := quotaFor(linked)
+	if want == "" {
+		return nil
+	}
+	if r.at.Site == "" {
+		r.tell("No function app is known here: set %s=%s there.", quotaSetting, want)
+		return nil
+	}
+	settings, err := r.AppSettings(ctx, r.at.Site)
+	if err != nil {
+		return fmt.Errorf("the domains are as told, but %s may not fit them: %w", quotaSetting, err)
+	}
+	has := cmp.Or(settings[quotaSetting], quotaCustom)
+	switch {
+	case has == want || has != quotaManaged && has != quotaCustom:
+		return r.rememberQuota(has)
+	case r.KeepQuota:
+		r.tell("%s stays %s, though %s fits the linked domains.", quotaSetting, has, want)
+		return nil
+	case r.DryRun:
+		r.tell("%s would change from %s to %s. The function app would restart.", quotaSetting, has, want)
+		return nil
+	}
+	if err := r.ChangeAppSettings(ctx, r.at.Site, map[string]string{quotaSetting: want}); err != nil {
+		return fmt.Errorf("the domains are as told, but %s is still %s: %w", quotaSetting, has, err)
+	}
+	r.tell("Changed %s from %s to %s. The function app restarts; nothing is lost.", quotaSetting, has, want)
+	return r.rememberQuota(want)
+}
+
+// rememberQuota keeps the setting in the file of the connection, which commands read.
+func (r relinking) rememberQuota(value string) error {
+	if r.DryRun || cmp.Or(r.at.Settings[quotaSetting], quotaCustom) == value {
+		return nil
+	}
+	at := r.at
+	at.Settings = maps.Clone(at.Settings)
+	if at.Settings == nil {
+		at.Settings = map[string]string{}
+	}
+	at.Settings[quotaSetting] = value
+	return r.keep(at)
+}
