@@ -39,10 +39,15 @@ func (cmd *doctorCommand) Run(ctx context.Context, c *console) error {
 	if err != nil {
 		return err
 	}
-	if _, later, err := c.settings(); err == nil && later == nil {
-		return c.sheet("The settings of the environment", cmd.JSON, c.lookHere(ctx, client))
+	_, later, unset := c.settings()
+	const here = "The settings of the environment"
+	if unset == nil && later == nil {
+		return c.sheet(here, cmd.JSON, c.lookHere(ctx, client))
 	}
 	at, err := c.connection()
+	if err != nil && c.has("POSTHORN_TABLE_ENDPOINT") { // somebody has begun to set all
+		return c.sheet(here, cmd.JSON, wrongSettings(unset))
+	}
 	if err != nil {
 		return err
 	}

@@ -291,6 +291,26 @@ func TestThePageOfTheEnvironment(t *testing.T) {
 	noSecret(t, out+said)
 }
 
+// An environment that is half set is told of, a line a fault.
+func TestThePageOfHalfAnEnvironment(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	w.environ = []string{"POSTHORN_CONNECTION=" + t.TempDir() + "/none", "POSTHORN_TABLE_ENDPOINT=http://a.example.com"}
+	out, said, code := w.run(t, "doctor")
+	for _, want := range []string{"POSTHORN_TABLE_ENDPOINT: must start with https://", "POSTHORN_BLOB_ENDPOINT: is missing", "posthorn connect"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in the page", want)
+		}
+	}
+	if code != exitFailed {
+		t.Errorf("exit code %d, %s%s", code, out, said)
+	}
+	w.environ = w.environ[:1]
+	if out, said, code := w.run(t, "doctor"); code != exitUsage || out != "" || !strings.Contains(said, `run "posthorn connect" first`) {
+		t.Errorf("without anything: exit code %d, %s%s", code, out, said)
+	}
+}
+
 // Without a login there is no page of fifty lines that all say so.
 func TestThePageNeedsALogin(t *testing.T) {
 	t.Parallel()

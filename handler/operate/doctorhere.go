@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
+	"strings"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/operate/azure"
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // lookHere is the page for settings of the environment, such as those of `make run`:
@@ -13,23 +16,21 @@ func (c *console) lookHere(ctx context.Context, client *azure.Client) []finding 
 	set, storage, mail, gateway := &area{name: "settings"}, &area{name: "storage"}, &area{name: "mail"}, &area{name: "gateway"}
 	s, _, err := c.settings()
 	if err != nil {
-		set.red("Look at docs/settings.md.", "%s", err)
-		return set.all
+		return wrongSettings(err)
 	}
-	set.green("all that must be set is set")
 	d, err := c.open()
 	if err != nil {
-		set.red("Look at docs/settings.md.", "%s", err)
-		return set.all
+		return wrongSettings(err)
 	}
+	set.green("all that must be set is set")
 	look := "Look at the endpoints in the settings, the network, and the roles of your account."
 	if _, err := d.Callers.Callers(ctx); err != nil {
-		storage.red(look, "the tables cannot be read: %s", sentence(err))
+		storage.red(look, "the tables cannot be read: %s", cause(err))
 	} else {
 		storage.green("the tables can be read")
 	}
 	if _, err := d.Gateway.Usage(ctx, caller.Caller{}); err != nil {
-		storage.red(look, "the quota cannot be read: %s", sentence(err))
+		storage.red(look, "the quota cannot be read: %s", cause(err))
 	} else {
 		storage.green("the quota can be read")
 	}
@@ -47,4 +48,21 @@ func (c *console) lookHere(ctx context.Context, client *azure.Client) []finding 
 	f.checkGateway(gateway)
 	c.tell("The settings are those of the environment: what Azure knows of a deployment is not looked at.")
 	return append(append(append(set.all, storage.all...), mail.all...), gateway.all...)
+}
+
+// cause is what is behind a problem, whose own sentence is for callers.
+func cause(err error) string {
+	if p, ok := errors.AsType[*problem.Problem](err); ok && errors.Unwrap(p) != nil {
+		err = errors.Unwrap(p)
+	}
+	return err.Error()
+}
+
+// wrongSettings are the faults of the environment, a line each.
+func wrongSettings(err error) []finding {
+	set := &area{name: "settings"}
+	for line := range strings.Lines(strings.TrimPrefix(err.Error(), "settings: ")) {
+		set.red("Look at docs/settings.md, or unset what is set and run \"posthorn connect\".", "%s", strings.TrimSpace(line))
+	}
+	return set.all
 }

@@ -58,6 +58,8 @@ func (a *area) unread(what string, err error, do string) {
 		a.red(do, "%s: it is not there", what)
 	case fault.Kind == azure.Forbidden:
 		a.yellow(unlocked(fault), "%s: not checked: your account may not look", what)
+	case fault.Status == 0 && strings.HasPrefix(do, "Look"): // an address of the settings
+		a.yellow(do+" Then run it again.", "%s: not checked: there is no answer: %s", what, fault.Message)
 	default:
 		a.yellow("Run it again.", "%s: not checked: %s", what, fault)
 	}

@@ -125,5 +125,5 @@ func (c *console) mixed(at connection) error {
 		return nil
 	}
 	return usageError("the environment has " + strings.Join(set, ", ") + ", and lacks " + strings.Join(unset, ", ") +
-		".\nUnset the former to work on " + at.Site.Name() + ", or set the latter too")
+		".\nUnset the former to work on " + at.Site.Name() + ", or set the latter too.")
 }

@@ -2,6 +2,7 @@ package azure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,6 +32,9 @@ type Answer struct {
 // if that is empty, as a stranger. Every status is an answer. No answer is an *Error.
 func (c *Client) Get(ctx context.Context, address, scope string) (Answer, error) {
 	resp, err := c.outside(ctx, address, scope)
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // the address is told already
+	}
 	if err != nil {
 		return Answer{}, failure("get "+address, "", err)
 	}
