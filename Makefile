@@ -33,6 +33,10 @@ build: ## compile the handler into dist/handler, the operator's program into dis
 package: ## write dist/posthorn-linux-GOARCH.zip to deploy (GOARCH=amd64 or arm64)
 	@GOARCH= go run ./handler/local package -arch $(GOARCH)
 
+.PHONY: release
+release: ## write dist/release, all files of VERSION=v1.2.3, which this commit must be tagged with
+	@go run ./handler/local/release -version "$(VERSION)"
+
 .PHONY: emulator
 emulator: ## compile the emulator of ACS Email into ./emulator
 	@go build -o emulator ./handler/local/emulator/cmd/emulator
@@ -48,12 +52,11 @@ quick: ## run what takes no long time and no programs, in a minute
 	@go test -short $(ARGS) $(or $(PKG),$(ALL))
 
 # -count=1: these tests build the product in a process of its own, of which go
-# test's cache knows nothing. STRICT=-strict fails where a test was skipped. More tests
-# run at once than there are cores: most of them wait for programs.
+# test's cache knows nothing. STRICT=-strict fails where a test was skipped.
 .PHONY: test
 test: setup ## run the tests, with Azurite and real clients, in four minutes
 	@POSTHORN_TEST_REQUIRE_AZURITE=1 POSTHORN_TEST_REQUIRE_CLIENTS=1 \
-	  go run ./handler/test/skips $(STRICT) -- -count=1 -parallel 4 -timeout 20m -skip '$(LONG)' $(ARGS) $(or $(PKG),$(ALL))
+	  go run ./handler/test/skips $(STRICT) -- -count=1 -timeout 20m -skip '$(LONG)' $(ARGS) $(or $(PKG),$(ALL))
 
 # The first seed comes from the clock; make sim FIRST=... SEEDS=... repeats a run.
 SEEDS ?= 100

@@ -11,6 +11,6 @@
 // the program from settings, store holds what is asked of Azure Storage, and
 // local is Azure on a desk, which is never part of this binary.
 //
-// It also serves the operator: `handler dead` and `handler links`. Package operate is
-// the operator's own program.
+// It serves, and has no commands: those of the operator are a program of their own,
+// package operate.
 package main

@@ -161,7 +161,7 @@ func TestTemplatesAreThoseOfTheCode(t *testing.T) {
 	if want := []string{wiring.PoisonFunction, wiring.DispatchFunction, wiring.SweepFunction, wiring.TendFunction}; !slices.Equal(triggers, want) {
 		t.Errorf("triggers are %v, the code has %v", triggers, want)
 	}
-	// The setting POSTHORN_QUEUE__queueServiceUri is what the connection means.
+	// The host finds that connection by its own settings: POSTHORN_QUEUE__queueServiceUri in Azure.
 	if want := map[string]string{
 		wiring.DispatchFunction: wiring.DispatchQueue + " of POSTHORN_QUEUE",
 		wiring.PoisonFunction:   wiring.DispatchQueue + "-poison of POSTHORN_QUEUE",
@@ -175,6 +175,7 @@ func TestGeneratedPagesAreCurrent(t *testing.T) {
 	golden(t, filepath.Join(root, "docs", "problems.md"), problemsPage())
 	golden(t, filepath.Join(root, "docs", "settings.md"), settingsPage())
 	golden(t, filepath.Join(root, "docs", "limits.md"), limitsPage(t)+limitsOfSignatures)
+	golden(t, filepath.Join(root, "infra", "memory.json"), memoryJSON(t))
 	goldenPart(t, filepath.Join(root, "docs", "send.md"), headersTable())
 }
 
@@ -275,6 +276,7 @@ func limitsPage(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("# Limits\n\nSizes are bytes, before Base64 unless it says otherwise. This page is generated from the code.\n")
 	writeLimits(t, &b, filepath.Join("mail", "limits.go"))
+	b.WriteString(profilesTable())
 	writeLimits(t, &b, filepath.Join("local", "host", "limits.go"))
 	return b.String()
 }

@@ -10,11 +10,13 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/settings"
+	"github.com/posthorn/posthorn/handler/version"
 	"github.com/posthorn/posthorn/handler/wiring"
 )
 
@@ -31,8 +33,12 @@ func main() {
 }
 
 func run(ctx context.Context, args, environ []string, out io.Writer) error {
+	if slices.Equal(args, []string{"--version"}) {
+		_, err := fmt.Fprintln(out, "handler", version.String())
+		return err
+	}
 	if len(args) > 0 {
-		return operate(ctx, args, environ, out)
+		return fmt.Errorf("the handler only serves, and takes no words such as %q: the operator's commands are those of the program posthorn", args[0])
 	}
 	return serve(ctx, environ, out)
 }
@@ -70,7 +76,7 @@ func serve(ctx context.Context, environ []string, out io.Writer) error {
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
-	log.Info("serving", "address", listener.Addr().String())
+	log.Info("serving", "address", listener.Addr().String(), "version", version.String())
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)

@@ -91,13 +91,20 @@ func TestMistakesAreFound(t *testing.T) {
 		{"a role at another scope", "modules/vault.bicep", "scope: key", "scope: vault"},
 		{"another role", "modules/events.bicep", "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a", "974c5e8b-45b9-4653-ba55-5f855dd0fb88"},
 		{"a setting that nobody reads", "main.bicep", "POSTHORN_QUOTA: quota", "POSTHORN_QUOTAS: quota"},
+		{"a setting that is missing", "main.bicep", "        POSTHORN_TABLE_ENDPOINT: storage.outputs.table\n", ""},
+		{"settings that are forgotten", "modules/settings.bicep", "union(first, kept, own, given)", "union(first, own, given)"},
+		{"settings that cannot be changed", "modules/settings.bicep", "union(first, kept, own, given)", "union(kept, first, own, given)"},
+		{"settings in the history", "modules/settings.bicep", "@secure()\n@description('What is set now.')", "@description('What is set now.')"},
+		{"two limits of memory", "modules/app.bicep", "POSTHORN_HOST_MAX_REQUEST_BYTES: string(memory.hostBodyBytes)", "POSTHORN_HOST_MAX_REQUEST_BYTES: string(memory.bodyBytes)"},
+		{"a resource without tags", "modules/identity.bicep", "  tags: tags\n", ""},
 		{"keys of the account", "modules/storage.bicep", "allowSharedKeyAccess: false", "allowSharedKeyAccess: true"},
-		{"the domains of the first day", "modules/communication.bicep", "union(present.?properties.?linkedDomains ?? [], linkedDomains, [managed.id])", "[managed.id]"},
+		{"the domains of the first day", "modules/communication.bicep", "union(present.outputs.linkedDomains, linkedDomains, [managed.id])", "[managed.id]"},
 		{"a new master key each time", "modules/vault.bicep", "@onlyIfNotExists()\n", ""},
 		{"a rule for all containers", "modules/storage.bicep", ", prefixMatch: ['${spool}/']", ""},
 		{"a container by another name", "modules/storage.bicep", "var spool = 'posthorn-spool'", "var spool = 'posthorn-letters'"},
-		{"a secret in an output", "main.bicep", "output POSTHORN_VAULT string = vault.outputs.name", "output POSTHORN_VAULT string = insights.outputs.connectionString"},
-		{"a literal quota", "main.bicep", "POSTHORN_QUOTA: quota", "POSTHORN_QUOTA: 'managed-domain'"},
+		{"a secret in an output", "main.bicep", "output POSTHORN_VAULT string = vault.outputs.name", "output POSTHORN_VAULT string = seed"},
+		{"a literal quota", "main.bicep", "empty(quota) ? {} : { POSTHORN_QUOTA: quota }", "{ POSTHORN_QUOTA: 'managed-domain' }"},
+		{"literal tracking", "modules/communication.bicep", "present.outputs.engagementTracking", "'Disabled'"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -2,7 +2,7 @@
 metadata name = 'Posthorn'
 metadata description = 'HTTP in, e-mail out, on Azure Communication Services.'
 
-@description('Region of the function app, storage and vault. It must have Flex Consumption.')
+@description('Region of the function app, storage and vault: one of `az functionapp list-flexconsumption-locations`.')
 param location string = resourceGroup().location
 
 @minLength(2)
@@ -44,7 +44,7 @@ param memory string = 'standard'
 
 @minValue(40)
 @maxValue(1000)
-@description('Most instances at once.')
+@description('Instances to which HTTP scales out. Azure may pass it for a while; the sending quota holds anyway.')
 param maximumInstances int = 40
 
 @description('Whether instances and storage stand in several zones, where the region has them.')
@@ -76,11 +76,12 @@ param telemetryDailyGB int = 1
 @description('Ids of verified domains to link, beside those that are linked already. `posthorn domain link` links one without a deployment.')
 param linkedDomains array = []
 
-@description('POSTHORN_QUOTA: managed-domain as long as no other domain is linked.')
-@allowed(['managed-domain', 'custom-domain', 'custom'])
-param quota string = 'managed-domain'
+@description('POSTHORN_QUOTA. Empty: what is set now, and managed-domain at the first deployment. `posthorn domain link` sets it.')
+@allowed(['', 'managed-domain', 'custom-domain', 'custom'])
+param quota string = ''
 
-@description('Settings over those of the template, by name: all that an operator has changed. A deployment forgets what is not said here.')
+@secure()
+@description('Settings by name, over those of the template and those that are set now.')
 param settings object = {}
 
 @description('Id of a role that may only send; empty is Communication and Email Service Owner on the one resource.')
@@ -113,6 +114,9 @@ var given = union(
     plan: '${name}-plan'
     site: '${name}-${suffix}'
     topic: '${name}-events'
+    network: '${name}-net'
+    people: '${name}-people'
+    budget: '${name}-budget'
     insights: '${name}-insights'
     workspace: '${name}-logs'
   },
@@ -187,6 +191,7 @@ module insights 'modules/insights.bicep' = {
 
 module network 'modules/network.bicep' = if (private) {
   params: {
+    name: given.network
     prefix: name
     location: location
     tags: tags
@@ -211,26 +216,29 @@ module app 'modules/app.bicep' = {
     packagesUrl: storage.outputs.packages
     subnetId: private ? network.?outputs.subnetId ?? '' : ''
     packageUri: packageUri
-    settings: union(
+    insightsName: insights.outputs.name
+    firstSettings: {
+      POSTHORN_MASTER_KEY: '@Microsoft.KeyVault(SecretUri=${vault.outputs.masterKeyUri})'
+      POSTHORN_QUOTA: 'managed-domain'
+    }
+    ownSettings: union(
       {
         POSTHORN_ACS_ENDPOINT: communication.outputs.endpoint
         POSTHORN_BLOB_ENDPOINT: storage.outputs.blob
         POSTHORN_QUEUE_ENDPOINT: storage.outputs.queue
         POSTHORN_QUEUE__queueServiceUri: storage.outputs.queue
         POSTHORN_TABLE_ENDPOINT: storage.outputs.table
-        POSTHORN_MASTER_KEY: '@Microsoft.KeyVault(SecretUri=${vault.outputs.masterKeyUri})'
-        POSTHORN_QUOTA: quota
-        APPLICATIONINSIGHTS_CONNECTION_STRING: insights.outputs.connectionString
-        APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
       },
-      settings
+      empty(quota) ? {} : { POSTHORN_QUOTA: quota }
     )
+    givenSettings: settings
   }
 }
 
 module alerts 'modules/alerts.bicep' = {
   params: {
     prefix: name
+    groupName: given.people
     tags: tags
     serviceId: communication.outputs.id
     siteId: app.outputs.id
@@ -240,11 +248,19 @@ module alerts 'modules/alerts.bicep' = {
 }
 
 module warning 'modules/budget.bicep' = if (budget > 0 && !empty(alertEmail)) {
-  params: { name: '${name}-budget', amount: budget, start: budgetStart, email: alertEmail }
+  params: { name: given.budget, amount: budget, start: budgetStart, email: alertEmail }
 }
 
+// What `posthorn connect` keeps. Nothing here is a secret; the quota stands in the settings of the app.
 output POSTHORN_URL string = app.outputs.url
 output POSTHORN_APP string = app.outputs.name
 output POSTHORN_SENDER string = communication.outputs.sender
+output POSTHORN_ACS_ENDPOINT string = communication.outputs.endpoint
+output POSTHORN_COMMUNICATION_SERVICE string = communication.outputs.name
+output POSTHORN_EMAIL_SERVICE string = communication.outputs.emailService
 output POSTHORN_STORAGE string = storage.outputs.name
+output POSTHORN_BLOB_ENDPOINT string = storage.outputs.blob
+output POSTHORN_QUEUE_ENDPOINT string = storage.outputs.queue
+output POSTHORN_TABLE_ENDPOINT string = storage.outputs.table
 output POSTHORN_VAULT string = vault.outputs.name
+output POSTHORN_EVENT_TOPIC string = events.outputs.topicName

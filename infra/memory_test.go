@@ -1,10 +1,9 @@
 package infra
 
 import (
-	"encoding/json"
-	"os"
 	"testing"
 
+	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/wiring"
 )
 
@@ -28,18 +27,8 @@ const (
 // into an instance; and the host lets through what the handler is to refuse.
 func TestMemoryOfEveryProfileSuffices(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("memory.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var profiles map[string]struct {
-		InstanceMB, RequestsAtOnce, HostBodyBytes, BodyBytes int64
-		HandlerMB                                            int
-	}
-	if err := json.Unmarshal(text, &profiles); err != nil || len(profiles) != 4 {
-		t.Fatal(profiles, err)
-	}
-	for name, p := range profiles {
+	for _, p := range settings.Profiles() {
+		name := p.Name
 		free := float64(p.InstanceMB)*(1<<20)*(1-planPart) - hostAtRest - handlerAtAll
 		if need := float64(p.RequestsAtOnce) * (hostFactor*float64(p.HostBodyBytes) + handlerBytes); need > free {
 			t.Errorf("%s: %d requests at once need %.0f MB, and %.0f are free", name, p.RequestsAtOnce, need/1e6, free/1e6)

@@ -2,13 +2,13 @@ package infra
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/wiring"
 )
 
@@ -19,6 +19,7 @@ type resource struct {
 	Scope      string
 	Existing   bool
 	Options    map[string]any `json:"@options"`
+	Tags       any
 	Properties json.RawMessage
 }
 
@@ -30,8 +31,10 @@ type template struct {
 	}
 	Variables map[string]any
 	Resources resources
-	Outputs   map[string]struct{ Type, Value any }
+	Outputs   map[string]output
 }
+
+type output struct{ Type, Value any }
 
 // resources are those of a template by symbolic name or, where the compiler writes a list,
 // by type, with a prime for each before it.
@@ -60,7 +63,7 @@ type module struct {
 	Parameters map[string]json.RawMessage // an object, or an expression that makes one
 }
 
-// deployed is azuredeploy.json, with its modules by name.
+// deployed is azuredeploy.json, with its modules, and theirs, by name.
 type deployed struct {
 	text    string
 	main    template
@@ -73,7 +76,13 @@ func load(t *testing.T, text []byte) deployed {
 	if err := json.Unmarshal(text, &d.main); err != nil {
 		t.Fatal(err)
 	}
-	for name, r := range d.main.Resources {
+	d.add(t, d.main)
+	return d
+}
+
+func (d deployed) add(t *testing.T, in template) {
+	t.Helper()
+	for name, r := range in.Resources {
 		if r.Type != "Microsoft.Resources/deployments" {
 			continue
 		}
@@ -82,17 +91,9 @@ func load(t *testing.T, text []byte) deployed {
 			t.Fatalf("%s: %v", name, err)
 		}
 		d.modules[name] = m
+		d.add(t, m.Template)
 	}
-	return d
 }
-
-// hosts are settings that the Functions host reads, and not the handler.
-var hosts = []string{
-	"AzureWebJobsStorage__accountName", "AzureWebJobsStorage__credential", "AzureWebJobsStorage__clientId", "AzureWebJobsDisableHomepage",
-	"POSTHORN_QUEUE__credential", "POSTHORN_QUEUE__clientId",
-}
-
-var settingNames = regexp.MustCompile(`'((?:POSTHORN|AZURE|AzureWebJobs|FUNCTIONS|APPLICATIONINSIGHTS|OTEL|WEBSITE)_?\w*)',`)
 
 // faults are all that is wrong with a template, each by the rule that it breaks.
 func (d deployed) faults() (all []string) {
@@ -101,28 +102,13 @@ func (d deployed) faults() (all []string) {
 			all = append(all, rule+": "+strings.Join(what, " "))
 		}
 	}
-	app, storage, vault := d.modules["app"].Template, d.modules["storage"].Template, d.modules["vault"].Template
-
-	// Settings: none that nobody reads, and all without which the handler does not start.
-	given := map[string]bool{}
-	ours := compact(d.modules["app"].Parameters["settings"])
-	for _, m := range settingNames.FindAllStringSubmatch(ours+string(app.Resources["Microsoft.Web/sites/config"].Properties), -1) {
-		given[m[1]] = true
-		add("a setting that nobody reads", !slices.Contains(hosts, m[1]) && !slices.ContainsFunc(settings.Table(), func(r settings.Row) bool { return r.Variable == m[1] }), m[1])
-	}
-	for _, name := range append(slices.Clone(hosts),
-		"POSTHORN_ACS_ENDPOINT", "POSTHORN_BLOB_ENDPOINT", "POSTHORN_QUEUE_ENDPOINT", "POSTHORN_TABLE_ENDPOINT", "POSTHORN_QUEUE__queueServiceUri",
-		"POSTHORN_MASTER_KEY", "POSTHORN_QUOTA", "POSTHORN_PUBLIC_URL", "POSTHORN_MEMORY_MB", "POSTHORN_MAX_REQUEST_BYTES",
-		"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "AZURE_CLIENT_ID", "APPLICATIONINSIGHTS_CONNECTION_STRING",
-	) {
-		add("a setting is missing", !given[name], name)
-	}
+	storage, vault := d.modules["storage"].Template, d.modules["vault"].Template
 
 	// Secrets: no key of an account is used, or told.
 	add("a key is read", regexp.MustCompile(`(?i)listkeys|listAccountSas`).MatchString(d.text))
-	for name, o := range d.main.Outputs {
+	for name, o := range d.outputs() {
 		value, _ := o.Value.(string)
-		add("a secret in an output", o.Type != "string" || regexp.MustCompile(`(?i)connectionString|seed|masterKey'`).MatchString(value), name)
+		add("a secret in an output", regexp.MustCompile(`(?i)connectionString|seed|masterKey'|list\(`).MatchString(value), name)
 	}
 	for name, want := range map[string]string{"storage Microsoft.Storage/storageAccounts": `"allowSharedKeyAccess":false`, "communication service": `"disableLocalAuth":true`, "insights Microsoft.Insights/components": `"DisableLocalAuth":true`} {
 		of, r, _ := strings.Cut(name, " ")
@@ -140,17 +126,47 @@ func (d deployed) faults() (all []string) {
 	add("a lifecycle rule takes the package", strings.Contains(lifecycle, "packages"))
 
 	// What an operator may change is never a literal.
-	linked := compact(d.modules["communication"].Template.Resources["service"].Properties)
-	add("linked domains are forgotten", !strings.Contains(linked, "reference('present'") || !strings.Contains(linked, "parameters('linkedDomains')"))
-	add("the quota is a literal", !strings.Contains(ours, "'POSTHORN_QUOTA', parameters('quota')"))
-	for _, all := range []string{ours, string(app.Resources["Microsoft.Web/sites/config"].Properties)} {
-		add("settings are literals", !strings.Contains(all, "parameters('settings'))]"))
+	communication, present := d.modules["communication"].Template, d.modules["present"].Template
+	linked := compact(communication.Resources["service"].Properties)
+	add("linked domains are forgotten", !strings.Contains(linked, "reference('present').outputs.linkedDomains") || !strings.Contains(linked, "parameters('linkedDomains')"))
+	add("engagement tracking is a literal", !strings.Contains(compact(communication.Resources["managed"].Properties), "reference('present').outputs.engagementTracking"))
+	for of, from := range map[string][2]string{"linkedDomains": {"service", "linkedDomains"}, "engagementTracking": {"email::managed", "userEngagementTracking"}} {
+		value, _ := present.Outputs[of].Value.(string)
+		_, optional := present.Resources[from[0]].Options["nullIfNotFound"]
+		add("what is there is not read", !optional || !strings.Contains(value, "reference('"+from[0]+"'") || !strings.Contains(value, "'"+from[1]+"'"), of)
 	}
 	for of, r := range map[string]resource{"the master key": vault.Resources["key"], "the budget": d.modules["warning"].Template.Resources["budget"]} {
 		_, once := r.Options["onlyIfNotExists"]
 		add("made anew each time", !once, of)
 	}
-	return append(all, d.roleFaults()...)
+	return slices.Concat(all, d.roleFaults(), d.settingFaults(), d.tagFaults())
+}
+
+// outputs are those of the template and of all its modules.
+func (d deployed) outputs() map[string]output {
+	all := maps.Clone(d.main.Outputs)
+	for of, m := range d.modules {
+		for name, o := range m.Template.Outputs {
+			all[of+" "+name] = o
+		}
+	}
+	return all
+}
+
+// untagged are types of which Azure keeps no tags.
+var untagged = regexp.MustCompile(`/(roleAssignments|deployments|config|extensions|basicPublishingCredentialsPolicies|blobServices|containers|queueServices|queues|managementPolicies|eventSubscriptions|privateDnsZoneGroups|budgets)$`)
+
+// tagFaults are resources without the tags that a tenant may demand.
+func (d deployed) tagFaults() (all []string) {
+	for of, m := range d.modules {
+		for name, r := range m.Template.Resources {
+			tags, _ := r.Tags.(string)
+			if !r.Existing && !untagged.MatchString(r.Type) && !strings.Contains(tags, "parameters('tags')") {
+				all = append(all, "without tags: "+of+" "+name)
+			}
+		}
+	}
+	return all
 }
 
 func compact(text json.RawMessage) string {

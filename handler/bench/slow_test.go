@@ -51,7 +51,7 @@ func BenchmarkSlowClients(b *testing.B) {
 func BenchmarkGreedySlowClients(b *testing.B) {
 	p := world.NewProduct(b)
 	p.OpenStorage(b)
-	w := world.New(b, p, world.Options{})
+	w := world.New(b, p, large)
 	healthy := newClient(b, w.URL, http.Header{"Authorization": {"Bearer " + w.Key}})
 	taken, sent := 0, 0
 	for b.Loop() {

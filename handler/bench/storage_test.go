@@ -29,7 +29,8 @@ import (
 
 // large lets requests of 100 MB in, and gives many at once the time they need.
 var large = world.Options{Settings: []string{
-	"POSTHORN_MAX_REQUEST_BYTES=" + strconv.Itoa(maxRequestBytes), "POSTHORN_REQUEST_TIMEOUT=120s",
+	"POSTHORN_HOST_MAX_REQUEST_BYTES=" + strconv.Itoa(maxRequestBytes), "POSTHORN_MAX_REQUEST_BYTES=" + strconv.Itoa(maxRequestBytes),
+	"POSTHORN_MEMORY_MB=490", "POSTHORN_REQUEST_TIMEOUT=120s",
 }}
 
 // uploadRounds is how often each side uploads in turn, so that what else the machine

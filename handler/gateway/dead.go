@@ -30,26 +30,6 @@ func (g *Gateway) Dead(ctx context.Context) ([]spool.Dead, error) {
 	}
 }
 
-// DeadMessage finds one of what could not be sent by its message's id, with the
-// message. The message is nil if its letter is lost.
-func (g *Gateway) DeadMessage(ctx context.Context, id string) (spool.Dead, *mail.Message, error) {
-	all, err := g.Dead(ctx)
-	if err != nil {
-		return spool.Dead{}, nil, err
-	}
-	for _, d := range all {
-		if d.ID != id {
-			continue
-		}
-		letter, _, err := g.Spool.Open(ctx, d.Key)
-		if problem.Is(err, problem.Internal) {
-			err = nil
-		}
-		return d, letter.Message, err
-	}
-	return spool.Dead{}, nil, problem.New(problem.NotFound, "No message with that id is in the list.")
-}
-
 // DeadRetry puts a message that could not be sent at the end of its line. ACS is
 // asked first if it may have it. What its caller may not send any more is Forbidden, and
 // stays in the list. It may be repeated.

@@ -210,7 +210,7 @@ func TestARetryThatDiesHalfWayIsRepeated(t *testing.T) {
 					cr.all.Wait()
 					time.Sleep(20 * time.Minute)
 					id := cr.promises[0].ID
-					d, _, err := w.Any().DeadMessage(t.Context(), id)
+					d, _, err := gatewaytest.DeadMessage(t.Context(), w.Any().Gateway, id)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -292,7 +292,7 @@ func TestARetryThatStorageHinderedLosesNothing(t *testing.T) {
 					}
 					tr.set(nil)
 					time.Sleep(time.Minute)
-					if still, m, err := w.Any().DeadMessage(t.Context(), dead[0].ID); err != nil || still.Key != dead[0].Key || m == nil {
+					if still, m, err := gatewaytest.DeadMessage(t.Context(), w.Any().Gateway, dead[0].ID); err != nil || still.Key != dead[0].Key || m == nil {
 						t.Errorf("then the operator sees %+v, %+v, %v", still, m, err)
 					}
 				}

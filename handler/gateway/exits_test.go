@@ -8,6 +8,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 	"github.com/posthorn/posthorn/handler/gateway/sim"
 )
 
@@ -32,7 +33,7 @@ func TestEveryWayOutOfTheQueue(t *testing.T) {
 		"refused and dropped": {subject: "refused", more: soon, ends: record.Failed, meddle: func(t *testing.T, w *sim.World, id string) {
 			t.Helper()
 			time.Sleep(2 * time.Minute)
-			d, _, err := w.Any().DeadMessage(t.Context(), id)
+			d, _, err := gatewaytest.DeadMessage(t.Context(), w.Any().Gateway, id)
 			if err == nil {
 				err = w.Any().DeadDrop(t.Context(), d)
 			}

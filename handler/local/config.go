@@ -16,6 +16,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/local/emulator"
 	"github.com/posthorn/posthorn/handler/local/guard"
+	"github.com/posthorn/posthorn/handler/settings"
 )
 
 // config is what a developer may set. Every address is of this machine.
@@ -75,7 +76,8 @@ func (c config) limits() emulator.Limits {
 // fixed, whatever a developer's shell holds for a deployment in Azure; the rest
 // may be set from outside, such as POSTHORN_LANGUAGE=de make run.
 func (c config) gatewayEnv(environ []string) []string {
-	own := []string{"POSTHORN_QUOTA=" + c.Quota, "POSTHORN_LOG_LEVEL=info"}
+	hostBody := strconv.FormatInt(settings.Profiles()[0].HostBodyBytes, 10)
+	own := []string{"POSTHORN_QUOTA=" + c.Quota, "POSTHORN_LOG_LEVEL=info", "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT=" + hostBody}
 	if c.Quota == "custom" { // the emulator has no limits then
 		own = append(own, "POSTHORN_QUOTA_PER_MINUTE=200000", "POSTHORN_QUOTA_PER_HOUR=5000000")
 	}
@@ -88,7 +90,7 @@ func settingsIn(env []string) map[string]string {
 	values := map[string]string{}
 	for _, setting := range env {
 		name, value, _ := strings.Cut(setting, "=")
-		for _, prefix := range []string{"POSTHORN_", "AZURE_CLIENT_ID", "IDENTITY_", "OTEL_", "APPLICATIONINSIGHTS_"} {
+		for _, prefix := range []string{"POSTHORN_", "AZURE_CLIENT_ID", "IDENTITY_", "OTEL_", "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"} {
 			if strings.HasPrefix(name, prefix) && !strings.HasPrefix(name, "POSTHORN_LOCAL_") {
 				values[name] = value
 			}

@@ -19,9 +19,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"github.com/posthorn/posthorn/handler/local/pack"
+	"github.com/posthorn/posthorn/handler/version"
 )
 
 const usage = `usage: local run                    start everything, in the project's folder
@@ -42,6 +44,10 @@ func main() {
 }
 
 func command(ctx context.Context, args, environ []string, out io.Writer) error {
+	if slices.Equal(args, []string{"--version"}) {
+		_, err := fmt.Fprintln(out, "local", version.String())
+		return err
+	}
 	c, err := readConfig(environ)
 	if err != nil {
 		return err

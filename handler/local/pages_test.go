@@ -43,6 +43,7 @@ var pages = []struct {
 		{name: "export and import", says: []string{"NAME", "unchanged"}},
 		{name: "stop", says: []string{"paused", "The template of all shops is wrong."}},
 		{name: "what waits", says: []string{"ID", "STATE", "[]"}},
+		{name: "dead letters", says: []string{"ID", "REASON", "[]"}},
 	}},
 	{"docs/clients/entra.md", []shown{
 		{name: "map an identity", says: []string{"ph_invoices_1_"}},

@@ -83,6 +83,4 @@ const (
 const (
 	// MaxDepth is the nesting of objects and arrays that a body may have.
 	MaxDepth = 32
-	// MaxRequestBytes is the default for a request's body. More is 413.
-	MaxRequestBytes = 100 << 20
 )

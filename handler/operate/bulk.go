@@ -7,9 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/posthorn/posthorn/handler/deliver/spool"
-	"github.com/posthorn/posthorn/handler/problem"
 )
 
 const (
@@ -21,37 +18,52 @@ const (
 	namedPlaces = 8
 )
 
-// action is what is done to one message. It may be repeated.
-type action func(ctx context.Context, s *spool.Slip) error
-
-// touch says what would be done to those selected that it is for, asks, and does it.
-func (b *bulk) touch(ctx context.Context, c *console, d deployment, isFor func(held) bool, verb, done string, do action) error {
-	all, err := d.selected(ctx, b.selection)
-	if err != nil {
-		return err
-	}
-	all = slices.DeleteFunc(all, func(h held) bool { return !isFor(h) })
-	if len(all) == 0 {
-		c.tell("Nothing to %s: no such message waits.", strings.ToLower(verb))
-		return nil
-	}
-	question := verb + " " + plan(all) + "?"
-	if b.DryRun {
-		c.tell("%s Nothing was done.", question)
-		return printList(c, listing{}, all)
-	}
-	if err := c.confirm(b.Yes, question); err != nil {
-		return err
-	}
-	return eachOf(ctx, c, done, all, do)
+// careful are the flags of what is done to many.
+type careful struct {
+	All    bool `help:"All of them."`
+	DryRun bool `help:"List what it would touch, and do nothing."`
+	Yes    bool `help:"Do not ask."`
 }
 
-// plan counts messages by caller and state.
-func plan(all []held) string {
-	counts := map[string]int{}
-	for _, h := range all {
-		counts[string(h.state)+" of "+h.Line.Caller]++
+// job is what is done to each of many. It may be repeated.
+type job[T any] struct {
+	verb, done string          // as in "Drop" and "Dropped"
+	none       string          // what it says if there is nothing to do
+	of         func(T) string  // what a plan counts by
+	list       func([]T) error // shows what would be touched
+	do         func(context.Context, *T) error
+	// stays is why an error leaves one as it is; "" if the error ends the job.
+	stays func(error) string
+}
+
+// touch says what would be done to all, asks, and does it.
+func touch[T any](ctx context.Context, c *console, f careful, j job[T], all []T) error {
+	if len(all) == 0 {
+		c.tell("Nothing to %s: %s.", strings.ToLower(j.verb), j.none)
+		return nil
 	}
+	question := j.verb + " " + plan(all, j.of) + "?"
+	if f.DryRun {
+		c.tell("%s Nothing was done.", question)
+		return j.list(all)
+	}
+	if err := c.confirm(f.Yes, question); err != nil {
+		return err
+	}
+	return eachOf(ctx, c, j, all)
+}
+
+// plan counts messages.
+func plan[T any](all []T, of func(T) string) string {
+	counts := map[string]int{}
+	for _, m := range all {
+		counts[of(m)]++
+	}
+	return fmt.Sprintf("%s (%s)", messages(len(all)), counted(counts, ", "))
+}
+
+// counted names what there is, and how much of it.
+func counted(counts map[string]int, between string) string {
 	var parts []string
 	for i, of := range slices.Sorted(maps.Keys(counts)) {
 		if i == namedPlaces {
@@ -60,7 +72,7 @@ func plan(all []held) string {
 		}
 		parts = append(parts, fmt.Sprintf("%d %s", counts[of], of))
 	}
-	return fmt.Sprintf("%s (%s)", messages(len(all)), strings.Join(parts, ", "))
+	return strings.Join(parts, between)
 }
 
 func messages(n int) string {
@@ -70,36 +82,37 @@ func messages(n int) string {
 	return fmt.Sprintf("%d messages", n)
 }
 
-// eachOf does it to all, a few beside each other, and says to how many it was done. The
-// first error of storage ends it; the same command then goes on with the rest.
-func eachOf(ctx context.Context, c *console, done string, all []held, do action) error {
+// eachOf does a job to all, a few beside each other, and says to how many it was done.
+// The first error that ends the job leaves the rest; the same command then goes on.
+func eachOf[T any](ctx context.Context, c *console, j job[T], all []T) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var mu sync.Mutex
 	var failed error
-	touched, late := 0, 0
-	one := func(h *held) {
-		err := do(ctx, &h.Slip)
+	touched, left := 0, map[string]int{}
+	one := func(m *T) {
+		err := j.do(ctx, m)
 		mu.Lock()
 		defer mu.Unlock()
-		switch {
-		case err == nil:
+		if err == nil {
 			if touched++; touched%progressEvery == 0 {
-				c.tell("%s %d of %d ...", done, touched, len(all))
+				c.tell("%s %d of %d ...", j.done, touched, len(all))
 			}
-		case problem.Is(err, problem.TooLate), problem.Is(err, problem.NotFound):
-			late++
-		case ctx.Err() == nil:
+			return
+		}
+		if why := j.stays(err); why != "" {
+			left[why]++
+		} else if ctx.Err() == nil {
 			failed = err
 			cancel()
 		}
 	}
-	next := make(chan *held)
+	next := make(chan *T)
 	var working sync.WaitGroup
 	for range min(workers, len(all)) {
 		working.Go(func() {
-			for h := range next {
-				one(h)
+			for m := range next {
+				one(m)
 			}
 		})
 	}
@@ -111,14 +124,29 @@ func eachOf(ctx context.Context, c *console, done string, all []held, do action)
 	}
 	close(next)
 	working.Wait()
-	c.tell("%s %s.", done, messages(touched))
+	c.tell("%s %s.", j.done, messages(touched))
+	stayed := 0
+	for _, n := range left {
+		stayed += n
+	}
 	switch {
 	case failed != nil:
 		return failed
 	case ctx.Err() != nil:
-		return fmt.Errorf("interrupted with %d left; the same command goes on", len(all)-touched-late)
-	case late > 0:
-		return fmt.Errorf("%s left: on the way to ACS, ended, or in doubt", messages(late))
+		return fmt.Errorf("interrupted with %d left; the same command goes on", len(all)-touched-stayed)
+	case stayed > 0:
+		return fmt.Errorf("%s left: %s", messages(stayed), reasons(left))
 	}
 	return nil
+}
+
+// reasons tell why messages were left; how many each is only where they differ.
+func reasons(left map[string]int) string {
+	if len(left) > 1 {
+		return counted(left, "; ")
+	}
+	for why := range left {
+		return why
+	}
+	return ""
 }

@@ -89,7 +89,8 @@ func TestWhatIsDoneToManyIsCounted(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var said bytes.Buffer
-			err := eachOf(t.Context(), &console{said: &said}, "Dropped", some(100), func(_ context.Context, s *spool.Slip) error { return c.do(s.ID) })
+			con := &console{said: &said}
+			err := eachOf(t.Context(), con, waitingJob(con, "Drop", "Dropped", func(_ context.Context, s *spool.Slip) error { return c.do(s.ID) }), some(100))
 			if fails := fmt.Sprint(err); (err != nil) != (c.fails != "") || !strings.Contains(fails, c.fails) || strings.TrimSpace(said.String()) != c.says {
 				t.Errorf("it says %q, and ends with %v", said.String(), err)
 			}
@@ -101,12 +102,13 @@ func TestAnInterruptionSaysWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	var said bytes.Buffer
-	err := eachOf(ctx, &console{said: &said}, "Dropped", some(100), func(ctx context.Context, s *spool.Slip) error {
+	con := &console{said: &said}
+	err := eachOf(ctx, con, waitingJob(con, "Drop", "Dropped", func(ctx context.Context, s *spool.Slip) error {
 		if s.ID == "20" {
 			cancel()
 		}
 		return nil
-	})
+	}), some(100))
 	if err == nil || !strings.Contains(err.Error(), "the same command goes on") || !strings.HasPrefix(said.String(), "Dropped ") {
 		t.Errorf("it says %q, and ends with %v", said.String(), err)
 	}
@@ -114,10 +116,11 @@ func TestAnInterruptionSaysWhatIsLeft(t *testing.T) {
 
 func TestAPlanNamesCallersAndStates(t *testing.T) {
 	t.Parallel()
-	if got := plan([]held{{Slip: spool.Slip{Line: spool.Line{Caller: "shop"}}, state: doubt}}); got != "1 message (1 doubt of shop)" {
+	of := waitingJob(nil, "", "", nil).of
+	if got := plan([]held{{Slip: spool.Slip{Line: spool.Line{Caller: "shop"}}, state: doubt}}, of); got != "1 message (1 doubt of shop)" {
 		t.Errorf("got %q", got)
 	}
-	if got := plan(some(20)); !strings.HasPrefix(got, "20 messages (2 waiting of c0, 2 waiting of c1, ") || !strings.HasSuffix(got, ", others)") {
+	if got := plan(some(20), of); !strings.HasPrefix(got, "20 messages (2 waiting of c0, 2 waiting of c1, ") || !strings.HasSuffix(got, ", others)") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -276,7 +276,7 @@ func (cmd *revokeCaller) Run(ctx context.Context, c *console, d deployment) erro
 	if waiting, err = d.selected(ctx, selection{Caller: cmd.Name}); err != nil { // more may have come
 		return err
 	}
-	return eachOf(ctx, c, "Dropped", waiting, d.Gateway.Drop)
+	return eachOf(ctx, c, waitingJob(c, "Drop", "Dropped", d.Gateway.Drop), waiting)
 }
 
 // examples are lines that can be pasted, for the help of a command.

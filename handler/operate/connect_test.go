@@ -51,7 +51,7 @@ func TestConnectFindsADeployment(t *testing.T) {
 		{"settings that may not be read", func(w *ward) {
 			w.Fail(http.MethodPost, "/config/appsettings/list", -1, 403, "AuthorizationFailed", denied("Microsoft.Web/sites/config/list/action", testSite))
 		}, "", exitAway, `--role "Website Contributor"`, "", ""},
-		{"nobody is logged in", func(w *ward) { w.login = azuretest.Credential{Err: loggedOut{}} }, "", exitAway, `Run "az login"`, "", ""},
+		{"nobody is logged in", func(w *ward) { w.login = azuretest.Credential{Err: loggedOutError{}} }, "", exitAway, `Run "az login"`, "", ""},
 		{"no ACS yet", func(w *ward) { w.Delete(testService) }, "", 0, "Kept in", "not found by POSTHORN_ACS_ENDPOINT", testSite},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -116,3 +116,13 @@ func orDash(list []string) string {
 	}
 	return strings.Join(list, ",")
 }
+
+// variable is one of the environment's; the last counts.
+func (c *console) variable(name string) (value string) {
+	for _, v := range c.environ {
+		if of, is, _ := strings.Cut(v, "="); of == name {
+			value = is
+		}
+	}
+	return value
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/posthorn/posthorn/handler/operate/azure"
 	"github.com/posthorn/posthorn/handler/operate/azure/azuretest"
 	"github.com/posthorn/posthorn/handler/operate/dns"
+	"github.com/posthorn/posthorn/handler/version"
 )
 
 // object is short for the JSON of a resource.
@@ -51,6 +52,9 @@ func healthySettings() map[string]string {
 		"POSTHORN_MASTER_KEY":     "@Microsoft.KeyVault(SecretUri=https://kv-x.vault.azure.net/secrets/posthorn-master-key)",
 		"POSTHORN_QUOTA":          "custom-domain",
 
+		"POSTHORN_HOST_MAX_REQUEST_BYTES": "44040192", hostThrottle: "8",
+
+		"POSTHORN_AZURE_MONITOR_CONNECTION_STRING": secretConnection, "POSTHORN_AZURE_MONITOR_IDENTITY": "true",
 		"APPLICATIONINSIGHTS_CONNECTION_STRING":     secretConnection,
 		"APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "ClientId=" + testClient + ";Authorization=AAD",
 	}
@@ -92,7 +96,7 @@ func newWard(t *testing.T) *ward {
 	}
 	w.Put(testSite+"/config/configreferences/appsettings/POSTHORN_MASTER_KEY", object{"properties": object{"status": "Resolved", "vaultName": "kv-x", "secretName": "posthorn-master-key"}})
 	w.says("/hostruntime/admin/host/status", http.StatusOK, object{"state": "Running", "version": "4.1052.200.0", "errors": []any{}})
-	w.says("//posthorn.azurewebsites.net/healthz", http.StatusOK, object{"status": "alive", "version": ownVersion()})
+	w.says("//posthorn.azurewebsites.net/healthz", http.StatusOK, object{"status": "alive", "version": version.String()})
 	w.says("//posthorn.azurewebsites.net/readyz", http.StatusOK, object{"status": "ready", "checks": object{"acs": "ok", "blobs": "ok", "quota": "ok", "tables": "ok"}})
 	w.says("//post.europe.communication.azure.com", http.StatusNotFound, nil)
 	w.says("//posthornx.table.core.windows.net/posthorncallers()", http.StatusOK, object{"value": []any{}})

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -232,12 +229,12 @@ func (f *facts) checkVault(a *area) {
 		resolved[strings.ToLower(r.Name)] = r
 	}
 	refresh := fmt.Sprintf("az rest --method post --uri %s/config/configreferences/appsettings/refresh?api-version=2022-03-01", f.at.Site)
-	any := false
+	some := false
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if !strings.HasPrefix(all[name], vaultReference) {
 			continue
 		}
-		any = true
+		some = true
 		r := resolved[strings.ToLower(name)].Properties
 		switch r.Status {
 		case "Resolved":
@@ -254,7 +251,7 @@ func (f *facts) checkVault(a *area) {
 			a.yellow(refresh, "%s: the reference does not work yet (%s)", name, r.Status)
 		}
 	}
-	if !any && all["POSTHORN_MASTER_KEY"] != "" {
+	if !some && all["POSTHORN_MASTER_KEY"] != "" {
 		a.green("no setting is a reference")
 	}
 }
@@ -278,12 +275,13 @@ func (f *facts) checkMemory(a *area) {
 		InstanceMB: scale.InstanceMemoryMB, RequestsAtOnce: scale.Triggers.HTTP.PerInstance,
 		HostBodyBytes: f.number("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", hostDefault), BodyBytes: f.number("POSTHORN_MAX_REQUEST_BYTES", 0), HandlerMB: int(f.number("POSTHORN_MEMORY_MB", 0)),
 	}
+	// The handler and host.json's own throttle are told of two of these once more.
 	told := f.number("POSTHORN_HOST_MAX_REQUEST_BYTES", 0)
-	agrees := told == 0 || told == has.HostBodyBytes
+	throttle := f.number(hostThrottle, int64(settings.Profiles()[0].RequestsAtOnce))
 	nearest := settings.Profiles()[0]
 	for i, p := range slices.Backward(settings.Profiles()) {
 		has.Name = p.Name
-		if has == p && agrees {
+		if has == p && told == p.HostBodyBytes && throttle == int64(p.RequestsAtOnce) {
 			a.green("%s: %d MB, %d requests at once, bodies of %d bytes", p.Name, p.InstanceMB, p.RequestsAtOnce, p.BodyBytes)
 			return
 		}
@@ -291,17 +289,15 @@ func (f *facts) checkMemory(a *area) {
 			nearest = settings.Profiles()[i]
 		}
 	}
-	lines := []string{
-		fmt.Sprintf("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT=%d", nearest.HostBodyBytes), fmt.Sprintf("POSTHORN_MAX_REQUEST_BYTES=%d", nearest.BodyBytes), fmt.Sprintf("POSTHORN_MEMORY_MB=%d", nearest.HandlerMB),
-	}
-	if told != 0 {
-		lines = append(lines, fmt.Sprintf("POSTHORN_HOST_MAX_REQUEST_BYTES=%d", nearest.HostBodyBytes))
-	}
-	a.red(f.set(lines...)+"\n"+
+	a.red(f.set(fmt.Sprintf("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT=%d", nearest.HostBodyBytes), fmt.Sprintf("POSTHORN_HOST_MAX_REQUEST_BYTES=%d", nearest.HostBodyBytes),
+		fmt.Sprintf("POSTHORN_MAX_REQUEST_BYTES=%d", nearest.BodyBytes), fmt.Sprintf("POSTHORN_MEMORY_MB=%d", nearest.HandlerMB), fmt.Sprintf("%s=%d", hostThrottle, nearest.RequestsAtOnce))+"\n"+
 		fmt.Sprintf("az functionapp scale config set%s --instance-memory %d --trigger-type http --trigger-settings perInstanceConcurrency=%d", f.app(), nearest.InstanceMB, nearest.RequestsAtOnce),
-		"%d MB, %d requests at once, bodies of %d and %d bytes, %d MB for the handler: no line of docs/limits.md is so; the nearest is %s",
-		has.InstanceMB, has.RequestsAtOnce, has.HostBodyBytes, has.BodyBytes, has.HandlerMB, nearest.Name)
+		"%d MB, %d requests at once (%d by the host), bodies of %d (told: %d) and %d bytes, %d MB for the handler: no line of docs/limits.md is so; the nearest is %s",
+		has.InstanceMB, has.RequestsAtOnce, throttle, has.HostBodyBytes, told, has.BodyBytes, has.HandlerMB, nearest.Name)
 }
+
+// hostThrottle is what host.json says of requests at once, where an app differs from it.
+const hostThrottle = "AzureFunctionsJobHost__extensions__http__maxConcurrentRequests"
 
 // number is a setting, or its default; 0 is the one of the table.
 func (f *facts) number(name string, otherwise int64) int64 {
@@ -315,96 +311,4 @@ func (f *facts) number(name string, otherwise int64) int64 {
 		return n
 	}
 	return otherwise
-}
-
-// oldestHost is the minor version of the host that hands HTTP on as it is.
-const oldestHost = 1040
-
-func (f *facts) checkHost(a *area) {
-	site, ok := known(a, f.site, "function app", deployAgain)
-	if !ok {
-		return
-	}
-	if s := site.Properties.State; s != "" && s != "Running" {
-		a.red("az functionapp start"+f.app(), "the function app is %s", strings.ToLower(s))
-		return
-	}
-	h, ok := known(a, f.host, "Functions host", "Deploy the package: docs/deploy.md. Then look at the log of the function app.")
-	if !ok {
-		return
-	}
-	logs := "az functionapp restart" + f.app() + "\nIf it stays, look at the log stream of the function app in the Azure portal."
-	switch {
-	case h.State == "Running" && len(h.Errors) == 0:
-		a.green("the host runs")
-	case h.State == "Running" || h.State == "Error":
-		a.red(logs, "the host is in the state %s: %s", h.State, strings.Join(h.Errors, " "))
-	default:
-		a.yellow("Run it again in a minute.", "the host is in the state %q", h.State)
-	}
-	parts := strings.Split(h.Version, ".")
-	minor := -1
-	if len(parts) > 1 {
-		if n, err := strconv.Atoi(parts[1]); err == nil {
-			minor = n
-		}
-	}
-	switch {
-	case minor < 0:
-		a.yellow("Run it again.", "version of the host: not checked: it names none")
-	case parts[0] == "4" && minor < oldestHost:
-		a.red("az functionapp restart"+f.app(), "the host has version %s: it must be 4.%d or newer", h.Version, oldestHost)
-	default:
-		a.green("its version is %s", h.Version)
-	}
-}
-
-func (f *facts) checkGateway(a *area) {
-	address := f.setting("POSTHORN_PUBLIC_URL")
-	if answer, ok := known(a, f.alive, "answer of "+cmp.Or(address, "the gateway"), "Look at the name in POSTHORN_PUBLIC_URL, and at the function app."); ok {
-		f.checkAlive(a, address, answer)
-	}
-	answer, ok := known(a, f.ready, "readiness", deployAgain)
-	if !ok {
-		return
-	}
-	var body struct {
-		Status string            `json:"status"`
-		Checks map[string]string `json:"checks"`
-	}
-	_ = json.Unmarshal(answer.Body, &body) // what cannot be read stays empty
-	switch {
-	case answer.Status == http.StatusOK && body.Status == "paused":
-		a.yellow("posthorn sending resume", "it is ready, and sending is paused")
-	case answer.Status == http.StatusOK && body.Status == "ready":
-		a.green("it is ready")
-	case answer.Status == http.StatusServiceUnavailable && len(body.Checks) > 0:
-		var away []string
-		for _, name := range slices.Sorted(maps.Keys(body.Checks)) {
-			if body.Checks[name] != "ok" {
-				away = append(away, name)
-			}
-		}
-		a.red("Mend the roles and the network of these, above. The log says why.", "it does not reach: %s", strings.Join(away, ", "))
-	default:
-		a.red("Deploy the package: docs/deploy.md.", "%s/readyz answers %d", address, answer.Status)
-	}
-}
-
-func (f *facts) checkAlive(a *area, address string, answer azure.Answer) {
-	var body struct {
-		Status  string `json:"status"`
-		Version string `json:"version"`
-	}
-	_ = json.Unmarshal(answer.Body, &body) // what cannot be read stays empty
-	switch {
-	case answer.Status != http.StatusOK || body.Status != "alive":
-		a.red("Deploy the package: docs/deploy.md. Then look at the log of the function app.", "%s/healthz answers %d, and not as Posthorn does", address, answer.Status)
-	case body.Version == "":
-		a.yellow("Deploy a newer package: docs/deploy.md.", "version: not checked: the gateway names none")
-	case body.Version != f.version:
-		a.yellow("Deploy the package of this version, or take the program of that one: docs/deploy.md.", "the gateway has version %s, and this program %s", body.Version, f.version)
-	default:
-		a.green("it answers, with version %s", body.Version)
-	}
 }

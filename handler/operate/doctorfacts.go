@@ -13,6 +13,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/operate/azure"
 	"github.com/posthorn/posthorn/handler/operate/dns"
+	"github.com/posthorn/posthorn/handler/version"
 	"github.com/posthorn/posthorn/handler/wiring"
 )
 
@@ -121,7 +122,7 @@ func (c *console) examine(ctx context.Context, client *azure.Client, at connecti
 		return nil, err
 	}
 	f := &facts{
-		at: at, now: c.now(), claims: claimsOf(token), version: ownVersion(),
+		at: at, now: c.now(), claims: claimsOf(token), version: version.String(),
 		senders: map[azure.ID]*read[[]azure.Sender]{}, zones: map[azure.ID]*read[dns.Report]{}, roles: map[holding]*read[[]azure.RoleAssignment]{},
 	}
 	f.first(ctx, client)
@@ -238,7 +239,8 @@ func (f *facts) setting(name string) string {
 // secret is the address of the master key.
 func (f *facts) secret() string { return secretAddress(f.settings.value["POSTHORN_MASTER_KEY"]) }
 
-// telemetry is the connection string of Application Insights, which is never shown.
+// telemetry is the connection string of Application Insights, which is never shown:
+// Posthorn's, or else the host's.
 func (f *facts) telemetry() string {
 	if text := f.settings.value["POSTHORN_AZURE_MONITOR_CONNECTION_STRING"]; text != "" {
 		return text

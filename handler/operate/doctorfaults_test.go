@@ -75,6 +75,8 @@ func TestEachFaultHasItsLine(t *testing.T) {
 			w.Delete(testSite + "/config/configreferences/appsettings/POSTHORN_MASTER_KEY")
 		}, "yellow", "vault", "not checked", "Run it again"},
 
+		{"no identity is named", lack("AZURE_CLIENT_ID"), "red", "identity", "AZURE_CLIENT_ID is missing", "AZURE_CLIENT_ID=" + testClient},
+		{"another identity is named", set("AZURE_CLIENT_ID", "other"), "red", "identity", "AZURE_CLIENT_ID names no identity of the app", "AZURE_CLIENT_ID="},
 		{"no role on blobs", unassigned(testPrincipal, roleBlobOwner), "red", "identity", "lacks the role Storage Blob Data Owner", `az role assignment create --assignee-object-id ` + testPrincipal + ` --assignee-principal-type ServicePrincipal --role "Storage Blob Data Owner" --scope ` + testAccount},
 		{"no role on queues", unassigned(testPrincipal, roleQueues), "red", "identity", "lacks the role Storage Queue Data Contributor", "az role"},
 		{"no role on tables", unassigned(testPrincipal, roleTables), "red", "identity", "lacks the role Storage Table Data Contributor", "az role"},
@@ -111,6 +113,11 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"the managed domain is not linked", change(testService, object{"linkedDomains": []any{testCustom}}), "yellow", "domains", "managed domain is not linked", "posthorn domain link AzureManagedDomain"},
 		{"a quota that is too small", set("POSTHORN_QUOTA", "managed-domain"), "red", "domains", "POSTHORN_QUOTA is managed-domain", "POSTHORN_QUOTA=custom-domain"},
 
+		{"a quota that is too large", func(w *ward) {
+			w.Delete(testCustom)
+			w.Change(testService, object{"linkedDomains": []any{testManaged}})
+		}, "red", "domains", "only the managed domain is linked", "POSTHORN_QUOTA=managed-domain"},
+
 		{"DNS is wrong", func(w *ward) {
 			w.zone.Findings = append(w.zone.Findings, dns.Finding{Level: dns.Red, Sentence: "There are two SPF records.", Remedy: "Merge them."})
 		}, "red", "dns", "example.com: There are two SPF records", "Merge them."},
@@ -129,8 +136,14 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"memory that fits nothing", set("POSTHORN_MEMORY_MB", "490"), "red", "memory", "the nearest is standard", "POSTHORN_MEMORY_MB=320"},
 		{"a body larger than the host's", set("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "50000000"), "red", "memory", "the nearest is standard", "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT=44040192"},
 
-		{"telemetry with a key that is off", set("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", ""), "red", "telemetry", "takes no key", "POSTHORN_AZURE_MONITOR_IDENTITY=true"},
+		{"a host that throttles", set(hostThrottle, "16"), "red", "memory", "16 by the host", hostThrottle + "=8"},
+		{"a handler that is told of another host", set("POSTHORN_HOST_MAX_REQUEST_BYTES", "50000000"), "red", "memory", "the nearest is standard", "POSTHORN_HOST_MAX_REQUEST_BYTES=44040192"},
 
+		{"telemetry with a key that is off", set("POSTHORN_AZURE_MONITOR_IDENTITY", "false"), "red", "telemetry", "Posthorn does not use its identity", "POSTHORN_AZURE_MONITOR_IDENTITY=true"},
+		{"the host's with a key that is off", lack("APPLICATIONINSIGHTS_AUTHENTICATION_STRING"), "red", "telemetry", "the host does not use the identity", "Authorization=AAD"},
+		{"no telemetry", lack("POSTHORN_AZURE_MONITOR_CONNECTION_STRING"), "yellow", "telemetry", "Posthorn sends none", "OTEL_EXPORTER_OTLP_ENDPOINT"},
+
+		{"an app that is stopped", change(testSite, object{"state": "Stopped"}), "red", "host", "the function app is stopped", "az functionapp start"},
 		{"a host in error", host(object{"state": "Error", "version": "4.1052.1", "errors": []any{"It broke."}}), "red", "host", "state Error: It broke.", "restart"},
 		{"a host that begins", host(object{"state": "Starting", "version": "4.1052.1"}), "yellow", "host", `state "Starting"`, "Run it again"},
 		{"a host that is old", host(object{"state": "Running", "version": "4.1037.0"}), "red", "host", "must be 4.1040 or newer", "restart"},
@@ -315,15 +328,15 @@ func TestThePageOfHalfAnEnvironment(t *testing.T) {
 func TestThePageNeedsALogin(t *testing.T) {
 	t.Parallel()
 	w := newWard(t)
-	w.login = azuretest.Credential{Err: loggedOut{}}
+	w.login = azuretest.Credential{Err: loggedOutError{}}
 	out, said, code := w.run(t, "doctor")
 	if code != exitAway || out != "" || !strings.Contains(said, `Run "az login"`) {
 		t.Errorf("exit code %d, %q, %q", code, out, said)
 	}
 }
 
-// loggedOut is what azidentity answers without a login.
-type loggedOut struct{}
+// loggedOutError is what azidentity answers without a login.
+type loggedOutError struct{}
 
-func (loggedOut) Error() string { return "AzureCLICredential: ERROR: Please run 'az login'" }
-func (loggedOut) NonRetriable() {}
+func (loggedOutError) Error() string { return "AzureCLICredential: ERROR: Please run 'az login'" }
+func (loggedOutError) NonRetriable() {}

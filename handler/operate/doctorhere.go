@@ -8,6 +8,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/operate/azure"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/version"
 )
 
 // lookHere is the page for settings of the environment, such as those of `make run`:
@@ -34,7 +35,7 @@ func (c *console) lookHere(ctx context.Context, client *azure.Client) []finding 
 	} else {
 		storage.green("the quota can be read")
 	}
-	f := &facts{version: ownVersion(), at: connection{Settings: map[string]string{"POSTHORN_PUBLIC_URL": s.PublicURL}}}
+	f := &facts{version: version.String(), at: connection{Settings: map[string]string{"POSTHORN_PUBLIC_URL": s.PublicURL}}}
 	get := func(to *read[azure.Answer], address string) {
 		to.value, to.err = client.Get(ctx, address, "")
 		to.done = true

@@ -233,22 +233,23 @@ func (f *facts) checkTelemetry(a *area) {
 	if _, ok := known(a, f.settings, "telemetry", deployAgain); !ok {
 		return
 	}
-	if f.telemetry() == "" {
-		if f.setting("OTEL_EXPORTER_OTLP_ENDPOINT") != "" {
-			a.green("it goes out by OTLP")
-		} else {
-			a.yellow("Set OTEL_EXPORTER_OTLP_ENDPOINT, or the connection string of Application Insights: docs/operate.md.", "there is none")
-		}
+	own, host := f.setting("POSTHORN_AZURE_MONITOR_CONNECTION_STRING") != "", f.setting("APPLICATIONINSIGHTS_CONNECTION_STRING") != ""
+	switch {
+	case f.setting("OTEL_EXPORTER_OTLP_ENDPOINT") != "":
+		a.green("it goes out by OTLP")
+	case !own:
+		a.yellow("Set OTEL_EXPORTER_OTLP_ENDPOINT, or POSTHORN_AZURE_MONITOR_CONNECTION_STRING: docs/operate.md.", "Posthorn sends none")
+	}
+	if !own && !host {
 		return
 	}
 	c, ok := known(a, f.component, "Application Insights", "Look at the connection string in the settings.")
-	if !ok {
-		return
-	}
-	identity := strings.Contains(f.setting("APPLICATIONINSIGHTS_AUTHENTICATION_STRING"), "Authorization=AAD") || f.setting("POSTHORN_AZURE_MONITOR_IDENTITY") == "true"
-	switch {
-	case c.Properties.DisableLocalAuth && !identity:
-		a.red(f.set("POSTHORN_AZURE_MONITOR_IDENTITY=true"), "Application Insights takes no key, and the identity is not used")
+	switch keyless := c.Properties.DisableLocalAuth; {
+	case !ok:
+	case keyless && own && f.setting("POSTHORN_AZURE_MONITOR_IDENTITY") != "true":
+		a.red(f.set("POSTHORN_AZURE_MONITOR_IDENTITY=true"), "Application Insights takes no key, and Posthorn does not use its identity")
+	case keyless && host && !strings.Contains(f.setting("APPLICATIONINSIGHTS_AUTHENTICATION_STRING"), "Authorization=AAD"):
+		a.red(f.set(`"APPLICATIONINSIGHTS_AUTHENTICATION_STRING=ClientId=`+f.client()+`;Authorization=AAD"`), "Application Insights takes no key, and the host does not use the identity")
 	default:
 		a.green("it goes to %s", c.ID.Name())
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ func (addDomain) Help() string { return examples("posthorn domain add example.co
 // Validate wants a name that can be made.
 func (cmd *addDomain) Validate() error {
 	if cmd.Name == managedName || strings.HasPrefix(string(cmd.Name), "/") {
-		return fmt.Errorf("domain add makes domains of your own: give a name such as example.com")
+		return errors.New("domain add makes domains of your own: give a name such as example.com")
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/posthorn/posthorn/handler/operate/azure"
+	"github.com/posthorn/posthorn/handler/version"
 )
 
 // The exit codes, beside 0.
@@ -31,17 +33,23 @@ const (
 	exitAway     = 4 // Azure or storage gives no answer, or refuses
 )
 
-const about = "The operator's program of Posthorn. \"posthorn connect\" finds a deployment in Azure; settings in the environment go before it: docs/operate.md."
+const about = "The operator's program of Posthorn. \"posthorn connect\" finds a deployment in Azure; settings in the environment go before it: docs/operate.md. --version says which it is."
 
 // program is the grammar: nouns, each with its verbs.
 type program struct {
 	Callers  callersCommands  `cmd:"" help:"Who may send, and as what."`
 	Connect  connectCommand   `cmd:"" help:"Find the deployment in Azure that commands work on."`
+	Dead     deadCommands     `cmd:"" help:"Messages that waited and were given up."`
 	Doctor   doctorCommand    `cmd:"" help:"What is right, what is wrong, and what to do."`
 	Domain   domainCommands   `cmd:"" help:"Domains that mail comes from."`
 	Hooks    hooksCommands    `cmd:"" help:"Webhooks and forms."`
+	Links    linksCommands    `cmd:"" help:"Links to files, in mails that were sent."`
 	Messages messagesCommands `cmd:"" help:"Messages that wait."`
+	Quota    quotaCommands    `cmd:"" help:"The limits of the subscription."`
+	Sender   senderCommands   `cmd:"" help:"Addresses that mail comes from."`
 	Sending  sendingCommands  `cmd:"" help:"All that is sent."`
+	SendTest sendTest         `cmd:"" help:"Send a test message, and follow it to its end."`
+	SMTP     smtpCommands     `cmd:"" name:"smtp-username" help:"Who can send by SMTP."`
 }
 
 func main() {
@@ -59,6 +67,10 @@ func main() {
 func run(ctx context.Context, args []string, c *console) (code int) {
 	if len(args) == 0 {
 		args = []string{"help"}
+	}
+	if args[0] == "--version" {
+		fmt.Fprintln(c.out, "posthorn", version.String())
+		return 0
 	}
 	if args[0] == "help" {
 		args = append(args[1:], "--help")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -246,21 +247,25 @@ func (d deployment) details(ctx context.Context, h held) ([][2]string, error) {
 		{"accepted", when(rec.Created)}, {"due", when(h.due())}, {"expected", when(rec.Expected)}, {"deadline", when(rec.Deadline)},
 		{"tries", strconv.Itoa(h.Tries)}, {"repeats after a doubt", strconv.Itoa(h.Repeats)}, {"ACS's operation", rec.OperationID},
 	}
-	if m == nil {
-		return append(lines, [2]string{"message", "lost"}), nil
-	}
-	to := m.Recipients
-	return append(lines,
-		[2]string{"sender", m.SenderAddress}, [2]string{"recipients", fmt.Sprintf("%d, at %s", len(to.All()), strings.Join(to.Domains(), ", "))},
-		[2]string{"attachments", strconv.Itoa(len(m.Attachments))}, [2]string{"bytes", strconv.Itoa(m.Bytes())}), nil
+	return append(lines, outside(m)...), nil
 }
 
-// bulk are the flags of what is done to many.
+// outside is what may be told of a message; nil is one whose content is lost.
+func outside(m *mail.Message) [][2]string {
+	if m == nil {
+		return [][2]string{{"message", "lost"}}
+	}
+	to := m.Recipients
+	return [][2]string{
+		{"sender", m.SenderAddress}, {"recipients", fmt.Sprintf("%d, at %s", len(to.All()), strings.Join(to.Domains(), ", "))},
+		{"attachments", strconv.Itoa(len(m.Attachments))}, {"bytes", strconv.Itoa(m.Bytes())},
+	}
+}
+
+// bulk are the flags of what is done to many that wait.
 type bulk struct {
 	selection
-	All    bool `help:"All that wait."`
-	DryRun bool `help:"List what it would touch, and do nothing."`
-	Yes    bool `help:"Do not ask."`
+	careful
 }
 
 // Validate wants it said which messages are meant.
@@ -271,6 +276,22 @@ func (b *bulk) Validate() error {
 	return nil
 }
 
+// waitingJob is done to messages that wait. What ACS may have by now is left.
+func waitingJob(c *console, verb, done string, do func(context.Context, *spool.Slip) error) job[held] {
+	return job[held]{
+		verb: verb, done: done, none: "no such message waits",
+		of:   func(h held) string { return string(h.state) + " of " + h.Line.Caller },
+		list: func(all []held) error { return printList(c, listing{}, all) },
+		do:   func(ctx context.Context, h *held) error { return do(ctx, &h.Slip) },
+		stays: func(err error) string {
+			if problem.Is(err, problem.TooLate) || problem.Is(err, problem.NotFound) {
+				return "on the way to ACS, ended, or in doubt"
+			}
+			return ""
+		},
+	}
+}
+
 type dropMessages struct{ bulk }
 
 func (dropMessages) Help() string {
@@ -278,7 +299,11 @@ func (dropMessages) Help() string {
 }
 
 func (cmd *dropMessages) Run(ctx context.Context, c *console, d deployment) error {
-	return cmd.touch(ctx, c, d, func(held) bool { return true }, "Drop", "Dropped", d.Gateway.Drop)
+	all, err := d.selected(ctx, cmd.selection)
+	if err != nil {
+		return err
+	}
+	return touch(ctx, c, cmd.careful, waitingJob(c, "Drop", "Dropped", d.Gateway.Drop), all)
 }
 
 type releaseMessages struct{ bulk }
@@ -289,6 +314,10 @@ func (releaseMessages) Help() string {
 }
 
 func (cmd *releaseMessages) Run(ctx context.Context, c *console, d deployment) error {
-	waits := func(h held) bool { return h.state == scheduled || h.state == backoff }
-	return cmd.touch(ctx, c, d, waits, "Release", "Released", d.Gateway.Release)
+	all, err := d.selected(ctx, cmd.selection)
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(h held) bool { return h.state != scheduled && h.state != backoff })
+	return touch(ctx, c, cmd.careful, waitingJob(c, "Release", "Released", d.Gateway.Release), all)
 }

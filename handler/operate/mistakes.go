@@ -9,6 +9,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/posthorn/posthorn/handler/operate/azure"
+	"github.com/posthorn/posthorn/handler/operate/sendtest"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -41,6 +42,15 @@ func (c *console) failed(err error) (code int) {
 		return exitFailed
 	}
 	c.tell("posthorn: %s", sentence(err))
+	if f, ok := errors.AsType[*sendtest.Fault](err); ok {
+		if f.Advice != "" {
+			c.tell("%s", f.Advice)
+		}
+		if f.Away {
+			return exitAway
+		}
+		return exitFailed
+	}
 	_, usage := errors.AsType[usageError](err)
 	_, unset := errors.AsType[settingsError](err)
 	if fault, ok := errors.AsType[*azure.Error](err); ok {

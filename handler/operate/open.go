@@ -14,7 +14,8 @@ import (
 // hooks, and makes no keys of theirs.
 type deployment struct {
 	*wiring.App
-	publicURL string
+	publicURL   string
+	acsEndpoint string
 }
 
 // keyed is a deployment with its master key, for commands that make or show keys.
@@ -62,7 +63,7 @@ func build(s settings.Settings) (deployment, error) {
 	if err != nil {
 		return deployment{}, settingsError{err}
 	}
-	return deployment{app, s.PublicURL}, nil
+	return deployment{app, s.PublicURL, s.ACSEndpoint}, nil
 }
 
 // noKey is in the place of a key that is read later, or not at all.
@@ -101,14 +102,7 @@ func (c *console) settings() (s settings.Settings, later *connection, err error)
 }
 
 // has tells whether the environment sets a variable.
-func (c *console) has(name string) bool {
-	for _, v := range c.environ {
-		if value, found := strings.CutPrefix(v, name+"="); found && value != "" {
-			return true
-		}
-	}
-	return false
-}
+func (c *console) has(name string) bool { return c.variable(name) != "" }
 
 // mixed refuses an environment that names some places of a deployment and not others:
 // the rest would be another deployment's.

@@ -54,6 +54,14 @@ func TestHelpIsAtEveryDepth(t *testing.T) {
 	}
 }
 
+// The version is data, and needs no settings.
+func TestVersionIsTold(t *testing.T) {
+	t.Parallel()
+	if code, out, said := typed(t, "--version"); code != 0 || out != "posthorn devel\n" || said != "" {
+		t.Errorf("exit code %d, %q, %q", code, out, said)
+	}
+}
+
 // A mistake is told in a sentence, with where to look, and before any setting is read.
 func TestMistakesAreTold(t *testing.T) {
 	t.Parallel()
@@ -79,6 +87,15 @@ func TestMistakesAreTold(t *testing.T) {
 		{"no such state", "messages list --state gone", `a state is waiting, scheduled, backoff, doubt, paused or unreadable.`, "posthorn messages list"},
 		{"no such time", "messages list --older-than soon", `--older-than: expected duration`, "posthorn messages list"},
 		{"all or what", "messages drop", `say which messages: their ids, --caller, --hook, --state, --older-than or --all.`, "posthorn messages drop"},
+		{"given up where", "dead list --state waiting", `dead list has no flag --state.`, "posthorn dead list"},
+		{"retried what", "dead retry --yes", `say which dead letters: their ids, --caller, --hook, --reason or --all.`, "posthorn dead retry"},
+		{"dropped what", "dead drop", `say which dead letters`, "posthorn dead drop"},
+		{"a link that is none", "links revoke https://mail.example.com/files/nothing", `This is no link to a file`, "posthorn links revoke"},
+		{"a test to nobody", "send-test", `send-test needs "<to>"`, "posthorn send-test"},
+		{"a test to no address", "send-test ann", `the recipient is an address`, "posthorn send-test"},
+		{"a key for ACS", "send-test a@example.com --direct --key-file k", `exclude each other`, "posthorn send-test"},
+		{"a key and a caller", "send-test a@example.com --caller shop --key-file k", `exclude each other`, "posthorn send-test"},
+		{"no time", "send-test a@example.com --wait 0s", `--wait must be longer`, "posthorn send-test"},
 		{"released what", "messages release --yes", `say which messages`, "posthorn messages release"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -38,7 +38,6 @@ type Settings struct {
 	BlobEndpoint    string `env:"POSTHORN_BLOB_ENDPOINT" validate:"required,url,startswith=https://" doc:"Blob service, such as https://ACCOUNT.blob.core.windows.net. The account must be the first part of the host name."`
 	TableEndpoint   string `env:"POSTHORN_TABLE_ENDPOINT" validate:"required,url,startswith=https://" doc:"Table service, such as https://ACCOUNT.table.core.windows.net."`
 	QueueEndpoint   string `env:"POSTHORN_QUEUE_ENDPOINT" validate:"required,url,startswith=https://" doc:"Queue service, such as https://ACCOUNT.queue.core.windows.net."`
-	QueueTrigger    string `env:"POSTHORN_QUEUE__queueServiceUri" validate:"omitempty,eqfield=QueueEndpoint" doc:"The same once more, under the name by which the Functions host finds the queue that it reads."`
 	StorageCAFile   string `env:"POSTHORN_STORAGE_CA_FILE" doc:"PEM file of a certificate authority to trust for storage, beside the system's."`
 	StorageChecksum string `env:"POSTHORN_STORAGE_CHECKSUM" envDefault:"crc64" validate:"oneof=crc64 md5" doc:"What blocks travel with: crc64, which Azure prefers, or md5, which Azurite does faster."`
 	DownloadOrigin  string `env:"POSTHORN_DOWNLOAD_ORIGIN" validate:"omitempty,http_url" doc:"Scheme and host that recipients reach the Blob service under, if not its own: a custom domain or a front door."`
@@ -61,11 +60,10 @@ type Settings struct {
 
 	MaxRefusedPercent int `env:"POSTHORN_MAX_REFUSED_PERCENT" envDefault:"5" validate:"min=0,max=100" doc:"Percent of a caller's or a hook's messages of a day that ACS may refuse or drop, from twenty such messages on. Beyond it Posthorn pauses the caller or the hook. 0: never. Microsoft takes sending from subscriptions beyond 1 or 2 percent."`
 
-	// HostMaxRequestBytes: source: ScriptConstants.DefaultMaxRequestBodySize.
-	HostMaxRequestBytes int64 `env:"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT" envDefault:"104857600" validate:"min=65536" doc:"Largest request body that the Functions host takes. The host reads this setting too, and answers a larger body with an empty 500."`
+	HostMaxRequestBytes int64 `env:"POSTHORN_HOST_MAX_REQUEST_BYTES" envDefault:"44040192" validate:"min=65536" doc:"Largest request body that the Functions host takes: the value of the host's own FUNCTIONS_REQUEST_BODY_SIZE_LIMIT. The host answers a larger body with an empty 500."`
 
-	MaxRequestBytes int64         `env:"POSTHORN_MAX_REQUEST_BYTES" envDefault:"104857600" validate:"min=65536,max=104857600" doc:"Largest request body. FUNCTIONS_REQUEST_BODY_SIZE_LIMIT must not be smaller."`
-	MemoryMB        int           `env:"POSTHORN_MEMORY_MB" envDefault:"490" validate:"min=128,max=65536" doc:"Memory that the process may use, in MiB: what the plan gives an instance, less the host's part. Large requests that do not fit are sent away with 503."`
+	MaxRequestBytes int64         `env:"POSTHORN_MAX_REQUEST_BYTES" envDefault:"42991616" validate:"min=65536,max=104857600" doc:"Largest request body. POSTHORN_HOST_MAX_REQUEST_BYTES must not be smaller."`
+	MemoryMB        int           `env:"POSTHORN_MEMORY_MB" envDefault:"320" validate:"min=128,max=65536" doc:"Memory that the process may use, in MiB: what the plan gives an instance, less the host's part. Large requests that do not fit are sent away with 503."`
 	MaxUploadBytes  int64         `env:"POSTHORN_MAX_UPLOAD_BYTES" envDefault:"5368709120" validate:"min=1048576" doc:"Largest file that may be uploaded beside a message."`
 	RequestTimeout  time.Duration `env:"POSTHORN_REQUEST_TIMEOUT" envDefault:"100s" validate:"min=5s,max=120s" doc:"Longest time for a request to arrive and be stored. Sending and its end may take 95 s more; the load balancer gives up after 230 s."`
 	Links           string        `env:"POSTHORN_LINKS" envDefault:"gateway" validate:"oneof=gateway sas" doc:"What a recipient clicks: gateway (revocable, lives as long as the policy says) or sas (straight to storage, 7 days at most)."`
@@ -73,8 +71,8 @@ type Settings struct {
 
 	LogLevel          slog.Level `env:"POSTHORN_LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error."`
 	OTLPEndpoint      string     `env:"OTEL_EXPORTER_OTLP_ENDPOINT" validate:"omitempty,url" doc:"Where to send spans and metrics by OTLP over HTTP."`
-	AzureMonitor      string     `env:"APPLICATIONINSIGHTS_CONNECTION_STRING" doc:"Where to send spans and metrics in Azure Monitor's form."`
-	AzureMonitorAuth  string     `env:"APPLICATIONINSIGHTS_AUTHENTICATION_STRING" doc:"Authorization=AAD, if Azure Monitor takes no local authentication."`
+	AzureMonitor      string     `env:"POSTHORN_AZURE_MONITOR_CONNECTION_STRING" doc:"Where to send spans and metrics in Azure Monitor's form: the connection string of an Application Insights resource."`
+	AzureMonitorToken bool       `env:"POSTHORN_AZURE_MONITOR_IDENTITY" envDefault:"false" doc:"Whether to prove this deployment's identity there: for a resource that takes no local authentication."`
 	TracesSampler     string     `env:"OTEL_TRACES_SAMPLER" doc:"As OpenTelemetry defines it. Without it every span is kept."`
 	OTelServiceName   string     `env:"OTEL_SERVICE_NAME" envDefault:"posthorn" doc:"Name of this deployment in telemetry."`
 	WebsiteSiteName   string     `env:"WEBSITE_SITE_NAME" doc:"Set by Azure; kept in telemetry."`
@@ -99,8 +97,8 @@ func Load(environ []string) (Settings, error) {
 	if s.Quota == "custom" && s.QuotaPerHour < s.QuotaPerMinute {
 		faults = append(faults, errors.New("POSTHORN_QUOTA_PER_HOUR: must not be smaller than POSTHORN_QUOTA_PER_MINUTE"))
 	}
-	if s.MaxRequestBytes > s.HostMaxRequestBytes && !unread["POSTHORN_MAX_REQUEST_BYTES"] && !unread["FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"] {
-		faults = append(faults, errors.New("POSTHORN_MAX_REQUEST_BYTES: must not be larger than FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"))
+	if s.MaxRequestBytes > s.HostMaxRequestBytes && !unread["POSTHORN_MAX_REQUEST_BYTES"] && !unread["POSTHORN_HOST_MAX_REQUEST_BYTES"] {
+		faults = append(faults, errors.New("POSTHORN_MAX_REQUEST_BYTES: must not be larger than POSTHORN_HOST_MAX_REQUEST_BYTES"))
 	}
 	if u, err := url.Parse(s.EntraAuthority); err == nil && u.Scheme != "https" && !net.ParseIP(u.Hostname()).IsLoopback() {
 		faults = append(faults, errors.New("POSTHORN_ENTRA_AUTHORITY: must start with https://, but on this machine"))
@@ -157,9 +155,6 @@ func sentence(f validator.FieldError) string {
 	switch f.Tag() {
 	case "required", "required_if", "required_with":
 		return "is missing"
-	case "eqfield":
-		field, _ := reflect.TypeFor[Settings]().FieldByName(f.Param())
-		return "must be the same as " + field.Tag.Get("env")
 	case "required_without":
 		return "is missing: set it, or POSTHORN_MASTER_KEY_FILE"
 	case "oneof":

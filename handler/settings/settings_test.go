@@ -1,6 +1,7 @@
 package settings_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -76,13 +77,12 @@ func TestFaultsAreNamedByTheirVariable(t *testing.T) {
 		{"master key too short", []string{"POSTHORN_MASTER_KEY=" + secret}, []string{"POSTHORN_MASTER_KEY: must be 64 characters long"}},
 		{"master key not hex", []string{"POSTHORN_MASTER_KEY=" + strings.Repeat("z", 64)}, []string{"POSTHORN_MASTER_KEY: is not a valid hexadecimal"}},
 		{"storage without TLS", []string{"POSTHORN_BLOB_ENDPOINT=http://account.blob.core.windows.net"}, []string{"POSTHORN_BLOB_ENDPOINT: must start with https://"}},
-		{"two queues", []string{"POSTHORN_QUEUE__queueServiceUri=https://other.queue.core.windows.net"}, []string{"POSTHORN_QUEUE__queueServiceUri: must be the same as POSTHORN_QUEUE_ENDPOINT"}},
 		{"unknown credential", []string{"POSTHORN_CREDENTIAL=" + secret}, []string{"POSTHORN_CREDENTIAL: must be one of managed-identity, workload-identity, azure-cli, environment, default"}},
 		{"custom quota without figures", []string{"POSTHORN_QUOTA=custom"}, []string{"POSTHORN_QUOTA_PER_MINUTE: is missing", "POSTHORN_QUOTA_PER_HOUR: is missing"}},
 		{"hour below minute", []string{"POSTHORN_QUOTA=custom", "POSTHORN_QUOTA_PER_MINUTE=10", "POSTHORN_QUOTA_PER_HOUR=9"}, []string{"POSTHORN_QUOTA_PER_HOUR: must not be smaller"}},
 		{"time-out longer than the load balancer's", []string{"POSTHORN_REQUEST_TIMEOUT=10m"}, []string{"POSTHORN_REQUEST_TIMEOUT: must be at most 120s"}},
-		{"a body larger than the host's limit", []string{"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT=100000000"}, []string{"POSTHORN_MAX_REQUEST_BYTES: must not be larger than FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"}},
-		{"a host's limit that is a word", []string{"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT=" + secret}, []string{"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: cannot be read as int64"}},
+		{"a body larger than the host's limit", []string{"POSTHORN_HOST_MAX_REQUEST_BYTES=40000000"}, []string{"POSTHORN_MAX_REQUEST_BYTES: must not be larger than POSTHORN_HOST_MAX_REQUEST_BYTES"}},
+		{"a host's limit that is a word", []string{"POSTHORN_HOST_MAX_REQUEST_BYTES=" + secret}, []string{"POSTHORN_HOST_MAX_REQUEST_BYTES: cannot be read as int64"}},
 		{"language that is none", []string{"POSTHORN_LANGUAGE=!"}, []string{"POSTHORN_LANGUAGE: is not a valid bcp47_language_tag"}},
 		{"a tenant that is a name", []string{"POSTHORN_ENTRA_TENANT=example.com", "POSTHORN_ENTRA_AUDIENCE=api://posthorn"}, []string{"POSTHORN_ENTRA_TENANT: is not a valid uuid"}},
 		{"a tenant without audience", []string{"POSTHORN_ENTRA_TENANT=11111111-1111-4111-8111-111111111111"}, []string{"POSTHORN_ENTRA_AUDIENCE: is missing"}},
@@ -119,5 +119,23 @@ func TestEveryVariableStandsOnceAndIsExplained(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		seen[r.Variable] = true
+	}
+}
+
+// The settings begin with the profile that is the default, and take each other one.
+func TestProfilesAreSettings(t *testing.T) {
+	t.Parallel()
+	for i, p := range settings.Profiles() {
+		all := []string{
+			"POSTHORN_HOST_MAX_REQUEST_BYTES=" + strconv.FormatInt(p.HostBodyBytes, 10),
+			"POSTHORN_MAX_REQUEST_BYTES=" + strconv.FormatInt(p.BodyBytes, 10), "POSTHORN_MEMORY_MB=" + strconv.Itoa(p.HandlerMB),
+		}
+		if i == 0 {
+			all = nil
+		}
+		s, err := settings.Load(good(all...))
+		if err != nil || s.HostMaxRequestBytes != p.HostBodyBytes || s.MaxRequestBytes != p.BodyBytes || s.MemoryMB != p.HandlerMB {
+			t.Errorf("%s: %d, %d, %d, %v", p.Name, s.HostMaxRequestBytes, s.MaxRequestBytes, s.MemoryMB, err)
+		}
 	}
 }

@@ -111,8 +111,8 @@ func (p *product) testWrongCommands(t *testing.T) {
 		{"revoke nobody", []string{"callers", "revoke", "nobody", "--yes"}, 3, `There is no caller "nobody"`},
 		{"revoke without a word", []string{"callers", "revoke", "nobody"}, 2, "say --yes"},
 		{"show nothing", []string{"messages", "show", "nothing"}, 3, `message with the id "nothing" waits`},
-		{"a link that is none", []string{"links", "revoke", "https://mail.example.com/files/nothing"}, 1, "This is no link to a file"},
-		{"a command of the handler's that is none", []string{"dead"}, 1, "no such command"},
+		{"a link that was never made", []string{"links", "revoke", "https://mail.example.com/files/20261231-abcdefghijklmnopqrstuvwxyz", "--yes"}, 3, "There is no such link."},
+		{"a dead letter that is none", []string{"dead", "show", "nothing"}, 3, `No dead letter has the id "nothing"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p.expectFailure(t, env, c.args, c.code, c.want)
@@ -126,16 +126,17 @@ func (p *product) testWrongCommands(t *testing.T) {
 		away := slices.Concat(env, []string{"POSTHORN_CREDENTIAL=azure-cli", "PATH=/nowhere"})
 		p.expectFailure(t, away, []string{"callers", "list"}, 4, `"az login"`)
 	})
-	t.Run("help is no failure", func(t *testing.T) {
-		if h := world.Run(t, []string{}, p.HandlerFile, "--help"); h.ExitCode(t) != 0 || !strings.HasPrefix(h.Stdout.String(), "usage: ") {
-			t.Errorf("exit code %d, %s", h.ExitCode(t), h.Stdout.String())
+	t.Run("a command to the handler", func(t *testing.T) {
+		h := world.Run(t, env, p.HandlerFile, "dead", "list")
+		if said := h.Stderr.String(); h.ExitCode(t) != 1 || !strings.HasPrefix(said, "posthorn: the handler only serves") || strings.Count(said, "\n") != 1 {
+			t.Errorf("exit code %d, %s", h.ExitCode(t), said)
 		}
 	})
 }
 
 func (p *product) expectFailure(t *testing.T, env, args []string, code int, want string) {
 	t.Helper()
-	c := world.Run(t, env, p.Program(args[0]), args...)
+	c := world.Run(t, env, p.OperateFile, args...)
 	if got := c.ExitCode(t); got != code || c.Stdout.String() != "" {
 		t.Errorf("exit code %d, want %d; standard output %q", got, code, c.Stdout.String())
 	}

@@ -58,7 +58,10 @@ func (p *product) testFile(t *testing.T) {
 	w.expectFile(t, redirect.Header.Get("Location"), content)
 	w.expectPrivate(t, redirect.Header.Get("Location"))
 
-	w.Operate(t, "links", "revoke", link)
+	w.Operate(t, "links", "revoke", link, "--dry-run")
+	w.expectFile(t, redirect.Header.Get("Location"), content)
+	w.Operate(t, "links", "revoke", link, "--yes")
+	w.Operate(t, "links", "revoke", link) // it may be repeated, and nothing is left to ask
 	if a := w.Do(t, http.MethodGet, "/files/"+token, nil, "Authorization", "", "Accept-Language", "de"); a.StatusCode != http.StatusGone || !strings.Contains(string(a.Body), "Dieser Link gilt nicht mehr") {
 		t.Errorf("withdrawn: %s %s", a.Status, a.Body)
 	}

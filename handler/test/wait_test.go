@@ -112,7 +112,7 @@ func (w *house) testDead(t *testing.T) {
 		t.Errorf("its caller is told %+v", failed)
 	}
 	list := w.awaitDead(t, 1)
-	if !strings.HasPrefix(list, "GIVEN UP") || strings.Count(list, d.ID) != 1 || !strings.Contains(list, w.Caller) {
+	if !strings.HasPrefix(list, "ID ") || strings.Count(list, d.ID) != 1 || !strings.Contains(list, w.Caller) {
 		t.Errorf("the list is %s", list)
 	}
 	shown := w.Operate(t, "dead", "show", d.ID)
@@ -128,15 +128,17 @@ func (w *house) testDead(t *testing.T) {
 	}
 
 	calls := len(w.ACS.Arrivals(t))
-	w.Operate(t, "dead", "retry", d.ID)
+	if dry := w.Operate(t, "dead", "retry", "--caller", w.Caller, "--reason", "acs REFUSED", "--dry-run"); strings.Count(dry, "\n") != 1 {
+		t.Errorf("a dry run shows\n%s", dry)
+	}
+	w.Operate(t, "dead", "retry", d.ID, "--yes")
 	world.Await(t, "another try", func(context.Context) bool { return len(w.ACS.Arrivals(t)) == calls+1 })
 	w.awaitState(t, d.ID, "failed")
 	w.awaitDead(t, 1)
-	w.Operate(t, "dead", "drop", d.ID)
+	(&product{w.Product}).expectFailure(t, w.Env, []string{"dead", "drop", "--all"}, 2, "Drop 1 message (1 of "+w.Caller+")?")
+	w.Operate(t, "dead", "drop", d.ID, "--yes")
 	w.awaitDead(t, 0)
-	(&product{w.Product}).expectFailure(t, w.Env, []string{"dead", "show", d.ID}, 1, "No message with that id is in the list.")
-	(&product{w.Product}).expectFailure(t, w.Env, []string{"dead", "frobnicate", d.ID}, 1, "No message with that id")
-	(&product{w.Product}).expectFailure(t, w.Env, []string{"dead", "show"}, 1, "one id is needed")
+	(&product{w.Product}).expectFailure(t, w.Env, []string{"dead", "show", d.ID}, 3, "No dead letter has the id")
 }
 
 // awaitDead waits until the operator's list holds n, and returns it.

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/posthorn/posthorn/handler/settings"
+	"github.com/posthorn/posthorn/handler/version"
 )
 
 // credential is a fixed choice. A chain that guesses would hide a broken
@@ -52,9 +53,13 @@ func storageOptions(s settings.Settings) (azcore.ClientOptions, error) {
 	return azcore.ClientOptions{
 		Transport: &http.Client{Transport: transport},
 		Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: 100 * time.Millisecond, MaxRetryDelay: 400 * time.Millisecond},
-		Telemetry: policy.TelemetryOptions{ApplicationID: "posthorn"},
+		Telemetry: policy.TelemetryOptions{ApplicationID: applicationID()},
 	}, nil
 }
+
+// applicationID is how Azure's logs name this program: 24 characters at most, of which azcore
+// cuts the rest.
+func applicationID() string { return "posthorn/" + version.String() }
 
 // traceContext passes the trace of a request on to Azure, as W3C Trace Context.
 type traceContext struct{ propagation.TextMapPropagator }

@@ -44,6 +44,7 @@ import (
 	"github.com/posthorn/posthorn/handler/store/blob"
 	"github.com/posthorn/posthorn/handler/store/queue"
 	"github.com/posthorn/posthorn/handler/store/table"
+	"github.com/posthorn/posthorn/handler/version"
 	"github.com/posthorn/posthorn/handler/wiring/telemetry"
 )
 
@@ -86,6 +87,7 @@ type App struct {
 	Hooks   *hook.Registry              // for the operator
 	Offload *offload.Offload            // for the operator
 	Gateway *gateway.Gateway            // for the operator
+	ACS     *acs.Client                 // for the operator, with the credential of the settings
 	Close   func(context.Context) error // sends what telemetry still holds
 }
 
@@ -125,7 +127,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", front.New(front.Config{
-		Gateway: g, Callers: callers, Hooks: hooks, Public: s.Public(), Language: s.Language,
+		Gateway: g, Callers: callers, Hooks: hooks, Public: s.Public(), Language: s.Language, Version: version.String(),
 		MaxRequestBytes: s.MaxRequestBytes, RequestTimeout: s.RequestTimeout,
 		Admission: front.NewAdmission(memory(s.MemoryMB), time.Now),
 		Memory:    func(bodyBytes int64) int64 { return offload.Memory(bodyBytes, s.ACSMaxRequestBytes) },
@@ -140,7 +142,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 		mux.Handle("POST /"+name, trigger.Handler(name, f, log))
 	}
 	patient := linger.Handler(mux, linger.Limits{Bytes: s.HostMaxRequestBytes, Time: s.RequestTimeout, Number: lingering})
-	return &App{Handler: patient, Callers: callers, Hooks: hooks, Offload: files, Gateway: g, Close: tel.Shutdown}, nil
+	return &App{Handler: patient, Callers: callers, Hooks: hooks, Offload: files, Gateway: g, ACS: client, Close: tel.Shutdown}, nil
 }
 
 // functions are what the host calls by itself.
@@ -251,6 +253,7 @@ func (b *builder) offload() (*offload.Offload, *blob.Container, error) {
 func (b *builder) acs() (*acs.Client, error) {
 	o := &acs.ClientOptions{MaxConns: b.s.ACSConnections, Scope: b.s.ACSScope}
 	o.APIVersion = b.s.ACSAPIVersion
+	o.Telemetry.ApplicationID = applicationID()
 	o.PerCallPolicies = append(o.PerCallPolicies, b.trace)
 	if b.s.ACSAccessKey != "" {
 		return acs.NewClientWithKey(b.s.ACSEndpoint, b.s.ACSAccessKey, o)
@@ -313,6 +316,12 @@ func (b *builder) spool() (*spool.Spool, error) {
 		return nil, err
 	}
 	return spool.New(letters, lines, dead, ticks), nil
+}
+
+// SendLimits are those of sending with POSTHORN_QUOTA and its two figures.
+func SendLimits(s settings.Settings) quota.Limits {
+	sends, _ := limits(s)
+	return sends
 }
 
 // limits are those of sending and of asking for a status. Whoever has raised

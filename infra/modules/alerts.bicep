@@ -1,5 +1,6 @@
 // Who is told of what: by platform metrics, which need no log.
 param prefix string
+param groupName string
 param tags object
 param serviceId string
 param siteId string
@@ -8,7 +9,7 @@ param topicId string
 param email string
 
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {
-  name: '${prefix}-people'
+  name: groupName
   location: 'global'
   tags: tags
   properties: {

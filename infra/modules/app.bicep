@@ -13,9 +13,20 @@ param storageName string
 param packagesUrl string
 @description('Empty: the site goes out by itself.')
 param subnetId string
-param settings object
+param insightsName string
+@description('Settings that a first deployment begins with.')
+param firstSettings object
+@description('Settings that follow from other resources and parameters.')
+param ownSettings object
+@secure()
+@description('Settings that the operator gives.')
+param givenSettings object
 @description('Address of a zip to deploy; empty: something else brings the package.')
 param packageUri string
+
+resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: insightsName
+}
 
 resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
   name: planName
@@ -65,27 +76,6 @@ resource site 'Microsoft.Web/sites@2024-11-01' = {
     }
   }
 
-  // A PUT replaces all settings: they stand in one place, and no other is told of any.
-  resource all 'config' = {
-    name: 'appsettings'
-    properties: union(
-      {
-        AzureWebJobsStorage__accountName: storageName
-        AzureWebJobsStorage__credential: 'managedidentity'
-        AzureWebJobsStorage__clientId: identityClientId
-        POSTHORN_QUEUE__credential: 'managedidentity'
-        POSTHORN_QUEUE__clientId: identityClientId
-        AZURE_CLIENT_ID: identityClientId
-        AzureWebJobsDisableHomepage: 'true'
-        FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: string(memory.hostBodyBytes)
-        POSTHORN_MAX_REQUEST_BYTES: string(memory.bodyBytes)
-        POSTHORN_MEMORY_MB: string(memory.handlerMB)
-        POSTHORN_PUBLIC_URL: 'https://${site.properties.defaultHostName}'
-      },
-      settings
-    )
-  }
-
   // The users of basic authentication would be two more keys.
   resource scm 'basicPublishingCredentialsPolicies' = {
     name: 'scm'
@@ -95,13 +85,48 @@ resource site 'Microsoft.Web/sites@2024-11-01' = {
     name: 'ftp'
     properties: { allow: false }
   }
+}
 
-  resource package 'extensions' = if (!empty(packageUri)) {
-    name: 'onedeploy'
-    #disable-next-line BCP187 // the types lack it: github.com/Azure/bicep-types-az issue 2249
-    properties: { packageUri: packageUri, remoteBuild: false }
-    dependsOn: [all]
+// What is set now is listed here, in another template than the one that sets it: in the same
+// one it would wait for itself. Source: avm/res/web/site of github.com/Azure/bicep-registry-modules.
+module settings 'settings.bicep' = {
+  params: {
+    siteName: site.name
+    present: list('${site.id}/config/appsettings', '2024-11-01').properties
+    first: union({ POSTHORN_PUBLIC_URL: 'https://${site.properties.defaultHostName}' }, firstSettings)
+    own: union(
+      {
+        AzureWebJobsStorage__accountName: storageName
+        AzureWebJobsStorage__credential: 'managedidentity'
+        AzureWebJobsStorage__clientId: identityClientId
+        POSTHORN_QUEUE__credential: 'managedidentity'
+        POSTHORN_QUEUE__clientId: identityClientId
+        AZURE_CLIENT_ID: identityClientId
+        AzureWebJobsDisableHomepage: 'true'
+        // Memory is one choice: host.json has the requests of the default one.
+        AzureFunctionsJobHost__extensions__http__maxConcurrentRequests: string(memory.requestsAtOnce)
+        FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: string(memory.hostBodyBytes)
+        POSTHORN_HOST_MAX_REQUEST_BYTES: string(memory.hostBodyBytes)
+        POSTHORN_MAX_REQUEST_BYTES: string(memory.bodyBytes)
+        POSTHORN_MEMORY_MB: string(memory.handlerMB)
+        // The host sends Posthorn's log and what fails (host.json), Posthorn its requests.
+        APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
+        APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+        POSTHORN_AZURE_MONITOR_CONNECTION_STRING: insights.properties.ConnectionString
+        POSTHORN_AZURE_MONITOR_IDENTITY: 'true'
+      },
+      ownSettings
+    )
+    given: givenSettings
   }
+}
+
+resource package 'Microsoft.Web/sites/extensions@2024-11-01' = if (!empty(packageUri)) {
+  parent: site
+  name: 'onedeploy'
+  #disable-next-line BCP187 // the types lack it: github.com/Azure/bicep-types-az issue 2249
+  properties: { packageUri: packageUri, remoteBuild: false }
+  dependsOn: [settings]
 }
 
 output id string = site.id

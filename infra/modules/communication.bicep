@@ -11,18 +11,17 @@ param principalId string
 @description('Id of a role that may only send; empty is the built-in Communication and Email Service Owner.')
 param sendRoleId string
 
-// What is linked now. linkedDomains is a whole list: a domain that it leaves out is cut off
-// at once, and mail from it stops.
-@nullIfNotFound()
-resource present 'Microsoft.Communication/communicationServices@2026-03-18' existing = {
-  name: name
-}
-
 resource email 'Microsoft.Communication/emailServices@2026-03-18' = {
   name: emailServiceName
   location: 'global'
   tags: tags
   properties: { dataLocation: dataLocation }
+}
+
+// linkedDomains is a whole list: a domain that it leaves out is cut off at once, and mail from
+// it stops. So what is linked now is read first.
+module present 'present.bicep' = {
+  params: { serviceName: name, emailServiceName: email.name }
 }
 
 resource managed 'Microsoft.Communication/emailServices/domains@2026-03-18' = {
@@ -32,7 +31,7 @@ resource managed 'Microsoft.Communication/emailServices/domains@2026-03-18' = {
   tags: tags
   properties: {
     domainManagement: 'AzureManaged'
-    userEngagementTracking: 'Disabled'
+    userEngagementTracking: present.outputs.engagementTracking
   }
 }
 
@@ -44,7 +43,7 @@ resource service 'Microsoft.Communication/communicationServices@2026-03-18' = {
     dataLocation: dataLocation
     // The resource's access keys open all of it, and cannot be told apart. Posthorn sends with its identity.
     disableLocalAuth: true
-    linkedDomains: union(present.?properties.?linkedDomains ?? [], linkedDomains, [managed.id])
+    linkedDomains: union(present.outputs.linkedDomains, linkedDomains, [managed.id])
   }
 }
 
@@ -62,5 +61,7 @@ resource send 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 }
 
 output id string = service.id
+output name string = service.name
+output emailService string = email.name
 output endpoint string = 'https://${service.properties.hostName}'
 output sender string = 'donotreply@${managed.properties.fromSenderDomain}'

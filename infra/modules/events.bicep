@@ -92,3 +92,4 @@ resource reports 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15
 }
 
 output topicId string = topic.id
+output topicName string = topic.name

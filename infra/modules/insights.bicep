@@ -45,5 +45,4 @@ resource publish 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-output connectionString string = insights.properties.ConnectionString
-output workspaceId string = workspace.id
+output name string = insights.name

@@ -1,4 +1,5 @@
 // A network of its own: the site goes out through it, storage and vault are reached in it alone.
+param name string
 param prefix string
 param location string
 param tags object
@@ -8,7 +9,7 @@ param storageId string
 param vaultId string
 
 resource network 'Microsoft.Network/virtualNetworks@2024-07-01' = {
-  name: '${prefix}-net'
+  name: name
   location: location
   tags: tags
   properties: {

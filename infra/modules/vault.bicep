@@ -33,6 +33,7 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
 resource key 'Microsoft.KeyVault/vaults/secrets@2025-05-01' = {
   parent: vault
   name: 'posthorn-master-key'
+  tags: tags
   properties: {
     value: masterKey
     contentType: '64 hex digits'

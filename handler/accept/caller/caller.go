@@ -311,6 +311,15 @@ func (r *Registry) secrets(c Caller) Secrets {
 	return s
 }
 
+// Key is that key of a caller which has been alive the longest; "" if none is. An
+// operator who uses it makes no newer key look as if its clients had changed over to it.
+func (r *Registry) Key(c Caller) string {
+	if len(c.Generations) == 0 {
+		return ""
+	}
+	return r.masters.Key(c.Name, c.Generations[0])
+}
+
 func encode(c Caller) (store.Entity, error) {
 	generations, err := json.Marshal(c.Generations)
 	if err != nil {

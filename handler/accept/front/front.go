@@ -39,6 +39,8 @@ type Config struct {
 	Public *url.URL
 	// Language is the default for pages that a recipient sees.
 	Language string
+	// Version is that of the program, for /healthz and the documents of the API.
+	Version string
 	// MaxRequestBytes bounds a body before it is parsed.
 	MaxRequestBytes int64
 	// Admission is the memory for bodies, and Memory what one of so many bytes

@@ -504,6 +504,13 @@ func TestAliveAndReady(t *testing.T) {
 			t.Errorf("%s: %d %s", path, res.StatusCode, res.text)
 		}
 	}
+	for path, want := range map[string]string{
+		"/healthz": `{"status":"alive","version":"v1.2.3"}`, "/openapi.json": `"version": "v1.2.3"`, "/swagger.json": `"version": "v1.2.3"`,
+	} {
+		if res := d.do(t, d.request(t, "GET", path, "")); !strings.Contains(res.text, want) {
+			t.Errorf("%s does not say %s", path, want)
+		}
+	}
 	res, err := http.Get(d.server.URL + "/")
 	if err != nil {
 		t.Fatal(err)

@@ -82,7 +82,7 @@ func newDoorWith(t *testing.T, limits quota.Limits, budget front.Budget) *door {
 		t.Fatal(err)
 	}
 	d.server.Config.Handler = linger.Handler(front.New(front.Config{
-		Gateway: d.Gateway, Callers: d.callers, Hooks: d.hooks, Public: public, Language: "en",
+		Gateway: d.Gateway, Callers: d.callers, Hooks: d.hooks, Public: public, Language: "en", Version: "v1.2.3",
 		MaxRequestBytes: 100 << 20, RequestTimeout: 20 * time.Second,
 		Admission: d.admission, Memory: func(int64) int64 { return d.memory.Load() },
 		Now: time.Now, NewID: uuid.NewString, Log: slog.New(slog.NewJSONHandler(d.log, nil)),

@@ -14,7 +14,10 @@ import (
 )
 
 func (f *front) healthz(w http.ResponseWriter, _ *http.Request) error {
-	writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "alive"})
+	writeJSON(w, http.StatusOK, "application/json", struct {
+		Status  string `json:"status"`
+		Version string `json:"version"`
+	}{"alive", f.Version})
 	return nil
 }
 
@@ -100,9 +103,18 @@ func (f *front) probe(ctx context.Context) (checks map[string]string, paused *pr
 func (f *front) openapi(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "public, max-age=300")
-	w.Header().Set("Content-Length", strconv.Itoa(len(openAPI)))
-	_, _ = w.Write(openAPI)
+	doc := f.versioned(openAPI)
+	w.Header().Set("Content-Length", strconv.Itoa(len(doc)))
+	_, _ = w.Write(doc)
 	return nil
+}
+
+// documentVersion stands in openapi.json and swagger.json for that of the program.
+var documentVersion = []byte(`"version": "devel"`)
+
+// versioned is a document of the API with the version of the program.
+func (f *front) versioned(doc []byte) []byte {
+	return bytes.Replace(doc, documentVersion, []byte(`"version": `+strconv.Quote(f.Version)), 1)
 }
 
 func emptyHash(sum []byte) bool {

@@ -21,7 +21,7 @@ var (
 )
 
 func (f *front) swagger(w http.ResponseWriter, _ *http.Request) error {
-	doc := bytes.Replace(swaggerJSON, swaggerHost, []byte(`"host": `+strconv.Quote(f.Public.Host)), 1)
+	doc := bytes.Replace(f.versioned(swaggerJSON), swaggerHost, []byte(`"host": `+strconv.Quote(f.Public.Host)), 1)
 	doc = bytes.Replace(doc, swaggerScheme, []byte(`"schemes": [`+strconv.Quote(f.Public.Scheme)+`]`), 1)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "public, max-age=300")

@@ -149,6 +149,32 @@ func (o *Offload) Revoke(ctx context.Context, token string) error {
 	return o.RevokeMessage(ctx, k)
 }
 
+// Summary is what the operator is told of the links of one message.
+type Summary struct {
+	Files     int
+	Downloads int64
+	Expires   time.Time
+	Revoked   bool
+}
+
+// Summary tells what Revoke would end. Errors are those of Open.
+func (o *Offload) Summary(ctx context.Context, token string) (l Summary, err error) {
+	k, ok := keyOf(token, "")
+	if !ok {
+		return l, notFound()
+	}
+	e, err := o.link(ctx, k)
+	if err != nil {
+		return l, err
+	}
+	downloads, revoked, err := o.Downloads(ctx, k)
+	l = Summary{Files: len(downloads), Expires: expiry(e), Revoked: revoked}
+	for _, d := range downloads {
+		l.Downloads += d.Count
+	}
+	return l, err
+}
+
 // RevokeMessage is Revoke for whoever has the key and not the token.
 func (o *Offload) RevokeMessage(ctx context.Context, k Key) error {
 	for range maxTries {

@@ -219,6 +219,9 @@ func TestRevoke(t *testing.T) {
 			}
 			err := s.Revoke(t.Context(), token)
 			s.cloud.fault = nil
+			if told, err := s.Summary(t.Context(), token); err != nil || told.Revoked == (tt.kind != 0) || told.Files != 1 || told.Downloads != 0 || told.Expires.IsZero() {
+				t.Errorf("the operator is told %+v, %v", told, err)
+			}
 			_, opened := s.open(t.Context(), token)
 			if tt.kind != 0 {
 				if !problem.Is(err, tt.kind) || opened != nil {

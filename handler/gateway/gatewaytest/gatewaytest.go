@@ -332,3 +332,28 @@ func Large() string {
 	content := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("posthorn"), 600))
 	return strings.TrimSuffix(Small("large"), "}") + `,"attachments":[{"name":"a.bin","contentType":"application/octet-stream","contentInBase64":"` + content + `"}]}`
 }
+
+// DeadMessage finds a dead letter by its message's id, and the message. The message is
+// nil if its letter is lost. The error is NotFound if there is none.
+func DeadMessage(ctx context.Context, g *gateway.Gateway, id string) (spool.Dead, *mail.Message, error) {
+	all, err := g.Dead(ctx)
+	if err != nil {
+		return spool.Dead{}, nil, err
+	}
+	for _, d := range all {
+		if d.ID != id {
+			continue
+		}
+		letter, _, err := g.Spool.Open(ctx, d.Key)
+		if problem.Is(err, problem.Internal) {
+			err = nil
+		}
+		return d, letter.Message, err
+	}
+	return spool.Dead{}, nil, problem.New(problem.NotFound, "No dead letter has that id.")
+}
+
+// DeadMessage is that of the house.
+func (h *House) DeadMessage(ctx context.Context, id string) (spool.Dead, *mail.Message, error) {
+	return DeadMessage(ctx, h.Gateway, id)
+}

@@ -238,11 +238,12 @@ func expand(s string, env []string) string {
 		return s
 	}
 	name = strings.TrimSuffix(name, "%") + "="
-	i := slices.IndexFunc(env, func(e string) bool { return strings.HasPrefix(e, name) })
-	if i < 0 {
-		return s
+	for _, e := range slices.Backward(env) { // of two the last counts, as for a process
+		if value, ok := strings.CutPrefix(e, name); ok {
+			return value
+		}
 	}
-	return strings.TrimPrefix(env[i], name)
+	return s
 }
 
 func readJSON(file string, into any) error {

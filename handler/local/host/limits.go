@@ -12,10 +12,8 @@ const (
 	MaxHeaderBytes = 32768
 	// MaxHeaders is how many headers a request has. More is 431.
 	MaxHeaders = 100
-	// MaxRequestBodyBytes is a request's body. More is 500. A larger file goes by
-	// `POST /attachments`, straight to Blob Storage. The setting
-	// FUNCTIONS_REQUEST_BODY_SIZE_LIMIT raises the limit. Above
-	// POSTHORN_MAX_REQUEST_BYTES the answer is then Posthorn's 413. Source:
+	// MaxRequestBodyBytes is a request's body where FUNCTIONS_REQUEST_BODY_SIZE_LIMIT, a
+	// setting of the host, says nothing else. More is 500. Source:
 	// ScriptConstants.DefaultMaxRequestBodySize.
 	MaxRequestBodyBytes = 104857600
 )

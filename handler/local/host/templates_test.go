@@ -121,7 +121,7 @@ func TestTheSampleNamesEverySetting(t *testing.T) {
 	if err := json.Unmarshal(data, &sample); err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]bool{"FUNCTIONS_WORKER_RUNTIME": true, "AzureWebJobsSecretStorageType": true, "AzureWebJobsStorage": true, "POSTHORN_QUEUE": true, "IDENTITY_ENDPOINT": true, "IDENTITY_HEADER": true}
+	known := map[string]bool{"FUNCTIONS_WORKER_RUNTIME": true, "AzureWebJobsSecretStorageType": true, "AzureWebJobsStorage": true, "POSTHORN_QUEUE": true, "POSTHORN_QUEUE__queueServiceUri": true, "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": true, "IDENTITY_ENDPOINT": true, "IDENTITY_HEADER": true}
 	for _, row := range product.Table() {
 		known[row.Variable] = true
 		if _, ok := sample.Values[row.Variable]; !ok && !hosts[row.Variable] {

@@ -30,13 +30,15 @@ import (
 const Handler = "handler"
 
 // Build compiles a program, such as ./handler, for a system (GOOS, GOARCH; "" is this
-// machine's) into the file out, static and without debugging information.
-func Build(ctx context.Context, root, program, goos, goarch, out string) error {
+// machine's) into the file out, static and without debugging information. More flags of go
+// build may be given.
+func Build(ctx context.Context, root, program, goos, goarch, out string, flags ...string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, program)
+	args := append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", out}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, program)...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch)
 	var said bytes.Buffer
@@ -50,14 +52,15 @@ func Build(ctx context.Context, root, program, goos, goarch, out string) error {
 // epoch is the first time that a zip can hold.
 var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
-type file struct {
-	name   string // in the app, with slashes
-	source string
-	mode   fs.FileMode
+// File is one of a zip.
+type File struct {
+	Name   string // in the zip, with slashes
+	Source string // where its content is read
+	Mode   fs.FileMode
 }
 
 // files are those of an app whose handler was built into handler.
-func files(root, handler string) ([]file, error) {
+func files(root, handler string) ([]File, error) {
 	const templates, ext = "function.json-templates", ".json"
 	found, err := filepath.Glob(filepath.Join(root, templates, "*"+ext))
 	if err != nil {
@@ -66,10 +69,10 @@ func files(root, handler string) ([]file, error) {
 	if len(found) == 0 {
 		return nil, errors.New("there are no templates in " + filepath.Join(root, templates))
 	}
-	all := []file{{Handler, handler, 0o755}, {"host.json", filepath.Join(root, "host.json"), 0o644}}
+	all := []File{{Handler, handler, 0o755}, {"host.json", filepath.Join(root, "host.json"), 0o644}}
 	for _, f := range found {
 		name := strings.TrimSuffix(filepath.Base(f), ext)
-		all = append(all, file{name + "/function.json", f, 0o644})
+		all = append(all, File{name + "/function.json", f, 0o644})
 	}
 	return all, nil
 }
@@ -91,18 +94,18 @@ func Dir(root, handler, dir string) error {
 		}
 	}
 	for _, f := range all {
-		to := filepath.Join(dir, filepath.FromSlash(f.name))
-		if to == filepath.Clean(f.source) {
+		to := filepath.Join(dir, filepath.FromSlash(f.Name))
+		if to == filepath.Clean(f.Source) {
 			continue
 		}
-		data, err := os.ReadFile(f.source)
+		data, err := os.ReadFile(f.Source)
 		if err != nil {
 			return err
 		}
 		if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
 			return err
 		}
-		if err := os.WriteFile(to, data, f.mode); err != nil { //nolint:gosec // names are those of the templates
+		if err := os.WriteFile(to, data, f.Mode); err != nil { //nolint:gosec // names are those of the templates
 			return err
 		}
 	}
@@ -115,15 +118,21 @@ func Zip(w io.Writer, root, handler string) error {
 	if err != nil {
 		return err
 	}
+	return Write(w, all)
+}
+
+// Write makes a zip of files. Their times are not in it, so that the same files give the same
+// zip.
+func Write(w io.Writer, all []File) error {
 	z := zip.NewWriter(w)
 	for _, f := range all {
-		h := &zip.FileHeader{Name: f.name, Method: zip.Deflate, Modified: epoch}
-		h.SetMode(f.mode)
+		h := &zip.FileHeader{Name: f.Name, Method: zip.Deflate, Modified: epoch}
+		h.SetMode(f.Mode)
 		part, err := z.CreateHeader(h)
 		if err != nil {
 			return err
 		}
-		data, err := os.ReadFile(f.source)
+		data, err := os.ReadFile(f.Source)
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -35,7 +36,6 @@ const (
 	versionInsights      = "2020-02-02"
 	versionEventGrid     = "2025-02-15"
 	versionAuthorization = "2022-04-01"
-	versionMetrics       = "2024-02-01"
 )
 
 // Options are what a Client needs. Only Credential has no default.
@@ -52,6 +52,7 @@ type Options struct {
 // Client asks ARM with the rights of one credential. It may be used at once by several.
 type Client struct {
 	arm        *arm.Client
+	graph      graph
 	credential azcore.TokenCredential
 	cloud      cloud.Configuration
 	options    policy.ClientOptions
@@ -70,7 +71,7 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build a client of Azure Resource Manager: %w", err)
 	}
-	return &Client{arm: client, credential: o.Credential, cloud: o.Cloud, options: options, pollEvery: o.PollEvery}, nil
+	return &Client{arm: client, graph: newGraph(o, options), credential: o.Credential, cloud: o.Cloud, options: options, pollEvery: o.PollEvery}, nil
 }
 
 // Default is a client with the first login that is found: variables of the environment,
@@ -147,7 +148,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 		for name, value := range r.query {
 			q.Set(name, value)
 		}
-		req.Raw().URL.RawQuery = q.Encode()
+		req.Raw().URL.RawQuery = strings.ReplaceAll(q.Encode(), "+", "%20") // as the SDKs write a blank
 	}
 	req.Raw().Header.Set("Accept", "application/json")
 	if r.ifMatch != "" {

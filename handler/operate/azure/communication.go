@@ -221,7 +221,7 @@ func (c *Client) Senders(ctx context.Context, domain ID) ([]Sender, error) {
 	return list[Sender](ctx, c, request{what: "list the senders of " + domain.Name(), path: string(domain) + "/senderUsernames", version: versionCommunication})
 }
 
-// SetSender makes a sender username, or gives it another display name.
+// SetSender makes a sender username, or gives it another display name; without one it has none.
 func (c *Client) SetSender(ctx context.Context, domain ID, username, displayName string) error {
 	properties := map[string]string{"username": username}
 	if displayName != "" {

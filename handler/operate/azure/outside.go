@@ -2,6 +2,7 @@ package azure
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -77,20 +78,30 @@ func (c *Client) Secret(ctx context.Context, address string) (string, error) {
 		return "", &Error{What: what, Kind: Refused, Message: "it is not in a Key Vault"}
 	}
 	u.RawQuery = "api-version=" + versionVaultData
-	resp, err := c.outside(ctx, u.String(), "https://"+domain+"/.default")
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = runtime.NewResponseError(resp)
+	answer, err := c.Get(ctx, u.String(), "https://"+domain+"/.default")
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.What = what
 	}
 	if err != nil {
-		return "", unread(failure(what, "", err), vault, u.Path)
+		return "", err
 	}
-	var secret struct {
+	var body struct {
 		Value string `json:"value"`
+		Error struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"error"`
 	}
-	if err := runtime.UnmarshalAsJSON(resp, &secret); err != nil || secret.Value == "" {
+	unreadable := json.Unmarshal(answer.Body, &body)
+	switch {
+	case answer.Status != http.StatusOK:
+		e := &Error{What: what, Kind: kindOf(answer.Status), Status: answer.Status, Code: body.Error.Code, Message: body.Error.Message}
+		e.ofVault(vault, u.Path)
+		return "", e
+	case unreadable != nil || body.Value == "":
 		return "", &Error{What: what, Kind: Refused, Message: "the vault gave no value"}
 	}
-	return secret.Value, nil
+	return body.Value, nil
 }
 
 // IsStorage tells whether an address is a storage account's in one of the clouds, so that
@@ -119,21 +130,19 @@ func vaultDomain(domain string) bool {
 	return false
 }
 
-// unread says which right is missing: the vault's own sentence has it in other words
+// ofVault says which right is missing: the vault's own sentence has it in other words
 // than ARM's. A network that the vault does not take is no missing right.
-func unread(err error, vault, path string) error {
-	e, ok := err.(*Error) //nolint:errorlint // failure gives one, or the end of the context
-	if !ok || e.Kind != Forbidden {
-		return err
+func (e *Error) ofVault(vault, path string) {
+	if e.Kind != Forbidden {
+		return
 	}
 	if strings.Contains(e.Message, "trusted service") || strings.Contains(e.Message, "ublic network access is disabled") {
 		e.Kind, e.Message = Refused, "the vault takes no requests from this network"
-		return e
+		return
 	}
 	e.Action, e.Scope = "Microsoft.KeyVault/vaults/secrets/getSecret/action", quoted(e.Message, "Resource: '")
 	if e.Scope == "" {
-		name := strings.Split(strings.TrimPrefix(path, "/secrets/"), "/")[0]
+		name, _, _ := strings.Cut(strings.TrimPrefix(path, "/secrets/"), "/")
 		e.Scope = fmt.Sprintf(`"$(az keyvault show --name %s --query id --output tsv)/secrets/%s"`, vault, name)
 	}
-	return e
 }

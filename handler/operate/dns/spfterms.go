@@ -58,7 +58,7 @@ func likeSPF(text string) bool {
 // parseSPF reads an SPF record strictly, as RFC 7208, section 12, has it. Each of wrong
 // is one thing that makes receivers give up, as the end of a sentence.
 func parseSPF(text string) (terms []spfTerm, wrong []string) {
-	if i := strings.IndexFunc(text, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\`, r) }); i >= 0 {
+	if i := strings.IndexFunc(text, strange); i >= 0 {
 		wrong = append(wrong, "has a character at place "+strconv.Itoa(i+1)+" that SPF does not know: "+shown(text[i:min(len(text), i+12)]))
 	}
 	seen := map[string]bool{}
@@ -81,6 +81,9 @@ func parseSPF(text string) (terms []spfTerm, wrong []string) {
 	}
 	return terms, wrong
 }
+
+// strange says whether a character has no place in SPF.
+func strange(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
 
 func parseTerm(word string) (t spfTerm, wrong string) {
 	t = spfTerm{qualifier: '+', text: word}
@@ -197,6 +200,7 @@ func MergeSPF(standing []string, want string) string {
 		ends = ending(terms)
 		for _, t := range terms {
 			switch {
+			case strings.ContainsFunc(t.text, strange):
 			case t.modifier && t.name == "redirect":
 				redirect = "include:" + t.value // with all, a redirect says nothing
 				if !slices.Contains(words, redirect) {

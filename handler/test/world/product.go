@@ -58,14 +58,6 @@ func NewProduct(tb testing.TB) *Product {
 	}
 }
 
-// Program is the one that has the operator's commands of a noun.
-func (p *Product) Program(noun string) string {
-	if noun == "dead" || noun == "links" {
-		return p.HandlerFile
-	}
-	return p.OperateFile
-}
-
 // OpenStorage gives the product its account and an identity to open it with.
 func (p *Product) OpenStorage(tb testing.TB) {
 	tb.Helper()

@@ -134,7 +134,7 @@ func (w *World) Restart(tb testing.TB) {
 // Operate runs a command of the operator that must work, and returns its output.
 func (w *World) Operate(tb testing.TB, args ...string) string {
 	tb.Helper()
-	p := Run(tb, w.Env, w.Program(args[0]), args...)
+	p := Run(tb, w.Env, w.OperateFile, args...)
 	if code := p.ExitCode(tb); code != 0 {
 		tb.Fatalf("%s: exit code %d, %s", strings.Join(args, " "), code, p.Stderr.String())
 	}

@@ -13,7 +13,7 @@
 // writes.
 //
 // Azure Monitor is reached with the instrumentation key, and with a token beside
-// it if APPLICATIONINSIGHTS_AUTHENTICATION_STRING says Authorization=AAD.
+// it if POSTHORN_AZURE_MONITOR_IDENTITY says so.
 //
 // Logs are not its concern: they go to standard output, where the Functions host
 // picks them up. It never holds a message, an address or a key.
@@ -24,7 +24,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -42,6 +41,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/posthorn/posthorn/handler/settings"
+	"github.com/posthorn/posthorn/handler/version"
 	"github.com/posthorn/posthorn/handler/wiring/telemetry/azuremonitor"
 )
 
@@ -125,12 +125,12 @@ func destinations(s settings.Settings, cred azcore.TokenCredential) ([]destinati
 	}
 	if s.AzureMonitor != "" {
 		config := azuremonitor.Config{ConnectionString: s.AzureMonitor}
-		if strings.Contains(strings.ToUpper(s.AzureMonitorAuth), "AUTHORIZATION=AAD") {
+		if s.AzureMonitorToken {
 			config.Credential = cred
 		}
 		spans, metrics, err := azuremonitor.New(config)
 		if err != nil {
-			return nil, fmt.Errorf("APPLICATIONINSIGHTS_CONNECTION_STRING: %w", err)
+			return nil, fmt.Errorf("POSTHORN_AZURE_MONITOR_CONNECTION_STRING: %w", err)
 		}
 		all = append(all, destination{"azure-monitor", spans, metrics})
 	}
@@ -140,7 +140,7 @@ func destinations(s settings.Settings, cred azcore.TokenCredential) ([]destinati
 // describe names this program. cloud.role is the function app, which the host's
 // own telemetry bears too.
 func describe(s settings.Settings) *resource.Resource {
-	attributes := []attribute.KeyValue{attribute.String("service.name", s.OTelServiceName)}
+	attributes := []attribute.KeyValue{attribute.String("service.name", s.OTelServiceName), attribute.String("service.version", version.String())}
 	for _, a := range []struct{ name, value string }{
 		{"cloud.role", s.WebsiteSiteName},
 		{"service.instance.id", s.WebsiteInstanceID},

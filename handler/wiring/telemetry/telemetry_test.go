@@ -77,14 +77,17 @@ func decode(req *http.Request) (words []string, err error) {
 		var m collectortraces.ExportTraceServiceRequest
 		err = proto.Unmarshal(raw, &m)
 		for _, r := range m.ResourceSpans {
-			var name string
+			var name, which string
 			for _, a := range r.Resource.Attributes {
-				if a.Key == "service.name" {
+				switch a.Key {
+				case "service.name":
 					name = a.Value.GetStringValue()
+				case "service.version":
+					which = a.Value.GetStringValue()
 				}
 			}
 			for _, s := range r.ScopeSpans[0].Spans {
-				words = append(words, "otlp span "+s.Name+" of "+name)
+				words = append(words, "otlp span "+s.Name+" of "+name+" "+which)
 			}
 		}
 	case "/v1/metrics":
@@ -102,7 +105,7 @@ func decode(req *http.Request) (words []string, err error) {
 		}
 		err = json.Unmarshal(raw, &items)
 		for _, i := range items {
-			words = append(words, "azure "+i.Data.BaseType+" of "+i.Tags["ai.cloud.role"])
+			words = append(words, "azure "+i.Data.BaseType+" of "+i.Tags["ai.cloud.role"]+" "+i.Tags["ai.application.ver"])
 		}
 	default:
 		words = []string{"unknown path " + req.URL.Path}
@@ -129,8 +132,8 @@ func emit(t *testing.T, tel *Telemetry) trace.SpanContext {
 // The exporters of OTLP read the environment of the process, so this test cannot
 // share it.
 func TestDestinations(t *testing.T) {
-	otlp := []string{"otlp metric posthorn.messages", "otlp span POST /emails:send of posthorn"}
-	azure := []string{"azure MetricData of func-1", "azure RequestData of func-1"}
+	otlp := []string{"otlp metric posthorn.messages", "otlp span POST /emails:send of posthorn devel"}
+	azure := []string{"azure MetricData of func-1 devel", "azure RequestData of func-1 devel"}
 	for _, tt := range []struct {
 		name        string
 		otlp, azure bool
@@ -176,7 +179,7 @@ func TestDestinations(t *testing.T) {
 func TestConnectionStringThatIsWrongIsNamedAndNotQuoted(t *testing.T) {
 	t.Parallel()
 	_, err := New(settings.Settings{AzureMonitor: "InstrumentationKey=SECRET"}, nil, slog.New(slog.DiscardHandler))
-	const want = "APPLICATIONINSIGHTS_CONNECTION_STRING: has an InstrumentationKey that is not a UUID"
+	const want = "POSTHORN_AZURE_MONITOR_CONNECTION_STRING: has an InstrumentationKey that is not a UUID"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}

@@ -107,10 +107,12 @@ func (t *transport) Do(r *http.Request) (*http.Response, error) {
 // outside is the header with the host that a request was for.
 const outside = "Test-Host"
 
-// Cloud is one in which it is the Resource Manager.
+// Cloud is one in which it is the Resource Manager and Microsoft Graph, of which it knows
+// what Answer gives.
 func (f *Fake) Cloud() cloud.Configuration {
 	return cloud.Configuration{Services: map[cloud.ServiceName]cloud.ServiceConfiguration{
 		cloud.ResourceManager: {Endpoint: f.server.URL, Audience: "https://management.azure.com"},
+		azure.Graph:           {Endpoint: f.server.URL, Audience: "https://graph.microsoft.com"},
 	}}
 }
 
@@ -266,7 +268,7 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 		a = failure(http.StatusBadRequest, "InvalidRequestContent", "The request content was invalid.")
 	case !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") || !strings.HasSuffix(r.Header.Get("Authorization"), "operator"):
 		a = failure(http.StatusUnauthorized, "AuthenticationFailed", "Authentication failed.")
-	case q.Query["api-version"] == "":
+	case q.Query["api-version"] == "" && !strings.HasPrefix(q.Path, "/v1.0/"):
 		a = failure(http.StatusBadRequest, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.")
 	default:
 		f.meanwhile(q)

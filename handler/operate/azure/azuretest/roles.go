@@ -64,5 +64,5 @@ func (f *Fake) Change(id string, properties Object) {
 	all := maps.Clone(child(o, "properties"))
 	maps.Copy(all, properties)
 	o["properties"] = all
-	f.put(o["id"].(string), o)
+	f.put(fmt.Sprint(o["id"]), o)
 }

@@ -97,6 +97,7 @@ func resourceTags(r *resource.Resource) map[string]string {
 		{"ai.cloud.role", "service.name"},
 		{"ai.cloud.role", "cloud.role"},
 		{"ai.cloud.roleInstance", "service.instance.id"},
+		{"ai.application.ver", "service.version"},
 	} {
 		if v, ok := set.Value(attribute.Key(t.attribute)); ok && v.String() != "" {
 			tags[t.tag] = clip(v.String(), maxRole)

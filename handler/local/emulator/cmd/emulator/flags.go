@@ -22,7 +22,7 @@ type options struct {
 	maxMessages                 int
 	maxBytes                    int64
 	certificate, certificateKey string
-	verbose                     bool
+	verbose, version            bool
 
 	preset, window, repeat, domains string
 }
@@ -66,6 +66,7 @@ func flags(o *options) *flag.FlagSet {
 	f.StringVar(&o.certificate, "tls-cert", "", "certificate `file` (PEM): serve the emulator over HTTPS")
 	f.StringVar(&o.certificateKey, "tls-key", "", "private key `file` (PEM) of -tls-cert")
 	f.BoolVar(&o.verbose, "v", false, "log each call to standard error")
+	f.BoolVar(&o.version, "version", false, "say which version this is, and end")
 	return f
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/posthorn/posthorn/handler/local/emulator"
 	"github.com/posthorn/posthorn/handler/local/guard"
 	"github.com/posthorn/posthorn/handler/local/inbox"
+	"github.com/posthorn/posthorn/handler/version"
 )
 
 // shutdownTime is what calls under way get to end.
@@ -43,6 +44,10 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parseFlags(args, stderr)
 	if err != nil {
+		return err
+	}
+	if o.version {
+		_, err := fmt.Fprintln(stdout, "emulator", version.String())
 		return err
 	}
 	apiPort, err := listen(ctx, "-listen", o.listen)

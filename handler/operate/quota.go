@@ -1,0 +1,188 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/operate/azure"
+	"github.com/posthorn/posthorn/handler/settings"
+	"github.com/posthorn/posthorn/handler/wiring"
+)
+
+type quotaCommands struct {
+	Show   showQuota   `cmd:"" help:"Show the limits of the settings, and what the linked domains allow."`
+	Report reportQuota `cmd:"" help:"Write the request for a higher limit, with its evidence."`
+}
+
+type showQuota struct{ reporting }
+
+func (showQuota) Help() string {
+	return examples("posthorn quota show", "posthorn quota show --json")
+}
+
+// quotaState is what quota show tells.
+type quotaState struct {
+	Service   string        `json:"service"`
+	From      string        `json:"settingsFrom"`
+	Tier      string        `json:"tier"` // POSTHORN_QUOTA
+	PerMinute int           `json:"perMinute"`
+	PerHour   int           `json:"perHour"`
+	Domains   []quotaDomain `json:"linkedDomains"`
+	Agrees    bool          `json:"agrees"`
+	Wrong     string        `json:"wrong,omitempty"`
+	Mend      string        `json:"mend,omitempty"` // a command line, or what to do
+	Usage     *quotaUsage   `json:"usage"`          // nil: it cannot be read here
+}
+
+type quotaDomain struct {
+	Domain  string `json:"domain"`
+	Managed bool   `json:"managed"`
+}
+
+type quotaUsage struct {
+	PerMinute  int `json:"perMinute"` // by the settings that are here
+	PerHour    int `json:"perHour"`
+	LeftMinute int `json:"leftOfThisMinute"`
+	LeftHour   int `json:"leftOfThisHour"`
+	Waiting    int `json:"waiting"`
+}
+
+func (cmd *showQuota) Run(ctx context.Context, c *console, cl cloud) error {
+	tier, from, err := cl.quotaSettings(ctx, c)
+	if err != nil {
+		return err
+	}
+	domains, err := cl.sendingDomains(ctx, c)
+	if err != nil {
+		return err
+	}
+	q := quotaState{Service: cl.at.Service.Name(), From: from, Domains: []quotaDomain{}}
+	for i := range domains {
+		if domains[i].linked {
+			q.Domains = append(q.Domains, quotaDomain{domains[i].Sends(), domains[i].Managed()})
+		}
+	}
+	q.judge(tier, cl.at.Site)
+	if q.Usage, err = quotaNow(ctx, c); err != nil {
+		return err
+	}
+	if cmd.JSON {
+		return c.asJSON(q)
+	}
+	return q.print(c)
+}
+
+// quotaSettings are POSTHORN_QUOTA and what belongs to it: of the function app, or else as
+// "posthorn connect" has seen them.
+func (cl cloud) quotaSettings(ctx context.Context, c *console) (values map[string]string, from string, err error) {
+	if cl.at.Site == "" {
+		return cl.at.Settings, "connection", nil
+	}
+	values, err = cl.AppSettings(ctx, cl.at.Site)
+	if azure.IsKind(err, azure.Forbidden) {
+		c.tell("The settings of the function app cannot be read, so those count that \"posthorn connect\" has seen. %s", firstSentenceOf(err))
+		return cl.at.Settings, "connection", nil
+	}
+	return values, "function app " + cl.at.Site.Name(), err
+}
+
+func firstSentenceOf(err error) string {
+	if fault, ok := errors.AsType[*azure.Error](err); ok && fault.Kind == azure.Forbidden {
+		return unlocked(fault)
+	}
+	return err.Error()
+}
+
+// quotaNow is what the ledger has left, if the settings of a deployment are here.
+func quotaNow(ctx context.Context, c *console) (*quotaUsage, error) {
+	d, err := c.open()
+	if err == nil {
+		var u quota.Usage
+		if u, err = d.Gateway.Usage(ctx, caller.Caller{}); err == nil {
+			return &quotaUsage{u.Limits.PerMinute, u.Limits.PerHour, u.RemainingMinute, u.RemainingHour, u.WaitingAll}, nil
+		}
+	}
+	if errors.Is(err, context.Canceled) {
+		return nil, err
+	}
+	c.tell("What is left of the limits is not known: %s.", firstLine(err))
+	return nil, nil
+}
+
+// judge reads the settings, and compares them with the linked domains.
+// Limits: learn.microsoft.com/azure/communication-services/concepts/service-limits, Email.
+func (q *quotaState) judge(values map[string]string, site azure.ID) {
+	q.Tier = cmp.Or(values[quotaSetting], quotaCustom)
+	s := settings.Settings{Quota: q.Tier}
+	if q.Tier == "custom" {
+		var minuteErr, hourErr error
+		s.QuotaPerMinute, minuteErr = strconv.Atoi(values["POSTHORN_QUOTA_PER_MINUTE"])
+		s.QuotaPerHour, hourErr = strconv.Atoi(values["POSTHORN_QUOTA_PER_HOUR"])
+		if minuteErr != nil || hourErr != nil {
+			q.Wrong = "POSTHORN_QUOTA is custom, and its figures are missing or no numbers, so the handler does not start."
+			q.Mend = setLine(site, "POSTHORN_QUOTA_PER_MINUTE=N POSTHORN_QUOTA_PER_HOUR=N")
+			return
+		}
+	}
+	limits := wiring.SendLimits(s)
+	q.PerMinute, q.PerHour = limits.PerMinute, limits.PerHour
+	managed, own := 0, 0
+	for _, d := range q.Domains {
+		if d.Managed {
+			managed++
+		} else {
+			own++
+		}
+	}
+	most := quota.ManagedDomainSend
+	switch {
+	case managed+own == 0:
+		q.Wrong, q.Mend = "No domain is linked, so nothing can be sent.", "posthorn domain list"
+	case own == 0 && (q.PerMinute > most.PerMinute || q.PerHour > most.PerHour):
+		q.Wrong = fmt.Sprintf("Only Azure's own domain is linked. It may send %d a minute and %d an hour, and no request raises that.", most.PerMinute, most.PerHour)
+		q.Mend = setLine(site, quotaSetting+"="+quotaManaged)
+	case own > 0 && q.Tier == quotaManaged:
+		most = quota.CustomDomainSend
+		q.Wrong = fmt.Sprintf("A domain of yours is linked. It may send %d a minute and %d an hour, and the setting holds it back.", most.PerMinute, most.PerHour)
+		q.Mend = setLine(site, quotaSetting+"="+quotaCustom)
+	default:
+		q.Agrees = true
+	}
+}
+
+// setLine is the line of the Azure CLI that changes settings. The app begins anew.
+func setLine(site azure.ID, values string) string {
+	return fmt.Sprintf("az functionapp config appsettings set --subscription %s --resource-group %s --name %s --settings %s",
+		site.Subscription(), site.Group(), site.Name(), values)
+}
+
+func (q *quotaState) print(c *console) error {
+	domains := make([]string, len(q.Domains))
+	for i, d := range q.Domains {
+		domains[i] = d.Domain
+		if d.Managed {
+			domains[i] += " (Azure's own)"
+		}
+	}
+	lines := [][2]string{
+		{"POSTHORN_QUOTA", q.Tier}, {"settings of", q.From},
+		{"a minute", strconv.Itoa(q.PerMinute)}, {"an hour", strconv.Itoa(q.PerHour)},
+		{"linked domains", cmp.Or(strings.Join(domains, ", "), "none")},
+		{"fits the linked domains", yesOrNo(q.Agrees)},
+	}
+	if u := q.Usage; u != nil {
+		lines = append(lines, [2]string{"left of this minute", fmt.Sprintf("%d of %d", u.LeftMinute, u.PerMinute)}, [2]string{"left of this hour", fmt.Sprintf("%d of %d", u.LeftHour, u.PerHour)},
+			[2]string{"messages that wait for quota", strconv.Itoa(u.Waiting)})
+	}
+	err := c.details(lines...)
+	if q.Wrong != "" {
+		c.tell("%s\n%s", q.Wrong, q.Mend)
+	}
+	return err
+}
