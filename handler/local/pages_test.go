@@ -38,6 +38,7 @@ var pages = []struct {
 	}},
 	{"docs/operate.md", []shown{
 		{name: "the settings", says: []string{"NAME", callerName}},
+		{name: "doctor", says: []string{"0 red", "settings", "storage", "mail", "gateway"}},
 		{name: "a test message", says: []string{"-4"}}, // a UUID
 		{name: "callers", says: []string{"ph_shop_1_", "ph_shop_2_"}},
 		{name: "export and import", says: []string{"NAME", "unchanged"}},

@@ -64,7 +64,7 @@ func (addCaller) Help() string {
 		`KEY=$(posthorn callers add shop --sender '*@example.com')`)
 }
 
-func (cmd *addCaller) Run(ctx context.Context, c *console, d deployment) error {
+func (cmd *addCaller) Run(ctx context.Context, c *console, d keyed) error {
 	secrets, err := d.Callers.Add(ctx, cmd.Name, cmd.policy())
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (cmd *addCaller) Run(ctx context.Context, c *console, d deployment) error {
 }
 
 // printSecrets shows a key for the only time: it is kept nowhere.
-func printSecrets(c *console, d deployment, s caller.Secrets) error {
+func printSecrets(c *console, d keyed, s caller.Secrets) error {
 	if _, err := fmt.Fprintln(c.out, s.Key); err != nil || s.AccessKey == "" {
 		return err
 	}
@@ -222,7 +222,7 @@ func (rotateCaller) Help() string {
 	return "The one before that ends.\n\n" + examples("posthorn callers rotate shop")
 }
 
-func (cmd *rotateCaller) Run(ctx context.Context, c *console, d deployment) error {
+func (cmd *rotateCaller) Run(ctx context.Context, c *console, d keyed) error {
 	secrets, err := d.Callers.Rotate(ctx, cmd.Name)
 	if err != nil {
 		return err

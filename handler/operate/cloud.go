@@ -97,7 +97,7 @@ func roleFor(action string) string {
 		{"microsoft.insights/", "Monitoring Reader"},
 		{"microsoft.web/", "Website Contributor"},
 		{"microsoft.network/dnszones/", "DNS Zone Contributor"},
-		{"microsoft.keyvault/", "Key Vault Secrets User"},
+		{"microsoft.keyvault/vaults/secrets/", "Key Vault Secrets User"},
 		{"microsoft.authorization/roleassignments/write", "User Access Administrator"},
 	} {
 		if strings.HasPrefix(strings.ToLower(action), r.prefix) {

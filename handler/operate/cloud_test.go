@@ -63,9 +63,16 @@ func newDesk(t *testing.T) *desk {
 // run gives the words to the program.
 func (d *desk) run(t *testing.T, words ...string) (out, said string, code int) {
 	t.Helper()
+	return d.runAs(t, func(*console) {}, words...)
+}
+
+// runAs is run at a console that differs.
+func (d *desk) runAs(t *testing.T, differ func(*console), words ...string) (out, said string, code int) {
+	t.Helper()
 	var o, s bytes.Buffer
 	c := d.console(t)
 	c.out, c.said = &o, &s
+	differ(c)
 	code = run(t.Context(), words, c)
 	return o.String(), s.String(), code
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -14,8 +13,6 @@ import (
 
 	"github.com/posthorn/posthorn/handler/operate/azure"
 	"github.com/posthorn/posthorn/handler/operate/dns"
-	"github.com/posthorn/posthorn/handler/settings"
-	"github.com/posthorn/posthorn/handler/wiring"
 )
 
 // console is where the operator sits.
@@ -29,6 +26,8 @@ type console struct {
 	dial    dns.Dial  // to name servers; nil in life
 	// arm builds the client of Azure Resource Manager; it makes no request.
 	arm func() (*azure.Client, error)
+	// dns looks at a domain's records; nil in life.
+	dns func(context.Context, dns.Domain) dns.Report
 	// sleep waits for d, or fails once ctx ends.
 	sleep func(ctx context.Context, d time.Duration) error
 	now   func() time.Time
@@ -51,26 +50,6 @@ func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	null, nullErr := os.Stat(os.DevNull)
 	return err == nil && info.Mode()&os.ModeCharDevice != 0 && (nullErr != nil || !os.SameFile(info, null))
-}
-
-// deployment is what a command works on.
-type deployment struct {
-	*wiring.App
-	publicURL   string
-	acsEndpoint string
-}
-
-// open reads the settings. It makes no request.
-func (c *console) open() (deployment, error) {
-	s, err := settings.Load(c.environ)
-	if err != nil {
-		return deployment{}, settingsError{err}
-	}
-	app, err := wiring.New(s, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return deployment{}, settingsError{err}
-	}
-	return deployment{app, s.PublicURL, s.ACSEndpoint}, nil
 }
 
 // tell writes a line for people.

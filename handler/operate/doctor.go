@@ -8,24 +8,68 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/operate/dns"
 )
 
+// doctorTime is for all questions of one page.
+const doctorTime = 90 * time.Second
+
 // doctorCommand says what is right and what is wrong, and what to do.
 type doctorCommand struct {
-	Domain   string `required:"" placeholder:"NAME" help:"Ask DNS alone about this domain; needs no settings and no Azure."`
+	Domain   string `placeholder:"NAME" help:"Ask DNS alone about this domain; needs no settings and no Azure."`
 	Resolver string `placeholder:"HOST:PORT" help:"Find the name servers with this resolver; without it, this computer's."`
-	JSON     bool   `help:"The report as JSON."`
+	JSON     bool   `help:"The same as JSON."`
 	Port     string `hidden:"" placeholder:"N" default:"53" help:"The port of name servers, for tests."`
 }
 
 func (doctorCommand) Help() string {
-	return examples("posthorn doctor --domain example.com", "posthorn doctor --domain example.com --resolver 9.9.9.9:53 --json")
+	return "It changes nothing. What could not be looked at is yellow. The exit code is 1 if a line is red.\n\n" +
+		examples("posthorn doctor", "posthorn doctor --domain example.com")
 }
 
 func (cmd *doctorCommand) Run(ctx context.Context, c *console) error {
-	return cmd.domain(ctx, c)
+	if cmd.Domain != "" {
+		return cmd.domain(ctx, c)
+	}
+	ctx, cancel := context.WithTimeout(ctx, doctorTime)
+	defer cancel()
+	client, err := c.arm()
+	if err != nil {
+		return err
+	}
+	_, later, unset := c.settings()
+	const here = "The settings of the environment"
+	if unset == nil && later == nil {
+		return c.sheet(here, cmd.JSON, c.lookHere(ctx, client))
+	}
+	at, err := c.connection()
+	if err != nil && c.has("POSTHORN_TABLE_ENDPOINT") { // somebody has begun to set all
+		return c.sheet(here, cmd.JSON, wrongSettings(unset))
+	}
+	if err != nil {
+		return err
+	}
+	f, err := c.examine(ctx, client, at, cmd.look(c))
+	if err != nil {
+		return err
+	}
+	return c.sheet(at.Site.Name(), cmd.JSON, f.findings())
+}
+
+// look asks DNS. Without a resolver nothing is found.
+func (cmd *doctorCommand) look(c *console) func(context.Context, dns.Domain) dns.Report {
+	if c.dns != nil {
+		return c.dns
+	}
+	return func(ctx context.Context, d dns.Domain) dns.Report {
+		asker, err := cmd.asker(ctx, c)
+		if err != nil {
+			return dns.Report{Domain: d.Name}
+		}
+		return asker.Check(ctx, d)
+	}
 }
 
 // verdict is one line of a doctor's page.

@@ -3,11 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -77,30 +74,4 @@ func (r relinking) rememberQuota(value string) error {
 	}
 	at.Settings[quotaSetting] = value
 	return r.keep(at)
-}
-
-// keep writes the file of the connection, as a whole or not at all.
-func (c *console) keep(at connection) error {
-	name, err := c.connectionFile()
-	if err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(at, "", "  ")
-	if err != nil {
-		return err
-	}
-	temporary, err := os.CreateTemp(filepath.Dir(name), "connection-*")
-	if err != nil {
-		return err
-	}
-	_, err = temporary.Write(append(text, '\n'))
-	err = cmp.Or(err, temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(temporary.Name())
-		return fmt.Errorf("write the connection: %w", err)
-	}
-	return nil
 }

@@ -93,7 +93,7 @@ func (cmd *addHook) policy() hook.Policy {
 	return p
 }
 
-func (cmd *addHook) Run(ctx context.Context, c *console, d deployment) (err error) {
+func (cmd *addHook) Run(ctx context.Context, c *console, d keyed) (err error) {
 	h := hook.Hook{Name: cmd.Name, Policy: cmd.policy()}
 	if cmd.Template != "" {
 		if h.Template, err = readTemplate(cmd.Template); err != nil {
@@ -144,7 +144,7 @@ func allowed(ctx context.Context, callers *caller.Registry, p hook.Policy) error
 
 // printAddress prints what goes into the sender's settings: the address, with the
 // key where the key opens it or its handshake, and the secret where deliveries are signed.
-func printAddress(c *console, d deployment, h hook.Hook) error {
+func printAddress(c *console, d keyed, h hook.Hook) error {
 	address := d.publicURL + "/hooks/" + h.Name
 	if h.Policy.Check == hook.CheckKey || h.Policy.Builtin == "cloudevents" { // whose senders ask first
 		address += "?key=" + d.Hooks.Key(h)
@@ -248,7 +248,7 @@ type showHook struct{ hookName }
 
 func (showHook) Help() string { return examples("posthorn hooks show alerts") }
 
-func (cmd *showHook) Run(ctx context.Context, c *console, d deployment) error {
+func (cmd *showHook) Run(ctx context.Context, c *console, d keyed) error {
 	h, err := d.Hooks.Hook(ctx, cmd.Name)
 	if err != nil {
 		return err
@@ -339,7 +339,7 @@ func (rotateHook) Help() string {
 	return examples("posthorn hooks rotate alerts", "posthorn hooks rotate payments --secret-file stripe.txt")
 }
 
-func (cmd *rotateHook) Run(ctx context.Context, c *console, d deployment) error {
+func (cmd *rotateHook) Run(ctx context.Context, c *console, d keyed) error {
 	if cmd.SecretFile != "" {
 		return cmd.setSecret(ctx, c, d)
 	}
@@ -352,7 +352,7 @@ func (cmd *rotateHook) Run(ctx context.Context, c *console, d deployment) error 
 }
 
 // setSecret takes over what the sender signs with from now on.
-func (cmd *rotateHook) setSecret(ctx context.Context, c *console, d deployment) error {
+func (cmd *rotateHook) setSecret(ctx context.Context, c *console, d keyed) error {
 	secret, err := os.ReadFile(cmd.SecretFile)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 // Command posthorn is the operator's own program: callers, hooks and the messages
-// that wait. In: words, and the settings of the deployment in the environment, which
-// are those of the handler (docs/operate.md). Out: data on standard output, what was
+// that wait, and all that is set up in Azure. In: words, and the settings of the
+// deployment, which are those of the handler, in the environment or as "posthorn
+// connect" has found them (docs/operate.md). Out: data on standard output, what was
 // done and what went wrong on standard error, and an exit code that scripts can read.
 //
 // It works on the deployment's storage with the operator's own rights in Azure, beside
@@ -32,11 +33,12 @@ const (
 	exitAway     = 4 // Azure or storage gives no answer, or refuses
 )
 
-const about = "The operator's program of Posthorn. Its settings are those of the handler, in the environment: docs/operate.md. --version says which it is."
+const about = "The operator's program of Posthorn. \"posthorn connect\" finds a deployment in Azure; settings in the environment go before it: docs/operate.md. --version says which it is."
 
 // program is the grammar: nouns, each with its verbs.
 type program struct {
 	Callers  callersCommands  `cmd:"" help:"Who may send, and as what."`
+	Connect  connectCommand   `cmd:"" help:"Find the deployment in Azure that commands work on."`
 	Dead     deadCommands     `cmd:"" help:"Messages that waited and were given up."`
 	Doctor   doctorCommand    `cmd:"" help:"What is right, what is wrong, and what to do."`
 	Domain   domainCommands   `cmd:"" help:"Domains that mail comes from."`
@@ -77,7 +79,8 @@ func run(ctx context.Context, args []string, c *console) (code int) {
 	parser := kong.Must(&program{}, kong.Name("posthorn"), kong.Description(about), kong.Writers(c.out, c.said),
 		kong.Help(brief), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.Exit(func(int) { helped = true }),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(c), kong.BindToProvider(c.open), kong.BindToProvider(c.cloud))
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(c), kong.BindToProvider(c.open), kong.BindToProvider(c.cloud),
+		kong.BindToProvider(func() (keyed, error) { return c.openKeyed(ctx) }))
 	parser.Model.HelpFlag.Help = "Show this."
 	command, err := parser.Parse(args)
 	if helped {

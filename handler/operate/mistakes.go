@@ -61,13 +61,13 @@ func (c *console) failed(err error) (code int) {
 	case usage:
 		return exitUsage
 	case unset:
-		c.tell("The settings are those of the handler. For `make run` type \". .local/env\" in the project's folder.")
+		c.tell("Run \"posthorn connect\" to work on a deployment in Azure. For `make run` type \". .local/env\" in the project's folder.")
 	case away:
 		return exitAway
 	case problem.Is(err, problem.NotFound), problem.Is(err, problem.Gone):
 		return exitNotFound
 	case errors.Is(err, store.ErrIdentity):
-		c.tell("Run \"az login\" and set POSTHORN_CREDENTIAL=azure-cli, or name another credential.")
+		c.tell("Run \"az login\". If POSTHORN_CREDENTIAL is set, it must name that login: azure-cli.")
 		return exitAway
 	case problem.Is(err, problem.Unavailable):
 		c.tell("Look at the endpoints in the settings, the network, and the roles of your account on the storage account.")

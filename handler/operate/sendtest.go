@@ -110,13 +110,17 @@ func (cmd *sendTest) throughGateway(ctx context.Context, c *console) (p passage,
 	if err != nil {
 		return p, err
 	}
-	p.deployment = c.variable("POSTHORN_PUBLIC_URL")
+	if p.deployment = c.variable("POSTHORN_PUBLIC_URL"); p.deployment == "" {
+		if at, err := c.connection(); err == nil {
+			p.deployment = at.Settings["POSTHORN_PUBLIC_URL"]
+		}
+	}
 	if key == "" {
-		d, err := c.open()
+		d, err := c.openKeyed(ctx)
 		if err != nil {
 			return p, err
 		}
-		who, err := cmd.caller(ctx, d)
+		who, err := cmd.caller(ctx, d.deployment)
 		if err != nil {
 			return p, err
 		}

@@ -18,7 +18,7 @@ func (exportCallers) Help() string {
 	return "It has policies and which keys are alive, and no secret.\n\n" + examples("posthorn callers export > callers.json")
 }
 
-func (exportCallers) Run(ctx context.Context, c *console, d deployment) error {
+func (exportCallers) Run(ctx context.Context, c *console, d keyed) error {
 	entries, err := d.Callers.Export(ctx)
 	if err != nil {
 		return err
@@ -32,7 +32,7 @@ func (exportHooks) Help() string {
 	return "It has policies and templates, and no secret.\n\n" + examples("posthorn hooks export > hooks.json")
 }
 
-func (exportHooks) Run(ctx context.Context, c *console, d deployment) error {
+func (exportHooks) Run(ctx context.Context, c *console, d keyed) error {
 	entries, err := d.Hooks.Export(ctx)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ type importCallers struct{ importing }
 
 func (i importCallers) Help() string { return i.importing.Help("callers") }
 
-func (i *importCallers) Run(ctx context.Context, c *console, d deployment) error {
+func (i *importCallers) Run(ctx context.Context, c *console, d keyed) error {
 	return take(c, i.importing, "callers", d.Callers.Masters(), `Give out new ones: "posthorn callers rotate NAME".`,
 		func(entries []caller.Entry, o transfer.Options) ([]transfer.Result, error) {
 			return d.Callers.Import(ctx, entries, o)
@@ -140,7 +140,7 @@ type importHooks struct{ importing }
 
 func (i importHooks) Help() string { return i.importing.Help("hooks") }
 
-func (i *importHooks) Run(ctx context.Context, c *console, d deployment) error {
+func (i *importHooks) Run(ctx context.Context, c *console, d keyed) error {
 	return take(c, i.importing, "hooks", d.Hooks.Masters(), `Give senders their new addresses: "posthorn hooks show NAME".`,
 		func(entries []hook.Entry, o transfer.Options) ([]transfer.Result, error) {
 			return d.Hooks.Import(ctx, entries, o, func(ctx context.Context, p hook.Policy) error { return allowed(ctx, d.Callers, p) })

@@ -13,7 +13,7 @@ import (
 func typed(t *testing.T, words ...string) (code int, out, said string) {
 	t.Helper()
 	var o, s bytes.Buffer
-	code = run(t.Context(), words, &console{in: strings.NewReader(""), out: &o, said: &s})
+	code = run(t.Context(), words, &console{environ: []string{"POSTHORN_CONNECTION=no-such-file"}, in: strings.NewReader(""), out: &o, said: &s})
 	return code, o.String(), s.String()
 }
 

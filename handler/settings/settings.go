@@ -41,7 +41,7 @@ type Settings struct {
 	StorageCAFile   string `env:"POSTHORN_STORAGE_CA_FILE" doc:"PEM file of a certificate authority to trust for storage, beside the system's."`
 	StorageChecksum string `env:"POSTHORN_STORAGE_CHECKSUM" envDefault:"crc64" validate:"oneof=crc64 md5" doc:"What blocks travel with: crc64, which Azure prefers, or md5, which Azurite does faster."`
 	DownloadOrigin  string `env:"POSTHORN_DOWNLOAD_ORIGIN" validate:"omitempty,http_url" doc:"Scheme and host that recipients reach the Blob service under, if not its own: a custom domain or a front door."`
-	Credential      string `env:"POSTHORN_CREDENTIAL" envDefault:"managed-identity" validate:"oneof=managed-identity workload-identity azure-cli environment" doc:"How to prove this deployment's identity to Azure: managed-identity, workload-identity, azure-cli or environment."`
+	Credential      string `env:"POSTHORN_CREDENTIAL" envDefault:"managed-identity" validate:"oneof=managed-identity workload-identity azure-cli environment default" doc:"How to prove this deployment's identity to Azure: managed-identity, workload-identity, azure-cli or environment. For the operator's program also default: the first login that is found."`
 	ClientID        string `env:"AZURE_CLIENT_ID" doc:"Client id of a user-assigned managed identity."`
 
 	ACSEndpoint        string `env:"POSTHORN_ACS_ENDPOINT" validate:"required,http_url" doc:"The Communication Services resource, such as https://NAME.REGION.communication.azure.com."`

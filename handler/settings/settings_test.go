@@ -77,7 +77,7 @@ func TestFaultsAreNamedByTheirVariable(t *testing.T) {
 		{"master key too short", []string{"POSTHORN_MASTER_KEY=" + secret}, []string{"POSTHORN_MASTER_KEY: must be 64 characters long"}},
 		{"master key not hex", []string{"POSTHORN_MASTER_KEY=" + strings.Repeat("z", 64)}, []string{"POSTHORN_MASTER_KEY: is not a valid hexadecimal"}},
 		{"storage without TLS", []string{"POSTHORN_BLOB_ENDPOINT=http://account.blob.core.windows.net"}, []string{"POSTHORN_BLOB_ENDPOINT: must start with https://"}},
-		{"unknown credential", []string{"POSTHORN_CREDENTIAL=" + secret}, []string{"POSTHORN_CREDENTIAL: must be one of managed-identity, workload-identity, azure-cli, environment"}},
+		{"unknown credential", []string{"POSTHORN_CREDENTIAL=" + secret}, []string{"POSTHORN_CREDENTIAL: must be one of managed-identity, workload-identity, azure-cli, environment, default"}},
 		{"custom quota without figures", []string{"POSTHORN_QUOTA=custom"}, []string{"POSTHORN_QUOTA_PER_MINUTE: is missing", "POSTHORN_QUOTA_PER_HOUR: is missing"}},
 		{"hour below minute", []string{"POSTHORN_QUOTA=custom", "POSTHORN_QUOTA_PER_MINUTE=10", "POSTHORN_QUOTA_PER_HOUR=9"}, []string{"POSTHORN_QUOTA_PER_HOUR: must not be smaller"}},
 		{"time-out longer than the load balancer's", []string{"POSTHORN_REQUEST_TIMEOUT=10m"}, []string{"POSTHORN_REQUEST_TIMEOUT: must be at most 120s"}},

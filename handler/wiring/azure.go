@@ -21,7 +21,8 @@ import (
 )
 
 // credential is a fixed choice. A chain that guesses would hide a broken
-// identity behind the next one, and make a cold start wait for each.
+// identity behind the next one, and make a cold start wait for each: it is for an
+// operator, whose login may be any.
 func credential(s settings.Settings) (azcore.TokenCredential, error) {
 	switch s.Credential {
 	case "workload-identity":
@@ -30,6 +31,8 @@ func credential(s settings.Settings) (azcore.TokenCredential, error) {
 		return azidentity.NewAzureCLICredential(nil)
 	case "environment":
 		return azidentity.NewEnvironmentCredential(nil)
+	case "default":
+		return azidentity.NewDefaultAzureCredential(nil)
 	default:
 		o := &azidentity.ManagedIdentityCredentialOptions{}
 		if s.ClientID != "" {

@@ -47,7 +47,7 @@ func TestCredentials(t *testing.T) {
 	t.Setenv("AZURE_FEDERATED_TOKEN_FILE", "token")
 	const client = "22222222-2222-4222-8222-222222222222"
 	t.Setenv("AZURE_CLIENT_ID", client)
-	for _, choice := range []string{"managed-identity", "workload-identity", "azure-cli", "environment"} {
+	for _, choice := range []string{"managed-identity", "workload-identity", "azure-cli", "environment", "default"} {
 		if _, err := credential(settings.Settings{Credential: choice, ClientID: client}); err != nil {
 			t.Errorf("%s: %v", choice, err)
 		}

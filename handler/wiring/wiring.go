@@ -350,8 +350,13 @@ func limits(s settings.Settings) (sends, asks quota.Limits) {
 	}
 }
 
+// masters are none without a master key: the handler's settings never lack it, and an
+// operator's command that makes no key does without.
 func masters(s settings.Settings) (caller.Masters, error) {
 	text := s.MasterKey
+	if text == "" && s.MasterKeyFile == "" {
+		return nil, nil
+	}
 	if text == "" {
 		raw, err := os.ReadFile(s.MasterKeyFile)
 		if err != nil {

@@ -30,6 +30,12 @@ const (
 	versionResources     = "2025-04-01"
 	versionSubscriptions = "2022-12-01"
 	versionWeb           = "2024-11-01"
+	versionStorage       = "2024-01-01"
+	versionVault         = "2023-07-01"
+	versionVaultData     = "7.4"
+	versionInsights      = "2020-02-02"
+	versionEventGrid     = "2025-02-15"
+	versionAuthorization = "2022-04-01"
 )
 
 // Options are what a Client needs. Only Credential has no default.
@@ -49,6 +55,7 @@ type Client struct {
 	graph      graph
 	credential azcore.TokenCredential
 	cloud      cloud.Configuration
+	options    policy.ClientOptions
 	pollEvery  time.Duration
 }
 
@@ -64,7 +71,7 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build a client of Azure Resource Manager: %w", err)
 	}
-	return &Client{arm: client, graph: newGraph(o, options), credential: o.Credential, cloud: o.Cloud, pollEvery: o.PollEvery}, nil
+	return &Client{arm: client, graph: newGraph(o, options), credential: o.Credential, cloud: o.Cloud, options: options, pollEvery: o.PollEvery}, nil
 }
 
 // Default is a client with the first login that is found: variables of the environment,

@@ -105,3 +105,8 @@ func (c *Client) ChangeAppSettings(ctx context.Context, site ID, changes map[str
 	}, nil)
 	return err
 }
+
+// AllSites are the function and web apps of a subscription.
+func (c *Client) AllSites(ctx context.Context, subscription string) ([]Resource, error) {
+	return inSubscription[Resource](ctx, c, "list the function apps", subscription, "Microsoft.Web/sites", versionWeb)
+}

@@ -6,9 +6,11 @@ package azuretest
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -41,6 +43,7 @@ type Fake struct {
 	asked     map[string]int // how often an operation was asked for
 	dns       func(domain, kind string) bool
 	version   int // behind the ETags
+	clock     time.Time
 }
 
 // Request is one that came. Path has no query.
@@ -70,7 +73,9 @@ func New(t testing.TB) *Fake {
 		resources: map[string]Object{}, settings: map[string]Object{}, asked: map[string]int{},
 		dns: func(string, string) bool { return true },
 	}
-	f.server = httptest.NewTLSServer(http.HandlerFunc(f.serve))
+	f.server = httptest.NewUnstartedServer(http.HandlerFunc(f.serve))
+	f.server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients leave while they are greeted
+	f.server.StartTLS()
 	t.Cleanup(f.server.Close)
 	return f
 }
@@ -78,8 +83,29 @@ func New(t testing.TB) *Fake {
 // URL is where it listens.
 func (f *Fake) URL() string { return f.server.URL }
 
-// Transport trusts its certificate.
-func (f *Fake) Transport() policy.Transporter { return f.server.Client() }
+// Transport trusts its certificate, and brings requests for all other hosts to it as well:
+// their path then begins with the host, as in "//vault.azure.net/secrets/key".
+func (f *Fake) Transport() policy.Transporter {
+	return &transport{f.server.Client(), f.server.Listener.Addr().String()}
+}
+
+type transport struct {
+	client *http.Client
+	host   string
+}
+
+// Do implements policy.Transporter.
+func (t *transport) Do(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != t.host {
+		r = r.Clone(r.Context())
+		r.Header.Set(outside, r.URL.Host)
+		r.URL.Scheme, r.URL.Host = "https", t.host
+	}
+	return t.client.Do(r)
+}
+
+// outside is the header with the host that a request was for.
+const outside = "Test-Host"
 
 // Cloud is one in which it is the Resource Manager and Microsoft Graph, of which it knows
 // what Answer gives.
@@ -90,12 +116,19 @@ func (f *Fake) Cloud() cloud.Configuration {
 	}}
 }
 
-// Credential gives tokens that it takes.
-type Credential struct{ Err error }
+// Credential gives tokens that it takes: "operator", or an unsigned one with these claims.
+type Credential struct {
+	Err    error
+	Claims string // a JSON object
+}
 
 // GetToken implements azcore.TokenCredential.
 func (c Credential) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	return azcore.AccessToken{Token: "operator", ExpiresOn: time.Now().Add(time.Hour)}, c.Err
+	token := "operator"
+	if c.Claims != "" {
+		token = "e30." + base64.RawURLEncoding.EncodeToString([]byte(c.Claims)) + ".operator"
+	}
+	return azcore.AccessToken{Token: token, ExpiresOn: time.Now().Add(time.Hour)}, c.Err
 }
 
 // Client is one that asks it.
@@ -148,6 +181,13 @@ func (f *Fake) Settings(site string) Object {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.settings[strings.ToLower(site)])
+}
+
+// SetClock has answers say that it is this time; otherwise they have the true one.
+func (f *Fake) SetClock(now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.clock = now
 }
 
 // DNS says what ACS finds when it verifies a domain.
@@ -216,11 +256,17 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 	for name, values := range r.URL.Query() {
 		q.Query[name] = values[0]
 	}
+	if host := r.Header.Get(outside); host != "" {
+		q.Path = "//" + host + q.Path
+	}
+	abroad := strings.HasPrefix(q.Path, "//")
 	var a Answer
 	switch {
+	case abroad && (r.Header.Get("Authorization") == "" || strings.HasSuffix(r.Header.Get("Authorization"), "operator")):
+		a = f.answer(q)
 	case len(text) > 0 && json.Unmarshal(text, &q.Body) != nil:
 		a = failure(http.StatusBadRequest, "InvalidRequestContent", "The request content was invalid.")
-	case r.Header.Get("Authorization") != "Bearer operator":
+	case !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") || !strings.HasSuffix(r.Header.Get("Authorization"), "operator"):
 		a = failure(http.StatusUnauthorized, "AuthenticationFailed", "Authentication failed.")
 	case q.Query["api-version"] == "" && !strings.HasPrefix(q.Path, "/v1.0/"):
 		a = failure(http.StatusBadRequest, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.")
@@ -230,6 +276,9 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	for name, value := range a.Header {
 		w.Header().Set(name, value)
+	}
+	if f.clock != (time.Time{}) { // set before the first request
+		w.Header().Set("Date", f.clock.Format(http.TimeFormat))
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(a.Status)

@@ -36,6 +36,8 @@ func (f *Fake) tree(q Request) Answer {
 	case strings.HasSuffix(path, "/config/appsettings") && q.Method == http.MethodPut:
 		f.settings[strings.TrimSuffix(path, "/config/appsettings")] = child(q.Body, "properties")
 		return Answer{Status: http.StatusOK, Body: q.Body}
+	case q.Method == http.MethodGet && strings.HasSuffix(path, roleAssignments):
+		return f.roles(q)
 	case q.Method == http.MethodGet && exists:
 		f.verify(here)
 		return Answer{Status: http.StatusOK, Body: here, Header: map[string]string{"ETag": here["etag"].(string)}}

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/operate/azure"
+)
+
+func (f *facts) checkMail(a *area) {
+	if f.at.Service == "" {
+		a.red(deployAgain, "no Communication Services resource has the host name of POSTHORN_ACS_ENDPOINT")
+		return
+	}
+	if _, ok := known(a, f.acs, "Communication Services", "Look at POSTHORN_ACS_ENDPOINT."); ok {
+		a.green("it answers") // whatever it says to a stranger
+	}
+	s, ok := known(a, f.service, "Communication Services resource", deployAgain)
+	if !ok {
+		return
+	}
+	if endpoint := f.setting("POSTHORN_ACS_ENDPOINT"); !strings.EqualFold(hostOf(endpoint), s.Properties.HostName) {
+		a.red(f.set("POSTHORN_ACS_ENDPOINT=https://"+s.Properties.HostName), "POSTHORN_ACS_ENDPOINT is not the address of %s", s.ID.Name())
+	}
+	if state := s.Properties.State; state != "" && state != "Succeeded" {
+		a.red(deployAgain, "the resource is in the state %s", state)
+	}
+	if s.Properties.DisableLocalAuth {
+		a.green("access keys are off")
+	} else {
+		a.yellow("az resource update --ids "+string(s.ID)+" --set properties.disableLocalAuth=true", "access keys work: whoever has one sends, as any of your addresses")
+	}
+}
+
+// checkDomains looks at what is linked, who may send, and how much.
+func (f *facts) checkDomains(a *area) {
+	s, ok := known(a, f.service, "linked domains", deployAgain)
+	if !ok {
+		return
+	}
+	all, ok := known(a, f.domains, "domains", deployAgain)
+	if !ok {
+		return
+	}
+	linked := f.linked()
+	if len(s.Properties.LinkedDomains) == 0 {
+		a.red("posthorn domain link NAME", "no domain is linked: nothing is sent")
+	}
+	if n := len(s.Properties.LinkedDomains) - len(linked); n > 0 {
+		a.yellow("Look at the other Email Service in the Azure portal.", "%d linked domains belong to another Email Service: not checked", n)
+	}
+	for _, d := range all {
+		f.checkDomain(a, d, slices.ContainsFunc(linked, func(l azure.Domain) bool { return l.ID == d.ID }))
+	}
+	f.checkQuota(a, linked)
+}
+
+func (f *facts) checkDomain(a *area, d azure.Domain, linked bool) {
+	name := d.Sends()
+	switch {
+	case !linked && d.Managed():
+		a.yellow("posthorn domain link "+d.ID.Name(), "the managed domain is not linked")
+	case !linked && d.Verified():
+		a.yellow("posthorn domain link "+name, "%s is verified, and not linked", name)
+	case !linked:
+		a.yellow("posthorn domain status "+name, "%s is not verified yet, and not linked", name)
+	case !d.Verified():
+		a.red("posthorn domain status "+name, "%s is linked, and no longer verified: %s", name, statesOf(d))
+	default:
+		a.green("%s is verified and linked", name)
+	}
+	if !linked {
+		return
+	}
+	if strings.EqualFold(d.Properties.Tracking, "Enabled") {
+		a.yellow("az communication email domain update --ids "+string(d.ID)+" --user-engmnt-tracking 0", "%s: engagement tracking is on: links in mail are rewritten, and recipients are watched", name)
+	} else {
+		a.green("engagement tracking is off")
+	}
+	if d.Managed() {
+		return // its sender DoNotReply is always there
+	}
+	if senders, ok := known(a, *f.senders[d.ID], name+": senders", "posthorn sender list"); ok && len(senders) == 0 {
+		a.red("posthorn sender add donotreply@"+name, "%s has no sender: nothing can be sent from it", name)
+	} else if ok {
+		a.green("%d senders", len(senders))
+	}
+}
+
+func statesOf(d azure.Domain) string {
+	var states []string
+	for _, kind := range azure.Verifications() {
+		if s := d.Properties.States[kind].Status; s != azure.StatusVerified {
+			states = append(states, fmt.Sprintf("%s is %s", kind, s))
+		}
+	}
+	return strings.Join(states, ", ")
+}
+
+// checkQuota holds the setting against what is linked: the managed domain alone has much
+// less, and it cannot be raised.
+func (f *facts) checkQuota(a *area, linked []azure.Domain) {
+	if _, ok := known(a, f.settings, "quota", deployAgain); !ok || len(linked) == 0 {
+		return
+	}
+	quota := f.setting("POSTHORN_QUOTA")
+	if quota == "" {
+		quota = "custom-domain"
+	}
+	switch custom := slices.ContainsFunc(linked, func(d azure.Domain) bool { return !d.Managed() }); {
+	case custom && quota == "managed-domain":
+		a.red(f.set("POSTHORN_QUOTA=custom-domain"), "POSTHORN_QUOTA is managed-domain, 10 messages an hour, although a domain of your own is linked")
+	case !custom && quota != "managed-domain":
+		a.red(f.set("POSTHORN_QUOTA=managed-domain"), "POSTHORN_QUOTA is %s, and only the managed domain is linked: ACS takes 10 messages an hour from it", quota)
+	default:
+		a.green("the quota %s fits the linked domains", quota)
+	}
+}
+
+func (f *facts) checkDNS(a *area) {
+	custom := 0
+	for _, d := range f.linked() {
+		if d.Managed() {
+			continue
+		}
+		custom++
+		report, ok := known(a, *f.zones[d.ID], d.Sends(), "")
+		if !ok {
+			continue
+		}
+		if len(report.Findings) == 0 {
+			a.yellow("posthorn doctor --domain "+d.Sends(), "%s: not checked", d.Sends())
+		}
+		for _, found := range report.Findings {
+			a.add(found.Level, found.Remedy, "%s: %s", d.Sends(), strings.TrimSuffix(found.Sentence, "."))
+		}
+	}
+	if !f.service.done || f.service.err != nil || !f.domains.done || f.domains.err != nil {
+		a.yellow("Mend what is said of domains, above.", "not checked: the linked domains are not known")
+	} else if custom == 0 {
+		a.green("the managed domain needs none")
+	}
+}
+
+// Names of infra's.
+const (
+	reportsQueue = "posthorn-reports"
+	deadEvents   = "posthorn-dead-events"
+	reportType   = "Microsoft.Communication.EmailDeliveryReportReceived"
+)
+
+// deadDays is how far back dead letters are counted.
+const deadDays = 7
+
+// checkReports looks at the way of delivery reports into their queue.
+func (f *facts) checkReports(a *area) {
+	if f.at.Service == "" {
+		a.yellow("Mend what is said of mail, above.", "not checked: the Communication Services resource is not known")
+		return
+	}
+	topic, ok := known(a, f.topic, "delivery reports", deployAgain)
+	if !ok {
+		return
+	}
+	if s := topic.Properties.State; s != "" && s != "Succeeded" {
+		a.red(deployAgain, "the system topic is in the state %s", s)
+	}
+	list, ok := known(a, f.subscriptions, "event subscriptions", deployAgain)
+	if !ok {
+		return
+	}
+	i := slices.IndexFunc(list, func(s azure.EventSubscription) bool { return slices.Contains(s.Properties.Filter.Types, reportType) })
+	if i < 0 {
+		a.red(deployAgain, "no event subscription takes delivery reports")
+		return
+	}
+	if f.checkSubscription(a, list[i]) {
+		f.checkRoles(a, true)
+	}
+	dead, ok := known(a, f.dead, "dead letters of Event Grid", deployAgain)
+	switch {
+	case ok && dead > 0:
+		a.yellow("Look into the container "+deadEvents+" of the storage account: each blob says why.", "%d reports did not come within %d days", dead, deadDays)
+	case ok:
+		a.green("no report got lost in %d days", deadDays)
+	}
+}
+
+// checkSubscription tells whether reports have a queue.
+func (f *facts) checkSubscription(a *area, s azure.EventSubscription) (arrives bool) {
+	p := s.Properties
+	if p.State != "" && p.State != "Succeeded" {
+		a.red(deployAgain, "the event subscription %s is in the state %s", s.ID.Name(), p.State)
+	} else {
+		a.green("the event subscription lives")
+	}
+	to, dead := p.WithIdentity.Destination, p.DeadLetter.Destination
+	if to == nil {
+		to = p.Plain
+	}
+	if dead == nil {
+		dead = p.DeadLetterPlain
+	}
+	if dead == nil {
+		a.yellow(deployAgain, "reports that cannot be brought have no container: they are lost")
+	}
+	if to == nil || to.Type != "StorageQueue" {
+		a.yellow("Look at the event subscription in the Azure portal.", "reports do not go to a storage queue: the rest of their way is not checked")
+		return false
+	}
+	if f.account.value.ID == "" {
+		a.unread("queue of reports", errUnasked, "")
+		return false
+	}
+	if !azure.SameID(to.Properties.Account, f.account.value.ID) {
+		a.yellow("Look at the event subscription in the Azure portal.", "reports go to a queue of another storage account: it is not checked")
+		return false
+	}
+	there, ok := known(a, f.queues, "queue of reports", deployAgain)
+	switch {
+	case !ok:
+	case slices.ContainsFunc(there, func(r azure.Resource) bool { return r.ID.Name() == to.Properties.Queue }):
+		a.green("its queue is there")
+		return true
+	default:
+		a.red("az storage queue create --auth-mode login --account-name "+f.account.value.ID.Name()+" --name "+to.Properties.Queue, "the queue %s of delivery reports is not there", to.Properties.Queue)
+	}
+	return false
+}
+
+func (f *facts) checkTelemetry(a *area) {
+	if _, ok := known(a, f.settings, "telemetry", deployAgain); !ok {
+		return
+	}
+	own, host := f.setting("POSTHORN_AZURE_MONITOR_CONNECTION_STRING") != "", f.setting("APPLICATIONINSIGHTS_CONNECTION_STRING") != ""
+	switch {
+	case f.setting("OTEL_EXPORTER_OTLP_ENDPOINT") != "":
+		a.green("it goes out by OTLP")
+	case !own:
+		a.yellow("Set OTEL_EXPORTER_OTLP_ENDPOINT, or POSTHORN_AZURE_MONITOR_CONNECTION_STRING: docs/operate.md.", "Posthorn sends none")
+	}
+	if !own && !host {
+		return
+	}
+	c, ok := known(a, f.component, "Application Insights", "Look at the connection string in the settings.")
+	switch keyless := c.Properties.DisableLocalAuth; {
+	case !ok:
+	case keyless && own && f.setting("POSTHORN_AZURE_MONITOR_IDENTITY") != "true":
+		a.red(f.set("POSTHORN_AZURE_MONITOR_IDENTITY=true"), "Application Insights takes no key, and Posthorn does not use its identity")
+	case keyless && host && !strings.Contains(f.setting("APPLICATIONINSIGHTS_AUTHENTICATION_STRING"), "Authorization=AAD"):
+		a.red(f.set(`"APPLICATIONINSIGHTS_AUTHENTICATION_STRING=ClientId=`+f.client()+`;Authorization=AAD"`), "Application Insights takes no key, and the host does not use the identity")
+	default:
+		a.green("it goes to %s", c.ID.Name())
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/posthorn/posthorn/handler/operate/azure"
+	"github.com/posthorn/posthorn/handler/wiring"
+)
+
+func (f *facts) checkStorage(a *area) {
+	account, ok := known(a, f.account, "storage account", deployAgain)
+	if !ok {
+		return
+	}
+	f.checkAccount(a, account)
+	f.checkContainers(a)
+	f.checkNamed(a, f.queues, "queue", wiring.DispatchQueue)
+	f.checkNamed(a, f.tables, "table", wiring.CallersTable, wiring.HooksTable, wiring.RecordsTable, wiring.LinksTable, wiring.LinesTable, wiring.DeadTable, wiring.QuotaTable)
+	f.checkOwnRights(a, account)
+}
+
+// checkAccount looks at what the account lets in.
+func (f *facts) checkAccount(a *area, account azure.Account) {
+	p := account.Properties
+	update := "az storage account update --ids " + string(account.ID)
+	if p.SharedKeys == nil || *p.SharedKeys {
+		a.yellow(update+" --allow-shared-key-access false", "shared keys work: whoever has one reads and writes all")
+	} else {
+		a.green("shared keys are off")
+	}
+	if p.PublicBlobs != nil && *p.PublicBlobs {
+		a.yellow(update+" --allow-blob-public-access false", "containers may be made public")
+	} else {
+		a.green("no container can be public")
+	}
+	if p.MinimumTLS != "TLS1_2" && p.MinimumTLS != "TLS1_3" || !p.HTTPSOnly {
+		a.yellow(update+" --min-tls-version TLS1_2 --https-only true", "HTTP, or TLS older than 1.2, is taken")
+	} else {
+		a.green("TLS 1.2 is the least")
+	}
+	switch closed := p.Network.Default == "Deny" || p.PublicNetwork == "Disabled"; {
+	case closed && !strings.Contains(p.Network.Bypass, "AzureServices"):
+		a.red(update+" --bypass AzureServices", "the account is private, and trusted services are kept out: Event Grid cannot bring reports")
+	case closed:
+		a.green("it is private")
+	default:
+		a.green("every network reaches it, and identities alone get in")
+	}
+}
+
+func (f *facts) checkContainers(a *area) {
+	list, ok := known(a, f.containers, "containers", deployAgain)
+	if !ok {
+		return
+	}
+	private := true
+	for _, c := range list {
+		if p := c.Properties.PublicAccess; p != "" && p != "None" {
+			a.red("az storage container set-permission --public-access off --auth-mode login --account-name "+f.account.value.ID.Name()+" --name "+c.ID.Name(), "the container %s is public: anybody reads it", c.ID.Name())
+			private = false
+		}
+	}
+	if private {
+		a.green("no container is public")
+	}
+	names := read[[]azure.Resource]{done: true}
+	for _, c := range list {
+		names.value = append(names.value, azure.Resource{ID: c.ID})
+	}
+	f.checkNamed(a, names, "container", wiring.FilesContainer, wiring.SpoolContainer)
+}
+
+// checkNamed tells which are missing. Posthorn makes its own at their first use, so that
+// a deployment that nobody has used lacks all tables.
+func (f *facts) checkNamed(a *area, list read[[]azure.Resource], kind string, names ...string) {
+	there, ok := known(a, list, kind+"s", deployAgain)
+	if !ok {
+		return
+	}
+	var missing []string
+	for _, name := range names {
+		if !slices.ContainsFunc(there, func(r azure.Resource) bool { return r.ID.Name() == name }) {
+			missing = append(missing, name)
+		}
+	}
+	switch {
+	case len(missing) == 0:
+		a.green("all %ss are there", kind)
+	case kind == "table" && len(missing) == len(names):
+		a.green("no table is there yet: the first use makes them")
+	default:
+		a.yellow("The first use makes it. If that was already: look at the roles of the app's identity.", "missing %ss: %s", kind, strings.Join(missing, ", "))
+	}
+}
+
+// checkOwnRights tries what the commands for callers and messages need of this account.
+func (f *facts) checkOwnRights(a *area, account azure.Account) {
+	answer, ok := known(a, f.rows, "your own rights on storage", "Look at POSTHORN_TABLE_ENDPOINT.")
+	switch {
+	case !ok:
+	case answer.Status == http.StatusOK, answer.Status == http.StatusNotFound: // no table yet
+		a.green("you may read it")
+	case answer.Status == http.StatusForbidden && account.Properties.Network.Default == "Deny":
+		a.yellow("Run the commands for callers and messages inside of its network.", "this computer's network, or your account, may not read the tables")
+	case answer.Status == http.StatusForbidden, answer.Status == http.StatusUnauthorized:
+		a.yellow("az role assignment create --assignee YOUR-ACCOUNT --role \""+roleTables.name+"\" --scope "+string(account.ID), "you may not read the tables: commands for callers, hooks and messages do not work for you")
+	default:
+		a.yellow("Run it again.", "your own rights on storage: not checked: it answers %d", answer.Status)
+	}
+}
