@@ -83,7 +83,7 @@ func (cmd *probeCommand) named(all []probe) ([]probe, error) {
 	for _, word := range cmd.Only {
 		before := len(found)
 		for _, p := range all {
-			if strings.EqualFold(p.id, word) || strings.HasPrefix(p.id, strings.ToUpper(word)+".") {
+			if strings.EqualFold(p.id, word) || !p.alone && strings.HasPrefix(p.id, strings.ToUpper(word)+".") {
 				found = append(found, p)
 			}
 		}
@@ -156,7 +156,9 @@ func (cmd *probeCommand) ask(ctx context.Context, c *console, at cloud, chosen [
 		asked = append(asked, p.id)
 		err = a.one(ctx, p, due)
 	}
-	if len(asked) > 0 {
+	if len(asked) == 0 && err == nil {
+		c.tell("Nothing is asked now. \"posthorn doctor --probe --report\" prints all answers.")
+	} else if len(asked) > 0 {
 		if shown := listAnswers(c, probes(), known, asked, cmd.JSON); err == nil {
 			err = shown
 		}

@@ -59,7 +59,7 @@ func askPut(ctx context.Context, a *asker) (answer string, err error) {
 	}
 	defer func() { err = errors.Join(err, a.clear(ctx)) }()
 	place := connected.Properties.DataLocation
-	own := ownName + "-" + uuid.NewString()[:8]
+	own := ownName + "-" + uuid.NewString()[:8] + "-tmp"
 	emails := a.cloud.at.EmailService.Parent().Child("emailServices", own)
 	service := a.cloud.at.Service.Parent().Child("communicationServices", own)
 	if err := a.made(emails); err != nil {

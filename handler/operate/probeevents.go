@@ -105,7 +105,6 @@ func askReports(ctx context.Context, a *asker) (string, error) {
 	if _, err := a.taken(ctx, "a mail that arrives", "", operation, m); err != nil {
 		return "", err
 	}
-	bad := uuid.NewString()
 	waiting := map[string]string{operation: "the mail that arrives"}
 	bad := uuid.NewString()
 	switch r, err := a.post(ctx, "a mail that cannot arrive", "", bad, a.mail("P13", bad, "nobody@posthorn.invalid")); {
