@@ -120,8 +120,7 @@ func (cmd *probeCommand) choose(c *console, from []probe, known *findings) []pro
 		case p.ask == nil, p.alone && !named, p.exhausts && !cmd.Exhaust && !cmd.DryRun,
 			known.of(p.id).Answer != "" && !cmd.Again:
 		case !begun && !slices.ContainsFunc(chosen, func(q probe) bool { return q.id == p.after }):
-		case begun && c.now().Add(probeSoon).Before(due):
-			c.tell("%s is due at %s. Run this again then.", p.id, utcMinute(due))
+		case begun && c.now().Add(probeSoon).Before(due): // it is told at the end
 		case cmd.lacks(p) && !cmd.DryRun:
 			c.tell("%s is left out: %s", p.id, p.wants())
 		default:
@@ -164,7 +163,7 @@ func (cmd *probeCommand) ask(ctx context.Context, c *console, at cloud, chosen [
 		}
 	}
 	if err == nil {
-		err = a.people(asked)
+		a.people(asked)
 	}
 	proposeSettings(c, probes(), known, at.at)
 	tellLater(c, known)
@@ -176,10 +175,14 @@ func (cmd *probeCommand) ask(ctx context.Context, c *console, at cloud, chosen [
 
 // tellLater tells what goes on another time.
 func tellLater(c *console, known *findings) {
+	var open []string
 	for _, p := range probes() {
 		if due, begun := known.due(p); p.ask != nil && p.after != "" && begun && known.of(p.id).Answer == "" && !p.alone {
-			c.tell("%s is due at %s. Run \"posthorn doctor --probe --only %s\" then.", p.id, utcMinute(due), p.id)
+			open = append(open, p.id+" at "+utcMinute(due))
 		}
+	}
+	if len(open) > 0 {
+		c.tell("Due later: %s. Run \"posthorn doctor --probe\" with the same --sender and --to then.", strings.Join(open, ", "))
 	}
 }
 
@@ -196,11 +199,11 @@ func priceOf(chosen []probe) string {
 	if mails == 0 && len(touched) == 0 {
 		return ""
 	}
-	said := fmt.Sprintf("This sends up to %d mails and takes up to %d minutes.", mails, minutes)
+	said := []string{fmt.Sprintf("This sends up to %d mails and takes up to %d minutes.", mails, minutes)}
 	for _, t := range touched {
-		said += " It " + t + "."
+		said = append(said, "It "+t+".")
 	}
-	return said
+	return strings.Join(said, " ")
 }
 
 // utcMinute is a time as people read it here.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -158,7 +159,7 @@ func askSuppressed(ctx context.Context, a *asker) (answer string, err error) {
 // withoutMessage is a call that ACS refuses for its body once it has accepted the login.
 func (a *asker) withoutMessage(ctx context.Context) (reply, error) {
 	a.posted = true
-	return a.wire.send(ctx, "", "", "", []byte("{}"))
+	return a.wire.send(ctx, "", "", []byte("{}"))
 }
 
 // askWithoutRole is P9.
@@ -171,7 +172,7 @@ func askWithoutRole(ctx context.Context, a *asker) (string, error) {
 		return "", err
 	}
 	if r.status == http.StatusUnauthorized || r.status == http.StatusForbidden {
-		return fmt.Sprint(r.status), nil
+		return strconv.Itoa(r.status), nil
 	}
 	return "", askError("this login has the role. " + otherLogin)
 }

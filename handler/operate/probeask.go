@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -56,7 +57,7 @@ func (a *asker) first(id string) (operation string, m probeMail) {
 // mailDigest is too short to find an address by.
 func mailDigest(m probeMail) string {
 	sum := sha256.Sum256(m.json())
-	return fmt.Sprintf("%x", sum[:3])
+	return hex.EncodeToString(sum[:3])
 }
 
 // askTwiceAtOnce is P2.
@@ -67,7 +68,7 @@ func askTwiceAtOnce(ctx context.Context, a *asker) (string, error) {
 	a.posted = true
 	for range 2 {
 		go func() {
-			r, err := a.wire.send(ctx, "", operation, "", body)
+			r, err := a.wire.send(ctx, "", operation, body)
 			replies <- r
 			faults <- err
 		}()
@@ -114,7 +115,7 @@ func askRepeat(ctx context.Context, a *asker, base string) (string, error) {
 func askOtherBody(ctx context.Context, a *asker) (string, error) {
 	operation, m := a.first("P3")
 	m.Content.Subject += " first"
-	if _, err := a.taken(ctx, "the first body", "", operation, m); err != nil {
+	if _, err := a.taken(ctx, "the first body", operation, m); err != nil {
 		return "", err
 	}
 	m.Content.Subject = strings.TrimSuffix(m.Content.Subject, "first") + "second"
@@ -126,8 +127,8 @@ func askOtherBody(ctx context.Context, a *asker) (string, error) {
 }
 
 // taken is a post that must be accepted for the question to make sense.
-func (a *asker) taken(ctx context.Context, what, version, operation string, m probeMail) (reply, error) {
-	r, err := a.post(ctx, what, version, operation, m)
+func (a *asker) taken(ctx context.Context, what, operation string, m probeMail) (reply, error) {
+	r, err := a.post(ctx, what, "", operation, m)
 	if err == nil && !r.taken() {
 		err = askError(fmt.Sprintf("ACS refused %s with %d %s", what, r.status, r.code))
 	}
@@ -138,7 +139,7 @@ func (a *asker) taken(ctx context.Context, what, version, operation string, m pr
 func askDuplicate(ctx context.Context, a *asker) (string, error) {
 	operation, m := a.first("P4")
 	m.Headers = a.messageID(operation)
-	if _, err := a.taken(ctx, "the first message", "", operation, m); err != nil {
+	if _, err := a.taken(ctx, "the first message", operation, m); err != nil {
 		return "", err
 	}
 	return a.duplicate(ctx, operation)
@@ -217,7 +218,7 @@ func askSenderName(ctx context.Context, a *asker) (string, error) {
 // askNewOperation is P12.
 func askNewOperation(ctx context.Context, a *asker) (string, error) {
 	operation, m := a.first("P12")
-	if _, err := a.taken(ctx, "a message", "", operation, m); err != nil {
+	if _, err := a.taken(ctx, "a message", operation, m); err != nil {
 		return "", err
 	}
 	answer := "known"

@@ -119,7 +119,7 @@ func (a *asker) post(ctx context.Context, what, version, operation string, m pro
 	body := m.json()
 	for range 3 {
 		a.posted = true
-		r, err := a.wire.send(ctx, version, operation, "", body)
+		r, err := a.wire.send(ctx, version, operation, body)
 		if err != nil {
 			return r, err
 		}
@@ -177,7 +177,7 @@ func (a *asker) fate(ctx context.Context, operation string) (reply, error) {
 }
 
 // people asks on a terminal, or tells, what only a person can see of what was asked.
-func (a *asker) people(asked []string) error {
+func (a *asker) people(asked []string) {
 	var open []probe
 	for _, p := range probes() {
 		if p.ask == nil && a.known.of(p.id).Answer == "" && slices.Contains(asked, p.after) && a.known.of(p.after).Answer != "" {
@@ -207,5 +207,4 @@ func (a *asker) people(asked []string) error {
 			a.c.tell("  %s", mistake)
 		}
 	}
-	return nil
 }

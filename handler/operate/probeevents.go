@@ -102,7 +102,7 @@ func askReports(ctx context.Context, a *asker) (string, error) {
 		return "", err // before anything is sent
 	}
 	operation, m := a.first("P13")
-	if _, err := a.taken(ctx, "a mail that arrives", "", operation, m); err != nil {
+	if _, err := a.taken(ctx, "a mail that arrives", operation, m); err != nil {
 		return "", err
 	}
 	waiting := map[string]string{operation: "the mail that arrives"}
@@ -180,15 +180,15 @@ func (e reportEvent) shape(sender string) string {
 	}
 	slices.Sort(names)
 	status, _ := e.Data["status"].(string)
-	said := fmt.Sprintf("%s, status %s, members %s", schema, plainWord(status), strings.Join(names, " "))
+	said := []string{schema, "status " + plainWord(status), "members " + strings.Join(names, " ")}
 	for _, name := range []string{"deliveryAttemptTimestamp", "deliveryAttemptTimeStamp"} {
 		text, _ := e.Data[name].(string)
 		if at, err := time.Parse(time.RFC3339, text); err == nil && !when.IsZero() {
-			said += fmt.Sprintf(", published %s after the attempt", when.Sub(at).Round(time.Second))
+			said = append(said, fmt.Sprintf("published %s after the attempt", when.Sub(at).Round(time.Second)))
 		}
 	}
 	if strings.Contains(e.Subject, sender) {
-		return said + ", the subject keeps the sender's case"
+		said = append(said, "the subject keeps the sender's case")
 	}
-	return said
+	return strings.Join(said, ", ")
 }

@@ -37,6 +37,9 @@ func TestProbesMeetRefusals(t *testing.T) {
 		{"an operation that ACS does not know", "P12", "202 Running", "404 NotFound", "did not know the operation", exitFailed, 14},
 		{"the role is there", "P9", "400 BadRequest", "200 Running", "this login has the role", exitFailed, 2},
 		{"the hour comes first", "P7", "429 Hour 1200", "200 Running", "the limit of the hour came first", exitFailed, 1},
+		{"more quota than is set", "P7", "202 Running", "200 Running", "15 calls passed: the quota is larger", exitFailed, 1},
+		{"a little more quota than is set", "P7", strings.Repeat("202 Running,", 8) + "429 Minute 4", "200 Running", "fits neither cost", exitFailed, 2},
+		{"a call that is refused", "P7", "400 BadRequest", "200 Running", "ACS refused a call with 400 BadRequest", exitFailed, 1},
 		{"no queue is known", "P14", "202 Running", "200 Running", "no POSTHORN_QUEUE_ENDPOINT", exitFailed, 1},
 		{"no such domain", "P17", "202 Running", "200 Running", "does not belong to the connected Email Service", exitFailed, 1},
 	} {
@@ -109,10 +112,10 @@ func TestProbesAreAskedLater(t *testing.T) {
 			s := &script{post: []string{c.post}, get: []string{"200 Succeeded"}}
 			d := newProbeDesk(t, s.serve(t))
 			out, said, code := d.run(t, "--only P2,P4,P12"+toAnn)
-			if code != 0 || !strings.Contains(said, "P2.1h is due at 2026-11-29 10:0") || strings.Contains(out, "P2.1h") {
+			if code != 0 || !strings.Contains(said, "Due later: P2.1h at 2026-11-29 10:0") || strings.Contains(out, "P2.1h") {
 				t.Fatalf("exit code %d\n%s%s", code, out, said)
 			}
-			if _, said, _ := d.run(t, "--only P2.1h"+toAnn); !strings.Contains(said, "P2.1h is due at") || !strings.Contains(said, "Nothing is asked now") {
+			if _, said, _ := d.run(t, "--only P2.1h"+toAnn); !strings.Contains(said, "P2.1h at 2026-11-29 10:0") || !strings.Contains(said, "Nothing is asked now") {
 				t.Errorf("too early: %s", said)
 			}
 			first := len(s.bodies)

@@ -163,7 +163,7 @@ func limitProbes() []probe {
 			{word: "counted", means: "Calls pass later than the 429 said: refused calls cost quota too. Posthorn waits for Retry-After, so that it loses none."},
 			{word: "hour", means: "The limit of the hour came first. The evidence has its 429."},
 			{word: "none", means: "No 429 came: the subscription has more quota than the settings say."}}},
-		{id: "P10", question: "How large may a request be?", mails: 4, minutes: 6, to: 1, ask: askSize, answers: []outcome{
+		{id: "P10", question: "How large may a request be?", mails: 4, minutes: 6, to: 1, touches: "sends mails of 10 to 14 MB", ask: askSize, answers: []outcome{
 			{word: "10000000", means: "10 MB are 10,000,000 bytes.", setting: "POSTHORN_ACS_MAX_REQUEST_BYTES=10000000"},
 			{word: "10485760", means: "10 MB are 10,485,760 bytes, after Base64.", setting: "POSTHORN_ACS_MAX_REQUEST_BYTES=10485760"},
 			{word: "between", means: "The limit is between 10,485,860 and 13,900,000 bytes.", setting: "POSTHORN_ACS_MAX_REQUEST_BYTES=10485760"},

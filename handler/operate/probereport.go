@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -101,7 +102,7 @@ func listProbes(c *console, all, chosen []probe, known *findings, json bool) err
 		list = append(list, r)
 	}
 	if err := show(c, listing{json}, list, "ID\tASKED\tMAILS\tMINUTES\tQUESTION", func(r planRow) []string {
-		return []string{r.ID, r.Asked, fmt.Sprint(r.Mails), fmt.Sprint(r.Minutes), r.Question}
+		return []string{r.ID, r.Asked, strconv.Itoa(r.Mails), strconv.Itoa(r.Minutes), r.Question}
 	}); err != nil {
 		return err
 	}

@@ -174,12 +174,12 @@ func plainWord(s string) string {
 }
 
 // send makes one call of emails:send. An operation id may be empty.
-func (w *wire) send(ctx context.Context, version, operation, scope string, body []byte) (reply, error) {
+func (w *wire) send(ctx context.Context, version, operation string, body []byte) (reply, error) {
 	header := map[string]string{"Content-Type": "application/json", "Accept": "application/json"}
 	if operation != "" {
 		header["Operation-Id"] = operation
 	}
-	return w.call(ctx, http.MethodPost, w.endpoint+"/emails:send?api-version="+url.QueryEscape(cmp.Or(version, w.version)), cmp.Or(scope, w.scope), header, body)
+	return w.call(ctx, http.MethodPost, w.endpoint+"/emails:send?api-version="+url.QueryEscape(cmp.Or(version, w.version)), w.scope, header, body)
 }
 
 // status asks for an operation once.
