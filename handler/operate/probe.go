@@ -114,12 +114,13 @@ func (cmd *probeCommand) choose(c *console, from []probe, known *findings) []pro
 	for _, p := range from {
 		due, begun := known.due(p)
 		named := len(cmd.Only) > 0
+		comes := slices.ContainsFunc(chosen, func(q probe) bool { return q.id == p.after })
 		switch {
-		case p.ask == nil && named && !cmd.DryRun:
+		case p.ask == nil && named && begun && !comes && !cmd.DryRun && known.of(p.id).Answer == "":
 			c.tell("%s is for you: %s\n  %s", p.id, p.question, p.steps)
 		case p.ask == nil, p.alone && !named, p.exhausts && !cmd.Exhaust && !cmd.DryRun,
 			known.of(p.id).Answer != "" && !cmd.Again:
-		case !begun && !slices.ContainsFunc(chosen, func(q probe) bool { return q.id == p.after }):
+		case !begun && !comes:
 		case begun && c.now().Add(probeSoon).Before(due): // it is told at the end
 		case cmd.lacks(p) && !cmd.DryRun:
 			c.tell("%s is left out: %s", p.id, p.wants())
@@ -188,10 +189,10 @@ func tellLater(c *console, known *findings) {
 
 // priceOf is what the owner says yes to; empty if nothing is sent or changed.
 func priceOf(chosen []probe) string {
-	mails, minutes := 0, 0
+	mails, minutes := mailsOf(chosen), 0
 	var touched []string
 	for _, p := range chosen {
-		mails, minutes = mails+p.mails, minutes+p.minutes
+		minutes += p.minutes
 		if p.touches != "" && !slices.Contains(touched, p.touches) {
 			touched = append(touched, p.touches)
 		}
@@ -204,6 +205,13 @@ func priceOf(chosen []probe) string {
 		said = append(said, "It "+t+".")
 	}
 	return strings.Join(said, " ")
+}
+
+func mailsOf(chosen []probe) (n int) {
+	for _, p := range chosen {
+		n += p.mails
+	}
+	return n
 }
 
 // utcMinute is a time as people read it here.

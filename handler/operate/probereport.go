@@ -85,6 +85,7 @@ type planRow struct {
 // listProbes is the dry run: all probes, what each costs, and which of them would be asked now.
 func listProbes(c *console, all, chosen []probe, known *findings, json bool) error {
 	var list []planRow
+	var now []probe
 	for _, p := range all {
 		r := planRow{ID: p.id, Asked: "later", Mails: p.mails, Minutes: p.minutes, Touches: p.touches, Question: p.question}
 		switch {
@@ -97,7 +98,7 @@ func listProbes(c *console, all, chosen []probe, known *findings, json bool) err
 		case p.alone:
 			r.Asked = "--only " + p.id
 		case slices.ContainsFunc(chosen, func(q probe) bool { return q.id == p.id }) && (p.after == "" || p.wait <= probeSoon):
-			r.Asked = "now"
+			r.Asked, now = "now", append(now, p)
 		}
 		list = append(list, r)
 	}
@@ -111,6 +112,7 @@ func listProbes(c *console, all, chosen []probe, known *findings, json bool) err
 			c.tell("%s %s.", p.id, p.touches)
 		}
 	}
+	c.tell("What is asked now sends up to %d mails.", mailsOf(now))
 	return nil
 }
 
