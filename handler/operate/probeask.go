@@ -115,7 +115,7 @@ func askRepeat(ctx context.Context, a *asker, base string) (string, error) {
 func askOtherBody(ctx context.Context, a *asker) (string, error) {
 	operation, m := a.first("P3")
 	m.Content.Subject += " first"
-	if _, err := a.taken(ctx, "the first body", operation, m); err != nil {
+	if err := a.taken(ctx, "the first body", operation, m); err != nil {
 		return "", err
 	}
 	m.Content.Subject = strings.TrimSuffix(m.Content.Subject, "first") + "second"
@@ -127,19 +127,19 @@ func askOtherBody(ctx context.Context, a *asker) (string, error) {
 }
 
 // taken is a post that must be accepted for the question to make sense.
-func (a *asker) taken(ctx context.Context, what, operation string, m probeMail) (reply, error) {
+func (a *asker) taken(ctx context.Context, what, operation string, m probeMail) error {
 	r, err := a.post(ctx, what, "", operation, m)
 	if err == nil && !r.taken() {
 		err = askError(fmt.Sprintf("ACS refused %s with %d %s", what, r.status, r.code))
 	}
-	return r, err
+	return err
 }
 
 // askDuplicate is P4: two messages that share nothing but their Message-ID.
 func askDuplicate(ctx context.Context, a *asker) (string, error) {
 	operation, m := a.first("P4")
 	m.Headers = a.messageID(operation)
-	if _, err := a.taken(ctx, "the first message", operation, m); err != nil {
+	if err := a.taken(ctx, "the first message", operation, m); err != nil {
 		return "", err
 	}
 	return a.duplicate(ctx, operation)
@@ -218,7 +218,7 @@ func askSenderName(ctx context.Context, a *asker) (string, error) {
 // askNewOperation is P12.
 func askNewOperation(ctx context.Context, a *asker) (string, error) {
 	operation, m := a.first("P12")
-	if _, err := a.taken(ctx, "a message", operation, m); err != nil {
+	if err := a.taken(ctx, "a message", operation, m); err != nil {
 		return "", err
 	}
 	answer := "known"

@@ -102,7 +102,7 @@ func askReports(ctx context.Context, a *asker) (string, error) {
 		return "", err // before anything is sent
 	}
 	operation, m := a.first("P13")
-	if _, err := a.taken(ctx, "a mail that arrives", operation, m); err != nil {
+	if err := a.taken(ctx, "a mail that arrives", operation, m); err != nil {
 		return "", err
 	}
 	waiting := map[string]string{operation: "the mail that arrives"}

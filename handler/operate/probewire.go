@@ -70,16 +70,12 @@ func (r reply) taken() bool { return r.status >= 200 && r.status < 300 }
 
 // String is evidence: status, codes and the headers that Microsoft's support asks for.
 func (r reply) String() string {
-	said := strconv.Itoa(r.status)
-	for _, word := range []string{r.code, r.state, r.failed} {
-		if word != "" {
-			said += " " + word
-		}
-	}
+	words := []string{strconv.Itoa(r.status), r.code, r.state, r.failed}
 	if r.window != "" {
-		said += " PerSubscriptionPer" + r.window + "LimitExceeded"
+		words = append(words, "PerSubscriptionPer"+r.window+"LimitExceeded")
 	}
-	return strings.Join(append([]string{said}, r.traces...), ", ")
+	words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
+	return strings.Join(append([]string{strings.Join(words, " ")}, r.traces...), ", ")
 }
 
 var (
