@@ -109,7 +109,7 @@ func (cmd *probeCommand) lacks(p probe) bool {
 }
 
 // choose leaves out what has its answer, cannot be asked yet, or lacks an address.
-func (cmd *probeCommand) choose(c *console, from []probe, known *findings) []probe {
+func (cmd *probeCommand) choose(c *console, from []probe, known *probeFindings) []probe {
 	var chosen []probe
 	for _, p := range from {
 		due, begun := known.due(p)
@@ -133,7 +133,7 @@ func (cmd *probeCommand) choose(c *console, from []probe, known *findings) []pro
 }
 
 // ask has the owner's word, and asks one after the other.
-func (cmd *probeCommand) ask(ctx context.Context, c *console, at cloud, chosen []probe, known *findings) error {
+func (cmd *probeCommand) ask(ctx context.Context, c *console, at cloud, chosen []probe, known *probeFindings) error {
 	a := &asker{c: c, cloud: at, sender: cmd.Sender, to: cmd.To, known: known}
 	if err := a.open(ctx); err != nil {
 		return err
@@ -175,7 +175,7 @@ func (cmd *probeCommand) ask(ctx context.Context, c *console, at cloud, chosen [
 }
 
 // tellLater tells what goes on another time.
-func tellLater(c *console, known *findings) {
+func tellLater(c *console, known *probeFindings) {
 	var open []string
 	for _, p := range probes() {
 		if due, begun := known.due(p); p.ask != nil && p.after != "" && begun && known.of(p.id).Answer == "" && !p.alone {

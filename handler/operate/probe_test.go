@@ -26,12 +26,12 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// logins gives the operator tokens: of ARM, and of all else one that looks like a JWT.
-type logins struct{}
+// probeLogins gives the operator tokens: of ARM, and of all else one that looks like a JWT.
+type probeLogins struct{}
 
 var anyJWT = strings.Repeat(base64.RawURLEncoding.EncodeToString([]byte(`{"a":1}`))+".", 2) + "c2lnbmF0dXJl"
 
-func (logins) GetToken(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (probeLogins) GetToken(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	token := anyJWT
 	if strings.Contains(o.Scopes[0], "management.azure.com") {
 		token = "operator"
@@ -95,7 +95,7 @@ func (d *probeDesk) runUntil(ctx context.Context, t *testing.T, words string) (o
 	var o, s bytes.Buffer
 	code = run(ctx, append([]string{"doctor", "--probe"}, strings.Fields(words)...), &console{
 		environ: d.environ, in: strings.NewReader(d.typed), out: &o, said: &s, person: d.person, now: d.now,
-		arm: func() (*azure.Client, error) { return d.Client(t, logins{}), nil },
+		arm: func() (*azure.Client, error) { return d.Client(t, probeLogins{}), nil },
 		sleep: func(ctx context.Context, wait time.Duration) error {
 			if d.asleep != nil {
 				d.asleep(wait)
@@ -116,7 +116,7 @@ func (d *probeDesk) runUntil(ctx context.Context, t *testing.T, words string) (o
 }
 
 // findings reads what was kept.
-func (d *probeDesk) findings(t *testing.T) map[string]*finding {
+func (d *probeDesk) findings(t *testing.T) map[string]*probeFinding {
 	t.Helper()
 	f, err := (&console{environ: d.environ}).openFindings(testService)
 	if err != nil {
@@ -125,22 +125,22 @@ func (d *probeDesk) findings(t *testing.T) map[string]*finding {
 	return f.here
 }
 
-// script is a service that answers as it is told: each answer is a status, then a code
+// scriptedACS is a service that answers as it is told: each answer is a status, then a code
 // or a state. The last one is given again and again.
-type script struct {
+type scriptedACS struct {
 	mu        sync.Mutex
 	post, get []string
 	bodies    [][]byte
 }
 
-func (s *script) serve(t *testing.T) map[string]string {
+func (s *scriptedACS) serve(t *testing.T) map[string]string {
 	t.Helper()
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	return map[string]string{"POSTHORN_ACS_ENDPOINT": server.URL, "POSTHORN_QUOTA": "managed-domain"}
 }
 
-func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *scriptedACS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	s.mu.Lock()
 	list := &s.get
@@ -178,8 +178,8 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// emulated has the emulator as the service, whose clock is the desk's.
-func emulated(t *testing.T, settings map[string]string, c emulator.Config) (*probeDesk, *[]string) {
+// withACS has the emulator as the service, whose clock is the desk's.
+func withACS(t *testing.T, settings map[string]string, c emulator.Config) (*probeDesk, *[]string) {
 	t.Helper()
 	d := newProbeDesk(t, nil)
 	c.Now = d.now
@@ -216,13 +216,13 @@ func TestProbesAnswer(t *testing.T) {
 	type setup func(t *testing.T) *probeDesk
 	scripted := func(post, get string) setup {
 		return func(t *testing.T) *probeDesk {
-			s := &script{post: strings.Split(post, ","), get: strings.Split(get, ",")}
+			s := &scriptedACS{post: strings.Split(post, ","), get: strings.Split(get, ",")}
 			return newProbeDesk(t, s.serve(t))
 		}
 	}
 	withEmulator := func(c emulator.Config) setup {
 		return func(t *testing.T) *probeDesk {
-			d, _ := emulated(t, map[string]string{"POSTHORN_QUOTA": "managed-domain"}, c)
+			d, _ := withACS(t, map[string]string{"POSTHORN_QUOTA": "managed-domain"}, c)
 			return d
 		}
 	}
@@ -285,18 +285,18 @@ func TestProbesAnswer(t *testing.T) {
 		{"P11", "refused", "", scripted("400 BadRequest", "")},
 		{"P12", "known", "", withEmulator(emulator.Config{})},
 		{"P12", "later", "", withEmulator(emulator.Config{VisibleAfter: 4 * time.Second})},
-		{"P13", "timestamp", "", reporting(`"data":{"messageId":"%s","status":"Delivered","recipient":"ann@example.org","deliveryAttemptTimestamp":"2026-11-29T09:00:05.99+00:00","deliveryStatusDetails":{"statusMessage":"ann@example.org"}},"eventTime":"2026-11-29T09:02:00Z"`, true)},
-		{"P13", "time-stamp", "", reporting(`"specversion":"1.0","subject":"sender/donotreply@example.com/message/1","time":"2026-11-29T09:02:00Z","data":{"messageId":"%s","status":"Delivered","deliveryAttemptTimeStamp":"2026-11-29T09:00:05Z"}`, false)},
-		{"P13", "neither", "", reporting(`"data":{"messageId":"%s"}`, true)},
-		{"P14", "base64", "", reporting(`"data":{}`, true)},
-		{"P14", "plain", "", reporting(`"data":{}`, false)},
+		{"P13", "timestamp", "", withReports(`"data":{"messageId":"%s","status":"Delivered","recipient":"ann@example.org","deliveryAttemptTimestamp":"2026-11-29T09:00:05.99+00:00","deliveryStatusDetails":{"statusMessage":"ann@example.org"}},"eventTime":"2026-11-29T09:02:00Z"`, true)},
+		{"P13", "time-stamp", "", withReports(`"specversion":"1.0","subject":"sender/donotreply@example.com/message/1","time":"2026-11-29T09:02:00Z","data":{"messageId":"%s","status":"Delivered","deliveryAttemptTimeStamp":"2026-11-29T09:00:05Z"}`, false)},
+		{"P13", "neither", "", withReports(`"data":{"messageId":"%s"}`, true)},
+		{"P14", "base64", "", withReports(`"data":{}`, true)},
+		{"P14", "plain", "", withReports(`"data":{}`, false)},
 		{"P15", "accepted", "", withEmulator(emulator.Config{})},
 		{"P15", "refused", "", scripted("400 UnsupportedApiVersion", "")},
-		{"P17", "failed", "", suppressing("202 Running", "200 Failed EmailDroppedAllRecipientsSuppressed")},
-		{"P17", "succeeded", "", suppressing("202 Running", "200 Succeeded")},
-		{"P17", "refused", "", suppressing("400 BadRequest", "")},
+		{"P17", "failed", "", withSuppression("202 Running", "200 Failed EmailDroppedAllRecipientsSuppressed")},
+		{"P17", "succeeded", "", withSuppression("202 Running", "200 Succeeded")},
+		{"P17", "refused", "", withSuppression("400 BadRequest", "")},
 		{"P20", "empties", "", func(t *testing.T) *probeDesk { return newProbeDesk(t, nil) }},
-		{"P20", "keeps", "", func(t *testing.T) *probeDesk { return keeping(newProbeDesk(t, nil)) }},
+		{"P20", "keeps", "", func(t *testing.T) *probeDesk { return keepingLinks(newProbeDesk(t, nil)) }},
 	} {
 		t.Run(c.probe+"="+c.answer, func(t *testing.T) {
 			t.Parallel()
@@ -328,8 +328,8 @@ func TestProbesAnswer(t *testing.T) {
 	}
 }
 
-// reporting has a queue of reports, one for each mail that was sent, or one for none.
-func reporting(event string, encoded bool) func(t *testing.T) *probeDesk {
+// withReports has a queue of reports, one for each mail that was sent, or one for none.
+func withReports(event string, encoded bool) func(t *testing.T) *probeDesk {
 	return func(t *testing.T) *probeDesk {
 		var mu sync.Mutex
 		ids := []string{"another"}
@@ -357,18 +357,18 @@ func reporting(event string, encoded bool) func(t *testing.T) *probeDesk {
 	}
 }
 
-// suppressing has the domain of the sender.
-func suppressing(post, get string) func(t *testing.T) *probeDesk {
+// withSuppression has the domain of the sender.
+func withSuppression(post, get string) func(t *testing.T) *probeDesk {
 	return func(t *testing.T) *probeDesk {
-		s := &script{post: strings.Split(post, ","), get: strings.Split(get, ",")}
+		s := &scriptedACS{post: strings.Split(post, ","), get: strings.Split(get, ",")}
 		d := newProbeDesk(t, s.serve(t))
 		d.Put(testEmails+"/domains/example.com", azuretest.Object{"properties": azuretest.Object{"fromSenderDomain": "example.com"}})
 		return d
 	}
 }
 
-// keeping has an Azure whose PUT keeps linkedDomains that it does not say.
-func keeping(d *probeDesk) *probeDesk {
+// keepingLinks has an Azure whose PUT keeps linkedDomains that it does not say.
+func keepingLinks(d *probeDesk) *probeDesk {
 	linked := []any{}
 	for _, method := range []string{http.MethodPut, http.MethodGet} {
 		for _, suffix := range []string{"-tmp", "-tmp/domains/AzureManagedDomain"} {

@@ -187,11 +187,11 @@ func askTwinsInCapitals(ctx context.Context, a *asker) (string, error) {
 func (a *asker) twins(ctx context.Context, id, other string) (string, error) {
 	operation, m := a.first(id)
 	m.Recipients.To = append(m.Recipients.To, probeAddress{other})
-	return yesOrNo(a.post(ctx, "one address twice", "", operation, m))
+	return accepts(a.post(ctx, "one address twice", "", operation, m))
 }
 
-// yesOrNo is whether ACS takes a message of some form.
-func yesOrNo(r reply, err error) (string, error) {
+// accepts is whether ACS takes a message of some form.
+func accepts(r reply, err error) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
@@ -205,14 +205,14 @@ func yesOrNo(r reply, err error) (string, error) {
 func askBlind(ctx context.Context, a *asker) (string, error) {
 	operation, m := a.first("P11")
 	m.Recipients.To, m.Recipients.BCC = []probeAddress{}, m.Recipients.To
-	return yesOrNo(a.post(ctx, "bcc alone", "", operation, m))
+	return accepts(a.post(ctx, "bcc alone", "", operation, m))
 }
 
 // askSenderName is P15.
 func askSenderName(ctx context.Context, a *asker) (string, error) {
 	operation, m := a.first("P15")
 	m.Name = "Posthorn probe"
-	return yesOrNo(a.post(ctx, "api-version 2025-01-15-preview with senderDisplayName", "2025-01-15-preview", operation, m))
+	return accepts(a.post(ctx, "api-version 2025-01-15-preview with senderDisplayName", "2025-01-15-preview", operation, m))
 }
 
 // askNewOperation is P12.

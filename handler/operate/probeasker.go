@@ -19,8 +19,8 @@ type asker struct {
 	wire   *wire
 	sender string
 	to     []string
-	known  *findings
-	now    *finding // of the one that is being asked
+	known  *probeFindings
+	now    *probeFinding // of the one that is being asked
 	// failed is the first fault that did not keep the others from being asked.
 	failed error
 	posted bool // whether quota was used in this run

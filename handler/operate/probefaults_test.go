@@ -45,7 +45,7 @@ func TestProbesMeetRefusals(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := &script{post: strings.Split(c.post, ","), get: strings.Split(c.get, ",")}
+			s := &scriptedACS{post: strings.Split(c.post, ","), get: strings.Split(c.get, ",")}
 			d := newProbeDesk(t, s.serve(t))
 			_, said, code := d.run(t, "--only "+c.probe+toAnn+" --to ben@example.org --to cat@example.org")
 			k := d.findings(t)[c.probe]
@@ -59,7 +59,7 @@ func TestProbesMeetRefusals(t *testing.T) {
 // A quota that is used up, or Ctrl-C, keeps the answers so far; the same words go on.
 func TestProbesGoOn(t *testing.T) {
 	t.Parallel()
-	d, mails := emulated(t, nil, emulator.Config{Limits: emulator.ManagedDomain})
+	d, mails := withACS(t, nil, emulator.Config{Limits: emulator.ManagedDomain})
 	words := "--only P2,P3,P4,P6,P11,P15" + toAnn
 	var said string
 	code, runs := exitFailed, 0
@@ -83,7 +83,7 @@ func TestProbesGoOn(t *testing.T) {
 
 func TestProbesAreStopped(t *testing.T) {
 	t.Parallel()
-	d, mails := emulated(t, nil, emulator.Config{})
+	d, mails := withACS(t, nil, emulator.Config{})
 	ctx, stop := context.WithCancel(t.Context())
 	d.asleep = func(time.Duration) { stop() }
 	_, said, code := d.runUntil(ctx, t, "--only P2"+toAnn)
@@ -109,7 +109,7 @@ func TestProbesAreAskedLater(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := &script{post: []string{c.post}, get: []string{"200 Succeeded"}}
+			s := &scriptedACS{post: []string{c.post}, get: []string{"200 Succeeded"}}
 			d := newProbeDesk(t, s.serve(t))
 			out, said, code := d.run(t, "--only P2,P4,P12"+toAnn)
 			if code != 0 || !strings.Contains(said, "Due later: P2.1h at 2026-11-29 10:0") || strings.Contains(out, "P2.1h") {
@@ -140,7 +140,7 @@ func TestProbesAreAskedLater(t *testing.T) {
 
 func TestARepeatIsOfTheSameMessage(t *testing.T) {
 	t.Parallel()
-	d, mails := emulated(t, nil, emulator.Config{})
+	d, mails := withACS(t, nil, emulator.Config{})
 	d.run(t, "--only P2"+toAnn)
 	d.pass(2 * time.Hour)
 	_, said, code := d.run(t, "--only P2 --yes --sender donotreply@example.com --to Ann@example.org")
@@ -216,7 +216,7 @@ func TestP20LeavesNothing(t *testing.T) {
 		t.Parallel()
 		d := newProbeDesk(t, nil)
 		f, err := (&console{environ: d.environ}).openFindings(testService)
-		f.here["P20"] = &finding{Left: []azure.ID{testService, testEmails}}
+		f.here["P20"] = &probeFinding{Left: []azure.ID{testService, testEmails}}
 		if err == nil {
 			err = f.save()
 		}
@@ -260,7 +260,7 @@ func TestAnswersAreTyped(t *testing.T) {
 
 func TestAPersonIsAsked(t *testing.T) {
 	t.Parallel()
-	d, _ := emulated(t, nil, emulator.Config{})
+	d, _ := withACS(t, nil, emulator.Config{})
 	d.person, d.typed = true, "maybe\ntwo\nshown\n"
 	_, said, code := d.run(t, "--only P15"+toAnn)
 	if code != 0 || d.findings(t)["P15.from"].Answer != "shown" || !strings.Contains(said, "shown, not-shown, or Enter for later") || !strings.Contains(said, "POSTHORN_ACS_API_VERSION=2025-01-15-preview") {
@@ -270,7 +270,7 @@ func TestAPersonIsAsked(t *testing.T) {
 
 func TestTheReportCanBePasted(t *testing.T) {
 	t.Parallel()
-	d, _ := emulated(t, nil, emulator.Config{})
+	d, _ := withACS(t, nil, emulator.Config{})
 	d.run(t, "--only P11"+toAnn)
 	d.run(t, "--answer P19=502")
 	out, _, code := d.run(t, "--report")

@@ -14,8 +14,8 @@ import (
 	"github.com/posthorn/posthorn/handler/operate/azure"
 )
 
-// finding is what is known of one probe. It holds no address and no token.
-type finding struct {
+// probeFinding is what is known of one probe. It holds no address and no token.
+type probeFinding struct {
 	Answer   string    `json:"answer,omitempty"` // empty: begun, and not answered
 	Evidence []string  `json:"evidence,omitempty"`
 	At       time.Time `json:"at"`
@@ -29,20 +29,20 @@ type finding struct {
 	Left []azure.ID `json:"left,omitempty"`
 }
 
-// findings is the file of them, beside that of the connection.
-type findings struct {
+// probeFindings is the file of them, beside that of the connection.
+type probeFindings struct {
 	name string
-	all  map[azure.ID]map[string]*finding // by Communication Services resource
-	here map[string]*finding              // those of the connected one, by probe
+	all  map[azure.ID]map[string]*probeFinding // by Communication Services resource
+	here map[string]*probeFinding              // those of the connected one, by probe
 }
 
 // openFindings reads the file, or begins one.
-func (c *console) openFindings(service azure.ID) (*findings, error) {
+func (c *console) openFindings(service azure.ID) (*probeFindings, error) {
 	beside, err := c.connectionFile()
 	if err != nil {
 		return nil, err
 	}
-	f := &findings{name: filepath.Join(filepath.Dir(beside), "probes.json"), all: map[azure.ID]map[string]*finding{}}
+	f := &probeFindings{name: filepath.Join(filepath.Dir(beside), "probes.json"), all: map[azure.ID]map[string]*probeFinding{}}
 	text, err := os.ReadFile(f.name)
 	if err == nil {
 		err = json.Unmarshal(text, &f.all)
@@ -51,27 +51,27 @@ func (c *console) openFindings(service azure.ID) (*findings, error) {
 		return nil, fmt.Errorf("read the answers of earlier probes: %w; move the file away to begin anew", err)
 	}
 	if f.all == nil {
-		f.all = map[azure.ID]map[string]*finding{}
+		f.all = map[azure.ID]map[string]*probeFinding{}
 	}
 	key := azure.ID(strings.ToLower(string(service)))
 	if f.all[key] == nil {
-		f.all[key] = map[string]*finding{}
+		f.all[key] = map[string]*probeFinding{}
 	}
 	f.here = f.all[key]
 	return f, nil
 }
 
 // of is never nil.
-func (f *findings) of(id string) *finding {
+func (f *probeFindings) of(id string) *probeFinding {
 	if k := f.here[id]; k != nil {
 		return k
 	}
-	return &finding{}
+	return &probeFinding{}
 }
 
 // begin forgets what was known of a probe, and of what goes on from it.
-func (f *findings) begin(p probe, now time.Time) *finding {
-	k := &finding{At: now, Version: buildVersion(), Left: f.of(p.id).Left}
+func (f *probeFindings) begin(p probe, now time.Time) *probeFinding {
+	k := &probeFinding{At: now, Version: buildVersion(), Left: f.of(p.id).Left}
 	for _, q := range probes() {
 		if q.after == p.id {
 			delete(f.here, q.id)
@@ -82,7 +82,7 @@ func (f *findings) begin(p probe, now time.Time) *finding {
 }
 
 // due is when a probe may be asked; not begun: what it goes on from has no answer yet.
-func (f *findings) due(p probe) (at time.Time, begun bool) {
+func (f *probeFindings) due(p probe) (at time.Time, begun bool) {
 	if p.after == "" {
 		return time.Time{}, true
 	}
@@ -91,7 +91,7 @@ func (f *findings) due(p probe) (at time.Time, begun bool) {
 }
 
 // note keeps an answer that a person gives, as ID=WORD.
-func (f *findings) note(all []probe, said string, now time.Time) error {
+func (f *probeFindings) note(all []probe, said string, now time.Time) error {
 	id, word, found := strings.Cut(said, "=")
 	for _, p := range all {
 		if !found || !strings.EqualFold(p.id, id) {
@@ -99,7 +99,7 @@ func (f *findings) note(all []probe, said string, now time.Time) error {
 		}
 		for _, o := range p.answers {
 			if strings.EqualFold(o.word, word) {
-				k := &finding{Answer: o.word, At: now, Version: buildVersion(), Typed: true, Left: f.of(p.id).Left}
+				k := &probeFinding{Answer: o.word, At: now, Version: buildVersion(), Typed: true, Left: f.of(p.id).Left}
 				if p.ask != nil && f.of(p.id).Operation != "" {
 					k.At, k.Operation, k.Digest = f.of(p.id).At, f.of(p.id).Operation, f.of(p.id).Digest
 				}
@@ -113,7 +113,7 @@ func (f *findings) note(all []probe, said string, now time.Time) error {
 }
 
 // save replaces the file as a whole. Others cannot read it.
-func (f *findings) save() error {
+func (f *probeFindings) save() error {
 	text, err := json.MarshalIndent(f.all, "", "  ")
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(f.name), 0o700)

@@ -19,7 +19,7 @@ type probeRow struct {
 	Version  string    `json:"version"`
 }
 
-func answerRows(all []probe, known *findings, only []string) []probeRow {
+func answerRows(all []probe, known *probeFindings, only []string) []probeRow {
 	var found []probeRow
 	for _, p := range all {
 		k := known.here[p.id]
@@ -36,7 +36,7 @@ func answerRows(all []probe, known *findings, only []string) []probeRow {
 }
 
 // listAnswers shows the answers of a run.
-func listAnswers(c *console, all []probe, known *findings, asked []string, json bool) error {
+func listAnswers(c *console, all []probe, known *probeFindings, asked []string, json bool) error {
 	return show(c, listing{json}, answerRows(all, known, asked), "ID\tANSWER\tMEANS", func(r probeRow) []string {
 		if r.Answer == "" {
 			return []string{r.ID, "-", "It has no answer yet."}
@@ -46,7 +46,7 @@ func listAnswers(c *console, all []probe, known *findings, asked []string, json 
 }
 
 // reportAnswers shows all answers in Markdown, to be pasted elsewhere. It names no resource.
-func reportAnswers(c *console, all []probe, known *findings, json bool) error {
+func reportAnswers(c *console, all []probe, known *probeFindings, json bool) error {
 	found := answerRows(all, known, nil)
 	if json {
 		return listAnswers(c, all, known, nil, true)
@@ -83,7 +83,7 @@ type planRow struct {
 }
 
 // listProbes is the dry run: all probes, what each costs, and which of them would be asked now.
-func listProbes(c *console, all, chosen []probe, known *findings, json bool) error {
+func listProbes(c *console, all, chosen []probe, known *probeFindings, json bool) error {
 	var list []planRow
 	var now []probe
 	for _, p := range all {
@@ -117,7 +117,7 @@ func listProbes(c *console, all, chosen []probe, known *findings, json bool) err
 }
 
 // proposeSettings tells the settings that follow from the answers and are not set so.
-func proposeSettings(c *console, all []probe, known *findings, at connection) {
+func proposeSettings(c *console, all []probe, known *probeFindings, at connection) {
 	for _, p := range all {
 		name, value, follows := strings.Cut(p.outcome(known.of(p.id).Answer).setting, "=")
 		now := at.Settings[name]
