@@ -7,11 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/operate/azure"
+	"github.com/posthorn/posthorn/handler/version"
 )
 
 // probeFinding is what is known of one probe. It holds no address and no token.
@@ -71,7 +71,7 @@ func (f *probeFindings) of(id string) *probeFinding {
 
 // begin forgets what was known of a probe, and of what goes on from it.
 func (f *probeFindings) begin(p probe, now time.Time) *probeFinding {
-	k := &probeFinding{At: now, Version: buildVersion(), Left: f.of(p.id).Left}
+	k := &probeFinding{At: now, Version: version.String(), Left: f.of(p.id).Left}
 	for _, q := range probes() {
 		if q.after == p.id {
 			delete(f.here, q.id)
@@ -99,7 +99,7 @@ func (f *probeFindings) note(all []probe, said string, now time.Time) error {
 		}
 		for _, o := range p.answers {
 			if strings.EqualFold(o.word, word) {
-				k := &probeFinding{Answer: o.word, At: now, Version: buildVersion(), Typed: true, Left: f.of(p.id).Left}
+				k := &probeFinding{Answer: o.word, At: now, Version: version.String(), Typed: true, Left: f.of(p.id).Left}
 				if p.ask != nil && f.of(p.id).Operation != "" {
 					k.At, k.Operation, k.Digest = f.of(p.id).At, f.of(p.id).Operation, f.of(p.id).Digest
 				}
@@ -136,13 +136,4 @@ func (f *probeFindings) save() error {
 		return errors.Join(fmt.Errorf("keep the answers: %w", err), os.Remove(next.Name()))
 	}
 	return nil
-}
-
-// buildVersion is what this program was built from.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }
