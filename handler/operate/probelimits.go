@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/posthorn/posthorn/handler/settings"
+	"github.com/posthorn/posthorn/handler/wiring"
 )
 
 // The most mails of a default quota: P7 is two series of 11 calls to 3 and 18 to one, P8
@@ -21,17 +24,11 @@ const (
 	mostPerMinute = 30
 )
 
-// perMinute is the quota by the settings. Source: learn.microsoft.com, "Service limits
-// for Azure Communication Services", section Email.
+// perMinute is the quota by the settings.
 func (a *asker) perMinute() (int, error) {
-	s := a.cloud.at.Settings
-	limit := 30
-	switch s["POSTHORN_QUOTA"] {
-	case "managed-domain":
-		limit = 5
-	case "custom":
-		limit, _ = strconv.Atoi(s["POSTHORN_QUOTA_PER_MINUTE"]) // 0 is refused below
-	}
+	s := settings.Settings{Quota: a.cloud.at.Settings[quotaSetting]}
+	s.QuotaPerMinute, _ = strconv.Atoi(a.cloud.at.Settings["POSTHORN_QUOTA_PER_MINUTE"]) // 0 is refused below
+	limit := wiring.SendLimits(s).PerMinute
 	if limit < 5 || limit > mostPerMinute {
 		return 0, askError(fmt.Sprintf("the quota of %d a minute cannot be used up with few mails; only 5 to %d can", limit, mostPerMinute))
 	}

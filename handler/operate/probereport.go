@@ -125,8 +125,7 @@ func proposeSettings(c *console, all []probe, known *probeFindings, at connectio
 			now = map[string]string{"POSTHORN_QUOTA_COST": "message", "POSTHORN_ACS_API_VERSION": "2025-09-01", "POSTHORN_ACS_MAX_REQUEST_BYTES": "10485760"}[name]
 		}
 		if follows && value != now {
-			c.tell("From %s=%s follows %s=%s:\naz functionapp config appsettings set --subscription %s -g %s -n %s --settings %s=%s",
-				p.id, known.of(p.id).Answer, name, value, at.Subscription, at.Site.Group(), at.Site.Name(), name, value)
+			c.tell("From %s=%s follows %s=%s:\n%s", p.id, known.of(p.id).Answer, name, value, setLine(at.Site, name+"="+value))
 		}
 	}
 }
