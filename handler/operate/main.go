@@ -45,6 +45,7 @@ type program struct {
 	Hooks    hooksCommands    `cmd:"" help:"Webhooks and forms."`
 	Links    linksCommands    `cmd:"" help:"Links to files, in mails that were sent."`
 	Messages messagesCommands `cmd:"" help:"Messages that wait."`
+	Probe    probeCommand     `cmd:"" help:"What only Azure itself can answer."`
 	Quota    quotaCommands    `cmd:"" help:"The limits of the subscription."`
 	Sender   senderCommands   `cmd:"" help:"Addresses that mail comes from."`
 	Sending  sendingCommands  `cmd:"" help:"All that is sent."`
@@ -75,6 +76,7 @@ func run(ctx context.Context, args []string, c *console) (code int) {
 	if args[0] == "help" {
 		args = append(args[1:], "--help")
 	}
+	args = probing(args)
 	helped := false
 	parser := kong.Must(&program{}, kong.Name("posthorn"), kong.Description(about), kong.Writers(c.out, c.said),
 		kong.Help(brief), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
