@@ -33,7 +33,7 @@ const (
 	exitAway     = 4 // Azure or storage gives no answer, or refuses
 )
 
-const about = "The operator's program of Posthorn. \"posthorn connect\" finds a deployment in Azure; settings in the environment go before it: docs/operate.md. --version says which it is."
+const about = `The operator's program of Posthorn: docs/operate.md. "posthorn connect" finds a deployment; settings in the environment go before it. See also --version.`
 
 // program is the grammar: nouns, each with its verbs.
 type program struct {
