@@ -81,7 +81,8 @@ type verdict struct {
 	Evidence []string // where it shows, a line each
 }
 
-// page writes verdicts, the worst first, and says in one line how many there are.
+// page writes verdicts, the worst first, and says in one line how many there are. What to
+// do is written once behind several that want the same.
 func (c *console) page(title string, all []verdict) error {
 	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b verdict) int { return cmp.Compare(b.Level, a.Level) })
@@ -91,7 +92,10 @@ func (c *console) page(title string, all []verdict) error {
 		count[v.Level]++
 	}
 	fmt.Fprintf(w, "%s: %d red, %d yellow, %d green\n\n", title, count[dns.Red], count[dns.Yellow], count[dns.Green])
-	for _, v := range all {
+	for i, v := range all {
+		if i+1 < len(all) && all[i+1].Remedy == v.Remedy {
+			v.Remedy = ""
+		}
 		fmt.Fprintf(w, "%s\t%s\t%s\n", c.mark(v.Level), v.Area, v.Sentence)
 		arrow := "-> "
 		for _, line := range slices.Concat(lines(v.Remedy), v.Evidence) {
