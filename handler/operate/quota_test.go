@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -417,3 +419,42 @@ type noLoginError struct{}
 
 func (noLoginError) Error() string { return "AzureCLICredential: ERROR: Please run 'az login'" }
 func (noLoginError) NonRetriable() {}
+
+// Wherever a command is stopped, it says so, prints nothing half, and can be run again.
+func TestSenderAndQuotaCommandsCanBeStopped(t *testing.T) {
+	t.Parallel()
+	for _, words := range []string{"sender list", "sender add news@example.test --name News", "sender remove shop@example.test --yes", "smtp-username list", "quota show", "quota report"} {
+		t.Run(words, func(t *testing.T) {
+			t.Parallel()
+			for n := 1; ; n++ {
+				d := busy(t)
+				d.links(testManaged) // a domain of one's own would be looked for in the DNS
+				d.printsBySMTP()
+				d.graph(http.StatusOK, azuretest.Object{"displayName": "Printers"})
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				seen := 0
+				d.Before("", "", func() {
+					if seen++; seen == n {
+						stop()
+					}
+				})
+				var out, said bytes.Buffer
+				c := d.console(t)
+				c.out, c.said = &out, &said
+				code := run(ctx, strings.Fields(words), c)
+				if seen < n {
+					return // it was over
+				}
+				if code != exitFailed || out.Len() > 0 || !strings.Contains(said.String(), "posthorn: interrupted") {
+					t.Errorf("stopped at request %d: exit code %d, %q, %q", n, code, out.String(), said.String())
+				}
+				again, said2, code := d.run(t, strings.Fields(words)...)
+				gone := strings.HasPrefix(words, "sender remove") && code == exitNotFound // the first run has removed it
+				if code != 0 && !gone {
+					t.Errorf("run again after request %d: exit code %d, %q, %q", n, code, again, said2)
+				}
+			}
+		})
+	}
+}
