@@ -45,7 +45,7 @@ type program struct {
 	Hooks    hooksCommands    `cmd:"" help:"Webhooks and forms."`
 	Links    linksCommands    `cmd:"" help:"Links to files, in mails that were sent."`
 	Messages messagesCommands `cmd:"" help:"Messages that wait."`
-	Probe    probeCommand     `cmd:"" help:"What only Azure itself can answer."`
+	Probe    probeCommand     `cmd:"" hidden:"" help:"What only Azure itself can answer."` // posthorn doctor --probe
 	Quota    quotaCommands    `cmd:"" help:"The limits of the subscription."`
 	Sender   senderCommands   `cmd:"" help:"Addresses that mail comes from."`
 	Sending  sendingCommands  `cmd:"" help:"All that is sent."`

@@ -56,6 +56,23 @@ func TestProbesMeetRefusals(t *testing.T) {
 	}
 }
 
+// Of a sentence of ACS only what it speaks of is kept.
+func TestRefusalsAreEvidence(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{
+		"The Message-ID <1@example.com> is a duplicate of ann@example.org's.": "400 BadRequest, it speaks of Message-ID and duplicate, Retry-After 3",
+		"Request body validation error. See property 'recipients.to[0]'":      "400 BadRequest, it speaks of property 'recipients.to[0]', Retry-After 3",
+		"ann@example.org is not known":                                        "400 BadRequest, Retry-After 3",
+		"See property 'ann@example.org'":                                      "400 BadRequest, Retry-After 3",
+	} {
+		text, _ := json.Marshal(map[string]any{"error": map[string]string{"code": "BadRequest", "message": said}})
+		header := http.Header{"Retry-After": {"3"}, "Set-Cookie": {"a"}, "X-Ms-Who": {"ann@example.org"}}
+		if got := readReply(&http.Response{StatusCode: 400, Header: header}, text).String(); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
 // A quota that is used up, or Ctrl-C, keeps the answers so far; the same words go on.
 func TestProbesGoOn(t *testing.T) {
 	t.Parallel()

@@ -60,8 +60,9 @@ type reply struct {
 	code   string // ACS's own
 	window string // "Minute" or "Hour": the limit that a 429 speaks of
 	wait   time.Duration
-	state  string // of an operation
-	failed string // the code of a failed operation
+	state  string   // of an operation
+	failed string   // the code of a failed operation
+	about  []string // what the sentence of a refusal speaks of
 	traces []string
 	text   []byte // for the caller to read; it is never kept
 }
@@ -75,12 +76,18 @@ func (r reply) String() string {
 		words = append(words, "PerSubscriptionPer"+r.window+"LimitExceeded")
 	}
 	words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
-	return strings.Join(append([]string{strings.Join(words, " ")}, r.traces...), ", ")
+	said := []string{strings.Join(words, " ")}
+	if len(r.about) > 0 {
+		said = append(said, "it speaks of "+strings.Join(r.about, " and "))
+	}
+	return strings.Join(append(said, r.traces...), ", ")
 }
 
 var (
 	plainForm = regexp.MustCompile(`^[A-Za-z0-9_.+/=:-]{1,120}$`)
 	perWindow = regexp.MustCompile(`PerSubscriptionPer(Minute|Hour)LimitExceeded`)
+	// spokenOf is all that is kept of ACS's sentences, which may quote addresses.
+	spokenOf = regexp.MustCompile(`(?i)\bduplicate|\bmessage-?id\b|\boperation-?id\b|property '[a-z0-9_.\[\]]{1,60}'`)
 )
 
 // call makes one request. A token is not sent if the scope is empty.
@@ -142,6 +149,7 @@ func readReply(resp *http.Response, text []byte) reply {
 		if m := perWindow.FindStringSubmatch(said.Error.Message); m != nil {
 			r.window = m[1]
 		}
+		r.about = slices.Compact(spokenOf.FindAllString(said.Error.Message, 4))
 	}
 	r.code = cmp.Or(r.code, plainWord(resp.Header.Get("X-Ms-Error-Code")))
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds >= 0 {
