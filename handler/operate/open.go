@@ -79,6 +79,9 @@ func (c *console) settings() (s settings.Settings, later *connection, err error)
 	}
 	at, unread := c.connection()
 	if _, unconnected := errors.AsType[usageError](unread); unconnected {
+		if set, _ := c.endpoints(); len(set) == 0 {
+			err = errors.New("no deployment is known here")
+		}
 		return s, nil, settingsError{err}
 	}
 	if unread != nil {
@@ -107,7 +110,17 @@ func (c *console) has(name string) bool { return c.variable(name) != "" }
 // mixed refuses an environment that names some places of a deployment and not others:
 // the rest would be another deployment's.
 func (c *console) mixed(at connection) error {
-	var set, unset []string
+	set, unset := c.endpoints()
+	if len(set) == 0 || len(unset) == 0 {
+		return nil
+	}
+	return usageError("the environment has " + strings.Join(set, ", ") + ", and lacks " + strings.Join(unset, ", ") +
+		".\nUnset the former to work on " + at.Site.Name() + ", or set the latter too.")
+}
+
+// endpoints are the settings that say where a deployment is, by whether the environment
+// has them.
+func (c *console) endpoints() (set, unset []string) {
 	for _, name := range []string{"POSTHORN_BLOB_ENDPOINT", "POSTHORN_TABLE_ENDPOINT", "POSTHORN_QUEUE_ENDPOINT", "POSTHORN_ACS_ENDPOINT"} {
 		if c.has(name) {
 			set = append(set, name)
@@ -115,9 +128,5 @@ func (c *console) mixed(at connection) error {
 			unset = append(unset, name)
 		}
 	}
-	if len(set) == 0 || len(unset) == 0 {
-		return nil
-	}
-	return usageError("the environment has " + strings.Join(set, ", ") + ", and lacks " + strings.Join(unset, ", ") +
-		".\nUnset the former to work on " + at.Site.Name() + ", or set the latter too.")
+	return set, unset
 }

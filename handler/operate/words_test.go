@@ -109,11 +109,22 @@ func TestMistakesAreTold(t *testing.T) {
 	}
 }
 
-// Words that are right need settings, and say which.
+// Words that are right need settings: a half of them is named, and none is one sentence.
 func TestSettingsAreNamed(t *testing.T) {
 	t.Parallel()
-	code, out, said := typed(t, "messages", "list")
-	if code != exitFailed || out != "" || !strings.Contains(said, "POSTHORN_TABLE_ENDPOINT: is missing") || !strings.Contains(said, ". .local/env") {
-		t.Errorf("exit code %d, %q, %q", code, out, said)
+	for _, c := range []struct{ name, environ, says, not string }{
+		{"none", "", "posthorn: no deployment is known here\nRun \"posthorn connect\"", "is missing"},
+		{"some", "POSTHORN_BLOB_ENDPOINT=https://a.blob.core.windows.net", "POSTHORN_TABLE_ENDPOINT: is missing", "no deployment"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var out, said bytes.Buffer
+			code := run(t.Context(), []string{"messages", "list"}, &console{
+				environ: []string{c.environ, "POSTHORN_CONNECTION=no-such-file"}, in: strings.NewReader(""), out: &out, said: &said,
+			})
+			if s := said.String(); code != exitFailed || out.Len() > 0 || !strings.Contains(s, c.says) || strings.Contains(s, c.not) || !strings.Contains(s, ". .local/env") {
+				t.Errorf("exit code %d, %q, %q", code, out.String(), s)
+			}
+		})
 	}
 }
