@@ -16,14 +16,18 @@ const (
 	// networkBits are those of IPv6 that one household or one server has: RFC 6177.
 	networkBits = 64
 	rateWindow  = time.Hour
+	// forgetEvery is how often Rates looks for whom to forget while it is full: it looks
+	// at all that it has seen.
+	forgetEvery = time.Minute
 )
 
 // Rates bound how often forms are posted, by form and by client address. They are those of
 // one process, and its memory is the only place where addresses are. The zero value has
 // seen nobody. It is safe for concurrent use.
 type Rates struct {
-	mu   sync.Mutex
-	seen map[rateKey]rate
+	mu     sync.Mutex
+	seen   map[rateKey]rate
+	forgot time.Time // when it last looked for whom to forget
 }
 
 // rateKey is a form and who posts it; the form as a whole has no network.
@@ -72,6 +76,10 @@ func (r *Rates) room(one rateKey, now time.Time) bool {
 	if _, known := r.seen[one]; known || len(r.seen) < ratesKept {
 		return true
 	}
+	if since := now.Sub(r.forgot); since >= 0 && since < forgetEvery {
+		return false
+	}
+	r.forgot = now
 	for key, of := range r.seen {
 		if now.Sub(of.at) >= rateWindow {
 			delete(r.seen, key)
