@@ -99,7 +99,7 @@ func firstSentenceOf(err error) string {
 	return err.Error()
 }
 
-// quotaNow is what the ledger has left, if the settings of a deployment are here.
+// quotaNow is what the ledger has left, if it can be read.
 func quotaNow(ctx context.Context, c *console) (*quotaUsage, error) {
 	d, err := c.open()
 	if err == nil {

@@ -205,7 +205,7 @@ type removeSender struct {
 }
 
 func (removeSender) Help() string {
-	return "It says which callers and hooks still name the address, if the settings of the deployment are here.\n\n" +
+	return "It says which callers and hooks still name the address, if it can read them.\n\n" +
 		examples("posthorn sender remove shop@example.com --dry-run", "posthorn sender remove shop@example.com --yes")
 }
 
@@ -244,8 +244,7 @@ func (cmd *removeSender) Run(ctx context.Context, c *console, cl cloud) error {
 	return nil
 }
 
-// senderUsers are the callers and hooks that name an address, as the deployment whose
-// settings are in the environment knows them.
+// senderUsers are the callers and hooks that name an address.
 func senderUsers(ctx context.Context, c *console, address string) (users []string, err error) {
 	d, err := c.open()
 	if err != nil {
