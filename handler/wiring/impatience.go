@@ -18,6 +18,10 @@ const (
 	// briefTime is how long a try may take while storage answers nobody, and there is
 	// no other after it: a write and the read after it give up within 2 s.
 	briefTime = 500 * time.Millisecond
+	// mostBrief is how many brief tries go at once; the others fail untried. Each that gives
+	// up closes its connection, and the next greets by TLS: many would keep a storage that
+	// is only slow from ever being quick again.
+	mostBrief = 4
 	// probePause is the time between two tries that wait for answerTime meanwhile.
 	probePause = 15 * time.Second
 )
@@ -34,11 +38,15 @@ type impatience struct {
 	answered time.Time // the last time
 	silent   bool      // nobody has had an answer since a try that waited began
 	probe    time.Time // when another may wait
+	brief    int       // tries under way that do not wait for long
 }
 
 func (i *impatience) Do(req *policy.Request) (*http.Response, error) {
 	parent := req.Raw().Context()
 	limit, done := i.begin()
+	if limit == 0 {
+		return nil, silenceError{errors.New("storage does not answer, and enough tries wait for it")}
+	}
 	ctx, cancel := context.WithTimeout(parent, limit)
 	defer cancel() // the policy below has read the body
 	res, err := req.WithContext(ctx).Next()
@@ -61,23 +69,30 @@ type silenceError struct{ error }
 // NonRetriable implements an interface of azcore.
 func (silenceError) NonRetriable() {}
 
-// begin says how long a try may take. done takes whether it had no answer, or nil
-// if that is not known.
+// begin says how long a try may take; 0: it may not begin. done takes whether it had no
+// answer, or nil if that is not known.
 func (i *impatience) begin() (limit time.Duration, done func(silent *bool)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	begun := i.now()
 	limit = answerTime
 	if i.silent {
-		if begun.Before(i.probe) {
-			limit = briefTime
-		} else {
+		switch {
+		case !begun.Before(i.probe):
 			i.probe = begun.Add(probePause)
+		case i.brief == mostBrief:
+			return 0, nil
+		default:
+			limit = briefTime
+			i.brief++
 		}
 	}
 	return limit, func(silent *bool) {
 		i.mu.Lock()
 		defer i.mu.Unlock()
+		if limit == briefTime {
+			i.brief--
+		}
 		switch {
 		case silent == nil:
 		case !*silent:

@@ -110,6 +110,39 @@ func TestStorageThatIsBackIsFoundEvenIfItIsSlow(t *testing.T) {
 	})
 }
 
+// Those who cannot be answered do not keep a slow storage busy: it hears a few at a time,
+// and is found by them once it is quick again.
+func TestACrowdDoesNotKeepStorageBusy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &hanging{}
+		ask := asking(t, s)
+		s.hangs.Store(true)
+		if _, err := ask(t); err == nil {
+			t.Fatal("there was an answer")
+		}
+		before := s.tries.Load()
+		var all sync.WaitGroup
+		for range 1000 {
+			all.Go(func() {
+				if took, err := ask(t); err == nil || took > briefTime {
+					t.Errorf("%v after %v", err, took)
+				}
+			})
+		}
+		all.Wait()
+		if n := s.tries.Load() - before; n != mostBrief {
+			t.Errorf("%d of a crowd got through, want %d", n, mostBrief)
+		}
+		s.hangs.Store(false)
+		for range 2 * mostBrief {
+			if took, err := ask(t); err != nil || took > 0 {
+				t.Errorf("once it is back: %v after %v", err, took)
+			}
+		}
+	})
+}
+
 // Storage under a thousand requests keeps some of them waiting for long; it is there.
 func TestOneSlowAnswerAmongOthersIsNoSilence(t *testing.T) {
 	t.Parallel()
