@@ -67,7 +67,7 @@ func TestRefusalsAreEvidence(t *testing.T) {
 	} {
 		text, _ := json.Marshal(map[string]any{"error": map[string]string{"code": "BadRequest", "message": said}})
 		header := http.Header{"Retry-After": {"3"}, "Set-Cookie": {"a"}, "X-Ms-Who": {"ann@example.org"}}
-		if got := readReply(&http.Response{StatusCode: 400, Header: header}, text).String(); got != want {
+		if got := readReply(&http.Response{StatusCode: http.StatusBadRequest, Header: header}, text).String(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
