@@ -56,7 +56,7 @@ quick: ## run what takes no long time and no programs, in a minute
 .PHONY: test
 test: setup ## run the tests, with Azurite and real clients, in four minutes
 	@POSTHORN_TEST_REQUIRE_AZURITE=1 POSTHORN_TEST_REQUIRE_CLIENTS=1 \
-	  go run ./handler/test/skips $(STRICT) -- -count=1 -timeout 20m -skip '$(LONG)' $(ARGS) $(or $(PKG),$(ALL))
+	  go run ./handler/test/skips $(STRICT) -- -count=1 -ldflags=-w -timeout 20m -skip '$(LONG)' $(ARGS) $(or $(PKG),$(ALL))
 
 # The first seed comes from the clock; make sim FIRST=... SEEDS=... repeats a run.
 SEEDS ?= 100
@@ -99,7 +99,7 @@ RACED = go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' 
 .PHONY: warm
 warm: ## compile what `make check` compiles, and look with the linters
 	@go run $(GOLANGCI) run ./... >/dev/null 2>&1 || true
-	@CGO_ENABLED=1 go test -race -short -vet=off -run '^$$' $$($(RACED)) >/dev/null 2>&1 || true
+	@CGO_ENABLED=1 go test -race -short -vet=off -ldflags=-w -run '^$$' $$($(RACED)) >/dev/null 2>&1 || true
 
 .PHONY: check
 check: ## formatting, vet, linters, long tests, races, go.mod, pages and imports
@@ -108,8 +108,8 @@ check: ## formatting, vet, linters, long tests, races, go.mod, pages and imports
 	@cd handler/test/goclients && go vet ./... && go mod tidy -diff
 	@go mod tidy -diff
 	@go run $(GOLANGCI) run ./...
-	@go test -count=1 -run '$(LONG)' ./handler/gateway ./handler/decide/quota
-	@CGO_ENABLED=1 go test -race -short -vet=off -skip '$(SINGLE)' $$($(RACED))
+	@go test -count=1 -ldflags=-w -run '$(LONG)' ./handler/gateway ./handler/decide/quota
+	@CGO_ENABLED=1 go test -race -short -vet=off -ldflags=-w -skip '$(SINGLE)' $$($(RACED))
 	@git diff --exit-code -- docs handler/imports.golden go.mod go.sum
 
 .PHONY: bench

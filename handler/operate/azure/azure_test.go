@@ -165,7 +165,7 @@ func TestFaultsOfAzure(t *testing.T) {
 func TestNobodyIsLoggedIn(t *testing.T) {
 	t.Parallel()
 	f, _ := deployed(t)
-	_, err := f.Client(t, azuretest.Credential{Err: noLogin{}}).Subscriptions(t.Context())
+	_, err := f.Client(t, azuretest.Credential{Err: noLoginError{}}).Subscriptions(t.Context())
 	if !azure.IsKind(err, azure.Login) {
 		t.Errorf("%v", err)
 	}
@@ -176,11 +176,11 @@ func TestNobodyIsLoggedIn(t *testing.T) {
 	}
 }
 
-// noLogin is what azidentity answers without a login.
-type noLogin struct{}
+// noLoginError is what azidentity answers without a login.
+type noLoginError struct{}
 
-func (noLogin) Error() string { return "AzureCLICredential: ERROR: Please run 'az login'" }
-func (noLogin) NonRetriable() {}
+func (noLoginError) Error() string { return "AzureCLICredential: ERROR: Please run 'az login'" }
+func (noLoginError) NonRetriable() {}
 
 func TestIDs(t *testing.T) {
 	t.Parallel()

@@ -17,11 +17,11 @@ func typeOf(id string) string {
 		return ""
 	}
 	parts := strings.Split(below, "/")
-	kind := parts[0]
+	kinds := parts[:1]
 	for i := 1; i < len(parts); i += 2 {
-		kind += "/" + parts[i]
+		kinds = append(kinds, parts[i])
 	}
-	return kind
+	return strings.Join(kinds, "/")
 }
 
 // tree answers from the resources, as ARM does.
@@ -40,7 +40,7 @@ func (f *Fake) tree(q Request) Answer {
 		return f.roles(q)
 	case q.Method == http.MethodGet && exists:
 		f.verify(here)
-		return Answer{Status: http.StatusOK, Body: here, Header: map[string]string{"ETag": here["etag"].(string)}}
+		return Answer{Status: http.StatusOK, Body: here, Header: map[string]string{"ETag": text(here, "etag")}}
 	case q.Method == http.MethodGet:
 		return f.list(q, path)
 	case q.Method == http.MethodDelete && exists:
@@ -77,7 +77,8 @@ func (f *Fake) list(q Request, path string) Answer {
 		}
 	}
 	// A collection below something that is not there is not there either.
-	if parent := path[:max(0, strings.LastIndexByte(path, '/'))]; len(found) == 0 && strings.Contains(parent, "/providers/microsoft.") && strings.Count(parent[strings.Index(parent, "/providers/"):], "/") > 2 && f.resources[parent] == nil {
+	parent := path[:max(0, strings.LastIndexByte(path, '/'))]
+	if _, below, typed := strings.Cut(parent, "/providers/microsoft."); len(found) == 0 && typed && strings.Contains(below, "/") && f.resources[parent] == nil {
 		return notFound(q.Path)
 	}
 	var first int
@@ -95,7 +96,7 @@ func (f *Fake) list(q Request, path string) Answer {
 // belongs tells whether a resource stands in the list at path: of all subscriptions, of
 // a subscription or a group, of one type in a subscription, or of children.
 func belongs(id string, o Object, path string) bool {
-	kind := strings.ToLower(o["type"].(string))
+	kind := strings.ToLower(text(o, "type"))
 	switch {
 	case path == "/subscriptions":
 		return strings.Count(id, "/") == 2
@@ -118,6 +119,11 @@ func tagged(o Object, filter string) bool {
 	return len(parts) == 5 && child(o, "tags")[parts[1]] == parts[3]
 }
 
+func text(o Object, name string) string {
+	s, _ := o[name].(string)
+	return s
+}
+
 func child(o Object, name string) Object {
 	c, _ := o[name].(Object)
 	if c == nil {
@@ -138,7 +144,7 @@ func (f *Fake) change(q Request, here Object) Answer {
 	if q.Body["tags"] != nil {
 		changed["tags"] = q.Body["tags"]
 	}
-	f.put(here["id"].(string), changed)
+	f.put(text(here, "id"), changed)
 	return Answer{Status: http.StatusOK, Body: f.resources[strings.ToLower(q.Path)]}
 }
 
@@ -263,11 +269,12 @@ func (f *Fake) verify(here Object) {
 		if s["status"] != "VerificationInProgress" {
 			continue
 		}
-		if s["seen"] == nil {
+		switch {
+		case s["seen"] == nil:
 			states[kind] = Object{"status": s["status"], "seen": true}
-		} else if f.dns(here["name"].(string), kind) {
+		case f.dns(text(here, "name"), kind):
 			states[kind] = Object{"status": azure.StatusVerified}
-		} else {
+		default:
 			states[kind] = Object{"status": azure.StatusFailed, "errorCode": "RecordNotFound"}
 		}
 	}
