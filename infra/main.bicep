@@ -87,6 +87,9 @@ param settings object = {}
 @description('Id of a role that may only send; empty is Communication and Email Service Owner on the one resource.')
 param sendRoleId string = ''
 
+@description('Object ids of those who run posthorn, as people, groups or applications; without a word whoever deploys. They may read the master key.')
+param operators array = [deployer().objectId]
+
 @description('Address to which alerts and the budget go.')
 param alertEmail string = ''
 
@@ -162,6 +165,15 @@ module vault 'modules/vault.bicep' = {
     retentionDays: vaultRetentionDays
     principalId: identity.outputs.principalId
     masterKey: replace(seed, '-', '')
+  }
+}
+
+module people 'modules/operators.bicep' = {
+  params: {
+    operators: operators
+    storageName: storage.outputs.name
+    vaultName: vault.outputs.name
+    secretName: vault.outputs.secretName
   }
 }
 

@@ -197,6 +197,11 @@ var roles = map[string][]string{
 	"events Microsoft.Authorization/roleAssignments'": {
 		"resourceId('Microsoft.Storage/storageAccounts/blobServices/containers', parameters('storageName'), 'default', parameters('deadContainerName'))", "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
 	},
+	"people Microsoft.Authorization/roleAssignments": {
+		"resourceId('Microsoft.Storage/storageAccounts', parameters('storageName'))",
+		"ba92f5b4-2d11-453d-a403-e96b0029c9fe", "974c5e8b-45b9-4653-ba55-5f855dd0fb88", "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
+	},
+	"people Microsoft.Authorization/roleAssignments'":  {"resourceId('Microsoft.KeyVault/vaults/secrets', parameters('vaultName'), parameters('secretName'))", "4633458b-17de-408a-b874-0445c86b69e6"},
 	"insights Microsoft.Authorization/roleAssignments": {"resourceId('Microsoft.Insights/components', parameters('name'))", "3913510d-42f4-4e42-8a64-420c390055eb"},
 }
 
@@ -205,7 +210,6 @@ var roleIDs = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4
 func (d deployed) roleFaults() (all []string) {
 	seen := 0
 	for of, m := range d.modules {
-		text, _ := json.Marshal(m.Template.Variables)
 		for name, r := range m.Template.Resources {
 			if r.Type != "Microsoft.Authorization/roleAssignments" {
 				continue
@@ -216,14 +220,22 @@ func (d deployed) roleFaults() (all []string) {
 				all = append(all, "a role that the page does not know: "+of+" "+name)
 				continue
 			}
-			ids := slices.Compact(slices.Sorted(slices.Values(roleIDs.FindAllString(string(r.Properties)+string(text), -1))))
+			said := compact(r.Properties)
+			for variable, value := range m.Template.Variables {
+				if strings.Contains(said, "variables('"+variable+"')") {
+					text, _ := json.Marshal(value)
+					said += string(text)
+				}
+			}
+			ids := slices.Compact(slices.Sorted(slices.Values(roleIDs.FindAllString(said, -1))))
 			if !slices.Equal(ids, slices.Sorted(slices.Values(want[1:]))) {
 				all = append(all, "another role: "+of+" "+name+" "+strings.Join(ids, " "))
 			}
 			if r.Scope != "["+want[0]+"]" {
 				all = append(all, "a role at another scope: "+of+" "+name+" "+r.Scope)
 			}
-			if !strings.Contains(compact(r.Properties), `"principalType":"ServicePrincipal"`) {
+			// An operator may be a person; the identities are new, and Azure finds them by their type alone.
+			if of != "people" && !strings.Contains(compact(r.Properties), `"principalType":"ServicePrincipal"`) {
 				all = append(all, "a role without a type of principal: "+of+" "+name)
 			}
 		}

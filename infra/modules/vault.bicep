@@ -57,3 +57,4 @@ resource read 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 output id string = vault.id
 output name string = vault.name
 output masterKeyUri string = '${vault.properties.vaultUri}secrets/${key.name}'
+output secretName string = key.name
