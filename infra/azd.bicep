@@ -44,6 +44,7 @@ module posthorn 'main.bicep' = {
     quota: options.?quota
     settings: options.?settings
     sendRoleId: options.?sendRoleId
+    operators: options.?operators
     alertEmail: options.?alertEmail
     budget: options.?budget
     budgetStart: options.?budgetStart
