@@ -23,8 +23,8 @@ func (p *product) testWrongSettings(t *testing.T) {
 		env  []string
 		want []string
 	}{
-		{"none at all", []string{"PATH=/"}, []string{
-			"POSTHORN_PUBLIC_URL: is missing", "POSTHORN_MASTER_KEY: is missing", "POSTHORN_BLOB_ENDPOINT: is missing",
+		{"nearly none", []string{"PATH=/", "POSTHORN_BLOB_ENDPOINT=https://account.blob.core.windows.net"}, []string{
+			"POSTHORN_PUBLIC_URL: is missing", "POSTHORN_MASTER_KEY: is missing",
 			"POSTHORN_TABLE_ENDPOINT: is missing", "POSTHORN_QUEUE_ENDPOINT: is missing", "POSTHORN_ACS_ENDPOINT: is missing",
 		}},
 		{"all sorts of nonsense", append(complete, "FUNCTIONS_CUSTOMHANDLER_PORT=quux", "POSTHORN_REQUEST_TIMEOUT=quux",
