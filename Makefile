@@ -93,7 +93,7 @@ GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # The race detector has nothing to see in packages without a lock and a goroutine,
 # nor in long tests of one goroutine. Compiling them for it takes most of the time.
 SINGLE = MakesMarkupOfItsOwn|JSONTestSuite|NaughtyStrings
-CALM = /(infra|postmark|resend|sendgrid|trigger|check|spool|mail|settings|limits|sdk|queue|table|pack|bench|test|require|skips)$$
+CALM = /(infra|release|version|postmark|resend|sendgrid|trigger|check|spool|mail|settings|limits|sdk|queue|table|pack|bench|test|require|skips)$$
 RACED = go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -Ev '$(CALM)'
 
 .PHONY: warm
