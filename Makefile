@@ -103,7 +103,7 @@ warm: ## compile what `make check` compiles, and look with the linters
 
 .PHONY: check
 check: ## formatting, vet, linters, long tests, races, go.mod, pages and imports
-	@test -z "$$(gofmt -l handler)" || { echo "not formatted:"; gofmt -l handler; exit 1; }
+	@test -z "$$(gofmt -l handler infra)" || { echo "not formatted:"; gofmt -l handler infra; exit 1; }
 	@go vet ./...
 	@cd handler/test/goclients && go vet ./... && go mod tidy -diff
 	@go mod tidy -diff

@@ -21,6 +21,14 @@ type resource struct {
 	Options    map[string]any `json:"@options"`
 	Tags       any
 	Properties json.RawMessage
+	raw        json.RawMessage // all of it
+}
+
+// UnmarshalJSON keeps all of it beside what the rules name.
+func (r *resource) UnmarshalJSON(text []byte) error {
+	type plain resource
+	r.raw = slices.Clone(text)
+	return json.Unmarshal(text, (*plain)(r))
 }
 
 // template is one of azuredeploy.json: the main one, or a module's.
@@ -118,12 +126,14 @@ func (d deployed) faults() (all []string) {
 	add("old TLS", !strings.Contains(compact(storage.Resources["Microsoft.Storage/storageAccounts"].Properties), `"minimumTlsVersion":"TLS1_2"`))
 
 	// Names that the code knows, and rules of storage that reach nothing else.
-	for variable, want := range map[string]string{"files": wiring.FilesContainer, "spool": wiring.SpoolContainer, "dispatch": wiring.DispatchQueue} {
+	for variable, want := range map[string]string{
+		"files": wiring.FilesContainer, "spool": wiring.SpoolContainer, "dispatch": wiring.DispatchQueue,
+		"reports": "posthorn-reports", "deadEvents": "posthorn-dead-events", // doctor's
+	} {
 		add("the code knows it by another name", storage.Variables[variable] != want, variable)
 	}
 	lifecycle := compact(storage.Resources["Microsoft.Storage/storageAccounts/managementPolicies"].Properties)
-	add("a lifecycle rule without a container", strings.Count(lifecycle, `"prefixMatch"`) != strings.Count(lifecycle, `"type":"Lifecycle"`))
-	add("a lifecycle rule takes the package", strings.Contains(lifecycle, "packages"))
+	add("a lifecycle rule is not for one container of Posthorn's", len(wholeContainer.FindAllString(lifecycle, -1)) != strings.Count(lifecycle, `"type":"Lifecycle"`))
 
 	// What an operator may change is never a literal.
 	communication, present := d.modules["communication"].Template, d.modules["present"].Template
@@ -139,8 +149,12 @@ func (d deployed) faults() (all []string) {
 		_, once := r.Options["onlyIfNotExists"]
 		add("made anew each time", !once, of)
 	}
-	return slices.Concat(all, d.roleFaults(), d.settingFaults(), d.tagFaults())
+	return slices.Concat(all, d.roleFaults(), d.settingFaults(), d.tagFaults(), d.missing(), d.handedFaults())
 }
+
+// wholeContainer is the filter of a lifecycle rule that reaches no other container: not that of
+// the package, nor the host's.
+var wholeContainer = regexp.MustCompile(`"prefixMatch":\["\[format\('\{0\}/', variables\('(files|spool|deadEvents)'\)\)\]"\]`)
 
 // outputs are those of the template and of all its modules.
 func (d deployed) outputs() map[string]output {

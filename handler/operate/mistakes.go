@@ -57,6 +57,7 @@ func (c *console) failed(err error) (code int) {
 		return c.failedAzure(fault)
 	}
 	_, away := errors.AsType[awayError](err)
+	role, unentitled := errors.AsType[store.RoleError](err)
 	switch {
 	case usage:
 		return exitUsage
@@ -69,11 +70,26 @@ func (c *console) failed(err error) (code int) {
 	case errors.Is(err, store.ErrIdentity):
 		c.tell("Run \"az login\". If POSTHORN_CREDENTIAL is set, it must name that login: azure-cli.")
 		return exitAway
+	case unentitled:
+		c.tell("%s", entitled(role.Host))
+		return exitAway
 	case problem.Is(err, problem.Unavailable):
 		c.tell("Look at the endpoints in the settings, the network, and the roles of your account on the storage account.")
 		return exitAway
 	}
 	return exitFailed
+}
+
+// entitled is how an operator gets the right that a service of storage misses.
+func entitled(host string) string {
+	account, rest, _ := strings.Cut(host, ".")
+	service, _, _ := strings.Cut(rest, ".")
+	role := map[string]string{"blob": "Storage Blob Data Contributor", "queue": "Storage Queue Data Contributor"}[service]
+	if role == "" {
+		role = roleTables.name
+	}
+	return fmt.Sprintf("Your account lacks the role %q. It works some minutes after this:\n"+
+		"az role assignment create --role %q --assignee YOUR-ACCOUNT --scope \"$(az storage account show --name %s --query id --output tsv)\"", role, role, account)
 }
 
 // failedAzure says what to do about a fault of Azure.

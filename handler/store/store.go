@@ -31,6 +31,14 @@ var (
 	ErrIdentity = errors.New("no identity in Azure")
 )
 
+// RoleError comes with ErrUnavailable: storage knows this process, and gives it no
+// right. It may get one, so the call may be tried again.
+type RoleError struct {
+	Host string // which refused, such as account.table.core.windows.net
+}
+
+func (e RoleError) Error() string { return "no role at " + e.Host }
+
 // ETag names one version of a row. Empty means: no condition.
 type ETag string
 

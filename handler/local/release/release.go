@@ -49,7 +49,7 @@ var versions = regexp.MustCompile(`^v[01]\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-
 // write makes all files anew.
 func (r *release) write(ctx context.Context) error {
 	if !versions.MatchString(r.version) {
-		return fmt.Errorf("%q is no version: say -version v1.2.3, or make release VERSION=v1.2.3", r.version)
+		return fmt.Errorf("%q is no version of this module, which has v0 and v1 alone: say -version v1.2.3, or make release VERSION=v1.2.3", r.version)
 	}
 	if err := os.RemoveAll(r.dir); err != nil {
 		return err

@@ -56,6 +56,10 @@ func Do(ctx context.Context, doing string, create, call func(context.Context) er
 	return Translate(doing, err)
 }
 
+// roleMissing is said of an identity without the role, and AuthorizationFailure behind a
+// firewall. Source: learn.microsoft.com, "Common error codes (REST API) - Azure Storage".
+const roleMissing = "AuthorizationPermissionMismatch"
+
 // Code is the service's error code; empty if err is not an answer of a service.
 func Code(err error) string {
 	if r, ok := errors.AsType[*azcore.ResponseError](err); ok {
@@ -70,6 +74,9 @@ func Translate(doing string, err error) error {
 		return nil
 	}
 	if r, ok := errors.AsType[*azcore.ResponseError](err); ok {
+		if r.ErrorCode == roleMissing && r.RawResponse != nil && r.RawResponse.Request != nil {
+			return fmt.Errorf("%s: %w (%d %s): %w", doing, store.ErrUnavailable, r.StatusCode, r.ErrorCode, store.RoleError{Host: r.RawResponse.Request.URL.Host})
+		}
 		if kind := kindOf(r); kind != nil {
 			return fmt.Errorf("%s: %w (%d %s)", doing, kind, r.StatusCode, r.ErrorCode)
 		}

@@ -73,6 +73,24 @@ func TestTranslateAnswers(t *testing.T) {
 	}
 }
 
+func TestTranslateTellsWhoLacksARole(t *testing.T) {
+	t.Parallel()
+	const host = "account.table.core.windows.net"
+	for _, c := range []struct {
+		code string
+		want store.RoleError
+	}{
+		{"AuthorizationPermissionMismatch", store.RoleError{Host: host}},
+		{"AuthorizationFailure", store.RoleError{}}, // a firewall
+	} {
+		answer := &http.Response{Request: &http.Request{URL: &url.URL{Scheme: "https", Host: host, Path: "/rows"}}}
+		err := sdk.Translate("get row", &azcore.ResponseError{StatusCode: http.StatusForbidden, ErrorCode: c.code, RawResponse: answer})
+		if got, _ := errors.AsType[store.RoleError](err); got != c.want || !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s: %v", c.code, err)
+		}
+	}
+}
+
 func TestTranslateNoAnswer(t *testing.T) {
 	t.Parallel()
 	at := func(err error) error {
