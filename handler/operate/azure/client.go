@@ -47,6 +47,8 @@ type Options struct {
 	// PollEvery is how often a long-running operation is asked for where Azure does not
 	// say it; zero is five seconds.
 	PollEvery time.Duration
+	// Patience is how long the end of such an operation is waited for; zero is 15 minutes.
+	Patience time.Duration
 }
 
 // Client asks ARM with the rights of one credential. It may be used at once by several.
@@ -57,6 +59,7 @@ type Client struct {
 	cloud      cloud.Configuration
 	options    policy.ClientOptions
 	pollEvery  time.Duration
+	patience   time.Duration
 }
 
 // New builds a client. It makes no request.
@@ -64,14 +67,19 @@ func New(o Options) (*Client, error) {
 	if o.PollEvery == 0 {
 		o.PollEvery = 5 * time.Second
 	}
+	if o.Patience == 0 {
+		o.Patience = 15 * time.Minute
+	}
 	options := policy.ClientOptions{Cloud: o.Cloud, Transport: o.Transport, Retry: o.Retry}
 	options.Telemetry.ApplicationID = "posthorn"
 	// An operator's commands register no provider: the deployment has done so.
-	client, err := arm.NewClient("posthorn", "v0.0.0", o.Credential, &arm.ClientOptions{ClientOptions: options, DisableRPRegistration: true})
+	armOptions := arm.ClientOptions{ClientOptions: options, DisableRPRegistration: true}
+	armOptions.PerCallPolicies = []policy.Policy{homeOnly{endpointOf(o.Cloud)}}
+	client, err := arm.NewClient("posthorn", "v0.0.0", o.Credential, &armOptions)
 	if err != nil {
 		return nil, fmt.Errorf("build a client of Azure Resource Manager: %w", err)
 	}
-	return &Client{arm: client, graph: newGraph(o, options), credential: o.Credential, cloud: o.Cloud, options: options, pollEvery: o.PollEvery}, nil
+	return &Client{arm: client, graph: newGraph(o, options), credential: o.Credential, cloud: o.Cloud, options: options, pollEvery: o.PollEvery, patience: o.Patience}, nil
 }
 
 // Default is a client with the first login that is found: variables of the environment,
@@ -108,7 +116,14 @@ func (c *Client) call(ctx context.Context, r request, out any) (http.Header, err
 	if out == nil {
 		return resp.Header, resp.Body.Close()
 	}
-	if err := runtime.UnmarshalAsJSON(resp, out); err != nil {
+	text, err := runtime.Payload(resp)
+	if err == nil && len(text) == 0 {
+		err = errors.New("it is empty") // the SDK takes that for a resource without members
+	}
+	if err == nil {
+		err = runtime.UnmarshalAsJSON(resp, out)
+	}
+	if err != nil {
 		return nil, &Error{What: r.what, Kind: Refused, Message: "the answer of Azure could not be read: " + err.Error()}
 	}
 	return resp.Header, nil
@@ -128,10 +143,16 @@ func (c *Client) wait(ctx context.Context, what string, resp *http.Response, out
 	if err != nil {
 		return failure(what, "", err)
 	}
-	if _, err := poller.PollUntilDone(ctx, &runtime.PollUntilDoneOptions{Frequency: c.pollEvery}); err != nil {
-		return failure(what, resp.Request.URL.Path, err)
+	bounded, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
+	_, err = poller.PollUntilDone(bounded, &runtime.PollUntilDoneOptions{Frequency: c.pollEvery})
+	switch {
+	case err == nil:
+		return nil
+	case bounded.Err() != nil && ctx.Err() == nil:
+		return &Error{What: what, Kind: Away, Message: "it has not ended within " + c.patience.String()}
 	}
-	return nil
+	return failure(what, resp.Request.URL.Path, err)
 }
 
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {

@@ -138,7 +138,7 @@ func (c *Client) Service(ctx context.Context, id ID) (Service, error) {
 	var s Service
 	header, err := c.call(ctx, request{what: "read the Communication Services resource " + id.Name(), method: http.MethodGet, path: string(id), version: versionCommunication}, &s)
 	s.ETag = header.Get("ETag")
-	return s, err
+	return s, named(s.ID, "read the Communication Services resource "+id.Name(), err)
 }
 
 // LinkDomains makes domains the whole list of those that are linked. It changes nothing
@@ -174,7 +174,16 @@ func (c *Client) Domains(ctx context.Context, emailService ID) ([]Domain, error)
 func (c *Client) Domain(ctx context.Context, id ID) (Domain, error) {
 	var d Domain
 	_, err := c.call(ctx, request{what: "read the domain " + id.Name(), method: http.MethodGet, path: string(id), version: versionCommunication}, &d)
-	return d, err
+	return d, named(d.ID, "read the domain "+id.Name(), err)
+}
+
+// named refuses a resource without an id. What it lacks besides, such as the list of
+// linked domains, would be taken for empty, and written back so.
+func named(id ID, what string, err error) error {
+	if err == nil && id == "" {
+		return &Error{What: what, Kind: Refused, Message: "the answer of Azure is no resource"}
+	}
+	return err
 }
 
 // CreateDomain makes a domain that its owner verifies, or leaves the one that is there
@@ -185,7 +194,7 @@ func (c *Client) CreateDomain(ctx context.Context, emailService ID, name string)
 		what: "create the domain " + name, method: http.MethodPut, path: string(emailService.Child("domains", name)), version: versionCommunication,
 		body: map[string]any{"location": "global", "properties": map[string]any{"domainManagement": "CustomerManaged", "userEngagementTracking": "Disabled"}},
 	}, &d)
-	return d, err
+	return d, named(d.ID, "create the domain "+name, err)
 }
 
 // DeleteDomain deletes a domain with its senders. It must not be linked.

@@ -60,8 +60,15 @@ func failure(what, path string, err error) error {
 		return err
 	}
 	e := &Error{What: what, Kind: Away}
+	if foreign, ok := errors.AsType[foreignError](err); ok {
+		e.Kind, e.Message = Refused, foreign.Error()
+		return e
+	}
 	if answer, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		e.Status, e.Code, e.Kind = answer.StatusCode, answer.ErrorCode, kindOf(answer.StatusCode)
+		if forGood(e.Code) {
+			e.Kind = Refused
+		}
 		e.Message = messageOf(answer.RawResponse)
 		if e.Kind == Forbidden {
 			e.Action, e.Scope = missingRight(e.Message, path)
@@ -84,6 +91,17 @@ func noLogin(err error) bool {
 		NonRetriable()
 	}](err)
 	return ok
+}
+
+// forGood tells the codes that ARM answers with 403 and 409, and that neither a role nor
+// another try mends.
+// Source: learn.microsoft.com, "Troubleshoot common Azure deployment errors".
+func forGood(code string) bool {
+	switch code {
+	case "RequestDisallowedByPolicy", "ScopeLocked", "ReadOnlyDisabledSubscription", "MissingSubscriptionRegistration":
+		return true
+	}
+	return false
 }
 
 func kindOf(status int) Kind {

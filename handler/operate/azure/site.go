@@ -85,6 +85,9 @@ func (c *Client) AppSettings(ctx context.Context, site ID) (map[string]string, e
 		Properties map[string]string `json:"properties"`
 	}
 	_, err := c.call(ctx, request{what: "read the settings of the function app " + site.Name(), method: http.MethodPost, path: string(site) + "/config/appsettings/list", version: versionWeb}, &s)
+	if err == nil && s.Properties == nil { // an empty list is {}; to change none would delete all
+		err = &Error{What: "read the settings of the function app " + site.Name(), Kind: Refused, Message: "the answer of Azure has no settings"}
+	}
 	return s.Properties, err
 }
 
@@ -94,9 +97,6 @@ func (c *Client) ChangeAppSettings(ctx context.Context, site ID, changes map[str
 	all, err := c.AppSettings(ctx, site)
 	if err != nil {
 		return err
-	}
-	if all == nil {
-		all = map[string]string{}
 	}
 	maps.Copy(all, changes)
 	_, err = c.call(ctx, request{

@@ -191,7 +191,9 @@ func (f *Fake) create(q Request, exists bool) Answer {
 		}
 		o["properties"] = f.domain(azure.ID(q.Path).Name(), child(q.Body, "properties"))
 		f.put(q.Path, o)
-		return Answer{Status: http.StatusCreated, Body: o, Header: map[string]string{
+		begun := maps.Clone(child(o, "properties"))
+		begun["provisioningState"] = "Creating" // or the SDK asks for no operation
+		return Answer{Status: http.StatusCreated, Body: Object{"properties": begun}, Header: map[string]string{
 			"Azure-AsyncOperation": f.server.URL + "/operations/" + azure.ID(q.Path).Name() + "?api-version=1",
 		}}
 	}
@@ -237,7 +239,7 @@ func (f *Fake) operation(path string) Answer {
 
 func (f *Fake) action(q Request, path string) Answer {
 	if site, found := strings.CutSuffix(path, "/config/appsettings/list"); found {
-		return Answer{Status: http.StatusOK, Body: Object{"properties": f.settings[site]}}
+		return Answer{Status: http.StatusOK, Body: Object{"properties": child(Object{"of": f.settings[site]}, "of")}}
 	}
 	domain, action := path[:strings.LastIndexByte(path, '/')], path[strings.LastIndexByte(path, '/')+1:]
 	here, exists := f.resources[domain]
