@@ -85,8 +85,12 @@ func unlocked(e *azure.Error) string {
 	if e.Action == "" {
 		return "Your account lacks a right. Ask the owner of the subscription for the role " + role + "."
 	}
+	scope := word(e.Scope)
+	if e.Vault != "" { // its subscription and group are not known; sh and PowerShell read this alike
+		scope = fmt.Sprintf(`"$(az keyvault show --name %s --query id --output tsv)/secrets/%s"`, e.Vault, e.Secret)
+	}
 	return fmt.Sprintf("Your account lacks the right %s. The role %q has it:\n"+
-		"az role assignment create --role %q --assignee YOUR-ACCOUNT --scope %s", e.Action, role, role, e.Scope)
+		"az role assignment create --role %q --assignee YOUR-ACCOUNT --scope %s", e.Action, role, role, scope)
 }
 
 // roleFor names the smallest built-in role with a right.

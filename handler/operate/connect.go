@@ -59,7 +59,7 @@ func (cmd *connectCommand) Run(ctx context.Context, c *console) error {
 		if err := show(c, listing{}, rows, appHead, appRow.columns); err != nil {
 			return err
 		}
-		return usageError(fmt.Sprintf("there are %d deployments. Choose one, such as:\nposthorn connect --subscription %s --app %s", len(rows), rows[0].Subscription, rows[0].App))
+		return usageError(fmt.Sprintf("there are %d deployments. Choose one, such as:\nposthorn connect --subscription %s --app %s", len(rows), word(rows[0].Subscription), word(rows[0].App)))
 	}
 	at, err := connectionTo(ctx, client, sites[0].ID, subscriptions)
 	if err != nil {
@@ -96,7 +96,7 @@ func (cmd *connectCommand) sites(ctx context.Context, c *console, client *azure.
 	var found []azure.Resource
 	for _, id := range subscriptions {
 		sites, err := cmd.in(ctx, client, id)
-		if azure.IsKind(err, azure.Forbidden) && len(subscriptions) > 1 {
+		if closed(err) && len(subscriptions) > 1 {
 			c.tell("Passed over subscription %s: %s.", id, sentence(err))
 			continue
 		}
@@ -106,6 +106,12 @@ func (cmd *connectCommand) sites(ctx context.Context, c *console, client *azure.
 		found = append(found, sites...)
 	}
 	return found, nil
+}
+
+// closed tells a subscription that gives no answer by itself: without the right to read it,
+// gone, or without the providers that a deployment has.
+func closed(err error) bool {
+	return azure.IsKind(err, azure.Forbidden) || azure.IsKind(err, azure.NotFound) || azure.IsKind(err, azure.Refused)
 }
 
 func (cmd *connectCommand) in(ctx context.Context, client *azure.Client, subscription string) ([]azure.Resource, error) {
@@ -166,7 +172,7 @@ func serviceAt(ctx context.Context, client *azure.Client, endpoint, first string
 	}
 	for _, id := range slices.Concat([]string{first}, slices.DeleteFunc(slices.Clone(subscriptions), func(s string) bool { return s == first })) {
 		services, err := client.Services(ctx, id)
-		if err != nil && (id == first || !azure.IsKind(err, azure.Forbidden)) {
+		if err != nil && (id == first || !closed(err)) {
 			return azure.Service{}, err
 		}
 		for _, s := range services {

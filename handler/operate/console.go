@@ -93,7 +93,7 @@ func show[T any](c *console, l listing, rows []T, head string, columns func(T) [
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, head)
 	for _, r := range rows {
-		fmt.Fprintln(w, strings.Join(columns(r), "\t"))
+		fmt.Fprintln(w, cells(columns(r)...))
 	}
 	return w.Flush()
 }
@@ -103,7 +103,7 @@ func (c *console) details(pairs ...[2]string) error {
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	for _, p := range pairs {
 		if p[1] != "" {
-			fmt.Fprintf(w, "%s\t%s\n", p[0], p[1])
+			fmt.Fprintln(w, cells(p[0], p[1]))
 		}
 	}
 	return w.Flush()

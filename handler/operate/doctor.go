@@ -97,10 +97,10 @@ func (c *console) page(title string, all []verdict) error {
 		if i+1 < len(all) && all[i+1].Remedy == v.Remedy {
 			v.Remedy = ""
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", c.mark(v.Level), v.Area, v.Sentence)
+		fmt.Fprintln(w, cells(c.mark(v.Level), v.Area, v.Sentence))
 		arrow := "-> "
 		for _, line := range slices.Concat(lines(v.Remedy), v.Evidence) {
-			fmt.Fprintf(w, "%s\t\t%s%s\n", c.paint(v.Level, ""), arrow, line)
+			fmt.Fprintln(w, cells(c.paint(v.Level, ""), "", arrow+line))
 			arrow = "   "
 		}
 	}

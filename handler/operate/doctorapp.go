@@ -55,7 +55,7 @@ func (f *facts) checkLogin(a *area) {
 		who = "an account"
 	}
 	if f.claims.Tenant != "" && s.Tenant != "" && !strings.EqualFold(f.claims.Tenant, s.Tenant) {
-		a.red("az login --tenant "+s.Tenant, "the login is for another tenant than the subscription's")
+		a.red("az login --tenant "+word(s.Tenant), "the login is for another tenant than the subscription's")
 	} else {
 		a.green("logged in as %s of the subscription's tenant", who)
 	}
@@ -80,15 +80,15 @@ func (f *facts) checkLogin(a *area) {
 
 // set is the line that sets settings of the app.
 func (f *facts) set(assignments ...string) string {
-	return "az functionapp config appsettings set" + f.app() + " --settings " + strings.Join(assignments, " ")
+	return "az functionapp config appsettings set" + f.app() + " --settings " + words(assignments...)
 }
 
 func (f *facts) unset(names ...string) string {
-	return "az functionapp config appsettings delete" + f.app() + " --setting-names " + strings.Join(names, " ")
+	return "az functionapp config appsettings delete" + f.app() + " --setting-names " + words(names...)
 }
 
 func (f *facts) app() string {
-	return fmt.Sprintf(" --subscription %s --resource-group %s --name %s", f.at.Site.Subscription(), f.at.Site.Group(), f.at.Site.Name())
+	return " " + words("--subscription", f.at.Site.Subscription(), "--resource-group", f.at.Site.Group(), "--name", f.at.Site.Name())
 }
 
 const deployAgain = "Deploy infra again: docs/deploy.md. Then run \"posthorn connect\"."
@@ -183,6 +183,9 @@ func (f *facts) checkHostStorage(a *area, all map[string]string) {
 		case value == "":
 			a.red(f.set(w[0]+"="+w[1]), "%s is missing: the host has no storage, and its timers do not run", w[0])
 			wrong++
+		case w[0] == "AzureWebJobsStorage__accountName" && name != "ACCOUNT" && !strings.EqualFold(value, name):
+			a.yellow("If there is no such account, or the host is to use Posthorn's: "+f.set(w[0]+"="+w[1]), "%s is %s, and not Posthorn's account: it is not checked", w[0], value)
+			wrong++
 		case w[0] != "AzureWebJobsStorage__accountName" && !strings.EqualFold(value, w[1]):
 			a.red(f.set(w[0]+"="+w[1]), "%s is not %s", w[0], w[1])
 			wrong++
@@ -228,7 +231,7 @@ func (f *facts) checkVault(a *area) {
 	for _, r := range list {
 		resolved[strings.ToLower(r.Name)] = r
 	}
-	refresh := fmt.Sprintf("az rest --method post --uri %s/config/configreferences/appsettings/refresh?api-version=2022-03-01", f.at.Site)
+	refresh := "az rest --method post --uri " + word(string(f.at.Site)+"/config/configreferences/appsettings/refresh?api-version=2022-03-01")
 	some := false
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if !strings.HasPrefix(all[name], vaultReference) {

@@ -64,6 +64,7 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"a host without credential", lack("AzureWebJobsStorage__credential"), "red", "settings", "AzureWebJobsStorage__credential is missing", "=managedidentity"},
 		{"a host without identity", lack("AzureWebJobsStorage__clientId"), "red", "settings", "AzureWebJobsStorage__clientId is missing", "=" + testClient},
 		{"a host with another identity", set("AzureWebJobsStorage__clientId", "other"), "red", "settings", "AzureWebJobsStorage__clientId is not", "=" + testClient},
+		{"a host with another account", set("AzureWebJobsStorage__accountName", "posthorny"), "yellow", "settings", "AzureWebJobsStorage__accountName is posthorny", "AzureWebJobsStorage__accountName=posthornx"},
 		{"a host that reads no queue", lack("POSTHORN_QUEUE__queueServiceUri"), "red", "settings", "POSTHORN_QUEUE__queueServiceUri is not", "=https://posthornx.queue.core.windows.net"},
 
 		{"a reference that is refused", status("AccessToKeyVaultDenied"), "red", "vault", "may not read the secret", "refresh"},
@@ -93,7 +94,7 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"public blobs", change(testAccount, object{"allowBlobPublicAccess": true}), "yellow", "storage", "made public", "--allow-blob-public-access false"},
 		{"old TLS", change(testAccount, object{"minimumTlsVersion": "TLS1_0"}), "yellow", "storage", "older than 1.2", "--min-tls-version TLS1_2"},
 		{"no trusted services", change(testAccount, object{"networkAcls": object{"bypass": "None", "defaultAction": "Deny"}}), "red", "storage", "Event Grid cannot bring", "--bypass AzureServices"},
-		{"a public container", change(testAccount+"/blobServices/default/containers/posthorn-files", object{"publicAccess": "Blob"}), "red", "storage", "posthorn-files is public", "--public-access off"},
+		{"a container that is marked as public", change(testAccount+"/blobServices/default/containers/posthorn-files", object{"publicAccess": "Blob"}), "yellow", "storage", "posthorn-files is marked as public", "portal"},
 		{"no container", gone(testAccount + "/blobServices/default/containers/posthorn-spool"), "yellow", "storage", "missing containers: posthorn-spool", "first use"},
 		{"no queue", gone(testAccount + "/queueServices/default/queues/posthorn-dispatch"), "yellow", "storage", "missing queues: posthorn-dispatch", "first use"},
 		{"no table", gone(testAccount + "/tableServices/default/tables/posthornlines"), "yellow", "storage", "missing tables: posthornlines", "roles"},
@@ -107,7 +108,7 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"access keys", change(testService, object{"disableLocalAuth": false}), "yellow", "mail", "access keys work", "disableLocalAuth=true"},
 		{"ACS half made", change(testService, object{"provisioningState": "Failed"}), "red", "mail", "state Failed", "Deploy"},
 
-		{"engagement tracking", change(testCustom, object{"userEngagementTracking": "Enabled"}), "yellow", "domains", "engagement tracking is on", "--user-engmnt-tracking 0"},
+		{"engagement tracking", change(testCustom, object{"userEngagementTracking": "Enabled"}), "yellow", "domains", "engagement tracking is on", "--user-engmnt-tracking Disabled"},
 		{"verified no longer", change(testCustom, object{"verificationStates": object{"Domain": object{"status": "Verified"}, "SPF": object{"status": "VerificationFailed"}, "DKIM": object{"status": "Verified"}, "DKIM2": object{"status": "Verified"}}}), "red", "domains", "SPF is VerificationFailed", "posthorn domain status example.com"},
 		{"no sender", gone(testCustom + "/senderUsernames/donotreply"), "red", "domains", "has no sender", "posthorn sender add donotreply@example.com"},
 		{"the managed domain is not linked", change(testService, object{"linkedDomains": []any{testCustom}}), "yellow", "domains", "managed domain is not linked", "posthorn domain link AzureManagedDomain"},
@@ -118,6 +119,10 @@ func TestEachFaultHasItsLine(t *testing.T) {
 			w.Change(testService, object{"linkedDomains": []any{testManaged}})
 		}, "red", "domains", "only the managed domain is linked", "POSTHORN_QUOTA=managed-domain"},
 
+		{"a domain of another Email Service", func(w *ward) {
+			w.Delete(testCustom)
+			w.Change(testService, object{"linkedDomains": []any{testManaged, testGroup + "/providers/Microsoft.Communication/emailServices/other/domains/example.org"}})
+		}, "yellow", "domains", "1 linked domains belong to another Email Service", "portal"},
 		{"DNS is wrong", func(w *ward) {
 			w.zone.Findings = append(w.zone.Findings, dns.Finding{Level: dns.Red, Sentence: "There are two SPF records.", Remedy: "Merge them."})
 		}, "red", "dns", "example.com: There are two SPF records", "Merge them."},
@@ -129,6 +134,20 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"a subscription half made", change(testEvents, object{"provisioningState": "AwaitingManualAction"}), "red", "reports", "AwaitingManualAction", "Deploy"},
 		{"no dead letters", change(testEvents, object{"deadLetterWithResourceIdentity": nil}), "yellow", "reports", "have no container", "Deploy"},
 		{"no queue of reports", gone(testAccount + "/queueServices/default/queues/posthorn-reports"), "red", "reports", "posthorn-reports of delivery reports is not there", "az storage queue create"},
+		{"another queue of reports", func(w *ward) {
+			w.Put(testAccount+"/queueServices/default/queues/other", object{})
+			w.Change(testEvents, object{"deliveryWithResourceIdentity": object{"destination": object{"endpointType": "StorageQueue", "properties": object{"resourceId": testAccount, "queueName": "other"}}}})
+		}, "red", "reports", "go to the queue other, and Posthorn reads posthorn-reports", "Deploy"},
+		{"Event Grid without identity", func(w *ward) {
+			w.Put(testTopic, object{"identity": object{"type": "None"}, "properties": object{"source": testService}})
+		}, "red", "reports", "the system topic has no identity", "Deploy"},
+		{"Event Grid with another identity", func(w *ward) {
+			w.Put(testTopic, object{"identity": object{"type": "UserAssigned"}, "properties": object{"source": testService}})
+		}, "yellow", "reports", "roles of Event Grid: not checked", "portal"},
+		{"Event Grid with a key that is off", change(testEvents, object{
+			"deliveryWithResourceIdentity": nil,
+			"destination":                  object{"endpointType": "StorageQueue", "properties": object{"resourceId": testAccount, "queueName": "posthorn-reports"}},
+		}), "red", "reports", "with an account key, and keys are off", "Deploy"},
 		{"Event Grid may not write", unassigned(testTopicID, roleQueueSender), "red", "reports", "Event Grid lacks the role Storage Queue Data Message Sender", "az role"},
 		{"Event Grid may not bury", unassigned(testTopicID, roleBlobs), "red", "reports", "Event Grid lacks the role Storage Blob Data Contributor", "az role"},
 		{"reports that got lost", func(w *ward) { w.says(testTopic+"/providers/Microsoft.Insights/metrics", http.StatusOK, dead(7)) }, "yellow", "reports", "7 reports did not come", "posthorn-dead-events"},

@@ -29,7 +29,7 @@ func (f *facts) checkMail(a *area) {
 	if s.Properties.DisableLocalAuth {
 		a.green("access keys are off")
 	} else {
-		a.yellow("az resource update --ids "+string(s.ID)+" --set properties.disableLocalAuth=true", "access keys work: whoever has one sends, as any of your addresses")
+		a.yellow("az resource update --ids "+word(string(s.ID))+" --set properties.disableLocalAuth=true", "access keys work: whoever has one sends, as any of your addresses")
 	}
 }
 
@@ -53,20 +53,20 @@ func (f *facts) checkDomains(a *area) {
 	for _, d := range all {
 		f.checkDomain(a, d, slices.ContainsFunc(linked, func(l azure.Domain) bool { return l.ID == d.ID }))
 	}
-	f.checkQuota(a, linked)
+	f.checkQuota(a, s.Properties.LinkedDomains)
 }
 
 func (f *facts) checkDomain(a *area, d azure.Domain, linked bool) {
 	name := d.Sends()
 	switch {
 	case !linked && d.Managed():
-		a.yellow("posthorn domain link "+d.ID.Name(), "the managed domain is not linked")
+		a.yellow("posthorn domain link "+word(d.ID.Name()), "the managed domain is not linked")
 	case !linked && d.Verified():
-		a.yellow("posthorn domain link "+name, "%s is verified, and not linked", name)
+		a.yellow("posthorn domain link "+word(name), "%s is verified, and not linked", name)
 	case !linked:
-		a.yellow("posthorn domain status "+name, "%s is not verified yet, and not linked", name)
+		a.yellow("posthorn domain status "+word(name), "%s is not verified yet, and not linked", name)
 	case !d.Verified():
-		a.red("posthorn domain status "+name, "%s is linked, and no longer verified: %s", name, statesOf(d))
+		a.red("posthorn domain status "+word(name), "%s is linked, and no longer verified: %s", name, statesOf(d))
 	default:
 		a.green("%s is verified and linked", name)
 	}
@@ -74,7 +74,7 @@ func (f *facts) checkDomain(a *area, d azure.Domain, linked bool) {
 		return
 	}
 	if strings.EqualFold(d.Properties.Tracking, "Enabled") {
-		a.yellow("az communication email domain update --ids "+string(d.ID)+" --user-engmnt-tracking 0", "%s: engagement tracking is on: links in mail are rewritten, and recipients are watched", name)
+		a.yellow("az communication email domain update --ids "+word(string(d.ID))+" --user-engmnt-tracking Disabled", "%s: engagement tracking is on: links in mail are rewritten, and recipients are watched", name)
 	} else {
 		a.green("engagement tracking is off")
 	}
@@ -82,7 +82,7 @@ func (f *facts) checkDomain(a *area, d azure.Domain, linked bool) {
 		return // its sender DoNotReply is always there
 	}
 	if senders, ok := known(a, *f.senders[d.ID], name+": senders", "posthorn sender list"); ok && len(senders) == 0 {
-		a.red("posthorn sender add donotreply@"+name, "%s has no sender: nothing can be sent from it", name)
+		a.red("posthorn sender add "+word("donotreply@"+name), "%s has no sender: nothing can be sent from it", name)
 	} else if ok {
 		a.green("%d senders", len(senders))
 	}
@@ -100,7 +100,7 @@ func statesOf(d azure.Domain) string {
 
 // checkQuota holds the setting against what is linked: the managed domain alone has much
 // less, and it cannot be raised.
-func (f *facts) checkQuota(a *area, linked []azure.Domain) {
+func (f *facts) checkQuota(a *area, linked []azure.ID) {
 	if _, ok := known(a, f.settings, "quota", deployAgain); !ok || len(linked) == 0 {
 		return
 	}
@@ -108,7 +108,7 @@ func (f *facts) checkQuota(a *area, linked []azure.Domain) {
 	if quota == "" {
 		quota = "custom-domain"
 	}
-	switch custom := slices.ContainsFunc(linked, func(d azure.Domain) bool { return !d.Managed() }); {
+	switch custom := quotaFor(linked) == quotaCustom; {
 	case custom && quota == "managed-domain":
 		a.red(f.set("POSTHORN_QUOTA=custom-domain"), "POSTHORN_QUOTA is managed-domain, 10 messages an hour, although a domain of your own is linked")
 	case !custom && quota != "managed-domain":
@@ -130,7 +130,7 @@ func (f *facts) checkDNS(a *area) {
 			continue
 		}
 		if len(report.Findings) == 0 {
-			a.yellow("posthorn doctor --domain "+d.Sends(), "%s: not checked", d.Sends())
+			a.yellow("posthorn doctor --domain "+word(d.Sends()), "%s: not checked", d.Sends())
 		}
 		for _, found := range report.Findings {
 			a.add(found.Level, found.Remedy, "%s: %s", d.Sends(), strings.TrimSuffix(found.Sentence, "."))
@@ -170,12 +170,19 @@ func (f *facts) checkReports(a *area) {
 	if !ok {
 		return
 	}
-	i := slices.IndexFunc(list, func(s azure.EventSubscription) bool { return slices.Contains(s.Properties.Filter.Types, reportType) })
-	if i < 0 {
+	list = slices.DeleteFunc(list, func(s azure.EventSubscription) bool {
+		types := s.Properties.Filter.Types // none: all that the topic has
+		return len(types) > 0 && !slices.Contains(types, reportType)
+	})
+	if len(list) == 0 {
 		a.red(deployAgain, "no event subscription takes delivery reports")
 		return
 	}
-	if f.checkSubscription(a, list[i]) {
+	ours := slices.IndexFunc(list, func(s azure.EventSubscription) bool {
+		to := s.Destination()
+		return to != nil && to.Properties.Queue == reportsQueue
+	})
+	if f.checkSubscription(a, list[max(0, ours)]) {
 		f.checkRoles(a, true)
 	}
 	dead, ok := known(a, f.dead, "dead letters of Event Grid", deployAgain)
@@ -195,10 +202,7 @@ func (f *facts) checkSubscription(a *area, s azure.EventSubscription) (arrives b
 	} else {
 		a.green("the event subscription lives")
 	}
-	to, dead := p.WithIdentity.Destination, p.DeadLetter.Destination
-	if to == nil {
-		to = p.Plain
-	}
+	to, dead := s.Destination(), p.DeadLetter.Destination
 	if dead == nil {
 		dead = p.DeadLetterPlain
 	}
@@ -220,11 +224,30 @@ func (f *facts) checkSubscription(a *area, s azure.EventSubscription) (arrives b
 	there, ok := known(a, f.queues, "queue of reports", deployAgain)
 	switch {
 	case !ok:
+	case to.Properties.Queue != reportsQueue:
+		a.red(deployAgain, "reports go to the queue %s, and Posthorn reads %s", to.Properties.Queue, reportsQueue)
 	case slices.ContainsFunc(there, func(r azure.Resource) bool { return r.ID.Name() == to.Properties.Queue }):
 		a.green("its queue is there")
-		return true
+		return f.checkBearer(a, p.WithIdentity.Destination != nil)
 	default:
-		a.red("az storage queue create --auth-mode login --account-name "+f.account.value.ID.Name()+" --name "+to.Properties.Queue, "the queue %s of delivery reports is not there", to.Properties.Queue)
+		a.red("az storage queue create --auth-mode login --account-name "+word(f.account.value.ID.Name())+" --name "+word(to.Properties.Queue), "the queue %s of delivery reports is not there", to.Properties.Queue)
+	}
+	return false
+}
+
+// checkBearer tells as whom Event Grid writes into the queue, and whether its roles are
+// what lets it.
+func (f *facts) checkBearer(a *area, withIdentity bool) (known bool) {
+	switch who := f.topic.value.Identity; {
+	case !withIdentity && f.account.value.Properties.SharedKeys != nil && !*f.account.value.Properties.SharedKeys:
+		a.red(deployAgain, "Event Grid brings reports with an account key, and keys are off")
+	case !withIdentity: // with a key
+	case who.PrincipalID != "":
+		return true
+	case strings.Contains(who.Type, "UserAssigned"):
+		a.yellow("Look at the roles of the system topic's identity in the Azure portal.", "roles of Event Grid: not checked: the topic has a user-assigned identity")
+	default:
+		a.red(deployAgain, "the system topic has no identity: Event Grid cannot write into the queue")
 	}
 	return false
 }
@@ -249,7 +272,7 @@ func (f *facts) checkTelemetry(a *area) {
 	case keyless && own && f.setting("POSTHORN_AZURE_MONITOR_IDENTITY") != "true":
 		a.red(f.set("POSTHORN_AZURE_MONITOR_IDENTITY=true"), "Application Insights takes no key, and Posthorn does not use its identity")
 	case keyless && host && !strings.Contains(f.setting("APPLICATIONINSIGHTS_AUTHENTICATION_STRING"), "Authorization=AAD"):
-		a.red(f.set(`"APPLICATIONINSIGHTS_AUTHENTICATION_STRING=ClientId=`+f.client()+`;Authorization=AAD"`), "Application Insights takes no key, and the host does not use the identity")
+		a.red(f.set("APPLICATIONINSIGHTS_AUTHENTICATION_STRING=ClientId="+f.client()+";Authorization=AAD"), "Application Insights takes no key, and the host does not use the identity")
 	default:
 		a.green("it goes to %s", c.ID.Name())
 	}

@@ -112,7 +112,7 @@ func secretName(address string) string {
 
 // assign is the line that gives a role.
 func (n roleNeed) assign() string {
-	return fmt.Sprintf("az role assignment create --assignee-object-id %s --assignee-principal-type ServicePrincipal --role %q --scope %s", n.principal, n.name, n.scope)
+	return fmt.Sprintf("az role assignment create --assignee-object-id %s --assignee-principal-type ServicePrincipal --role %q --scope %s", word(n.principal), n.name, word(string(n.scope)))
 }
 
 func (f *facts) checkIdentity(a *area) {

@@ -107,10 +107,10 @@ func (c *console) table(all []finding) error {
 			if f.Level != level {
 				continue
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\n", c.mark(level), f.Area, f.Says)
+			fmt.Fprintln(w, cells(c.mark(level), f.Area, f.Says))
 			arrow := "-> "
 			for line := range strings.SplitSeq(cmp.Or(f.Do, "Run it again."), "\n") {
-				fmt.Fprintf(w, "%s\t\t%s%s\n", c.paint(level, ""), arrow, line)
+				fmt.Fprintln(w, cells(c.paint(level, ""), "", arrow+line))
 				arrow = "   "
 			}
 		}
@@ -124,7 +124,7 @@ func (c *console) table(all []finding) error {
 	for _, f := range all {
 		level, name := c.mark(dns.Green), f.Area
 		for _, line := range wrapped(right[f.Area]) {
-			fmt.Fprintf(w, "%s\t%s\t%s\n", level, name, line)
+			fmt.Fprintln(w, cells(level, name, line))
 			level, name = c.paint(dns.Green, ""), ""
 		}
 		delete(right, f.Area)

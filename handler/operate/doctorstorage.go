@@ -24,7 +24,7 @@ func (f *facts) checkStorage(a *area) {
 // checkAccount looks at what the account lets in.
 func (f *facts) checkAccount(a *area, account azure.Account) {
 	p := account.Properties
-	update := "az storage account update --ids " + string(account.ID)
+	update := "az storage account update --ids " + word(string(account.ID))
 	if p.SharedKeys == nil || *p.SharedKeys {
 		a.yellow(update+" --allow-shared-key-access false", "shared keys work: whoever has one reads and writes all")
 	} else {
@@ -57,9 +57,14 @@ func (f *facts) checkContainers(a *area) {
 	}
 	private := true
 	for _, c := range list {
-		if p := c.Properties.PublicAccess; p != "" && p != "None" {
-			a.red("az storage container set-permission --public-access off --auth-mode login --account-name "+f.account.value.ID.Name()+" --name "+c.ID.Name(), "the container %s is public: anybody reads it", c.ID.Name())
-			private = false
+		if p := c.Properties.PublicAccess; p == "" || p == "None" {
+			continue
+		}
+		private = false
+		if allowed := f.account.value.Properties.PublicBlobs; allowed != nil && !*allowed {
+			a.yellow("Set its access level to private in the Azure portal.", "the container %s is marked as public; the account alone keeps it private", c.ID.Name())
+		} else { // the data plane would want a key for it, and keys are off
+			a.red("az storage account update --ids "+word(string(f.account.value.ID))+" --allow-blob-public-access false", "the container %s is public: anybody reads it", c.ID.Name())
 		}
 	}
 	if private {
@@ -105,7 +110,7 @@ func (f *facts) checkOwnRights(a *area, account azure.Account) {
 	case answer.Status == http.StatusForbidden && account.Properties.Network.Default == "Deny":
 		a.yellow("Run the commands for callers and messages inside of its network.", "this computer's network, or your account, may not read the tables")
 	case answer.Status == http.StatusForbidden, answer.Status == http.StatusUnauthorized:
-		a.yellow("az role assignment create --assignee YOUR-ACCOUNT --role \""+roleTables.name+"\" --scope "+string(account.ID), "you may not read the tables: commands for callers, hooks and messages do not work for you")
+		a.yellow("az role assignment create --assignee YOUR-ACCOUNT --role \""+roleTables.name+"\" --scope "+word(string(account.ID)), "you may not read the tables: commands for callers, hooks and messages do not work for you")
 	default:
 		a.yellow("Run it again.", "your own rights on storage: not checked: it answers %d", answer.Status)
 	}

@@ -41,7 +41,7 @@ func (w *domainWord) UnmarshalText(text []byte) error {
 		return nil
 	case strings.HasPrefix(word, "/"):
 		id, err := azure.ParseID(word)
-		if err == nil && !strings.Contains(strings.ToLower(word), "/emailservices/") {
+		if parts := strings.Split(strings.ToLower(word), "/"); err == nil && (len(parts) != 11 || parts[7] != "emailservices" || parts[9] != "domains") {
 			err = fmt.Errorf("%q is no domain of an Email Service", word)
 		}
 		*w = domainWord(id)
@@ -121,12 +121,13 @@ var (
 )
 
 // nextStep says what comes after the state that a domain is in.
-func nextStep(d azure.Domain, word domainWord, linked bool) string {
+func nextStep(d azure.Domain, named domainWord, linked bool) string {
+	is := word(string(named))
 	switch {
 	case !d.Verified():
-		return fmt.Sprintf("Put what \"posthorn domain records %s\" prints into its DNS, then run \"posthorn domain verify %s\".", word, word)
+		return fmt.Sprintf("Put what \"posthorn domain records %s\" prints into its DNS, then run \"posthorn domain verify %s\".", is, is)
 	case !linked:
-		return fmt.Sprintf("Run \"posthorn domain link %s\".", word)
+		return fmt.Sprintf("Run \"posthorn domain link %s\".", is)
 	}
 	return "It is verified and linked: callers may send from it."
 }

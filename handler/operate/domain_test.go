@@ -379,10 +379,10 @@ func TestRecordsAreReadyToPaste(t *testing.T) {
 			"are Microsoft and: include:_spf.others.test ip4:203.0.113.7.", "the ending ~all may return")
 	}
 	_, said, _ := d.run(t, "domain", "records", "example.test", "--format", "az")
-	contains(t, "az", said, "GROUP is the resource group", "remove-record -g GROUP -z 'example.test' -n '@' -v 'v=spf1 include:_spf.others.test ip4:203.0.113.7 ~all'")
+	contains(t, "az", said, "GROUP is the resource group", "remove-record -g GROUP -z example.test -n '@' -v 'v=spf1 include:_spf.others.test ip4:203.0.113.7 ~all'")
 	d.serves(t, "\n@ TXT \"v=spf1 include:a';id;'.test ~all\"", zoneRest)
 	_, said, _ = d.run(t, "domain", "records", "example.test", "--format", "az")
-	contains(t, "az of a hostile zone", said, "-v 'ITS-VALUE'", "The name servers do not say the same.")
+	contains(t, "az of a hostile zone", said, "-v ITS-VALUE", "The name servers do not say the same.")
 	out, said, code := d.run(t, "domain", "records", "example.test", "--zone", "elsewhere.test")
 	if code != exitUsage || out != "" || !strings.Contains(said, "--zone") {
 		t.Errorf("a zone that does not hold it: exit code %d, %s%s", code, out, said)

@@ -39,6 +39,9 @@ func (cmd *addDomain) Run(ctx context.Context, c *console, cl cloud) error {
 		c.tell("%s is there already.", cmd.Name)
 		return nil
 	}
+	if missing {
+		c.tell("Making the domain %s. Azure may take some minutes.", cmd.Name)
+	}
 	if missing || d.Properties.State == "Failed" || d.Properties.State == "Canceled" {
 		if d, err = cl.CreateDomain(ctx, cl.at.EmailService, string(cmd.Name)); err != nil {
 			return err

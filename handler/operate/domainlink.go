@@ -30,7 +30,7 @@ func (cmd *linkDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	case err != nil:
 		return err
 	case !d.Verified():
-		return fmt.Errorf("ACS has not verified %s of %s yet. Run \"posthorn domain verify %s\" first", strings.Join(unverified(d), ", "), d.ID.Name(), cmd.Name)
+		return fmt.Errorf("ACS has not verified %s of %s yet. Run \"posthorn domain verify %s\" first", strings.Join(unverified(d), ", "), d.ID.Name(), word(string(cmd.Name)))
 	}
 	return relinking{c, cl, cmd.linkFlags, d.ID, true}.run(ctx, false)
 }
@@ -60,7 +60,7 @@ func (cmd *unlinkDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	if !isLinked(list, id) {
 		for _, l := range list {
 			if strings.EqualFold(l.Name(), string(cmd.Name)) {
-				return usageError(fmt.Sprintf("%s is of another Email Service. Name it by its id: posthorn domain unlink %s", cmd.Name, l))
+				return usageError(fmt.Sprintf("%s is of another Email Service. Name it by its id: posthorn domain unlink %s", cmd.Name, word(string(l))))
 			}
 		}
 		if _, err := cmd.read(ctx, cl); err != nil { // a name that nobody knows is told as such
@@ -125,6 +125,11 @@ func (r relinking) change(ctx context.Context, yes bool) ([]azure.ID, error) {
 				return nil, err
 			}
 		}
+		if sent != nil { // Azure may show what was sent a moment later
+			if err := r.sleep(ctx, relinkEvery); err != nil {
+				return nil, err
+			}
+		}
 		sent = want
 		err = r.LinkDomains(ctx, r.at.Service, want, service.ETag)
 		if azure.IsKind(err, azure.Conflict) {
@@ -137,7 +142,7 @@ func (r relinking) change(ctx context.Context, yes bool) ([]azure.ID, error) {
 	if conflict != nil {
 		return nil, conflict
 	}
-	return nil, fmt.Errorf("others change the linked domains of %s all the time: run the command again", r.at.Service.Name())
+	return nil, fmt.Errorf("Azure takes the change of the linked domains of %s, and the list stays: others may change it too. Look at its activity log, and run the command again", r.at.Service.Name())
 }
 
 func (r relinking) edited(list []azure.ID) []azure.ID {
@@ -156,7 +161,7 @@ func (r relinking) told(list, sent []azure.ID) error {
 	r.tell(said+" The linked domains are: %s.", r.short(r.id), r.names(list))
 	for _, id := range sent {
 		if !isLinked(list, id) {
-			return fmt.Errorf("%s left the list at the same time. If nobody meant that, link it again: posthorn domain link %s", r.short(id), r.short(id))
+			return fmt.Errorf("%s left the list at the same time. If nobody meant that, link it again: posthorn domain link %s", r.short(id), word(r.short(id)))
 		}
 	}
 	return nil

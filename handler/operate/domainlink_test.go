@@ -49,7 +49,7 @@ func TestTheLinkedListIsChangedByOne(t *testing.T) {
 		{"others link meanwhile", []string{testManaged}, func(d *desk) { d.meanwhile("PATCH", 1, testManaged, second) }, "link example.test", []string{testManaged, second, testDomain}, "second.test, example.test.", 0},
 		{"others undo every link", []string{testManaged}, func(d *desk) {
 			d.Before("GET", "/communicationServices/post", func() { d.links(testManaged, second) })
-		}, "link example.test", nil, "others change the linked domains of post all the time", exitFailed},
+		}, "link example.test", nil, "and the list stays: others may change it too", exitFailed},
 		{"others undo the link", []string{testManaged}, func(d *desk) { d.meanwhile("GET", 2, testManaged, second) }, "link example.test", []string{testManaged, second, testDomain}, "second.test, example.test.", 0},
 		{"others unlink meanwhile", []string{testManaged, second}, func(d *desk) { d.meanwhile("GET", 2, testManaged, testDomain) }, "link example.test", []string{testManaged, testDomain}, "second.test left the list at the same time", exitFailed},
 

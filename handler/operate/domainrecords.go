@@ -66,10 +66,10 @@ func (c *console) removeSPF(name, zone, text string) {
 	} else {
 		name = "@"
 	}
-	if strings.ContainsAny(text, "'\"`$\\") || text != terminal(text) {
+	if strings.ContainsFunc(text, unquotable) {
 		text = "ITS-VALUE"
 	}
-	c.tell("An SPF record stands already. Remove it: az network dns record-set txt remove-record -g GROUP -z '%s' -n '%s' -v '%s'", zone, name, text)
+	c.tell("An SPF record stands already. Remove it: az network dns record-set txt remove-record -g GROUP -z %s -n %s -v %s", word(zone), word(name), word(text))
 }
 
 // wantedRecords are the records that a domain needs, with an SPF record that keeps what is in
@@ -134,14 +134,14 @@ func (c *console) spfSteps(d azure.Domain, report dns.Report) {
 	case len(standing) == 0:
 		c.tell("1. What it is now: there is no record at %s.", name)
 	case len(standing) == 1:
-		c.tell("1. What it is now: %s", terminal(standing[0]))
+		c.tell("1. What it is now: %s", cells(standing[0]))
 	default:
-		c.tell("1. What it is now: %d records. Receivers then use none.\n   %s", len(standing), terminal(strings.Join(standing, "\n   ")))
+		c.tell("1. What it is now: %d records. Receivers then use none.\n   %s", len(standing), strings.ReplaceAll(cells(slices.Clone(standing)...), "\t", "\n   "))
 	}
 	if slices.ContainsFunc(report.Findings, func(f dns.Finding) bool { return f.Kind == dns.KindSPF && f.Differs() }) {
 		c.tell("   The name servers do not say the same. Publish nothing before they do, and run this again.")
 	}
-	c.tell("2. What Microsoft's check wants, as the only SPF record of %s:\n   %s", name, terminal(want))
+	c.tell("2. What Microsoft's check wants, as the only SPF record of %s:\n   %s", name, want)
 	c.tell("   With -all receivers refuse mail of everybody who is not in it. In it are Microsoft and: %s.", cmp.Or(strings.Join(spfOthers(want), " "), "nobody else"))
 	c.tell("   Put every other service that sends for %s into it before you publish it.", name)
 	if end := spfEnding(standing); end != "" && end != "-all" {
@@ -156,7 +156,7 @@ func (c *console) spfReturn(name string, standing []string) {
 	switch {
 	case spfEnding(standing) == "-all":
 		soft := strings.TrimSpace(standing[0])
-		c.tell("SPF is verified. The record may end in ~all again: %s~all", terminal(soft[:len(soft)-len("-all")]))
+		c.tell("SPF is verified. The record may end in ~all again: %s~all", cells(soft[:len(soft)-len("-all")]))
 	case len(standing) == 0:
 		c.tell("SPF is verified. The record may end in ~all again.")
 	default:
@@ -170,7 +170,7 @@ func spfOthers(record string) (words []string) {
 	for i, word := range strings.Fields(record) {
 		bare := strings.ToLower(strings.TrimPrefix(word, "+"))
 		if i > 0 && !isAll(bare) && bare != "include:spf.protection.outlook.com" {
-			words = append(words, terminal(word))
+			words = append(words, word)
 		}
 	}
 	return words
@@ -189,13 +189,3 @@ func spfEnding(standing []string) string {
 }
 
 func isAll(word string) bool { return strings.TrimLeft(word, "+-~?") == "all" }
-
-// terminal is text of others without what would steer a terminal.
-func terminal(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, text)
-}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -100,7 +99,7 @@ func (s domainStatus) print(c *console) error {
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nVERIFICATION\tSTATUS\tERROR\tTYPE\tNAME\tVALUE")
 	for _, v := range s.Verifications {
-		fmt.Fprintln(w, strings.Join([]string{v.Kind, v.Status, cmp.Or(v.ErrorCode, "-"), cmp.Or(v.Type, "-"), cmp.Or(v.Name, "-"), cmp.Or(v.Value, "-")}, "\t"))
+		fmt.Fprintln(w, cells(v.Kind, v.Status, cmp.Or(v.ErrorCode, "-"), cmp.Or(v.Type, "-"), cmp.Or(v.Name, "-"), cmp.Or(v.Value, "-")))
 	}
 	if err := w.Flush(); err != nil {
 		return err

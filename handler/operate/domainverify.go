@@ -70,7 +70,7 @@ func (cmd *verifyDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	case cmd.DryRun:
 		return nil
 	case len(left) > 0:
-		return fmt.Errorf("ACS has not verified %s of %s yet. What it has verified stays: run \"posthorn domain verify %s\" again", strings.Join(left, ", "), d.ID.Name(), cmd.Name)
+		return fmt.Errorf("ACS has not verified %s of %s yet. What it has verified stays: run \"posthorn domain verify %s\" again", strings.Join(left, ", "), d.ID.Name(), word(string(cmd.Name)))
 	}
 	linked, err := cl.linked(ctx, d.ID)
 	if err != nil {

@@ -55,6 +55,7 @@ type program struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second one ends what a first one waits for
 	code := run(ctx, os.Args[1:], &console{
 		environ: os.Environ(), in: os.Stdin, out: os.Stdout, said: os.Stderr,
 		person: isTerminal(os.Stdin), colour: isTerminal(os.Stdout) && colours(os.Environ()),
@@ -66,6 +67,9 @@ func main() {
 
 // run reads words and does what they say.
 func run(ctx context.Context, args []string, c *console) (code int) {
+	seen := *c
+	seen.out, seen.said = visible{c.out, c.colour}, visible{c.said, c.colour}
+	c = &seen
 	if len(args) == 0 {
 		args = []string{"help"}
 	}
@@ -92,7 +96,7 @@ func run(ctx context.Context, args []string, c *console) (code int) {
 		err = command.Run()
 	}
 	if wrong, ok := errors.AsType[*kong.ParseError](err); ok {
-		c.tell(mistake(wrong))
+		c.tell("%s", mistake(wrong))
 		return exitUsage
 	}
 	return c.failed(err)

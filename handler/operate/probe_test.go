@@ -377,7 +377,7 @@ func keepingLinks(d *probeDesk) *probeDesk {
 				if list, ok := properties["linkedDomains"].([]any); ok {
 					linked = list
 				}
-				return azuretest.Answer{Status: http.StatusOK, Body: azuretest.Object{"properties": azuretest.Object{"linkedDomains": linked}}}
+				return azuretest.Answer{Status: http.StatusOK, Body: azuretest.Object{"id": r.Path, "properties": azuretest.Object{"linkedDomains": linked}}}
 			})
 		}
 	}

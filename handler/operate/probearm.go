@@ -34,10 +34,10 @@ func (a *asker) clear(ctx context.Context) error {
 	var faults error
 	for _, k := range a.known.here {
 		for _, id := range slices.Backward(slices.Clone(k.Left)) {
-			if !strings.Contains(string(id), "/"+ownName) {
+			_, own, _ := strings.Cut(string(id), "/providers/") // a group may be named so, too
+			if !strings.Contains(own, "/"+ownName) {
 				continue // somebody wrote it there
 			}
-			_, own, _ := strings.Cut(string(id), "/Microsoft.Communication/")
 			a.c.tell("  Deleting %s.", own)
 			if err := a.cloud.Delete(ctx, id); err != nil && !azure.IsKind(err, azure.NotFound) {
 				a.c.tell("  It is still there: %s. The next run deletes it.", id)

@@ -126,7 +126,7 @@ func (q *quotaState) judge(values map[string]string, site azure.ID) {
 		s.QuotaPerHour, hourErr = strconv.Atoi(values["POSTHORN_QUOTA_PER_HOUR"])
 		if minuteErr != nil || hourErr != nil {
 			q.Wrong = "POSTHORN_QUOTA is custom, and its figures are missing or no numbers, so the handler does not start."
-			q.Mend = setLine(site, "POSTHORN_QUOTA_PER_MINUTE=N POSTHORN_QUOTA_PER_HOUR=N")
+			q.Mend = setLine(site, "POSTHORN_QUOTA_PER_MINUTE=N", "POSTHORN_QUOTA_PER_HOUR=N")
 			return
 		}
 	}
@@ -157,9 +157,8 @@ func (q *quotaState) judge(values map[string]string, site azure.ID) {
 }
 
 // setLine is the line of the Azure CLI that changes settings. The app begins anew.
-func setLine(site azure.ID, values string) string {
-	return fmt.Sprintf("az functionapp config appsettings set --subscription %s --resource-group %s --name %s --settings %s",
-		site.Subscription(), site.Group(), site.Name(), values)
+func setLine(site azure.ID, values ...string) string {
+	return "az functionapp config appsettings set " + words(append([]string{"--subscription", site.Subscription(), "--resource-group", site.Group(), "--name", site.Name(), "--settings"}, values...)...)
 }
 
 func (q *quotaState) print(c *console) error {

@@ -122,23 +122,23 @@ func (r smtpRow) columns() []string {
 func retirement(service azure.ID, r smtpRow) []string {
 	lines := []string{
 		fmt.Sprintf("az communication smtp-username delete --subscription %s --resource-group %s --comm-service-name %s --smtp-username %s",
-			service.Subscription(), service.Group(), service.Name(), r.Name),
-		fmt.Sprintf("az role assignment delete --assignee %s --scope %s", r.ApplicationID, service),
+			word(service.Subscription()), word(service.Group()), word(service.Name()), word(r.Name)),
+		fmt.Sprintf("az role assignment delete --assignee %s --scope %s", word(r.ApplicationID), word(string(service))),
 	}
 	for _, s := range r.Secrets {
-		lines = append(lines, fmt.Sprintf("az ad app credential delete --id %s --key-id %s", r.ApplicationID, s.KeyID))
+		lines = append(lines, fmt.Sprintf("az ad app credential delete --id %s --key-id %s", word(r.ApplicationID), word(s.KeyID)))
 	}
 	if r.Secrets == nil {
 		lines = append(lines,
-			"az ad app credential list --id "+r.ApplicationID,
-			fmt.Sprintf("az ad app credential delete --id %s --key-id KEY-ID", r.ApplicationID))
+			"az ad app credential list --id "+word(r.ApplicationID),
+			fmt.Sprintf("az ad app credential delete --id %s --key-id KEY-ID", word(r.ApplicationID)))
 	}
 	return lines
 }
 
 // tellRetirement says what to do once the programs that use a name send by Posthorn.
 func tellRetirement(c *console, service azure.ID, rows []smtpRow) {
-	c.tell("An application with a role on %s can send by SMTP without a name here, too:\naz role assignment list --scope %s --include-inherited --output table", service.Name(), service)
+	c.tell("An application with a role on %s can send by SMTP without a name here, too:\naz role assignment list --scope %s --include-inherited --output table", service.Name(), word(string(service)))
 	if len(rows) == 0 {
 		c.tell("No SMTP username is left to retire.")
 		return

@@ -92,7 +92,7 @@ func take[E transfer.Named](c *console, i importing, kind string, masters [][]by
 		c.tell("Dealt with %d of %d. The same command goes on with the rest.", len(results), len(document.Entries))
 		return err
 	}
-	c.tell(summary(counts, i.DryRun))
+	c.tell("%s", summary(counts, i.DryRun))
 	if counts[transfer.Created] > 0 && !transfer.SameKeys(document.Masters, masters) {
 		c.tell("The master key here is another, so keys that were given out before do not work here. %s", newKeys)
 	}

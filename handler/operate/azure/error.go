@@ -35,6 +35,9 @@ type Error struct {
 	// Action and Scope are the right that is missing and where; only of Forbidden, and
 	// only if Azure says them.
 	Action, Scope string
+	// Vault and Secret are names, of letters, digits and hyphens alone, in place of a Scope
+	// that Azure does not say.
+	Vault, Secret string
 }
 
 func (e *Error) Error() string {

@@ -10,6 +10,7 @@ import (
 type Topic struct {
 	ID       ID `json:"id"`
 	Identity struct {
+		Type        string `json:"type"`        // SystemAssigned, UserAssigned, both with a comma, None
 		PrincipalID string `json:"principalId"` // of the system-assigned one; empty without it
 	} `json:"identity"`
 	Properties struct {
@@ -45,6 +46,14 @@ type EventStorage struct {
 		Queue     string `json:"queueName"`
 		Container string `json:"blobContainerName"`
 	} `json:"properties"`
+}
+
+// Destination is where events go; nil if it is not known.
+func (s EventSubscription) Destination() *EventStorage {
+	if to := s.Properties.WithIdentity.Destination; to != nil {
+		return to
+	}
+	return s.Properties.Plain
 }
 
 // Topics are the system topics of a subscription.

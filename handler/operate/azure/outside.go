@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -74,7 +74,11 @@ func (c *Client) Secret(ctx context.Context, address string) (string, error) {
 		vault, domain, _ = strings.Cut(u.Hostname(), ".")
 	}
 	what := "read the secret " + address
-	if err != nil || u.Scheme != "https" || !vaultDomain(domain) {
+	name := ""
+	if err == nil {
+		name, _, _ = strings.Cut(strings.TrimPrefix(u.Path, "/secrets/"), "/")
+	}
+	if err != nil || u.Scheme != "https" || !vaultDomain(domain) || !vaultName.MatchString(vault) || !vaultName.MatchString(name) {
 		return "", &Error{What: what, Kind: Refused, Message: "it is not in a Key Vault"}
 	}
 	u.RawQuery = "api-version=" + versionVaultData
@@ -96,7 +100,7 @@ func (c *Client) Secret(ctx context.Context, address string) (string, error) {
 	switch {
 	case answer.Status != http.StatusOK:
 		e := &Error{What: what, Kind: kindOf(answer.Status), Status: answer.Status, Code: body.Error.Code, Message: body.Error.Message}
-		e.ofVault(vault, u.Path)
+		e.ofVault(vault, name)
 		return "", e
 	case unreadable != nil || body.Value == "":
 		return "", &Error{What: what, Kind: Refused, Message: "the vault gave no value"}
@@ -130,9 +134,14 @@ func vaultDomain(domain string) bool {
 	return false
 }
 
+// vaultName is what the names of vaults and secrets are made of. They come into lines
+// that people paste.
+// Source: learn.microsoft.com, "Naming rules and restrictions for Azure resources".
+var vaultName = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
+
 // ofVault says which right is missing: the vault's own sentence has it in other words
 // than ARM's. A network that the vault does not take is no missing right.
-func (e *Error) ofVault(vault, path string) {
+func (e *Error) ofVault(vault, name string) {
 	if e.Kind != Forbidden {
 		return
 	}
@@ -142,7 +151,6 @@ func (e *Error) ofVault(vault, path string) {
 	}
 	e.Action, e.Scope = "Microsoft.KeyVault/vaults/secrets/getSecret/action", quoted(e.Message, "Resource: '")
 	if e.Scope == "" {
-		name, _, _ := strings.Cut(strings.TrimPrefix(path, "/secrets/"), "/")
-		e.Scope = fmt.Sprintf(`"$(az keyvault show --name %s --query id --output tsv)/secrets/%s"`, vault, name)
+		e.Vault, e.Secret = vault, name
 	}
 }

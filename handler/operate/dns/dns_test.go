@@ -203,3 +203,19 @@ func sound(t *testing.T, r Report) {
 		}
 	}
 }
+
+// All records of a long answer count, or a second SPF record could hide behind others.
+func TestASecondSPFRecordDoesNotHide(t *testing.T) {
+	t.Parallel()
+	var long strings.Builder
+	for i := range 150 {
+		fmt.Fprintf(&long, "\n@ TXT \"site-verification=%d\"", i)
+	}
+	r := seenBy(t, Domain{Name: "example.test"}, dnstest.Zone{Name: "example.test", Records: all + long.String() + "\n@ TXT \"v=spf1 ip4:203.0.113.7 -all\""})
+	if got := codes(r, Red); !slices.Contains(got, "red spf-two-records") {
+		t.Errorf("found %v", got)
+	}
+	if ready, _ := r.Ready(KindSPF); ready {
+		t.Error("SPF is ready")
+	}
+}

@@ -3,6 +3,7 @@ package dns
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -40,6 +41,9 @@ func Format(form Form, zone string, records []Record) (string, error) {
 		if r.Kind == KindNone {
 			continue
 		}
+		if !plainName.MatchString(r.Name) || !plainName.MatchString(zone) {
+			return "", fmt.Errorf("the name %s has a character that does not belong there", shown(r.Name))
+		}
 		if strings.ContainsFunc(r.Value, func(c rune) bool { return c < ' ' || c > '~' || strings.ContainsRune("'\"`$\\", c) }) {
 			return "", fmt.Errorf("the value of %s has a character that does not belong there", r.Name)
 		}
@@ -59,6 +63,9 @@ func Format(form Form, zone string, records []Record) (string, error) {
 	}
 	return "", fmt.Errorf("there is no form %q", form)
 }
+
+// plainName is what the names of such records, and of their zones, are made of.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 // relative is a name as providers want it typed: without the zone, which they add.
 func relative(name, zone string) string {

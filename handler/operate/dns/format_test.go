@@ -163,3 +163,15 @@ func TestSPFIsMerged(t *testing.T) {
 		}
 	}
 }
+
+// A name comes into lines that are pasted, and into files.
+func TestNamesOfRecordsAreNames(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"$(id).test", "a'b.test", "a\nb.test", "a b.test"} {
+		for _, form := range Forms() {
+			if text, err := Format(form, name, []Record{{KindSPF, "TXT", name, "v=spf1 -all", 3600}}); err == nil || text != "" {
+				t.Errorf("%s of %q: %q", form, name, text)
+			}
+		}
+	}
+}

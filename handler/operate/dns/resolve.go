@@ -13,8 +13,9 @@ import (
 const (
 	// maxChain is how many CNAMEs are followed from a name.
 	maxChain = 8
-	// maxValues is how many records of one answer are looked at.
-	maxValues = 100
+	// maxValues is how many records of one answer are looked at: all that fit into one, or
+	// a second SPF record could hide behind the first hundred.
+	maxValues = 64 << 10 / 12
 )
 
 // check is the state of one Check.
