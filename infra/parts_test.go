@@ -84,13 +84,13 @@ var parts = []part{
 func (d deployed) missing() (all []string) {
 	for _, p := range parts {
 		m := d.modules[p.module]
-		in := compact(m.Template.Resources[p.resource].raw)
+		in := []string{compact(m.Template.Resources[p.resource].raw)}
 		if p.resource == "" {
 			for name, value := range m.Parameters {
-				in += `"` + name + `":` + strings.TrimSuffix(compact(value), "\n") + ","
+				in = append(in, `"`+name+`":`+strings.TrimSuffix(compact(value), "\n")+",")
 			}
 		}
-		if !strings.Contains(in, p.text) {
+		if !strings.Contains(strings.Join(in, ""), p.text) {
 			all = append(all, p.why+": "+p.module+" "+p.resource+" lacks "+p.text)
 		}
 	}

@@ -110,7 +110,7 @@ func TestEachFaultHasItsLine(t *testing.T) {
 
 		{"engagement tracking", change(testCustom, object{"userEngagementTracking": "Enabled"}), "yellow", "domains", "engagement tracking is on", "--user-engmnt-tracking Disabled"},
 		{"verified no longer", change(testCustom, object{"verificationStates": object{"Domain": object{"status": "Verified"}, "SPF": object{"status": "VerificationFailed"}, "DKIM": object{"status": "Verified"}, "DKIM2": object{"status": "Verified"}}}), "red", "domains", "SPF is VerificationFailed", "posthorn domain status example.com"},
-		{"no sender", gone(testCustom + "/senderUsernames/donotreply"), "red", "domains", "has no sender", "posthorn sender add donotreply@example.com"},
+		{"no sender", gone(testCustom + "/senderUsernames/donotreply"), "red", "domains", "has no sender", "posthorn sender add 'donotreply@example.com'"},
 		{"the managed domain is not linked", change(testService, object{"linkedDomains": []any{testCustom}}), "yellow", "domains", "managed domain is not linked", "posthorn domain link AzureManagedDomain"},
 		{"a quota that is too small", set("POSTHORN_QUOTA", "managed-domain"), "red", "domains", "POSTHORN_QUOTA is managed-domain", "POSTHORN_QUOTA=custom-domain"},
 
