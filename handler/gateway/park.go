@@ -67,7 +67,7 @@ func (g *Gateway) park(ctx context.Context, p *parcel, place quota.Place, doubt 
 		p.rec.Deadline = p.terms.Deadline
 	}
 	if err := g.keep(ctx, p, slip); err != nil {
-		g.leave(ctx, slip)
+		g.giveBack(ctx, slip, g.Spool.Forget)
 		return Answer{}, err
 	}
 	g.places.add(slip.Key)
@@ -152,9 +152,16 @@ func (g *Gateway) keep(ctx context.Context, p *parcel, slip *spool.Slip) error {
 
 // leave gives back the place of a message that does not wait after all.
 func (g *Gateway) leave(ctx context.Context, slip *spool.Slip) {
+	g.giveBack(ctx, slip, g.Spool.Leave)
+}
+
+// giveBack does so by taking the row away, and the letter with it or not. Where it is not
+// known whether the row was written, the letter stays: the row may still come, and would
+// have nothing to send. Sweep finds a letter that no row came for.
+func (g *Gateway) giveBack(ctx context.Context, slip *spool.Slip, away func(context.Context, *spool.Slip) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
-	err := errors.Join(g.Spool.Leave(ctx, slip), g.Sends.Leave(ctx, slip.Line.Shard, lineOf(slip.Line), slip.Ticket))
+	err := errors.Join(away(ctx, slip), g.Sends.Leave(ctx, slip.Line.Shard, lineOf(slip.Line), slip.Ticket))
 	if err != nil {
 		g.Log.ErrorContext(ctx, "a place in line could not be given back", "id", slip.ID, "error", err)
 	}

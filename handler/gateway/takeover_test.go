@@ -148,7 +148,7 @@ func TestARowWithoutARecordIsTakenAway(t *testing.T) {
 			switch {
 			case s.Where == "lines" && s.Op == mem.Insert:
 				return sim.Lose
-			case s.Where == "letters" && s.Op == mem.Delete:
+			case s.Where == "lines" && s.Op == mem.Delete:
 				return sim.Refuse
 			}
 			return sim.Pass
@@ -164,6 +164,41 @@ func TestARowWithoutARecordIsTakenAway(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		w.Stop()
 		ends(t, w, c)
+	})
+}
+
+// Who dies while it gives a place back, of which it does not know whether it has it, leaves
+// the letter to the row: the message is sent, and is not one that lost its letter.
+func TestARowThatIsInDoubtKeepsItsLetter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, tr := troubled(t)
+		c := newCrowd(w)
+		c.offer(t, shop, "", sim.Message("one", ""))
+		c.all.Wait()
+		tr.set(func(s sim.Site) sim.Fault {
+			switch {
+			case s.Where == "lines" && s.Op == mem.Insert:
+				return sim.Lose
+			case s.Where == "letters" && s.Op == mem.Delete:
+				return sim.KillAfter
+			case s.Where == "lines" && s.Op == mem.Delete:
+				return sim.KillBefore
+			}
+			return sim.Pass
+		})
+		_, _ = w.Any().Send(t.Context(), shop, "key", sim.Message("two", "")) // nobody hears of it
+		tr.set(nil)
+		if w.Living() != 1 || w.Waiting() != 1 {
+			t.Fatalf("%d instances live, %d rows in lines", w.Living(), w.Waiting())
+		}
+		w.Play()
+		time.Sleep(10 * time.Minute)
+		answer, err := w.Any().Send(t.Context(), shop, "key", sim.Message("two", ""))
+		if err != nil || !answer.Replayed || answer.Record.State != record.Accepted {
+			t.Errorf("the repeat got %+v, %v", answer.Record, err)
+		}
+		w.Stop()
 	})
 }
 
