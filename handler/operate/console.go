@@ -86,9 +86,7 @@ func show[T any](c *console, l listing, rows []T, head string, columns func(T) [
 		if rows == nil {
 			rows = []T{}
 		}
-		e := json.NewEncoder(c.out)
-		e.SetIndent("", "  ")
-		return e.Encode(rows)
+		return c.asJSON(rows)
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, head)
@@ -96,6 +94,14 @@ func show[T any](c *console, l listing, rows []T, head string, columns func(T) [
 		fmt.Fprintln(w, cells(columns(r)...))
 	}
 	return w.Flush()
+}
+
+// asJSON writes one value.
+func (c *console) asJSON(v any) error {
+	e := json.NewEncoder(c.out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
 }
 
 // details writes names with what they stand for, without those that stand for nothing.

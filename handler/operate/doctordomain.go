@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"slices"
@@ -27,24 +26,27 @@ func (cmd *doctorCommand) domain(ctx context.Context, c *console) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if cmd.JSON {
-		e := json.NewEncoder(c.out)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		err = e.Encode(struct {
+	return c.judge(r, cmd.JSON)
+}
+
+// judge writes what DNS says of a domain, and fails where something is red or nothing is
+// known.
+func (c *console) judge(report dns.Report, asJSON bool) (err error) {
+	if asJSON {
+		err = c.asJSON(struct {
 			Level dns.Level `json:"level"`
 			dns.Report
-		}{r.Level(), r})
+		}{report.Level(), report})
 	} else {
-		err = c.page(name+at(r), verdicts(r))
+		err = c.page(report.Domain+at(report), verdicts(report))
 	}
-	switch red := red(r); {
+	switch red := red(report); {
 	case err != nil:
 		return err
 	case red > 0:
-		return fmt.Errorf("%d of %d findings on %s are red", red, len(r.Findings), name)
-	case !r.Asked():
-		return awayError("no name server of " + name + " answers. Nothing is known.")
+		return fmt.Errorf("%d of %d findings on %s are red", red, len(report.Findings), report.Domain)
+	case !report.Asked():
+		return awayError("no name server of " + report.Domain + " answers. Nothing is known.")
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -84,10 +83,7 @@ func (c *console) sheet(of string, asJSON bool, all []finding) (err error) {
 		count[f.Level]++
 	}
 	if asJSON {
-		e := json.NewEncoder(c.out)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		err = e.Encode(all)
+		err = c.asJSON(all)
 	} else {
 		fmt.Fprintf(c.out, "%s: %d red, %d yellow, %d green\n\n", of, count[dns.Red], count[dns.Yellow], count[dns.Green])
 		err = c.table(all)

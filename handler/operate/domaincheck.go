@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -13,14 +11,6 @@ import (
 // reporting is the flag of what is about one thing.
 type reporting struct {
 	JSON bool `help:"A JSON object in place of text."`
-}
-
-// asJSON writes an object.
-func (c *console) asJSON(v any) error {
-	e := json.NewEncoder(c.out)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }
 
 type checkDomain struct {
@@ -42,23 +32,7 @@ func (cmd *checkDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	if err != nil {
 		return err
 	}
-	if cmd.JSON {
-		err = c.asJSON(struct {
-			Level dns.Level `json:"level"`
-			dns.Report
-		}{report.Level(), report})
-	} else {
-		err = c.page(report.Domain+at(report), verdicts(report))
-	}
-	switch red := red(report); {
-	case err != nil:
-		return err
-	case red > 0:
-		return fmt.Errorf("%d of %d findings on %s are red", red, len(report.Findings), report.Domain)
-	case !report.Asked():
-		return awayError("no name server of " + report.Domain + " answers. Nothing is known.")
-	}
-	return nil
+	return c.judge(report, cmd.JSON)
 }
 
 // found shows what DNS says of one kind of record, who says it, and why it is not right.

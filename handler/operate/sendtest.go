@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -89,9 +88,7 @@ func (cmd *sendTest) Run(ctx context.Context, c *console) error {
 	origin := sendtest.Origin{Deployment: p.deployment, Way: p.words, Gateway: p.version, Program: version.String(), At: c.now()}
 	report, err := trial.Run(ctx, id, sendtest.Compose(origin, p.sender, cmd.To, id))
 	if cmd.JSON {
-		e := json.NewEncoder(c.out)
-		e.SetIndent("", "  ")
-		err = errors.Join(err, e.Encode(testReport{p.name, p.deployment, p.caller, p.sender, report}))
+		err = errors.Join(err, c.asJSON(testReport{p.name, p.deployment, p.caller, p.sender, report}))
 	}
 	if err != nil {
 		return err

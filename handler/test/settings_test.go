@@ -23,6 +23,10 @@ func (p *product) testWrongSettings(t *testing.T) {
 		env  []string
 		want []string
 	}{
+		{"none at all", []string{"PATH=/"}, []string{
+			"POSTHORN_PUBLIC_URL: is missing", "POSTHORN_MASTER_KEY: is missing", "POSTHORN_BLOB_ENDPOINT: is missing",
+			"POSTHORN_TABLE_ENDPOINT: is missing", "POSTHORN_QUEUE_ENDPOINT: is missing", "POSTHORN_ACS_ENDPOINT: is missing",
+		}},
 		{"nearly none", []string{"PATH=/", "POSTHORN_BLOB_ENDPOINT=https://account.blob.core.windows.net"}, []string{
 			"POSTHORN_PUBLIC_URL: is missing", "POSTHORN_MASTER_KEY: is missing",
 			"POSTHORN_TABLE_ENDPOINT: is missing", "POSTHORN_QUEUE_ENDPOINT: is missing", "POSTHORN_ACS_ENDPOINT: is missing",
@@ -68,7 +72,11 @@ func (p *product) testWrongSettings(t *testing.T) {
 				if code := h.ExitCode(t); code != 1 || !strings.HasPrefix(said, "posthorn: ") || h.Stdout.String() != "" {
 					t.Errorf("exit code %d, standard error %q, standard output %q", code, said, h.Stdout.String())
 				}
-				for _, want := range c.want {
+				want := c.want
+				if args != nil && c.name == "none at all" {
+					want = []string{"no deployment is known here", "posthorn connect"}
+				}
+				for _, want := range want {
 					if !strings.Contains(said, want) {
 						t.Errorf("want %q in %q", want, said)
 					}
