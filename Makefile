@@ -70,7 +70,7 @@ sim: ## simulate with seeds that were never tried; SEEDS=1000 takes more than an
 	@go test ./handler/gateway -count=1 -run Sim -skip TestSimScale -timeout 6h \
 	  -sim.first=$(FIRST) -sim.seeds=$(SEEDS) -rapid.seed=$(FIRST) -rapid.checks=$(SEEDS)0
 	@go test ./handler/decide/quota -count=1 -timeout 6h -sim.first=$(FIRST) -rapid.seed=$(FIRST) -rapid.checks=$(SEEDS)
-	@go test ./handler/accept/hook -count=1 -run MakesMarkup -markup.every
+	@go test ./handler/api/hook -count=1 -run MakesMarkup -markup.every
 
 .PHONY: scale
 scale: ## print how costs grow with instances and limits; takes a quarter of an hour

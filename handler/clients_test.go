@@ -12,11 +12,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/posthorn/posthorn/handler/accept/front"
 	"github.com/posthorn/posthorn/handler/accept/wire"
 	"github.com/posthorn/posthorn/handler/accept/wire/postmark"
 	"github.com/posthorn/posthorn/handler/accept/wire/resend"
 	"github.com/posthorn/posthorn/handler/accept/wire/sendgrid"
+	"github.com/posthorn/posthorn/handler/api/rest"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -73,7 +73,7 @@ func TestPagesOfClientsTellEveryRoute(t *testing.T) {
 		}
 		pages[page] = strings.ToLower(string(text))
 	}
-	for _, path := range append(front.Absent(), front.Dialects()...) {
+	for _, path := range append(rest.Absent(), rest.Dialects()...) {
 		said := false
 		for _, text := range pages {
 			said = said || strings.Contains(text, path+"`")
@@ -124,7 +124,7 @@ func TestSentencesHaveNoNamesOfMembers(t *testing.T) {
 		}
 	}
 	member := regexp.MustCompile(`\b(` + strings.Join(names, "|") + `)\b`)
-	for _, dir := range []string{"accept/caller", "accept/check", "accept/front", "accept/wire", "accept/wire/*", "decide/quota", "deliver/offload", "gateway", "mail", "problem"} {
+	for _, dir := range []string{"accept/caller", "accept/check", "api/rest", "accept/wire", "accept/wire/*", "decide/quota", "deliver/offload", "gateway", "mail", "problem"} {
 		files, err := filepath.Glob(filepath.Join(filepath.FromSlash(dir), "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", dir, len(files), err)

@@ -1,15 +1,16 @@
 // Posthorn turns a JSON POST into a delivered e-mail through Azure Communication
 // Services. This is the custom handler that the Functions host runs.
 //
-//	         accept                     decide                deliver
-//	HTTP ──> front ─> caller ─> wire ─> check ─> record ─> quota ──> offload ─> acs ──> ACS
-//	                              └─ attachments ─> offload (staged, not visible yet)
-//	timer, queue, Event Grid ──> trigger ─> gateway
+//	               api                accept                decide                deliver
+//	HTTP ─────────> rest ─┐
+//	webhooks ─────> hook ─┼> gateway ─> caller ─> wire ─> check ─> record ─> quota ─┬─> offload ─> acs ──> ACS
+//	timer, queue, ─> trigger             └─ attachments ─> offload (staged)         └─> spool (must wait) ─> queue ─> trigger
+//	Event Grid
 //
-// The folders accept, decide and deliver are the steps, in this order; gateway
-// calls them, and its one file, read downwards, is the product. wiring builds
-// the program from settings, store holds what is asked of Azure Storage, and
-// local is Azure on a desk, which is never part of this binary.
+// The folder api is what the world talks to. gateway calls the steps, which the folders
+// accept, decide and deliver are, in this order. wiring builds the program from settings,
+// store holds what is asked of Azure Storage, and local is Azure on a laptop, which is
+// never part of this binary. Imports go downwards; imports.golden lists them all.
 //
 // It serves, and has no commands: those of the operator are a program of their own,
 // package operate.

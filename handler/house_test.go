@@ -24,7 +24,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/check"
-	"github.com/posthorn/posthorn/handler/accept/front"
+	"github.com/posthorn/posthorn/handler/api/rest"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/wiring"
@@ -82,6 +82,42 @@ func TestImportsAreThoseOfTheGoldenFile(t *testing.T) {
 	golden(t, "imports.golden", b.String())
 }
 
+// floors lists the folders of handler from the ground up: a package may import its own
+// floor and those below.
+var floors = [][]string{
+	{"mail", "problem", "settings", "store", "version", "pool", "linger"},
+	{"accept", "decide", "deliver"},
+	{"gateway"},
+	{"api"},
+	{"wiring"},
+	{"", "operate"},
+}
+
+// floorOf is -1 for what is never in a program of the product.
+func floorOf(importPath string) int {
+	path := strings.TrimPrefix(strings.TrimPrefix(importPath, module+"handler"), "/")
+	first, _, _ := strings.Cut(path, "/")
+	return slices.IndexFunc(floors, func(floor []string) bool { return slices.Contains(floor, first) })
+}
+
+func TestNoImportRunsBackUp(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		own := floorOf(p.ImportPath)
+		if own < 0 || strings.HasPrefix(p.ImportPath, module+"handler/gateway/") || strings.HasSuffix(p.ImportPath, "test") {
+			continue // support of tests builds on what it needs
+		}
+		for _, i := range p.Imports {
+			if strings.HasPrefix(i, module) && floorOf(i) > own {
+				t.Errorf("%s imports %s, which stands above it", p.ImportPath, i)
+			}
+			if strings.HasPrefix(i, module) && floorOf(i) < 0 {
+				t.Errorf("%s imports %s, which is never in the product", p.ImportPath, i)
+			}
+		}
+	}
+}
+
 func TestEveryPackageHasADocComment(t *testing.T) {
 	t.Parallel()
 	for _, p := range packages(t) {
@@ -101,7 +137,7 @@ func TestTheHandlerDoesNotContainLocalParts(t *testing.T) {
 		t.Fatalf("go list: %v", err)
 	}
 	for line := range strings.Lines(string(out)) {
-		for _, local := range []string{"handler/local", "handler/store/mem", "handler/test", "handler/accept/front/contract"} {
+		for _, local := range []string{"handler/local", "handler/store/mem", "handler/test", "handler/api/rest/contract"} {
 			if strings.HasPrefix(line, module+local) {
 				t.Errorf("the product contains %s", line)
 			}
@@ -109,7 +145,7 @@ func TestTheHandlerDoesNotContainLocalParts(t *testing.T) {
 	}
 }
 
-// The host reaches just the routes that front has, and calls just the triggers that
+// The host reaches just the routes that api/rest has, and calls just the triggers that
 // wiring mounts. It knows all methods: to one that a template does not name it would
 // answer an empty 404 by itself, where front says what is allowed.
 func TestTemplatesAreThoseOfTheCode(t *testing.T) {
@@ -149,14 +185,14 @@ func TestTemplatesAreThoseOfTheCode(t *testing.T) {
 		}
 		routes["/"+in.Route] = true
 	}
-	for path := range front.Routes() {
+	for path := range rest.Routes() {
 		if !routes[path] {
 			t.Errorf("%s has no template", path)
 		}
 		routes[path] = false
 	}
 	// What is absent has a template for all below it: its own, or that of a path above.
-	for _, path := range front.Absent() {
+	for _, path := range rest.Absent() {
 		above := path
 		for _, is := routes[above+"/{*rest}"]; !is && above != ""; _, is = routes[above+"/{*rest}"] {
 			above = above[:strings.LastIndexByte(above, '/')]

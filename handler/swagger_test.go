@@ -15,7 +15,7 @@ import (
 // connector of Logic Apps and Power Automate understands. Nobody edits it.
 func TestGeneratedSwagger(t *testing.T) {
 	t.Parallel()
-	front := filepath.Join("accept", "front")
+	front := filepath.Join("api", "rest")
 	text, err := os.ReadFile(filepath.Join(front, "openapi.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -19,8 +19,8 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
-	"github.com/posthorn/posthorn/handler/accept/front"
-	"github.com/posthorn/posthorn/handler/accept/hook"
+	"github.com/posthorn/posthorn/handler/api/hook"
+	"github.com/posthorn/posthorn/handler/api/rest"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -87,9 +87,9 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	server.Config.Handler = front.New(front.Config{
+	server.Config.Handler = rest.New(rest.Config{
 		Gateway: g, Callers: callers, Hooks: hooks, Public: public, Language: "en", MaxRequestBytes: mib, RequestTimeout: 100 * time.Second,
-		Admission: front.NewAdmission(front.Budget{Common: 384 * mib, Reserve: 16 * mib, Unproven: 8 * mib, Forms: 34 * mib}, time.Now), Memory: func(n int64) int64 { return offload.Memory(n, mail.MaxACSRequestBytes) },
+		Admission: rest.NewAdmission(rest.Budget{Common: 384 * mib, Reserve: 16 * mib, Unproven: 8 * mib, Forms: 34 * mib}, time.Now), Memory: func(n int64) int64 { return offload.Memory(n, mail.MaxACSRequestBytes) },
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tracer, Propagator: propagation.TraceContext{},
 	})
 	server.Start()

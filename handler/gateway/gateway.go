@@ -3,7 +3,7 @@
 // downwards: it is the product. What must wait comes back through Dispatch.
 //
 // In: a request whose caller is known, or the tick of a shard. Out: the message's
-// record, or a problem. It speaks neither HTTP (accept/front does) nor Azure
+// record, or a problem. It speaks neither HTTP (api/rest does) nor Azure
 // (store/* and wiring do).
 //
 //	                                      ┌─> commit -> fence -> offer -> finish

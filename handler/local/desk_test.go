@@ -293,7 +293,7 @@ func TestSetup(t *testing.T) {
 			if err := setup(t.Context(), config{Dir: t.TempDir()}, io.Discard, azuriteFolder); err != nil {
 				t.Fatal(err)
 			}
-			if runs, _ := os.ReadFile("local/runs"); string(runs) != "run\n" {
+			if runs, _ := os.ReadFile(filepath.Join(azuriteFolder.dir, "runs")); string(runs) != "run\n" {
 				t.Errorf("npm ran %q", runs)
 			}
 			if err := os.WriteFile(azuriteFolder.lockFile(), []byte(`{"new":1}`), 0o600); err != nil {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/posthorn/posthorn/handler/local/azurite"
 )
 
 const (
@@ -30,7 +32,7 @@ type npmFolder struct {
 }
 
 var (
-	azuriteFolder = npmFolder{"local", "Azurite, the emulator of Azure Storage"}
+	azuriteFolder = npmFolder{azurite.Folder, "Azurite, the emulator of Azure Storage"}
 	clientsFolder = npmFolder{"handler/test/clients", "the mail clients of the tests"}
 )
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
-	"github.com/posthorn/posthorn/handler/accept/hook"
+	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/mail"
 )
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/posthorn/posthorn/handler/accept/hook"
+	"github.com/posthorn/posthorn/handler/api/hook"
 )
 
 // copyHook and testHook need no settings, but for a hook that there is: one may try a
@@ -40,7 +40,7 @@ func (cmd *copyHook) Run(c *console) error {
 	return nil
 }
 
-// readTemplate reads a folder like those in handler/accept/hook/builtin.
+// readTemplate reads a folder like those in handler/api/hook/builtin.
 func readTemplate(dir string) (t hook.Template, err error) {
 	for name, to := range map[string]*string{"subject.tmpl": &t.Subject, "text.tmpl": &t.Text, "html.tmpl": &t.HTML} {
 		source, err := os.ReadFile(filepath.Join(dir, name))

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
-	"github.com/posthorn/posthorn/handler/accept/hook"
 	"github.com/posthorn/posthorn/handler/accept/transfer"
+	"github.com/posthorn/posthorn/handler/api/hook"
 )
 
 type exportCallers struct{}

@@ -6,7 +6,7 @@
 // the end of whoever is slowest, who may be the one that asks. The pieces held never pass
 // the pool; one name holds half of it at most. No request that has proved itself is here.
 //
-// It reads no body and answers nobody: accept/front does, and linger where an answer was
+// It reads no body and answers nobody: api/rest does, and linger where an answer was
 // given already.
 package pool
 

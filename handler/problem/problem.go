@@ -1,7 +1,7 @@
 // Package problem says what can go wrong, in the caller's words.
 //
 // A Problem is made once, where a fault is understood, passes through untouched,
-// is turned into an answer once (by accept/front or accept/trigger) and logged
+// is turned into an answer once (by api/rest or api/trigger) and logged
 // once. Its Detail is written for the caller on purpose; the inner error is for
 // the log only and never leaves the process. It knows nothing of HTTP beyond the
 // table of kinds, whose statuses are RFC 9110's and whose form is RFC 9457's.

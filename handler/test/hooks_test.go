@@ -92,7 +92,7 @@ func (p *product) testWebhooks(t *testing.T) {
 		paths[i], secrets[i] = w.hooked(t, s.builtin, s.builtin, s.flags...)
 	}
 	for i, s := range senders {
-		text, err := os.ReadFile(root + "/handler/accept/hook/testdata/samples/" + s.file)
+		text, err := os.ReadFile(root + "/handler/api/hook/testdata/samples/" + s.file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +206,7 @@ func (p *product) testHookPages(t *testing.T) {
 	}
 	p.expectCopies(t, w)
 	page := filepath.Join(dir, "page.html")
-	h := world.Run(t, []string{}, p.OperateFile, "hooks", "test", "--template", dir, "--out", page, root+"/handler/accept/hook/testdata/samples/alertmanager.json")
+	h := world.Run(t, []string{}, p.OperateFile, "hooks", "test", "--template", dir, "--out", page, root+"/handler/api/hook/testdata/samples/alertmanager.json")
 	if code := h.ExitCode(t); code != 0 || !strings.Contains(h.Stdout.String(), "Subject: Firing: InstanceDown\n") {
 		t.Errorf("hooks test: %d, %s%s", code, h.Stdout.String(), h.Stderr.String())
 	}
@@ -225,7 +225,7 @@ func (p *product) expectCopies(t *testing.T, w *house) {
 			t.Fatal(c.Stderr.String())
 		}
 		w.Operate(t, "hooks", "add", w.hookName("copy-"+builtin), "--caller", w.Caller, "--sender", world.Sender, "--to", world.Recipient, "--template", dir)
-		page, sample := filepath.Join(dir, "page.html"), root+"/handler/accept/hook/testdata/samples/grafana.json"
+		page, sample := filepath.Join(dir, "page.html"), root+"/handler/api/hook/testdata/samples/grafana.json"
 		own := world.Run(t, []string{}, p.OperateFile, "hooks", "test", "--builtin", builtin, "--template", dir, "--out", page, sample).Stdout.String()
 		if given := world.Run(t, []string{}, p.OperateFile, "hooks", "test", "--builtin", builtin, "--out", page, sample).Stdout.String(); own != given || own == "" {
 			t.Errorf("the copy of %s says %s, not %s", builtin, own, given)

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/posthorn/posthorn/handler/accept/trigger"
+	"github.com/posthorn/posthorn/handler/api/trigger"
 )
 
 // The public side makes one path of several. None of them may be a trigger's.

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
-	"github.com/posthorn/posthorn/handler/accept/hook"
+	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
-	"github.com/posthorn/posthorn/handler/accept/hook"
+	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway"

@@ -8,7 +8,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/posthorn/posthorn/handler/accept/front"
+	"github.com/posthorn/posthorn/handler/api/rest"
 )
 
 // NewLog writes JSON lines to w, each with the request id and the trace of its
@@ -41,7 +41,7 @@ func (c correlated) Handle(ctx context.Context, r slog.Record) error {
 
 func ids(ctx context.Context) []slog.Attr {
 	var attrs []slog.Attr
-	if id := front.RequestID(ctx); id != "" {
+	if id := rest.RequestID(ctx); id != "" {
 		attrs = append(attrs, slog.String("request_id", id))
 	}
 	if span := trace.SpanContextFromContext(ctx); span.IsValid() {

@@ -16,7 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
-	"github.com/posthorn/posthorn/handler/accept/front"
+	"github.com/posthorn/posthorn/handler/api/rest"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 )
@@ -25,11 +25,11 @@ import (
 func requestContext(t *testing.T, header map[string]string) context.Context {
 	t.Helper()
 	seen := make(chan context.Context, 1)
-	door := front.New(front.Config{
+	door := rest.New(rest.Config{
 		Gateway: gatewaytest.New(t, quota.CustomDomainSend).Gateway,
 		Public:  &url.URL{}, Now: time.Now, NewID: func() string { return "made here" },
 		Log: slog.New(slog.DiscardHandler), Tracer: noop.NewTracerProvider().Tracer(""), Propagator: propagation.TraceContext{},
-		Probes: []front.Probe{{Name: "peep", Check: func(ctx context.Context) error { seen <- ctx; return nil }}},
+		Probes: []rest.Probe{{Name: "peep", Check: func(ctx context.Context) error { seen <- ctx; return nil }}},
 	})
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil)
 	for name, value := range header {
@@ -43,8 +43,8 @@ func TestLogLines(t *testing.T) {
 	t.Parallel()
 	const ids = `"request_id":"i-1","trace_id":"0af7651916cd43dd8448eb211c80319c","span_id":"b7ad6b7169203331"`
 	ctx := requestContext(t, map[string]string{
-		front.InvocationHeader: "i-1",
-		"traceparent":          "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		rest.InvocationHeader: "i-1",
+		"traceparent":         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	})
 	for _, tt := range []struct {
 		name string
@@ -60,7 +60,7 @@ func TestLogLines(t *testing.T) {
 		{"attributes around groups", ctx, func(l *slog.Logger) *slog.Logger {
 			return l.With("a", 1).WithGroup("g").With("b", 2).WithGroup("h")
 		}, `"msg":"m",` + ids + `,"a":1,"g":{"b":2,"h":{"k":"v"}}}`},
-		{"no trace", requestContext(t, map[string]string{front.InvocationHeader: "i-2"}), func(l *slog.Logger) *slog.Logger { return l },
+		{"no trace", requestContext(t, map[string]string{rest.InvocationHeader: "i-2"}), func(l *slog.Logger) *slog.Logger { return l },
 			`"msg":"m","request_id":"i-2","k":"v"}`},
 		{"no invocation", requestContext(t, nil), func(l *slog.Logger) *slog.Logger { return l },
 			`"msg":"m","request_id":"made here","k":"v"}`},

@@ -1,6 +1,6 @@
 package wiring
 
-import "github.com/posthorn/posthorn/handler/accept/front"
+import "github.com/posthorn/posthorn/handler/api/rest"
 
 // baseMemoryMB is for all that is not the body of a request: the program itself,
 // its connections, what the garbage collector has not found yet, the spare blocks
@@ -21,9 +21,9 @@ const (
 )
 
 // memory divides what the process may use.
-func memory(megabytes int) front.Budget {
+func memory(megabytes int) rest.Budget {
 	left := int64(megabytes-baseMemoryMB) << 20
-	b := front.Budget{Reserve: smallReserveMB << 20, Unproven: min(mostUnprovenMB<<20, left/16), Forms: min(mostFormsMB<<20, left/7)}
+	b := rest.Budget{Reserve: smallReserveMB << 20, Unproven: min(mostUnprovenMB<<20, left/16), Forms: min(mostFormsMB<<20, left/7)}
 	b.Common = left - b.Unproven - b.Forms
 	return b
 }

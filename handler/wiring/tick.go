@@ -4,7 +4,7 @@ import (
 	"context"
 	"log/slog"
 
-	"github.com/posthorn/posthorn/handler/accept/trigger"
+	"github.com/posthorn/posthorn/handler/api/trigger"
 )
 
 // dropTick leaves nothing of a tick that has failed as often as the host tries: it

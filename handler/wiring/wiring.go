@@ -27,10 +27,10 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
-	"github.com/posthorn/posthorn/handler/accept/front"
-	"github.com/posthorn/posthorn/handler/accept/hook"
-	"github.com/posthorn/posthorn/handler/accept/trigger"
 	"github.com/posthorn/posthorn/handler/accept/usage"
+	"github.com/posthorn/posthorn/handler/api/hook"
+	"github.com/posthorn/posthorn/handler/api/rest"
+	"github.com/posthorn/posthorn/handler/api/trigger"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -125,12 +125,12 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	public := front.New(front.Config{
+	public := rest.New(rest.Config{
 		Gateway: g, Callers: callers, Hooks: hooks, Public: s.Public(), Language: s.Language, Version: version.String(),
 		MaxRequestBytes: s.MaxRequestBytes, RequestTimeout: s.RequestTimeout,
-		Admission: front.NewAdmission(memory(s.MemoryMB), time.Now),
+		Admission: rest.NewAdmission(memory(s.MemoryMB), time.Now),
 		Memory:    func(bodyBytes int64) int64 { return offload.Memory(bodyBytes, s.ACSMaxRequestBytes) },
-		Probes: []front.Probe{
+		Probes: []rest.Probe{
 			{Name: "tables", Check: func(ctx context.Context) error { _, err := callers.Callers(ctx); return err }},
 			{Name: "blobs", Check: func(ctx context.Context) error { _, err := blobs.List(ctx, "", "", 1); return err }},
 			{Name: "acs", Check: reachable(s.ACSEndpoint)},

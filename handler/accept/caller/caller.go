@@ -4,7 +4,7 @@
 // signed in ACS's way the SHA-256 that its body must have. It reads the table of
 // callers and keeps it as roster does; who is not in it but proves that it may be, has
 // it read anew. It changes the table only for the operator (Add, Rotate, Revoke, Import);
-// package usage notes there when keys are used. It writes no answers: accept/front does,
+// package usage notes there when keys are used. It writes no answers: api/rest does,
 // and it knows no keys of Entra ID: package entra does.
 //
 // No key is stored. A key is ph_NAME_GENERATION_MAC, where MAC is the HMAC-SHA256

@@ -10,8 +10,8 @@ import (
 	"testing/iotest"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
-	"github.com/posthorn/posthorn/handler/accept/hook"
 	"github.com/posthorn/posthorn/handler/accept/transfer"
+	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 

@@ -13,7 +13,7 @@
 // sent; Intake.Close in any case.
 //
 // Base64 and the reading of requests are accept/wire's work, limits and names
-// are accept/check's, HTTP is accept/front's, the signature is store/blob's, and
+// are accept/check's, HTTP is api/rest's, the signature is store/blob's, and
 // how many requests may be under way at once is for whoever asks Memory.
 //
 // # What is held in memory

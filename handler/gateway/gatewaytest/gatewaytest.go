@@ -1,5 +1,5 @@
 // Package gatewaytest builds a gateway over storage in memory and an ACS of a
-// test's making, for the tests of gateway and of accept/front. The record, the
+// test's making, for the tests of gateway and of api/rest. The record, the
 // ledger and the move of attachments in it are the real ones.
 package gatewaytest
 

@@ -28,6 +28,9 @@ var ErrNotInstalled = errors.New("Azurite is not installed")
 // StopTime is how long Azurite has to write its data before it is killed.
 const StopTime = 5 * time.Second
 
+// Folder has the package.json that npm installs Azurite by, from the top of the project.
+const Folder = "handler/local/azurite"
+
 // Config says how to run Azurite.
 type Config struct {
 	NodeModules string // the folder that npm ci filled

@@ -17,7 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/posthorn/posthorn/handler/accept/trigger"
+	"github.com/posthorn/posthorn/handler/api/trigger"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )

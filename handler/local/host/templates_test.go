@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/posthorn/posthorn/handler/accept/trigger"
+	"github.com/posthorn/posthorn/handler/api/trigger"
 	product "github.com/posthorn/posthorn/handler/settings"
 )
 

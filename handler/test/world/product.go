@@ -81,7 +81,7 @@ func (p *Product) StartStorage(tb testing.TB) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), azuritetest.StartTime)
 	defer cancel()
-	c := azurite.Config{NodeModules: filepath.Join(root(tb), "local", "node_modules"), Dir: p.storageDir}
+	c := azurite.Config{NodeModules: filepath.Join(root(tb), azurite.Folder, "node_modules"), Dir: p.storageDir}
 	if before := p.Storage; before != nil {
 		c.BlobPort, c.QueuePort, c.TablePort = PortOf(tb, before.Blob), PortOf(tb, before.Queue), PortOf(tb, before.Table)
 	}

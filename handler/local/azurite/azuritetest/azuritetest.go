@@ -87,7 +87,7 @@ func NodeModules(t *testing.T) string {
 	}
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(dir, "local", "node_modules")
+			return filepath.Join(dir, azurite.Folder, "node_modules")
 		}
 		if dir == filepath.Dir(dir) {
 			t.Fatal("no go.mod above the test's folder")
