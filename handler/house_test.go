@@ -207,7 +207,7 @@ func TestTemplatesAreThoseOfTheCode(t *testing.T) {
 			t.Errorf("%s has a template and no code", path)
 		}
 	}
-	if want := []string{wiring.PoisonFunction, wiring.DispatchFunction, wiring.SweepFunction, wiring.TendFunction}; !slices.Equal(triggers, want) {
+	if want := []string{wiring.CleanUpFunction, wiring.PoisonFunction, wiring.DispatchFunction, wiring.WatchdogFunction}; !slices.Equal(triggers, want) {
 		t.Errorf("triggers are %v, the code has %v", triggers, want)
 	}
 	// The host finds that connection by its own settings: POSTHORN_QUEUE__queueServiceUri in Azure.

@@ -101,7 +101,7 @@ func TestMistakesAreFound(t *testing.T) {
 		{"the domains of the first day", "modules/communication.bicep", "union(present.outputs.linkedDomains, linkedDomains, [managed.id])", "[managed.id]"},
 		{"a new master key each time", "modules/vault.bicep", "@onlyIfNotExists()\n", ""},
 		{"a rule for all containers", "modules/storage.bicep", ", prefixMatch: ['${spool}/']", ""},
-		{"a container by another name", "modules/storage.bicep", "var spool = 'posthorn-spool'", "var spool = 'posthorn-letters'"},
+		{"a container by another name", "modules/storage.bicep", "var spool = 'posthorn-messages'", "var spool = 'posthorn-letters'"},
 		{"a secret in an output", "main.bicep", "output POSTHORN_VAULT string = vault.outputs.name", "output POSTHORN_VAULT string = seed"},
 		{"a literal quota", "main.bicep", "empty(quota) ? {} : { POSTHORN_QUOTA: quota }", "{ POSTHORN_QUOTA: 'managed-domain' }"},
 		{"literal tracking", "modules/communication.bicep", "present.outputs.engagementTracking", "'Disabled'"},

@@ -127,7 +127,7 @@ func (d deployed) faults() (all []string) {
 
 	// Names that the code knows, and rules of storage that reach nothing else.
 	for variable, want := range map[string]string{
-		"files": wiring.FilesContainer, "spool": wiring.SpoolContainer, "dispatch": wiring.DispatchQueue,
+		"files": wiring.FilesContainer, "spool": wiring.MessagesContainer, "dispatch": wiring.DispatchQueue,
 		"reports": "posthorn-reports", "deadEvents": "posthorn-dead-events", // doctor's
 	} {
 		add("the code knows it by another name", storage.Variables[variable] != want, variable)

@@ -69,9 +69,9 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 	callers := caller.NewRegistry(table(), caller.Masters{make([]byte, 32)}, false, time.Now)
 	hooks := hook.NewRegistry(table(), hook.Masters{make([]byte, 32)}, rand.Reader, time.Now)
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.NewBook(table(), time.Now, uuid.NewString),
-		Sends: quota.New(ledgers, "send", plenty, time.Now, uuid.NewString),
-		Asks:  quota.New(ledgers, "status", plenty, time.Now, uuid.NewString),
+		Check: check.New(), Records: record.New(table(), time.Now, uuid.NewString),
+		Sends:          quota.New(ledgers, "send", plenty, time.Now, uuid.NewString),
+		StatusRequests: quota.New(ledgers, "status", plenty, time.Now, uuid.NewString),
 		Offload: offload.New(offload.Config{
 			Blobs: mem.NewContainer(time.Now, nil), Links: table(), PublicURL: public, Now: time.Now, Rand: rand.Reader,
 		}),

@@ -209,7 +209,7 @@ func (a *accident) follow(ctx context.Context, n int, who caller.Caller, body st
 			continue
 		}
 		ended := rec.Final() && rec.State != record.Unknown
-		a.told(n, fmt.Sprintf("%s, settling %v", rec.State, rec.Settling), ended)
+		a.told(n, fmt.Sprintf("%s, resolving %v", rec.State, rec.Resolving), ended)
 		if ended {
 			return
 		}

@@ -88,7 +88,7 @@ func forbidden(cause error) *record.Failure {
 // vet is a slip in the hands of a pump that is not sent, but looked at: its caller may not
 // send any more (err), or something else than when the message was taken.
 type vet struct {
-	slip *spool.Slip
+	slip *spool.Entry
 	by   caller.Caller
 	err  error
 }
@@ -129,7 +129,7 @@ func (p *pump) authorise(ctx context.Context, all []*heads) (vets []vet) {
 
 // lookInto works on slips for which no token is needed: ACS is asked about some, and the
 // letters of others are looked at.
-func (p *pump) lookInto(ctx context.Context, asked []*spool.Slip, vets []vet) {
+func (p *pump) lookInto(ctx context.Context, asked []*spool.Entry, vets []vet) {
 	for _, s := range asked {
 		p.launch(ctx, s, p.ask)
 	}
@@ -180,7 +180,7 @@ func bodyBytes(m *mail.Message) int64 {
 }
 
 // letter opens the letter of a slip. If it is not found, the slip was dealt with.
-func (d *delivery) letter(ctx context.Context) (letter spool.Letter, found bool, err error) {
+func (d *delivery) letter(ctx context.Context) (letter spool.Message, found bool, err error) {
 	letter, found, err = d.Spool.Open(ctx, d.slip.Key)
 	switch {
 	case err != nil && !problem.Is(err, problem.Internal):

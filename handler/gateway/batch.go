@@ -31,7 +31,7 @@ func (g *Gateway) SendEach(ctx context.Context, req Request, source wire.Source,
 	batch, stop := g.several(ctx)
 	defer stop()
 	defer batch.flight.Wait() // with a panic of the reader, too
-	err := source.Each(ctx, req.Body, func(i int, read func(wire.Sink) ([]wire.Letter, error)) error {
+	err := source.Each(ctx, req.Body, func(i int, read func(wire.Sink) ([]wire.Parsed, error)) error {
 		if i == MaxBatch {
 			batch.refuse(problem.New(problem.InvalidMessage, "A batch has at most %d messages. This one and all after it were not sent.", MaxBatch))
 			return errStop
@@ -81,14 +81,14 @@ func element(req Request, i int) Request {
 
 // beginElement reads one message and begins to send it. readable says that the body can be
 // read on behind it.
-func (g *Gateway) beginElement(ctx context.Context, batch *several, req Request, read func(wire.Sink) ([]wire.Letter, error)) (readable bool) {
+func (g *Gateway) beginElement(ctx context.Context, batch *several, req Request, read func(wire.Sink) ([]wire.Parsed, error)) (readable bool) {
 	// Only of a batch that fits as a whole is it known that its messages do.
 	bytes := req.BodyBytes
 	if bytes > g.MaxACSRequestBytes {
 		bytes = -1
 	}
 	in := g.intake(req, bytes)
-	letters, faults := g.readLetters(ctx, func(context.Context) ([]wire.Letter, error) { return read(in) })
+	letters, faults := g.readLetters(ctx, func(context.Context) ([]wire.Parsed, error) { return read(in) })
 	if letters == nil {
 		in.Close()
 		faults = unread(ctx, faults)
@@ -131,7 +131,7 @@ func (g *Gateway) SendAllOrNone(ctx context.Context, req Request, source wire.So
 			req.late = late
 			answer, err := g.sendVetted(ctx, req, in, l.Message, terms[i])
 			g.tally(ctx, answer, err)
-			return Sent{answer, to}, placed(err, l.Place)
+			return Sent{answer, to}, placed(err, l.Pointer)
 		})
 		if i == 0 {
 			batch.flight.Wait()
@@ -147,16 +147,16 @@ func (g *Gateway) SendAllOrNone(ctx context.Context, req Request, source wire.So
 }
 
 // vetBatch reads a batch and says all that is wrong with any of it.
-func (g *Gateway) vetBatch(ctx context.Context, req Request, source wire.Source) (letters []wire.Letter, terms []check.Terms, err error) {
+func (g *Gateway) vetBatch(ctx context.Context, req Request, source wire.Source) (letters []wire.Parsed, terms []check.Terms, err error) {
 	in := g.intake(req, 0)
 	defer in.Close()
 	var all *problem.Problem
-	err = source.Each(ctx, req.Body, func(i int, read func(wire.Sink) ([]wire.Letter, error)) error {
+	err = source.Each(ctx, req.Body, func(i int, read func(wire.Sink) ([]wire.Parsed, error)) error {
 		if i == MaxBatch {
 			return problem.New(problem.InvalidMessage, "A batch has at most %d messages. Nothing was sent.", MaxBatch)
 		}
 		of := func(place string) string { return fmt.Sprintf("/%d%s", i, place) }
-		one, faults := g.readLetters(ctx, func(context.Context) ([]wire.Letter, error) { return read(noRoom{}) })
+		one, faults := g.readLetters(ctx, func(context.Context) ([]wire.Parsed, error) { return read(noRoom{}) })
 		if one == nil {
 			return placed(faults, of)
 		}
@@ -188,6 +188,6 @@ type noRoom struct{}
 // Attachment implements wire.Sink.
 func (noRoom) Attachment(_ context.Context, i int, _ mail.Attachment, _ io.Reader) error {
 	p := problem.New(problem.InvalidMessage, "A batch that is sent as a whole or not at all can have no attachments. Nothing was sent.")
-	p.Faults = []problem.Fault{{Pointer: fmt.Sprintf("/attachments/%d", i), Detail: "Send this message by itself, or the batch with x-batch-validation: permissive."}}
+	p.Violations = []problem.Violation{{Pointer: fmt.Sprintf("/attachments/%d", i), Detail: "Send this message by itself, or the batch with x-batch-validation: permissive."}}
 	return p
 }

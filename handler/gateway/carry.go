@@ -251,7 +251,7 @@ func (g *Gateway) forward(ctx context.Context, p *parcel) (Answer, error) {
 }
 
 // prepare stages what moves and asks the ledger: it returns a grant, or a place.
-func (g *Gateway) prepare(ctx context.Context, p *parcel) (quota.Grant, *quota.Place, error) {
+func (g *Gateway) prepare(ctx context.Context, p *parcel) (quota.Grant, *quota.Position, error) {
 	ctx, span := g.Tracer.Start(ctx, "prepare")
 	defer span.End()
 	if err := p.move.Stage(ctx); err != nil {
@@ -259,7 +259,7 @@ func (g *Gateway) prepare(ctx context.Context, p *parcel) (quota.Grant, *quota.P
 	}
 	if g.Now().After(p.terms.Deadline) {
 		late := problem.New(problem.InvalidMessage, "The deadline passed before the message could be sent. It was not sent.")
-		late.Faults = []problem.Fault{{Pointer: "/delivery/deadline", Detail: "This has passed."}}
+		late.Violations = []problem.Violation{{Pointer: "/delivery/deadline", Detail: "This has passed."}}
 		return quota.Grant{}, nil, late
 	}
 	switch {
@@ -274,9 +274,9 @@ func (g *Gateway) prepare(ctx context.Context, p *parcel) (quota.Grant, *quota.P
 	case p.by.Pause != nil:
 		return quota.Grant{}, nil, p.by.Pause.Problem(pausedCaller)
 	case p.terms.Wait:
-		return g.Sends.BookOrJoin(ctx, p.call, p.terms.Deadline)
+		return g.Sends.ReserveOrJoin(ctx, p.call, p.terms.Deadline)
 	}
-	grant, err := g.Sends.Book(ctx, p.call)
+	grant, err := g.Sends.Reserve(ctx, p.call)
 	return grant, nil, err
 }
 

@@ -16,10 +16,10 @@ import (
 const deadPage = 200
 
 // Dead lists what could not be sent, the oldest first.
-func (g *Gateway) Dead(ctx context.Context) ([]spool.Dead, error) {
-	var all []spool.Dead
-	for after := (*spool.Dead)(nil); ; after = &all[len(all)-1] {
-		page, err := g.Spool.DeadList(ctx, after, deadPage)
+func (g *Gateway) Dead(ctx context.Context) ([]spool.DeadLetter, error) {
+	var all []spool.DeadLetter
+	for after := (*spool.DeadLetter)(nil); ; after = &all[len(all)-1] {
+		page, err := g.Spool.DeadLetters(ctx, after, deadPage)
 		if err != nil {
 			return nil, err
 		}
@@ -33,7 +33,7 @@ func (g *Gateway) Dead(ctx context.Context) ([]spool.Dead, error) {
 // DeadRetry puts a message that could not be sent at the end of its line. ACS is
 // asked first if it may have it. What its caller may not send any more is Forbidden, and
 // stays in the list. It may be repeated.
-func (g *Gateway) DeadRetry(ctx context.Context, d spool.Dead) error {
+func (g *Gateway) DeadRetry(ctx context.Context, d spool.DeadLetter) error {
 	rec, err := g.Records.Read(ctx, d.Line.Caller, d.ID)
 	gone := problem.Is(err, problem.NotFound)
 	if err != nil && !gone {
@@ -45,7 +45,7 @@ func (g *Gateway) DeadRetry(ctx context.Context, d spool.Dead) error {
 			return err
 		}
 		if back {
-			return g.Spool.Discard(ctx, &d)
+			return g.Spool.DiscardDeadLetter(ctx, &d)
 		}
 	}
 	letter, found, err := g.Spool.Open(ctx, d.Key)
@@ -64,12 +64,12 @@ func (g *Gateway) DeadRetry(ctx context.Context, d spool.Dead) error {
 	if err := g.lineUp(ctx, rec, letter.Message, d); err != nil {
 		return err
 	}
-	return g.Spool.Discard(ctx, &d)
+	return g.Spool.DiscardDeadLetter(ctx, &d)
 }
 
 // outlived is the record of a message that the operator kept for longer than it. It does
 // not tell any more whether the message was put back and sent, so ACS is asked.
-func outlived(l spool.Letter) (*record.Record, error) {
+func outlived(l spool.Message) (*record.Record, error) {
 	rec, err := record.Restore(l.Record, "")
 	if err == nil {
 		rec.State = record.Unknown
@@ -78,10 +78,10 @@ func outlived(l spool.Letter) (*record.Record, error) {
 }
 
 // lineUp gives a message a new place in line, at which it begins anew.
-func (g *Gateway) lineUp(ctx context.Context, rec *record.Record, m *mail.Message, d spool.Dead) error {
-	slip, wait := d.Slip, g.Records.Wait
+func (g *Gateway) lineUp(ctx context.Context, rec *record.Record, m *mail.Message, d spool.DeadLetter) error {
+	slip, wait := d.Entry, g.Records.Wait
 	slip.Tries, slip.Repeats, slip.Asked, slip.NotBefore, slip.Doubt = 0, 0, 0, time.Time{}, spool.NoDoubt
-	var place quota.Place
+	var place quota.Position
 	var err error
 	if slip.Line.Later = rec.State == record.Unknown; slip.Line.Later {
 		slip.Doubt, wait = spool.Silent, g.Records.Doubt
@@ -96,7 +96,7 @@ func (g *Gateway) lineUp(ctx context.Context, rec *record.Record, m *mail.Messag
 	slip.Line.Shard, slip.Due, slip.Ticket = place.Shard, place.At, place.Ticket
 	slip.Key = spool.KeyFor(slip.Line, place.At, record.Key(rec.Caller, rec.ID))
 	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = slip.Key, place.At.Add(mail.MaxWait), nil, place.Expected, false
-	if err := g.Spool.Put(ctx, slip.Key, spool.Letter{Record: rec.Snapshot(), Message: m}); err != nil {
+	if err := g.Spool.Put(ctx, slip.Key, spool.Message{Record: rec.Snapshot(), Message: m}); err != nil {
 		return err
 	}
 	if err := wait(ctx, rec); err != nil {
@@ -108,7 +108,7 @@ func (g *Gateway) lineUp(ctx context.Context, rec *record.Record, m *mail.Messag
 
 // isBack says whether a message was put back already. A retry that died before the row
 // was entered has left a record that names a place in which nobody stands.
-func (g *Gateway) isBack(ctx context.Context, rec *record.Record, d spool.Dead) (bool, error) {
+func (g *Gateway) isBack(ctx context.Context, rec *record.Record, d spool.DeadLetter) (bool, error) {
 	switch {
 	case rec.Spooled == d.Key:
 		return false, nil
@@ -127,7 +127,7 @@ func (g *Gateway) isBack(ctx context.Context, rec *record.Record, d spool.Dead) 
 
 // DeadDrop forgets a message that could not be sent, and withdraws its links. Those of
 // one that was put back are not its own any more.
-func (g *Gateway) DeadDrop(ctx context.Context, d spool.Dead) error {
+func (g *Gateway) DeadDrop(ctx context.Context, d spool.DeadLetter) error {
 	rec, err := g.Records.Read(ctx, d.Line.Caller, d.ID)
 	if err == nil && len(rec.Moved) > 0 && !rec.Shared && rec.State == record.Failed && rec.Spooled == d.Key {
 		err = g.Offload.RevokeMessage(ctx, rec.Links)
@@ -135,5 +135,5 @@ func (g *Gateway) DeadDrop(ctx context.Context, d spool.Dead) error {
 	if err != nil && !problem.Is(err, problem.NotFound) && !problem.Is(err, problem.Gone) {
 		return err
 	}
-	return g.Spool.Discard(ctx, &d)
+	return g.Spool.DiscardDeadLetter(ctx, &d)
 }

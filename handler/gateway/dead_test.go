@@ -27,7 +27,7 @@ func stranger(*mail.Message) (bool, error) {
 }
 
 // given is what the operator has of a message that a house has given up.
-func given(t *testing.T, h *gatewaytest.House, body string) (*record.Record, spool.Dead) {
+func given(t *testing.T, h *gatewaytest.House, body string) (*record.Record, spool.DeadLetter) {
 	t.Helper()
 	r := waits(t, h, body, "")
 	for begun := time.Now(); !reads(t, h, r).Final() && time.Since(begun) < 3*time.Hour; {
@@ -331,8 +331,8 @@ func TestWhatHasOutlivedItsRecordCanBeRetried(t *testing.T) {
 				h.ACS.Answer = c.answer
 				r, d := given(t, h, gatewaytest.Small("one"))
 				time.Sleep(record.Life)
-				for range record.SweepSlices {
-					if err := h.Sweep(t.Context()); err != nil {
+				for range record.CleanUpSlices {
+					if err := h.CleanUp(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 					time.Sleep(time.Hour)

@@ -130,8 +130,8 @@ func TestTheOperatorSeesAllPages(t *testing.T) {
 				line := spool.Line{Caller: "shop"}
 				for i := range n {
 					since := time.Now().Add(time.Duration(i) * time.Second)
-					slip := spool.Slip{Key: spool.KeyFor(line, since, "x"), Line: line, Due: since, ID: strconv.Itoa(i)}
-					if err := h.Spool.Bury(t.Context(), spool.Dead{Slip: slip, At: since, Reason: "no"}); err != nil {
+					slip := spool.Entry{Key: spool.KeyFor(line, since, "x"), Line: line, Due: since, ID: strconv.Itoa(i)}
+					if err := h.Spool.MoveToDeadLetters(t.Context(), spool.DeadLetter{Entry: slip, At: since, Reason: "no"}); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -19,13 +19,13 @@ func merged(wire *problem.Problem, checked error, place func(string) string) err
 	if checked == nil {
 		return wire
 	}
-	byPlace := func(a, b problem.Fault) int { return strings.Compare(a.Pointer, b.Pointer) }
-	all := slices.SortedStableFunc(slices.Values(wire.Faults), byPlace)
+	byPlace := func(a, b problem.Violation) int { return strings.Compare(a.Pointer, b.Pointer) }
+	all := slices.SortedStableFunc(slices.Values(wire.Violations), byPlace)
 	if place == nil {
 		place = func(ours string) string { return ours }
 	}
-	for _, f := range problem.Of(checked).Faults {
-		if !follows(f, wire.Faults, place) {
+	for _, f := range problem.Of(checked).Violations {
+		if !follows(f, wire.Violations, place) {
 			all = append(all, f.Placed(place))
 		}
 	}
@@ -34,12 +34,12 @@ func merged(wire *problem.Problem, checked error, place func(string) string) err
 
 // follows says whether a fault stands at or under a place that wire has faulted.
 // After its first fault wire gives no content on, so that all is missing.
-func follows(f problem.Fault, wire []problem.Fault, place func(string) string) bool {
+func follows(f problem.Violation, wire []problem.Violation, place func(string) string) bool {
 	if strings.HasSuffix(f.Pointer, "/contentInBase64") {
 		return true
 	}
 	theirs := place(f.Pointer)
-	return slices.ContainsFunc(wire, func(w problem.Fault) bool {
+	return slices.ContainsFunc(wire, func(w problem.Violation) bool {
 		return theirs == w.Pointer || strings.HasPrefix(theirs, w.Pointer+"/") ||
 			slices.ContainsFunc(oneOf[f.Pointer], func(ours string) bool { return strings.HasPrefix(w.Pointer+"/", place(ours)+"/") })
 	})
@@ -48,7 +48,7 @@ func follows(f problem.Fault, wire []problem.Fault, place func(string) string) b
 // placed is a problem with the message as the caller sees it.
 func placed(err error, place func(string) string) error {
 	p, ok := errors.AsType[*problem.Problem](err)
-	if !ok || place == nil || len(p.Faults) == 0 {
+	if !ok || place == nil || len(p.Violations) == 0 {
 		return err
 	}
 	return p.Placed(place)

@@ -98,14 +98,14 @@ var ErrSender = errors.New("ACS does not know the sender")
 // Config is what a Gateway is made of. All but Log are required.
 type Config struct {
 	Check   *check.Checker
-	Records *record.Book
-	// Sends and Asks are the ledgers of the two limits of a subscription: of
+	Records *record.Store
+	// Sends and StatusRequests are the ledgers of the two limits of a subscription: of
 	// messages and of questions about them.
-	Sends, Asks *quota.Ledger
-	Offload     *offload.Offload
-	Spool       *spool.Spool
-	Authority   Authority
-	ACS         ACS
+	Sends, StatusRequests *quota.Ledger
+	Offload               *offload.Offload
+	Spool                 *spool.Spool
+	Authority             Authority
+	ACS                   ACS
 	// Reputation hears what ACS says of each message.
 	Reputation *reputation.Watch
 	// MaxACSRequestBytes is what fits into one request to ACS.

@@ -121,7 +121,7 @@ func TestWhatIsGivenUpIsToldAndHoldsUpNobody(t *testing.T) {
 				time.Sleep(4 * time.Minute)
 				tr.set(nil)
 				found, err := w.Any().Find(t.Context(), shop, answer.Record.ID)
-				if err != nil || found.Record.State != test.ends || found.Record.Settling {
+				if err != nil || found.Record.State != test.ends || found.Record.Resolving {
 					t.Errorf("it is %+v, %v", found.Record, err)
 				} else if f := found.Record.Failure; f == nil || f.Kind != test.kind || f.Detail != test.detail {
 					t.Errorf("its failure is %+v", f)

@@ -16,8 +16,8 @@ import (
 // heads are the first slips of one line, without those that fly.
 type heads struct {
 	quota.Want
-	ready []*spool.Slip // that need nothing but room
-	doubt []*spool.Slip // about which ACS is to be asked now
+	ready []*spool.Entry // that need nothing but room
+	doubt []*spool.Entry // about which ACS is to be asked now
 }
 
 // want is what the ledger shall know of them.
@@ -28,7 +28,7 @@ func (h *heads) want() quota.Want {
 	return h.Want
 }
 
-func callOf(s *spool.Slip) quota.Call {
+func callOf(s *spool.Entry) quota.Call {
 	c := quota.Call{Caller: s.Line.Caller, Class: quota.Class(max(s.Line.Class, s.Class)), Cost: s.Cost, Share: s.Share, Cap: s.Cap, Sender: s.Sender}
 	if s.Line.Form != "" {
 		c = ofForm(c, s.Line.Form, s.FormCap)
@@ -37,7 +37,7 @@ func callOf(s *spool.Slip) quota.Call {
 }
 
 // held notes that a slip waits for reasons of its own until a time.
-func (h *heads) held(s *spool.Slip, until time.Time) {
+func (h *heads) held(s *spool.Entry, until time.Time) {
 	h.Held, h.HeldCost, h.Next = h.Held+1, h.HeldCost+s.Cost, sooner(h.Next, until)
 }
 
@@ -73,7 +73,7 @@ func (p *pump) look(ctx context.Context, lines []quota.LineView, room int) ([]*h
 // Those that pause do not hide those behind them.
 func (p *pump) list(ctx context.Context, l quota.Line, each int, flying map[store.Key]bool) (*heads, error) {
 	h := &heads{Want: quota.Want{Line: l}}
-	var last *spool.Slip
+	var last *spool.Entry
 	for page, n := 0, each+len(flying); page < linePages; page, n = page+1, min(4*n, linePage) {
 		slips, err := p.Spool.Heads(ctx, p.line(l), last, n)
 		if err != nil {
@@ -97,7 +97,7 @@ func (p *pump) line(l quota.Line) spool.Line {
 }
 
 // add says what may be done now with a slip of the line.
-func (h *heads) add(s *spool.Slip, now time.Time, flying map[store.Key]bool, backedOff map[uint32]time.Time) {
+func (h *heads) add(s *spool.Entry, now time.Time, flying map[store.Key]bool, backedOff map[uint32]time.Time) {
 	if flying[s.Key] || s.Unreadable {
 		return
 	}
@@ -138,7 +138,7 @@ func (p *pump) hold(all []*heads, probing bool) {
 // prefer lets those of a sender wait a little whose call ACS has refused, if others may
 // go: the one call by which is seen how ACS is should be another sender's.
 func (p *pump) prefer(all []*heads, refused uint32) {
-	ofOthers := func(s *spool.Slip) bool { return s.Sender != refused }
+	ofOthers := func(s *spool.Entry) bool { return s.Sender != refused }
 	if !slices.ContainsFunc(all, func(h *heads) bool { return slices.ContainsFunc(h.ready, ofOthers) }) {
 		return
 	}
@@ -148,7 +148,7 @@ func (p *pump) prefer(all []*heads, refused uint32) {
 				h.held(s, p.now.Add(latestProbe))
 			}
 		}
-		h.ready = slices.DeleteFunc(h.ready, func(s *spool.Slip) bool { return !ofOthers(s) })
+		h.ready = slices.DeleteFunc(h.ready, func(s *spool.Entry) bool { return !ofOthers(s) })
 	}
 }
 
@@ -157,7 +157,7 @@ const latestProbe = 2 * time.Second
 
 // doubtful are the slips about which ACS is asked now. The others in doubt wait until
 // one of these has landed or, if ACS did not answer, for a while.
-func (p *pump) doubtful(all []*heads) (asked []*spool.Slip) {
+func (p *pump) doubtful(all []*heads) (asked []*spool.Entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, h := range all {

@@ -104,7 +104,7 @@ func dieAt(t *testing.T, s *strike, asker string) {
 }
 
 // dies leaves a message as a process does that dies at work on it.
-func dies(t *testing.T, h *gatewaytest.House, id string, step func(context.Context, *record.Book, *record.Record) error) *record.Record {
+func dies(t *testing.T, h *gatewaytest.House, id string, step func(context.Context, *record.Store, *record.Record) error) *record.Record {
 	t.Helper()
 	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", OperationID: "operation " + id})
 	if err == nil {
@@ -119,28 +119,28 @@ func dies(t *testing.T, h *gatewaytest.House, id string, step func(context.Conte
 	return r
 }
 
-func sending(ctx context.Context, b *record.Book, r *record.Record) error { return b.Sending(ctx, r) }
+func sending(ctx context.Context, b *record.Store, r *record.Record) error { return b.Sending(ctx, r) }
 
 // The watchdog ends what a dead process has left, by what ACS knows.
 func TestTheWatchdogEndsWhatWasLeft(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
-		step  func(context.Context, *record.Book, *record.Record) error
+		step  func(context.Context, *record.Store, *record.Record) error
 		known map[string]string // to ACS
 		age   time.Duration
 		ends  string // the record's state
 		asked int
 	}{
-		{name: "claimed", step: func(context.Context, *record.Book, *record.Record) error { return nil }, age: record.OwnerLife, ends: "failed, repeatable"},
-		{name: "waiting, and in no line", step: func(ctx context.Context, b *record.Book, r *record.Record) error {
+		{name: "claimed", step: func(context.Context, *record.Store, *record.Record) error { return nil }, age: record.OwnerLife, ends: "failed, repeatable"},
+		{name: "waiting, and in no line", step: func(ctx context.Context, b *record.Store, r *record.Record) error {
 			r.Spooled = store.Key{Partition: "000-1-now-0", Row: "1"}
 			return b.Wait(ctx, r)
 		}, age: record.OwnerLife, ends: "failed, repeatable"},
 		{name: "sent", step: sending, known: map[string]string{"operation 1": ""}, age: record.OwnerLife, ends: "accepted", asked: 1},
 		{name: "refused", step: sending, known: map[string]string{"operation 1": "InvalidRecipient"}, age: record.OwnerLife, ends: "failed", asked: 1},
 		{name: "not sent", step: sending, age: record.OwnerLife, ends: "unknown, repeatable", asked: 1},
-		{name: "in doubt, and in no line", step: func(ctx context.Context, b *record.Book, r *record.Record) error {
+		{name: "in doubt, and in no line", step: func(ctx context.Context, b *record.Store, r *record.Record) error {
 			return b.Doubted(ctx, r, time.Minute)
 		}, age: time.Minute, ends: "unknown, repeatable", asked: 1},
 		{name: "its owner may live", step: sending, age: record.FenceLife - 5*time.Second, ends: "sending"},
@@ -155,7 +155,7 @@ func TestTheWatchdogEndsWhatWasLeft(t *testing.T) {
 				r := dies(t, h, "1", c.step)
 				time.Sleep(c.age + time.Second)
 				for range 2 {
-					if err := h.Tend(t.Context()); err != nil {
+					if err := h.Watch(t.Context()); err != nil {
 						t.Error(err)
 					}
 				}
@@ -181,7 +181,7 @@ func TestTheWatchdogWaitsForACS(t *testing.T) {
 		for _, id := range []string{"1", "2", "3"} {
 			dies(t, h, id, sending)
 		}
-		dies(t, h, "4", func(context.Context, *record.Book, *record.Record) error { return nil })
+		dies(t, h, "4", func(context.Context, *record.Store, *record.Record) error { return nil })
 		time.Sleep(record.OwnerLife + time.Second)
 		states := func() (all []string) {
 			for _, id := range []string{"1", "2", "3", "4"} {
@@ -192,7 +192,7 @@ func TestTheWatchdogWaitsForACS(t *testing.T) {
 			return all
 		}
 		tend := func() {
-			if err := h.Tend(t.Context()); err != nil {
+			if err := h.Watch(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}

@@ -48,7 +48,7 @@ func TestARepeatAfterItsUploadHasEnded(t *testing.T) {
 			t.Fatalf("got %+v, %v", first, err)
 		}
 		time.Sleep(offload.SlotLife + 2*offload.SlotGrace)
-		if err := h.Sweep(t.Context()); err != nil {
+		if err := h.CleanUp(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		again, err := send("k")

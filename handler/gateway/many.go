@@ -30,7 +30,7 @@ func (g *Gateway) SendAll(ctx context.Context, req Request, source wire.Source) 
 	defer cancel()
 	in := g.intake(req, req.BodyBytes)
 	defer in.Close()
-	letters, err := g.readLetters(ctx, func(ctx context.Context) ([]wire.Letter, error) { return source.Read(ctx, req.Body, in) })
+	letters, err := g.readLetters(ctx, func(ctx context.Context) ([]wire.Parsed, error) { return source.Read(ctx, req.Body, in) })
 	if letters == nil {
 		g.tally(ctx, Answer{}, err)
 		return nil, err
@@ -39,20 +39,20 @@ func (g *Gateway) SendAll(ctx context.Context, req Request, source wire.Source) 
 	return g.sendLetters(ctx, req, in, letters, err)
 }
 
-func completeAll(letters []wire.Letter, in *offload.Intake, language string) {
+func completeAll(letters []wire.Parsed, in *offload.Intake, language string) {
 	for _, l := range letters {
 		complete(l.Message, in, language)
 	}
 }
 
-func (g *Gateway) readLetters(ctx context.Context, read func(context.Context) ([]wire.Letter, error)) ([]wire.Letter, error) {
+func (g *Gateway) readLetters(ctx context.Context, read func(context.Context) ([]wire.Parsed, error)) ([]wire.Parsed, error) {
 	ctx, span := g.Tracer.Start(ctx, "read")
 	defer span.End()
 	return read(ctx)
 }
 
 // sendLetters does all that follows the reading. faults is what reading has found.
-func (g *Gateway) sendLetters(ctx context.Context, req Request, in *offload.Intake, letters []wire.Letter, faults error) ([]Sent, error) {
+func (g *Gateway) sendLetters(ctx context.Context, req Request, in *offload.Intake, letters []wire.Parsed, faults error) ([]Sent, error) {
 	terms, err := g.vet(req, letters, faults)
 	if err != nil {
 		g.tally(ctx, Answer{}, err)
@@ -69,13 +69,13 @@ func (g *Gateway) sendLetters(ctx context.Context, req Request, in *offload.Inta
 		l, to := letters[0], letters[0].Message.Recipients.To
 		answer, err := g.sendVetted(ctx, req, in, l.Message, terms[0])
 		g.tally(ctx, answer, err)
-		return []Sent{{answer, to}}, placed(err, l.Place)
+		return []Sent{{answer, to}}, placed(err, l.Pointer)
 	}
 	return g.sendTogether(ctx, req, in, letters, terms)
 }
 
 // vet says all that is wrong with any of the messages.
-func (g *Gateway) vet(req Request, letters []wire.Letter, faults error) ([]check.Terms, error) {
+func (g *Gateway) vet(req Request, letters []wire.Parsed, faults error) ([]check.Terms, error) {
 	terms := make([]check.Terms, len(letters))
 	var all *problem.Problem
 	for i, l := range letters {
@@ -83,11 +83,11 @@ func (g *Gateway) vet(req Request, letters []wire.Letter, faults error) ([]check
 		terms[i], err = g.Check.Message(l.Message, g.Now())
 		switch {
 		case faults != nil:
-			err = merged(problem.Of(faults), err, l.Place)
+			err = merged(problem.Of(faults), err, l.Pointer)
 		case err != nil:
-			err = placed(err, l.Place)
+			err = placed(err, l.Pointer)
 		default:
-			err = placed(req.Caller.Accept(l.Message), l.Place)
+			err = placed(req.Caller.Accept(l.Message), l.Pointer)
 		}
 		if err != nil {
 			all = joined(all, problem.Of(err))
@@ -108,18 +108,18 @@ func joined(all, one *problem.Problem) *problem.Problem {
 	case one.Kind != all.Kind:
 		return all
 	}
-	faults := slices.Clone(all.Faults)
-	for _, f := range one.Faults {
-		known := slices.ContainsFunc(faults, func(k problem.Fault) bool { return k.Pointer == f.Pointer && k.Detail == f.Detail })
+	faults := slices.Clone(all.Violations)
+	for _, f := range one.Violations {
+		known := slices.ContainsFunc(faults, func(k problem.Violation) bool { return k.Pointer == f.Pointer && k.Detail == f.Detail })
 		if !known && len(faults) < maxFaults {
 			faults = append(faults, f)
 		}
 	}
-	if all.Kind == problem.InvalidMessage && len(faults) > len(all.Faults) {
+	if all.Kind == problem.InvalidMessage && len(faults) > len(all.Violations) {
 		return problem.Invalid(faults)
 	}
 	both := *all
-	both.Faults = faults
+	both.Violations = faults
 	return &both
 }
 
@@ -128,7 +128,7 @@ const maxFaults = 50
 
 // sendTogether sends several messages that have the attachments in common. Those
 // that move are planned for the largest of them, and all get its links.
-func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Intake, letters []wire.Letter, terms []check.Terms) ([]Sent, error) {
+func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Intake, letters []wire.Parsed, terms []check.Terms) ([]Sent, error) {
 	largest, life := 0, time.Duration(0)
 	var size int64
 	claims, to := make([]record.Record, len(letters)), make([][]mail.Address, len(letters))
@@ -147,7 +147,7 @@ func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Int
 	move, err := g.Offload.Plan(ctx, &planned, in, owner, life, g.MaxACSRequestBytes, g.ACS.Size)
 	if err != nil {
 		g.tally(ctx, Answer{}, err)
-		return nil, placed(err, letters[largest].Place)
+		return nil, placed(err, letters[largest].Pointer)
 	}
 	shared := offload.Share(move)
 	all, stop := g.several(ctx)
@@ -193,25 +193,25 @@ func (d discarding) Discard(ctx context.Context) error { return d.DiscardAll(ctx
 
 // partly is the problem of messages of which some were not taken: that of the
 // first, and a fault for each.
-func partly(errs []error, letters []wire.Letter) error {
+func partly(errs []error, letters []wire.Parsed) error {
 	var all *problem.Problem
-	var faults []problem.Fault
+	var faults []problem.Violation
 	for i, err := range errs {
 		if err == nil {
 			continue
 		}
-		p := problem.Of(err).Placed(letters[i].Place)
+		p := problem.Of(err).Placed(letters[i].Pointer)
 		if all == nil {
 			all = p
 		}
-		faults = append(faults, problem.Fault{Pointer: letters[i].Place("/recipients"), Detail: p.Sentence()})
+		faults = append(faults, problem.Violation{Pointer: letters[i].Pointer("/recipients"), Detail: p.Sentence()})
 	}
 	if all == nil {
 		return nil
 	}
 	if taken := len(errs) - len(faults); taken > 0 {
 		all.Detail = fmt.Sprintf("%d of the %d messages were taken; send only the others again, which errors lists.", taken, len(errs))
-		all.Faults = faults
+		all.Violations = faults
 	}
 	return all
 }

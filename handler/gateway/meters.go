@@ -83,7 +83,7 @@ func (g *Gateway) observe(m metric.Meter) error {
 }
 
 // oldest notes since when the oldest of the heads of all lines waits.
-func (g *Gateway) oldest(heads []spool.Slip) {
+func (g *Gateway) oldest(heads []spool.Entry) {
 	var first time.Time
 	for _, s := range heads {
 		if !s.Line.Later {

@@ -42,10 +42,10 @@ func (g *Gateway) parkDoubt(ctx context.Context, p *parcel, doubt spool.Doubt, s
 // doubtPlace is a place for a message about which ACS is asked after a pause. It is
 // with those that wait for a time, so that the question does not wait for those that
 // wait for room.
-func (g *Gateway) doubtPlace(ctx context.Context, c quota.Call, shard int, pause time.Duration) (quota.Place, error) {
+func (g *Gateway) doubtPlace(ctx context.Context, c quota.Call, shard int, pause time.Duration) (quota.Position, error) {
 	now, err := g.Records.Time(ctx)
 	if err != nil {
-		return quota.Place{}, err
+		return quota.Position{}, err
 	}
 	due := now.Add(pause)
 	place, err := g.Sends.Return(ctx, shard, quota.Line{Class: c.Class, Caller: c.Caller, Later: true}, c, 0, due)
@@ -56,7 +56,7 @@ func (g *Gateway) doubtPlace(ctx context.Context, c quota.Call, shard int, pause
 // park makes a message wait at a place that the ledger has given it. Then the
 // caller may be told so. The order is letter, record, row: what a crash leaves in
 // between was promised to nobody.
-func (g *Gateway) park(ctx context.Context, p *parcel, place quota.Place, doubt spool.Doubt) (Answer, error) {
+func (g *Gateway) park(ctx context.Context, p *parcel, place quota.Position, doubt spool.Doubt) (Answer, error) {
 	ctx, span := g.Tracer.Start(ctx, "park")
 	defer span.End()
 	defer g.wake(ctx, place)
@@ -83,7 +83,7 @@ func (g *Gateway) park(ctx context.Context, p *parcel, place quota.Place, doubt 
 
 // count lets the ledger count a slip that it does not know, or no longer, and that is
 // held until a time; zero if it needs nothing but room. If that fails, Tend finds it.
-func (g *Gateway) count(ctx context.Context, slip *spool.Slip, until time.Time) {
+func (g *Gateway) count(ctx context.Context, slip *spool.Entry, until time.Time) {
 	place, err := g.Sends.Return(ctx, slip.Line.Shard, lineOf(slip.Line), callOf(slip), slip.Ticket, until)
 	if err != nil {
 		g.Log.WarnContext(ctx, "a message that waits could not be counted", "id", slip.ID, "error", err)
@@ -101,10 +101,10 @@ func (g *Gateway) newTicket() int64 {
 
 // slip is that of one attempt: its key is no other's, not even that of a repeat
 // with the same time, so that whoever gives a place back gives back its own.
-func (g *Gateway) slip(p *parcel, place quota.Place, doubt spool.Doubt) *spool.Slip {
+func (g *Gateway) slip(p *parcel, place quota.Position, doubt spool.Doubt) *spool.Entry {
 	line := spool.Line{Shard: place.Shard, Class: int(p.call.Class), Later: doubt != spool.NoDoubt || !p.terms.SendAt.IsZero()}
 	line.Caller, line.Form = partOf(p.call.Caller)
-	s := &spool.Slip{
+	s := &spool.Entry{
 		Key:  spool.KeyFor(line, place.At, record.Key(p.rec.Caller, p.rec.ID)+"-"+g.NewID()),
 		Line: line, Due: place.At, ID: p.rec.ID, Hook: p.rec.Hook, Bytes: p.m.Bytes(), Sender: p.call.Sender, Terms: p.by.Terms(),
 		Cost: p.call.Cost, Share: p.call.Share, Cap: p.call.Cap, Doubt: doubt, Ticket: place.Ticket,
@@ -119,7 +119,7 @@ func (g *Gateway) slip(p *parcel, place quota.Place, doubt spool.Doubt) *spool.S
 }
 
 // keep stores the letter, then that it waits, then its row.
-func (g *Gateway) keep(ctx context.Context, p *parcel, slip *spool.Slip) error {
+func (g *Gateway) keep(ctx context.Context, p *parcel, slip *spool.Entry) error {
 	if err := g.commit(ctx, p); err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (g *Gateway) keep(ctx context.Context, p *parcel, slip *spool.Slip) error {
 		}
 	}
 	work := g.begin(ctx, p)
-	if err := g.Spool.Put(ctx, slip.Key, spool.Letter{Record: p.rec.Snapshot(), Message: p.m}); err != nil {
+	if err := g.Spool.Put(ctx, slip.Key, spool.Message{Record: p.rec.Snapshot(), Message: p.m}); err != nil {
 		return err
 	}
 	if err := work.Noted(ctx); err != nil {
@@ -151,14 +151,14 @@ func (g *Gateway) keep(ctx context.Context, p *parcel, slip *spool.Slip) error {
 }
 
 // leave gives back the place of a message that does not wait after all.
-func (g *Gateway) leave(ctx context.Context, slip *spool.Slip) {
+func (g *Gateway) leave(ctx context.Context, slip *spool.Entry) {
 	g.giveBack(ctx, slip, g.Spool.Leave)
 }
 
 // giveBack does so by taking the row away, and the letter with it or not. Where it is not
 // known whether the row was written, the letter stays: the row may still come, and would
 // have nothing to send. Sweep finds a letter that no row came for.
-func (g *Gateway) giveBack(ctx context.Context, slip *spool.Slip, away func(context.Context, *spool.Slip) error) {
+func (g *Gateway) giveBack(ctx context.Context, slip *spool.Entry, away func(context.Context, *spool.Entry) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
 	err := errors.Join(away(ctx, slip), g.Sends.Leave(ctx, slip.Line.Shard, lineOf(slip.Line), slip.Ticket))
@@ -187,7 +187,7 @@ func (g *Gateway) atWork(ctx context.Context, mine record.Record, there *record.
 
 // wake sends the tick that the ledger counts on since it gave a place, if it does:
 // whatever became of the message, and of its caller. If that fails, Tend will.
-func (g *Gateway) wake(ctx context.Context, place quota.Place) {
+func (g *Gateway) wake(ctx context.Context, place quota.Position) {
 	if place.Wake.IsZero() {
 		return
 	}
@@ -195,7 +195,7 @@ func (g *Gateway) wake(ctx context.Context, place quota.Place) {
 	defer cancel()
 	now, err := g.Records.Time(ctx)
 	if err == nil {
-		err = g.Spool.Wake(ctx, place.Shard, place.Wake.Sub(now))
+		err = g.Spool.SendWakeUp(ctx, place.Shard, place.Wake.Sub(now))
 	}
 	if err != nil {
 		g.Log.WarnContext(ctx, "a tick could not be sent", "shard", place.Shard, "error", err)
@@ -224,7 +224,7 @@ func (g *Gateway) cancel(ctx context.Context, caller, id string) (*record.Record
 		return nil, err
 	}
 	// Whatever fails from here on, the pump finds that the record has ended.
-	slip, found, err := g.Spool.Slip(ctx, rec.Spooled)
+	slip, found, err := g.Spool.Entry(ctx, rec.Spooled)
 	if err != nil {
 		g.Log.WarnContext(ctx, "the place of a cancelled message could not be looked up", "id", rec.ID, "error", err)
 	}

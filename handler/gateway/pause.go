@@ -20,7 +20,7 @@ func (g *Gateway) ResumeSending(ctx context.Context) error {
 	if err := g.Sends.Resume(ctx); err != nil {
 		return err
 	}
-	return g.Tend(ctx)
+	return g.Watch(ctx)
 }
 
 // Paused is the pause of sending, read anew; nil if there is none.

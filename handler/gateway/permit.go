@@ -33,7 +33,7 @@ func (p *permit) done(ctx context.Context) {
 // renew takes another grant for one that grew too old.
 func (p *permit) renew(ctx context.Context, call quota.Call) error {
 	p.done(ctx)
-	grant, err := p.g.Sends.Rebook(ctx, p.grant.Shard(), call)
+	grant, err := p.g.Sends.ReserveAgain(ctx, p.grant.Shard(), call)
 	if err == nil {
 		p.grant, p.told = grant, false
 	}

@@ -82,7 +82,7 @@ var plantedBugs = []planted{
 		"gateway", "TestWhatComesAfterThePumpHasEndedIsServedSoon",
 	},
 	{
-		"nobody looks for lost ticks", "gateway/tend.go",
+		"nobody looks for lost ticks", "gateway/watchdog.go",
 		`for _, shard := range shards {`, `for _, shard := range shards[:0] {`,
 		"gateway", "TestSimCrashPoints$/^(15|16|17)_",
 	},
@@ -108,8 +108,8 @@ var plantedBugs = []planted{
 		"gateway", "TestEveryWayOutOfTheQueue/resolved",
 	},
 	{
-		"what was given up stays in its line", "deliver/spool/dead.go",
-		`return s.Forget(ctx, &d.Slip)`, `return nil`,
+		"what was given up stays in its line", "deliver/spool/deadletter.go",
+		`return s.Forget(ctx, &d.Entry)`, `return nil`,
 		"gateway", "TestEveryWayOutOfTheQueue/(refused|expired)",
 	},
 	{
@@ -119,7 +119,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"what was dropped is kept", "gateway/dead.go",
-		"!problem.Is(err, problem.Gone) {\n		return err\n	}\n	return g.Spool.Discard(ctx, &d)", "!problem.Is(err, problem.Gone) {\n		return err\n	}\n	return nil",
+		"!problem.Is(err, problem.Gone) {\n		return err\n	}\n	return g.Spool.DiscardDeadLetter(ctx, &d)", "!problem.Is(err, problem.Gone) {\n		return err\n	}\n	return nil",
 		"gateway", "TestEveryWayOutOfTheQueue/dropped",
 	},
 	{
@@ -155,7 +155,7 @@ var plantedBugs = []planted{
 	{
 		"whoever polls has ACS asked each time", "gateway/poll.go",
 		`if err := g.Records.Unsent(ctx, rec); err != nil {`, `if err := error(nil); err != nil {`,
-		"gateway", "TestAnEndThatCannotBeRecordedIsNotSettlingForEver",
+		"gateway", "TestAnEndThatCannotBeRecordedIsNotResolvingForEver",
 	},
 	{
 		"what is refused in the end leaves no word", "gateway/carry.go",

@@ -106,7 +106,7 @@ func (g *Gateway) silent(ctx context.Context, rec *record.Record) bool {
 	switch {
 	case rec.State == record.Sending:
 		return true
-	case rec.State != record.Unknown || !rec.Settling:
+	case rec.State != record.Unknown || !rec.Resolving:
 		return false
 	}
 	inLine, err := g.inLine(ctx, rec)

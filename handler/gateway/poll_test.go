@@ -132,7 +132,7 @@ func TestPollsLeaveHalfOfTheQuestionsToDoubts(t *testing.T) {
 			t.Errorf("%d questions for %d polls, %d wait on; want %d questions", asked, len(ids), waiting, half)
 		}
 		for i := range half {
-			if _, err := h.Asks.Book(t.Context(), quota.Call{Class: quota.High, Cost: 1}); err != nil {
+			if _, err := h.StatusRequests.Reserve(t.Context(), quota.Call{Class: quota.High, Cost: 1}); err != nil {
 				t.Fatalf("question %d about a doubt: %v", i, err)
 			}
 		}
@@ -153,7 +153,7 @@ func TestAPollWithoutAQuestionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
 		for wait := time.Duration(0); wait < 10*time.Minute; time.Sleep(min(wait, time.Minute)) {
-			if _, err := h.Asks.Book(t.Context(), quota.Call{Class: quota.Normal, Cost: 1}); err != nil {
+			if _, err := h.StatusRequests.Reserve(t.Context(), quota.Call{Class: quota.Normal, Cost: 1}); err != nil {
 				wait = problem.Of(err).RetryAfter
 			}
 		}

@@ -85,7 +85,7 @@ func (p *pump) run(ctx context.Context) error {
 			switch err := p.Sends.Rest(ctx, p.shard, p.id, r.next); {
 			case errors.Is(err, quota.ErrJoined):
 				continue
-			case errors.Is(err, quota.ErrSeat):
+			case errors.Is(err, quota.ErrLeaseTaken):
 				p.seat = false
 				return p.wakeAt(ctx, p.owed)
 			case err != nil:
@@ -147,7 +147,7 @@ func (p *pump) wakeAt(ctx context.Context, at time.Time) error {
 	if at.IsZero() {
 		return nil
 	}
-	return p.Spool.Wake(ctx, p.shard, at.Sub(p.now))
+	return p.Spool.SendWakeUp(ctx, p.shard, at.Sub(p.now))
 }
 
 // round is what one look at the lines has led to.
@@ -202,7 +202,7 @@ func (p *pump) round(ctx context.Context) (round, error) {
 		wants[i] = h.want()
 	}
 	grants, next, err := p.Sends.Take(ctx, p.shard, p.id, wants)
-	if errors.Is(err, quota.ErrSeat) {
+	if errors.Is(err, quota.ErrLeaseTaken) {
 		p.seat = false
 		return round{other: true}, nil
 	}
@@ -247,7 +247,7 @@ func (p *pump) sendAll(ctx context.Context, all []*heads, grants [][]quota.Grant
 
 // launch works on a slip beside others. It is in these hands until it has left its
 // line or returned to it.
-func (p *pump) launch(ctx context.Context, slip *spool.Slip, work func(context.Context, *delivery) error) {
+func (p *pump) launch(ctx context.Context, slip *spool.Entry, work func(context.Context, *delivery) error) {
 	p.mu.Lock()
 	p.flying[slip.Key] = true
 	p.bytes += slip.Bytes

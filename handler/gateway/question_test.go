@@ -92,7 +92,7 @@ func TestAMessageInDoubtIsSentAgainThreeTimesAtMost(t *testing.T) {
 					t.Errorf("questions before each call: %v, want %v", asked, c.questions)
 				}
 				got := reads(t, h, r)
-				if got.State != record.Unknown || got.Settling || got.Failure == nil || got.Failure.Kind != "acs-failed" || got.Failure.Detail != tooOften {
+				if got.State != record.Unknown || got.Resolving || got.Failure == nil || got.Failure.Kind != "acs-failed" || got.Failure.Detail != tooOften {
 					t.Errorf("the record is %+v, %+v", got, got.Failure)
 				}
 				if lines, letters, reasons := left(t, h); lines != 0 || letters != 1 || !slices.Equal(reasons, []string{tooOften}) {
@@ -113,7 +113,7 @@ func TestADeadlineThatPassesInDoubtIsNoCertainty(t *testing.T) {
 		r := waits(t, h, gatewaytest.Small("one"), `,"deadline":"`+rfc(30*time.Second)+`"`)
 		h.Play(t, 5*time.Minute)
 		got := reads(t, h, r)
-		if got.State != record.Unknown || got.Settling || got.Failure == nil || got.Failure.Kind != "deadline-passed" || len(h.ACS.Arrivals) != 1 {
+		if got.State != record.Unknown || got.Resolving || got.Failure == nil || got.Failure.Kind != "deadline-passed" || len(h.ACS.Arrivals) != 1 {
 			t.Errorf("the record is %+v, %+v, after %d calls", got, got.Failure, len(h.ACS.Arrivals))
 		}
 	})
@@ -133,7 +133,7 @@ func TestThePausesBetweenQuestions(t *testing.T) {
 			h.Play(t, 5*time.Minute)
 		}()
 		time.Sleep(30 * time.Second)
-		if got := reads(t, h, r); got.State != record.Unknown || !got.Settling {
+		if got := reads(t, h, r); got.State != record.Unknown || !got.Resolving {
 			t.Errorf("while ACS is asked the record is %+v", got)
 		}
 		<-played
@@ -154,15 +154,15 @@ func TestThePausesBetweenQuestions(t *testing.T) {
 func TestACSThatCannotBeAskedIsAskedUntilTheDeadline(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name     string
-		retry    time.Duration // that ACS asks for
-		taken    bool
-		back     time.Duration // when ACS answers questions again
-		asked    int           // questions until then, or until the end
-		ends     record.State
-		calls    int
-		settling bool // just before
-		reasons  []string
+		name      string
+		retry     time.Duration // that ACS asks for
+		taken     bool
+		back      time.Duration // when ACS answers questions again
+		asked     int           // questions until then, or until the end
+		ends      record.State
+		calls     int
+		resolving bool // just before
+		reasons   []string
 	}{
 		{"back in time, and it has it", 0, true, 12 * time.Minute, 12, record.Accepted, 1, true, nil},
 		{"back in time, and it does not know it", 0, false, 12 * time.Minute, 12, record.Accepted, 2, true, nil},
@@ -180,7 +180,7 @@ func TestACSThatCannotBeAskedIsAskedUntilTheDeadline(t *testing.T) {
 				begun := time.Now()
 				r := waits(t, h, gatewaytest.Small("one"), `,"deadline":"`+rfc(20*time.Minute)+`"`)
 				h.Play(t, c.back-time.Since(begun))
-				if got := reads(t, h, r); got.State != record.Unknown || got.Settling != c.settling {
+				if got := reads(t, h, r); got.State != record.Unknown || got.Resolving != c.resolving {
 					t.Errorf("before ACS is back the record is %+v", got)
 				}
 				if n := len(h.ACS.Asked); n < c.asked-2 || n > c.asked+1 || len(h.ACS.Arrivals) != 1 {
@@ -190,7 +190,7 @@ func TestACSThatCannotBeAskedIsAskedUntilTheDeadline(t *testing.T) {
 				h.ACS.FateErr, h.ACS.Answer = nil, nil
 				h.ACS.Unlock()
 				h.Play(t, 20*time.Minute)
-				if got := reads(t, h, r); got.State != c.ends || got.Settling || len(h.ACS.Arrivals) != c.calls {
+				if got := reads(t, h, r); got.State != c.ends || got.Resolving || len(h.ACS.Arrivals) != c.calls {
 					t.Errorf("after %d calls the record is %+v", len(h.ACS.Arrivals), got)
 				}
 				if lines, letters, reasons := left(t, h); lines != 0 || letters != len(c.reasons) || !slices.Equal(reasons, c.reasons) {

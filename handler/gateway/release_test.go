@@ -64,7 +64,7 @@ func TestAReleaseThatDiesHalfWayLosesNothing(t *testing.T) {
 	}
 }
 
-func slipIn(t *testing.T, w *sim.World, id string) *spool.Slip {
+func slipIn(t *testing.T, w *sim.World, id string) *spool.Entry {
 	t.Helper()
 	for slip, err := range w.Any().Spool.All(t.Context()) {
 		if err != nil {

@@ -77,14 +77,14 @@ func TestWhatIsToldOfSeveralMessages(t *testing.T) {
 		answer func(*mail.Message) (bool, error)
 		want   problem.Kind
 		detail string
-		faults []problem.Fault
+		faults []problem.Violation
 		sent   int
 		files  int
 	}{
 		{name: "all are taken", body: several("Hello"), sent: 2, files: 1},
 		{name: "one is refused", body: several("Hello"), answer: bob, want: problem.RefusedByACS, sent: 1, files: 1,
 			detail: "1 of the 2 messages were taken; send only the others again, which errors lists.",
-			faults: []problem.Fault{{Pointer: "/personalizations/1", Detail: "Bob is blocked."}}},
+			faults: []problem.Violation{{Pointer: "/personalizations/1", Detail: "Bob is blocked."}}},
 		{name: "all are refused", body: several("Hello"), answer: refusal, want: problem.RefusedByACS, detail: "no"},
 		{name: "they do not fit even without the file", body: several(strings.Repeat("Hello ", 1000)), want: problem.TooLarge},
 	} {
@@ -97,7 +97,7 @@ func TestWhatIsToldOfSeveralMessages(t *testing.T) {
 				if c.want == 0 && (err != nil || len(sent) != 2) || c.want != 0 && !problem.Is(err, c.want) {
 					t.Fatalf("got %+v, %v", sent, err)
 				}
-				if c.want != 0 && (c.detail != "" && problem.Of(err).Detail != c.detail || !slices.Equal(problem.Of(err).Faults, c.faults)) {
+				if c.want != 0 && (c.detail != "" && problem.Of(err).Detail != c.detail || !slices.Equal(problem.Of(err).Violations, c.faults)) {
 					t.Errorf("got %+v", problem.Of(err))
 				}
 				if len(h.ACS.Sent) != c.sent || h.Visible(t) != c.files {

@@ -32,12 +32,12 @@ func (g *Gateway) pretend(ctx context.Context, p *parcel) (Answer, error) {
 }
 
 // try says of messages that their caller only wants to try whether they would fit.
-func (g *Gateway) try(ctx context.Context, req Request, in *offload.Intake, letters []wire.Letter, terms []check.Terms) error {
+func (g *Gateway) try(ctx context.Context, req Request, in *offload.Intake, letters []wire.Parsed, terms []check.Terms) error {
 	for i, l := range letters {
 		redirect(l.Message, req.Caller.Policy.RedirectTo)
 		owner := offload.Owner{Caller: req.Caller.Name, Message: g.NewID()}
 		if _, err := g.Offload.Plan(ctx, l.Message, in, owner, g.linkLife(terms[i]), g.MaxACSRequestBytes, g.ACS.Size); err != nil {
-			return placed(err, l.Place)
+			return placed(err, l.Pointer)
 		}
 	}
 	return nil

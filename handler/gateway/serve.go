@@ -28,7 +28,7 @@ const (
 // off, so that it leaves its line or returns to it on every way out.
 type delivery struct {
 	*Gateway
-	slip *spool.Slip
+	slip *spool.Entry
 	now  time.Time // of storage, when it was taken
 	done bool      // it has left, or returned
 }
@@ -172,7 +172,7 @@ func (d *delivery) leave(ctx context.Context) error {
 
 // exhibit takes a slip out of its line and shows it to the operator.
 func (d *delivery) exhibit(ctx context.Context, reason string) error {
-	err := d.Spool.Bury(ctx, spool.Dead{Slip: *d.slip, At: d.now, Reason: reason})
+	err := d.Spool.MoveToDeadLetters(ctx, spool.DeadLetter{Entry: *d.slip, At: d.now, Reason: reason})
 	d.done = err == nil
 	return err
 }

@@ -51,7 +51,7 @@ func (g *Gateway) abandon(ctx context.Context, rec *record.Record, after time.Du
 	defer cancel()
 	if err := g.Records.Doubted(ctx, rec, after); err != nil {
 		g.Log.ErrorContext(ctx, "a message in doubt could not be noted", "id", rec.ID, "error", err)
-		rec.State, rec.Settling = record.Unknown, true // so will Find, after the owner's life
+		rec.State, rec.Resolving = record.Unknown, true // so will Find, after the owner's life
 	}
 }
 
@@ -78,7 +78,7 @@ func (g *Gateway) fate(ctx context.Context, rec *record.Record, c quota.Call) (F
 	ctx, cancel := context.WithTimeout(ctx, g.settleTimeout)
 	defer cancel()
 	c.Cost = 1
-	if _, err := g.Asks.Book(ctx, c); err != nil {
+	if _, err := g.StatusRequests.Reserve(ctx, c); err != nil {
 		return Fate{}, err
 	}
 	fate, err := g.ACS.Fate(ctx, rec.OperationID)
@@ -92,8 +92,8 @@ func (g *Gateway) fate(ctx context.Context, rec *record.Record, c quota.Call) (F
 // poll leave to the gateway's own.
 const askReserve = 50
 
-// NewAsks is the ledger of questions to ACS, as quota.New makes it.
-func NewAsks(t quota.Table, limits quota.Limits, now func() time.Time, newID func() string) *quota.Ledger {
+// NewStatusRequests is the ledger of questions to ACS, as quota.New makes it.
+func NewStatusRequests(t quota.Table, limits quota.Limits, now func() time.Time, newID func() string) *quota.Ledger {
 	return quota.New(t, "status", limits, now, newID, quota.Options{ReservedForHigh: askReserve})
 }
 

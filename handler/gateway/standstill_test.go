@@ -175,7 +175,7 @@ func TestADoubtThatCannotBeNotedStaysWhatItWas(t *testing.T) {
 
 // ACS fails while storage goes away: the caller has 202, and whoever polls comes to an
 // end soon after the owner's time, at the price of a few questions. A repeat then sends it.
-func TestAnEndThatCannotBeRecordedIsNotSettlingForEver(t *testing.T) {
+func TestAnEndThatCannotBeRecordedIsNotResolvingForEver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, tr := troubled(t)
@@ -196,7 +196,7 @@ func TestAnEndThatCannotBeRecordedIsNotSettlingForEver(t *testing.T) {
 			}
 			return answer.Record
 		}
-		if r := send(); r.State != record.Unknown || !r.Settling {
+		if r := send(); r.State != record.Unknown || !r.Resolving {
 			t.Fatalf("got %+v", r)
 		}
 		w.Away(false)

@@ -55,7 +55,7 @@ func TestWhateverPassesCheckCanBeStored(t *testing.T) {
 					h.MaxACSRequestBytes, h.Check = 10<<20, check.New()
 					answer, err := h.Send(t.Context(), request(largest(piece, waits)))
 					if err != nil {
-						t.Fatalf("%v, %+v", err, problem.Of(err).Faults)
+						t.Fatalf("%v, %+v", err, problem.Of(err).Violations)
 					}
 					if len(answer.Record.Moved) != mail.MaxAttachments {
 						t.Errorf("%d links", len(answer.Record.Moved))

@@ -19,16 +19,16 @@ import (
 
 // kept puts down the letter of a message that waits since a time, and its record, but
 // no row.
-func kept(t *testing.T, h *gatewaytest.House, id string, since time.Time) (*record.Record, spool.Slip) {
+func kept(t *testing.T, h *gatewaytest.House, id string, since time.Time) (*record.Record, spool.Entry) {
 	t.Helper()
 	line := spool.Line{Class: 1, Caller: "shop"}
-	slip := spool.Slip{Line: line, Key: spool.KeyFor(line, since, record.Key("shop", id)), Due: since, ID: id}
+	slip := spool.Entry{Line: line, Key: spool.KeyFor(line, since, record.Key("shop", id)), Due: since, ID: id}
 	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", OperationID: id, Spooled: slip.Key, Deadline: since.Add(mail.MaxWait)})
 	if err == nil {
 		err = h.Records.Wait(t.Context(), r)
 	}
 	if err == nil {
-		err = h.Spool.Put(t.Context(), slip.Key, spool.Letter{Record: r.Snapshot(), Message: &mail.Message{}})
+		err = h.Spool.Put(t.Context(), slip.Key, spool.Message{Record: r.Snapshot(), Message: &mail.Message{}})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -41,12 +41,12 @@ func kept(t *testing.T, h *gatewaytest.House, id string, since time.Time) (*reco
 func TestStraysAreReleasedWhenTheirOwnersAreDead(t *testing.T) {
 	t.Parallel()
 	const hour, dead = -time.Hour, record.OwnerLife + time.Second
-	nothing := func(context.Context, *gatewaytest.House, *record.Record, spool.Slip) error { return nil }
+	nothing := func(context.Context, *gatewaytest.House, *record.Record, spool.Entry) error { return nil }
 	for _, c := range []struct {
 		name    string
 		since   time.Duration // from now
 		age     time.Duration // of what the owner wrote last
-		meddle  func(context.Context, *gatewaytest.House, *record.Record, spool.Slip) error
+		meddle  func(context.Context, *gatewaytest.House, *record.Record, spool.Entry) error
 		fault   mem.Op
 		err     problem.Kind // 0 for none
 		state   record.State // empty if it is gone
@@ -56,37 +56,37 @@ func TestStraysAreReleasedWhenTheirOwnersAreDead(t *testing.T) {
 		{name: "its owner lives", since: hour, age: record.OwnerLife - time.Second, meddle: nothing, err: problem.InProgress, state: record.Waiting, letters: 1},
 		{name: "it is young", since: 0, age: 2*record.OwnerLife - time.Second, meddle: nothing, state: record.Waiting, letters: 1},
 		{name: "it is just old enough", since: 0, age: 2*record.OwnerLife + time.Second, meddle: nothing, state: record.Failed},
-		{name: "it has a row", since: hour, age: dead, state: record.Waiting, letters: 1, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Slip) error {
+		{name: "it has a row", since: hour, age: dead, state: record.Waiting, letters: 1, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Entry) error {
 			return h.Spool.Enter(ctx, &s)
 		}},
-		{name: "the operator sees it", since: hour, age: dead, state: record.Waiting, letters: 1, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Slip) error {
-			return h.Spool.Bury(ctx, spool.Dead{Slip: s, At: time.Now(), Reason: "no"})
+		{name: "the operator sees it", since: hour, age: dead, state: record.Waiting, letters: 1, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Entry) error {
+			return h.Spool.MoveToDeadLetters(ctx, spool.DeadLetter{Entry: s, At: time.Now(), Reason: "no"})
 		}},
-		{name: "it was sent", since: hour, age: dead, state: record.Accepted, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Slip) error {
+		{name: "it was sent", since: hour, age: dead, state: record.Accepted, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Entry) error {
 			return h.Records.Finish(ctx, r, record.Accepted, nil)
 		}},
-		{name: "it may have been sent", since: hour, age: dead, state: record.Sending, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Slip) error {
+		{name: "it may have been sent", since: hour, age: dead, state: record.Sending, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Entry) error {
 			return h.Records.Sending(ctx, r)
 		}},
-		{name: "it waits elsewhere", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Slip) error {
+		{name: "it waits elsewhere", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Entry) error {
 			r.Spooled = store.Key{Partition: "elsewhere", Row: "1"}
 			return h.Records.Wait(ctx, r)
 		}},
-		{name: "it has no record", since: hour, age: dead, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Slip) error {
+		{name: "it has no record", since: hour, age: dead, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Entry) error {
 			return h.Records.Release(ctx, r)
 		}},
-		{name: "it cannot be read", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Slip) error {
+		{name: "it cannot be read", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Entry) error {
 			name := s.Key.Partition + "/" + s.Key.Row
 			if err := h.Letters.Delete(ctx, name); err != nil {
 				return err
 			}
 			return h.Letters.Put(ctx, name, []byte("no letter"))
 		}},
-		{name: "what it keeps of its record cannot be read", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Slip) error {
+		{name: "what it keeps of its record cannot be read", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Entry) error {
 			if err := h.Spool.Drop(ctx, s.Key); err != nil {
 				return err
 			}
-			return h.Spool.Put(ctx, s.Key, spool.Letter{Record: []byte("7"), Message: &mail.Message{}})
+			return h.Spool.Put(ctx, s.Key, spool.Message{Record: []byte("7"), Message: &mail.Message{}})
 		}},
 		{name: "letters cannot be read now", since: hour, age: dead, meddle: nothing, fault: mem.Read, err: problem.Unavailable, state: record.Waiting, letters: 1},
 		{name: "records cannot be read now", since: hour, age: dead, meddle: nothing, fault: mem.Get, err: problem.Unavailable, state: record.Waiting, letters: 1},
@@ -104,7 +104,7 @@ func TestStraysAreReleasedWhenTheirOwnersAreDead(t *testing.T) {
 				if c.fault != "" {
 					h.Failing(c.fault, mem.Refused)
 				}
-				err := h.Sweep(t.Context())
+				err := h.CleanUp(t.Context())
 				h.Working()
 				if c.err == 0 && err != nil || c.err != 0 && !problem.Is(err, c.err) {
 					t.Errorf("got %v, want %v", err, c.err)
@@ -132,7 +132,7 @@ func TestSweepGoesOnAfterAStrayThatStays(t *testing.T) {
 		old, _ := kept(t, h, "22222222-2222-4222-8222-222222222222", begun.Add(-time.Hour))
 		time.Sleep(record.OwnerLife + time.Second)
 		young, _ := kept(t, h, "11111111-1111-4111-8111-111111111111", begun.Add(-2*time.Hour))
-		if err := h.Sweep(t.Context()); !problem.Is(err, problem.InProgress) {
+		if err := h.CleanUp(t.Context()); !problem.Is(err, problem.InProgress) {
 			t.Errorf("got %v", err)
 		}
 		if got := reads(t, h, old); got.State != record.Failed || !got.Repeatable {
@@ -142,7 +142,7 @@ func TestSweepGoesOnAfterAStrayThatStays(t *testing.T) {
 			t.Errorf("the young one is %+v", got)
 		}
 		time.Sleep(record.OwnerLife + time.Second)
-		if err := h.Sweep(t.Context()); err != nil {
+		if err := h.CleanUp(t.Context()); err != nil {
 			t.Errorf("when its owner is dead, too: %v", err)
 		}
 		if _, letters, _ := left(t, h); letters != 0 {
@@ -161,7 +161,7 @@ func TestSweepForgetsWhatIsOld(t *testing.T) {
 		given(t, h, gatewaytest.Small("one"))
 		sweeps := func(n int) {
 			for range n {
-				if err := h.Sweep(t.Context()); err != nil {
+				if err := h.CleanUp(t.Context()); err != nil {
 					t.Error(err)
 				}
 				time.Sleep(time.Hour)
@@ -191,14 +191,14 @@ func TestSweepForgetsOldRecords(t *testing.T) {
 		sweeps := func(n int) {
 			for range n {
 				time.Sleep(time.Hour)
-				if err := h.Sweep(t.Context()); err != nil {
+				if err := h.CleanUp(t.Context()); err != nil {
 					t.Error(err)
 				}
 			}
 		}
 		sweeps(int(record.Life/time.Hour) - 1)
 		reads(t, h, answer.Record)
-		sweeps(record.SweepSlices + 1)
+		sweeps(record.CleanUpSlices + 1)
 		if _, err := h.Records.Read(t.Context(), "shop", answer.Record.ID); !problem.Is(err, problem.NotFound) {
 			t.Errorf("it is still there: %v", err)
 		}
@@ -275,13 +275,13 @@ func TestATendThatFailedSaysSo(t *testing.T) {
 				cr.all.Wait()
 				time.Sleep(2 * time.Minute)
 				tr.set(at(c.site, sim.Refuse))
-				if err := w.Any().Tend(t.Context()); !problem.Is(err, problem.Unavailable) {
+				if err := w.Any().Watch(t.Context()); !problem.Is(err, problem.Unavailable) {
 					t.Errorf("got %v", err)
 				}
 				tr.set(nil)
 				time.Sleep(2 * time.Minute)
 				before := w.Counts()[ticks]
-				if err := w.Any().Tend(t.Context()); err != nil || w.Counts()[ticks] != before+1 {
+				if err := w.Any().Watch(t.Context()); err != nil || w.Counts()[ticks] != before+1 {
 					t.Errorf("without the fault: %v, %d ticks", err, w.Counts()[ticks]-before)
 				}
 			})

@@ -14,7 +14,7 @@ import (
 
 // Held is the record of a message that waits, and the message. The message is nil if
 // its letter is lost.
-func (g *Gateway) Held(ctx context.Context, s *spool.Slip) (*record.Record, *mail.Message, error) {
+func (g *Gateway) Held(ctx context.Context, s *spool.Entry) (*record.Record, *mail.Message, error) {
 	rec, err := g.Records.Read(ctx, s.Line.Caller, s.ID)
 	if err != nil {
 		return nil, nil, err
@@ -28,7 +28,7 @@ func (g *Gateway) Held(ctx context.Context, s *spool.Slip) (*record.Record, *mai
 
 // Drop ends a message that waits as its caller's cancelling does, whoever the caller
 // is. It may be repeated. TooLate is for one that ACS may have.
-func (g *Gateway) Drop(ctx context.Context, s *spool.Slip) error {
+func (g *Gateway) Drop(ctx context.Context, s *spool.Entry) error {
 	if s.Unreadable {
 		return g.dropUnreadable(ctx, s)
 	}
@@ -43,7 +43,7 @@ func (g *Gateway) Drop(ctx context.Context, s *spool.Slip) error {
 }
 
 // dropUnreadable drops a message whose row does not say which it is. Its letter may.
-func (g *Gateway) dropUnreadable(ctx context.Context, s *spool.Slip) error {
+func (g *Gateway) dropUnreadable(ctx context.Context, s *spool.Entry) error {
 	letter, found, err := g.Spool.Open(ctx, s.Key)
 	if err != nil && !problem.Is(err, problem.Internal) {
 		return err
@@ -63,7 +63,7 @@ func (g *Gateway) dropUnreadable(ctx context.Context, s *spool.Slip) error {
 // record: until the record names the new place, the old one holds, and a pump that
 // meets a row at another place than the record's takes it away. It may be repeated.
 // TooLate is for a message that does not wait there any more.
-func (g *Gateway) Release(ctx context.Context, old *spool.Slip) error {
+func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	rec, err := g.Records.Read(ctx, old.Line.Caller, old.ID)
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Slip) error {
 	slip.Due, slip.NotBefore, slip.Ticket = place.At, time.Time{}, place.Ticket
 	slip.Key = spool.KeyFor(slip.Line, place.At, record.Key(rec.Caller, rec.ID)+"-"+g.NewID())
 	rec.Spooled, rec.Expected = slip.Key, place.Expected
-	err = g.Spool.Put(ctx, slip.Key, spool.Letter{Record: rec.Snapshot(), Message: letter.Message})
+	err = g.Spool.Put(ctx, slip.Key, spool.Message{Record: rec.Snapshot(), Message: letter.Message})
 	if err == nil {
 		err = g.Spool.Enter(ctx, &slip)
 	}
@@ -101,7 +101,7 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Slip) error {
 
 // resettle makes the record name a message's new place, and gives back the one that
 // it does not name.
-func (g *Gateway) resettle(ctx context.Context, rec *record.Record, old, slip *spool.Slip) error {
+func (g *Gateway) resettle(ctx context.Context, rec *record.Record, old, slip *spool.Entry) error {
 	err := g.Records.Wait(ctx, rec)
 	if errors.Is(err, store.ErrChanged) {
 		there, readErr := g.Records.Read(ctx, rec.Caller, rec.ID)

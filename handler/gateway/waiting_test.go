@@ -21,7 +21,7 @@ func afterAnHour(body string) string {
 }
 
 // scheduled sends a message for an hour from now, and returns its place.
-func scheduled(t *testing.T, h *gatewaytest.House, body string) (*record.Record, *spool.Slip) {
+func scheduled(t *testing.T, h *gatewaytest.House, body string) (*record.Record, *spool.Entry) {
 	t.Helper()
 	answer, err := h.Send(t.Context(), request(afterAnHour(body)))
 	if err != nil || answer.Record.State != record.Waiting {
@@ -30,7 +30,7 @@ func scheduled(t *testing.T, h *gatewaytest.House, body string) (*record.Record,
 	return answer.Record, slipOf(t, h, answer.Record.ID)
 }
 
-func slipOf(t *testing.T, h *gatewaytest.House, id string) *spool.Slip {
+func slipOf(t *testing.T, h *gatewaytest.House, id string) *spool.Entry {
 	t.Helper()
 	for slip, err := range h.Spool.All(t.Context()) {
 		if err != nil {
@@ -187,7 +187,7 @@ func TestWhatIsReleasedWaitsForQuota(t *testing.T) {
 		for range 3 {
 			scheduled(t, h, gatewaytest.Small("x"))
 		}
-		var all []*spool.Slip
+		var all []*spool.Entry
 		for slip, err := range h.Spool.All(t.Context()) {
 			if err != nil {
 				t.Fatal(err)
@@ -250,7 +250,7 @@ func TestAReleaseThatFailsLosesNothing(t *testing.T) {
 					if err != nil || found.State != record.Accepted || len(h.ACS.Sent) != 1 {
 						t.Errorf("released with %v: %+v, %v; ACS has %d", failed, found.Record, err, len(h.ACS.Sent))
 					}
-					if err := h.Sweep(t.Context()); err != nil {
+					if err := h.CleanUp(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 					if counted, rows, letters := waitsStill(t, h); counted+rows+letters != 0 {

@@ -336,7 +336,7 @@ func TestUnderFuncTheAppIsToldTheSameSettings(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	for _, name := range []string{"emails-send", "healthz", "sweep", "tend", "dispatch", "dispatch-poison"} {
+	for _, name := range []string{"emails-send", "healthz", "cleanup", "watchdog", "dispatch", "dispatch-poison"} {
 		_, err := os.Stat(filepath.Join(dir, name))
 		if triggered := runtime.GOOS == "linux" || name == "emails-send" || name == "healthz"; (err == nil) != triggered {
 			t.Errorf("%s: %v, want it to be there: %t", name, err, triggered)

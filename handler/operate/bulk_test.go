@@ -18,7 +18,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 func TestASelectionMeansWhatItsFlagsSay(t *testing.T) {
 	t.Parallel()
-	all := map[string]spool.Slip{
+	all := map[string]spool.Entry{
 		"old":       {ID: "old", Line: spool.Line{Caller: "shop"}, Due: noon.Add(-2 * time.Hour)},
 		"new":       {ID: "new", Line: spool.Line{Caller: "ops"}, Due: noon.Add(-time.Minute)},
 		"scheduled": {ID: "scheduled", Line: spool.Line{Caller: "shop", Later: true}, Due: noon.Add(time.Hour)},
@@ -62,7 +62,7 @@ func TestASelectionMeansWhatItsFlagsSay(t *testing.T) {
 func some(n int) []held {
 	all := make([]held, n)
 	for i := range all {
-		all[i] = held{Slip: spool.Slip{ID: strconv.Itoa(i), Line: spool.Line{Caller: fmt.Sprintf("c%d", i%10)}}, state: waiting}
+		all[i] = held{Entry: spool.Entry{ID: strconv.Itoa(i), Line: spool.Line{Caller: fmt.Sprintf("c%d", i%10)}}, state: waiting}
 	}
 	return all
 }
@@ -90,7 +90,7 @@ func TestWhatIsDoneToManyIsCounted(t *testing.T) {
 			t.Parallel()
 			var said bytes.Buffer
 			con := &console{said: &said}
-			err := eachOf(t.Context(), con, waitingJob(con, "Drop", "Dropped", func(_ context.Context, s *spool.Slip) error { return c.do(s.ID) }), some(100))
+			err := eachOf(t.Context(), con, waitingJob(con, "Drop", "Dropped", func(_ context.Context, s *spool.Entry) error { return c.do(s.ID) }), some(100))
 			if fails := fmt.Sprint(err); (err != nil) != (c.fails != "") || !strings.Contains(fails, c.fails) || strings.TrimSpace(said.String()) != c.says {
 				t.Errorf("it says %q, and ends with %v", said.String(), err)
 			}
@@ -103,7 +103,7 @@ func TestAnInterruptionSaysWhatIsLeft(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var said bytes.Buffer
 	con := &console{said: &said}
-	err := eachOf(ctx, con, waitingJob(con, "Drop", "Dropped", func(ctx context.Context, s *spool.Slip) error {
+	err := eachOf(ctx, con, waitingJob(con, "Drop", "Dropped", func(ctx context.Context, s *spool.Entry) error {
 		if s.ID == "20" {
 			cancel()
 		}
@@ -117,7 +117,7 @@ func TestAnInterruptionSaysWhatIsLeft(t *testing.T) {
 func TestAPlanNamesCallersAndStates(t *testing.T) {
 	t.Parallel()
 	of := waitingJob(nil, "", "", nil).of
-	if got := plan([]held{{Slip: spool.Slip{Line: spool.Line{Caller: "shop"}}, state: doubt}}, of); got != "1 message (1 doubt of shop)" {
+	if got := plan([]held{{Entry: spool.Entry{Line: spool.Line{Caller: "shop"}}, state: doubt}}, of); got != "1 message (1 doubt of shop)" {
 		t.Errorf("got %q", got)
 	}
 	if got := plan(some(20), of); !strings.HasPrefix(got, "20 messages (2 waiting of c0, 2 waiting of c1, ") || !strings.HasSuffix(got, ", others)") {

@@ -32,7 +32,7 @@ func (s deadSelection) empty() bool {
 	return len(s.IDs) == 0 && s.Caller == "" && s.Hook == "" && s.Reason == ""
 }
 
-func (s deadSelection) wants(d *spool.Dead) bool {
+func (s deadSelection) wants(d *spool.DeadLetter) bool {
 	return (len(s.IDs) == 0 || slices.Contains(s.IDs, d.ID)) &&
 		(s.Caller == "" || s.Caller == d.Line.Caller) &&
 		(s.Hook == "" || s.Hook == d.Hook) &&
@@ -41,14 +41,14 @@ func (s deadSelection) wants(d *spool.Dead) bool {
 
 // dead are the dead letters that s means, the oldest first. That nothing has an id of s
 // is NotFound.
-func (d deployment) dead(ctx context.Context, s deadSelection) ([]spool.Dead, error) {
+func (d deployment) dead(ctx context.Context, s deadSelection) ([]spool.DeadLetter, error) {
 	all, err := d.Gateway.Dead(ctx)
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(l spool.Dead) bool { return !s.wants(&l) })
+	all = slices.DeleteFunc(all, func(l spool.DeadLetter) bool { return !s.wants(&l) })
 	for _, id := range s.IDs {
-		if !slices.ContainsFunc(all, func(l spool.Dead) bool { return l.ID == id }) {
+		if !slices.ContainsFunc(all, func(l spool.DeadLetter) bool { return l.ID == id }) {
 			return nil, problem.New(problem.NotFound, "No dead letter has the id %q, or not as the flags say.", id)
 		}
 	}
@@ -71,7 +71,7 @@ func (r deadRow) columns() []string {
 	return []string{r.ID, cmp.Or(r.Caller, "-"), cmp.Or(r.Hook, "-"), r.GivenUp.Format(time.RFC3339), strconv.Itoa(r.Tries), r.Reason}
 }
 
-func printDead(c *console, l listing, all []spool.Dead) error {
+func printDead(c *console, l listing, all []spool.DeadLetter) error {
 	rows := make([]deadRow, len(all))
 	for i, d := range all {
 		rows[i] = deadRow{d.ID, d.Line.Caller, d.Hook, d.At, d.At.Add(spool.DeadLife), d.Tries, d.Bytes, d.Reason}
@@ -143,16 +143,16 @@ func (m *manyDead) Validate() error {
 	return nil
 }
 
-func (m *manyDead) touch(ctx context.Context, c *console, d deployment, verb, done string, do func(context.Context, spool.Dead) error) error {
+func (m *manyDead) touch(ctx context.Context, c *console, d deployment, verb, done string, do func(context.Context, spool.DeadLetter) error) error {
 	all, err := d.dead(ctx, m.deadSelection)
 	if err != nil {
 		return err
 	}
-	return touch(ctx, c, m.careful, job[spool.Dead]{
+	return touch(ctx, c, m.careful, job[spool.DeadLetter]{
 		verb: verb, done: done, none: "there is no such dead letter",
-		of:    func(l spool.Dead) string { return "of " + l.Line.Caller },
-		list:  func(all []spool.Dead) error { return printDead(c, listing{}, all) },
-		do:    func(ctx context.Context, l *spool.Dead) error { return do(ctx, *l) },
+		of:    func(l spool.DeadLetter) string { return "of " + l.Line.Caller },
+		list:  func(all []spool.DeadLetter) error { return printDead(c, listing{}, all) },
+		do:    func(ctx context.Context, l *spool.DeadLetter) error { return do(ctx, *l) },
 		stays: staysDead,
 	}, all)
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-func deadLetter(id, caller, hook, reason string) spool.Dead {
-	return spool.Dead{Slip: spool.Slip{ID: id, Line: spool.Line{Caller: caller}, Hook: hook}, At: noon, Reason: reason}
+func deadLetter(id, caller, hook, reason string) spool.DeadLetter {
+	return spool.DeadLetter{Entry: spool.Entry{ID: id, Line: spool.Line{Caller: caller}, Hook: hook}, At: noon, Reason: reason}
 }
 
 func TestASelectionOfDeadLettersMeansWhatItsFlagsSay(t *testing.T) {
 	t.Parallel()
-	all := []spool.Dead{
+	all := []spool.DeadLetter{
 		deadLetter("late", "shop", "", "The message waited until its deadline and was not sent."),
 		deadLetter("refused", "shop", "", "ACS refused the message: no."),
 		deadLetter("alert", "ops", "alerts", "ACS refused the message: no."),
@@ -66,10 +66,10 @@ func TestADeadLetterThatStaysStopsNoOther(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var said bytes.Buffer
-			all := []spool.Dead{deadLetter("a", "shop", "", ""), deadLetter("b", "shop", "", ""), deadLetter("c", "shop", "", "")}
-			err := eachOf(t.Context(), &console{said: &said}, job[spool.Dead]{
+			all := []spool.DeadLetter{deadLetter("a", "shop", "", ""), deadLetter("b", "shop", "", ""), deadLetter("c", "shop", "", "")}
+			err := eachOf(t.Context(), &console{said: &said}, job[spool.DeadLetter]{
 				done: "Put back", stays: staysDead,
-				do: func(_ context.Context, d *spool.Dead) error { return c.errs[d.ID] },
+				do: func(_ context.Context, d *spool.DeadLetter) error { return c.errs[d.ID] },
 			}, all)
 			if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) || strings.TrimSpace(said.String()) != c.says {
 				t.Errorf("it says %q, and ends with %v", said.String(), err)

@@ -132,7 +132,7 @@ func (w *ward) storage() {
 		"allowSharedKeyAccess": false, "allowBlobPublicAccess": false, "minimumTlsVersion": "TLS1_2", "supportsHttpsTrafficOnly": true,
 		"publicNetworkAccess": "Enabled", "networkAcls": object{"bypass": "AzureServices", "defaultAction": "Allow"},
 	}})
-	for _, name := range []string{"posthorn-files", "posthorn-spool", "posthorn-packages", "posthorn-dead-events"} {
+	for _, name := range []string{"posthorn-files", "posthorn-messages", "posthorn-packages", "posthorn-dead-events"} {
 		w.Put(testAccount+"/blobServices/default/containers/"+name, object{"properties": object{"publicAccess": "None"}})
 	}
 	for _, name := range []string{"posthorn-dispatch", "posthorn-reports"} {

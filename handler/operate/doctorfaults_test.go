@@ -95,9 +95,9 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"old TLS", change(testAccount, object{"minimumTlsVersion": "TLS1_0"}), "yellow", "storage", "older than 1.2", "--min-tls-version TLS1_2"},
 		{"no trusted services", change(testAccount, object{"networkAcls": object{"bypass": "None", "defaultAction": "Deny"}}), "red", "storage", "Event Grid cannot bring", "--bypass AzureServices"},
 		{"a container that is marked as public", change(testAccount+"/blobServices/default/containers/posthorn-files", object{"publicAccess": "Blob"}), "yellow", "storage", "posthorn-files is marked as public", "portal"},
-		{"no container", gone(testAccount + "/blobServices/default/containers/posthorn-spool"), "yellow", "storage", "missing containers: posthorn-spool", "first use"},
+		{"no container", gone(testAccount + "/blobServices/default/containers/posthorn-messages"), "yellow", "storage", "missing containers: posthorn-messages", "first use"},
 		{"no queue", gone(testAccount + "/queueServices/default/queues/posthorn-dispatch"), "yellow", "storage", "missing queues: posthorn-dispatch", "first use"},
-		{"no table", gone(testAccount + "/tableServices/default/tables/posthornlines"), "yellow", "storage", "missing tables: posthornlines", "roles"},
+		{"no table", gone(testAccount + "/tableServices/default/tables/posthornqueue"), "yellow", "storage", "missing tables: posthornqueue", "roles"},
 		{"no right of one's own", func(w *ward) { w.says("/posthorncallers()", http.StatusForbidden, nil) }, "yellow", "storage", "you may not read the tables", "Storage Table Data Contributor"},
 
 		{"ACS is silent", func(w *ward) { w.says("//post.europe.communication.azure.com", http.StatusServiceUnavailable, nil) }, "green", "mail", "it answers", ""},

@@ -17,7 +17,7 @@ func (f *facts) checkStorage(a *area) {
 	f.checkAccount(a, account)
 	f.checkContainers(a)
 	f.checkNamed(a, f.queues, "queue", wiring.DispatchQueue)
-	f.checkNamed(a, f.tables, "table", wiring.CallersTable, wiring.HooksTable, wiring.RecordsTable, wiring.LinksTable, wiring.LinesTable, wiring.DeadTable, wiring.QuotaTable)
+	f.checkNamed(a, f.tables, "table", wiring.CallersTable, wiring.HooksTable, wiring.RecordsTable, wiring.LinksTable, wiring.QueueTable, wiring.DeadLettersTable, wiring.QuotaTable)
 	f.checkOwnRights(a, account)
 }
 
@@ -74,7 +74,7 @@ func (f *facts) checkContainers(a *area) {
 	for _, c := range list {
 		names.value = append(names.value, azure.Resource{ID: c.ID})
 	}
-	f.checkNamed(a, names, "container", wiring.FilesContainer, wiring.SpoolContainer)
+	f.checkNamed(a, names, "container", wiring.FilesContainer, wiring.MessagesContainer)
 }
 
 // checkNamed tells which are missing. Posthorn makes its own at their first use, so that

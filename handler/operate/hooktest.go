@@ -129,8 +129,8 @@ func printMessages(c *console, messages []hook.Message, page string) error {
 		if m.Refused != nil {
 			return m.Refused
 		}
-		if m.Fault != nil {
-			c.tell("The template failed, and the payload would go out as it came: %s", m.Fault)
+		if m.Violation != nil {
+			c.tell("The template failed, and the payload would go out as it came: %s", m.Violation)
 		}
 		fmt.Fprintf(c.out, "Subject: %s\n\n%s\n", m.Content.Subject, m.Content.PlainText)
 	}

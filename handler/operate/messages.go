@@ -54,7 +54,7 @@ type view struct {
 	paused map[string]bool // callers
 }
 
-func (v view) stateOf(s *spool.Slip) state {
+func (v view) stateOf(s *spool.Entry) state {
 	switch {
 	case s.Unreadable:
 		return unreadable
@@ -83,7 +83,7 @@ func (s selection) empty() bool {
 	return len(s.IDs) == 0 && s.Caller == "" && s.Hook == "" && s.State == "" && s.OlderThan == 0
 }
 
-func (s selection) wants(m *spool.Slip, v view) bool {
+func (s selection) wants(m *spool.Entry, v view) bool {
 	return (len(s.IDs) == 0 || slices.Contains(s.IDs, m.ID)) &&
 		(s.Caller == "" || s.Caller == m.Line.Caller) &&
 		(s.Hook == "" || s.Hook == m.Hook) &&
@@ -139,7 +139,7 @@ func (d deployment) view(ctx context.Context) (v view, err error) {
 
 // held is a message that waits.
 type held struct {
-	spool.Slip
+	spool.Entry
 	state state
 }
 
@@ -232,7 +232,7 @@ func (cmd *showMessage) Run(ctx context.Context, c *console, d deployment) error
 
 // details tell enough to decide, and nothing of what the message says.
 func (d deployment) details(ctx context.Context, h held) ([][2]string, error) {
-	rec, m, err := d.Gateway.Held(ctx, &h.Slip)
+	rec, m, err := d.Gateway.Held(ctx, &h.Entry)
 	if err != nil {
 		return nil, err
 	}
@@ -277,12 +277,12 @@ func (b *bulk) Validate() error {
 }
 
 // waitingJob is done to messages that wait. What ACS may have by now is left.
-func waitingJob(c *console, verb, done string, do func(context.Context, *spool.Slip) error) job[held] {
+func waitingJob(c *console, verb, done string, do func(context.Context, *spool.Entry) error) job[held] {
 	return job[held]{
 		verb: verb, done: done, none: "no such message waits",
 		of:   func(h held) string { return string(h.state) + " of " + h.Line.Caller },
 		list: func(all []held) error { return printList(c, listing{}, all) },
-		do:   func(ctx context.Context, h *held) error { return do(ctx, &h.Slip) },
+		do:   func(ctx context.Context, h *held) error { return do(ctx, &h.Entry) },
 		stays: func(err error) string {
 			if problem.Is(err, problem.TooLate) || problem.Is(err, problem.NotFound) {
 				return "on the way to ACS, ended, or in doubt"

@@ -122,7 +122,7 @@ func sentence(err error) string {
 	if inner := errors.Unwrap(p); inner != nil {
 		said[0] = fmt.Sprintf("%s (%s)", p.Detail, inner)
 	}
-	for _, f := range p.Faults {
+	for _, f := range p.Violations {
 		said = append(said, f.Pointer+": "+f.Detail)
 	}
 	return strings.Join(said, "\n")

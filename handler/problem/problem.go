@@ -17,8 +17,8 @@ import (
 type Problem struct {
 	Kind   Kind
 	Detail string // a sentence for the caller: what happened, and what to do
-	// Faults are the places in the caller's request, all of them.
-	Faults []Fault
+	// Violations are the places in the caller's request, all of them.
+	Violations []Violation
 	// RetryAfter says when the same request may succeed; 0 means no promise.
 	RetryAfter time.Duration
 	// Upstream is the error code that ACS gave, if it gave one.

@@ -11,12 +11,12 @@ const spokenFaults = 5
 
 // Invalid is the problem of a message with faults, of which there is at least one. The
 // first should be the cause of those that follow from it: some clients show no other.
-func Invalid(faults []Fault) *Problem {
+func Invalid(faults []Violation) *Problem {
 	p := New(InvalidMessage, "The message has one fault, listed in errors.")
 	if len(faults) > 1 {
 		p = New(InvalidMessage, "The message has %d faults, listed in errors.", len(faults))
 	}
-	p.Faults, p.counts = faults, true
+	p.Violations, p.counts = faults, true
 	return p
 }
 
@@ -24,9 +24,9 @@ func Invalid(faults []Fault) *Problem {
 // stand.
 func (p *Problem) Placed(place func(pointer string) string) *Problem {
 	theirs := *p
-	theirs.Faults = slices.Clone(p.Faults)
-	for i, f := range p.Faults {
-		theirs.Faults[i] = f.Placed(place)
+	theirs.Violations = slices.Clone(p.Violations)
+	for i, f := range p.Violations {
+		theirs.Violations[i] = f.Placed(place)
 	}
 	return &theirs
 }
@@ -35,9 +35,9 @@ func (p *Problem) Placed(place func(pointer string) string) *Problem {
 // counts the faults, and the first faults with their places.
 func (p *Problem) Sentence() string {
 	var all []string
-	for i, f := range p.Faults {
+	for i, f := range p.Violations {
 		if i == spokenFaults {
-			all = append(all, fmt.Sprintf("And %d more.", len(p.Faults)-i))
+			all = append(all, fmt.Sprintf("And %d more.", len(p.Violations)-i))
 			break
 		}
 		all = append(all, f.Sentence(asPointer))
@@ -55,7 +55,7 @@ func (p *Problem) Before(fault string) string {
 	switch {
 	case p.counts:
 		return fault
-	case strings.Contains(p.Detail, p.Faults[0].Detail): // JSON that is malformed
+	case strings.Contains(p.Detail, p.Violations[0].Detail): // JSON that is malformed
 		return p.Detail
 	}
 	return p.Detail + " " + fault
@@ -63,7 +63,7 @@ func (p *Problem) Before(fault string) string {
 
 // Sentence is the fault with its place before it, where it has one, both written as spell
 // does.
-func (f Fault) Sentence(spell func(pointer string) string) string {
+func (f Violation) Sentence(spell func(pointer string) string) string {
 	if f.Pointer == "" {
 		return f.Say(spell)
 	}

@@ -141,7 +141,7 @@ func (a *accidents) awaitEnds(ctx context.Context, t *testing.T, all []*letter) 
 	}
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
-	for a.doors[0].Rows(t, "posthornlines") > 0 {
+	for a.doors[0].Rows(t, "posthornqueue") > 0 {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -194,14 +194,14 @@ func (a *accidents) count(t *testing.T, all []*letter) {
 func (a *accidents) countLeft(t *testing.T, failed, unknown int) {
 	t.Helper()
 	w := a.doors[0]
-	dead := w.Rows(t, "posthorndead")
+	dead := w.Rows(t, "posthorndeadletters")
 	if dead < failed || dead > failed+unknown {
 		t.Errorf("%d could not be sent, and %d ended unknown; %d are listed", failed, unknown, dead)
 	}
 	if list := w.Operate(t, "dead", "list"); strings.Count(list, "\n") != dead {
 		t.Errorf("the list of %d is\n%s", dead, list)
 	}
-	if kept := w.BlobsIn(t, "posthorn-spool"); kept < dead || kept > dead+int(a.unanswered.Load()) {
+	if kept := w.BlobsIn(t, "posthorn-messages"); kept < dead || kept > dead+int(a.unanswered.Load()) {
 		t.Errorf("%d letters are kept, %d of them are listed, and %d sends had no 202", kept, dead, a.unanswered.Load())
 	}
 }

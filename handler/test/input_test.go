@@ -66,7 +66,7 @@ func (p *product) testWrongRequests(t *testing.T) {
 		{"another method", "PUT", send, good, nil, 405, "method-not-allowed"},
 		{"another path", "POST", "/emails:sendcanary", good, nil, 404, "not-found"},
 		{"an operation that is none", "GET", "/emails/operations/canary", "", nil, 404, "not-found"},
-		{"a host's trigger without an envelope", "GET", "/sweep", "", nil, 404, "not-found"},
+		{"a host's trigger without an envelope", "GET", "/cleanup", "", nil, 404, "not-found"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := w.Do(t, c.method, c.path, strings.NewReader(c.body), c.headers...)

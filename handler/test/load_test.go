@@ -145,7 +145,7 @@ func (l *load) follow(ctx context.Context, m *letter) (done bool) {
 	case s == "accepted", s == "failed", s == "cancelled":
 		m.state = s
 		return true
-	case s == "unknown" && !d.Delivery.Settling:
+	case s == "unknown" && !d.Delivery.Resolving:
 		if status, d := l.ask(ctx, m, http.MethodPost, "/emails:send", m.body); status == http.StatusAccepted && d.Delivery.State == "unknown" {
 			m.state = "unknown"
 			return true

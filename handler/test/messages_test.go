@@ -41,7 +41,7 @@ func (p *product) testMessages(t *testing.T) {
 		if d := w.Get(t, world.Operation(ids[0])).Document(t); d.Status != "Canceled" {
 			t.Errorf("it is %v", d.Status)
 		}
-		if rows, letters := w.Rows(t, "posthornlines"), w.BlobsIn(t, "posthorn-spool"); rows != 3 || letters != 3 {
+		if rows, letters := w.Rows(t, "posthornqueue"), w.BlobsIn(t, "posthorn-messages"); rows != 3 || letters != 3 {
 			t.Errorf("%d rows and %d letters are left, want 3", rows, letters)
 		}
 		(&product{w.Product}).expectFailure(t, w.Env, []string{"messages", "drop", ids[0], "--yes"}, 3, "waits")
@@ -57,7 +57,7 @@ func (p *product) testMessages(t *testing.T) {
 	t.Run("pause", func(t *testing.T) { w.expectPause(t, ids[2]) })
 	t.Run("revoke", func(t *testing.T) {
 		w.Operate(t, "callers", "revoke", w.Caller, "--drop", "--yes")
-		if rows, letters := w.Rows(t, "posthornlines"), w.BlobsIn(t, "posthorn-spool"); rows != 0 || letters != 0 {
+		if rows, letters := w.Rows(t, "posthornqueue"), w.BlobsIn(t, "posthorn-messages"); rows != 0 || letters != 0 {
 			t.Errorf("%d rows and %d letters are left", rows, letters)
 		}
 	})

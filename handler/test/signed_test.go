@@ -111,7 +111,7 @@ func (w *house) behindHost(t *testing.T) (address string) {
 	if err := pack.Dir(root, w.HandlerFile, dir); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"dispatch", "dispatch-poison", "sweep", "tend"} {
+	for _, name := range []string{"dispatch", "dispatch-poison", "cleanup", "watchdog"} {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}

@@ -44,7 +44,7 @@ func (p *product) testStolenTables(t *testing.T) {
 	}
 	found := 0
 	for _, table := range []string{
-		wiring.CallersTable, wiring.HooksTable, wiring.RecordsTable, wiring.LinksTable, wiring.LinesTable, wiring.DeadTable, wiring.QuotaTable,
+		wiring.CallersTable, wiring.HooksTable, wiring.RecordsTable, wiring.LinksTable, wiring.QueueTable, wiring.DeadLettersTable, wiring.QuotaTable,
 	} {
 		for _, row := range w.RowsOf(t, table) {
 			found++
@@ -59,7 +59,7 @@ func (p *product) testStolenTables(t *testing.T) {
 			}
 		}
 	}
-	if letters := w.BlobsIn(t, wiring.SpoolContainer); found < 10 || letters != 2 {
+	if letters := w.BlobsIn(t, wiring.MessagesContainer); found < 10 || letters != 2 {
 		t.Errorf("%d rows and %d letters were there to be looked at", found, letters)
 	}
 }

@@ -19,7 +19,7 @@ func (p *product) testWaiting(t *testing.T) {
 	t.Run("until it is cancelled", w.testCancel)
 	t.Run("until ACS takes more", w.testWaitsForACS)
 	t.Run("and cannot be sent", w.testDead)
-	if n := w.Rows(t, "posthornlines") + w.Rows(t, "posthorndead") + w.BlobsIn(t, "posthorn-spool"); n != 0 {
+	if n := w.Rows(t, "posthornqueue") + w.Rows(t, "posthorndeadletters") + w.BlobsIn(t, "posthorn-messages"); n != 0 {
 		t.Errorf("%d rows and letters are left", n)
 	}
 }
@@ -68,7 +68,7 @@ func (w *house) testSendAt(t *testing.T) {
 func (w *house) testCancel(t *testing.T) {
 	calls := len(w.ACS.Arrivals(t))
 	d := w.MustSend(t, world.Message(later(time.Hour), world.Attached("a.zip", file(fileBytes+10))))
-	if n := w.Rows(t, "posthornlines"); n != 1 {
+	if n := w.Rows(t, "posthornqueue"); n != 1 {
 		t.Errorf("%d messages are in line, want 1", n)
 	}
 	for range 2 { // it may be repeated
@@ -79,7 +79,7 @@ func (w *house) testCancel(t *testing.T) {
 	if d := w.Get(t, world.Operation(d.ID)).Document(t); d.Status != "Canceled" {
 		t.Errorf("afterwards it is %v", d.Status)
 	}
-	if rows, letters := w.Rows(t, "posthornlines"), w.BlobsIn(t, "posthorn-spool"); rows != 0 || letters != 0 {
+	if rows, letters := w.Rows(t, "posthornqueue"), w.BlobsIn(t, "posthorn-messages"); rows != 0 || letters != 0 {
 		t.Errorf("%d rows and %d letters are left", rows, letters)
 	}
 	if n := len(w.ACS.Arrivals(t)); n != calls {

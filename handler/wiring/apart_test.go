@@ -17,22 +17,22 @@ func TestATriggerIsCalledByItsPathAlone(t *testing.T) {
 	called := 0
 	public := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 	h := apart(public, map[string]func(context.Context, trigger.Invocation) error{
-		SweepFunction: func(context.Context, trigger.Invocation) error { called++; return nil },
+		CleanUpFunction: func(context.Context, trigger.Invocation) error { called++; return nil },
 	}, slog.New(slog.DiscardHandler))
 	ask := func(method, path string) int {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, "http://127.0.0.1"+path, strings.NewReader(`{"Data":{"timer":{}},"Metadata":{}}`)))
 		return w.Code
 	}
-	if got := ask("POST", "/sweep"); got != http.StatusOK || called != 1 {
+	if got := ask("POST", "/cleanup"); got != http.StatusOK || called != 1 {
 		t.Errorf("the host's own call: %d, called %d times", got, called)
 	}
-	for _, path := range []string{"//sweep", "/sweep/", "/./sweep", "/v3/../sweep", "/v3/%2e%2e/sweep", "/%73weep", "/sweep%2F", "/SWEEP"} {
+	for _, path := range []string{"//cleanup", "/cleanup/", "/./cleanup", "/v3/../cleanup", "/v3/%2e%2e/cleanup", "/%63leanup", "/cleanup%2F", "/CLEANUP"} {
 		if got := ask("POST", path); got != http.StatusNotFound {
 			t.Errorf("POST %s: %d", path, got)
 		}
 	}
-	if got := ask("GET", "/sweep"); got != http.StatusNotFound || called != 1 {
+	if got := ask("GET", "/cleanup"); got != http.StatusNotFound || called != 1 {
 		t.Errorf("GET: %d, called %d times", got, called)
 	}
 }

@@ -50,15 +50,15 @@ import (
 
 // Names of what the deployment keeps in storage.
 const (
-	CallersTable   = "posthorncallers"
-	HooksTable     = "posthornhooks"
-	RecordsTable   = "posthornrecords"
-	LinksTable     = "posthornlinks"
-	LinesTable     = "posthornlines"
-	DeadTable      = "posthorndead"
-	QuotaTable     = "posthornquota"
-	FilesContainer = "posthorn-files"
-	SpoolContainer = "posthorn-spool"
+	CallersTable      = "posthorncallers"
+	HooksTable        = "posthornhooks"
+	RecordsTable      = "posthornrecords"
+	LinksTable        = "posthornlinks"
+	QueueTable        = "posthornqueue"
+	DeadLettersTable  = "posthorndeadletters"
+	QuotaTable        = "posthornquota"
+	FilesContainer    = "posthorn-files"
+	MessagesContainer = "posthorn-messages"
 	// DispatchQueue carries ticks only, each of which says that a shard has work.
 	DispatchQueue = "posthorn-dispatch"
 )
@@ -66,14 +66,14 @@ const (
 // Names of the functions that no stranger calls, each that of its template in
 // function.json-templates.
 const (
-	// SweepFunction is the timer that removes what has outlived its time.
-	SweepFunction = "sweep"
+	// CleanUpFunction is the timer that removes what has outlived its time.
+	CleanUpFunction = "cleanup"
 	// DispatchFunction serves the shard that a tick names.
 	DispatchFunction = "dispatch"
 	// PoisonFunction drops a tick that has failed too often.
 	PoisonFunction = "dispatch-poison"
-	// TendFunction is the timer that makes a tick where one got lost.
-	TendFunction = "tend"
+	// WatchdogFunction is the timer that makes a tick where one got lost.
+	WatchdogFunction = "watchdog"
 )
 
 // lingering is how many requests that were answered early may be read to their end
@@ -160,10 +160,10 @@ func apart(public http.Handler, functions map[string]func(context.Context, trigg
 // functions are what the host calls by itself.
 func functions(g *gateway.Gateway, log *slog.Logger) map[string]func(context.Context, trigger.Invocation) error {
 	return map[string]func(context.Context, trigger.Invocation) error{
-		SweepFunction: func(ctx context.Context, _ trigger.Invocation) error { return g.Sweep(ctx) },
-		TendFunction:  func(ctx context.Context, _ trigger.Invocation) error { return g.Tend(ctx) },
+		CleanUpFunction:  func(ctx context.Context, _ trigger.Invocation) error { return g.CleanUp(ctx) },
+		WatchdogFunction: func(ctx context.Context, _ trigger.Invocation) error { return g.Watch(ctx) },
 		DispatchFunction: func(ctx context.Context, in trigger.Invocation) error {
-			shard, err := spool.Tick(in.Text())
+			shard, err := spool.ParseWakeUp(in.Text())
 			if err != nil {
 				return problem.Wrap(problem.InvalidRequest, "A message in the queue of ticks is none.", err)
 			}
@@ -295,12 +295,12 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 	checker.SenderNames = b.s.ACSAPIVersion == acs.APIVersion20250115Preview
 	return gateway.New(gateway.Config{
 		Check:   checker,
-		Records: record.NewBook(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)),
+		Records: record.New(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)),
 		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),
-		Asks:    gateway.NewAsks(ledger, asks, time.Now, uuid.NewString),
-		Offload: files, Spool: kept, Authority: authority{callers, hooks}, ACS: newSender(client, log, checker.SenderNames), MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
+		StatusRequests: gateway.NewStatusRequests(ledger, asks, time.Now, uuid.NewString),
+		Offload:        files, Spool: kept, Authority: authority{callers, hooks}, ACS: newSender(client, log, checker.SenderNames), MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
 		Reputation: reputation.New(reputation.Config{
 			Table: lists, Callers: callers, Hooks: hooks, Percent: b.s.MaxRefusedPercent, Now: time.Now, Log: log,
 		}),
@@ -311,15 +311,15 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 }
 
 func (b *builder) spool() (*spool.Spool, error) {
-	letters, err := blob.Open(b.s.BlobEndpoint, SpoolContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.storage("blob")}, Checksum: blob.Checksum(b.s.StorageChecksum)})
+	letters, err := blob.Open(b.s.BlobEndpoint, MessagesContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.storage("blob")}, Checksum: blob.Checksum(b.s.StorageChecksum)})
 	if err != nil {
 		return nil, err
 	}
-	lines, err := b.table(LinesTable)
+	lines, err := b.table(QueueTable)
 	if err != nil {
 		return nil, err
 	}
-	dead, err := b.table(DeadTable)
+	dead, err := b.table(DeadLettersTable)
 	if err != nil {
 		return nil, err
 	}

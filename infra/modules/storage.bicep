@@ -11,7 +11,7 @@ param principalId string
 
 // Names that the code knows: handler/wiring.
 var files = 'posthorn-files'
-var spool = 'posthorn-spool'
+var spool = 'posthorn-messages'
 var packages = 'posthorn-packages'
 var deadEvents = 'posthorn-dead-events'
 var reports = 'posthorn-reports'

@@ -340,7 +340,7 @@ func TestPolicies(t *testing.T) {
 				if !problem.Is(err, problem.Forbidden) {
 					t.Fatalf("got %v", err)
 				}
-				for _, f := range problem.Of(err).Faults {
+				for _, f := range problem.Of(err).Violations {
 					got = append(got, f.Pointer)
 				}
 			}

@@ -159,7 +159,7 @@ func (c Caller) Accept(m *mail.Message) error {
 func (c Caller) Allow(m *mail.Message) error {
 	faults := c.refuses(m)
 	if !c.Policy.mayUse(m.Delivery.Priority) {
-		faults = append(faults, problem.Fault{Pointer: "/delivery/priority", Detail: "The rule `priority` of this caller allows nothing more urgent than `" + string(c.Policy.Priority) + "`."})
+		faults = append(faults, problem.Violation{Pointer: "/delivery/priority", Detail: "The rule `priority` of this caller allows nothing more urgent than `" + string(c.Policy.Priority) + "`."})
 	}
 	return c.forbids(faults)
 }
@@ -176,28 +176,28 @@ func (c Caller) StillAllows(m *mail.Message) error {
 // AllowsSize is StillAllows for a body of so many bytes.
 func (c Caller) AllowsSize(bytes int64) error {
 	if most := c.Policy.MaxRequestBytes; most > 0 && bytes > most {
-		return c.forbids([]problem.Fault{{Pointer: "/content", Detail: "The rule `maxRequestBytes` of this caller allows smaller messages."}})
+		return c.forbids([]problem.Violation{{Pointer: "/content", Detail: "The rule `maxRequestBytes` of this caller allows smaller messages."}})
 	}
 	return nil
 }
 
-func (c Caller) forbids(faults []problem.Fault) error {
+func (c Caller) forbids(faults []problem.Violation) error {
 	if faults == nil {
 		return nil
 	}
 	no := problem.New(problem.Forbidden, "The policy of caller %q does not allow this message. The operator of this gateway can change its rules.", c.Name)
-	no.Faults = faults
+	no.Violations = faults
 	return no
 }
 
 // refuses are the rules that say no to m, whatever its priority.
-func (c Caller) refuses(m *mail.Message) (faults []problem.Fault) {
+func (c Caller) refuses(m *mail.Message) (faults []problem.Violation) {
 	p := c.Policy
 	if !p.allowsSender(m.SenderAddress) {
-		faults = append(faults, problem.Fault{Pointer: "/senderAddress", Detail: "The rule `senders` of this caller does not list this address."})
+		faults = append(faults, problem.Violation{Pointer: "/senderAddress", Detail: "The rule `senders` of this caller does not list this address."})
 	}
 	if p.MaxRecipients > 0 && len(m.Recipients.All()) > p.MaxRecipients {
-		faults = append(faults, problem.Fault{Pointer: "/recipients", Detail: "The rule `maxRecipients` of this caller allows fewer recipients."})
+		faults = append(faults, problem.Violation{Pointer: "/recipients", Detail: "The rule `maxRecipients` of this caller allows fewer recipients."})
 	}
 	for _, list := range []struct {
 		pointer   string
@@ -207,7 +207,7 @@ func (c Caller) refuses(m *mail.Message) (faults []problem.Fault) {
 	} {
 		for i, a := range list.addresses {
 			if reason := c.refusesRecipient(a.Address); reason != "" {
-				faults = append(faults, problem.Fault{Pointer: list.pointer + strconv.Itoa(i) + "/address", Detail: reason})
+				faults = append(faults, problem.Violation{Pointer: list.pointer + strconv.Itoa(i) + "/address", Detail: reason})
 			}
 		}
 	}

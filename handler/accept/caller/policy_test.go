@@ -42,8 +42,8 @@ func TestThePriorityOfAPolicy(t *testing.T) {
 					}
 					return
 				}
-				want := problem.Fault{Pointer: "/delivery/priority", Detail: "The rule `priority` of this caller allows nothing more urgent than `" + string(c.policy) + "`."}
-				if !problem.Is(err, problem.Forbidden) || len(problem.Of(err).Faults) != 1 || problem.Of(err).Faults[0] != want {
+				want := problem.Violation{Pointer: "/delivery/priority", Detail: "The rule `priority` of this caller allows nothing more urgent than `" + string(c.policy) + "`."}
+				if !problem.Is(err, problem.Forbidden) || len(problem.Of(err).Violations) != 1 || problem.Of(err).Violations[0] != want {
 					t.Errorf("got %v", err)
 				}
 			})

@@ -8,12 +8,12 @@ import (
 )
 
 // faults gathers what is wrong, so that no rule ends the check.
-type faults struct{ list []problem.Fault }
+type faults struct{ list []problem.Violation }
 
 // add notes a fault at a place in the caller's JSON. Members stand in args, as
 // problem.Name, and never in format.
 func (f *faults) add(pointer, format string, args ...any) {
-	f.list = append(f.list, problem.NewFault(pointer, format, args...))
+	f.list = append(f.list, problem.NewViolation(pointer, format, args...))
 }
 
 // maxFaults is how many are told at once.
@@ -24,7 +24,7 @@ func (f *faults) problem() error {
 	if len(f.list) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(f.list, func(a, b problem.Fault) int { return strings.Compare(a.Pointer, b.Pointer) })
+	slices.SortStableFunc(f.list, func(a, b problem.Violation) int { return strings.Compare(a.Pointer, b.Pointer) })
 	return problem.Invalid(f.list[:min(len(f.list), maxFaults)])
 }
 

@@ -69,7 +69,7 @@ func TestMessageAccepts(t *testing.T) {
 			row.change(want)
 			terms, err := New().Message(m, now)
 			if err != nil || terms != row.want {
-				t.Fatalf("terms %v, %v; want %v", terms, problem.Of(err).Faults, row.want)
+				t.Fatalf("terms %v, %v; want %v", terms, problem.Of(err).Violations, row.want)
 			}
 			if !reflect.DeepEqual(m, want) {
 				t.Errorf("the message became %+v", m)
@@ -139,7 +139,7 @@ func TestMessageNormalises(t *testing.T) {
 	m.Recipients.BCC[0].Address = "Edsger@Example.COM"
 	m.ReplyTo[1].Address = "Help@例え。jp"
 	if _, err := New().Message(m, now); err != nil {
-		t.Fatal(problem.Of(err).Faults)
+		t.Fatal(problem.Of(err).Violations)
 	}
 	want := good()
 	want.SenderAddress = "DoNotReply@xn--bcher-kva.example"

@@ -23,7 +23,7 @@ func TestGoodMessagesPass(t *testing.T) {
 		m := drawMessage(t)
 		terms, err := c.Message(m, now)
 		if err != nil {
-			t.Fatal(problem.Of(err).Faults)
+			t.Fatal(problem.Of(err).Violations)
 		}
 		once := *m
 		once.Recipients.To = append([]mail.Address(nil), m.Recipients.To...)

@@ -42,7 +42,7 @@ func refuses(t *testing.T, kind problem.Kind, rows []refusal) {
 				t.Fatalf("error %v, want %v", err, kind)
 			}
 			var got []string
-			for _, fault := range problem.Of(err).Faults {
+			for _, fault := range problem.Of(err).Violations {
 				got = append(got, fault.Pointer+" "+fault.Detail)
 				if said := fault.Placed(elsewhere).Detail; ours.MatchString(said) {
 					t.Errorf("in another API this is said in our words: %s", said)

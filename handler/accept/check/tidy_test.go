@@ -95,7 +95,7 @@ func TestMessageTidies(t *testing.T) {
 			row.want(want)
 			terms, err := New().Message(m, now)
 			if err != nil {
-				t.Fatalf("%v, as sent by %s", problem.Of(err).Faults, row.source)
+				t.Fatalf("%v, as sent by %s", problem.Of(err).Violations, row.source)
 			}
 			if !reflect.DeepEqual(m, want) {
 				t.Errorf("%s sends it; it becomes\n%+v, want\n%+v", row.source, m, want)

@@ -158,7 +158,7 @@ type Options struct {
 func Refuse(name string, err error) (r Result, ok bool) {
 	p := problem.Of(err)
 	said := []string{p.Detail}
-	for _, f := range p.Faults {
+	for _, f := range p.Violations {
 		said = append(said, f.Pointer+": "+f.Detail)
 	}
 	switch p.Kind {

@@ -64,7 +64,7 @@ func (c *content) close() error {
 	if _, _, err := c.r.rest(nil, 0); err != nil {
 		return err
 	}
-	return c.r.collect(problem.Of(c.err).Faults[0])
+	return c.r.collect(problem.Of(c.err).Violations[0])
 }
 
 // Read returns no byte of a quantum before all of it is there and right, and
@@ -269,7 +269,7 @@ func (c *content) add(char rune, offset int64) error {
 func (c *content) fault(offset int64, detail string) error {
 	c.bad = true
 	p := problem.New(problem.InvalidMessage, "The content of an attachment is not Base64.")
-	p.Faults = []problem.Fault{{Pointer: string(c.r.pointer), Detail: detail, Offset: &offset}}
+	p.Violations = []problem.Violation{{Pointer: string(c.r.pointer), Detail: detail, Offset: &offset}}
 	return p
 }
 

@@ -99,7 +99,7 @@ func TestBase64(t *testing.T) {
 					if !problem.Is(err, problem.InvalidMessage) {
 						t.Fatal(err)
 					}
-					equal(t, problem.Of(err).Faults, []problem.Fault{{Pointer: "/attachments/0/contentInBase64", Detail: tt.fault, Offset: &at}})
+					equal(t, problem.Of(err).Violations, []problem.Violation{{Pointer: "/attachments/0/contentInBase64", Detail: tt.fault, Offset: &at}})
 					equal(t, contents, keep{})
 				})
 			}

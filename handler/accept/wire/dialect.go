@@ -10,12 +10,12 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// Letter is one message of a body in another API's words.
-type Letter struct {
+// Parsed is one message of a body in another API's words.
+type Parsed struct {
 	Message *mail.Message
-	// Place is where a place of Message stands in the caller's body, for what is
+	// Pointer is where a place of Message stands in the caller's body, for what is
 	// found wrong with it later; both are JSON pointers.
-	Place func(ours string) string
+	Pointer func(ours string) string
 	// Pretend says that the caller wants to know whether the message would be
 	// taken, and nothing sent.
 	Pretend bool
@@ -26,25 +26,25 @@ type Letter struct {
 // Letters may come with an InvalidMessage, as Message's message may.
 type Source interface {
 	// Read reads a body that is one object. Its letters share the attachments.
-	Read(ctx context.Context, body io.Reader, sink Sink) ([]Letter, error)
+	Read(ctx context.Context, body io.Reader, sink Sink) ([]Parsed, error)
 	// Each reads a body that is an array of such objects, one after the other: each
 	// calls read once for the i-th, with the sink for its attachments. Pointers in
 	// the errors of read begin at the object. An error of each ends the reading and
 	// comes back as it is. One that wraps ErrBehind is of what follows the array.
-	Each(ctx context.Context, body io.Reader, each func(i int, read func(Sink) ([]Letter, error)) error) error
+	Each(ctx context.Context, body io.Reader, each func(i int, read func(Sink) ([]Parsed, error)) error) error
 }
 
 // Dialect is another API: the table of its members, and what they mean.
 type Dialect[T any] struct {
 	Members  Object[T]
 	Spelling Spelling
-	// Letters makes the messages of what was read, of which some may have been
+	// Messages makes the messages of what was read, of which some may have been
 	// wrong. Its faults have pointers to the caller's members. It is pure.
-	Letters func(*T) ([]Letter, []problem.Fault)
+	Messages func(*T) ([]Parsed, []problem.Violation)
 }
 
 // Read implements Source.
-func (d Dialect[T]) Read(ctx context.Context, body io.Reader, sink Sink) ([]Letter, error) {
+func (d Dialect[T]) Read(ctx context.Context, body io.Reader, sink Sink) ([]Parsed, error) {
 	r := newReader(incoming{ctx, body}, 0)
 	r.spelling = d.Spelling
 	read, err := d.read(ctx, r, sink)
@@ -58,7 +58,7 @@ func (d Dialect[T]) Read(ctx context.Context, body io.Reader, sink Sink) ([]Lett
 }
 
 // Each implements Source.
-func (d Dialect[T]) Each(ctx context.Context, body io.Reader, each func(i int, read func(Sink) ([]Letter, error)) error) error {
+func (d Dialect[T]) Each(ctx context.Context, body io.Reader, each func(i int, read func(Sink) ([]Parsed, error)) error) error {
 	r := newReader(incoming{ctx, body}, 0)
 	r.spelling = d.Spelling
 	if ok, err := r.starts(isArray); err != nil {
@@ -68,7 +68,7 @@ func (d Dialect[T]) Each(ctx context.Context, body io.Reader, each func(i int, r
 	}
 	err := r.items(func(i int) error {
 		r.pointer, r.faults = r.pointer[:0], nil
-		return each(i, func(sink Sink) ([]Letter, error) {
+		return each(i, func(sink Sink) ([]Parsed, error) {
 			read, err := d.read(ctx, r, sink)
 			if err != nil {
 				return nil, err
@@ -97,8 +97,8 @@ func (d Dialect[T]) read(ctx context.Context, r *reader, sink Sink) (*T, error) 
 }
 
 // letters adds what is wrong with the meaning to what is wrong with the form.
-func (d Dialect[T]) letters(r *reader, read *T) ([]Letter, error) {
-	letters, faults := d.Letters(read)
+func (d Dialect[T]) letters(r *reader, read *T) ([]Parsed, error) {
+	letters, faults := d.Messages(read)
 	for _, f := range faults {
 		if err := r.collect(f); err != nil {
 			return nil, err

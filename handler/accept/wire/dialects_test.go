@@ -85,9 +85,9 @@ func TestPlacesHaveTheNamesOfTheirAPI(t *testing.T) {
 			letters, _ := d.source.Read(t.Context(), strings.NewReader(body), keep{})
 			for _, row := range wire.Rows() {
 				ours := "/" + strings.NewReplacer("[].", "/0/", ".", "/").Replace(row.Name)
-				for step := range strings.SplitSeq(strings.TrimPrefix(letters[0].Place(ours), "/"), "/") {
+				for step := range strings.SplitSeq(strings.TrimPrefix(letters[0].Pointer(ours), "/"), "/") {
 					if _, err := strconv.Atoi(step); err != nil && step != "" && !known[step] && step != "a@example.com" {
-						t.Errorf("%s: %s is at %s", of, ours, letters[0].Place(ours))
+						t.Errorf("%s: %s is at %s", of, ours, letters[0].Pointer(ours))
 					}
 				}
 			}
@@ -174,7 +174,7 @@ func TestBatchesThatEndEarly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := 0
-			err := resend.Source().Each(t.Context(), strings.NewReader(tt.body), func(i int, read func(wire.Sink) ([]wire.Letter, error)) error {
+			err := resend.Source().Each(t.Context(), strings.NewReader(tt.body), func(i int, read func(wire.Sink) ([]wire.Parsed, error)) error {
 				if _, err := read(keep{}); err != nil {
 					return err
 				}
@@ -215,12 +215,12 @@ func FuzzDialects(f *testing.F) {
 			for i, l := range letters {
 				equal(t, again[i].Message, l.Message)
 				for _, ours := range []string{"", "/senderAddress", "/recipients/to/0/address", "/headers/X", "/delivery/tags/0/name", "/replyTo/9/address"} {
-					if p := l.Place(ours); p != "" && p[0] != '/' {
+					if p := l.Pointer(ours); p != "" && p[0] != '/' {
 						t.Errorf("%s: %s is at %q", of, ours, p)
 					}
 				}
 			}
-			_ = d.source.Each(t.Context(), bytes.NewReader(body), func(_ int, read func(wire.Sink) ([]wire.Letter, error)) error {
+			_ = d.source.Each(t.Context(), bytes.NewReader(body), func(_ int, read func(wire.Sink) ([]wire.Parsed, error)) error {
 				_, err := read(keep{})
 				if problem.Is(err, problem.InvalidMessage) {
 					return nil

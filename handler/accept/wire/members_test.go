@@ -220,7 +220,7 @@ func TestMalformed(t *testing.T) {
 			if !problem.Is(err, problem.MalformedJSON) {
 				t.Fatal(err)
 			}
-			equal(t, problem.Of(err).Faults, []problem.Fault{{Pointer: tt.pointer, Detail: tt.detail, Offset: &tt.offset}})
+			equal(t, problem.Of(err).Violations, []problem.Violation{{Pointer: tt.pointer, Detail: tt.detail, Offset: &tt.offset}})
 		})
 	}
 	if _, err := read(t, strings.NewReader(nested(31))); !problem.Is(err, problem.InvalidMessage) {

@@ -99,7 +99,7 @@ func (p *parts) file(r *reader, m *mail.Message, form bool) error {
 	}
 	h, detail := parseHeader(lines, form)
 	if detail != "" {
-		err = r.collect(problem.Fault{Pointer: p.pointer, Detail: detail, Offset: &start})
+		err = r.collect(problem.Violation{Pointer: p.pointer, Detail: detail, Offset: &start})
 	} else {
 		err = r.guardHeader(p.pointer, h)
 	}
@@ -139,7 +139,7 @@ func (r *reader) guardHeader(pointer string, h partHeader) error {
 		default:
 			continue
 		}
-		if err := r.collect(problem.Fault{Pointer: pointer + text.member, Detail: detail}); err != nil {
+		if err := r.collect(problem.Violation{Pointer: pointer + text.member, Detail: detail}); err != nil {
 			return err
 		}
 	}

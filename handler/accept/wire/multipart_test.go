@@ -171,7 +171,7 @@ func TestFaultsOfParts(t *testing.T) {
 					t.Fatal(err)
 				}
 				at := int64(tt.at)
-				equal(t, problem.Of(err).Faults, []problem.Fault{{Pointer: tt.pointer, Detail: tt.detail, Offset: &at}})
+				equal(t, problem.Of(err).Violations, []problem.Violation{{Pointer: tt.pointer, Detail: tt.detail, Offset: &at}})
 				equal(t, contents, keep{})
 			})
 		}
@@ -205,7 +205,7 @@ func TestOffsetOfAFaultIsThatInTheWholeBody(t *testing.T) {
 		if !problem.Is(err, problem.MalformedJSON) {
 			t.Fatal(err)
 		}
-		f := problem.Of(err).Faults[0]
+		f := problem.Of(err).Violations[0]
 		equal(t, f.Detail, detail)
 		equal(t, *f.Offset, int64(39+max(0, strings.IndexByte(json, '?'))))
 	}
@@ -287,7 +287,7 @@ func TestMultipartCutOffAnywhere(t *testing.T) {
 			if !problem.Is(err, problem.InvalidMessage) {
 				t.Fatalf("cut off at %d, %s: %v", cut, chunks, err)
 			}
-			f := problem.Of(err).Faults[0]
+			f := problem.Of(err).Violations[0]
 			if f.Detail != stoppedEarly || *f.Offset != int64(cut) {
 				t.Fatalf("cut off at %d, %s: %s, %d", cut, chunks, f.Detail, *f.Offset)
 			}

@@ -64,7 +64,7 @@ func (r *reader) buffer(known mail.Attachment) error {
 		return r.refuse("There is no such member.")
 	})
 	if err == nil && !found {
-		err = r.collect(problem.Fault{Pointer: pointer, Detail: "It has no data."})
+		err = r.collect(problem.Violation{Pointer: pointer, Detail: "It has no data."})
 	}
 	return err
 }
@@ -107,7 +107,7 @@ func (o *octets) close() error {
 			return err
 		}
 		if !more {
-			return o.r.collect(problem.Of(o.err).Faults[0])
+			return o.r.collect(problem.Of(o.err).Violations[0])
 		}
 		if err := o.r.skip(); err != nil {
 			return err
@@ -171,6 +171,6 @@ func (o *octets) fault(offset int64, err error) error {
 	}
 	o.bad = true
 	p := problem.New(problem.InvalidMessage, "The content of an attachment is not an array of bytes.")
-	p.Faults = []problem.Fault{{Pointer: string(o.r.pointer), Detail: "This is not a whole number from 0 to 255.", Offset: &offset}}
+	p.Violations = []problem.Violation{{Pointer: string(o.r.pointer), Detail: "This is not a whole number from 0 to 255.", Offset: &offset}}
 	return p
 }

@@ -44,7 +44,7 @@ func (p *parts) more() error {
 
 func (p *parts) fault(offset int64, detail string) error {
 	err := problem.New(problem.InvalidMessage, "Reading the body stopped at byte %d. %s", offset, detail)
-	err.Faults = []problem.Fault{{Pointer: p.pointer, Detail: detail, Offset: &offset}}
+	err.Violations = []problem.Violation{{Pointer: p.pointer, Detail: detail, Offset: &offset}}
 	return err
 }
 

@@ -20,7 +20,7 @@ type reader struct {
 	held     []byte // room for the text being read
 
 	pointer []byte // RFC 6901, to the value being read
-	faults  []problem.Fault
+	faults  []problem.Violation
 
 	item    int // index of the item begun last of a list in a table
 	attach  func(i int, known mail.Attachment, content io.Reader) error

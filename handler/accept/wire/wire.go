@@ -118,11 +118,11 @@ const maxFaults = 50
 // fault collects one fault of the member where the reader is. It returns an
 // error when there are too many to go on.
 func (r *reader) fault(detail string) error {
-	return r.collect(problem.Fault{Pointer: string(r.pointer), Detail: detail})
+	return r.collect(problem.Violation{Pointer: string(r.pointer), Detail: detail})
 }
 
 // collect keeps a fault once, however often an unknown member stands there.
-func (r *reader) collect(f problem.Fault) error {
+func (r *reader) collect(f problem.Violation) error {
 	for _, known := range r.faults {
 		if known.Pointer == f.Pointer && known.Detail == f.Detail {
 			return nil
@@ -131,7 +131,7 @@ func (r *reader) collect(f problem.Fault) error {
 	r.faults = append(r.faults, f)
 	if len(r.faults) == maxFaults {
 		p := problem.New(problem.InvalidMessage, "The message has too many faults to read on. These are the first.")
-		p.Faults = r.faults
+		p.Violations = r.faults
 		return p
 	}
 	return nil
@@ -144,6 +144,6 @@ func (r *reader) malformed(detail string) error {
 
 func (r *reader) malformedAt(offset int64, detail string) error {
 	p := problem.New(problem.MalformedJSON, "Reading the body stopped at byte %d. %s", offset, detail)
-	p.Faults = []problem.Fault{{Pointer: string(r.pointer), Detail: detail, Offset: new(offset)}}
+	p.Violations = []problem.Violation{{Pointer: string(r.pointer), Detail: detail, Offset: new(offset)}}
 	return p
 }

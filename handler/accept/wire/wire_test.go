@@ -51,7 +51,7 @@ func equal[T any](t *testing.T, got, want T) {
 // places are the faults of err as "pointer: detail", each.
 func places(err error) []string {
 	var all []string
-	for _, f := range problem.Of(err).Faults {
+	for _, f := range problem.Of(err).Violations {
 		all = append(all, f.Pointer+": "+f.Detail)
 	}
 	return all
@@ -148,8 +148,8 @@ func TestBodyCutOffAnywhere(t *testing.T) {
 				t.Fatalf("body %d cut off at %d: %v", i, cut, err)
 			}
 			if p := problem.Of(err); strings.TrimSpace(body[:cut]) != "" &&
-				(p.Faults[0].Detail != "The body ended early." || *p.Faults[0].Offset != int64(cut)) {
-				t.Fatalf("body %d cut off at %d: %v, %d", i, cut, places(err), *p.Faults[0].Offset)
+				(p.Violations[0].Detail != "The body ended early." || *p.Violations[0].Offset != int64(cut)) {
+				t.Fatalf("body %d cut off at %d: %v, %d", i, cut, places(err), *p.Violations[0].Offset)
 			}
 			if ended := len(content.FindAllString(body[:cut], -1)); len(contents) != ended {
 				t.Fatalf("body %d cut off at %d: %d attachments came to their end, want %d", i, cut, len(contents), ended)

@@ -177,9 +177,9 @@ type Message struct {
 	mail.Message
 	// OperationID makes a repeat harmless; empty means that nothing does.
 	OperationID string
-	// Fault is where the hook's template failed; nil if it did not. It quotes
+	// Violation is where the hook's template failed; nil if it did not. It quotes
 	// nothing of the payload.
-	Fault error
+	Violation error
 	// Refused is why this message can never be sent, of a kind InvalidMessage; the
 	// rest of it is empty then.
 	Refused error

@@ -71,7 +71,7 @@ func (h Hook) message(d Delivery, item value) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	m := Message{Fault: place(fault), Message: mail.Message{
+	m := Message{Violation: place(fault), Message: mail.Message{
 		SenderAddress: p.Sender, Content: content,
 		Recipients: mail.Recipients{To: addresses(to), CC: addresses(p.CC), BCC: addresses(p.BCC)},
 		ReplyTo:    addresses(p.answers(item)),

@@ -70,7 +70,7 @@ func TestAnyPayloadIsAMessageOrItsSendersFault(t *testing.T) {
 				t.Fatalf("%s: a repeat says something else", body)
 			}
 			if _, err := checker.Message(&m.Message, noon); err != nil {
-				t.Fatalf("%s: %v, %+v", body, err, problem.Of(err).Faults)
+				t.Fatalf("%s: %v, %+v", body, err, problem.Of(err).Violations)
 			}
 		}
 	})

@@ -192,8 +192,8 @@ func TestATemplateThatFailsSendsThePayloadAsItCame(t *testing.T) {
 				t.Fatal(len(all), err)
 			}
 			m := all[0]
-			if m.Fault == nil || !strings.Contains(m.Fault.Error(), c.says) || strings.Contains(m.Fault.Error(), "canary") {
-				t.Errorf("the fault is %v", m.Fault)
+			if m.Violation == nil || !strings.Contains(m.Violation.Error(), c.says) || strings.Contains(m.Violation.Error(), "canary") {
+				t.Errorf("the fault is %v", m.Violation)
 			}
 			if !strings.Contains(m.Content.HTML, "canary") || !strings.Contains(m.Content.PlainText, "as it came") {
 				t.Errorf("the message is %+v", m.Content)

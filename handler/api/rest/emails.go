@@ -35,8 +35,8 @@ type operation struct {
 
 type delivery struct {
 	State record.State `json:"state"`
-	// Settling says of the state unknown that ACS is still being asked.
-	Settling bool `json:"settling,omitempty"`
+	// Resolving says of the state unknown that ACS is still being asked.
+	Resolving bool `json:"resolving,omitempty"`
 	// Sandbox says that the message was checked and not sent, Redirected that it goes to
 	// its caller's one mailbox for tests: the operator has decided so.
 	Sandbox    bool      `json:"sandbox,omitempty"`
@@ -221,7 +221,7 @@ func (f *front) askAgain(r gateway.Found) string {
 // that waits must be told an end, and the error says what is known.
 func describe(r gateway.Found) operation {
 	o := operation{ID: r.ID, Delivery: delivery{
-		State: r.State, Settling: r.Settling, Sandbox: r.Sandbox, Redirected: r.Redirected, Created: r.Created, Updated: r.Updated, Tags: r.Tags,
+		State: r.State, Resolving: r.Resolving, Sandbox: r.Sandbox, Redirected: r.Redirected, Created: r.Created, Updated: r.Updated, Tags: r.Tags,
 	}}
 	if r.State == record.Waiting {
 		o.Delivery.Expected, o.Delivery.Deadline = r.Expected, r.Deadline
@@ -245,7 +245,7 @@ func describe(r gateway.Found) operation {
 	case record.Cancelled:
 		o.Status = "Canceled"
 	case record.Unknown:
-		if r.Settling {
+		if r.Resolving {
 			o.Status = "Running"
 			break
 		}

@@ -282,8 +282,8 @@ func (f *front) sendAll(ctx context.Context, h hook.Hook, c caller.Caller, messa
 	var refused error
 	taken := 0
 	for _, m := range messages {
-		if m.Fault != nil {
-			f.Log.WarnContext(ctx, "the template of a hook failed", "hook", h.Name, "error", m.Fault)
+		if m.Violation != nil {
+			f.Log.WarnContext(ctx, "the template of a hook failed", "hook", h.Name, "error", m.Violation)
 		}
 		one, err := f.sendHooked(ctx, h, c, m)
 		switch {
@@ -324,7 +324,7 @@ func (f *front) sendHooked(ctx context.Context, h hook.Hook, c caller.Caller, m 
 	if err != nil {
 		return deliveredMessage{}, forSender(err)
 	}
-	return deliveredMessage{ID: answer.Record.ID, State: answer.Record.State, Replayed: answer.Replayed, Sandbox: answer.Record.Sandbox, Fallback: m.Fault != nil}, nil
+	return deliveredMessage{ID: answer.Record.ID, State: answer.Record.State, Replayed: answer.Replayed, Sandbox: answer.Record.Sandbox, Fallback: m.Violation != nil}, nil
 }
 
 // sameDelivery answers a delivery that came before and read differently then: its

@@ -10,7 +10,7 @@ import (
 // other.
 func (o *operation) plainText() (text []byte, ok bool) {
 	d := &o.Delivery
-	if o.Error != nil || d.Settling || d.Sandbox || d.Redirected || !d.Expected.IsZero() || !d.Deadline.IsZero() || len(d.Links) > 0 || len(d.Tags) > 0 {
+	if o.Error != nil || d.Resolving || d.Sandbox || d.Redirected || !d.Expected.IsZero() || !d.Deadline.IsZero() || len(d.Links) > 0 || len(d.Tags) > 0 {
 		return nil, false
 	}
 	for _, word := range []string{o.ID, o.Status, string(d.State)} {

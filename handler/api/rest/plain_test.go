@@ -29,7 +29,7 @@ func TestAPlainOperationIsWrittenAsJSONIs(t *testing.T) {
 		more := rapid.SampledFrom([]func(){
 			func() {},
 			func() { o.Error = &acsError{"Code", "message"} },
-			func() { o.Delivery.Settling = true },
+			func() { o.Delivery.Resolving = true },
 			func() { o.Delivery.Sandbox = true },
 			func() { o.Delivery.Redirected = true },
 			func() { o.Delivery.Expected = time.Unix(1, 0).UTC() },

@@ -20,18 +20,18 @@ import (
 // document is a problem on the wire: RFC 9457, with ACS's error beside it so
 // that ACS's SDKs find their code and message.
 type document struct {
-	Type   string          `json:"type"`
-	Title  string          `json:"title"`
-	Status int             `json:"status"`
-	Detail string          `json:"detail"`
-	Errors []problem.Fault `json:"errors,omitempty"`
-	Error  acsError        `json:"error"`
+	Type   string              `json:"type"`
+	Title  string              `json:"title"`
+	Status int                 `json:"status"`
+	Detail string              `json:"detail"`
+	Errors []problem.Violation `json:"errors,omitempty"`
+	Error  acsError            `json:"error"`
 }
 
 func newDocument(p *problem.Problem) document {
 	return document{
 		Type: p.Kind.Type(), Title: p.Kind.Title(), Status: p.Kind.Status(), Detail: p.Detail,
-		Errors: p.Faults, Error: acsError{acsCode(p), p.Sentence()},
+		Errors: p.Violations, Error: acsError{acsCode(p), p.Sentence()},
 	}
 }
 

@@ -99,7 +99,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"unknown operation", "GET", "/emails/operations/11111111-1111-4111-8111-111111111111", "", nil, 404, "not-found"},
 		{"operation that is no id", "GET", "/emails/operations/x%2F..%00", "", nil, 404, "not-found"},
 		{"unknown path", "GET", "/admin", "", nil, 404, "not-found"},
-		{"a trigger's path", "POST", "/sweep", "{}", nil, 404, "not-found"},
+		{"a trigger's path", "POST", "/cleanup", "{}", nil, 404, "not-found"},
 		{"another trigger's path", "POST", "/dispatch", "{}", nil, 404, "not-found"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -174,7 +174,7 @@ var words = []string{
 	"ann@xn--bcher-kva.example", "ann@bücher.example", "Ann <ann@example.com>", "ann@example.com\r\nBcc: eve@example.com", "..", "../../etc/passwd", "%00", "\x00", "\u202e\u2066", "\ufeff",
 	"😀", "ﬀ", "e\u0301\u0301\u0301", "https://example.com/", "cid:a", "<script>alert(1)</script>", "{{.}}", "${7*7}", "P30D", "P", "PT1H", "P999999999D", "2027-01-01T00:00:00Z", "0000-00-00T00:00:00Z",
 	"11111111-1111-4111-8111-111111111111", "cG9zdGhvcm4=", "cG9z", "c", "====", "a.txt", "a/b", "text/plain", "image/png", "multipart/mixed", "application/octet-stream; x=\"\\\"\"", "de", "x-y-z-",
-	"Content-Type", "To", "X-Header", "List-Unsubscribe", "sweep", "me",
+	"Content-Type", "To", "X-Header", "List-Unsubscribe", "cleanup", "me",
 }
 
 func (g *generator) text() string {

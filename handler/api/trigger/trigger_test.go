@@ -45,11 +45,11 @@ func TestTheOutcomeDecidesTheStatus(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
-			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/sweep", strings.NewReader(timerBody))
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/cleanup", strings.NewReader(timerBody))
 			r.Header.Set("X-Azure-Functions-InvocationId", "inv-1")
 			w := call(r, c.f, &log)
 			checkAnswer(t, w, c.status)
-			if !strings.Contains(log.String(), `"function":"sweep","invocation":"inv-1"`) {
+			if !strings.Contains(log.String(), `"function":"cleanup","invocation":"inv-1"`) {
 				t.Errorf("log %q", log.String())
 			}
 		})
@@ -59,7 +59,7 @@ func TestTheOutcomeDecidesTheStatus(t *testing.T) {
 func TestTheCallReachesTheFunction(t *testing.T) {
 	t.Parallel()
 	var got Invocation
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/sweep", strings.NewReader(timerBody))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/cleanup", strings.NewReader(timerBody))
 	r.Header.Set("X-Azure-Functions-InvocationId", "inv-1")
 	call(r, func(ctx context.Context, in Invocation) error {
 		if _, ok := ctx.Deadline(); !ok {
@@ -68,7 +68,7 @@ func TestTheCallReachesTheFunction(t *testing.T) {
 		got = in
 		return nil
 	}, io.Discard)
-	if got.ID != "inv-1" || got.Function != "sweep" || got.Timer == nil {
+	if got.ID != "inv-1" || got.Function != "cleanup" || got.Timer == nil {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -87,7 +87,7 @@ func TestWhatIsNoCallNeverReachesTheFunction(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			w := call(httptest.NewRequestWithContext(t.Context(), c.method, "/sweep", c.body),
+			w := call(httptest.NewRequestWithContext(t.Context(), c.method, "/cleanup", c.body),
 				func(context.Context, Invocation) error { t.Error("called"); return nil }, io.Discard)
 			checkAnswer(t, w, c.status)
 		})
@@ -97,7 +97,7 @@ func TestWhatIsNoCallNeverReachesTheFunction(t *testing.T) {
 func TestWorkEndsBeforeTheHostKills(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/sweep", strings.NewReader(timerBody))
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/cleanup", strings.NewReader(timerBody))
 		w := call(r, func(ctx context.Context, _ Invocation) error {
 			<-ctx.Done()
 			return problem.Wrap(problem.Unavailable, "x", ctx.Err())
@@ -108,7 +108,7 @@ func TestWorkEndsBeforeTheHostKills(t *testing.T) {
 
 func call(r *http.Request, f func(context.Context, Invocation) error, log io.Writer) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	Handler("sweep", f, slog.New(slog.NewJSONHandler(log, nil))).ServeHTTP(w, r)
+	Handler("cleanup", f, slog.New(slog.NewJSONHandler(log, nil))).ServeHTTP(w, r)
 	return w
 }
 

@@ -27,7 +27,7 @@ func TestTheWindowIsAsWideAsTheWorstCase(t *testing.T) {
 		time.Sleep(990 * time.Millisecond) // Date will be cut by nearly a second
 		var lastArrival time.Time
 		for range 30 {
-			g, err := first.Book(t.Context(), costing(1))
+			g, err := first.Reserve(t.Context(), costing(1))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -35,7 +35,7 @@ func TestTheWindowIsAsWideAsTheWorstCase(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond) // to the second, when Date is at its most
 		for {
-			_, err := second.Book(t.Context(), costing(1))
+			_, err := second.Reserve(t.Context(), costing(1))
 			if err == nil {
 				break
 			}
@@ -67,7 +67,7 @@ func TestTheTimeOnTheWayIsOnTheSafeSide(t *testing.T) {
 					time.Sleep(phase)
 					legs, begin := slices.Clone(ways), time.Now()
 					f := &front{row: &row{}, way: func() (d time.Duration) { d, legs = legs[0], legs[1:]; return d }}
-					g, err := newLedger(f, quota.CustomDomainSend).Book(t.Context(), costing(1))
+					g, err := newLedger(f, quota.CustomDomainSend).Reserve(t.Context(), costing(1))
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -93,14 +93,14 @@ func TestTheLocalClockMayShowAnything(t *testing.T) {
 				f := &front{row: &row{}}
 				now := clock(off)
 				l := quota.New(f, "send", quota.ManagedDomainSend, now, ids())
-				g, err := l.Book(t.Context(), costing(5))
+				g, err := l.Reserve(t.Context(), costing(5))
 				if err != nil || g.UseBy.Sub(now()) != 4*time.Second {
 					t.Fatalf("Book = %v from now, %v; want 4s", g.UseBy.Sub(now()), err)
 				}
 				if logged := times(f.entity)[4]; !logged.Equal(time.Now()) {
 					t.Errorf("logged at %v, storage's clock shows %v", logged, time.Now())
 				}
-				_, err = l.Book(t.Context(), costing(1))
+				_, err = l.Reserve(t.Context(), costing(1))
 				if got := problem.Of(err).RetryAfter; got != 69*time.Second {
 					t.Errorf("RetryAfter %v, want 1m9s", got)
 				}

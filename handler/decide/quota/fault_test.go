@@ -64,7 +64,7 @@ func TestFaultsOfStorage(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := &front{row: &row{}, fate: script(test.reads, test.writes)}
-				g, err := newLedger(f, quota.CustomDomainSend).Book(t.Context(), costing(1))
+				g, err := newLedger(f, quota.CustomDomainSend).Reserve(t.Context(), costing(1))
 				if g.Live(time.Now()) != test.granted {
 					t.Errorf("Book = %v, %v; want granted: %v", g, err, test.granted)
 				}
@@ -127,7 +127,7 @@ func TestManyInstancesAtOnceAreAllServed(t *testing.T) {
 		for range instances {
 			l := quota.New(&front{row: shared, way: func() time.Duration { return 5 * time.Millisecond }}, "send", limits, time.Now, newID)
 			wg.Go(func() {
-				if _, err := l.Book(t.Context(), costing(1)); err != nil {
+				if _, err := l.Reserve(t.Context(), costing(1)); err != nil {
 					t.Error(err)
 				}
 			})
@@ -157,7 +157,7 @@ func TestSlowStorageBurnsTokens(t *testing.T) {
 				f := &front{row: &row{}, way: func() time.Duration { return test.way }}
 				// A second each way: read from 0 to 2 s, written from 2 s to 4 s, and
 				// a token lives 4 s from when its clock reading was asked for.
-				g, err := newLedger(f, quota.CustomDomainSend).Book(t.Context(), costing(1))
+				g, err := newLedger(f, quota.CustomDomainSend).Reserve(t.Context(), costing(1))
 				if (err == nil) != test.granted || g.Live(time.Now()) != test.granted || f.booked != test.booked {
 					t.Errorf("Book = %v, %v with %d logged", g, err, f.booked)
 				}
@@ -186,7 +186,7 @@ func TestSlowStorageBurnsTokens(t *testing.T) {
 			l := newLedger(f, quota.CustomDomainSend)
 			book(t, l, 1)
 			f.way = func() time.Duration { return 2 * time.Second }
-			if g, err := l.Book(t.Context(), costing(1)); !problem.Is(err, problem.Unavailable) || g.Live(time.Now()) {
+			if g, err := l.Reserve(t.Context(), costing(1)); !problem.Is(err, problem.Unavailable) || g.Live(time.Now()) {
 				t.Errorf("Book = %v, %v", g, err)
 			}
 			if f.booked != 2 {
@@ -219,7 +219,7 @@ func TestBackoffHoldsForEveryInstance(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, l := range []*quota.Ledger{one, two} {
-					_, err := l.Book(t.Context(), costing(1))
+					_, err := l.Reserve(t.Context(), costing(1))
 					if got := problem.Of(err).RetryAfter; !problem.Is(err, problem.OverQuota) || got != test.closed {
 						t.Errorf("Book: %v, RetryAfter %v, want %v", err, got, test.closed)
 					}
@@ -227,7 +227,7 @@ func TestBackoffHoldsForEveryInstance(t *testing.T) {
 						t.Errorf("View = %+v", v)
 					}
 				}
-				_, err := two.Book(t.Context(), costing(1))
+				_, err := two.Reserve(t.Context(), costing(1))
 				time.Sleep(problem.Of(err).RetryAfter)
 				if granted := book(t, two, 1); granted != 1 || shared.booked != 4 {
 					t.Errorf("%d granted after the backoff, %d logged", granted, shared.booked)
@@ -247,7 +247,7 @@ func TestBackoffNeverShortens(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := l.Book(t.Context(), costing(1)); problem.Of(err).RetryAfter < time.Hour {
+		if _, err := l.Reserve(t.Context(), costing(1)); problem.Of(err).RetryAfter < time.Hour {
 			t.Errorf("Book: %v", err)
 		}
 		if f.writes != 1 {
@@ -308,7 +308,7 @@ func TestALayoutThatIsNotFoundIsLookedForOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				if _, err := l.Book(t.Context(), costing(1)); !problem.Is(err, problem.Unavailable) {
+				if _, err := l.Reserve(t.Context(), costing(1)); !problem.Is(err, problem.Unavailable) {
 					t.Errorf("error %v, want unavailable", err)
 				}
 			})
@@ -319,7 +319,7 @@ func TestALayoutThatIsNotFoundIsLookedForOnce(t *testing.T) {
 		}
 		down = false
 		time.Sleep(time.Second)
-		if g, err := l.Book(t.Context(), costing(1)); !g.Live(time.Now()) {
+		if g, err := l.Reserve(t.Context(), costing(1)); !g.Live(time.Now()) {
 			t.Errorf("then: %v, %v", g, err)
 		}
 	})

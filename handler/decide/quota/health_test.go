@@ -146,7 +146,7 @@ func TestOneMessageThatFailsIsNoOutage(t *testing.T) {
 				processes := []*quota.Ledger{newLedger(f, quota.CustomDomainSend), newLedger(f, quota.CustomDomainSend)}
 				for i, message := range c.calls {
 					l := processes[i%len(processes)]
-					g, err := l.Book(t.Context(), costing(1))
+					g, err := l.Reserve(t.Context(), costing(1))
 					if err != nil {
 						t.Fatalf("call %d: %v", i, err)
 					}
@@ -160,7 +160,7 @@ func TestOneMessageThatFailsIsNoOutage(t *testing.T) {
 					}
 				}
 				for i, l := range processes {
-					g, err := l.Book(t.Context(), costing(1))
+					g, err := l.Reserve(t.Context(), costing(1))
 					if closed := problem.Is(err, problem.OverQuota); closed != c.closed || !closed && !g.Healthy() {
 						t.Errorf("process %d: %+v, %v; want closed %v", i, g, err, c.closed)
 					}
@@ -175,7 +175,7 @@ func TestTheCanaryOfAProcessThatDiedIsFollowedByAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLedger(&front{row: &row{}}, quota.CustomDomainSend)
 		for _, message := range []string{"one", "two", "three"} {
-			g, _ := l.Book(t.Context(), costing(1))
+			g, _ := l.Reserve(t.Context(), costing(1))
 			if !g.Healthy() {
 				t.Errorf("the grant of %s is not healthy", message)
 			}
@@ -184,29 +184,29 @@ func TestTheCanaryOfAProcessThatDiedIsFollowedByAnother(t *testing.T) {
 			}
 		}
 		time.Sleep(3 * time.Second)
-		g, err := l.Book(t.Context(), costing(1))
+		g, err := l.Reserve(t.Context(), costing(1))
 		if err != nil || g.Healthy() {
 			t.Fatalf("the canary: healthy %v, %v", g.Healthy(), err)
 		}
 		time.Sleep(74 * time.Second)
-		if _, err := l.Book(t.Context(), costing(1)); !problem.Is(err, problem.OverQuota) {
+		if _, err := l.Reserve(t.Context(), costing(1)); !problem.Is(err, problem.OverQuota) {
 			t.Errorf("while the canary may return: %v", err)
 		}
 		time.Sleep(2 * time.Second)
-		other, err := l.Book(t.Context(), costing(1))
+		other, err := l.Reserve(t.Context(), costing(1))
 		if err != nil {
 			t.Fatalf("after the canary's life: %v", err)
 		}
 		if err := l.Well(t.Context(), g); err != nil { // the first one after all: too late to tell
 			t.Fatal(err)
 		}
-		if _, err := l.Book(t.Context(), costing(1)); !problem.Is(err, problem.OverQuota) {
+		if _, err := l.Reserve(t.Context(), costing(1)); !problem.Is(err, problem.OverQuota) {
 			t.Errorf("after the first canary's late return: %v", err)
 		}
 		if err := l.Well(t.Context(), other); err != nil {
 			t.Fatal(err)
 		}
-		if g, err := l.Book(t.Context(), costing(1)); err != nil || !g.Healthy() {
+		if g, err := l.Reserve(t.Context(), costing(1)); err != nil || !g.Healthy() {
 			t.Errorf("when all is well again: healthy %v, %v", g.Healthy(), err)
 		}
 	})

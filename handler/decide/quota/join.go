@@ -8,8 +8,8 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// Place is where a message waits. Its times are storage's.
-type Place struct {
+// Position is where a message waits. Its times are storage's.
+type Position struct {
 	Shard int
 	// At is when it joined, or when it is due: its order in its line, to the
 	// microsecond.
@@ -23,12 +23,12 @@ type Place struct {
 	Wake time.Time
 }
 
-// BookOrJoin takes the tokens of c or, where there is no room or others wait
+// ReserveOrJoin takes the tokens of c or, where there is no room or others wait
 // before it, lets it join its line. If it is expected to go only after latest
 // (zero: no bound) it does neither and is OverQuota, and TooManyQueued if as many of its
 // caller wait as may. Other errors are Book's; with Unavailable, it may be counted as
 // waiting. Place is nil if there is a Grant.
-func (l *Ledger) BookOrJoin(ctx context.Context, c Call, latest time.Time) (Grant, *Place, error) {
+func (l *Ledger) ReserveOrJoin(ctx context.Context, c Call, latest time.Time) (Grant, *Position, error) {
 	if err := l.check(c); err != nil {
 		return Grant{}, nil, err
 	}
@@ -49,9 +49,9 @@ func (l *Ledger) BookOrJoin(ctx context.Context, c Call, latest time.Time) (Gran
 // Join lets c join its line without a look at the room: after an attempt that
 // failed, or to wait for a time of storage's clock first (due, else zero). Errors
 // are BookOrJoin's.
-func (l *Ledger) Join(ctx context.Context, c Call, due, latest time.Time) (Place, error) {
+func (l *Ledger) Join(ctx context.Context, c Call, due, latest time.Time) (Position, error) {
 	if err := l.check(c); err != nil {
-		return Place{}, err
+		return Position{}, err
 	}
 	var at instant
 	if !due.IsZero() {
@@ -60,7 +60,7 @@ func (l *Ledger) Join(ctx context.Context, c Call, due, latest time.Time) (Place
 	a := l.patiently(ctx, l.shardNow(), func(p *page) answer { return l.join(p, c, at, latest) })
 	if a.err != nil {
 		l.stats.refuse(a.err)
-		return Place{}, a.err
+		return Position{}, a.err
 	}
 	l.stats.joined.Add(1)
 	return *a.place, nil
@@ -71,13 +71,13 @@ func (l *Ledger) Join(ctx context.Context, c Call, due, latest time.Time) (Place
 // looked at; zero if it needs nothing but room. ticket is a new one, that the table has
 // already; 0 for one that is given out here. At and Expected of its Place are not set.
 // Errors are Book's, and then it may be counted or not.
-func (l *Ledger) Return(ctx context.Context, shard int, name Line, c Call, ticket int64, until time.Time) (Place, error) {
+func (l *Ledger) Return(ctx context.Context, shard int, name Line, c Call, ticket int64, until time.Time) (Position, error) {
 	if err := l.check(c); err != nil {
-		return Place{}, err
+		return Position{}, err
 	}
 	a := l.at(ctx, shard, func(p *page) answer { return p.restore(p.desk(shard), name, c, ticket, until) })
 	if a.err != nil {
-		return Place{}, a.err
+		return Position{}, a.err
 	}
 	return *a.place, nil
 }
@@ -95,7 +95,7 @@ func (p *page) restore(d *desk, name Line, c Call, ticket int64, until time.Time
 	case name.Later:
 		n.Due = min(max(n.Due, 1), p.at)
 	}
-	place := &Place{Shard: d.Shard, Ticket: d.counted(coming{ticket, name.Class, name.Caller, name.Later, p.at, due, held, false})}
+	place := &Position{Shard: d.Shard, Ticket: d.counted(coming{ticket, name.Class, name.Caller, name.Later, p.at, due, held, false})}
 	place.Wake = p.wake(d, p.goes(d, *n)).time()
 	return answer{place: place}
 }
@@ -154,7 +154,7 @@ func (p *page) join(c Call, shard int, due instant, latest time.Time) answer {
 	default:
 		n.Nth++
 	}
-	place := &Place{Shard: shard, At: n.Joined.time().Add(time.Duration(n.Nth) * time.Microsecond), Expected: expected.time()}
+	place := &Position{Shard: shard, At: n.Joined.time().Add(time.Duration(n.Nth) * time.Microsecond), Expected: expected.time()}
 	if due > 0 {
 		place.At = due.time()
 		if n.Due == 0 || due < n.Due {

@@ -66,16 +66,16 @@ func TestTheRingsAreAsWideAsTheWorstCase(t *testing.T) {
 		first := quota.New(&front{row: shared, skew: behind}, "send", limits, time.Now, newID)
 		second := quota.New(&front{row: shared, skew: ahead}, "send", limits, time.Now, newID)
 		time.Sleep(990 * time.Millisecond) // Date will be cut by nearly a second
-		if _, err := first.Book(t.Context(), costing(1)); err != nil {
+		if _, err := first.Reserve(t.Context(), costing(1)); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(990 * time.Millisecond) // and the bucket is nearly over
-		g, err := first.Book(t.Context(), costing(599))
+		g, err := first.Reserve(t.Context(), costing(599))
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * time.Millisecond) // to the second, when Date is at its most
-		for err = problem.New(problem.OverQuota, ""); err != nil; _, err = second.Book(t.Context(), costing(1)) {
+		for err = problem.New(problem.OverQuota, ""); err != nil; _, err = second.Reserve(t.Context(), costing(1)) {
 			time.Sleep(time.Second)
 		}
 		if gap := time.Since(g.UseBy); gap < time.Minute || gap > time.Minute+50*time.Millisecond {

@@ -17,8 +17,8 @@ const (
 )
 
 const (
-	// SeatLife is how long a pump that falls silent keeps its seat.
-	SeatLife = 30 * time.Second
+	// LeaseLife is how long a pump that falls silent keeps its seat.
+	LeaseLife = 30 * time.Second
 	// JoinGrace is how long after it was counted a message may still be on its way
 	// into the table. Whoever takes longer lets it Return.
 	JoinGrace = 10 * time.Second

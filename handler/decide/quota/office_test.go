@@ -91,7 +91,7 @@ func (o *office) gone() int {
 
 // offer is a message of a caller: it goes now, or waits. It is for a goroutine.
 func (o *office) offer(l *quota.Ledger, c quota.Call) {
-	g, place, err := l.BookOrJoin(o.ctx, c, time.Time{})
+	g, place, err := l.ReserveOrJoin(o.ctx, c, time.Time{})
 	switch {
 	case err != nil:
 		if !problem.Is(err, problem.OverQuota) {
@@ -117,7 +117,7 @@ func (o *office) again(l *quota.Ledger, w waiter) {
 	o.wait(place, waiter{at: place.At, call: w.call, attempts: w.attempts + 1}, false)
 }
 
-func (o *office) wait(place quota.Place, w waiter, later bool) {
+func (o *office) wait(place quota.Position, w waiter, later bool) {
 	time.Sleep(50*time.Millisecond + o.rnd.upTo(200*time.Millisecond)) // blob, record, row
 	w.ticket = place.Ticket
 	o.mu.Lock()

@@ -23,11 +23,11 @@ func TestNobodyOvertakesThoseWhoWait(t *testing.T) {
 				l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 2, PerHour: 100})
 				book(t, l, 2)
 				waits := quota.Call{Caller: "shop", Class: quota.Normal, Cost: 1}
-				if _, place, err := l.BookOrJoin(t.Context(), waits, time.Now().Add(time.Hour)); err != nil || place == nil {
+				if _, place, err := l.ReserveOrJoin(t.Context(), waits, time.Now().Add(time.Hour)); err != nil || place == nil {
 					t.Fatalf("place %v, %v", place, err)
 				}
 				time.Sleep(2 * time.Minute) // both tokens are free again, and nobody pumps
-				_, err := l.Book(t.Context(), quota.Call{Caller: "bank", Class: c.class, Cost: 1})
+				_, err := l.Reserve(t.Context(), quota.Call{Caller: "bank", Class: c.class, Cost: 1})
 				if c.overtakes != (err == nil) || err != nil && !problem.Is(err, problem.OverQuota) {
 					t.Errorf("got %v", err)
 				}

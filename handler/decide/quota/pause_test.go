@@ -21,7 +21,7 @@ func TestAPausedLedger(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &front{row: &row{}}
 				l := newLedger(f, quota.CustomDomainSend)
-				g, err := l.Book(t.Context(), costing(1))
+				g, err := l.Reserve(t.Context(), costing(1))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -30,9 +30,9 @@ func TestAPausedLedger(t *testing.T) {
 				}
 				other := newLedger(f, quota.CustomDomainSend) // another process
 				call := quota.Call{Caller: "shop", Class: quota.Normal, Cost: 1}
-				_, book := other.Book(t.Context(), call)
-				_, rebook := l.Rebook(t.Context(), g.Shard(), call)
-				_, place, join := other.BookOrJoin(t.Context(), call, time.Time{})
+				_, book := other.Reserve(t.Context(), call)
+				_, rebook := l.ReserveAgain(t.Context(), g.Shard(), call)
+				_, place, join := other.ReserveOrJoin(t.Context(), call, time.Time{})
 				_, later := other.Join(t.Context(), call, time.Now().Add(time.Hour), time.Time{})
 				for name, err := range map[string]error{"book": book, "rebook": rebook} {
 					if !problem.Is(err, problem.Paused) || problem.Of(err).RetryAfter == 0 {
@@ -66,7 +66,7 @@ func TestAPausedLedger(t *testing.T) {
 				if shards, err := l.Overdue(t.Context(), nil); err != nil || len(shards) != 1 {
 					t.Errorf("to be woken: %v, %v", shards, err)
 				}
-				if _, err := l.Rebook(t.Context(), 0, call); err != nil {
+				if _, err := l.ReserveAgain(t.Context(), 0, call); err != nil {
 					t.Errorf("after the pause: %v", err)
 				}
 				if format := f.named("send").entity.Values["format"]; format != int64(2) {
@@ -126,7 +126,7 @@ func TestAPauseHoldsOverAllRows(t *testing.T) {
 				var paused, late, used atomic.Int64 // Unix ns; calls
 				send := func(l *quota.Ledger) {
 					for ctx.Err() == nil {
-						g, err := l.Book(ctx, costing(1))
+						g, err := l.Reserve(ctx, costing(1))
 						switch since := paused.Load(); {
 						case err != nil || !g.Live(time.Now()):
 						case since > 0 && time.Since(time.Unix(0, since)) > 10*time.Second:

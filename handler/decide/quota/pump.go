@@ -8,8 +8,8 @@ import (
 )
 
 var (
-	// ErrSeat says that another pump serves the shard.
-	ErrSeat = errors.New("another pump has the seat")
+	// ErrLeaseTaken says that another pump serves the shard.
+	ErrLeaseTaken = errors.New("another pump has the seat")
 	// ErrJoined says that somebody joined who may go before the pump would come
 	// back: it keeps the seat, and looks again.
 	ErrJoined = errors.New("somebody joined meanwhile")
@@ -60,7 +60,7 @@ func (p *page) open(d *desk, pumpID string, busy bool) answer {
 		return answer{}
 	}
 	if lines := p.worthALook(d); len(lines) > 0 {
-		d.Pump, d.Until, d.TickAt, d.Fresh = pumpID, p.at.add(SeatLife), 0, false
+		d.Pump, d.Until, d.TickAt, d.Fresh = pumpID, p.at.add(LeaseLife), 0, false
 		p.dirty = true
 		return answer{opening: Opening{
 			OK: true, Lines: lines, Room: max(p.free(), fewest), Probing: p.health.Probing && p.pause == nil,
@@ -69,8 +69,8 @@ func (p *page) open(d *desk, pumpID string, busy bool) answer {
 	}
 	next := p.soonest(d)
 	if busy && d.Pump == pumpID {
-		if d.Until < p.at.add(SeatLife/2) {
-			d.Until, p.dirty = p.at.add(SeatLife), true
+		if d.Until < p.at.add(LeaseLife/2) {
+			d.Until, p.dirty = p.at.add(LeaseLife), true
 		}
 		return answer{opening: Opening{Kept: true, Next: next.time()}}
 	}
@@ -198,7 +198,7 @@ func (l *Ledger) Take(ctx context.Context, shard int, pumpID string, wants []Wan
 
 func (p *page) takeFor(d *desk, pumpID string, wants []Want) answer {
 	if d.Pump != pumpID {
-		return answer{err: ErrSeat}
+		return answer{err: ErrLeaseTaken}
 	}
 	p.dirty = true
 	grants := p.choose(wants)
@@ -214,7 +214,7 @@ func (p *page) takeFor(d *desk, pumpID string, wants []Want) answer {
 			next = sooner(next, p.goes(d, n))
 		}
 	}
-	d.Until, d.Fresh = p.at.add(SeatLife), false
+	d.Until, d.Fresh = p.at.add(LeaseLife), false
 	return answer{grants: grants, next: next.time()}
 }
 
@@ -303,7 +303,7 @@ func (l *Ledger) Rest(ctx context.Context, shard int, pumpID string, at time.Tim
 	return l.at(ctx, shard, func(p *page) answer {
 		d := p.desk(shard)
 		if d.Pump != pumpID {
-			return answer{err: ErrSeat}
+			return answer{err: ErrLeaseTaken}
 		}
 		p.dirty = true
 		var tick instant
@@ -311,7 +311,7 @@ func (l *Ledger) Rest(ctx context.Context, shard int, pumpID string, at time.Tim
 			tick = max(instantOf(at), p.at)
 		}
 		if first := p.soonest(d); d.Fresh && first > 0 && (tick == 0 || first.add(time.Second) < tick) {
-			d.Fresh, d.Until = false, p.at.add(SeatLife)
+			d.Fresh, d.Until = false, p.at.add(LeaseLife)
 			return answer{err: ErrJoined}
 		}
 		d.Pump, d.Until, d.TickAt, d.Fresh = "", 0, tick, false

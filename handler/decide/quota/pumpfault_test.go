@@ -30,7 +30,7 @@ func TestPumpsUnderFaults(t *testing.T) {
 		"not readable":           {repeat(dropped, 100), repeat(dropped, 100), false},
 	} {
 		// begin is a shard with seven waiting, and room for five.
-		begin := func(t *testing.T) (f *front, l *quota.Ledger, places []quota.Place) {
+		begin := func(t *testing.T) (f *front, l *quota.Ledger, places []quota.Position) {
 			t.Helper()
 			f = &front{row: &row{}}
 			l = newLedger(f, quota.ManagedDomainSend)
@@ -148,7 +148,7 @@ func TestASeatThatFallsSilentIsFree(t *testing.T) {
 				t.Errorf("try %d: the seat cannot be taken, or not again by the same", try)
 			}
 		}
-		time.Sleep(quota.SeatLife - time.Second)
+		time.Sleep(quota.LeaseLife - time.Second)
 		if open("next") {
 			t.Error("the seat is free too early")
 		}
@@ -156,10 +156,10 @@ func TestASeatThatFallsSilentIsFree(t *testing.T) {
 		if !open("next") {
 			t.Error("the seat is not free")
 		}
-		if _, _, err := l.Take(t.Context(), 0, "dead", []quota.Want{want("a", 1)}); !errors.Is(err, quota.ErrSeat) {
+		if _, _, err := l.Take(t.Context(), 0, "dead", []quota.Want{want("a", 1)}); !errors.Is(err, quota.ErrLeaseTaken) {
 			t.Errorf("the dead one wakes and takes: %v", err)
 		}
-		if err := l.Rest(t.Context(), 0, "dead", time.Time{}); !errors.Is(err, quota.ErrSeat) {
+		if err := l.Rest(t.Context(), 0, "dead", time.Time{}); !errors.Is(err, quota.ErrLeaseTaken) {
 			t.Errorf("the dead one rests: %v", err)
 		}
 	})
@@ -170,7 +170,7 @@ func TestWhoJoinsDuringTheLastLookIsSeen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLedger(&front{row: &row{}}, quota.CustomDomainSend)
-		join := func() quota.Place {
+		join := func() quota.Position {
 			place, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{})
 			if err != nil {
 				t.Fatal(err)
@@ -230,7 +230,7 @@ func TestCountsAreCorrectedByWhatIsSeen(t *testing.T) {
 		if looks > 12 {
 			t.Errorf("%d looks for rows that never came", looks)
 		}
-		if _, err := l.Book(t.Context(), normal("b")); err != nil {
+		if _, err := l.Reserve(t.Context(), normal("b")); err != nil {
 			t.Errorf("the ghosts still wait: %v", err)
 		}
 		line := quota.Line{Class: quota.Normal, Caller: "unknown"}
@@ -281,7 +281,7 @@ func TestALineWithoutRoomIsLookedAtWhenTheTimerComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 10, PerHour: 10})
 		for range 10 {
-			if _, err := l.Book(t.Context(), normal("a")); err != nil {
+			if _, err := l.Reserve(t.Context(), normal("a")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -322,7 +322,7 @@ func TestABusyPumpKeepsItsSeat(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 1, PerHour: 100})
-				var places []quota.Place
+				var places []quota.Position
 				for range 2 {
 					place, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{})
 					if err != nil {

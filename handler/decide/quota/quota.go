@@ -144,21 +144,21 @@ func (g Grant) Healthy() bool { return g.healthy }
 // Awaited says whether others wait for what becomes of the call, see Well.
 func (g Grant) Awaited() bool { return g.canary || g.probe }
 
-// Book takes the tokens of c, all or none. It answers a problem otherwise: Paused,
+// Reserve takes the tokens of c, all or none. It answers a problem otherwise: Paused,
 // OverQuota, whose RetryAfter is when c is expected to fit behind those who wait,
 // and exact if nobody does and nobody else books; InvalidMessage if it never
 // fits; Unavailable if the ledger could not be read or written, or ctx ended.
 // With Unavailable, tokens may be spent.
-func (l *Ledger) Book(ctx context.Context, c Call) (Grant, error) {
+func (l *Ledger) Reserve(ctx context.Context, c Call) (Grant, error) {
 	if err := l.check(c); err != nil {
 		return Grant{}, err
 	}
 	return l.granted(ctx, l.direct(ctx, c, func(p *page) answer { return p.book(c) }))
 }
 
-// Rebook takes tokens of a shard for a call whose grant grew too old before it
+// ReserveAgain takes tokens of a shard for a call whose grant grew too old before it
 // was used; that one stays spent. It asks for no turn: the call had it.
-func (l *Ledger) Rebook(ctx context.Context, shard int, c Call) (Grant, error) {
+func (l *Ledger) ReserveAgain(ctx context.Context, shard int, c Call) (Grant, error) {
 	if err := l.check(c); err != nil {
 		return Grant{}, err
 	}

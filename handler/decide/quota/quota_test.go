@@ -36,7 +36,7 @@ func newLedger(f *front, limits quota.Limits) *quota.Ledger {
 func book(t *testing.T, l *quota.Ledger, n int) (granted int) {
 	t.Helper()
 	for range n {
-		if _, err := l.Book(t.Context(), costing(1)); err == nil {
+		if _, err := l.Reserve(t.Context(), costing(1)); err == nil {
 			granted++
 		} else if !problem.Is(err, problem.OverQuota) {
 			t.Fatalf("Book: %v", err)
@@ -57,7 +57,7 @@ func TestAThousandAtOnceGetExactlyTheLimits(t *testing.T) {
 		for range 1000 {
 			go func() {
 				for time.Now().Before(end) {
-					g, err := l.Book(t.Context(), costing(1))
+					g, err := l.Reserve(t.Context(), costing(1))
 					if err != nil {
 						time.Sleep(problem.Of(err).RetryAfter)
 						continue
@@ -116,7 +116,7 @@ func TestWhoArrivesDuringAWriteIsBookedByTheNext(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 21 {
 			wg.Go(func() {
-				if _, err := l.Book(t.Context(), costing(1)); err != nil {
+				if _, err := l.Reserve(t.Context(), costing(1)); err != nil {
 					t.Errorf("caller %d: %v", i, err)
 				}
 			})
@@ -140,7 +140,7 @@ func TestInABatchTheFirstGetWhatThereIs(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range granted {
 			wg.Go(func() {
-				_, err := l.Book(t.Context(), costing(1))
+				_, err := l.Reserve(t.Context(), costing(1))
 				granted[i] = err == nil
 				if err != nil && (!problem.Is(err, problem.OverQuota) || problem.Of(err).RetryAfter > 70*time.Second) {
 					t.Errorf("caller %d: %v", i, err)
@@ -169,7 +169,7 @@ func TestRoomThatCameWhileOthersWereBooked(t *testing.T) {
 		errs := make([]error, 3) // the 1st is booked at 67 s, the others at 69 s by a read at 68.5 s
 		var wg sync.WaitGroup
 		for i, cost := range []int{1, 3, 1} {
-			wg.Go(func() { _, errs[i] = l.Book(t.Context(), costing(cost)) })
+			wg.Go(func() { _, errs[i] = l.Reserve(t.Context(), costing(cost)) })
 			synctest.Wait()
 		}
 		wg.Wait()
@@ -190,7 +190,7 @@ func TestWhoLeavesDoesNotBreakTheOthers(t *testing.T) {
 		var wg sync.WaitGroup
 		call := func(ctx context.Context, want error) {
 			wg.Go(func() {
-				g, err := l.Book(ctx, costing(1))
+				g, err := l.Reserve(ctx, costing(1))
 				if !errors.Is(err, want) || (want != nil && !problem.Is(err, problem.Unavailable)) || g.Live(time.Now()) == (want != nil) {
 					t.Errorf("Book = %v, %v; want %v", g, err, want)
 				}
@@ -236,17 +236,17 @@ func TestCostsThatNeverFit(t *testing.T) {
 	f := &front{row: &row{}}
 	l := newLedger(f, quota.Limits{PerMinute: 30, PerHour: 20})
 	for cost, want := range map[int]problem.Kind{-1: problem.Internal, 0: problem.Internal, 21: problem.InvalidMessage, 50: problem.InvalidMessage} {
-		if _, err := l.Book(t.Context(), costing(cost)); !problem.Is(err, want) {
+		if _, err := l.Reserve(t.Context(), costing(cost)); !problem.Is(err, want) {
 			t.Errorf("cost %d: %v, want %v", cost, err, want)
 		}
 	}
-	if _, err := newLedger(f, quota.Limits{}).Book(t.Context(), costing(1)); !problem.Is(err, problem.InvalidMessage) {
+	if _, err := newLedger(f, quota.Limits{}).Reserve(t.Context(), costing(1)); !problem.Is(err, problem.InvalidMessage) {
 		t.Errorf("no limits: %v", err)
 	}
 	if f.gets+f.writes != 0 {
 		t.Error("storage was asked")
 	}
-	if _, err := l.Book(t.Context(), costing(20)); err != nil || f.booked != 20 {
+	if _, err := l.Reserve(t.Context(), costing(20)); err != nil || f.booked != 20 {
 		t.Errorf("cost 20: %v, %d tokens logged", err, f.booked)
 	}
 }
@@ -257,7 +257,7 @@ func TestALowerLimitHoldsForWhatIsBooked(t *testing.T) {
 		f := &front{row: &row{}}
 		book(t, newLedger(f, quota.CustomDomainSend), 30)
 		l := newLedger(f, quota.ManagedDomainSend)
-		_, err := l.Book(t.Context(), costing(1))
+		_, err := l.Reserve(t.Context(), costing(1))
 		if got := problem.Of(err).RetryAfter; got != 3609*time.Second {
 			t.Errorf("RetryAfter %v, want 1h0m9s", got)
 		}
@@ -295,7 +295,7 @@ func TestARowThatCannotBeReadIsRefused(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &front{row: &row{entity: store.Entity{ETag: "1", Values: row1.values}, version: 1}}
 				l := newLedger(f, quota.CustomDomainSend)
-				_, err := l.Book(t.Context(), costing(1))
+				_, err := l.Reserve(t.Context(), costing(1))
 				if !problem.Is(err, problem.Unavailable) || !strings.Contains(err.Error(), row1.want) {
 					t.Errorf("Book: %v, want %q", err, row1.want)
 				}

@@ -17,16 +17,16 @@ func TestARingCountsAWholeWindowFromTheEndOfABucket(t *testing.T) {
 		l := newLedger(&front{row: &row{}}, limits)
 		time.Sleep(900 * time.Millisecond)
 		all := costing(limits.PerMinute)
-		if _, err := l.Book(t.Context(), all); err != nil {
+		if _, err := l.Reserve(t.Context(), all); err != nil {
 			t.Fatal(err)
 		}
 		width := time.Minute + quota.MaxAge + 2*quota.ClockError
 		time.Sleep(width - 400*time.Millisecond)
-		if _, err := l.Book(t.Context(), all); err == nil {
+		if _, err := l.Reserve(t.Context(), all); err == nil {
 			t.Errorf("a whole minute's limit was booked twice within %v", width-400*time.Millisecond)
 		}
 		time.Sleep(time.Second)
-		if _, err := l.Book(t.Context(), all); err != nil {
+		if _, err := l.Reserve(t.Context(), all); err != nil {
 			t.Errorf("after a whole window and a bucket: %v", err)
 		}
 	})

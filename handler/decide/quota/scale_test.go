@@ -221,7 +221,7 @@ func TestAllInstancesAtOnceFindTheirTurn(t *testing.T) {
 					f := &front{row: o.row, way: func() time.Duration { return o.rnd.upTo(30 * time.Millisecond) }}
 					l := quota.New(f, "send", quota.CustomDomainSend, time.Now, newID)
 					all.Go(func() {
-						if _, _, err := l.BookOrJoin(t.Context(), normal("a"), time.Time{}); err != nil {
+						if _, _, err := l.ReserveOrJoin(t.Context(), normal("a"), time.Time{}); err != nil {
 							t.Error(err)
 						}
 					})

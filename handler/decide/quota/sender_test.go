@@ -58,7 +58,7 @@ func TestARefusalOfOneSenderHoldsUpNoOther(t *testing.T) {
 				l := newLedger(&front{row: &row{}}, c.limits)
 				for i, s := range c.steps {
 					time.Sleep(s.after)
-					g, err := l.Book(t.Context(), from(s.sender))
+					g, err := l.Reserve(t.Context(), from(s.sender))
 					if problem.Is(err, problem.OverQuota) != (s.call == "waits") {
 						t.Fatalf("step %d, %+v: %v", i, s, err)
 					}
@@ -91,7 +91,7 @@ func TestACrowdOfRefusalsIsOne(t *testing.T) {
 		l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 100, PerHour: 1000})
 		book := func(sender uint32) quota.Grant {
 			t.Helper()
-			g, err := l.Book(t.Context(), quota.Call{Caller: "a", Class: quota.Normal, Cost: 1, Sender: sender})
+			g, err := l.Reserve(t.Context(), quota.Call{Caller: "a", Class: quota.Normal, Cost: 1, Sender: sender})
 			if err != nil {
 				t.Fatal(err)
 			}

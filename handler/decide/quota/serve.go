@@ -60,7 +60,7 @@ func (r *request) answer(a answer) (taken bool) {
 // answer holds what the call that asked returns; err and the rest are not both set.
 type answer struct {
 	grants  [][]Grant
-	place   *Place
+	place   *Position
 	next    time.Time
 	ok      bool
 	usage   Usage

@@ -132,7 +132,7 @@ func (w world) call(ctx context.Context, l *atomic.Pointer[quota.Ledger], now fu
 	for begin := time.Now(); time.Since(begin) < w.length; {
 		time.Sleep(rnd.upTo(w.idle))
 		cost := 1 + rnd.n(w.costs)
-		g, err := l.Load().Book(ctx, costing(cost))
+		g, err := l.Load().Reserve(ctx, costing(cost))
 		if err != nil {
 			out.note(err)
 			time.Sleep(max(problem.Of(err).RetryAfter, 100*time.Millisecond))
@@ -249,7 +249,7 @@ func TestRetryAfterIsExact(t *testing.T) {
 			one := func() *quota.Ledger { return ledgers[rnd.n(len(ledgers))] }
 			for i, gap := range gaps {
 				time.Sleep(time.Duration(gap) * time.Microsecond)
-				g, err := one().Book(t.Context(), costing(1+rnd.n(most)))
+				g, err := one().Reserve(t.Context(), costing(1+rnd.n(most)))
 				if err == nil {
 					err = one().Well(t.Context(), g)
 				}
@@ -260,7 +260,7 @@ func TestRetryAfterIsExact(t *testing.T) {
 					faults = append(faults, err.Error())
 				}
 			}
-			_, err := one().Book(t.Context(), costing(cost))
+			_, err := one().Reserve(t.Context(), costing(cost))
 			if err == nil {
 				return
 			}
@@ -269,11 +269,11 @@ func TestRetryAfterIsExact(t *testing.T) {
 				faults = append(faults, fmt.Sprintf("RetryAfter is %v", wait))
 			}
 			time.Sleep(wait - time.Second)
-			if _, err := one().Book(t.Context(), costing(cost)); !problem.Is(err, problem.OverQuota) {
+			if _, err := one().Reserve(t.Context(), costing(cost)); !problem.Is(err, problem.OverQuota) {
 				faults = append(faults, fmt.Sprintf("a second before RetryAfter %v: %v", wait, err))
 			}
 			time.Sleep(time.Second)
-			if _, err := one().Book(t.Context(), costing(cost)); err != nil {
+			if _, err := one().Reserve(t.Context(), costing(cost)); err != nil {
 				faults = append(faults, fmt.Sprintf("after RetryAfter %v: %v", wait, err))
 			}
 		})
@@ -291,7 +291,7 @@ func TestRetryAfterIsExactForASharperClock(t *testing.T) {
 		shared, limits := &row{}, quota.Limits{PerMinute: 6, PerHour: 100}
 		one, two := newLedger(&front{row: shared}, limits), newLedger(&front{row: shared}, limits)
 		refused := func(l *quota.Ledger) time.Duration {
-			_, err := l.Book(t.Context(), costing(5))
+			_, err := l.Reserve(t.Context(), costing(5))
 			return problem.Of(err).RetryAfter
 		}
 		book(t, one, 1)

@@ -12,7 +12,7 @@ import (
 
 // want is n calls of a caller's normal line, seen whole. places are where they had
 // joined.
-func want(caller string, n int, places ...quota.Place) quota.Want {
+func want(caller string, n int, places ...quota.Position) quota.Want {
 	w := quota.Want{Line: quota.Line{Class: quota.Normal, Caller: caller}, Complete: true}
 	for range n {
 		w.Calls = append(w.Calls, quota.Call{Cost: 1})
@@ -39,13 +39,13 @@ func TestWhoFindsNoRoomWaitsInLine(t *testing.T) {
 		l := newLedger(f, quota.ManagedDomainSend)
 		begin := time.Now()
 		for range 5 {
-			if _, place, err := l.BookOrJoin(t.Context(), normal("a"), time.Time{}); place != nil || err != nil {
+			if _, place, err := l.ReserveOrJoin(t.Context(), normal("a"), time.Time{}); place != nil || err != nil {
 				t.Fatalf("with room: %+v, %v", place, err)
 			}
 		}
-		var places []*quota.Place
+		var places []*quota.Position
 		for range 7 {
-			_, place, err := l.BookOrJoin(t.Context(), normal("a"), time.Time{})
+			_, place, err := l.ReserveOrJoin(t.Context(), normal("a"), time.Time{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,10 +65,10 @@ func TestWhoFindsNoRoomWaitsInLine(t *testing.T) {
 		if at := places[0].Wake.Sub(begin); at != 69*time.Second {
 			t.Errorf("the tick is for %v, want 1m9s", at)
 		}
-		if _, err := l.Book(t.Context(), normal("b")); problem.Of(err).RetryAfter != 69*time.Second {
+		if _, err := l.Reserve(t.Context(), normal("b")); problem.Of(err).RetryAfter != 69*time.Second {
 			t.Errorf("a direct call of another: %v", err)
 		}
-		if _, _, err := l.BookOrJoin(t.Context(), normal("a"), begin.Add(time.Hour)); !problem.Is(err, problem.OverQuota) {
+		if _, _, err := l.ReserveOrJoin(t.Context(), normal("a"), begin.Add(time.Hour)); !problem.Is(err, problem.OverQuota) {
 			t.Errorf("with too early a deadline: %v", err)
 		}
 	})
@@ -101,7 +101,7 @@ func TestThePumpServesTheLineAndRests(t *testing.T) {
 		if err != nil || len(grants[0]) != 5 || time.Until(next) != 3540*time.Second {
 			t.Fatalf("Take = %d grants, next %v, %v", len(grants[0]), next, err)
 		}
-		if _, _, err := l.Take(t.Context(), 0, "other", nil); !errors.Is(err, quota.ErrSeat) {
+		if _, _, err := l.Take(t.Context(), 0, "other", nil); !errors.Is(err, quota.ErrLeaseTaken) {
 			t.Errorf("Take by another: %v", err)
 		}
 		if err := l.Rest(t.Context(), 0, "pump", next); err != nil {
@@ -130,7 +130,7 @@ func TestALineInALessUrgentClassWaitsForItsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := quota.New(&front{row: &row{}}, "send", quota.Limits{PerMinute: 10, PerHour: 100}, time.Now, ids(), quota.Options{ReservedForHigh: 50})
 		for range 5 {
-			if _, err := l.Book(t.Context(), normal("b")); err != nil {
+			if _, err := l.Reserve(t.Context(), normal("b")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -147,7 +147,7 @@ func TestALineInALessUrgentClassWaitsForItsRoom(t *testing.T) {
 		if err != nil || len(grants[0]) != 0 || time.Until(next) != 69*time.Second {
 			t.Errorf("%d grants, then in %v, %v", len(grants[0]), time.Until(next), err)
 		}
-		if _, place, err := l.BookOrJoin(t.Context(), quota.Call{Caller: "c", Class: quota.High, Cost: 1}, time.Time{}); err != nil || place != nil {
+		if _, place, err := l.ReserveOrJoin(t.Context(), quota.Call{Caller: "c", Class: quota.High, Cost: 1}, time.Time{}); err != nil || place != nil {
 			t.Errorf("one more urgent waits behind it: %+v, %v", place, err)
 		}
 		time.Sleep(69 * time.Second)

@@ -32,7 +32,7 @@ func TestEachDetailAloneIsKept(t *testing.T) {
 		{"a place in line", func(r *record.Record) { r.Spooled = store.Key{Partition: "p", Row: "r"} }},
 		{"an expected time", func(r *record.Record) { r.Expected = at }},
 		{"a deadline", func(r *record.Record) { r.Deadline = at }},
-		{"a doubt", func(r *record.Record) { r.State, r.Settling = record.Unknown, true }},
+		{"a doubt", func(r *record.Record) { r.State, r.Resolving = record.Unknown, true }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -79,8 +79,8 @@ func TestSweepWithoutStorage(t *testing.T) {
 		fresh   bool // the sweeper has not read anything before
 		slices  int  // of the sweep that fail, -1 for those with a record in them
 	}{
-		{"the time cannot be had", mem.Get, mem.Refused, true, record.SweepSlices},
-		{"the rows cannot be listed", mem.List, mem.Refused, false, record.SweepSlices},
+		{"the time cannot be had", mem.Get, mem.Refused, true, record.CleanUpSlices},
+		{"the rows cannot be listed", mem.List, mem.Refused, false, record.CleanUpSlices},
 		{"no row can be deleted", mem.Delete, mem.Refused, false, -1},
 		{"the answers to deleting are lost", mem.Delete, mem.Lost, false, -1},
 	} {
@@ -99,8 +99,8 @@ func TestSweepWithoutStorage(t *testing.T) {
 				}
 				b.failing(c.op, c.outcome)
 				failed := 0
-				for slice := range record.SweepSlices {
-					removed, err := b.theirs.Sweep(t.Context(), slice)
+				for slice := range record.CleanUpSlices {
+					removed, err := b.theirs.CleanUp(t.Context(), slice)
 					if err != nil {
 						failed++
 						if !problem.Is(err, problem.Unavailable) {
@@ -116,8 +116,8 @@ func TestSweepWithoutStorage(t *testing.T) {
 				}
 				b.failing("", mem.Done)
 				left := 0
-				for slice := range record.SweepSlices {
-					removed, err := b.theirs.Sweep(t.Context(), slice)
+				for slice := range record.CleanUpSlices {
+					removed, err := b.theirs.CleanUp(t.Context(), slice)
 					must(t, err)
 					left += removed
 				}

@@ -113,7 +113,7 @@ func claimHistory(t *testing.T, calls, clients, keys int) []porcupine.Operation 
 	})
 	var ids atomic.Int64
 	newID := func() string { return strconv.FormatInt(ids.Add(1), 10) }
-	books := []*record.Book{record.NewBook(table, time.Now, newID), record.NewBook(table, time.Now, newID), record.NewBook(table, time.Now, newID)}
+	books := []*record.Store{record.New(table, time.Now, newID), record.New(table, time.Now, newID), record.New(table, time.Now, newID)}
 
 	var history []porcupine.Operation
 	var all sync.WaitGroup
@@ -150,7 +150,7 @@ func claimHistory(t *testing.T, calls, clients, keys int) []porcupine.Operation 
 	return history
 }
 
-func claimOnce(t *testing.T, b *record.Book, a act) (*record.Record, string) {
+func claimOnce(t *testing.T, b *record.Store, a act) (*record.Record, string) {
 	t.Helper()
 	rec, replay, err := b.Claim(t.Context(), claim(strconv.Itoa(a.key), strconv.Itoa(a.fingerprint)))
 	switch {
@@ -164,7 +164,7 @@ func claimOnce(t *testing.T, b *record.Book, a act) (*record.Record, string) {
 	return rec, "claimed"
 }
 
-func end(t *testing.T, b *record.Book, r *record.Record, op string) string {
+func end(t *testing.T, b *record.Store, r *record.Record, op string) string {
 	t.Helper()
 	var err error
 	switch op {

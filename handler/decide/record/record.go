@@ -30,7 +30,7 @@
 //
 //	Claimed ─┬─> Sending ─┬─> Accepted | Failed
 //	         └─> Waiting ─┤
-//	      Cancelled <──┘  └─> Unknown, settling or for good
+//	      Cancelled <──┘  └─> Unknown, resolving or for good
 //
 // A record is removed Life after its last change or, if that is later, after the
 // last moment at which its message may still be sent.
@@ -98,10 +98,10 @@ type Record struct {
 	// Deadline is the last moment at which the message may be sent; zero if it
 	// never waited.
 	Deadline time.Time
-	// Settling says of Unknown that ACS is still being asked. Repeatable says of Unknown
+	// Resolving says of Unknown that ACS is still being asked. Repeatable says of Unknown
 	// that ACS did not know the message long after its owner had died, so that a repeat
 	// sends it; and of Failed that nothing was sent, so that its id is free.
-	Settling   bool
+	Resolving  bool
 	Repeatable bool
 	// Ended says of Accepted that ACS was asked and is done with it, or need not be
 	// asked any more.
@@ -125,7 +125,7 @@ func (r *Record) Final() bool {
 	case Accepted, Failed, Cancelled:
 		return true
 	case Unknown:
-		return !r.Settling
+		return !r.Resolving
 	}
 	return false
 }
@@ -155,8 +155,8 @@ type Table interface {
 	ListBefore(ctx context.Context, after store.Key, partition string, n int) ([]store.Entity, error)
 }
 
-// Book keeps the records of one deployment. It is safe for concurrent use.
-type Book struct {
+// Store keeps the records of one deployment. It is safe for concurrent use.
+type Store struct {
 	table Table
 	clock serverClock
 	newID func() string
@@ -165,15 +165,15 @@ type Book struct {
 	works works
 }
 
-// NewBook keeps records in t. now is a local clock, of which only differences
+// New keeps records in t. now is a local clock, of which only differences
 // are used; newID makes UUIDs for attempts.
-func NewBook(t Table, now func() time.Time, newID func() string) *Book {
-	return &Book{table: t, clock: serverClock{local: now}, newID: newID, life: OwnerLife, fence: FenceLife}
+func New(t Table, now func() time.Time, newID func() string) *Store {
+	return &Store{table: t, clock: serverClock{local: now}, newID: newID, life: OwnerLife, fence: FenceLife}
 }
 
 // Holding makes the claims and the writes of b hold for life, and Sending for fence.
 // They must be longer than b's users ever work on a message without a write.
-func (b *Book) Holding(life, fence time.Duration) *Book {
+func (b *Store) Holding(life, fence time.Duration) *Store {
 	b.life, b.fence = life, fence
 	return b
 }
@@ -193,8 +193,8 @@ func Key(caller, id string) string {
 // of reach is Unavailable, and then nothing may be sent.
 //
 // A claim that was taken over from an owner who died while sending comes back as
-// Unknown, settling: ACS must be asked for its operation before anything is sent.
-func (b *Book) Claim(ctx context.Context, r Record) (claimed *Record, replay bool, err error) {
+// Unknown, resolving: ACS must be asked for its operation before anything is sent.
+func (b *Store) Claim(ctx context.Context, r Record) (claimed *Record, replay bool, err error) {
 	for range claimTries {
 		claimed, replay, err = b.claim(ctx, r)
 		if !errors.Is(err, errReleased) {
@@ -209,7 +209,7 @@ const claimTries = 5
 
 var errReleased = errors.New("the record was released meanwhile")
 
-func (b *Book) claim(ctx context.Context, r Record) (claimed *Record, replay bool, err error) {
+func (b *Store) claim(ctx context.Context, r Record) (claimed *Record, replay bool, err error) {
 	now, err := b.now(ctx, r.Caller, r.ID)
 	if err != nil {
 		return nil, false, err
@@ -255,34 +255,34 @@ func InProgress() error {
 
 // TakeOver makes r the record of what another has left behind, if that has not
 // changed. It comes back as Claimed, or as Unknown if the other may have sent.
-func (b *Book) TakeOver(ctx context.Context, r Record, there *Record) (*Record, error) {
+func (b *Store) TakeOver(ctx context.Context, r Record, there *Record) (*Record, error) {
 	r.etag, r.Created, r.OperationID = there.etag, there.Created, there.OperationID
 	r.State = Claimed
 	if there.State == Sending || there.State == Unknown {
-		r.State, r.Settling = Unknown, true
+		r.State, r.Resolving = Unknown, true
 	}
 	return &r, b.write(ctx, &r)
 }
 
 // Abandoned says whether a message has been as it is for longer than anyone works
 // on one.
-func (b *Book) Abandoned(r *Record) bool {
+func (b *Store) Abandoned(r *Record) bool {
 	now, ok := b.clock.now()
 	return ok && now.After(r.OwnerUntil)
 }
 
 // Find returns the record of caller and id. A message whose owner has died while
-// sending, and which is in no spool, is shown as Unknown, settling.
-func (b *Book) Find(ctx context.Context, caller, id string) (*Record, error) {
+// sending, and which is in no spool, is shown as Unknown, resolving.
+func (b *Store) Find(ctx context.Context, caller, id string) (*Record, error) {
 	r, err := b.Read(ctx, caller, id)
 	if err == nil && b.Stale(r) && !r.inSpool() {
-		r.State, r.Settling = Unknown, true
+		r.State, r.Resolving = Unknown, true
 	}
 	return r, err
 }
 
 // Read returns the record of caller and id as it stands.
-func (b *Book) Read(ctx context.Context, caller, id string) (*Record, error) {
+func (b *Store) Read(ctx context.Context, caller, id string) (*Record, error) {
 	r, _, err := b.read(ctx, caller, id)
 	if errors.Is(err, store.ErrMissing) {
 		return nil, problem.New(problem.NotFound, "This caller has no message with that id.")
@@ -294,17 +294,17 @@ func (b *Book) Read(ctx context.Context, caller, id string) (*Record, error) {
 }
 
 // Stale says whether the owner of a message that is being sent has died.
-func (b *Book) Stale(r *Record) bool { return r.State == Sending && b.Abandoned(r) }
+func (b *Store) Stale(r *Record) bool { return r.State == Sending && b.Abandoned(r) }
 
 // Time is the table service's clock, as well as it is known here. Only before the
 // first answer of the service does it cost a read.
-func (b *Book) Time(ctx context.Context) (time.Time, error) { return b.now(ctx, "", "") }
+func (b *Store) Time(ctx context.Context) (time.Time, error) { return b.now(ctx, "", "") }
 
-func (b *Book) read(ctx context.Context, caller, id string) (*Record, string, error) {
+func (b *Store) read(ctx context.Context, caller, id string) (*Record, string, error) {
 	return b.readKey(ctx, Key(caller, id))
 }
 
-func (b *Book) readKey(ctx context.Context, key string) (*Record, string, error) {
+func (b *Store) readKey(ctx context.Context, key string) (*Record, string, error) {
 	asked := b.clock.local()
 	e, receipt, err := b.table.Get(ctx, key, row)
 	b.clock.observe(receipt, asked)
@@ -316,7 +316,7 @@ func (b *Book) readKey(ctx context.Context, key string) (*Record, string, error)
 
 // now is the table service's time. Only before the first answer of the service
 // does it cost a read.
-func (b *Book) now(ctx context.Context, caller, id string) (time.Time, error) {
+func (b *Store) now(ctx context.Context, caller, id string) (time.Time, error) {
 	if t, ok := b.clock.now(); ok {
 		return t, nil
 	}

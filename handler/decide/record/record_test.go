@@ -17,7 +17,7 @@ import (
 // books are two processes' books over one table; fault is what befalls the next
 // calls of the kind that it names, so many times.
 type books struct {
-	ours, theirs *record.Book
+	ours, theirs *record.Store
 	op           mem.Op
 	fault        mem.Fault
 	times, calls atomic.Int64
@@ -35,9 +35,9 @@ func newBooks() *books {
 	})
 	var ids atomic.Int64
 	newID := func() string { return strconv.FormatInt(ids.Add(1), 10) }
-	b.ours = record.NewBook(table, time.Now, newID)
+	b.ours = record.New(table, time.Now, newID)
 	// The clock of the other process is wrong by hours: only its pace is used.
-	b.theirs = record.NewBook(table, func() time.Time { return time.Now().Add(-7 * time.Hour) }, newID)
+	b.theirs = record.New(table, func() time.Time { return time.Now().Add(-7 * time.Hour) }, newID)
 	return b
 }
 
@@ -52,7 +52,7 @@ func claim(id, fingerprint string) record.Record {
 	return record.Record{ID: id, Caller: "shop", Fingerprint: fingerprint, OperationID: "op-" + id}
 }
 
-func mustClaim(t *testing.T, b *record.Book, r record.Record) *record.Record {
+func mustClaim(t *testing.T, b *record.Store, r record.Record) *record.Record {
 	t.Helper()
 	rec, replay, err := b.Claim(t.Context(), r)
 	if err != nil || replay {
@@ -61,7 +61,7 @@ func mustClaim(t *testing.T, b *record.Book, r record.Record) *record.Record {
 	return rec
 }
 
-func state(t *testing.T, b *record.Book, id string) record.State {
+func state(t *testing.T, b *record.Store, id string) record.State {
 	t.Helper()
 	r, err := b.Find(t.Context(), "shop", id)
 	if problem.Is(err, problem.NotFound) {
@@ -273,7 +273,7 @@ func TestAnOwnerWithLittlePatienceIsTakenOverSooner(t *testing.T) {
 			t.Errorf("before the owner's time was over: %+v, %v", there, err)
 		}
 		time.Sleep(5 * time.Second)
-		if taken := mustClaim(t, b.theirs, claim("1", "f")); taken.State != record.Unknown || !taken.Settling {
+		if taken := mustClaim(t, b.theirs, claim("1", "f")); taken.State != record.Unknown || !taken.Resolving {
 			t.Errorf("taken over as %s", taken.State)
 		}
 	})

@@ -31,7 +31,7 @@ type details struct {
 	Spooled    store.Key   `json:"spooled,omitzero"`
 	Expected   time.Time   `json:"expected,omitzero"`
 	Deadline   time.Time   `json:"deadline,omitzero"`
-	Settling   bool        `json:"settling,omitempty"`
+	Resolving  bool        `json:"resolving,omitempty"`
 	Repeat     bool        `json:"repeatable,omitempty"`
 	Shared     bool        `json:"shared,omitempty"`
 	Ended      bool        `json:"ended,omitempty"`
@@ -68,13 +68,13 @@ func (r *Record) body() []byte {
 	}
 	// These types hold strings, numbers and times only: they always encode. What is
 	// not plain has a first member, so that a comma belongs in place of its brace.
-	more := store.JSON(details{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Settling, r.Repeatable, r.Shared, r.Ended, r.Hook, r.Sandbox, r.Redirected})
+	more := store.JSON(details{r.Tags, r.Moved, r.Links, r.Failure, r.Spooled, r.Expected, r.Deadline, r.Resolving, r.Repeatable, r.Shared, r.Ended, r.Hook, r.Sandbox, r.Redirected})
 	return append(append(text, ','), more[1:]...)
 }
 
 // plain says whether the details are a deadline at most.
 func (r *Record) plain() bool {
-	return len(r.Tags) == 0 && len(r.Moved) == 0 && r.Failure == nil && r.Links == (store.Key{}) && r.Spooled == (store.Key{}) && r.Expected.IsZero() && !r.Settling && !r.Repeatable && !r.Shared && !r.Ended && r.Hook == "" && !r.Sandbox && !r.Redirected
+	return len(r.Tags) == 0 && len(r.Moved) == 0 && r.Failure == nil && r.Links == (store.Key{}) && r.Spooled == (store.Key{}) && r.Expected.IsZero() && !r.Resolving && !r.Repeatable && !r.Shared && !r.Ended && r.Hook == "" && !r.Sandbox && !r.Redirected
 }
 
 // appendText writes a JSON string. Names, UUIDs and digits are written as they are.
@@ -119,7 +119,7 @@ func decode(e store.Entity) (*Record, string, error) {
 	r := &Record{
 		ID: b.ID, Caller: b.Caller, Fingerprint: b.Fingerprint, State: State(state), OperationID: operation,
 		Tags: b.Tags, Moved: b.Moved, Links: b.Links, Failure: b.Failure,
-		Spooled: b.Spooled, Expected: b.Expected, Deadline: b.Deadline, Settling: b.Settling, Repeatable: b.Repeat, Shared: b.Shared, Ended: b.Ended, Hook: b.Hook, Sandbox: b.Sandbox, Redirected: b.Redirected,
+		Spooled: b.Spooled, Expected: b.Expected, Deadline: b.Deadline, Resolving: b.Resolving, Repeatable: b.Repeat, Shared: b.Shared, Ended: b.Ended, Hook: b.Hook, Sandbox: b.Sandbox, Redirected: b.Redirected,
 		Created: b.Created, Updated: b.Updated, OwnerUntil: b.OwnerUntil,
 		etag: e.ETag, key: e.Partition,
 	}

@@ -12,48 +12,48 @@ import (
 
 // Wait marks that the message waits in the spool. It needs no owner then. As every
 // step it makes the record if that has not been claimed, so its id must be new.
-func (b *Book) Wait(ctx context.Context, r *Record) error {
-	r.State, r.Settling = Waiting, false
+func (b *Store) Wait(ctx context.Context, r *Record) error {
+	r.State, r.Resolving = Waiting, false
 	return b.write(ctx, r)
 }
 
 // Sending marks that from now on ACS may have the message, and renews ownership.
 // It fails if another has taken over, with store.ErrChanged in the problem.
-func (b *Book) Sending(ctx context.Context, r *Record) error {
-	r.State, r.Settling = Sending, false
+func (b *Store) Sending(ctx context.Context, r *Record) error {
+	r.State, r.Resolving = Sending, false
 	return b.writeFor(ctx, r, b.fence)
 }
 
 // Doubt marks that ACS may have the message and is being asked for it.
-func (b *Book) Doubt(ctx context.Context, r *Record) error {
-	r.State, r.Settling = Unknown, true
+func (b *Store) Doubt(ctx context.Context, r *Record) error {
+	r.State, r.Resolving = Unknown, true
 	return b.write(ctx, r)
 }
 
 // Doubted marks that ACS may have the message, which stands in no line: whoever asks
 // for the record, or repeats the message, has ACS asked once a time has passed.
-func (b *Book) Doubted(ctx context.Context, r *Record, after time.Duration) error {
-	r.State, r.Settling = Unknown, true
+func (b *Store) Doubted(ctx context.Context, r *Record, after time.Duration) error {
+	r.State, r.Resolving = Unknown, true
 	return b.writeFor(ctx, r, after)
 }
 
 // Unsent marks that ACS did not know the message long after its owner had died. Nobody
 // asks any more, and a repeat sends it.
-func (b *Book) Unsent(ctx context.Context, r *Record) error {
-	r.State, r.Settling, r.Repeatable = Unknown, false, true
+func (b *Store) Unsent(ctx context.Context, r *Record) error {
+	r.State, r.Resolving, r.Repeatable = Unknown, false, true
 	return b.write(ctx, r)
 }
 
 // Finish writes the final state.
-func (b *Book) Finish(ctx context.Context, r *Record, s State, f *Failure) error {
-	r.State, r.Failure, r.Settling, r.Repeatable = s, f, false, false
+func (b *Store) Finish(ctx context.Context, r *Record, s State, f *Failure) error {
+	r.State, r.Failure, r.Resolving, r.Repeatable = s, f, false, false
 	return b.write(ctx, r)
 }
 
 // Cancel ends the message of caller and id if it waits; that it was cancelled
 // before is no error. Otherwise it is a problem TooLate, and the record says what
 // it is instead.
-func (b *Book) Cancel(ctx context.Context, caller, id string) (*Record, error) {
+func (b *Store) Cancel(ctx context.Context, caller, id string) (*Record, error) {
 	for range cancelTries {
 		r, err := b.Read(ctx, caller, id)
 		if err != nil {
@@ -83,7 +83,7 @@ const cancelTries = 5
 // Refuse ends a message of which nothing was sent, so that its id can be used again:
 // whoever was told that it is under way reads why. A record that is gone, or that
 // another has taken over, is left.
-func (b *Book) Refuse(ctx context.Context, r *Record, why *Failure) error {
+func (b *Store) Refuse(ctx context.Context, r *Record, why *Failure) error {
 	if r.etag == "" {
 		return nil
 	}
@@ -107,7 +107,7 @@ func unlessLost(err error) error {
 
 // Release forgets a record of which nothing was sent and of whose id nobody knows. A
 // record that is gone, or that another has taken over, is left.
-func (b *Book) Release(ctx context.Context, r *Record) error {
+func (b *Store) Release(ctx context.Context, r *Record) error {
 	if r.etag == "" {
 		return nil
 	}
@@ -116,10 +116,10 @@ func (b *Book) Release(ctx context.Context, r *Record) error {
 
 // write replaces the row if it is still the version that r was read or written
 // as, or inserts that of an r which was neither. Afterwards r is the current version.
-func (b *Book) write(ctx context.Context, r *Record) error { return b.writeFor(ctx, r, b.life) }
+func (b *Store) write(ctx context.Context, r *Record) error { return b.writeFor(ctx, r, b.life) }
 
 // writeFor is write for an owner who lives so long.
-func (b *Book) writeFor(ctx context.Context, r *Record, life time.Duration) error {
+func (b *Store) writeFor(ctx context.Context, r *Record, life time.Duration) error {
 	put := b.table.Replace
 	if r.etag == "" {
 		put = b.table.Insert
@@ -152,21 +152,21 @@ func (b *Book) writeFor(ctx context.Context, r *Record, life time.Duration) erro
 }
 
 const (
-	// SweepSlices is how many calls of Sweep see all records, one slice each.
-	SweepSlices = 64
-	sweepPage   = 500
+	// CleanUpSlices is how many calls of Sweep see all records, one slice each.
+	CleanUpSlices = 64
+	sweepPage     = 500
 )
 
-// Sweep removes the records of slice n of SweepSlices that have outlived their
+// CleanUp removes the records of slice n of SweepSlices that have outlived their
 // time. It may be repeated. An error is Unavailable.
-func (b *Book) Sweep(ctx context.Context, n int) (removed int, err error) {
+func (b *Store) CleanUp(ctx context.Context, n int) (removed int, err error) {
 	now, err := b.now(ctx, "", "")
 	if err != nil {
 		return 0, err
 	}
-	const width = 256 / SweepSlices
+	const width = 256 / CleanUpSlices
 	after, before := store.Key{Partition: fmt.Sprintf("%02x", n*width)}, fmt.Sprintf("%02x", (n+1)*width)
-	if n == SweepSlices-1 {
+	if n == CleanUpSlices-1 {
 		before = "g" // the digits end with f
 	}
 	var failed []error

@@ -17,7 +17,7 @@ import (
 
 var place = store.Key{Partition: "line", Row: "place"}
 
-func mustWait(t *testing.T, b *record.Book, r *record.Record) {
+func mustWait(t *testing.T, b *record.Store, r *record.Record) {
 	t.Helper()
 	r.Spooled = place
 	must(t, b.Wait(t.Context(), r))
@@ -27,21 +27,21 @@ func TestOnlyWhatWaitsCanBeCancelled(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		step func(*testing.T, *record.Book, *record.Record)
+		step func(*testing.T, *record.Store, *record.Record)
 		want string // a problem's slug, or nothing
 		left record.State
 	}{
 		{"waiting", mustWait, "", record.Cancelled},
-		{"claimed", func(*testing.T, *record.Book, *record.Record) {}, "too-late", record.Claimed},
-		{"sending", func(t *testing.T, b *record.Book, r *record.Record) {
+		{"claimed", func(*testing.T, *record.Store, *record.Record) {}, "too-late", record.Claimed},
+		{"sending", func(t *testing.T, b *record.Store, r *record.Record) {
 			mustWait(t, b, r)
 			must(t, b.Sending(t.Context(), r))
 		}, "too-late", record.Sending},
-		{"in doubt", func(t *testing.T, b *record.Book, r *record.Record) { must(t, b.Doubt(t.Context(), r)) }, "too-late", record.Unknown},
-		{"accepted", func(t *testing.T, b *record.Book, r *record.Record) {
+		{"in doubt", func(t *testing.T, b *record.Store, r *record.Record) { must(t, b.Doubt(t.Context(), r)) }, "too-late", record.Unknown},
+		{"accepted", func(t *testing.T, b *record.Store, r *record.Record) {
 			must(t, b.Finish(t.Context(), r, record.Accepted, nil))
 		}, "too-late", record.Accepted},
-		{"cancelled before", func(t *testing.T, b *record.Book, r *record.Record) {
+		{"cancelled before", func(t *testing.T, b *record.Store, r *record.Record) {
 			mustWait(t, b, r)
 			_, err := b.Cancel(t.Context(), "shop", "1")
 			must(t, err)
@@ -136,8 +136,8 @@ func TestSweepRemovesWhatHasOutlivedItsTime(t *testing.T) {
 			}
 		}
 		sweep := func() (removed int) {
-			for slice := range record.SweepSlices {
-				k, err := b.theirs.Sweep(t.Context(), slice)
+			for slice := range record.CleanUpSlices {
+				k, err := b.theirs.CleanUp(t.Context(), slice)
 				must(t, err)
 				removed += k
 			}
@@ -164,8 +164,8 @@ func TestSweepRemovesWhatHasOutlivedItsTime(t *testing.T) {
 // whatever becomes of the answer.
 func TestTheFirstStepMakesARecordThatNobodyClaimed(t *testing.T) {
 	t.Parallel()
-	steps := map[record.State]func(*record.Book, context.Context, *record.Record) error{
-		record.Sending: (*record.Book).Sending, record.Waiting: (*record.Book).Wait,
+	steps := map[record.State]func(*record.Store, context.Context, *record.Record) error{
+		record.Sending: (*record.Store).Sending, record.Waiting: (*record.Store).Wait,
 	}
 	for want, step := range steps {
 		for what, outcome := range map[string]mem.Outcome{"answered": mem.Done, "lost": mem.Lost, "repeated": mem.Repeated} {

@@ -63,7 +63,7 @@ type Work struct {
 
 // Begin says that this process works on a message. It does not wait for the note of
 // it to be written: Noted does.
-func (b *Book) Begin(ctx context.Context, r *Record) *Work {
+func (b *Store) Begin(ctx context.Context, r *Record) *Work {
 	if r.key == "" {
 		r.key = Key(r.Caller, r.ID)
 	}
@@ -107,7 +107,7 @@ func (w *Work) End(left bool) {
 }
 
 // noteAll writes the row as long as somebody waits for it.
-func (b *Book) noteAll(ctx context.Context) {
+func (b *Store) noteAll(ctx context.Context) {
 	a := &b.works
 	for {
 		a.mu.Lock()
@@ -140,7 +140,7 @@ func (a *works) keys() []byte {
 
 // note writes the row. After an error nobody knows what it holds, and after Left has
 // taken it away there is none: then another is made, and Left deals with the first.
-func (b *Book) note(ctx context.Context, keys []byte) error {
+func (b *Store) note(ctx context.Context, keys []byte) error {
 	var errs []error
 	for range noteTries {
 		err := b.tryNote(ctx, keys)
@@ -153,7 +153,7 @@ func (b *Book) note(ctx context.Context, keys []byte) error {
 	return unavailable(fmt.Errorf("note what is at work: %w", errors.Join(errs...)))
 }
 
-func (b *Book) tryNote(ctx context.Context, keys []byte) error {
+func (b *Store) tryNote(ctx context.Context, keys []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, noteTime)
 	defer cancel()
 	now, err := b.now(ctx, "", "")
@@ -179,7 +179,7 @@ func workEntity(row string, etag store.ETag, now time.Time, keys []byte) store.E
 // left: those of rows that were not written for a while. end says whether nobody need
 // look at it again. It costs one operation, and for each such row one for each message
 // in it and one to take it away. An error is Unavailable, or end's.
-func (b *Book) Left(ctx context.Context, end func(context.Context, *Record) (over bool, err error)) error {
+func (b *Store) Left(ctx context.Context, end func(context.Context, *Record) (over bool, err error)) error {
 	now, err := b.now(ctx, "", "")
 	if err != nil {
 		return err
@@ -203,7 +203,7 @@ func (b *Book) Left(ctx context.Context, end func(context.Context, *Record) (ove
 }
 
 // leftIn looks at what a row lists, and takes out of it what is over.
-func (b *Book) leftIn(ctx context.Context, e store.Entity, end func(context.Context, *Record) (bool, error)) error {
+func (b *Store) leftIn(ctx context.Context, e store.Entity, end func(context.Context, *Record) (bool, error)) error {
 	keys, _ := e.Values["keys"].([]byte)
 	var still []byte
 	var errs []error
@@ -228,7 +228,7 @@ func (b *Book) leftIn(ctx context.Context, e store.Entity, end func(context.Cont
 	return errors.Join(append(errs, unavailable(err))...)
 }
 
-func (b *Book) leftAt(ctx context.Context, key string, end func(context.Context, *Record) (bool, error)) (over bool, err error) {
+func (b *Store) leftAt(ctx context.Context, key string, end func(context.Context, *Record) (bool, error)) (over bool, err error) {
 	r, _, err := b.readKey(ctx, key)
 	switch {
 	case errors.Is(err, store.ErrMissing):

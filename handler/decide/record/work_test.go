@@ -17,7 +17,7 @@ import (
 )
 
 // begin claims messages, and notes that a process works on them.
-func begin(t *testing.T, b *record.Book, ids ...string) (all []*record.Work) {
+func begin(t *testing.T, b *record.Store, ids ...string) (all []*record.Work) {
 	t.Helper()
 	for _, id := range ids {
 		w := b.Begin(t.Context(), mustClaim(t, b, claim(id, "f")))

@@ -141,7 +141,7 @@ func TestIntakeRefusesWhatMustBeInlineAndCannot(t *testing.T) {
 		t.Fatalf("got %v, want InvalidMessage", err)
 	}
 	var pointers []string
-	for _, f := range problem.Of(err).Faults {
+	for _, f := range problem.Of(err).Violations {
 		pointers = append(pointers, f.Pointer)
 	}
 	if want := []string{"/attachments/0/placement", "/attachments/2/placement"}; !slices.Equal(pointers, want) {
@@ -323,7 +323,7 @@ func TestPlacementLearntTooLate(t *testing.T) {
 	}
 	m.Attachments[0].Placement, m.Attachments[1].Placement = mail.PlacementInline, mail.PlacementInline
 	_, err := s.Plan(t.Context(), m, in, owner, time.Hour, wholeMiB, wireSize)
-	if faults := problem.Of(err).Faults; !problem.Is(err, problem.InvalidMessage) || len(faults) != 1 ||
+	if faults := problem.Of(err).Violations; !problem.Is(err, problem.InvalidMessage) || len(faults) != 1 ||
 		faults[0].Pointer != "/attachments/1/placement" || !strings.Contains(faults[0].Detail, "before contentInBase64") {
 		t.Errorf("got %v, %v", err, faults)
 	}

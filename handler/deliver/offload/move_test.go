@@ -208,7 +208,7 @@ func TestCommitFails(t *testing.T) {
 					t.Errorf("%d blobs and %d rows are left, want 0 and %d", blobs, rows, tt.rows)
 				}
 				s.now = s.now.Add(mail.DefaultLinkLife + LinkGrace)
-				if _, err := s.Sweep(t.Context()); err != nil {
+				if _, err := s.CleanUp(t.Context()); err != nil {
 					t.Error(err)
 				}
 				assertEmpty(t, s.cloud)

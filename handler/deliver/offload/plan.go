@@ -114,7 +114,7 @@ func (d *draft) lookAtUploads(ctx context.Context) (map[int]*slot, error) {
 	slots, seen := map[int]*slot{}, map[string]bool{}
 	p := problem.New(problem.InvalidMessage, "Some attachments cannot be had, or not where they should be.")
 	fault := func(i int, member, format string, args ...any) {
-		p.Faults = append(p.Faults, problem.NewFault(fmt.Sprintf("/attachments/%d/%s", i, member), format, args...))
+		p.Violations = append(p.Violations, problem.NewViolation(fmt.Sprintf("/attachments/%d/%s", i, member), format, args...))
 	}
 	for i, a := range d.message.Attachments {
 		inline := a.Placement == mail.PlacementInline
@@ -140,7 +140,7 @@ func (d *draft) lookAtUploads(ctx context.Context) (map[int]*slot, error) {
 			}
 		}
 	}
-	if len(p.Faults) > 0 {
+	if len(p.Violations) > 0 {
 		return nil, p
 	}
 	return slots, nil
@@ -186,7 +186,7 @@ func (d *draft) refuse(never []int, limit int64, size func(*mail.Message) int64)
 func notInline(positions []int, limit int64) error {
 	p := problem.New(problem.InvalidMessage, "The attachments that must be in the message do not fit into it.")
 	for _, i := range positions {
-		p.Faults = append(p.Faults, problem.Fault{
+		p.Violations = append(p.Violations, problem.Violation{
 			Pointer: fmt.Sprintf("/attachments/%d/placement", i),
 			Detail:  fmt.Sprintf("With what is placed inline the request is larger than the %d bytes that ACS takes. Use auto or link.", limit),
 		})

@@ -151,7 +151,7 @@ func TestPlanRefuses(t *testing.T) {
 				t.Fatalf("got %v, %v, want kind %v", mv, err, tt.kind)
 			}
 			var pointers []string
-			for _, f := range problem.Of(err).Faults {
+			for _, f := range problem.Of(err).Violations {
 				pointers = append(pointers, f.Pointer)
 			}
 			if !slices.Equal(pointers, tt.pointers) {

@@ -201,7 +201,7 @@ func (mv *Move) claim(ctx context.Context) error {
 		}
 		if objection != "" {
 			p := problem.New(problem.InvalidMessage, "An upload cannot be had.")
-			p.Faults = []problem.Fault{{Pointer: fmt.Sprintf("/attachments/%d/uploadId", f.link.Index), Detail: objection}}
+			p.Violations = []problem.Violation{{Pointer: fmt.Sprintf("/attachments/%d/uploadId", f.link.Index), Detail: objection}}
 			return p
 		}
 	}

@@ -285,7 +285,7 @@ func TestUploadThatCannotBeHad(t *testing.T) {
 			}
 			before := len(s.cloud.rows(t))
 			mv, err := s.planAs(tt.owner, m, time.Hour)
-			faults := problem.Of(err).Faults
+			faults := problem.Of(err).Violations
 			if mv != nil || !problem.Is(err, problem.InvalidMessage) || len(faults) != 1 ||
 				faults[0].Pointer != tt.pointer || !strings.Contains(faults[0].Detail, tt.says) {
 				t.Errorf("got %v, %v", err, faults)
@@ -303,7 +303,7 @@ func TestUploadsAllFaultsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newSetting()
 	_, err := s.planAs(owner, naming("x", s.uploaded(t, 5).ID, "y"), time.Hour)
-	if faults := problem.Of(err).Faults; len(faults) != 2 || faults[1].Pointer != "/attachments/2/uploadId" {
+	if faults := problem.Of(err).Violations; len(faults) != 2 || faults[1].Pointer != "/attachments/2/uploadId" {
 		t.Errorf("got %v, %v", err, faults)
 	}
 }
@@ -343,7 +343,7 @@ func TestClaim(t *testing.T) {
 		{"it was uploaded anew", func(t *testing.T, s *setting, slot Slot) { s.cloud.put(t, slot.URL, noise(1, 7)) }, nil, problem.InvalidMessage},
 		{"it was swept", func(t *testing.T, s *setting, _ Slot) {
 			s.now = noon.Add(SlotLife + SlotGrace)
-			if _, err := s.Sweep(t.Context()); err != nil {
+			if _, err := s.CleanUp(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}, nil, problem.InvalidMessage},
@@ -373,7 +373,7 @@ func TestClaim(t *testing.T) {
 			if !problem.Is(err, tt.kind) {
 				t.Errorf("got %v, want kind %v", err, tt.kind)
 			}
-			if faults := problem.Of(err).Faults; tt.kind == problem.InvalidMessage && (len(faults) != 1 || faults[0].Pointer != "/attachments/0/uploadId") {
+			if faults := problem.Of(err).Violations; tt.kind == problem.InvalidMessage && (len(faults) != 1 || faults[0].Pointer != "/attachments/0/uploadId") {
 				t.Errorf("faults %v", faults)
 			}
 		})
@@ -459,7 +459,7 @@ func TestSameMessageTriesAgain(t *testing.T) {
 		t.Errorf("the first link: got %v, want Gone", err)
 	}
 	s.now = noon.Add(900 * time.Hour)
-	if _, err := s.Sweep(t.Context()); err != nil {
+	if _, err := s.CleanUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	location, err := s.open(t.Context(), second.token)
@@ -468,7 +468,7 @@ func TestSameMessageTriesAgain(t *testing.T) {
 	}
 	assertDownload(t, s.cloud.get(t, location), mail.Attachment{Name: "video.mp4", Content: noise(9, 5)})
 	s.now = noon.Add(1000*time.Hour + LinkGrace)
-	if _, err := s.Sweep(t.Context()); err != nil {
+	if _, err := s.CleanUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	assertEmpty(t, s.cloud)
@@ -511,7 +511,7 @@ func TestUploadsAreSweptInTime(t *testing.T) {
 			}
 			all = append(all, u)
 			s.now = s.now.Add(time.Duration(rapid.Int64Range(0, int64(60*time.Hour)).Draw(rt, "wait")))
-			if _, err := s.Sweep(t.Context()); err != nil {
+			if _, err := s.CleanUp(t.Context()); err != nil {
 				rt.Fatal(err)
 			}
 			blobs := s.cloud.names(t)
@@ -522,7 +522,7 @@ func TestUploadsAreSweptInTime(t *testing.T) {
 			}
 		}
 		s.now = s.now.Add(100 * time.Hour)
-		if _, err := s.Sweep(t.Context()); err != nil {
+		if _, err := s.CleanUp(t.Context()); err != nil {
 			rt.Fatal(err)
 		}
 		assertEmpty(t, s.cloud)
@@ -535,7 +535,7 @@ func TestSweepOfSlotsWithStorageAway(t *testing.T) {
 	commit(t, s.planFor(t, naming(s.uploaded(t, 5).ID), 100*time.Hour, wholeMiB))
 	s.now = noon.Add(SlotLife + SlotGrace)
 	s.cloud.fault = refusing("get")
-	if deleted, err := s.Sweep(t.Context()); deleted != 0 || !problem.Is(err, problem.Unavailable) {
+	if deleted, err := s.CleanUp(t.Context()); deleted != 0 || !problem.Is(err, problem.Unavailable) {
 		t.Errorf("deleted %d, %v", deleted, err)
 	}
 	if blobs := s.cloud.names(t); len(blobs) != 1 {
@@ -546,7 +546,7 @@ func TestSweepOfSlotsWithStorageAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.cloud.fault = nil
-	if deleted, err := s.Sweep(t.Context()); deleted != 0 || err != nil || len(s.cloud.rows(t)) != 1 {
+	if deleted, err := s.CleanUp(t.Context()); deleted != 0 || err != nil || len(s.cloud.rows(t)) != 1 {
 		t.Errorf("deleted %d, %v, rows %v", deleted, err, s.cloud.rows(t))
 	}
 }

@@ -101,7 +101,7 @@ func TestARowWithoutItsUploadTakesItsOtherFiles(t *testing.T) {
 		for what, end := range map[string]func(*testing.T, *setting, *Move){
 			"sweep": func(t *testing.T, s *setting, _ *Move) {
 				s.now = noon.Add(time.Hour + LinkGrace)
-				if n, err := s.Sweep(t.Context()); n != 2 || err != nil {
+				if n, err := s.CleanUp(t.Context()); n != 2 || err != nil {
 					t.Errorf("%d files deleted: %v", n, err)
 				}
 			},

@@ -123,7 +123,7 @@ func blobName(k store.Key) string { return k.Partition + "/" + k.Row }
 
 // Put keeps a letter under a key. It may be repeated. An error is Unavailable, and
 // the letter may then be there.
-func (s *Spool) Put(ctx context.Context, k store.Key, l Letter) error {
+func (s *Spool) Put(ctx context.Context, k store.Key, l Message) error {
 	err := s.blobs.Put(ctx, blobName(k), encodeLetter(l))
 	if errors.Is(err, store.ErrExists) {
 		err = nil // nobody else has this key
@@ -133,13 +133,13 @@ func (s *Spool) Put(ctx context.Context, k store.Key, l Letter) error {
 
 // Open reads a letter. found is false if it is gone. An error is Unavailable, or
 // Internal for a letter that nobody can read.
-func (s *Spool) Open(ctx context.Context, k store.Key) (l Letter, found bool, err error) {
+func (s *Spool) Open(ctx context.Context, k store.Key) (l Message, found bool, err error) {
 	data, err := s.blobs.Read(ctx, blobName(k))
 	if errors.Is(err, store.ErrMissing) {
-		return Letter{}, false, nil
+		return Message{}, false, nil
 	}
 	if err != nil {
-		return Letter{}, false, unavailable("read a letter", err)
+		return Message{}, false, unavailable("read a letter", err)
 	}
 	l, err = decodeLetter(data)
 	return l, err == nil, problem.Wrap(problem.Internal, "A message that waits cannot be read.", err)
@@ -151,7 +151,7 @@ func (s *Spool) Drop(ctx context.Context, k store.Key) error {
 }
 
 // Enter puts a letter's row into its line. It may be repeated.
-func (s *Spool) Enter(ctx context.Context, slip *Slip) error {
+func (s *Spool) Enter(ctx context.Context, slip *Entry) error {
 	receipt, err := s.lines.Insert(ctx, slip.encode())
 	if errors.Is(err, store.ErrExists) {
 		return nil
@@ -160,14 +160,14 @@ func (s *Spool) Enter(ctx context.Context, slip *Slip) error {
 	return unavailable("enter a line", err)
 }
 
-// Slip reads the row under a key. found is false if there is none.
-func (s *Spool) Slip(ctx context.Context, k store.Key) (slip Slip, found bool, err error) {
+// Entry reads the row under a key. found is false if there is none.
+func (s *Spool) Entry(ctx context.Context, k store.Key) (slip Entry, found bool, err error) {
 	e, _, err := s.lines.Get(ctx, k.Partition, k.Row)
 	if errors.Is(err, store.ErrMissing) {
-		return Slip{}, false, nil
+		return Entry{}, false, nil
 	}
 	if err != nil {
-		return Slip{}, false, unavailable("read a place in line", err)
+		return Entry{}, false, unavailable("read a place in line", err)
 	}
 	slip, err = decodeSlip(e)
 	return slip, err == nil, problem.Wrap(problem.Internal, "A line cannot be read.", err)
@@ -175,12 +175,12 @@ func (s *Spool) Slip(ctx context.Context, k store.Key) (slip Slip, found bool, e
 
 // Has says whether there is a row under a key.
 func (s *Spool) Has(ctx context.Context, k store.Key) (bool, error) {
-	_, found, err := s.Slip(ctx, k)
+	_, found, err := s.Entry(ctx, k)
 	return found, err
 }
 
 // Keep writes what has changed of a slip. A slip that has gone stays gone.
-func (s *Spool) Keep(ctx context.Context, slip *Slip) error {
+func (s *Spool) Keep(ctx context.Context, slip *Entry) error {
 	e := slip.encode()
 	e.ETag = slip.etag
 	receipt, err := s.lines.Replace(ctx, e)
@@ -191,7 +191,7 @@ func (s *Spool) Keep(ctx context.Context, slip *Slip) error {
 }
 
 // Leave takes a letter and its row away. It may be repeated.
-func (s *Spool) Leave(ctx context.Context, slip *Slip) error {
+func (s *Spool) Leave(ctx context.Context, slip *Entry) error {
 	if err := s.Drop(ctx, slip.Key); err != nil {
 		return err
 	}
@@ -199,14 +199,14 @@ func (s *Spool) Leave(ctx context.Context, slip *Slip) error {
 }
 
 // Forget takes a row away and leaves the letter, if there is one.
-func (s *Spool) Forget(ctx context.Context, slip *Slip) error {
+func (s *Spool) Forget(ctx context.Context, slip *Entry) error {
 	err := s.lines.Delete(ctx, slip.Key.Partition, slip.Key.Row, "")
 	return unavailable("leave a line", unlessMissing(err))
 }
 
 // Heads returns the first n slips of a line in their order, behind one of them; nil
 // to begin. Some may be Unreadable.
-func (s *Spool) Heads(ctx context.Context, l Line, behind *Slip, n int) ([]Slip, error) {
+func (s *Spool) Heads(ctx context.Context, l Line, behind *Entry, n int) ([]Entry, error) {
 	after := store.Key{Partition: l.partition()}
 	if behind != nil {
 		after = behind.Key
@@ -221,12 +221,12 @@ const afterDash = "!"
 // afterDigits is greater than every partition, which begin with a digit.
 const afterDigits = "a"
 
-func (s *Spool) slips(ctx context.Context, after store.Key, before string, n int) ([]Slip, error) {
+func (s *Spool) slips(ctx context.Context, after store.Key, before string, n int) ([]Entry, error) {
 	rows, err := s.lines.ListBefore(ctx, after, before, n)
 	if err != nil {
 		return nil, unavailable("read a line", err)
 	}
-	slips := make([]Slip, 0, len(rows))
+	slips := make([]Entry, 0, len(rows))
 	for _, e := range rows {
 		slip, _ := decodeSlip(e) // an unreadable one says so
 		slips = append(slips, slip)
@@ -236,7 +236,7 @@ func (s *Spool) slips(ctx context.Context, after store.Key, before string, n int
 
 // Lines returns the slip at the head of every line that is not empty, and before it those
 // that are Unreadable. It costs one operation for each.
-func (s *Spool) Lines(ctx context.Context) (heads []Slip, err error) {
+func (s *Spool) Lines(ctx context.Context) (heads []Entry, err error) {
 	after := store.Key{}
 	for {
 		head, err := s.slips(ctx, after, afterDigits, 1)
@@ -255,12 +255,12 @@ const allPage = 1000
 
 // All goes through all that waits, line by line, each in its order. It costs one
 // operation for every thousand.
-func (s *Spool) All(ctx context.Context) iter.Seq2[Slip, error] {
-	return func(yield func(Slip, error) bool) {
+func (s *Spool) All(ctx context.Context) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
 		for after := (store.Key{}); ; {
 			page, err := s.slips(ctx, after, afterDigits, allPage)
 			if err != nil {
-				yield(Slip{}, err)
+				yield(Entry{}, err)
 				return
 			}
 			for i := range page {
@@ -276,8 +276,8 @@ func (s *Spool) All(ctx context.Context) iter.Seq2[Slip, error] {
 	}
 }
 
-// Wake sends a tick for a shard, to be seen after delay.
-func (s *Spool) Wake(ctx context.Context, shard int, delay time.Duration) error {
+// SendWakeUp sends a tick for a shard, to be seen after delay.
+func (s *Spool) SendWakeUp(ctx context.Context, shard int, delay time.Duration) error {
 	err := s.ticks.Send(ctx, tick(shard), min(max(delay, 0), longestDelay))
 	return unavailable("send a tick", err)
 }
@@ -290,8 +290,8 @@ const tickPrefix = "shard "
 
 func tick(shard int) string { return tickPrefix + strconv.Itoa(shard) }
 
-// Tick reads what Wake has sent.
-func Tick(text string) (shard int, err error) {
+// ParseWakeUp reads what Wake has sent.
+func ParseWakeUp(text string) (shard int, err error) {
 	if len(text) <= len(tickPrefix) || text[:len(tickPrefix)] != tickPrefix {
 		return 0, errors.New("this is no tick")
 	}

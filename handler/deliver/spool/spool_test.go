@@ -50,12 +50,12 @@ func newHouse() *house {
 
 var start = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
 
-func slip(line spool.Line, order time.Time, id string) *spool.Slip {
-	return &spool.Slip{Key: spool.KeyFor(line, order, id), Line: line, Due: order, ID: id, Version: "v", Cost: 1}
+func slip(line spool.Line, order time.Time, id string) *spool.Entry {
+	return &spool.Entry{Key: spool.KeyFor(line, order, id), Line: line, Due: order, ID: id, Version: "v", Cost: 1}
 }
 
-func letter(subject string) spool.Letter {
-	return spool.Letter{Record: []byte(`{"ID":"` + subject + `"}`), Message: &mail.Message{
+func letter(subject string) spool.Message {
+	return spool.Message{Record: []byte(`{"ID":"` + subject + `"}`), Message: &mail.Message{
 		SenderAddress: "a@example.com", Content: mail.Content{Subject: subject, PlainText: "line\nline"}, Language: "de",
 		Attachments: []mail.Attachment{
 			{Name: "moved.bin", ContentType: "application/octet-stream"},
@@ -174,7 +174,7 @@ func TestWhatChangesOfASlipIsKept(t *testing.T) {
 	must(t, h.Enter(t.Context(), s))
 	s.Tries, s.Repeats, s.Asked, s.Doubt, s.Version, s.NotBefore = 1, 2, 3, spool.Failing, "w", start.Add(time.Minute)
 	must(t, h.Keep(t.Context(), s))
-	got, found, err := h.Slip(t.Context(), s.Key)
+	got, found, err := h.Entry(t.Context(), s.Key)
 	if err != nil || !found || !reflect.DeepEqual(&got, s) {
 		t.Errorf("got %+v, %t, %v; want %+v", got, found, err, s)
 	}
@@ -199,7 +199,7 @@ func TestStraysAreLettersWithoutARow(t *testing.T) {
 			must(t, h.Enter(t.Context(), s))
 		case 3:
 			must(t, h.Enter(t.Context(), s))
-			must(t, h.Bury(t.Context(), spool.Dead{Slip: *s, At: start, Reason: "r"}))
+			must(t, h.MoveToDeadLetters(t.Context(), spool.DeadLetter{Entry: *s, At: start, Reason: "r"}))
 		default:
 			if i < 30 {
 				want = append(want, s.ID)
@@ -229,22 +229,22 @@ func TestTheDeadAreListedUntilTheyExpire(t *testing.T) {
 		s := slip(line, start.Add(time.Duration(i)*time.Minute), strconv.Itoa(i))
 		must(t, h.Put(t.Context(), s.Key, letter(s.ID)))
 		must(t, h.Enter(t.Context(), s))
-		d := spool.Dead{Slip: *s, At: start.Add(time.Duration(i) * 24 * time.Hour), Reason: "why " + s.ID}
-		must(t, h.Bury(t.Context(), d))
-		must(t, h.Bury(t.Context(), d))
+		d := spool.DeadLetter{Entry: *s, At: start.Add(time.Duration(i) * 24 * time.Hour), Reason: "why " + s.ID}
+		must(t, h.MoveToDeadLetters(t.Context(), d))
+		must(t, h.MoveToDeadLetters(t.Context(), d))
 	}
 	if heads, err := h.Heads(t.Context(), line, nil, 10); err != nil || len(heads) != 0 {
 		t.Errorf("still in line: %v, %v", heads, err)
 	}
-	list, err := h.DeadList(t.Context(), nil, 2)
+	list, err := h.DeadLetters(t.Context(), nil, 2)
 	if err != nil || len(list) != 2 || list[1].Reason != "why 1" || list[1].Line != line || list[1].Key != slip(line, start.Add(time.Minute), "1").Key {
 		t.Fatalf("list %+v, %v", list, err)
 	}
-	rest, err := h.DeadList(t.Context(), &list[1], 2)
+	rest, err := h.DeadLetters(t.Context(), &list[1], 2)
 	if err != nil || len(rest) != 1 || rest[0].ID != "2" {
 		t.Errorf("the rest is %+v, %v", rest, err)
 	}
-	must(t, h.Exhume(t.Context(), &list[0]))
+	must(t, h.RemoveFromDeadLetters(t.Context(), &list[0]))
 	if _, found, err := h.Open(t.Context(), list[0].Key); !found || err != nil {
 		t.Errorf("the letter of one taken out: %t, %v", found, err)
 	}
@@ -252,7 +252,7 @@ func TestTheDeadAreListedUntilTheyExpire(t *testing.T) {
 		at   time.Time
 		want int
 	}{{start.Add(spool.DeadLife), 0}, {start.Add(spool.DeadLife + 24*time.Hour), 1}, {start.Add(2 * spool.DeadLife), 1}} {
-		if n, err := h.Expire(t.Context(), c.at); err != nil || n != c.want {
+		if n, err := h.ExpireDeadLetters(t.Context(), c.at); err != nil || n != c.want {
 			t.Errorf("at %v %d expired, %v; want %d", c.at, n, err, c.want)
 		}
 	}
@@ -265,16 +265,16 @@ func TestATickWakesItsShard(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse()
-		must(t, h.Wake(t.Context(), 17, 90*time.Second))
-		must(t, h.Wake(t.Context(), 0, -time.Second))
-		must(t, h.Wake(t.Context(), 5, 30*24*time.Hour)) // comes early, and is sent on
+		must(t, h.SendWakeUp(t.Context(), 17, 90*time.Second))
+		must(t, h.SendWakeUp(t.Context(), 0, -time.Second))
+		must(t, h.SendWakeUp(t.Context(), 5, 30*24*time.Hour)) // comes early, and is sent on
 		seen := map[int]time.Duration{}
 		begun := time.Now()
 		for range 10 * 24 {
 			messages, err := h.ticks.Receive(t.Context(), 10, time.Hour)
 			must(t, err)
 			for _, m := range messages {
-				shard, err := spool.Tick(m.Text)
+				shard, err := spool.ParseWakeUp(m.Text)
 				must(t, err)
 				seen[shard] = time.Since(begun)
 				must(t, h.ticks.Delete(t.Context(), m.ID, m.PopReceipt))
@@ -285,7 +285,7 @@ func TestATickWakesItsShard(t *testing.T) {
 			t.Errorf("seen at %v, want %v", seen, want)
 		}
 		for _, text := range []string{"", "shard", "shard ", "shard x", "shard -1", "shard 1 ", `{"shard":1}`} {
-			if shard, err := spool.Tick(text); err == nil {
+			if shard, err := spool.ParseWakeUp(text); err == nil {
 				t.Errorf("%q is a tick of %d", text, shard)
 			}
 		}
@@ -297,24 +297,27 @@ func TestStorageOutOfReach(t *testing.T) {
 	line := spool.Line{Caller: "shop"}
 	for name, c := range map[string]struct {
 		op   mem.Op
-		call func(context.Context, *house, *spool.Slip) error
+		call func(context.Context, *house, *spool.Entry) error
 	}{
-		"put":   {mem.Put, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Put(ctx, s.Key, letter("x")) }},
-		"open":  {mem.Read, func(ctx context.Context, h *house, s *spool.Slip) error { _, _, err := h.Open(ctx, s.Key); return err }},
-		"drop":  {mem.Delete, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Drop(ctx, s.Key) }},
-		"enter": {mem.Insert, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Enter(ctx, s) }},
-		"keep":  {mem.Replace, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Keep(ctx, s) }},
-		"leave": {mem.Delete, func(ctx context.Context, h *house, s *spool.Slip) error { return h.Leave(ctx, s) }},
-		"heads": {mem.List, func(ctx context.Context, h *house, _ *spool.Slip) error {
+		"put":   {mem.Put, func(ctx context.Context, h *house, s *spool.Entry) error { return h.Put(ctx, s.Key, letter("x")) }},
+		"open":  {mem.Read, func(ctx context.Context, h *house, s *spool.Entry) error { _, _, err := h.Open(ctx, s.Key); return err }},
+		"drop":  {mem.Delete, func(ctx context.Context, h *house, s *spool.Entry) error { return h.Drop(ctx, s.Key) }},
+		"enter": {mem.Insert, func(ctx context.Context, h *house, s *spool.Entry) error { return h.Enter(ctx, s) }},
+		"keep":  {mem.Replace, func(ctx context.Context, h *house, s *spool.Entry) error { return h.Keep(ctx, s) }},
+		"leave": {mem.Delete, func(ctx context.Context, h *house, s *spool.Entry) error { return h.Leave(ctx, s) }},
+		"heads": {mem.List, func(ctx context.Context, h *house, _ *spool.Entry) error {
 			_, err := h.Heads(ctx, line, nil, 1)
 			return err
 		}},
-		"lines": {mem.List, func(ctx context.Context, h *house, _ *spool.Slip) error { _, err := h.Lines(ctx); return err }},
-		"slip":  {mem.Get, func(ctx context.Context, h *house, s *spool.Slip) error { _, _, err := h.Slip(ctx, s.Key); return err }},
-		"bury": {mem.Insert, func(ctx context.Context, h *house, s *spool.Slip) error {
-			return h.Bury(ctx, spool.Dead{Slip: *s, At: start})
+		"lines": {mem.List, func(ctx context.Context, h *house, _ *spool.Entry) error { _, err := h.Lines(ctx); return err }},
+		"slip": {mem.Get, func(ctx context.Context, h *house, s *spool.Entry) error {
+			_, _, err := h.Entry(ctx, s.Key)
+			return err
 		}},
-		"wake": {mem.Send, func(ctx context.Context, h *house, _ *spool.Slip) error { return h.Wake(ctx, 1, 0) }},
+		"bury": {mem.Insert, func(ctx context.Context, h *house, s *spool.Entry) error {
+			return h.MoveToDeadLetters(ctx, spool.DeadLetter{Entry: *s, At: start})
+		}},
+		"wake": {mem.Send, func(ctx context.Context, h *house, _ *spool.Entry) error { return h.SendWakeUp(ctx, 1, 0) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -59,8 +59,8 @@ func parseName(name string) (k store.Key, order time.Time, ok bool) {
 
 func (s *Spool) buried(ctx context.Context) (map[string]bool, error) {
 	rows := map[string]bool{}
-	for after := (*Dead)(nil); ; {
-		page, err := s.DeadList(ctx, after, strayPage)
+	for after := (*DeadLetter)(nil); ; {
+		page, err := s.DeadLetters(ctx, after, strayPage)
 		if err != nil {
 			return nil, err
 		}
@@ -78,7 +78,7 @@ func (s *Spool) buried(ctx context.Context) (map[string]bool, error) {
 // is asked.
 type rowsInOrder struct {
 	spool *Spool
-	page  []Slip
+	page  []Entry
 	last  bool
 }
 

@@ -34,7 +34,7 @@ var (
 // three lines, and says where the strays are.
 func (h *house) fill(t *testing.T, n int, at func(i int) place) (strays []store.Key) {
 	t.Helper()
-	small := spool.Letter{Message: &mail.Message{}}
+	small := spool.Message{Message: &mail.Message{}}
 	for i := range n {
 		shard := 0
 		if i >= n/3 {
@@ -52,7 +52,7 @@ func (h *house) fill(t *testing.T, n int, at func(i int) place) (strays []store.
 			must(t, h.Enter(t.Context(), s))
 		}
 		if p.dead {
-			must(t, h.Bury(t.Context(), spool.Dead{Slip: *s, At: start, Reason: "r"}))
+			must(t, h.MoveToDeadLetters(t.Context(), spool.DeadLetter{Entry: *s, At: start, Reason: "r"}))
 		}
 		if p == stray {
 			strays = append(strays, s.Key)

@@ -76,9 +76,9 @@ func New(t *testing.T, limits quota.Limits) *House {
 	ledgers := table()
 	public, _ := url.Parse("https://mail.example.com")
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.NewBook(table(), time.Now, newID),
-		Sends: quota.New(ledgers, "send", limits, time.Now, newID),
-		Asks:  gateway.NewAsks(ledgers, quota.CustomDomainStatus, time.Now, newID),
+		Check: check.New(), Records: record.New(table(), time.Now, newID),
+		Sends:          quota.New(ledgers, "send", limits, time.Now, newID),
+		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID),
 		Offload: offload.New(offload.Config{
 			Blobs: h.Files, Uploads: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
 		}),
@@ -145,7 +145,7 @@ func (h *House) Play(t *testing.T, length time.Duration) {
 	end := time.Now().Add(length)
 	for i := 0; time.Now().Before(end); i++ {
 		if i%12 == 0 {
-			if err := h.Tend(t.Context()); err != nil {
+			if err := h.Watch(t.Context()); err != nil {
 				t.Logf("tend: %v", err)
 			}
 		}
@@ -154,7 +154,7 @@ func (h *House) Play(t *testing.T, length time.Duration) {
 			t.Logf("receive: %v", err)
 		}
 		for _, m := range messages {
-			shard, err := spool.Tick(m.Text)
+			shard, err := spool.ParseWakeUp(m.Text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -335,10 +335,10 @@ func Large() string {
 
 // DeadMessage finds a dead letter by its message's id, and the message. The message is
 // nil if its letter is lost. The error is NotFound if there is none.
-func DeadMessage(ctx context.Context, g *gateway.Gateway, id string) (spool.Dead, *mail.Message, error) {
+func DeadMessage(ctx context.Context, g *gateway.Gateway, id string) (spool.DeadLetter, *mail.Message, error) {
 	all, err := g.Dead(ctx)
 	if err != nil {
-		return spool.Dead{}, nil, err
+		return spool.DeadLetter{}, nil, err
 	}
 	for _, d := range all {
 		if d.ID != id {
@@ -350,10 +350,10 @@ func DeadMessage(ctx context.Context, g *gateway.Gateway, id string) (spool.Dead
 		}
 		return d, letter.Message, err
 	}
-	return spool.Dead{}, nil, problem.New(problem.NotFound, "No dead letter has that id.")
+	return spool.DeadLetter{}, nil, problem.New(problem.NotFound, "No dead letter has that id.")
 }
 
 // DeadMessage is that of the house.
-func (h *House) DeadMessage(ctx context.Context, id string) (spool.Dead, *mail.Message, error) {
+func (h *House) DeadMessage(ctx context.Context, id string) (spool.DeadLetter, *mail.Message, error) {
 	return DeadMessage(ctx, h.Gateway, id)
 }

@@ -41,12 +41,12 @@ func (w *World) Play() {
 	})
 	w.every(w.tendEvery(), func(ctx context.Context) {
 		if i := w.Any(); i != nil {
-			_ = i.Tend(ctx) // it comes again
+			_ = i.Watch(ctx) // it comes again
 		}
 	})
 	w.every(time.Hour, func(ctx context.Context) {
 		if i := w.Any(); i != nil {
-			_ = i.Sweep(ctx) // as above
+			_ = i.CleanUp(ctx) // as above
 		}
 	})
 }
@@ -74,7 +74,7 @@ func (w *World) dispatch(ctx context.Context, m store.Message) {
 	if i == nil {
 		return // it shows again
 	}
-	shard, err := spool.Tick(m.Text)
+	shard, err := spool.ParseWakeUp(m.Text)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 		err = i.Dispatch(ctx, shard)

@@ -100,13 +100,13 @@ func (w *World) Between(ctx context.Context) (records []string, noted int) {
 		}
 		text, _ := e.Values["body"].([]byte)
 		var body struct {
-			Settling bool
-			Spooled  store.Key
+			Resolving bool
+			Spooled   store.Key
 		}
 		_ = json.Unmarshal(text, &body) // as it was written
 		state, _ := e.Values["state"].(string)
 		switch _, _, err := w.lines.Get(ctx, body.Spooled.Partition, body.Spooled.Row); {
-		case err == nil, state == string(record.Unknown) && !body.Settling:
+		case err == nil, state == string(record.Unknown) && !body.Resolving:
 		case slices.Contains([]string{"claimed", "waiting", "sending", "unknown"}, state):
 			records = append(records, fmt.Sprintf("%s %s", e.Partition, state))
 		}

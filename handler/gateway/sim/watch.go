@@ -38,7 +38,7 @@ func (w *World) Watch() *Watcher {
 	x := &Watcher{
 		w: w, speaks: map[version]time.Time{}, room: map[roomKey]int{}, ready: map[int64]int{},
 		sends: quota.New(w.ledger, "send", w.Limits, time.Now, w.newID),
-		asks:  gateway.NewAsks(w.ledger, w.askLimits(), time.Now, w.newID),
+		asks:  gateway.NewStatusRequests(w.ledger, w.askLimits(), time.Now, w.newID),
 	}
 	w.every(2*time.Second, x.look)
 	return x
@@ -269,7 +269,7 @@ func (x *Watcher) owned(ctx context.Context, caller, id string, now time.Time) b
 // the watchdog mends then.
 func (w *World) disturb(d time.Duration) {
 	// A seat falls silent, then a tick is late, then the watchdog comes, and makes its calls.
-	mended := d + quota.SeatLife + missing + w.tendEvery() + polling + 30*w.Way
+	mended := d + quota.LeaseLife + missing + w.tendEvery() + polling + 30*w.Way
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.struck = time.Now()

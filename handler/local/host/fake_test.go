@@ -90,7 +90,7 @@ func fake(mode string) {
 		fmt.Fprintln(os.Stderr, "ends with", code)
 		os.Exit(code)
 	})
-	mux.HandleFunc("POST /sweep", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /cleanup", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Println("swept")
 		if mode == "empty answer" {
 			return
@@ -127,7 +127,7 @@ func run(t *testing.T, mode string, functionTimeout, initialization int) *app {
 		write(t, filepath.Join(dir, name, "function.json"),
 			`{"bindings":[{"direction":"in","name":"req","type":`+trigger+`},{"type":"http","direction":"out","name":"res"}]}`)
 	}
-	write(t, filepath.Join(dir, "sweep", "function.json"),
+	write(t, filepath.Join(dir, "cleanup", "function.json"),
 		`{"bindings":[{"type":"timerTrigger","direction":"in","name":"timer","schedule":"0 0 0 29 2 *"}]}`)
 	self, err := os.Executable()
 	if err != nil {

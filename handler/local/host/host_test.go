@@ -129,10 +129,10 @@ func TestOnlyRoutesOfTheAppAreServed(t *testing.T) {
 		{"a parameter empty", "GET", "/exit/", 404},
 		{"a slash before", "POST", "//echo", 404},
 		{"two behind", "POST", "/echo//", 404},
-		{"a trigger by its name", "POST", "/sweep", 404},
-		{"a timer by hand", "POST", "/admin/functions/sweep", 202},
+		{"a trigger by its name", "POST", "/cleanup", 404},
+		{"a timer by hand", "POST", "/admin/functions/cleanup", 202},
 		{"an HTTP function by hand", "POST", "/admin/functions/echo", 404},
-		{"a timer asked for", "GET", "/admin/functions/sweep", 404},
+		{"a timer asked for", "GET", "/admin/functions/cleanup", 404},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -151,7 +151,7 @@ func TestNobodyElsesPageRunsATimer(t *testing.T) {
 		"another name": func(r *http.Request) { r.Host = "evil.example:7071" },
 		"another site": func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
 	} {
-		r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:7071/admin/functions/sweep", nil)
+		r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:7071/admin/functions/cleanup", nil)
 		change(r)
 		w := httptest.NewRecorder()
 		(&Host{}).ServeHTTP(w, r)
@@ -303,7 +303,7 @@ func TestAHandlerThatNeverListensIsACrash(t *testing.T) {
 func TestAnEmptyAnswerHangsUntilTheHandlerIsKilled(t *testing.T) {
 	t.Parallel()
 	a := run(t, "empty answer", 1, 30)
-	if got := a.status(t, "POST", "/admin/functions/sweep"); got != 202 {
+	if got := a.status(t, "POST", "/admin/functions/cleanup"); got != 202 {
 		t.Fatal(got)
 	}
 	a.output.await(t, "swept\n", 1)

@@ -246,13 +246,13 @@ func TestATimerKeepsItsSchedule(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // the bubble's clock starts at 2000-01-01T00:00:00Z
 		got := calls{err: problem.New(problem.Unavailable, "x")} // a failure changes no schedule
-		h := newTestHost(got.handler("sweep"))
+		h := newTestHost(got.handler("cleanup"))
 		hourly, err := parseSchedule("0 7 * * * *")
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		go h.keepTime(ctx, function{name: "sweep", binding: "timer", timer: hourly, runOnStartup: true})
+		go h.keepTime(ctx, function{name: "cleanup", binding: "timer", timer: hourly, runOnStartup: true})
 		time.Sleep(2 * time.Hour)
 		cancel()
 		synctest.Wait()

@@ -34,7 +34,7 @@ func templates(t *testing.T) []function {
 func TestTheTimersRunAsOftenAsTheyShould(t *testing.T) {
 	t.Parallel()
 	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	want := map[string][2]time.Duration{"sweep": {7 * time.Minute, time.Hour}, "tend": {time.Minute, time.Minute}}
+	want := map[string][2]time.Duration{"cleanup": {7 * time.Minute, time.Hour}, "watchdog": {time.Minute, time.Minute}}
 	for _, f := range templates(t) {
 		if f.timer == nil {
 			continue

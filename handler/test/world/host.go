@@ -76,7 +76,7 @@ func layOut(tb testing.TB, tend time.Duration) string {
 		move("function.json-templates/"+name+".json", name+"/function.json", same)
 	}
 	if tend > 0 {
-		move("function.json-templates/tend.json", "tend/function.json", func(text string) string {
+		move("function.json-templates/watchdog.json", "watchdog/function.json", func(text string) string {
 			return strings.Replace(text, `"0 * * * * *"`, fmt.Sprintf(`"*/%d * * * * *"`, max(1, tend/time.Second)), 1)
 		})
 	}

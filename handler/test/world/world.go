@@ -182,9 +182,9 @@ type Document struct {
 	Status   any
 	ID       string
 	Delivery struct {
-		State    string
-		Settling bool
-		Links    []struct {
+		State     string
+		Resolving bool
+		Links     []struct {
 			Attachment int
 			Name       string
 			Size       int64

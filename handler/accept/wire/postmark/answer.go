@@ -37,10 +37,10 @@ func Accepted(to []mail.Address, at time.Time, id string, sandbox bool) Sent {
 // Error is a problem in Postmark's form, also as an item of the answer to POST
 // /email/batch. What Postmark has no word for stands beside it: no client minds.
 type Error struct {
-	ErrorCode int             `json:"ErrorCode"`
-	Message   string          `json:"Message"`
-	Type      string          `json:"Type"`
-	Errors    []problem.Fault `json:"Errors,omitempty"`
+	ErrorCode int                 `json:"ErrorCode"`
+	Message   string              `json:"Message"`
+	Type      string              `json:"Type"`
+	Errors    []problem.Violation `json:"Errors,omitempty"`
 }
 
 // form is how Postmark answers a kind of problem. Its clients tell errors apart by
@@ -83,8 +83,8 @@ func Refusal(p *problem.Problem) (status int, body Error) {
 		f = form{http.StatusTooManyRequests, http.StatusTooManyRequests}
 	case !ok:
 		f = form{p.Kind.Status(), invalidRequest}
-	case p.Kind == problem.Forbidden && slices.ContainsFunc(p.Faults, func(f problem.Fault) bool { return f.Pointer == "/From" }):
+	case p.Kind == problem.Forbidden && slices.ContainsFunc(p.Violations, func(f problem.Violation) bool { return f.Pointer == "/From" }):
 		f.code = unknownSender
 	}
-	return f.status, Error{f.code, p.Sentence(), p.Kind.Type(), p.Faults}
+	return f.status, Error{f.code, p.Sentence(), p.Kind.Type(), p.Violations}
 }

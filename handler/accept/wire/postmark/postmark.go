@@ -78,14 +78,14 @@ var attachment = wire.Object[mail.Attachment]{
 
 // Source reads messages in Postmark's words.
 func Source() wire.Source {
-	return wire.Dialect[email]{Members: members, Spelling: wire.AnyCase, Letters: letters}
+	return wire.Dialect[email]{Members: members, Spelling: wire.AnyCase, Messages: letters}
 }
 
 // Rows are all members, for the page that tells of them.
 func Rows() []wire.Row { return members.Rows() }
 
-func letters(e *email) ([]wire.Letter, []problem.Fault) {
-	var f wire.Faults
+func letters(e *email) ([]wire.Parsed, []problem.Violation) {
+	var f wire.Violations
 	from := f.Named("/From", e.from)
 	m := &mail.Message{
 		SenderAddress: from.Address, SenderDisplayName: from.DisplayName,
@@ -107,11 +107,11 @@ func letters(e *email) ([]wire.Letter, []problem.Fault) {
 	if e.stream == broadcast && m.Delivery.Priority == "" {
 		m.Delivery.Priority = mail.PriorityBulk
 	}
-	return []wire.Letter{{Message: m, Place: e.place}}, f
+	return []wire.Parsed{{Message: m, Pointer: e.place}}, f
 }
 
 // named are the headers by their names.
-func (e *email) named(f *wire.Faults) map[string]string {
+func (e *email) named(f *wire.Violations) map[string]string {
 	if len(e.headers) == 0 {
 		return nil
 	}
@@ -128,7 +128,7 @@ func (e *email) named(f *wire.Faults) map[string]string {
 
 // untracked says whether neither opens nor links are to be tracked: ACS has one
 // switch for both.
-func (e *email) untracked(f *wire.Faults) bool {
+func (e *email) untracked(f *wire.Violations) bool {
 	switch strings.ToLower(e.trackLinks) {
 	case "", "htmlandtext", "htmlonly", "textonly":
 		return false
@@ -165,7 +165,7 @@ func (e *email) tags() []mail.Tag {
 	return all
 }
 
-var places = wire.Places{
+var places = wire.Pointers{
 	{Ours: "/senderAddress", Theirs: "/From"},
 	{Ours: "/senderDisplayName", Theirs: "/From"},
 	{Ours: "/content/subject", Theirs: "/Subject"},

@@ -132,7 +132,7 @@ func TestEveryKindHasAForm(t *testing.T) {
 	t.Parallel()
 	for _, k := range problem.Kinds() {
 		p := problem.New(k, "Something.")
-		p.Faults = []problem.Fault{{Pointer: "/To", Detail: "It is wrong."}}
+		p.Violations = []problem.Violation{{Pointer: "/To", Detail: "It is wrong."}}
 		status, e := postmark.Refusal(p)
 		if status < 400 || e.ErrorCode == 0 || e.Message != "Something. /To: It is wrong." || e.Type != k.Type() {
 			t.Errorf("%s: %d %+v", k, status, e)
@@ -142,7 +142,7 @@ func TestEveryKindHasAForm(t *testing.T) {
 		}
 	}
 	p := problem.New(problem.Forbidden, "No.")
-	p.Faults = []problem.Fault{{Pointer: "/From", Detail: "Not you."}}
+	p.Violations = []problem.Violation{{Pointer: "/From", Detail: "Not you."}}
 	if _, e := postmark.Refusal(p); e.ErrorCode != 400 {
 		t.Errorf("a sender that may not be used is %d", e.ErrorCode)
 	}

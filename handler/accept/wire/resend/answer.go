@@ -77,11 +77,11 @@ const Object = "email"
 // Error is a problem in Resend's form. What Resend has no word for stands beside
 // it: no client minds.
 type Error struct {
-	StatusCode int             `json:"statusCode"`
-	Name       string          `json:"name"`
-	Message    string          `json:"message"`
-	Type       string          `json:"type"`
-	Errors     []problem.Fault `json:"errors,omitempty"`
+	StatusCode int                 `json:"statusCode"`
+	Name       string              `json:"name"`
+	Message    string              `json:"message"`
+	Type       string              `json:"type"`
+	Errors     []problem.Violation `json:"errors,omitempty"`
 }
 
 // form is how Resend calls a kind of problem. Source: the list of errors in
@@ -119,7 +119,7 @@ func Refusal(p *problem.Problem, keyed bool) (status int, body any) {
 	case !ok:
 		f = form{p.Kind.Status(), "application_error"}
 	}
-	return f.status, Error{f.status, f.name, p.Sentence(), p.Kind.Type(), p.Faults}
+	return f.status, Error{f.status, f.name, p.Sentence(), p.Kind.Type(), p.Violations}
 }
 
 // events are Resend's words for the states of a message that decide/record has.

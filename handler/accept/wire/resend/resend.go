@@ -59,14 +59,14 @@ var attachment = wire.Object[mail.Attachment]{
 
 // Source reads messages in Resend's words.
 func Source() wire.Source {
-	return wire.Dialect[email]{Members: members, Spelling: wire.SnakeOrCamel, Letters: letters}
+	return wire.Dialect[email]{Members: members, Spelling: wire.SnakeOrCamel, Messages: letters}
 }
 
 // Rows are all members, for the page that tells of them.
 func Rows() []wire.Row { return members.Rows() }
 
-func letters(e *email) ([]wire.Letter, []problem.Fault) {
-	var f wire.Faults
+func letters(e *email) ([]wire.Parsed, []problem.Violation) {
+	var f wire.Violations
 	from := f.Named("/from", e.from)
 	m := &mail.Message{
 		SenderAddress: from.Address, SenderDisplayName: from.DisplayName,
@@ -83,12 +83,12 @@ func letters(e *email) ([]wire.Letter, []problem.Fault) {
 			m.Attachments[i].ContentType = mail.FileType(a.Name)
 		}
 	}
-	return []wire.Letter{{Message: m, Place: e.place}}, f
+	return []wire.Parsed{{Message: m, Pointer: e.place}}, f
 }
 
 // addresses are those at a place. An empty text is as good as none. One text may have
 // several with commas between: github.com/resend/resend-ruby wrote cc so, from Rails.
-func addresses(f *wire.Faults, pointer string, m wire.Many) []mail.Address {
+func addresses(f *wire.Violations, pointer string, m wire.Many) []mail.Address {
 	if m.Alone && m.Texts[0] == "" {
 		return nil
 	}
@@ -104,7 +104,7 @@ func addresses(f *wire.Faults, pointer string, m wire.Many) []mail.Address {
 	return all
 }
 
-var places = wire.Places{
+var places = wire.Pointers{
 	{Ours: "/senderAddress", Theirs: "/from"},
 	{Ours: "/senderDisplayName", Theirs: "/from"},
 	{Ours: "/content/subject", Theirs: "/subject"},

@@ -126,7 +126,7 @@ func TestBatchIsReadOneByOne(t *testing.T) {
 	t.Parallel()
 	var got []string
 	body := `[{"subject":"a"},{"sender":1},{"subject":"c","attachments":[{"content":[104,105]}]}]`
-	err := resend.Source().Each(t.Context(), strings.NewReader(body), func(i int, read func(wire.Sink) ([]wire.Letter, error)) error {
+	err := resend.Source().Each(t.Context(), strings.NewReader(body), func(i int, read func(wire.Sink) ([]wire.Parsed, error)) error {
 		kept := wiretest.Keep{}
 		letters, err := read(kept)
 		if len(letters) != 1 {
@@ -145,7 +145,7 @@ func TestEveryKindHasAForm(t *testing.T) {
 	t.Parallel()
 	for _, k := range problem.Kinds() {
 		p := problem.New(k, "Something.")
-		p.Faults = []problem.Fault{{Pointer: "/to/0", Detail: "It is wrong."}}
+		p.Violations = []problem.Violation{{Pointer: "/to/0", Detail: "It is wrong."}}
 		status, body := resend.Refusal(p, true)
 		e, ok := body.(resend.Error)
 		if !ok || e.StatusCode != status || status < 400 || e.Name == "" || e.Message != "Something. /to/0: It is wrong." || e.Type != k.Type() {

@@ -37,10 +37,10 @@ func Refusal(p *problem.Problem) (status int, body any) {
 	}
 	help := p.Kind.Type()
 	e := Error{Type: help}
-	if len(p.Faults) == 0 {
+	if len(p.Violations) == 0 {
 		e.Errors = []Fault{{p.Detail, nil, &help}}
 	}
-	for i, f := range p.Faults {
+	for i, f := range p.Violations {
 		said := f.Sentence(dotted)
 		if i == 0 {
 			said = p.Before(said)

@@ -15,14 +15,14 @@ import (
 
 // Source reads messages in SendGrid's words.
 func Source() wire.Source {
-	return wire.Dialect[body]{Members: members, Spelling: wire.SnakeOrCamel, Letters: letters}
+	return wire.Dialect[body]{Members: members, Spelling: wire.SnakeOrCamel, Messages: letters}
 }
 
 // Rows are all members, for the page that tells of them.
 func Rows() []wire.Row { return members.Rows() }
 
-func letters(b *body) ([]wire.Letter, []problem.Fault) {
-	var f wire.Faults
+func letters(b *body) ([]wire.Parsed, []problem.Violation) {
+	var f wire.Violations
 	if len(b.personalizations) == 0 {
 		f.Add("/personalizations", "At least one is needed, with a recipient.")
 	}
@@ -34,7 +34,7 @@ func letters(b *body) ([]wire.Letter, []problem.Fault) {
 	text, html := b.bodies(&f)
 	attached := b.attached(&f, html)
 	fill := substitution{left: maxFilledBytes}
-	var all []wire.Letter
+	var all []wire.Parsed
 	for k, p := range b.personalizations {
 		m := b.message(p)
 		m.Content.PlainText, m.Content.HTML = text, html
@@ -42,9 +42,9 @@ func letters(b *body) ([]wire.Letter, []problem.Fault) {
 		if detail := fill.message(m, p.substitutions); detail != "" {
 			f.Add(fmt.Sprintf("/personalizations/%d/substitutions", k), detail)
 		}
-		all = append(all, wire.Letter{
+		all = append(all, wire.Parsed{
 			Message: m, Pretend: b.sandbox.on(),
-			Place: func(ours string) string { return b.place(k, ours) },
+			Pointer: func(ours string) string { return b.place(k, ours) },
 		})
 	}
 	return all, f
@@ -119,7 +119,7 @@ const (
 	ampType   = "text/x-amp-html"
 )
 
-func (b *body) bodies(f *wire.Faults) (text, html string) {
+func (b *body) bodies(f *wire.Violations) (text, html string) {
 	seen := map[string]bool{}
 	for i, c := range b.content {
 		pointer := fmt.Sprintf("/content/%d/type", i)
@@ -142,7 +142,7 @@ func (b *body) bodies(f *wire.Faults) (text, html string) {
 // attached are the attachments as every message has them. What is inline has a
 // content id, if it was given one, and what the HTML calls by it: by an id, ACS shows an attachment inside
 // the HTML, and not beside it.
-func (b *body) attached(f *wire.Faults, html string) []mail.Attachment {
+func (b *body) attached(f *wire.Violations, html string) []mail.Attachment {
 	var all []mail.Attachment
 	for i, a := range b.attachments {
 		switch a.disposition {

@@ -44,14 +44,14 @@ func (b *body) place(k int, ours string) string {
 	return places.Of(ours)
 }
 
-var recipients = wire.Places{
+var recipients = wire.Pointers{
 	{Ours: "/recipients/*/*/address", Theirs: "/*/*/email"},
 	{Ours: "/recipients/*/*/displayName", Theirs: "/*/*/name"},
 	{Ours: "/recipients/*", Theirs: "/*"},
 	{Ours: "/recipients", Theirs: ""},
 }
 
-var places = wire.Places{
+var places = wire.Pointers{
 	{Ours: "/attachments/*/name", Theirs: "/attachments/*/filename"},
 	{Ours: "/attachments/*/contentType", Theirs: "/attachments/*/type"},
 	{Ours: "/attachments/*/contentId", Theirs: "/attachments/*/content_id"},

@@ -219,7 +219,7 @@ func TestEveryKindHasAForm(t *testing.T) {
 	t.Parallel()
 	for _, k := range problem.Kinds() {
 		p := problem.New(k, "Something.")
-		p.Faults = []problem.Fault{{Pointer: "/personalizations/0/to/1/email", Detail: "It is wrong."}, {Detail: "So is this."}}
+		p.Violations = []problem.Violation{{Pointer: "/personalizations/0/to/1/email", Detail: "It is wrong."}, {Detail: "So is this."}}
 		status, body := sendgrid.Refusal(p)
 		text, err := json.Marshal(body)
 		help := fmt.Sprintf("%q", k.Type())

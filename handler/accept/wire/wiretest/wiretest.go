@@ -29,7 +29,7 @@ func (k Keep) Attachment(_ context.Context, i int, _ mail.Attachment, content io
 }
 
 // Read reads a body, and what its attachments hold.
-func Read(t *testing.T, s wire.Source, body string) ([]wire.Letter, Keep, error) {
+func Read(t *testing.T, s wire.Source, body string) ([]wire.Parsed, Keep, error) {
 	t.Helper()
 	kept := Keep{}
 	letters, err := s.Read(t.Context(), strings.NewReader(body), kept)
@@ -37,7 +37,7 @@ func Read(t *testing.T, s wire.Source, body string) ([]wire.Letter, Keep, error)
 }
 
 // One is Read for a body that must be one good message.
-func One(t *testing.T, s wire.Source, body string) (wire.Letter, Keep) {
+func One(t *testing.T, s wire.Source, body string) (wire.Parsed, Keep) {
 	t.Helper()
 	letters, kept, err := Read(t, s, body)
 	if err != nil || len(letters) != 1 {
@@ -49,7 +49,7 @@ func One(t *testing.T, s wire.Source, body string) (wire.Letter, Keep) {
 // Faults are those of err as "pointer: detail", each.
 func Faults(err error) []string {
 	var all []string
-	for _, f := range problem.Of(err).Faults {
+	for _, f := range problem.Of(err).Violations {
 		all = append(all, f.Pointer+": "+f.Detail)
 	}
 	return all
@@ -74,10 +74,10 @@ func Invalid(t *testing.T, s wire.Source, body string, want ...string) {
 }
 
 // Places wants each place of a message to stand where the map says.
-func Places(t *testing.T, l wire.Letter, want map[string]string) {
+func Places(t *testing.T, l wire.Parsed, want map[string]string) {
 	t.Helper()
 	for ours, theirs := range want {
-		if got := l.Place(ours); got != theirs {
+		if got := l.Pointer(ours); got != theirs {
 			t.Errorf("%s is %q, want %q", ours, got, theirs)
 		}
 	}

@@ -30,7 +30,7 @@ func TestSweepIsNeitherEarlyNorLate(t *testing.T) {
 			s.now = s.now.Add(time.Duration(rapid.Int64Range(0, int64(80*time.Hour)).Draw(rt, "wait")))
 
 			before := len(s.cloud.names(t))
-			deleted, err := s.Sweep(t.Context())
+			deleted, err := s.CleanUp(t.Context())
 			blobs := s.cloud.names(t)
 			if err != nil || deleted != before-len(blobs) {
 				rt.Fatalf("deleted %d of %d, %d left: %v", deleted, before, len(blobs), err)
@@ -56,13 +56,13 @@ func TestSweepIsNeitherEarlyNorLate(t *testing.T) {
 func TestSweepLooksAtMoreThanOnePage(t *testing.T) {
 	t.Parallel()
 	s := newSetting()
-	for i := range 2*SweepPage + 1 {
+	for i := range 2*CleanUpPage + 1 {
 		s.linked(t, time.Duration(1+i%30)*time.Hour)
 	}
 	later := s.linked(t, 40*time.Hour)
 	s.now = noon.Add(30*time.Hour + LinkGrace)
-	deleted, err := s.Sweep(t.Context())
-	if left := s.cloud.names(t); err != nil || deleted != 2*SweepPage+1 || !slices.Equal(left, []string{later.files[0].blob}) {
+	deleted, err := s.CleanUp(t.Context())
+	if left := s.cloud.names(t); err != nil || deleted != 2*CleanUpPage+1 || !slices.Equal(left, []string{later.files[0].blob}) {
 		t.Errorf("deleted %d, left %q: %v", deleted, left, err)
 	}
 	if n := s.cloud.calls["list"]; n != 4 { // three of links, one of slots
@@ -79,7 +79,7 @@ func TestSweepLeavesWhatItCannotRead(t *testing.T) {
 	}
 	mv := s.linked(t, time.Hour)
 	s.now = mv.expires.Add(LinkGrace)
-	deleted, err := s.Sweep(t.Context())
+	deleted, err := s.CleanUp(t.Context())
 	if rows := s.cloud.rows(t); !problem.Is(err, problem.Unavailable) || deleted != 1 || len(rows) != 1 || rows[0].Row != "a" {
 		t.Errorf("deleted %d, rows %v: %v", deleted, rows, err)
 	}
@@ -96,11 +96,11 @@ func TestSweepFindsAgainWhatItCouldNotDelete(t *testing.T) {
 			}
 			s.now = s.now.Add(time.Hour + LinkGrace)
 			s.cloud.fault = failing(call, 1, mem.Refused)
-			first, err := s.Sweep(t.Context())
+			first, err := s.CleanUp(t.Context())
 			if !problem.Is(err, problem.Unavailable) {
 				t.Errorf("got %v, want Unavailable", err)
 			}
-			again, err := s.Sweep(t.Context())
+			again, err := s.CleanUp(t.Context())
 			if err != nil || first+again != 3 {
 				t.Errorf("deleted %d and %d, want 3 together: %v", first, again, err)
 			}
@@ -119,7 +119,7 @@ func TestNothingIsLeftAfterACrash(t *testing.T) {
 			s, calls := crashAt(t, dies, outcome)
 			s.cloud.fault = nil
 			s.now = noon.Add(time.Hour + LinkGrace)
-			if _, err := s.Sweep(t.Context()); err != nil {
+			if _, err := s.CleanUp(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if blobs, rows := s.cloud.names(t), s.cloud.rows(t); len(blobs)+len(rows) > 0 {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Fault is one thing wrong in a JSON body.
-type Fault struct {
+// Violation is one thing wrong in a JSON body.
+type Violation struct {
 	Pointer string `json:"pointer"`          // RFC 6901, "" for the whole body
 	Detail  string `json:"detail"`           // a sentence
 	Offset  *int64 `json:"offset,omitempty"` // byte of the body, for malformed JSON
@@ -26,9 +26,9 @@ type said struct {
 // APIs call members otherwise, so no sentence has the name of a member in its text.
 type Name []string
 
-// NewFault makes a fault whose sentence may name members.
-func NewFault(pointer, format string, args ...any) Fault {
-	f := Fault{Pointer: pointer, said: &said{format, args}}
+// NewViolation makes a fault whose sentence may name members.
+func NewViolation(pointer, format string, args ...any) Violation {
+	f := Violation{Pointer: pointer, said: &said{format, args}}
 	f.Detail = f.Say(asPointer)
 	if !slices.ContainsFunc(args, func(a any) bool { _, is := a.(Name); return is }) {
 		f.said = nil
@@ -37,7 +37,7 @@ func NewFault(pointer, format string, args ...any) Fault {
 }
 
 // Placed is f where place says that its members stand.
-func (f Fault) Placed(place func(pointer string) string) Fault {
+func (f Violation) Placed(place func(pointer string) string) Violation {
 	f.Pointer = place(f.Pointer)
 	if f.said == nil {
 		return f
@@ -54,7 +54,7 @@ func (f Fault) Placed(place func(pointer string) string) Fault {
 }
 
 // Say is Detail with places written as spell does.
-func (f Fault) Say(spell func(pointer string) string) string {
+func (f Violation) Say(spell func(pointer string) string) string {
 	if f.said == nil {
 		return f.Detail
 	}

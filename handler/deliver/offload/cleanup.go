@@ -13,17 +13,17 @@ const (
 	// LinkGrace is how long a file outlives its link, so that an end that was
 	// reckoned by another clock takes no file away.
 	LinkGrace = 24 * time.Hour
-	// SweepPage is how many rows Sweep looks at in one listing.
-	SweepPage = 200
+	// CleanUpPage is how many rows Sweep looks at in one listing.
+	CleanUpPage = 200
 )
 
-// Sweep deletes the files of links that ended LinkGrace ago or earlier, and what
+// CleanUp deletes the files of links that ended LinkGrace ago or earlier, and what
 // was uploaded to slots that ended SlotGrace ago and belongs to no message. It
 // deletes a row after all that it lists, so that a sweep that breaks off is found
 // again. It may be repeated, and by several at once. deleted counts blobs, with
 // an error too, which is Unavailable. What cannot be deleted does not keep the
 // rest.
-func (o *Offload) Sweep(ctx context.Context) (deleted int, err error) {
+func (o *Offload) CleanUp(ctx context.Context) (deleted int, err error) {
 	links, err := o.sweepRange(ctx, store.Key{}, "", LinkGrace, o.deleteFiles)
 	slots, slotErr := o.sweepRange(ctx, store.Key{Partition: slotPartition}, slotPartition, SlotGrace, o.deleteSlot)
 	return links + slots, problem.Wrap(problem.Unavailable, "What has expired could not all be deleted.", errors.Join(err, slotErr))
@@ -36,7 +36,7 @@ func (o *Offload) sweepRange(ctx context.Context, after store.Key, partitionPref
 	before := partitionPrefix + day(ended.AddDate(0, 0, 1))
 	var failed []error
 	for {
-		page, err := o.config.Links.ListBefore(ctx, after, before, SweepPage)
+		page, err := o.config.Links.ListBefore(ctx, after, before, CleanUpPage)
 		if err != nil {
 			return deleted, errors.Join(append(failed, err)...)
 		}
@@ -54,7 +54,7 @@ func (o *Offload) sweepRange(ctx context.Context, after store.Key, partitionPref
 				failed = append(failed, err)
 			}
 		}
-		if len(page) < SweepPage || ctx.Err() != nil {
+		if len(page) < CleanUpPage || ctx.Err() != nil {
 			return deleted, errors.Join(append(failed, ctx.Err())...)
 		}
 	}

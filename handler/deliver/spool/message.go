@@ -10,8 +10,8 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// Letter is a message that waits, complete, with its record as its owner keeps it.
-type Letter struct {
+// Message is a message that waits, complete, with its record as its owner keeps it.
+type Message struct {
 	Record  []byte // JSON
 	Message *mail.Message
 }
@@ -31,7 +31,7 @@ type head struct {
 	Contents   []int           `json:"contents,omitempty"` // their lengths; -1 for what has become a link
 }
 
-func encodeLetter(l Letter) []byte {
+func encodeLetter(l Message) []byte {
 	h := head{Format: format, Record: l.Record, Message: l.Message, Language: l.Message.Language, Redirected: l.Message.Redirected}
 	size := 0
 	for _, a := range l.Message.Attachments {
@@ -55,17 +55,17 @@ func encodeLetter(l Letter) []byte {
 
 var errCutOff = errors.New("the letter is cut off")
 
-func decodeLetter(data []byte) (Letter, error) {
+func decodeLetter(data []byte) (Message, error) {
 	text, contents, found := bytes.Cut(data, []byte{'\n'})
 	if !found {
-		return Letter{}, errCutOff
+		return Message{}, errCutOff
 	}
 	var h head
 	if err := json.Unmarshal(text, &h); err != nil {
-		return Letter{}, fmt.Errorf("decode letter: %w", err)
+		return Message{}, fmt.Errorf("decode letter: %w", err)
 	}
 	if h.Format != format || h.Message == nil || len(h.Contents) != len(h.Message.Attachments) {
-		return Letter{}, fmt.Errorf("the letter has format %d, or parts are missing", h.Format)
+		return Message{}, fmt.Errorf("the letter has format %d, or parts are missing", h.Format)
 	}
 	h.Message.Language, h.Message.Redirected = h.Language, h.Redirected
 	for i, n := range h.Contents {
@@ -73,14 +73,14 @@ func decodeLetter(data []byte) (Letter, error) {
 			continue
 		}
 		if n > len(contents) {
-			return Letter{}, errCutOff
+			return Message{}, errCutOff
 		}
 		a := &h.Message.Attachments[i]
 		a.Content, contents = contents[:n:n], contents[n:]
 		a.Size = int64(n)
 	}
 	if len(contents) > 0 {
-		return Letter{}, errors.New("the letter is longer than it says")
+		return Message{}, errors.New("the letter is longer than it says")
 	}
-	return Letter{Record: h.Record, Message: h.Message}, nil
+	return Message{Record: h.Record, Message: h.Message}, nil
 }

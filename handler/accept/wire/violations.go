@@ -5,16 +5,16 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// Faults are what a dialect finds wrong with the meaning of what was read.
-type Faults []problem.Fault
+// Violations are what a dialect finds wrong with the meaning of what was read.
+type Violations []problem.Violation
 
 // Add notes a fault at a place in the caller's body.
-func (f *Faults) Add(pointer, detail string) {
-	*f = append(*f, problem.Fault{Pointer: pointer, Detail: detail})
+func (f *Violations) Add(pointer, detail string) {
+	*f = append(*f, problem.Violation{Pointer: pointer, Detail: detail})
 }
 
 // Named is mail.Named for the text at a place, with the name as a person reads it.
-func (f *Faults) Named(pointer, text string) mail.Address {
+func (f *Violations) Named(pointer, text string) mail.Address {
 	a, err := mail.Named(text)
 	if err != nil {
 		f.Add(pointer, problem.AsSentence(err))
@@ -25,7 +25,7 @@ func (f *Faults) Named(pointer, text string) mail.Address {
 
 // NamedList is mail.NamedList for the text at a place, with the names as Named has
 // them.
-func (f *Faults) NamedList(pointer, text string) []mail.Address {
+func (f *Violations) NamedList(pointer, text string) []mail.Address {
 	all, err := mail.NamedList(text)
 	if err != nil {
 		f.Add(pointer, problem.AsSentence(err))

@@ -16,10 +16,10 @@ import (
 // behind: longer than any request is at work.
 const strayAge = 2 * record.OwnerLife
 
-// Tend sees to what a lost tick, a killed process, or storage that was away has left: it
+// Watch sees to what a lost tick, a killed process, or storage that was away has left: it
 // wakes the shards on which somebody waits and which nobody serves, and ends the work on
 // messages that stand in no line and whose owner has died. It is called every minute.
-func (g *Gateway) Tend(ctx context.Context) error {
+func (g *Gateway) Watch(ctx context.Context) error {
 	return errors.Join(g.wakeAll(ctx), g.endLeft(ctx))
 }
 
@@ -51,29 +51,29 @@ func (g *Gateway) wakeAll(ctx context.Context) error {
 	}
 	var failed []error
 	for _, shard := range shards {
-		failed = append(failed, g.Spool.Wake(ctx, shard, 0))
+		failed = append(failed, g.Spool.SendWakeUp(ctx, shard, 0))
 	}
 	return errors.Join(failed...)
 }
 
-// Sweep removes what has outlived its time: files behind links, uploads that no
+// CleanUp removes what has outlived its time: files behind links, uploads that no
 // message named, letters that were left behind, old records, and what could not
 // be sent and nobody looked at. It may be repeated at will, and is called every
 // hour.
-func (g *Gateway) Sweep(ctx context.Context) error {
+func (g *Gateway) CleanUp(ctx context.Context) error {
 	now, err := g.Records.Time(ctx)
 	if err != nil {
 		return err
 	}
-	files, filesErr := g.Offload.Sweep(ctx)
+	files, filesErr := g.Offload.CleanUp(ctx)
 	strays := 0
 	strayErr := g.Spool.Strays(ctx, now.Add(-strayAge), func(ctx context.Context, k store.Key) error {
 		strays++
 		return g.stray(ctx, k)
 	})
-	dead, deadErr := g.Spool.Expire(ctx, now)
-	hour := int(now.Unix()/int64(time.Hour/time.Second)) % record.SweepSlices
-	records, recordErr := g.Records.Sweep(ctx, hour)
+	dead, deadErr := g.Spool.ExpireDeadLetters(ctx, now)
+	hour := int(now.Unix()/int64(time.Hour/time.Second)) % record.CleanUpSlices
+	records, recordErr := g.Records.CleanUp(ctx, hour)
 	g.Log.InfoContext(ctx, "sweep", "attachments", files, "letters", strays, "dead", dead, "records", records)
 	return errors.Join(filesErr, strayErr, deadErr, recordErr)
 }

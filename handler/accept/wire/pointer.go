@@ -2,17 +2,17 @@ package wire
 
 import "strings"
 
-// Place says for a place of a mail.Message where it stands in the words of
+// PointerPair says for a place of a mail.Message where it stands in the words of
 // another API: both are JSON pointers, and * is any one step.
-type Place struct{ Ours, Theirs string }
+type PointerPair struct{ Ours, Theirs string }
 
-// Places are tried in their order. The last is best the whole body, {"", ""}.
-type Places []Place
+// Pointers are tried in their order. The last is best the whole body, {"", ""}.
+type Pointers []PointerPair
 
 // Of is where a place of a message stands: by the first row that begins it, with
 // its steps for the asterisks in their order. What follows the row in ours is
 // dropped, since the other API has nothing so fine; without a row it is ours.
-func (p Places) Of(ours string) string {
+func (p Pointers) Of(ours string) string {
 	steps := strings.Split(ours, "/")
 	for _, row := range p {
 		if bound, ok := row.match(steps); ok {
@@ -23,7 +23,7 @@ func (p Places) Of(ours string) string {
 }
 
 // match returns the steps that the asterisks stand for.
-func (p Place) match(steps []string) (bound []string, ok bool) {
+func (p PointerPair) match(steps []string) (bound []string, ok bool) {
 	want := strings.Split(p.Ours, "/")
 	if len(want) > len(steps) {
 		return nil, false
@@ -38,7 +38,7 @@ func (p Place) match(steps []string) (bound []string, ok bool) {
 	return bound, true
 }
 
-func (p Place) fill(bound []string) string {
+func (p PointerPair) fill(bound []string) string {
 	theirs := strings.Split(p.Theirs, "/")
 	for i, step := range theirs {
 		if step == "*" {

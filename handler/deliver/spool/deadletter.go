@@ -14,30 +14,30 @@ const (
 	DeadLife = 14 * 24 * time.Hour
 )
 
-// Dead is a message that waited and could not be sent. Its letter is kept.
-type Dead struct {
-	Slip
+// DeadLetter is a message that waited and could not be sent. Its letter is kept.
+type DeadLetter struct {
+	Entry
 	At     time.Time // when it was given up
 	Reason string    // a sentence
 }
 
-// Bury moves a letter from its line to the list of what could not be sent. It may
+// MoveToDeadLetters moves a letter from its line to the list of what could not be sent. It may
 // be repeated.
-func (s *Spool) Bury(ctx context.Context, d Dead) error {
+func (s *Spool) MoveToDeadLetters(ctx context.Context, d DeadLetter) error {
 	e := d.encode()
 	e.Partition, e.Row = deadPartition, d.row()
 	e.Values["at"], e.Values["reason"], e.Values["partition"] = d.At, d.Reason, d.Key.Partition
 	if _, err := s.dead.Insert(ctx, e); err != nil && !isThere(err) {
 		return unavailable("keep what could not be sent", err)
 	}
-	return s.Forget(ctx, &d.Slip)
+	return s.Forget(ctx, &d.Entry)
 }
 
-func (d *Dead) row() string { return d.Key.Row }
+func (d *DeadLetter) row() string { return d.Key.Row }
 
-// DeadList returns at most n of what could not be sent, the oldest first, after
+// DeadLetters returns at most n of what could not be sent, the oldest first, after
 // one of them; zero to begin.
-func (s *Spool) DeadList(ctx context.Context, after *Dead, n int) ([]Dead, error) {
+func (s *Spool) DeadLetters(ctx context.Context, after *DeadLetter, n int) ([]DeadLetter, error) {
 	from := store.Key{Partition: deadPartition}
 	if after != nil {
 		from.Row = after.row()
@@ -46,13 +46,13 @@ func (s *Spool) DeadList(ctx context.Context, after *Dead, n int) ([]Dead, error
 	if err != nil {
 		return nil, unavailable("list what could not be sent", err)
 	}
-	list := make([]Dead, 0, len(rows))
+	list := make([]DeadLetter, 0, len(rows))
 	for _, e := range rows {
 		slip, err := decodeSlip(e)
 		if err != nil {
 			return nil, problem.Wrap(problem.Internal, "The list of what could not be sent cannot be read.", err)
 		}
-		d := Dead{Slip: slip}
+		d := DeadLetter{Entry: slip}
 		d.Key.Partition, _ = e.Values["partition"].(string)
 		d.At, _ = e.Values["at"].(time.Time)
 		d.Reason, _ = e.Values["reason"].(string)
@@ -61,23 +61,23 @@ func (s *Spool) DeadList(ctx context.Context, after *Dead, n int) ([]Dead, error
 	return list, nil
 }
 
-// Exhume takes one out of the list, and leaves its letter.
-func (s *Spool) Exhume(ctx context.Context, d *Dead) error {
+// RemoveFromDeadLetters takes one out of the list, and leaves its letter.
+func (s *Spool) RemoveFromDeadLetters(ctx context.Context, d *DeadLetter) error {
 	return unavailable("take from what could not be sent", unlessMissing(s.dead.Delete(ctx, deadPartition, d.row(), "")))
 }
 
-// Discard takes one out of the list and deletes its letter.
-func (s *Spool) Discard(ctx context.Context, d *Dead) error {
+// DiscardDeadLetter takes one out of the list and deletes its letter.
+func (s *Spool) DiscardDeadLetter(ctx context.Context, d *DeadLetter) error {
 	if err := s.Drop(ctx, d.Key); err != nil {
 		return err
 	}
-	return s.Exhume(ctx, d)
+	return s.RemoveFromDeadLetters(ctx, d)
 }
 
-// Expire discards what has been in the list for DeadLife. It may be repeated.
-func (s *Spool) Expire(ctx context.Context, now time.Time) (discarded int, err error) {
-	for after := (*Dead)(nil); ; {
-		page, err := s.DeadList(ctx, after, strayPage)
+// ExpireDeadLetters discards what has been in the list for DeadLife. It may be repeated.
+func (s *Spool) ExpireDeadLetters(ctx context.Context, now time.Time) (discarded int, err error) {
+	for after := (*DeadLetter)(nil); ; {
+		page, err := s.DeadLetters(ctx, after, strayPage)
 		if err != nil {
 			return discarded, err
 		}
@@ -86,7 +86,7 @@ func (s *Spool) Expire(ctx context.Context, now time.Time) (discarded int, err e
 			if page[i].At.Add(DeadLife).After(now) {
 				continue
 			}
-			if err := s.Discard(ctx, &page[i]); err != nil {
+			if err := s.DiscardDeadLetter(ctx, &page[i]); err != nil {
 				return discarded, err
 			}
 			discarded++

@@ -7,9 +7,9 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// Slip is a letter's row in its line: all that must be known to choose who goes
+// Entry is a letter's row in its line: all that must be known to choose who goes
 // next.
-type Slip struct {
+type Entry struct {
 	Key  store.Key
 	Line Line
 	// Due is when the letter may go, or since when it waits: its order.
@@ -57,7 +57,7 @@ const (
 	Failing Doubt = "failing" // ACS answered that it failed
 )
 
-func (s *Slip) encode() store.Entity {
+func (s *Entry) encode() store.Entity {
 	e := store.Entity{Partition: s.Key.Partition, Row: s.Key.Row, Values: map[string]any{
 		"shard": int64(s.Line.Shard), "class": int64(s.Line.Class), "caller": s.Line.Caller, "later": s.Line.Later,
 		"due": s.Due, "id": s.ID, "version": string(s.Version), "bytes": int64(s.Bytes), "cost": int64(s.Cost),
@@ -81,7 +81,7 @@ func (s *Slip) encode() store.Entity {
 
 // decodeSlip reads a row, also of a version that did not know all of its properties. One
 // that does not say whose it is cannot be read.
-func decodeSlip(e store.Entity) (Slip, error) {
+func decodeSlip(e store.Entity) (Entry, error) {
 	number := func(name string) int {
 		n, _ := e.Values[name].(int64)
 		return int(n)
@@ -90,7 +90,7 @@ func decodeSlip(e store.Entity) (Slip, error) {
 		t, _ := e.Values[name].(string)
 		return t
 	}
-	s := Slip{
+	s := Entry{
 		Key:  store.Key{Partition: e.Partition, Row: e.Row},
 		Line: Line{Shard: number("shard"), Class: number("class"), Caller: text("caller"), Form: text("form")},
 		ID:   text("id"), Version: store.ETag(text("version")), Bytes: number("bytes"), Cost: max(number("cost"), 1),
@@ -105,7 +105,7 @@ func decodeSlip(e store.Entity) (Slip, error) {
 	s.Due, _ = e.Values["due"].(time.Time)
 	s.NotBefore, _ = e.Values["notBefore"].(time.Time)
 	if s.ID == "" || s.Line.Caller == "" || s.Due.IsZero() {
-		return Slip{Key: s.Key, Unreadable: true}, fmt.Errorf("the row %s of a line is corrupt", e.Row)
+		return Entry{Key: s.Key, Unreadable: true}, fmt.Errorf("the row %s of a line is corrupt", e.Row)
 	}
 	return s, nil
 }
@@ -113,7 +113,7 @@ func decodeSlip(e store.Entity) (Slip, error) {
 // Enough is how many questions ACS must have answered with "unknown" before the
 // message may be sent again. One that failed and said so has most likely taken
 // nothing.
-func (s *Slip) Enough() int {
+func (s *Entry) Enough() int {
 	if s.Doubt == Failing {
 		return 1
 	}
