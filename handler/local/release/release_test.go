@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/posthorn/posthorn/handler/version"
 )
 
 const root = "../../.."
@@ -32,7 +34,7 @@ var published = []string{
 func newRelease(t *testing.T) *release {
 	t.Helper()
 	return &release{
-		root: root, dir: filepath.Join(t.TempDir(), "release"), version: "v1.2.3", repository: repository, systems: systems, out: io.Discard,
+		root: root, dir: filepath.Join(t.TempDir(), "release"), version: "v1.2.3", repository: version.Repository, systems: systems, out: io.Discard,
 		build: func(_ context.Context, _ *release, program string, s system, file string) error {
 			return os.WriteFile(file, []byte(program+" "+s.os+" "+s.arch), 0o600)
 		},
@@ -140,7 +142,7 @@ func TestTemplateDeploysItsRelease(t *testing.T) {
 	if err := r.write(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	const address = "https://github.com/posthorn/posthorn/releases/download/v1.2.3/posthorn-linux-amd64.zip"
+	const address = version.Repository + "/releases/download/v1.2.3/posthorn-linux-amd64.zip"
 	got := string(written(t, r.dir)[templateFile])
 	var template struct {
 		Parameters map[string]struct{ DefaultValue any }
