@@ -31,7 +31,7 @@ func main() {
 	flag.Parse()
 	r := release{
 		root: ".", dir: filepath.Join("dist", "release"), version: *tag, repository: version.Repository,
-		systems: systems, build: compile, bill: bill, out: os.Stdout,
+		systems: systems, build: compile, notices: pack.Notices, bill: bill, out: os.Stdout,
 	}
 	err := r.write(ctx)
 	stop()
