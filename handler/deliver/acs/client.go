@@ -213,22 +213,22 @@ func (c *Client) Send(ctx context.Context, operationID string, m *Message) (_ Op
 	ctx, end := runtime.StartSpan(ctx, "Client.Send", c.pipeline.Tracer(), nil)
 	defer func() { end(err) }()
 
-	var taken progress
-	content := c.content(m)
-	if w, ok := content.(*whole); ok {
-		ctx = w.watch(ctx, &taken)
+	content := newBody(m)
+	if c.owns && content.size <= wholeBytes {
+		content.encodeWhole()
 	}
+	ctx = context.WithValue(ctx, bodyKey{}, content)
 	answer, err := c.do(ctx, http.MethodPost, "/emails:send", func(req *policy.Request) error {
 		req.Raw().Header.Set("Operation-Id", operationID)
 		if err := req.SetBody(content, "application/json"); err != nil {
 			return err
 		}
-		req.Raw().GetBody = func() (io.ReadCloser, error) { return content.again(&taken), nil }
+		req.Raw().GetBody = content.again
 		return nil
 	})
-	wrote := taken.bytes.Load()
+	wrote := content.taken.Load()
 	if answer == nil {
-		return Operation{}, lost(methodSend, err, wrote, content.length())
+		return Operation{}, lost(methodSend, err, wrote, content.size)
 	}
 	if answer.status >= 200 && answer.status < 300 {
 		return answer.accepted(operationID), nil
@@ -296,12 +296,7 @@ func (c *Client) do(ctx context.Context, method, path string, prepare func(*poli
 	if resp == nil {
 		return nil, err
 	}
-	a := &answer{status: resp.StatusCode, header: resp.Header, came: c.now()}
-	if body, ok := resp.Body.(*whole); ok {
-		a.text = body.text
-		return a, nil
-	}
 	defer resp.Body.Close()
-	a.text, _ = io.ReadAll(resp.Body) // azcore's own copy
-	return a, nil
+	text, _ := io.ReadAll(resp.Body) // out of memory
+	return &answer{status: resp.StatusCode, header: resp.Header, text: text, came: c.now()}, nil
 }
