@@ -19,9 +19,9 @@ const wholeBytes = 32 << 10
 // chunkBytes is how much of a text or a file is encoded at once: whole groups of Base64.
 const chunkBytes = 12 << 10
 
-// body is the JSON of one message. Texts and files are encoded while they are read:
-// they may be long. Everything else is encoded beforehand. A body can be read again
-// after a Seek to its start, as azcore and the signature need.
+// body is the JSON of one message. Files and long texts are encoded while they are
+// read. Everything else is encoded beforehand. A body can be read again after a Seek
+// to its start, as azcore and the signature need.
 type body struct {
 	reader
 	pieces []piece
@@ -37,7 +37,7 @@ type piece struct {
 	file []byte // to be written in Base64
 }
 
-// envelope is the part of the specification's EmailMessage that is always short.
+// envelope is the specification's EmailMessage without what may be long.
 type envelope struct {
 	SenderAddress     string `json:"senderAddress"`
 	SenderDisplayName string `json:"senderDisplayName,omitempty"`
@@ -49,27 +49,36 @@ type envelope struct {
 	ReplyTo                        []Address         `json:"replyTo,omitempty"`
 	Headers                        map[string]string `json:"headers,omitempty"`
 	UserEngagementTrackingDisabled bool              `json:"userEngagementTrackingDisabled,omitempty"`
-}
-
-type subject struct {
-	Subject string `json:"subject"`
+	Content                        struct {          // last, so that long texts can follow
+		Subject   string `json:"subject"`
+		PlainText string `json:"plainText,omitempty"`
+		HTML      string `json:"html,omitempty"`
+	} `json:"content"`
 }
 
 // newBody encodes the same message to the same bytes: encoding/json sorts headers.
-func newBody(m *Message) *body {
+func newBody(message *Message) *body {
+	m := *message
 	e := envelope{
 		SenderAddress: m.SenderAddress, SenderDisplayName: m.SenderDisplayName,
 		ReplyTo: m.ReplyTo, Headers: m.Headers, UserEngagementTrackingDisabled: m.UserEngagementTrackingDisabled,
 	}
 	e.Recipients.To, e.Recipients.CC, e.Recipients.BCC = append([]Address{}, m.To...), m.CC, m.BCC
 
+	e.Content.Subject = m.Subject
+	if len(m.PlainText) <= chunkBytes {
+		e.Content.PlainText, m.PlainText = m.PlainText, ""
+	}
+	if len(m.HTML) <= chunkBytes {
+		e.Content.HTML, m.HTML = m.HTML, ""
+	}
+
 	b := new(body)
-	next := open(e)
+	next := bytes.TrimSuffix(open(e), []byte("}"))
 	add := func(name, text string, file []byte) {
 		b.add(piece{append(next, name...), text, file})
 		next = []byte(`"`)
 	}
-	next = append(append(next, `,"content":`...), open(subject{m.Subject})...)
 	if m.PlainText != "" {
 		add(`,"plainText":"`, m.PlainText, nil)
 	}
