@@ -110,10 +110,6 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	o := describe(sent)
 	// ACS's own answer to a POST is always Running, and its clients poll then.
 	o.Status, o.Error = "Running", nil
-	if text, ok := o.plainText(); ok {
-		writeText(w, http.StatusAccepted, "application/json", text)
-		return nil
-	}
 	writeJSON(w, http.StatusAccepted, "application/json", o)
 	return nil
 }
