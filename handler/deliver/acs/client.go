@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/google/uuid"
 )
 
 // The api-versions that this package was written against.
@@ -188,19 +189,7 @@ const (
 
 // isUUID is what the specification says of Operation-Id. It also keeps an id from
 // changing the path of a status request.
-func isUUID(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case i == 8 || i == 13 || i == 18 || i == 23:
-			if c != '-' {
-				return false
-			}
-		case (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f'):
-			return false
-		}
-	}
-	return len(s) == 36
-}
+func isUUID(s string) bool { return len(s) == 36 && uuid.Validate(s) == nil }
 
 // Send hands m to the service, once, under an operation id of the caller's own
 // choice, a UUID. Store the id first: after a lost answer it is the only way to
