@@ -1,6 +1,7 @@
 package acs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,12 +115,7 @@ func (o *ClientOptions) withDefaults() ClientOptions {
 	if o != nil {
 		own = *o
 	}
-	if own.APIVersion == "" {
-		own.APIVersion = APIVersion20250901
-	}
-	if own.Scope == "" {
-		own.Scope = DefaultScope
-	}
+	own.APIVersion, own.Scope = cmp.Or(own.APIVersion, APIVersion20250901), cmp.Or(own.Scope, DefaultScope)
 	if own.MaxConns <= 0 {
 		own.MaxConns = DefaultMaxConns
 	}
