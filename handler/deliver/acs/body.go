@@ -100,9 +100,10 @@ func newBody(message *Message) *body {
 func (b *body) add(p piece) {
 	b.pieces = append(b.pieces, p)
 	b.size += int64(len(p.json)) + int64(base64.StdEncoding.EncodedLen(len(p.file)))
-	for rest, encoded := p.text, []byte(nil); rest != ""; {
-		encoded, rest = encodeText(rest)
+	for rest := p.text; rest != ""; {
+		encoded, behind := encodeText(rest)
 		b.size += int64(len(encoded))
+		rest = behind
 	}
 }
 
