@@ -139,12 +139,8 @@ func (b *body) open() reader {
 }
 
 func (b *body) encodeWhole() {
-	whole := make([]byte, 0, b.size)
-	r := b.open()
-	for r.fill() {
-		whole = append(whole, r.ready...)
-		r.ready = nil
-	}
+	whole, r := make([]byte, b.size), b.open()
+	_, _ = io.ReadFull(&r, whole) // it has b.size bytes
 	b.whole = whole
 }
 
@@ -169,34 +165,33 @@ type reader struct {
 }
 
 func (r *reader) Read(p []byte) (int, error) {
-	if !r.fill() {
-		return 0, io.EOF
+	for len(r.ready) == 0 {
+		if len(r.pieces) == 0 {
+			return 0, io.EOF
+		}
+		r.encode(&r.pieces[0])
 	}
 	n := copy(p, r.ready)
 	r.ready = r.ready[n:]
 	return n, nil
 }
 
-func (*reader) Close() error { return nil }
-
-// fill leaves something to read, or returns false at the end.
-func (r *reader) fill() bool {
-	for len(r.ready) == 0 && len(r.pieces) > 0 {
-		switch p := &r.pieces[0]; {
-		case len(p.json) > 0:
-			r.ready, p.json = p.json, nil
-		case p.text != "":
-			r.ready, p.text = encodeText(p.text)
-		case len(p.file) > 0:
-			n := min(len(p.file), chunkBytes)
-			r.base64 = base64.StdEncoding.AppendEncode(r.base64[:0], p.file[:n])
-			r.ready, p.file = r.base64, p.file[n:]
-		default:
-			r.pieces = r.pieces[1:]
-		}
+func (r *reader) encode(p *piece) {
+	switch {
+	case len(p.json) > 0:
+		r.ready, p.json = p.json, nil
+	case p.text != "":
+		r.ready, p.text = encodeText(p.text)
+	case len(p.file) > 0:
+		n := min(len(p.file), chunkBytes)
+		r.base64 = base64.StdEncoding.AppendEncode(r.base64[:0], p.file[:n])
+		r.ready, p.file = r.base64, p.file[n:]
+	default:
+		r.pieces = r.pieces[1:]
 	}
-	return len(r.ready) > 0
 }
+
+func (*reader) Close() error { return nil }
 
 // again returns what a connection reads. net/http writes a body of the type that it
 // knows to be in memory together with the headers, in one packet and one record of
