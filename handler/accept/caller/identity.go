@@ -3,9 +3,10 @@ package caller
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"github.com/posthorn/posthorn/handler/problem"
 )
@@ -99,17 +100,15 @@ func free(known map[string]Caller, name string, p Policy) error {
 	return nil
 }
 
-var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-
 // uuids returns ids in lower case, or a problem of kind InvalidRequest.
 func uuids(what string, ids []string) ([]string, error) {
 	var low []string
 	for _, id := range ids {
-		l := strings.ToLower(id)
-		if !uuidPattern.MatchString(l) {
+		u, err := uuid.Parse(id)
+		if err != nil || len(id) != 36 {
 			return nil, problem.New(problem.InvalidRequest, "The %s %q is no id: it must be a UUID.", what, id)
 		}
-		low = append(low, l)
+		low = append(low, u.String())
 	}
 	return low, nil
 }
