@@ -148,7 +148,7 @@ func crashAt(t *testing.T, dies int64, outcome mem.Outcome) (s *setting, calls i
 			return mem.Fault{Outcome: mem.Refused}
 		}
 	}
-	slot, err := s.Slot(t.Context(), owner.Caller, DefaultOpenSlots)
+	slot, err := s.CreateSlot(t.Context(), owner.Caller, DefaultOpenSlots)
 	if err != nil {
 		return s, made.Load()
 	}

@@ -237,7 +237,7 @@ func (s *setting) plan(t testing.TB, m *mail.Message, limit int64) *Move {
 
 func (s *setting) planFor(t testing.TB, m *mail.Message, life time.Duration, limit int64) *Move {
 	t.Helper()
-	mv, err := s.Plan(t.Context(), m, s.Intake(0, limit), owner, life, limit, wireSize)
+	mv, err := s.Plan(t.Context(), m, s.NewIntake(0, limit), owner, life, limit, wireSize)
 	if err != nil {
 		t.Fatalf("Plan: %v", err)
 	}
@@ -265,7 +265,7 @@ func (s *setting) linked(t testing.TB, life time.Duration) *Move {
 
 // Open is Offload.Open, and waits for its count.
 func (s *setting) Open(ctx context.Context, token string, n int, acceptLanguage string) (Opened, error) {
-	opened, err := s.Offload.Open(ctx, token, n, acceptLanguage)
+	opened, err := s.Offload.OpenLink(ctx, token, n, acceptLanguage)
 	for range maxCounts {
 		s.counts <- struct{}{}
 	}

@@ -102,7 +102,7 @@ func TestDownloadsAreCounted(t *testing.T) {
 				s.cloud.fault = tt.fault
 				began := time.Now()
 				for _, n := range []int{2, 0, 2, 1, 2} {
-					opened, err := s.Offload.Open(t.Context(), mv.token, n, "")
+					opened, err := s.Offload.OpenLink(t.Context(), mv.token, n, "")
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -137,7 +137,7 @@ func TestManyDownloadsAtOnce(t *testing.T) {
 			return mem.Fault{}
 		}
 		for range 3 * maxCounts {
-			opened, err := s.Offload.Open(t.Context(), mv.token, 1, "")
+			opened, err := s.Offload.OpenLink(t.Context(), mv.token, 1, "")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -29,7 +29,7 @@ func TestIntakeWhenAStageFails(t *testing.T) {
 			t.Parallel()
 			s, p := pooled()
 			s.cloud.fault = failing("stage", nth, mem.Refused)
-			in := s.Intake(noLength, wholeMiB)
+			in := s.NewIntake(noLength, wholeMiB)
 			err := in.Attachment(t.Context(), 0, mail.Attachment{}, bytes.NewReader(make([]byte, blocks*BlockBytes)))
 			if err == nil {
 				err = in.settle(t.Context())
@@ -73,7 +73,7 @@ func slowStorage(t *testing.T, spare int) {
 	s, p := pooled()
 	s.spare = make(chan struct{}, spare)
 	s.cloud.fault = func(string, int) mem.Fault { return mem.Fault{Before: time.Minute} }
-	in := s.Intake(noLength, wholeMiB)
+	in := s.NewIntake(noLength, wholeMiB)
 	read := new(counter)
 	ctx, leave := context.WithCancel(t.Context())
 	done := make(chan error)
@@ -116,7 +116,7 @@ func TestIntakeOutlivesTheReading(t *testing.T) {
 			}
 			return mem.Fault{}
 		}
-		in := s.Intake(noLength, wholeMiB)
+		in := s.NewIntake(noLength, wholeMiB)
 		ctx, end := context.WithCancel(t.Context())
 		a := placed(mail.PlacementLink, attached("a", 5))
 		if err := in.Attachment(ctx, 0, bare(a), bytes.NewReader(a.Content)); err != nil {
@@ -147,7 +147,7 @@ func BenchmarkIntake(b *testing.B) {
 	b.SetBytes(size)
 	for b.Loop() {
 		began := time.Now()
-		in := s.Intake(100_000_000, mail.MaxACSRequestBytes)
+		in := s.NewIntake(100_000_000, mail.MaxACSRequestBytes)
 		if err := in.Attachment(b.Context(), 0, mail.Attachment{}, bytes.NewReader(content)); err != nil {
 			b.Fatal(err)
 		}

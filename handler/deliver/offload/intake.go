@@ -62,10 +62,10 @@ type taken struct {
 	stream *stream // nil if it is kept
 }
 
-// Intake returns one for a body of so many bytes, -1 if that is not known, where
+// NewIntake returns one for a body of so many bytes, -1 if that is not known, where
 // limit is what a request to ACS may have. The length is that of a body with
 // Base64; of raw files it is what they would have in Base64. Close must be called.
-func (o *Offload) Intake(bodyBytes, limit int64) *Intake {
+func (o *Offload) NewIntake(bodyBytes, limit int64) *Intake {
 	in := &Intake{offload: o, limit: limit, most: int(decoded(limit)), fits: fits(bodyBytes, limit), all: map[int]*taken{}}
 	in.now = in.most
 	if !mayFit(bodyBytes, limit) {

@@ -95,14 +95,14 @@ func (o Opened) Downloaded(ctx context.Context) {
 	}
 }
 
-// Open resolves the n-th file behind a link's token, counted from 1, or for n = 0
+// OpenLink resolves the n-th file behind a link's token, counted from 1, or for n = 0
 // the only one, or the page that lists them all in the language that the browser
 // asks for, else that of the message. The location is a SAS URL that lives at
-// most mail.ClickSASLife and never longer than the link. Open may be
+// most mail.ClickSASLife and never longer than the link. OpenLink may be
 // repeated. An error is NotFound for a token that was never made or a number
 // that it does not have, Gone for one that has expired or was revoked,
 // Unavailable if storage does not answer.
-func (o *Offload) Open(ctx context.Context, token string, n int, acceptLanguage string) (Opened, error) {
+func (o *Offload) OpenLink(ctx context.Context, token string, n int, acceptLanguage string) (Opened, error) {
 	k, ok := keyOf(token, "")
 	if !ok {
 		return Opened{}, notFound()
@@ -137,11 +137,11 @@ func (o *Offload) Open(ctx context.Context, token string, n int, acceptLanguage 
 	return Opened{Location: location, count: count}, nil
 }
 
-// Revoke ends all links of a message before their time. A SAS that Open has
+// RevokeLinks ends all links of a message before their time. A SAS that Open has
 // already given out lives on for its minutes; the blobs go on the day they would
 // have gone anyway, or at once if the mail itself holds SAS URLs, which nothing
 // else ends. It may be repeated. Errors are those of Open.
-func (o *Offload) Revoke(ctx context.Context, token string) error {
+func (o *Offload) RevokeLinks(ctx context.Context, token string) error {
 	k, ok := keyOf(token, "")
 	if !ok {
 		return notFound()
@@ -157,8 +157,8 @@ type Summary struct {
 	Revoked   bool
 }
 
-// Summary tells what Revoke would end. Errors are those of Open.
-func (o *Offload) Summary(ctx context.Context, token string) (l Summary, err error) {
+// Summarize tells what Revoke would end. Errors are those of Open.
+func (o *Offload) Summarize(ctx context.Context, token string) (l Summary, err error) {
 	k, ok := keyOf(token, "")
 	if !ok {
 		return l, notFound()

@@ -23,7 +23,7 @@ func clone(m *mail.Message) *mail.Message {
 
 // planIn is Plan of what an empty intake knows nothing of.
 func planIn(s *setting, m *mail.Message, life time.Duration, limit int64) (*Move, error) {
-	return s.Plan(context.Background(), m, s.Intake(0, limit), owner, life, limit, wireSize)
+	return s.Plan(context.Background(), m, s.NewIntake(0, limit), owner, life, limit, wireSize)
 }
 
 func movedNames(mv *Move) string {
