@@ -181,10 +181,6 @@ func newSetting(adjust ...func(*Config)) *setting {
 	return s
 }
 
-func linksToGateway(*Config) {}
-
-func sasInMail(c *Config) { c.SASInMail = true }
-
 // noise is n bytes that differ from place to place and from seed to seed.
 func noise(seed byte, n int) []byte {
 	b := make([]byte, n)

@@ -91,33 +91,25 @@ func TestSlotWithStorageAway(t *testing.T) {
 
 func TestUploadBecomesALink(t *testing.T) {
 	t.Parallel()
-	for name, adjust := range map[string]func(*Config){"gateway": linksToGateway, "sas": sasInMail} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSetting(adjust)
-			slot := s.uploaded(t, 1000)
-			m := naming(slot.ID)
-			mv := s.planFor(t, m, 30*24*time.Hour, wholeMiB)
-			if m.Attachments[0].Size != 1000 || mv.Links()[0].Size != 1000 || !strings.Contains(m.Content.PlainText, "1.0 kB") {
-				t.Errorf("size %d, link %+v", m.Attachments[0].Size, mv.Links()[0])
-			}
-			commit(t, mv)
-			address := mv.Links()[0].URL
-			if !s.config.SASInMail {
-				var err error
-				if address, err = s.open(t.Context(), mv.token); err != nil {
-					t.Fatal(err)
-				}
-			}
-			assertDownload(t, s.cloud.get(t, address), mail.Attachment{Name: "video.mp4", Content: noise(9, 1000)})
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, slot.URL, strings.NewReader("other"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if response, err := s.cloud.container.RoundTrip(request); err != nil || response.StatusCode != http.StatusPreconditionFailed {
-				t.Errorf("a later upload: %+v, %v; want status 412", response, err)
-			}
-		})
+	s := newSetting()
+	slot := s.uploaded(t, 1000)
+	m := naming(slot.ID)
+	mv := s.planFor(t, m, 30*24*time.Hour, wholeMiB)
+	if m.Attachments[0].Size != 1000 || mv.Links()[0].Size != 1000 || !strings.Contains(m.Content.PlainText, "1.0 kB") {
+		t.Errorf("size %d, link %+v", m.Attachments[0].Size, mv.Links()[0])
+	}
+	commit(t, mv)
+	address, err := s.open(t.Context(), mv.token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	assertDownload(t, s.cloud.get(t, address), mail.Attachment{Name: "video.mp4", Content: noise(9, 1000)})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, slot.URL, strings.NewReader("other"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response, err := s.cloud.container.RoundTrip(request); err != nil || response.StatusCode != http.StatusPreconditionFailed {
+		t.Errorf("a later upload: %+v, %v; want status 412", response, err)
 	}
 }
 
