@@ -179,7 +179,7 @@ func TestIntakeOfABodyThatCannotFit(t *testing.T) {
 			if got := streamedNames(in, m); got != tt.streamed {
 				t.Errorf("streamed %q, want %q", got, tt.streamed)
 			}
-			if err := in.settle(t.Context()); err != nil {
+			if err := in.drain(t.Context()); err != nil {
 				t.Error(err)
 			}
 			in.Close()

@@ -111,25 +111,23 @@ func (mv *Move) Stage(ctx context.Context) error {
 	if err := mv.claim(ctx); err != nil {
 		return err
 	}
-	if err := mv.intake.settle(ctx); err != nil {
+	if err := mv.intake.drain(ctx); err != nil {
 		return err
 	}
-	f := newFlight(ctx, mv.offload.config.Blobs, nil)
+	f := newFlight(ctx, mv.offload.config.Blobs)
 	defer f.close()
 	mv.staged = true
 	for _, moved := range mv.files {
 		n := 0
 		for block := range slices.Chunk(moved.content, BlockBytes) {
-			if err := f.turn(ctx); err != nil {
-				return err
-			}
-			whole := newFilling(block, f.blobs.Checksum())
-			whole.add(len(block))
-			f.send(moved.blob, n, whole, func() {})
+			f.send(moved.blob, n, block, func() {})
 			n++
 		}
 	}
-	return f.settle(ctx)
+	if err := f.group.Wait(); err != nil {
+		return notStored(err)
+	}
+	return nil
 }
 
 // blocks is of how many blocks the blob of a file that is not in a slot consists.

@@ -142,7 +142,7 @@ func TestStageFails(t *testing.T) {
 					t.Errorf("got %v, want Unavailable", err)
 				}
 				assertEmpty(t, s.cloud)
-				if n := s.cloud.calls["stage"]; n > nth+BlocksInFlight-1 {
+				if n := s.cloud.calls["stage"]; n > nth+BlocksHeld-1 {
 					t.Errorf("%d calls, though the %d. failed", n, nth)
 				}
 			})

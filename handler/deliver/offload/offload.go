@@ -23,8 +23,7 @@
 // so far goes to staged blocks, the one being read counting with what is read of
 // it; inline images go last, what has placement inline never. A body whose
 // length says that everything fits is kept whole, one whose length says that it
-// cannot fit keeps KeepBytes and streams the rest. Memory is the bound for each,
-// and SpareBlocks are there for all together.
+// cannot fit keeps KeepBytes and streams the rest. Memory is the bound for each.
 //
 // # What stands where
 //
@@ -169,7 +168,6 @@ type Key = store.Key
 type Offload struct {
 	config  Config
 	blocks  pool
-	spare   chan struct{} // full when all SpareBlocks are taken
 	readers atomic.Int32  // of attachments that are being taken in
 	counts  chan struct{} // one for each count under way
 }
@@ -182,7 +180,6 @@ func New(c Config) *Offload {
 	return &Offload{
 		config: c,
 		blocks: &sync.Pool{New: func() any { return new(block) }},
-		spare:  make(chan struct{}, SpareBlocks),
 		counts: make(chan struct{}, maxCounts),
 	}
 }
