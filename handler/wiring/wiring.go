@@ -258,7 +258,7 @@ func (b *builder) offload() (*offload.Offload, *blob.Container, error) {
 	}
 	return offload.New(offload.Config{
 		Blobs: files, Uploads: files, Links: links, PublicURL: b.s.Public(), DownloadOrigin: origin,
-		MaxUploadBytes: b.s.MaxUploadBytes, SASInMail: b.s.Links == "sas", DefaultLanguage: b.s.Language, Now: time.Now, Rand: rand.Reader,
+		MaxUploadBytes: b.s.MaxUploadBytes, DefaultLanguage: b.s.Language, Now: time.Now, Rand: rand.Reader,
 	}), files, nil
 }
 

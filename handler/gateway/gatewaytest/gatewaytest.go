@@ -344,7 +344,7 @@ func DeadMessage(ctx context.Context, g *gateway.Gateway, id string) (spool.Dead
 		if d.ID != id {
 			continue
 		}
-		letter, _, err := g.Spool.Open(ctx, d.Key)
+		letter, _, err := g.Spool.ReadMessage(ctx, d.Key)
 		if problem.Is(err, problem.Internal) {
 			err = nil
 		}
