@@ -27,7 +27,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
-	"github.com/posthorn/posthorn/handler/accept/usage"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/api/rest"
 	"github.com/posthorn/posthorn/handler/api/trigger"
@@ -131,7 +131,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 		Admission: rest.NewAdmission(memory(s.MemoryMB), time.Now),
 		Memory:    func(bodyBytes int64) int64 { return offload.Memory(bodyBytes, s.ACSMaxRequestBytes) },
 		Probes: []rest.Probe{
-			{Name: "tables", Check: func(ctx context.Context) error { _, err := callers.Callers(ctx); return err }},
+			{Name: "tables", Check: func(ctx context.Context) error { _, err := callers.All(ctx); return err }},
 			{Name: "blobs", Check: func(ctx context.Context) error { _, err := blobs.List(ctx, "", "", 1); return err }},
 			{Name: "acs", Check: reachable(s.ACSEndpoint)},
 		},
@@ -220,7 +220,7 @@ func (b *builder) callers(log *slog.Logger) (*caller.Registry, error) {
 		return nil, err
 	}
 	r := caller.NewRegistry(t, masters, b.s.Production, time.Now)
-	r.NoteUses(usage.New(t, time.Now, log))
+	r.NoteUses(log)
 	if b.s.EntraTenant != "" {
 		r.Trust(tokens(b.s, log))
 	}
@@ -236,8 +236,8 @@ func (b *builder) hooks(log *slog.Logger) (*hook.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := hook.NewRegistry(t, hook.Masters(masters), rand.Reader, time.Now)
-	r.NoteUses(usage.New(t, time.Now, log))
+	r := hook.NewRegistry(t, masters, rand.Reader, time.Now)
+	r.NoteUses(log)
 	return r, nil
 }
 
@@ -352,7 +352,7 @@ func limits(s settings.Settings) (sends, statusRequests quota.Limits) {
 
 // masters returns nil without a master key: an operator's command that makes no key
 // needs none. The handler's settings always have one.
-func masters(s settings.Settings) (caller.Masters, error) {
+func masters(s settings.Settings) (keyring.Masters, error) {
 	text := s.MasterKey
 	if text == "" && s.MasterKeyFile == "" {
 		return nil, nil
@@ -364,7 +364,7 @@ func masters(s settings.Settings) (caller.Masters, error) {
 		}
 		text = strings.TrimSpace(string(raw))
 	}
-	var all caller.Masters
+	var all keyring.Masters
 	for _, t := range []string{text, s.OldMasterKey} {
 		if t == "" {
 			continue

@@ -30,7 +30,7 @@ func (r *Registry) Trust(t Tokens) { r.tokens = t }
 
 // looksLikeToken tells a token from a key, neither of which can look like the other.
 func looksLikeToken(credential string) bool {
-	return strings.Count(credential, ".") == 2 && !strings.HasPrefix(credential, KeyPrefix)
+	return strings.Count(credential, ".") == 2 && !strings.HasPrefix(credential, "ph_")
 }
 
 // tokened finds the caller that an Entra ID token stands for.
@@ -71,24 +71,13 @@ func orNone(id string) string {
 
 // is says whether c lives and is mapped to id.
 func (c Caller) is(id Identity) bool {
-	return len(c.Generations) > 0 &&
+	return c.Alive() &&
 		(id.App != "" && slices.Contains(c.Policy.EntraApps, id.App) ||
 			id.Object != "" && slices.Contains(c.Policy.EntraObjects, id.Object))
 }
 
-// free refuses a policy with an identity that stands for another caller already:
-// nobody could tell then who a token is.
-func (r *Registry) free(ctx context.Context, name string, p Policy) error {
-	if p.EntraApps == nil && p.EntraObjects == nil {
-		return nil
-	}
-	known, err := r.load(ctx)
-	if err != nil {
-		return err
-	}
-	return free(known, name, p)
-}
-
+// free refuses a policy with an identity that stands for another caller already: a token would
+// be that of two callers.
 func free(known map[string]Caller, name string, p Policy) error {
 	for _, c := range known {
 		for _, id := range slices.Concat(p.EntraApps, p.EntraObjects) {
