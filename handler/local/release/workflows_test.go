@@ -188,7 +188,7 @@ func TestATagPublishesAllFiles(t *testing.T) {
 			did = append(did, "write")
 		case strings.HasPrefix(s.Uses, "actions/attest-build-provenance@") && s.With["subject-path"] == all:
 			did = append(did, "prove")
-		case strings.HasPrefix(s.Run, `gh release create "$GITHUB_REF_NAME" `+all+" "):
+		case s.Run == `gh release create "$GITHUB_REF_NAME" `+all+" --verify-tag --notes-file dist/"+notesFile:
 			did = append(did, "publish")
 		}
 	}
