@@ -46,7 +46,7 @@ func (cmd *doctorCommand) Run(ctx context.Context, c *console) error {
 		return c.sheet(here, cmd.JSON, c.lookHere(ctx, client))
 	}
 	at, err := c.connection()
-	if err != nil && c.has("POSTHORN_TABLE_ENDPOINT") { // somebody has begun to set all
+	if err != nil && c.has(tableEndpoint) { // somebody has begun to set all
 		return c.sheet(here, cmd.JSON, wrongSettings(unset))
 	}
 	if err != nil {

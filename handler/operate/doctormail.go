@@ -20,7 +20,7 @@ func (f *facts) checkMail(a *area) {
 	if !ok {
 		return
 	}
-	if endpoint := f.setting("POSTHORN_ACS_ENDPOINT"); !strings.EqualFold(hostOf(endpoint), s.Properties.HostName) {
+	if endpoint := f.setting(acsEndpoint); !strings.EqualFold(hostOf(endpoint), s.Properties.HostName) {
 		a.red(f.set("POSTHORN_ACS_ENDPOINT=https://"+s.Properties.HostName), "POSTHORN_ACS_ENDPOINT is not the address of %s", s.ID.Name())
 	}
 	if state := s.Properties.State; state != "" && state != "Succeeded" {
