@@ -310,10 +310,8 @@ const hostThrottle = "AzureFunctionsJobHost__extensions__http__maxConcurrentRequ
 // number is a setting, or its default; 0 is the one of the table.
 func (f *facts) number(name string, otherwise int64) int64 {
 	text := f.settings.value[name]
-	for _, row := range settings.Table() {
-		if text == "" && otherwise == 0 && row.Variable == name {
-			text = row.Default
-		}
+	if text == "" && otherwise == 0 {
+		text = defaultOf(name)
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n

@@ -6,15 +6,8 @@ import (
 	"github.com/posthorn/posthorn/handler/operate/azure"
 )
 
-// The settings that say where a deployment is.
-const (
-	blobEndpoint  = "POSTHORN_BLOB_ENDPOINT"
-	tableEndpoint = "POSTHORN_TABLE_ENDPOINT"
-	queueEndpoint = "POSTHORN_QUEUE_ENDPOINT"
-	acsEndpoint   = "POSTHORN_ACS_ENDPOINT"
-)
-
-// endpoint is one of them, with the hosts that it may name.
+// endpoint is a setting that says where a part of a deployment is, with the hosts that it may
+// name.
 type endpoint struct {
 	name    string
 	isAzure func(address string) bool

@@ -38,7 +38,7 @@ func newWire(at cloud) (*wire, error) {
 	s := at.at.Settings
 	w := &wire{
 		azure: at.Client, endpoint: strings.TrimRight(s[acsEndpoint], "/"),
-		version: cmp.Or(s["POSTHORN_ACS_API_VERSION"], "2025-09-01"), scope: cmp.Or(s["POSTHORN_ACS_SCOPE"], acsScope),
+		version: cmp.Or(s[acsVersion], defaultOf(acsVersion)), scope: cmp.Or(s["POSTHORN_ACS_SCOPE"], acsScope),
 		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 	if w.endpoint == "" {
