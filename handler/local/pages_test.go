@@ -52,6 +52,12 @@ var pages = []struct {
 		{name: "queued messages", says: []string{"ID", "STATE", "[]"}},
 		{name: "dead letters", says: []string{"ID", "REASON", "[]"}},
 	}},
+	{"docs/clients/azure-sdk.md", []shown{
+		{name: "a connection string", says: []string{"ph_shop_", "accesskey="}},
+	}},
+	{"docs/clients/logic-apps.md", []shown{
+		{name: "map an identity", says: []string{"ph_orders_1_"}},
+	}},
 	{"docs/clients/entra.md", []shown{
 		{name: "map an identity", says: []string{"ph_invoices_1_"}},
 		{name: "a token", statuses: "200 200", says: []string{`"name":"local"`, `"proof":"token"`}},
