@@ -25,14 +25,15 @@ var plantedBugs = []planted{
 		"gateway", "TestSimCrashPointsWithAForgetfulACS/^20_",
 	},
 	{
-		"a window that is not widened", "decide/quota/tally.go",
+		"a window that is not widened", "decide/quota/usage.go",
 		`return window{limit, w + MaxAge + 2*ClockError}`, `return window{limit, w}`,
 		"decide/quota", "TestNoWindowOfAnyAlignmentHoldsMoreThanTheLimit",
 	},
 	{
-		"k buckets instead of k + 1", "decide/quota/rings.go",
-		`return int((w.width+bucket-1)/bucket) + 1`, `return int((w.width + bucket - 1) / bucket)`,
-		"decide/quota", "TestARingCountsAWholeWindowFromTheEndOfABucket",
+		"a booking that counts from the beginning of its second", "decide/quota/usage.go",
+		`func (w window) leaves(b booking) instant { return b.at.add(w.width) }`,
+		`func (w window) leaves(b booking) instant { return b.at.add(w.width - time.Second) }`,
+		"decide/quota", "TestABookingCountsAWholeWindowFromTheEndOfItsSecond",
 	},
 	{
 		"a token of any age is used", "decide/quota/quota.go",
@@ -48,7 +49,7 @@ var plantedBugs = []planted{
 	{
 		"a refund when ACS does not answer", "decide/quota/backoff.go",
 		"		p.dirty = p.dirty || changed\n		return answer{ok: closed}",
-		"		if b, ok := p.tally.(log); ok && len(b) > 0 {\n			p.tally = b[:len(b)-1]\n		}\n		p.dirty = p.dirty || changed || true\n		return answer{ok: closed}",
+		"		if n := len(p.usage.list); n > 0 {\n			p.usage.list = p.usage.list[:n-1]\n		}\n		p.dirty = p.dirty || changed || true\n		return answer{ok: closed}",
 		"gateway", "TestSimSilenceCostsTokens",
 	},
 	{

@@ -41,8 +41,8 @@ const (
 
 // health is what ACS's answers made of the ledger. The zero value is well.
 type health struct {
-	BackoffUntil instant `json:"-"`                 // a whole second; nothing is granted before it
-	Probing      bool    `json:"probing,omitempty"` // after it one call is, the canary
+	BackoffUntil instant `json:"backoffUntil,omitempty"` // a whole second; nothing is granted before it
+	Probing      bool    `json:"probing,omitempty"`      // after it one call is, the canary
 	CanaryAt     instant `json:"canaryAt,omitempty"`
 	CanaryUntil  instant `json:"canaryUntil,omitempty"` // then its process has died
 	Ramp         bool    `json:"ramp,omitempty"`        // the canary's return begins one

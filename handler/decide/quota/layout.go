@@ -27,28 +27,20 @@ const (
 	moves = 4
 )
 
-// layout says in which rows the ledger is, and in which form. Generation 0 has the
+// layout says in which rows the ledger is. Generation 0 has the
 // row of the ledger's name as its first; that row always leads to the newest
 // layout.
 type layout struct {
 	Generation int     `json:"generation,omitempty"`
-	Rings      bool    `json:"rings,omitempty"`
 	Shards     int     `json:"shards"`
 	Homes      int     `json:"homes"` // shards that may have lines: not fewer
 	Since      instant `json:"since,omitempty"`
 }
 
-// same says that two layouts are of one form, so that no change is needed.
-func (y layout) same(o layout) bool { return y.Rings == o.Rings && y.Shards == o.Shards }
-
 // first is the layout of a ledger that has none.
 func (l Limits) first() layout {
-	y := layout{Rings: l.PerHour > LogEntries, Shards: 1}
-	if y.Rings {
-		y.Shards = max(1, min(shardsMost, int(float64(l.PerHour)/3600/shardRate), l.PerMinute/shardLeast))
-	}
-	y.Homes = y.Shards
-	return y
+	n := max(1, min(shardsMost, l.PerHour/3600/shardRate, l.PerMinute/shardLeast))
+	return layout{Shards: n, Homes: n}
 }
 
 // row is the name of a shard's.
@@ -59,21 +51,10 @@ func (y layout) row(name string, shard int) string {
 	return name + "-" + strconv.Itoa(y.Generation) + "-" + strconv.Itoa(shard)
 }
 
-// part is what shard has of l; the parts sum up to l. An exact log counts no more
-// than it can hold.
+// part is what shard has of l; the parts sum up to l.
 func (y layout) part(l Limits, shard int) Limits {
-	if !y.Rings {
-		return Limits{min(l.PerMinute, LogEntries), min(l.PerHour, LogEntries)}
-	}
 	of := func(n int) int { return n*(shard+1)/y.Shards - n*shard/y.Shards }
 	return Limits{of(l.PerMinute), of(l.PerHour)}
-}
-
-func (y layout) empty() tally {
-	if y.Rings {
-		return newRings()
-	}
-	return log(nil)
 }
 
 // errMoved says that a row is not, or no more, of the layout that was thought.
@@ -189,7 +170,7 @@ func (l *Ledger) locate(ctx context.Context, wanted layout) (layout, error) {
 		case err != nil:
 			return layout{}, err
 		case seen.etag == "":
-			if err := l.insert(ctx, row, ledger{tally: wanted.empty(), layout: wanted}); err != nil {
+			if err := l.insert(ctx, row, ledger{layout: wanted}); err != nil {
 				return layout{}, err
 			}
 			continue
@@ -201,10 +182,10 @@ func (l *Ledger) locate(ctx context.Context, wanted layout) (layout, error) {
 				continue
 			}
 		} else {
-			if seen.layout.same(wanted) || seen.at.earliest(l.now()) < seen.layout.Since.add(layoutLife) {
+			if seen.layout.Shards == wanted.Shards || seen.at.earliest(l.now()) < seen.layout.Since.add(layoutLife) {
 				return seen.layout, nil
 			}
-			next = &layout{seen.layout.Generation + 1, wanted.Rings, wanted.Shards, wanted.Shards, seen.at.latest(l.now())}
+			next = &layout{seen.layout.Generation + 1, wanted.Shards, wanted.Shards, seen.at.latest(l.now())}
 		}
 		if y, err = l.move(ctx, seen.layout, *next); err != nil {
 			return layout{}, err

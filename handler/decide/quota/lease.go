@@ -11,6 +11,9 @@ import (
 )
 
 const (
+	// prefetchFrom is the hourly limit from which on tokens are leased: of a small one, those
+	// that are burnt would be missed.
+	prefetchFrom = 8192
 	// leaseAhead is for how long ahead tokens are leased, and over what time the
 	// demand is measured that says how many.
 	leaseAhead = 1500 * time.Millisecond
@@ -166,7 +169,7 @@ func (l *Ledger) direct(ctx context.Context, c Call, do func(*page) answer) answ
 	if err != nil {
 		return answer{err: err}
 	}
-	if !y.Rings {
+	if l.limits.PerHour < prefetchFrom {
 		return l.patiently(ctx, 0, do)
 	}
 	if l.backsOff(c.Sender) {

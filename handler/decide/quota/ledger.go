@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -17,17 +16,15 @@ import (
 const (
 	partition = "quota"
 	// format is raised when the meaning of a row changes, so that an older
-	// instance refuses it instead of misreading it. Format 1 had a log only.
-	format = 2
-	// pausedFormat is that of a row that is paused, which an older instance refuses.
-	pausedFormat = 3
+	// instance refuses it instead of misreading it.
+	format = 4
 	// keptAttempts is how many writes a lost answer may lie back.
 	keptAttempts = 32
 )
 
 // ledger is the content of a row.
 type ledger struct {
-	tally    tally
+	usage    usage
 	attempts attempts
 	health   health
 	desks    []desk // the row's own shard's first
@@ -42,7 +39,7 @@ func (b ledger) clone() ledger {
 	for i := range b.desks {
 		b.desks[i] = b.desks[i].clone()
 	}
-	b.use, b.tally = b.use.clone(), b.tally.own()
+	b.use, b.usage = b.use.clone(), b.usage.clone()
 	return b
 }
 
@@ -73,88 +70,49 @@ func (a attempts) has(id string) bool {
 	return false
 }
 
+// parts are the properties of a row that are JSON.
+func (b *ledger) parts() map[string]any {
+	return map[string]any{
+		"health": &b.health, "desks": &b.desks, "use": &b.use, "layout": &b.layout, "next": &b.next, "pause": &b.pause,
+	}
+}
+
 func (b ledger) encode() (map[string]any, error) {
-	values := map[string]any{
-		"format":       int64(format),
-		"attempts":     string(b.attempts),
-		"backoffUntil": int64(b.health.BackoffUntil),
-	}
-	if err := b.tally.encode(values); err != nil {
-		return nil, err
-	}
-	well := b.health
-	well.BackoffUntil = 0
-	parts := [...]struct {
-		name    string
-		value   any
-		nothing bool // said without a look at it: most rows have none of these
-		text    string
-	}{
-		{"health", b.health, reflect.ValueOf(well).IsZero(), "{}"},
-		{"desks", b.desks, len(b.desks) == 0, "null"},
-		{"next", b.next, b.next == nil, "null"},
-		{"layout", b.layout, false, ""},
-	}
-	for _, part := range parts {
-		text := []byte(part.text)
-		if !part.nothing {
-			var err error
-			if text, err = json.Marshal(part.value); err != nil {
-				return nil, fmt.Errorf("write quota ledger: %w", err)
-			}
-		}
-		values[part.name] = text
-	}
-	values["use"] = b.use.encode()
-	if b.pause != nil {
-		text, err := json.Marshal(b.pause)
+	values := map[string]any{"format": int64(format), "attempts": string(b.attempts), "usage": b.usage.encode()}
+	for name, part := range b.parts() {
+		text, err := json.Marshal(part)
 		if err != nil {
 			return nil, fmt.Errorf("write quota ledger: %w", err)
 		}
-		values["pause"], values["format"] = text, int64(pausedFormat)
+		values[name] = text
 	}
 	return values, nil
 }
 
-// decode refuses whatever encode cannot have written: a misread log would let
-// too many calls through.
-func decode(e store.Entity) (ledger, error) {
-	version, ok1 := e.Values["format"].(int64)
-	made, ok2 := e.Values["attempts"].(string)
-	backoff, ok3 := e.Values["backoffUntil"].(int64)
-	switch {
-	case !ok1 || !ok2 || !ok3:
-		return ledger{}, errors.New("quota ledger is corrupt: a property is missing or of another type")
-	case version < 1 || version > pausedFormat:
-		return ledger{}, fmt.Errorf("quota ledger has format %d, not %d", version, format)
-	case backoff < 0:
-		return ledger{}, fmt.Errorf("quota ledger is corrupt: backoffUntil is %d", backoff)
+// decode refuses whatever encode cannot have written: a misread row would let too many
+// calls through.
+func decode(e store.Entity) (b ledger, err error) {
+	if version := e.Values["format"]; version != int64(format) {
+		return ledger{}, fmt.Errorf("quota ledger has format %v, not %d", version, format)
 	}
-	b := ledger{attempts: attempts(made)}
-	var err error
-	if b.tally, err = decodeTally(e.Values); err != nil {
+	made, ok1 := e.Values["attempts"].(string)
+	used, ok2 := e.Values["usage"].([]byte)
+	if !ok1 || !ok2 {
+		return ledger{}, errors.New("quota ledger is corrupt: a property is missing or of another type")
+	}
+	b.attempts = attempts(made)
+	if b.usage, err = decodeUsage(used); err != nil {
 		return ledger{}, err
 	}
-	parts := map[string]any{"health": &b.health, "desks": &b.desks, "use": &b.use, "layout": &b.layout, "next": &b.next}
-	if version == pausedFormat {
-		parts["pause"] = &b.pause
-	}
-	for name, part := range parts {
-		text, ok := e.Values[name].([]byte)
-		if !ok && version == 1 {
-			continue
-		}
+	for name, part := range b.parts() {
+		text, _ := e.Values[name].([]byte)
 		d := json.NewDecoder(bytes.NewReader(text))
 		d.DisallowUnknownFields()
 		if err := d.Decode(part); err != nil {
 			return ledger{}, fmt.Errorf("quota ledger is corrupt: %s: %w", name, err)
 		}
 	}
-	b.health.BackoffUntil = instant(backoff)
-	if version == 1 {
-		b.layout = layout{Shards: 1, Homes: 1}
-	}
-	if _, isLog := b.tally.(log); isLog == b.layout.Rings || b.layout.Shards < 1 || b.layout.Homes < b.layout.Shards {
+	if b.layout.Shards < 1 || b.layout.Homes < b.layout.Shards {
 		return ledger{}, fmt.Errorf("quota ledger is corrupt: its layout is %+v", b.layout)
 	}
 	for caller, counts := range b.use.Callers {
@@ -163,15 +121,4 @@ func decode(e store.Entity) (ledger, error) {
 		}
 	}
 	return b, nil
-}
-
-func decodeTally(values map[string]any) (tally, error) {
-	if text, ok := values["rings"].([]byte); ok {
-		return decodeRings(text)
-	}
-	text, ok := values["log"].([]byte)
-	if !ok {
-		return nil, errors.New("quota ledger is corrupt: its log is missing or of another type")
-	}
-	return decodeLog(text)
 }

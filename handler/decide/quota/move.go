@@ -1,7 +1,6 @@
 package quota
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,11 +90,11 @@ func (l *Ledger) change(ctx context.Context, row string, y layout, change func(*
 // merge is what the rows of from are in the layout to. Of every booking each new
 // row takes its part, so that all together count what was counted before.
 func merge(old []snapshot, from, to layout) []ledger {
-	var lots []lot
+	var used []usage
 	all := ledger{layout: to, use: use{Callers: map[string][]int{}}}
 	desks := map[int]*desk{}
 	for _, s := range old {
-		lots = append(lots, s.tally.lots()...)
+		used = append(used, s.usage)
 		all.health = all.health.worse(s.health)
 		all.use.add(s.use)
 		if all.pause == nil {
@@ -108,11 +107,10 @@ func merge(old []snapshot, from, to layout) []ledger {
 			}
 		}
 	}
-	slices.SortStableFunc(lots, func(a, b lot) int { return cmp.Compare(a.at, b.at) })
+	all.usage = together(used)
 	fresh := make([]ledger, to.Shards)
 	for i := range fresh {
-		fresh[i] = ledger{layout: all.layout, health: all.health, pause: all.pause, use: all.use.part(i, to.Shards)}
-		fresh[i].tally = deal(lots, i, to)
+		fresh[i] = ledger{layout: all.layout, health: all.health, pause: all.pause, use: all.use.part(i, to.Shards), usage: all.usage.part(i, to.Shards)}
 		for home := range max(from.Homes, all.layout.Homes) {
 			if d := desks[home]; d != nil && home%to.Shards == i {
 				fresh[i].desks = append(fresh[i].desks, *d)
@@ -120,24 +118,6 @@ func merge(old []snapshot, from, to layout) []ledger {
 		}
 	}
 	return fresh
-}
-
-// deal gives shard every nth token of lots. The oldest of what a log cannot hold,
-// need not be known: it holds as many as it may ever book.
-func deal(lots []lot, shard int, y layout) tally {
-	t := y.empty()
-	before := 0
-	for _, o := range lots {
-		upTo := func(n int) int { return (n + y.Shards - 1 - shard) / y.Shards }
-		if n := upTo(before+o.tokens) - upTo(before); n > 0 {
-			t = t.book(o.at, n)
-		}
-		before += o.tokens
-	}
-	if b, ok := t.(log); ok {
-		return b.from(max(0, b.len()-LogEntries))
-	}
-	return t
 }
 
 // worse is what two rows say of ACS, at its worst. A canary of either is not

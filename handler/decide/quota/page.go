@@ -39,7 +39,7 @@ func (l *Ledger) look(shard int, s *snapshot, local time.Time) *page {
 		ledger: s.ledger, shard: shard, limits: s.layout.part(l.limits, shard), reserved: l.options.ReservedForHigh, callTime: l.options.CallTime,
 		was: s.at, local: local, now: s.at.earliest(local),
 	}
-	p.at = max(p.now, p.tally.last())
+	p.at = max(p.now, p.usage.newest)
 	return p
 }
 
@@ -91,12 +91,12 @@ func (p *page) roomOfLimits(c Call) instant {
 	}
 	at := p.at
 	for {
-		room := p.tally.room(p.limitsFor(c.Class, at), c.Cost)
+		room := p.usage.room(p.limitsFor(c.Class, at), c.Cost)
 		if room <= at || p.health.lost(at) == 0 {
 			return room
 		}
 		at = min(room, p.health.gains(at))
-		if at < room && p.tally.room(p.limitsFor(c.Class, at), c.Cost) <= at {
+		if at < room && p.usage.room(p.limitsFor(c.Class, at), c.Cost) <= at {
 			return at
 		}
 	}
@@ -106,7 +106,7 @@ func (p *page) roomOfLimits(c Call) instant {
 func (p *page) take(c Call) Grant {
 	g := Grant{UseBy: p.was.until(p.at.add(MaxAge)), shard: p.shard, at: p.at, sender: c.Sender, healthy: p.health.well(p.at)}
 	g.canary, g.probe = p.health.book(p.at, c, p.callTime)
-	p.tally = p.tally.book(p.at, c.Cost)
+	p.usage.book(p.at, c.Cost)
 	p.use.book(c.Caller, c.Cost)
 	p.dirty, p.plan = true, planned{}
 	return g
@@ -153,7 +153,7 @@ type planned struct {
 func (p *page) expected(c Call, own int, due instant) instant {
 	limits := p.limitsFor(c.Class, p.at)
 	if p.plan.of == nil || p.plan.limits != limits {
-		p.plan = planned{limits, p.tally.forecast(limits, max(p.at, p.health.BackoffUntil))}
+		p.plan = planned{limits, p.usage.forecast(limits, max(p.at, p.health.BackoffUntil))}
 	}
 	// Whom a cap holds back, takes the more, the longer it lasts: each round counts what
 	// went before the end of the last one.

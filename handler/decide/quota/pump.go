@@ -141,7 +141,7 @@ func sooner(a, b instant) instant {
 
 // free is how many tokens could be booked now.
 func (p *page) free() int {
-	n := min(p.tally.free(p.limitsFor(High, p.at), p.at))
+	n := min(p.usage.free(p.limitsFor(High, p.at), p.at))
 	switch h := p.health; {
 	case p.opens(1) > p.at:
 		return 0
@@ -324,7 +324,7 @@ func (l *Ledger) Rest(ctx context.Context, shard int, pumpID string, at time.Tim
 // table, nil if it did not look: what the ledger does not know of, it learns, and what
 // is not there, it forgets.
 func (l *Ledger) Overdue(ctx context.Context, found map[int][]LineView) (shards []int, err error) {
-	if y := l.known(); !y.same(l.limits.first()) {
+	if y := l.known(); y.Shards != l.limits.first().Shards {
 		l.leave(y) // a change was too early when it was last thought of
 	}
 	for shard := range l.Shards() {

@@ -19,10 +19,6 @@ const (
 	// ClockError (ε) is how far the clock of a storage front end may be off, and
 	// half of what the request may need on its way.
 	ClockError = 2 * time.Second
-	// LogEntries is the greatest hourly limit of an exact log: one []byte property of a table
-	// entity holds 64 KiB, a time takes 8 bytes. Source: "Understanding the Table
-	// service data model".
-	LogEntries = 8192
 )
 
 // Limits are the calls that ACS allows in any 60 s and in any 3,600 s.

@@ -52,7 +52,7 @@ func (l *Ledger) readOnce(ctx context.Context, s *shard) (snapshot, error) {
 	seen := snapshot{etag: e.ETag, at: reading{instantOf(receipt.Time), sent, l.now()}}
 	switch {
 	case errors.Is(err, store.ErrMissing):
-		seen.etag, seen.tally, seen.layout = "", s.layout.empty(), s.layout
+		seen.etag, seen.layout = "", s.layout
 	case err != nil:
 		return snapshot{}, fmt.Errorf("read quota ledger: %w", err)
 	default:
@@ -60,7 +60,7 @@ func (l *Ledger) readOnce(ctx context.Context, s *shard) (snapshot, error) {
 			return snapshot{}, err
 		}
 	}
-	switch ahead := seen.tally.last().sub(seen.at.latest(seen.at.heard)); {
+	switch ahead := seen.usage.newest.sub(seen.at.latest(seen.at.heard)); {
 	case receipt.Time.IsZero():
 		return snapshot{}, errors.New("read quota ledger: the answer has no time")
 	case seen.at.slow():
@@ -70,7 +70,7 @@ func (l *Ledger) readOnce(ctx context.Context, s *shard) (snapshot, error) {
 	case seen.etag == "" && s.layout.Generation > 0: // no row of a later layout is ever missing
 		return snapshot{}, errMoved
 	}
-	if seen.next != nil || seen.layout.Generation != s.layout.Generation || !seen.layout.same(s.layout) {
+	if seen.next != nil || seen.layout.Generation != s.layout.Generation || seen.layout.Shards != s.layout.Shards {
 		return seen, errMoved // not remembered: nothing may be booked on it
 	}
 	l.remember(s, &seen)

@@ -100,8 +100,8 @@ func TestShardsUseTheLimitWhileMessagesWait(t *testing.T) {
 		backlog int
 		length  time.Duration
 	}{
-		"a log":            {quota.Limits{PerMinute: 1000, PerHour: 2000}, 7_000, 3 * time.Hour},
-		"rings in one row": {quota.Limits{PerMinute: 1000, PerHour: 9000}, 13_000, 80 * time.Minute},
+		"small":             {quota.Limits{PerMinute: 1000, PerHour: 2000}, 7_000, 3 * time.Hour},
+		"large, in one row": {quota.Limits{PerMinute: 1000, PerHour: 9000}, 13_000, 80 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

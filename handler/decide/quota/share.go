@@ -1,10 +1,7 @@
 package quota
 
 import (
-	"encoding/json"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -120,27 +117,6 @@ func (u *use) forecast(caller string, limit, n int) instant {
 		return instant((u.At + capBuckets*int64(rounds+1)) * capBucket.Milliseconds())
 	}
 	return u.room(caller, u.of(caller), min(over, round)) + instant(capBuckets*int64(rounds)*capBucket.Milliseconds())
-}
-
-// encode is the JSON of u, which every booking changes.
-func (u use) encode() []byte {
-	text := append(make([]byte, 0, 64+64*len(u.Callers)), '{')
-	if u.At != 0 {
-		text = append(strconv.AppendInt(append(text, `"at":`...), u.At, 10), ',')
-	}
-	text = append(text, `"callers":{`...)
-	for i, name := range slices.Sorted(maps.Keys(u.Callers)) {
-		if i > 0 {
-			text = append(text, ',')
-		}
-		quoted, _ := json.Marshal(name) // a string: it always encodes
-		text = append(append(text, quoted...), ":["...)
-		for _, n := range u.Callers[name] {
-			text = append(strconv.AppendInt(text, int64(n), 10), ',')
-		}
-		text[len(text)-1] = ']' // there are counts
-	}
-	return append(text, "}}"...)
 }
 
 func sum(counts []int) (total int) {

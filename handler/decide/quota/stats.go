@@ -52,7 +52,7 @@ func (l *Ledger) Stats() Stats {
 		st.Lost = max(st.Lost, p.health.lost(p.now))
 		if tokens > 0 {
 			from := max(p.now, p.health.BackoffUntil)
-			st.Drain = max(st.Drain, p.tally.forecast(p.limitsFor(Bulk, p.at), from)(tokens).sub(p.now))
+			st.Drain = max(st.Drain, p.usage.forecast(p.limitsFor(Bulk, p.at), from)(tokens).sub(p.now))
 		}
 	}
 	return st
@@ -103,7 +103,7 @@ func (l *Ledger) Usage(ctx context.Context, c Call) (Usage, error) {
 	}
 	for i := range y.shards {
 		a := l.at(ctx, i, func(p *page) answer {
-			return answer{usage: p.usage(c)}
+			return answer{usage: p.report(c)}
 		})
 		if a.err != nil {
 			return Usage{}, a.err
@@ -113,10 +113,10 @@ func (l *Ledger) Usage(ctx context.Context, c Call) (Usage, error) {
 	return u, nil
 }
 
-// usage is what one shard knows.
-func (p *page) usage(c Call) Usage {
+// report is what one shard knows.
+func (p *page) report(c Call) Usage {
 	u := Usage{Used: p.use.of(c.Caller), Pause: p.pause}
-	u.RemainingMinute, u.RemainingHour = p.tally.free(p.limitsFor(c.Class, p.at), p.at)
+	u.RemainingMinute, u.RemainingHour = p.usage.free(p.limitsFor(c.Class, p.at), p.at)
 	u.WaitingAll, _ = p.queue()
 	for _, d := range p.desks {
 		for _, n := range d.Lines {

@@ -35,8 +35,8 @@ func (l *Ledger) View() View {
 // add is what one shard has.
 func (v *View) add(p *page) {
 	limits := p.health.share(p.limits, p.now)
-	minute, hour := p.tally.free(limits, p.now)
-	nextMinute, nextHour := p.tally.next(p.now)
+	minute, hour := p.usage.free(limits, p.now)
+	nextMinute, nextHour := p.usage.next(p.now)
 	if p.opens(1) > p.at {
 		minute, hour = 0, 0
 	}
@@ -50,8 +50,8 @@ func (v *View) add(p *page) {
 		return int((next - p.now).wholeSecond() / 1000)
 	}
 	const unbounded = int(^uint32(0) >> 1)
-	resetMinute := reset(minute, p.tally.room(Limits{limits.PerMinute, unbounded}, 1), nextMinute, time.Minute)
-	resetHour := reset(hour, p.tally.room(Limits{unbounded, limits.PerHour}, 1), nextHour, time.Hour)
+	resetMinute := reset(minute, p.usage.room(Limits{limits.PerMinute, unbounded}, 1), nextMinute, time.Minute)
+	resetHour := reset(hour, p.usage.room(Limits{unbounded, limits.PerHour}, 1), nextHour, time.Hour)
 	if !v.Known {
 		v.ResetMinute, v.ResetHour = resetMinute, resetHour
 	}
