@@ -217,7 +217,7 @@ func (r *row) touch() {
 // emptyRow is what a ledger writes that has booked nothing.
 func emptyRow() map[string]any {
 	values := map[string]any{"format": int64(4), "attempts": "", "usage": []byte{0}, "layout": []byte(`{"shards":1,"homes":1}`)}
-	for _, name := range []string{"health", "use", "desks", "next", "pause"} {
+	for _, name := range []string{"health", "callers", "queues", "next", "pause"} {
 		values[name] = []byte("null")
 	}
 	return values

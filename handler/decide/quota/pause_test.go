@@ -51,7 +51,7 @@ func TestAPausedLedger(t *testing.T) {
 				if _, err := l.Return(t.Context(), 0, quota.Line{Class: quota.Normal, Caller: "shop"}, call, 0, time.Time{}); err != nil {
 					t.Errorf("return: %v", err)
 				}
-				u, err := other.Usage(t.Context(), call)
+				u, err := other.Overview(t.Context(), call)
 				if err != nil || u.Pause == nil || u.Pause.Reason != "a drill" || u.Pause.Refuse != refuse {
 					t.Errorf("%+v, %v", u.Pause, err)
 				}

@@ -296,10 +296,10 @@ func TestARowThatCannotBeReadIsRefused(t *testing.T) {
 		"hours ahead":             {"usage", usage((second+9000)*1000, second+9000, 1), "ahead"},
 		"health is no JSON":       {"health", []byte("{"), "health"},
 		"health of another time":  {"health", []byte(`{"mood":1}`), "health"},
-		"no lines":                {"desks", nil, "desks"},
+		"no lines":                {"queues", nil, "queues"},
 		"no layout":               {"layout", []byte("{}"), "layout"},
 		"fewer homes than shards": {"layout", []byte(`{"shards":2,"homes":1}`), "layout"},
-		"use of a short hour":     {"use", []byte(`{"callers":{"a":[1]}}`), `use by "a"`},
+		"use of a short hour":     {"callers", []byte(`{"callers":{"a":[1]}}`), `use by "a"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

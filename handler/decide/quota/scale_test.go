@@ -185,7 +185,7 @@ func TestLinesOutliveAChangeOfLayout(t *testing.T) {
 				if o.gone() < 1000 || o.waiting() != 0 {
 					t.Errorf("%d sent, %d still wait, of %d shards", o.gone(), o.waiting(), shards)
 				}
-				u, err := o.one().Usage(context.Background(), costing(1))
+				u, err := o.one().Overview(context.Background(), costing(1))
 				if err != nil || u.WaitingAll != 0 || u.Limits != test.after {
 					t.Errorf("Usage = %+v, %v", u, err)
 				}
