@@ -18,7 +18,7 @@ import (
 const (
 	// messages are offered one every offerEvery, so that the limit of the minute is
 	// reached and all have gone when it has passed once more.
-	messages    = 110
+	messages   = 110
 	offerEvery = 300 * time.Millisecond
 	perMinute  = 70
 	perHour    = 280

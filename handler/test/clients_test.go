@@ -44,7 +44,7 @@ func (p *product) testJavaScript(t *testing.T) {
 }
 
 // byConnectionString sends messages with the official client. A key that is not the
-// The deployment's stands for a connection string that is not either.
+// deployment's own stands for a connection string that is not either.
 func byConnectionString(t *testing.T, w *deployment, key string, messages []string) []clientSaid {
 	t.Helper()
 	requireClients(t)

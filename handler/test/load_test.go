@@ -74,8 +74,8 @@ func compose(n int, rng *rand.Rand, keys []string) *loadMessage {
 // load gives messages to several instances, as callers do who want to know: they
 // repeat with the same key, at another instance, until they are told.
 type load struct {
-	instances  []*world.World
-	client *http.Client
+	instances []*world.World
+	client    *http.Client
 	// unanswered are the sends that did not end in a 202: each may have left a
 	// message in the spool that nobody was promised.
 	unanswered atomic.Int64
