@@ -133,7 +133,8 @@ func sooner(a, b Instant) Instant {
 
 // free is how many tokens could be booked now.
 func (d *Draft) free() int {
-	n := min(d.Usage.free(d.limitsFor(High, d.at), d.at))
+	l := d.limitsFor(High, d.at)
+	n := min(d.Usage.free(minute(l.PerMinute), d.at), d.Usage.free(hour(l.PerHour), d.at))
 	switch h := d.Health; {
 	case d.opensAt(1) > d.at:
 		return 0
@@ -186,7 +187,7 @@ func (d *Draft) Take(shard int, dispatcher string, wants []Want) (grants [][]Gra
 	}
 	q.dropEmptyLines()
 	for _, n := range q.Lines {
-		if !seen[n.line()] {
+		if !seen[n.Line] {
 			first = sooner(first, d.dueAt(q, n))
 		}
 	}
@@ -312,8 +313,8 @@ func (d *Draft) await(n *lineState, w Want, rest int, missed []arrival) {
 // the way there.
 func (d *Draft) unlearn(q *Queue, found []LineView) {
 	q.Lines = slices.DeleteFunc(q.Lines, func(n lineState) bool {
-		gone := !slices.ContainsFunc(found, func(v LineView) bool { return v.Line == n.line() }) &&
-			!slices.ContainsFunc(q.Arriving, func(c arrival) bool { return c.line() == n.line() && d.at < c.At.Add(JoinGrace) })
+		gone := !slices.ContainsFunc(found, func(v LineView) bool { return v.Line == n.Line }) &&
+			!slices.ContainsFunc(q.Arriving, func(c arrival) bool { return c.Line == n.Line && d.at < c.At.Add(JoinGrace) })
 		d.Changed = d.Changed || gone
 		return gone
 	})

@@ -58,8 +58,7 @@ type Health struct {
 	// sender's was taken after it.
 	Refused uint32 `json:"refused,omitempty"`
 	Passed  bool   `json:"passed,omitempty"`
-	// Senders are those that ACS refuses while it takes others. It is never changed in
-	// place: pages share it.
+	// Senders are those that ACS refuses while it takes others.
 	Senders []senderBackoff `json:"senders,omitempty"`
 }
 

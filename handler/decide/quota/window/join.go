@@ -44,7 +44,7 @@ func (d *Draft) Return(shard int, name Line, c Call, ticket int64, until time.Ti
 	case name.Later:
 		n.Due = min(max(n.Due, 1), d.at)
 	}
-	place := Position{Shard: q.Shard, Ticket: q.announce(arrival{ticket, name.Class, name.Caller, name.Later, d.at, due, held, false})}
+	place := Position{Shard: q.Shard, Ticket: q.announce(arrival{Ticket: ticket, Line: name, At: d.at, Due: due, Held: held})}
 	place.Wake = d.wakeUpAt(q, d.dueAt(q, *n)).Time()
 	return place
 }
@@ -114,7 +114,7 @@ func (d *Draft) enqueue(name Line, c Call, due Instant) Position {
 			n.Due = due
 		}
 	}
-	place.Ticket = q.announce(arrival{0, name.Class, name.Caller, name.Later, d.at, until, held, false})
+	place.Ticket = q.announce(arrival{Line: name, At: d.at, Due: until, Held: held})
 	place.Wake = d.wakeUpAt(q, max(d.fits(c), due)).Time()
 	return place
 }

@@ -59,7 +59,7 @@ func (w Want) head(i int) Call {
 }
 
 func (d *Draft) rank(c Call, w weights) rank {
-	used := d.Callers.used(c.Caller)
+	used := d.Callers.used(c.Caller, d.at)
 	return rank{
 		class: c.Class,
 		least: c.Share == 0 || used+c.Cost > d.limits.PerHour*c.Share/100,

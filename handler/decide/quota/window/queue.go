@@ -40,9 +40,9 @@ const (
 // Line names those who wait for the same: one caller's messages of one class.
 // Later ones wait for their time first, in a line of their own.
 type Line struct {
-	Class  Class
-	Caller string
-	Later  bool
+	Class  Class  `json:"k,omitempty"`
+	Caller string `json:"c,omitempty"`
+	Later  bool   `json:"l,omitempty"`
 }
 
 // LineView is a line as the ledger knows it, or as somebody saw it in the table.
@@ -58,9 +58,7 @@ type LineView struct {
 
 // line is a Line in a row.
 type lineState struct {
-	Class   Class   `json:"k,omitempty"`
-	Caller  string  `json:"c,omitempty"`
-	Later   bool    `json:"l,omitempty"`
+	Line
 	Waiting int     `json:"n,omitempty"`
 	Cost    int     `json:"w,omitempty"` // of all that wait
 	Due     Instant `json:"d,omitempty"` // of a later line: when its first may go
@@ -77,8 +75,6 @@ type lineState struct {
 	WholeCap int     `json:"y,omitempty"`
 	As       Class   `json:"a,omitempty"` // the class in which its calls go, if less urgent
 }
-
-func (n lineState) line() Line { return Line{n.Class, n.Caller, n.Later} }
 
 func (n lineState) call() Call {
 	return Call{Caller: n.Caller, Class: max(n.Class, n.As), Cost: 1, Share: n.Share, Cap: n.Cap, WholeCap: n.WholeCap}
@@ -107,7 +103,7 @@ func (n lineState) demand(at Instant) int {
 }
 
 func (n lineState) view() LineView {
-	v := LineView{Line: n.line(), Waiting: n.Waiting}
+	v := LineView{Line: n.Line, Waiting: n.Waiting}
 	if n.Due > 0 {
 		v.NextDue = n.Due.Time()
 	}
@@ -145,17 +141,13 @@ type Queue struct {
 
 // coming is a message on its way into the table.
 type arrival struct {
-	Ticket int64   `json:"t"`
-	Class  Class   `json:"k,omitempty"`
-	Caller string  `json:"c,omitempty"`
-	Later  bool    `json:"l,omitempty"`
+	Ticket int64 `json:"t"`
+	Line
 	At     Instant `json:"a"`           // it was counted
 	Due    Instant `json:"d,omitempty"` // it may go
 	Held   bool    `json:"h,omitempty"` // until then for reasons of its own
 	Missed bool    `json:"m,omitempty"` // a pump has looked for it in vain
 }
-
-func (c arrival) line() Line { return Line{c.Class, c.Caller, c.Later} }
 
 // counted remembers that a message is on its way, and gives it a ticket if it has none:
 // a number that no other message of this desk has.
@@ -181,7 +173,7 @@ func (q *Queue) arrived(tickets ...int64) {
 func (q *Queue) missed(name Line, at Instant) (all []arrival) {
 	q.Arriving = slices.DeleteFunc(q.Arriving, func(c arrival) bool { return at >= c.At.Add(JoinGrace) })
 	for i := range q.Arriving {
-		if q.Arriving[i].line() == name {
+		if q.Arriving[i].Line == name {
 			q.Arriving[i].Missed = true
 			all = append(all, q.Arriving[i])
 		}
@@ -193,7 +185,7 @@ func (q *Queue) missed(name Line, at Instant) (all []arrival) {
 func (q *Queue) ready(n lineState) int {
 	missed := 0
 	for _, c := range q.Arriving {
-		if c.Missed && c.line() == n.line() {
+		if c.Missed && c.Line == n.Line {
 			missed++
 		}
 	}
@@ -215,7 +207,7 @@ func (q *Queue) awaitsWakeUp(goes, at Instant) bool {
 
 func (q *Queue) find(name Line) *lineState {
 	for i := range q.Lines {
-		if q.Lines[i].line() == name {
+		if q.Lines[i].Line == name {
 			return &q.Lines[i]
 		}
 	}
@@ -227,7 +219,7 @@ func (q *Queue) lineFor(name Line) *lineState {
 	if n := q.find(name); n != nil {
 		return n
 	}
-	q.Lines = append(q.Lines, lineState{Class: name.Class, Caller: name.Caller, Later: name.Later})
+	q.Lines = append(q.Lines, lineState{Line: name})
 	slices.SortFunc(q.Lines, func(a, b lineState) int {
 		later := func(n lineState) int {
 			if n.Later {
