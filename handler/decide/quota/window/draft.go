@@ -105,7 +105,7 @@ func (d *Draft) limitsFor(c Class, at Instant) Limits {
 	return l
 }
 
-// limit is how many tokens of a caller may count.
+// capLimit is how many tokens of a caller may count.
 type capLimit struct {
 	caller string
 	most   int
@@ -122,7 +122,7 @@ func (d *Draft) caps(c Call) (all []capLimit) {
 	return all
 }
 
-// capRoom is the earliest time at which the caps let c go, 0 if they do now.
+// capFits is the earliest time at which the caps let c go, 0 if they do now.
 func (d *Draft) capFits(c Call) (at Instant) {
 	for _, l := range d.caps(c) {
 		at = max(at, d.Callers[l.caller].fitsIn(capWindow(l.most), c.Cost))
@@ -130,12 +130,12 @@ func (d *Draft) capFits(c Call) (at Instant) {
 	return at
 }
 
-// room is the earliest time at which c fits, if nobody else books.
+// fits is the earliest time at which c fits, if nobody else books.
 func (d *Draft) fits(c Call) Instant {
 	return max(d.limitsFit(c), d.opensAt(c.Cost), d.Health.senderOpensAt(c.Sender), d.capFits(c))
 }
 
-// roomOfLimits looks along the time in which the share comes back that foreign use
+// limitsFit looks along the time in which the share comes back that foreign use
 // took.
 func (d *Draft) limitsFit(c Call) Instant {
 	if c.Cost > min(d.limits.PerMinute, d.limits.PerHour) {
@@ -154,7 +154,7 @@ func (d *Draft) limitsFit(c Call) Instant {
 	}
 }
 
-// take books c, which has room.
+// grant books c, which has room.
 func (d *Draft) grant(c Call) Grant {
 	g := Grant{UseBy: d.reading.Until(d.at.Add(MaxAge)), shard: d.Shard, at: d.at, sender: c.Sender, healthy: d.Health.well(d.at)}
 	g.probe, g.senderProbe = d.Health.countCall(d.at, c, d.terms.CallTime)
@@ -164,7 +164,7 @@ func (d *Draft) grant(c Call) Grant {
 	return g
 }
 
-// desk is where a shard's messages wait.
+// queue is where a shard's messages wait.
 func (d *Draft) queue(shard int) *Queue {
 	for i := range d.Queues {
 		if d.Queues[i].Shard == shard {
@@ -175,7 +175,7 @@ func (d *Draft) queue(shard int) *Queue {
 	return &d.Queues[len(d.Queues)-1]
 }
 
-// before says that somebody who may go waits in c's class or a more urgent one.
+// isBehind says that somebody who may go waits in c's class or a more urgent one.
 func (d *Draft) isBehind(c Call) bool {
 	for _, q := range d.Queues {
 		for _, n := range q.Lines {
@@ -223,7 +223,7 @@ func (d *Draft) expected(c Call, own int, due Instant) Instant {
 	return max(at, due, d.Health.senderOpensAt(c.Sender))
 }
 
-// position is how many tokens go up to the last of own tokens of c's caller, if that
+// tokensUpTo is how many tokens go up to the last of own tokens of c's caller, if that
 // goes at a time: those of more urgent classes, and of the others what max-min gives
 // them until then, of neither more than their caps.
 func (d *Draft) tokensUpTo(c Call, own int, by Instant) int {
@@ -289,7 +289,7 @@ func (d *Draft) weights(c Call) weights {
 	return split(shares)
 }
 
-// refuse says when c is expected to fit. It counts from the earliest time that
+// overQuota says when c is expected to fit. It counts from the earliest time that
 // it may be, so that whoever waits it out, succeeds.
 func (d *Draft) overQuota(at Instant) error {
 	wait := max(at-d.now, 1).WholeSecond()

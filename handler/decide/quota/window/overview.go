@@ -33,7 +33,7 @@ func (d *Draft) totals() (messages, tokens int) {
 	return messages, tokens
 }
 
-// Usage is what a caller may know of the quota. Times are storage's.
+// Overview is what a caller may know of the quota. Times are storage's.
 type Overview struct {
 	Limits     Limits
 	Share, Cap int // percent, 0 none

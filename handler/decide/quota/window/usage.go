@@ -32,7 +32,7 @@ func (u Usage) counting(w window, at Instant) (bookings, tokens int) {
 	return bookings, tokens
 }
 
-// fits is the earliest time at which cost more tokens fit into w, 0 if that was before
+// fitsIn is the earliest time at which cost more tokens fit into w, 0 if that was before
 // the last booking. More than a whole limit fits once nothing else counts.
 func (u Usage) fitsIn(w window, cost int) Instant {
 	left := max(w.limit, cost) - cost
