@@ -170,7 +170,7 @@ func (q *quotaState) print(c *console) error {
 		}
 	}
 	lines := [][2]string{
-		{"POSTHORN_QUOTA", q.Tier}, {"settings of", q.From},
+		{quotaSetting, q.Tier}, {"settings of", q.From},
 		{"a minute", strconv.Itoa(q.PerMinute)}, {"an hour", strconv.Itoa(q.PerHour)},
 		{"linked domains", cmp.Or(strings.Join(domains, ", "), "none")},
 		{"fits the linked domains", yesOrNo(q.Agrees)},

@@ -28,39 +28,39 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-// door gives a route what all have: id, trace, log line, problem as answer, and
+// handler gives a route what all have: id, trace, log line, problem as answer, and
 // a panic that harms only its own request.
-func (f *front) door(r route) http.Handler {
+func (a *api) handler(r route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		start := f.Now()
+		start := a.Now()
 		id := req.Header.Get(InvocationHeader)
 		if len(id) == 0 || len(id) > 64 {
-			id = f.NewID()
+			id = a.NewID()
 		}
 		ctx := context.WithValue(req.Context(), requestIDKey{}, id)
-		ctx = f.Propagator.Extract(ctx, propagation.HeaderCarrier(req.Header))
-		ctx, span := f.Tracer.Start(ctx, req.Method+" "+r.path, trace.WithSpanKind(trace.SpanKindServer),
+		ctx = a.Propagator.Extract(ctx, propagation.HeaderCarrier(req.Header))
+		ctx, span := a.Tracer.Start(ctx, req.Method+" "+r.path, trace.WithSpanKind(trace.SpanKindServer),
 			trace.WithAttributes(attribute.String("http.request.method", req.Method), attribute.String("http.route", r.path)))
 		defer span.End()
 
-		out := &recorder{ResponseWriter: w}
+		out := &recorder{ResponseWriter: w, dialect: dialectOf(r.path, req.Header)}
 		out.Header().Set("X-Request-Id", id)
 		out.Header().Set("X-Content-Type-Options", "nosniff")
 		out.Header().Set("Cache-Control", "no-store")
 		req = req.WithContext(ctx)
-		err := f.serve(r, out, req)
+		err := a.serve(r, out, req)
 		if err != nil && !out.wrote {
-			f.writeProblem(out, req, r.path, err)
+			a.writeProblem(out, req, r.path, err)
 		}
 		span.SetAttributes(attribute.Int("http.response.status_code", out.status))
 		if out.status >= http.StatusInternalServerError {
 			span.SetStatus(codes.Error, "")
 		}
-		f.logLine(ctx, req.Method, r.path, out.status, f.Now().Sub(start), err)
+		a.logLine(ctx, req.Method, r.path, out.status, a.Now().Sub(start), err)
 	})
 }
 
-func (f *front) serve(r route, w http.ResponseWriter, req *http.Request) (err error) {
+func (a *api) serve(r route, w http.ResponseWriter, req *http.Request) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			// The value may quote a message; the stack does not.
@@ -68,15 +68,15 @@ func (f *front) serve(r route, w http.ResponseWriter, req *http.Request) (err er
 		}
 	}()
 	if !r.body {
-		if err := f.noBody(w, req); err != nil {
+		if err := a.noBody(w, req); err != nil {
 			return err
 		}
 	}
-	return r.serve(f, w, req)
+	return r.serve(a, w, req)
 }
 
 // logLine writes the path's pattern and not the path, which may hold a token.
-func (f *front) logLine(ctx context.Context, method, path string, status int, took time.Duration, err error) {
+func (a *api) logLine(ctx context.Context, method, path string, status int, took time.Duration, err error) {
 	level := slog.LevelInfo
 	attrs := []slog.Attr{
 		slog.String("method", method), slog.String("route", path),
@@ -95,15 +95,16 @@ func (f *front) logLine(ctx context.Context, method, path string, status int, to
 			attrs = append(attrs, slog.Any("error", errors.Unwrap(problem.Of(err))))
 		}
 	}
-	f.Log.LogAttrs(ctx, level, "request", attrs...)
+	a.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // recorder remembers what was answered.
 type recorder struct {
 	http.ResponseWriter
-	last   func(http.Header) // sees the headers before they go; may be nil
-	status int
-	wrote  bool
+	dialect *dialect          // nil is ours
+	last    func(http.Header) // sees the headers before they go; may be nil
+	status  int
+	wrote   bool
 }
 
 func (r *recorder) WriteHeader(status int) {
