@@ -82,7 +82,7 @@ func free(known map[string]Caller, name string, p Policy) error {
 	for _, c := range known {
 		for _, id := range slices.Concat(p.EntraApps, p.EntraObjects) {
 			if c.Name != name && (c.is(Identity{App: id}) || c.is(Identity{Object: id})) {
-				return problem.New(problem.InvalidRequest, "Tokens of %s stand for the caller %q already.", id, c.Name)
+				return wrong("Tokens of %s stand for the caller %q already.", id, c.Name)
 			}
 		}
 	}
@@ -95,7 +95,7 @@ func uuids(what string, ids []string) ([]string, error) {
 	for _, id := range ids {
 		u, err := uuid.Parse(id)
 		if err != nil || len(id) != 36 {
-			return nil, problem.New(problem.InvalidRequest, "The %s %q is no id: it must be a UUID.", what, id)
+			return nil, wrong("The %s %q is no id: it must be a UUID.", what, id)
 		}
 		low = append(low, u.String())
 	}

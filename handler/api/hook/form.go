@@ -40,6 +40,9 @@ const usualReplyTo = "/email"
 // answerFields are those fields, in lower case and in the order in which they count.
 var answerFields = []string{replyToField, "_reply_to", "email", "e-mail", "mail", "email_address", "email-address", "emailaddress", "your-email", "your_email", "from"}
 
+// anySite among the origins of a form allows every site.
+const anySite = "*"
+
 // IsForm says whether h takes an HTML form.
 func (h Hook) IsForm() bool { return h.Policy.Form != nil }
 
@@ -47,7 +50,7 @@ func (h Hook) IsForm() bool { return h.Policy.Form != nil }
 // page whose site is hidden, which only * allows.
 func (h Hook) AllowsOrigin(origin string) bool {
 	f := h.Policy.Form
-	return f != nil && origin != "" && (slices.Contains(f.Origins, everything) || slices.Contains(f.Origins, strings.ToLower(origin)))
+	return f != nil && origin != "" && (slices.Contains(f.Origins, anySite) || slices.Contains(f.Origins, strings.ToLower(origin)))
 }
 
 // fromItsSite looks at Origin, which browsers send with every form, or at Referer.
@@ -59,7 +62,7 @@ func (h Hook) fromItsSite(header http.Header) error {
 			origin = from
 		}
 	}
-	if h.AllowsOrigin(origin) || slices.Contains(h.Policy.Form.Origins, everything) {
+	if h.AllowsOrigin(origin) || slices.Contains(h.Policy.Form.Origins, anySite) {
 		return nil
 	}
 	return problem.New(problem.Forbidden, "This form is not taken from this site. Its operator can add the site's origin.")

@@ -46,7 +46,9 @@ func (s scope) functions(b *budget) map[string]any {
 		"subject": func() string { return s.subject },
 		"header":  func(name string) string { return header(s.header, name) },
 		// Words.
-		"print": b.print, "printf": b.printf, "join": b.join,
+		"print":   func(all ...any) (string, error) { return b.join("", all) },
+		"printf":  b.printf,
+		"join":    b.join,
 		"phrase":  func(v any) (string, error) { t, err := b.text(v); return phrase(t), err },
 		"capital": func(v any) (string, error) { t, err := b.text(v); return capital(t), err },
 		"prose":   func(v any) (string, error) { t, err := b.text(v); return prose(t), err },
@@ -56,7 +58,7 @@ func (s scope) functions(b *budget) map[string]any {
 		},
 		"lower":    func(v any) (string, error) { t, err := b.text(v); return strings.ToLower(t), err },
 		"upper":    func(v any) (string, error) { t, err := b.text(v); return strings.ToUpper(t), err },
-		"default":  func(other, v any) (string, error) { return b.otherwise(other, v) },
+		"default":  func(other, v any) (string, error) { return b.first(v, other) },
 		"first":    b.first,
 		"clip":     func(n int, v any) (string, error) { t, err := b.text(v); return clip(t, n), err },
 		"lines":    b.lines,
@@ -122,20 +124,6 @@ func (w *builder) add(t string) error {
 	}
 	w.WriteString(t)
 	return w.touch(len(t))
-}
-
-func (b *budget) print(all ...any) (string, error) {
-	out := builder{budget: b}
-	for _, v := range all {
-		t, err := b.text(v)
-		if err == nil {
-			err = out.add(t)
-		}
-		if err != nil {
-			return "", err
-		}
-	}
-	return out.String(), nil
 }
 
 // verbs are those of fmt that printf knows: no index of a value, which could stand
@@ -234,14 +222,6 @@ func (b *budget) join(separator string, v any) (string, error) {
 		}
 	}
 	return out.String(), nil
-}
-
-func (b *budget) otherwise(other, v any) (string, error) {
-	t, err := b.text(v)
-	if err != nil || t != "" {
-		return t, err
-	}
-	return b.text(other)
 }
 
 // table is rows that were made of the payload.

@@ -231,10 +231,7 @@ func (p Policy) recipients(item value) ([]string, error) {
 }
 
 func (p Policy) allows(mailbox string) bool {
-	_, domain, _ := strings.Cut(mailbox, "@")
-	return slices.ContainsFunc(p.Allow, func(a string) bool {
-		return a == everything || strings.EqualFold(a, mailbox) || strings.EqualFold(a, "*@"+domain)
-	})
+	return slices.ContainsFunc(p.Allow, func(a string) bool { return mail.Fits(a, mailbox) })
 }
 
 // answers are whom to reply to.

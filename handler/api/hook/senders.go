@@ -63,6 +63,14 @@ var senders = map[string]sender{
 // Builtins are the names of the senders that are built in, sorted.
 func Builtins() []string { return slices.Sorted(maps.Keys(senders)) }
 
+func builtinSender(name string) (sender, error) {
+	s, ok := senders[name]
+	if !ok {
+		return s, wrong("There is no built-in %q; there are %s.", name, strings.Join(Builtins(), ", "))
+	}
+	return s, nil
+}
+
 func eventID(_ http.Header, item value, _ []byte) string {
 	id := item.at("/id").text
 	if id == "" {

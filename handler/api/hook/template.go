@@ -241,10 +241,10 @@ func call(function string) *parse.CommandNode {
 	return &parse.CommandNode{NodeType: parse.NodeCommand, Args: []parse.Node{parse.NewIdentifier(function)}}
 }
 
-// Builtin is the template of a sender, for whoever wants to begin with it.
+// Builtin is the template of a built-in sender. An operator begins an own template with it.
 func Builtin(name string) (Template, error) {
-	if _, ok := senders[name]; !ok {
-		return Template{}, wrong("There is no built-in %q; there are %s.", name, strings.Join(Builtins(), ", "))
+	if _, err := builtinSender(name); err != nil {
+		return Template{}, err
 	}
 	return builtinTemplate(name)
 }
@@ -270,8 +270,8 @@ func builtinTemplate(name string) (Template, error) {
 // Usable says whether the template of h, if it has one of its own, can be used.
 // What is wrong is a problem of kind InvalidRequest.
 func (h Hook) Usable() error {
-	if _, ok := senders[h.Policy.Builtin]; !ok {
-		return wrong("There is no built-in %q; there are %s.", h.Policy.Builtin, strings.Join(Builtins(), ", "))
+	if _, err := builtinSender(h.Policy.Builtin); err != nil {
+		return err
 	}
 	return h.Template.check()
 }
