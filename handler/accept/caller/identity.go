@@ -33,8 +33,8 @@ func looksLikeToken(credential string) bool {
 	return strings.Count(credential, ".") == 2 && !strings.HasPrefix(credential, "ph_")
 }
 
-// tokened finds the caller that an Entra ID token stands for.
-func (r *Registry) tokened(ctx context.Context, token string) (Proof, error) {
+// byToken finds the caller that an Entra ID token stands for.
+func (r *Registry) byToken(ctx context.Context, token string) (Proof, error) {
 	if r.tokens == nil {
 		return Proof{}, problem.New(problem.Unauthenticated, "This gateway takes no tokens of Entra ID. Send a key, or ask the operator to set POSTHORN_ENTRA_TENANT and POSTHORN_ENTRA_AUDIENCE.")
 	}
@@ -42,13 +42,13 @@ func (r *Registry) tokened(ctx context.Context, token string) (Proof, error) {
 	if err != nil {
 		return Proof{}, err
 	}
-	return r.listed(ctx, func(known map[string]Caller) (Proof, error) { return mapped(known, id) })
+	return r.findListed(ctx, func(known map[string]Caller) (Proof, error) { return byIdentity(known, id) })
 }
 
-func mapped(known map[string]Caller, id Identity) (Proof, error) {
+func byIdentity(known map[string]Caller, id Identity) (Proof, error) {
 	var found []Caller
 	for _, c := range known {
-		if c.is(id) {
+		if c.standsFor(id) {
 			found = append(found, c)
 		}
 	}
@@ -69,19 +69,19 @@ func orNone(id string) string {
 	return id
 }
 
-// is says whether c lives and is mapped to id.
-func (c Caller) is(id Identity) bool {
+// standsFor says whether c lives and standsFor mapped to id.
+func (c Caller) standsFor(id Identity) bool {
 	return c.Alive() &&
 		(id.App != "" && slices.Contains(c.Policy.EntraApps, id.App) ||
 			id.Object != "" && slices.Contains(c.Policy.EntraObjects, id.Object))
 }
 
-// free refuses a policy with an identity that stands for another caller already: a token would
+// checkIdentities refuses a policy with an identity that stands for another caller already: a token would
 // be that of two callers.
-func free(known map[string]Caller, name string, p Policy) error {
+func checkIdentities(known map[string]Caller, name string, p Policy) error {
 	for _, c := range known {
 		for _, id := range slices.Concat(p.EntraApps, p.EntraObjects) {
-			if c.Name != name && (c.is(Identity{App: id}) || c.is(Identity{Object: id})) {
+			if c.Name != name && (c.standsFor(Identity{App: id}) || c.standsFor(Identity{Object: id})) {
 				return wrong("Tokens of %s stand for the caller %q already.", id, c.Name)
 			}
 		}

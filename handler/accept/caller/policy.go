@@ -149,11 +149,11 @@ func (c Caller) Accept(m *mail.Message) error {
 // Allow says whether c may send m, whose addresses check has normalised. It
 // returns a problem of kind Forbidden that names every rule that says no.
 func (c Caller) Allow(m *mail.Message) error {
-	faults := c.refuses(m)
+	faults := c.violations(m)
 	if !c.Policy.mayUse(m.Delivery.Priority) {
 		faults = append(faults, problem.Violation{Pointer: "/delivery/priority", Detail: "The rule `priority` of this caller allows nothing more urgent than `" + string(c.Policy.Priority) + "`."})
 	}
-	return c.forbids(faults)
+	return c.forbidden(faults)
 }
 
 // StillAllows says whether m, which was allowed, may leave under c's policy of now. What
@@ -162,18 +162,18 @@ func (c Caller) StillAllows(m *mail.Message) error {
 	if c.Policy.Sandbox {
 		return problem.New(problem.Forbidden, "The caller %q is in the sandbox by now, so nothing of it leaves. The message was not sent.", c.Name)
 	}
-	return c.forbids(c.refuses(m))
+	return c.forbidden(c.violations(m))
 }
 
 // AllowsSize is StillAllows for a body of so many bytes.
 func (c Caller) AllowsSize(bytes int64) error {
 	if most := c.Policy.MaxRequestBytes; most > 0 && bytes > most {
-		return c.forbids([]problem.Violation{{Pointer: "/content", Detail: "The rule `maxRequestBytes` of this caller allows smaller messages."}})
+		return c.forbidden([]problem.Violation{{Pointer: "/content", Detail: "The rule `maxRequestBytes` of this caller allows smaller messages."}})
 	}
 	return nil
 }
 
-func (c Caller) forbids(faults []problem.Violation) error {
+func (c Caller) forbidden(faults []problem.Violation) error {
 	if faults == nil {
 		return nil
 	}
@@ -182,8 +182,8 @@ func (c Caller) forbids(faults []problem.Violation) error {
 	return no
 }
 
-// refuses are the rules that say no to m, whatever its priority.
-func (c Caller) refuses(m *mail.Message) (faults []problem.Violation) {
+// violations are the rules that say no to m, whatever its priority.
+func (c Caller) violations(m *mail.Message) (faults []problem.Violation) {
 	p := c.Policy
 	if !p.allowsSender(m.SenderAddress) {
 		faults = append(faults, problem.Violation{Pointer: "/senderAddress", Detail: "The rule `senders` of this caller does not list this address."})

@@ -62,15 +62,15 @@ type Kind[T any] struct {
 	End    string // the operator's command that ends it: revoke or remove
 	// Refuses says that new messages of a suspended holder are refused; otherwise they wait.
 	Refuses bool
-	// Fit returns a T in its normal form. What cannot work beside those that are known is a
+	// Normalise returns a T in its normal form. What cannot work beside those that are known is a
 	// problem of kind InvalidRequest.
-	Fit func(known map[string]T, t T) (T, error)
-	// Ready, if not nil, sets what is not stored.
-	Ready func(*T)
+	Normalise func(known map[string]T, t T) (T, error)
+	// Init, if not nil, sets what is not stored.
+	Init func(*T)
 	// Public, if not nil, takes out what does not leave the deployment.
 	Public func(T) T
-	// Take, if not nil, returns what comes by an import with what stays of the one there.
-	Take func(there, comes T) T
+	// Merge, if not nil, returns what comes by an import with what stays of the one there.
+	Merge func(there, comes T) T
 	// Todo, if not nil, says what the operator must still do after an import; "" is nothing.
 	Todo func(T) string
 }
@@ -90,7 +90,7 @@ type Keyring[T any, P Held[T]] struct {
 	table   Table
 	masters Masters
 	now     func() time.Time
-	days    *days // nil: no use is noted
+	days    *lastUses // nil: no use is noted
 	cache   *cache[T]
 }
 
@@ -116,8 +116,8 @@ func (k *Keyring[T, P]) load(ctx context.Context) (map[string]T, error) {
 			return nil, k.unavailable(fmt.Errorf("decode %s %s: %w", k.kind.Noun, row.Row, err))
 		}
 		P(&t).holder().etag = row.ETag
-		if k.kind.Ready != nil {
-			k.kind.Ready(&t)
+		if k.kind.Init != nil {
+			k.kind.Init(&t)
 		}
 		known[row.Row] = t
 	}
@@ -185,15 +185,15 @@ func (k *Keyring[T, P]) Since(ctx context.Context, m Moment) (map[string]T, erro
 // Moment is now.
 func (k *Keyring[T, P]) Moment() Moment { return k.cache.moment() }
 
-// Rested says that the list can be read at once.
-func (k *Keyring[T, P]) Rested() bool { return k.cache.rested() }
+// CanReadNow says that the list can be read at once.
+func (k *Keyring[T, P]) CanReadNow() bool { return k.cache.rested() }
 
 // NoteUses lets the days be noted on which keys are used. It is called before the first Note,
 // if at all.
 func (k *Keyring[T, P]) NoteUses(log *slog.Logger) { k.days = newDays(k.table, k.now, log) }
 
-// Note says that a key has just been used. It waits for nothing.
-func (k *Keyring[T, P]) Note(ctx context.Context, id KeyID) { k.days.note(ctx, id) }
+// NoteUse says that a key has just been used. It waits for nothing.
+func (k *Keyring[T, P]) NoteUse(ctx context.Context, id KeyID) { k.days.note(ctx, id) }
 
 // LastUses is the day, at midnight UTC, on which each key was last used, freshly read. A key
 // that is not in it was never used.

@@ -113,9 +113,9 @@ func valueOf(v any, depth int, left *int) (of value, err error) {
 	return of, nil
 }
 
-// telling are the members by which a payload that nobody knows says what it is about,
-// the most telling first.
-var telling = []string{
+// headlineMembers are the members by which a payload that nobody knows says what it is about,
+// the most headlineMembers first.
+var headlineMembers = []string{
 	"subject", "title", "summary", "headline", "alertname", "ruleName", "name", "message", "msg", "text",
 	"content", "description", "event", "eventType", "type", "action", "status", "state",
 }
@@ -126,7 +126,7 @@ func headline(v value) string {
 	if inner := v.step("payload"); inner.kind == object && len(v.members) == 1 {
 		return headline(inner)
 	}
-	for _, name := range telling {
+	for _, name := range headlineMembers {
 		for _, m := range v.members {
 			if strings.EqualFold(m.name, name) && m.value.kind == text && !m.value.empty() {
 				return firstLine(prose(m.value.text))

@@ -28,7 +28,7 @@ const (
 var honeypots = []string{DefaultHoneypot, "_honey", "bot-field", "botcheck"}
 
 // left out of a message are the tokens of captchas, and what says which form it is.
-var leftOut = []string{
+var hiddenFields = []string{
 	"g-recaptcha-response", "recaptcha_response", "recaptcha-token", "recaptcha_token", "h-captcha-response", "cf-turnstile-response",
 	"frc-captcha-response", "frc-captcha-solution", "form-name",
 }
@@ -37,8 +37,8 @@ var leftOut = []string{
 // them in.
 const usualReplyTo = "/email"
 
-// answerFields are those fields, in lower case and in the order in which they count.
-var answerFields = []string{replyToField, "_reply_to", "email", "e-mail", "mail", "email_address", "email-address", "emailaddress", "your-email", "your_email", "from"}
+// replyToFields are those fields, in lower case and in the order in which they count.
+var replyToFields = []string{replyToField, "_reply_to", "email", "e-mail", "mail", "email_address", "email-address", "emailaddress", "your-email", "your_email", "from"}
 
 // anySite among the origins of a form allows every site.
 const anySite = "*"
@@ -84,7 +84,7 @@ func (h Hook) Submission(ctx context.Context, d Delivery) (Submission, error) {
 	}
 	f := h.Policy.Form
 	s := Submission{Next: f.Redirect}
-	for _, name := range h.traps() {
+	for _, name := range h.honeypotFields() {
 		s.Robot = s.Robot || len(fields.step(name).words()) > 0
 	}
 	next := fields.step(nextField).text
@@ -94,24 +94,24 @@ func (h Hook) Submission(ctx context.Context, d Delivery) (Submission, error) {
 	return s, nil
 }
 
-// traps are the honeypots of h.
-func (h Hook) traps() []string {
+// honeypotFields are the honeypots of h.
+func (h Hook) honeypotFields() []string {
 	if h.Policy.Form.Honeypot == DefaultHoneypot {
 		return honeypots
 	}
 	return []string{h.Policy.Form.Honeypot}
 }
 
-// shown is a form as its message has it: without the fields that are for us, but with
+// shownFields is a form as its message has it: without the fields that are for us, but with
 // whom to answer. A list's brackets are for programs.
-func (h Hook) shown(fields value) value {
-	traps, all := h.traps(), fields.members
+func (h Hook) shownFields(fields value) value {
+	traps, all := h.honeypotFields(), fields.members
 	fields.members = nil
 	for _, of := range all {
 		switch {
 		case of.name == replyToField && !of.value.blank():
 			of.name = "reply to"
-		case strings.HasPrefix(of.name, "_"), slices.Contains(traps, of.name), slices.Contains(leftOut, of.name):
+		case strings.HasPrefix(of.name, "_"), slices.Contains(traps, of.name), slices.Contains(hiddenFields, of.name):
 			continue
 		}
 		if of.value.kind == array || of.value.scalar() {
@@ -138,7 +138,7 @@ func (v value) blank() bool {
 
 // formMessage is the message of a form. One in which nothing was filled in is none.
 func (h Hook) formMessage(d Delivery, fields value) (Message, error) {
-	shown := h.shown(fields)
+	shown := h.shownFields(fields)
 	if shown.blank() {
 		return Message{}, problem.New(problem.InvalidRequest, "The form is empty, so nothing was sent. Fill it in and send it again.")
 	}
@@ -149,26 +149,26 @@ func (h Hook) formMessage(d Delivery, fields value) (Message, error) {
 	if asked := subjectLine(fields.step(subjectField).text); asked != "" && h.Template == (Template{}) {
 		m.Content.Subject = clip(asked, maxSubjectRunes-len(h.Name)-3) + " (" + h.Name + ")"
 	}
-	m.ReplyTo = addresses(h.Policy.answers(fields))
+	m.ReplyTo = addresses(h.Policy.replyTo(fields))
 	if h.Policy.ReplyToFrom == usualReplyTo {
-		m.ReplyTo = addresses(usualAnswers(fields, h.Policy.ReplyTo))
+		m.ReplyTo = addresses(replyToIn(fields, h.Policy.ReplyTo))
 	}
-	m.Delivery.Priority = h.Policy.Urgency()
+	m.Delivery.Priority = h.Policy.MessagePriority()
 	return m, nil
 }
 
-// Urgency is the priority of a hook's messages. A form's come last, unless its operator
+// MessagePriority is the priority of a hook's messages. A form's come last, unless its operator
 // says otherwise.
-func (p Policy) Urgency() mail.Priority {
+func (p Policy) MessagePriority() mail.Priority {
 	if p.Priority == "" && p.Form != nil {
 		return mail.PriorityBulk
 	}
 	return p.Priority
 }
 
-// usualAnswers is the first address in the fields that usually have it, else others.
-func usualAnswers(fields value, others []string) []string {
-	for _, want := range answerFields {
+// replyToIn is the first address in the fields that usually have it, else others.
+func replyToIn(fields value, others []string) []string {
+	for _, want := range replyToFields {
 		for _, of := range fields.members {
 			name := strings.ToLower(strings.TrimSpace(of.name))
 			if inner, ok := strings.CutSuffix(name, "]"); ok { // contact[email]

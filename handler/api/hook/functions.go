@@ -21,7 +21,7 @@ var errValue = fmt.Errorf("a value of the template is longer than %d bytes", max
 // what it returns.
 func (s scope) functions(b *budget) map[string]any {
 	return map[string]any{
-		"step": func() (bool, error) { return true, b.step() },
+		"step": func() (bool, error) { return true, b.spendStep() },
 		"text": b.text,
 		// The payload, the hook and the delivery.
 		"rows": func(pointer string) ([]row, error) { return b.table(s.rows(pointer)) },
@@ -84,7 +84,7 @@ func (s scope) functions(b *budget) map[string]any {
 // rows are those at a pointer. What people write into a form stands as they mean it.
 func (s scope) rows(pointer string) []row {
 	if s.form {
-		return lay(s.payload.at(pointer), asItCame)
+		return layOut(s.payload.at(pointer), verbatimRow)
 	}
 	return rows(s.payload.at(pointer))
 }
@@ -96,7 +96,7 @@ func (b *budget) text(v any) (string, error) {
 	case nil:
 		return "", nil
 	case string:
-		return v, b.touch(len(v))
+		return v, b.spendBytes(len(v))
 	case bool:
 		return strconv.FormatBool(v), nil
 	case int:
@@ -104,12 +104,12 @@ func (b *budget) text(v any) (string, error) {
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64), nil
 	}
-	if err := b.step(); err != nil {
+	if err := b.spendStep(); err != nil {
 		return "", err
 	}
 	var w structure
 	err := w.write(v, 0)
-	return w.String(), errors.Join(err, b.touch(w.Len()))
+	return w.String(), errors.Join(err, b.spendBytes(w.Len()))
 }
 
 // builder makes a string of bounded length.
@@ -123,7 +123,7 @@ func (w *builder) add(t string) error {
 		return errValue
 	}
 	w.WriteString(t)
-	return w.touch(len(t))
+	return w.spendBytes(len(t))
 }
 
 // verbs are those of fmt that printf knows: no index of a value, which could stand
@@ -186,7 +186,7 @@ func (b *budget) lines(v any) ([]string, error) {
 		return nil, err
 	}
 	t = strings.TrimRight(t, "\r\n")
-	if err := b.touch(lineBytes * strings.Count(t, "\n")); err != nil {
+	if err := b.spendBytes(lineBytes * strings.Count(t, "\n")); err != nil {
 		return nil, err
 	}
 	return strings.Split(t, "\n"), nil
@@ -205,7 +205,7 @@ func (b *budget) join(separator string, v any) (string, error) {
 	if !ok {
 		return b.text(v)
 	}
-	if err := b.step(); err != nil {
+	if err := b.spendStep(); err != nil {
 		return "", err
 	}
 	out := builder{budget: b}
@@ -226,18 +226,18 @@ func (b *budget) join(separator string, v any) (string, error) {
 
 // table is rows that were made of the payload.
 func (b *budget) table(all []row) ([]row, error) {
-	if err := b.step(); err != nil {
+	if err := b.spendStep(); err != nil {
 		return nil, err
 	}
-	return all, b.touch(bytesOf(all))
+	return all, b.spendBytes(bytesOf(all))
 }
 
 // walk takes the steps for a walk through v.
 func (b *budget) walk(v value) error {
-	if err := b.step(); err != nil {
+	if err := b.spendStep(); err != nil {
 		return err
 	}
-	return b.touch(lineBytes * v.count())
+	return b.spendBytes(lineBytes * v.count())
 }
 
 // first is the first of some values that is not empty.
@@ -257,9 +257,9 @@ func (b *budget) json(v any) (any, error) {
 		return v, nil
 	}
 	if inner, ok := structureIn(s, maxUnfoldedBytes); ok {
-		return inner.plain(), b.step()
+		return inner.plain(), b.spendStep()
 	}
-	return v, b.step()
+	return v, b.spendStep()
 }
 
 // clip cuts s to n characters, the last of which then is an ellipsis.
@@ -330,5 +330,5 @@ func (b *budget) count(list any, name, want string) (int, error) {
 			n++
 		}
 	}
-	return n, b.touch(len(items) * lineBytes)
+	return n, b.spendBytes(len(items) * lineBytes)
 }

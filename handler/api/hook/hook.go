@@ -65,8 +65,8 @@ type Hook struct {
 	Sealed []byte `json:"sealed,omitempty"`
 }
 
-// wanted says that the sender's secret is not here.
-func (h Hook) wanted() bool { return h.Dictated && h.Sealed == nil }
+// lacksSecret says that the sender's secret is not here.
+func (h Hook) lacksSecret() bool { return h.Dictated && h.Sealed == nil }
 
 // Policy is what the operator has decided for a hook.
 type Policy struct {
@@ -159,9 +159,9 @@ type Message struct {
 	mail.Message
 	// OperationID makes a repeat harmless; empty means that nothing does.
 	OperationID string
-	// Violation is where the hook's template failed; nil if it did not. It quotes
+	// TemplateError is where the hook's template failed; nil if it did not. It quotes
 	// nothing of the payload.
-	Violation error
+	TemplateError error
 	// Refused is why this message can never be sent, of a kind InvalidMessage; the
 	// rest of it is empty then.
 	Refused error

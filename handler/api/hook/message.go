@@ -71,10 +71,10 @@ func (h Hook) message(d Delivery, item value) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	m := Message{Violation: place(fault), Message: mail.Message{
+	m := Message{TemplateError: templateLocation(fault), Message: mail.Message{
 		SenderAddress: p.Sender, Content: content,
 		Recipients: mail.Recipients{To: addresses(to), CC: addresses(p.CC), BCC: addresses(p.BCC)},
-		ReplyTo:    addresses(p.answers(item)),
+		ReplyTo:    addresses(p.replyTo(item)),
 		Delivery:   mail.Delivery{Priority: p.Priority, Tags: p.Tags},
 	}}
 	if !h.IsForm() {
@@ -102,26 +102,26 @@ func fallback(s scope) mail.Content {
 	return mail.Content{Subject: "Webhook " + s.hook, PlainText: lead + text.String()}
 }
 
-// places is where a template failed, in its own words. What follows them in an
+// templateLocations is where a template failed, in its own words. What follows them in an
 // error of text/template may quote a value.
-var places = regexp.MustCompile(`^(?:subject|text|html): (?:template: )?[a-z]+:[0-9]+(?::[0-9]+)?(?:: executing "[^"]*" at <[^>]*>)?`)
+var templateLocations = regexp.MustCompile(`^(?:subject|text|html): (?:template: )?[a-z]+:[0-9]+(?::[0-9]+)?(?:: executing "[^"]*" at <[^>]*>)?`)
 
-// place leaves out of a fault all that is not the template's.
-func place(fault error) error {
+// templateLocation leaves out of a fault all that is not the template's.
+func templateLocation(fault error) error {
 	switch {
 	case fault == nil:
 		return nil
-	case outOfBounds(fault), errors.Is(fault, errEmpty):
+	case wasStopped(fault), errors.Is(fault, errEmpty):
 		return fault
 	}
-	if at := places.FindString(fault.Error()); at != "" {
+	if at := templateLocations.FindString(fault.Error()); at != "" {
 		return errors.New(at)
 	}
 	return errors.New("the template failed")
 }
 
-// outOfBounds says whether a template was stopped.
-func outOfBounds(fault error) bool {
+// wasStopped says whether a template was stopped.
+func wasStopped(fault error) bool {
 	return errors.Is(fault, errSteps) || errors.Is(fault, errOutput) || errors.Is(fault, errValue)
 }
 
@@ -137,7 +137,7 @@ func (h Hook) content(s scope) (mail.Content, error) {
 		return mail.Content{}, err
 	}
 	c, err := t.render(s)
-	if err != nil && senders[h.Policy.Builtin].shaped && !outOfBounds(err) {
+	if err != nil && senders[h.Policy.Builtin].shaped && !wasStopped(err) {
 		s.payload = wrapped(s.payload)
 		return t.render(s)
 	}
@@ -234,8 +234,8 @@ func (p Policy) allows(mailbox string) bool {
 	return slices.ContainsFunc(p.Allow, func(a string) bool { return mail.Fits(a, mailbox) })
 }
 
-// answers are whom to reply to.
-func (p Policy) answers(item value) []string {
+// replyTo are whom to reply to.
+func (p Policy) replyTo(item value) []string {
 	if p.ReplyToFrom != "" {
 		if mailbox, err := mail.Mailbox(strings.TrimSpace(item.at(p.ReplyToFrom).text)); err == nil {
 			return []string{mailbox}

@@ -46,9 +46,9 @@ func (r rate) now(most int, now time.Time) float64 {
 	return max(0, r.used-float64(most)*now.Sub(r.at).Seconds()/rateWindow.Seconds())
 }
 
-// Take counts a post of a form from an address, which may be unknown. It is a problem of
+// Count counts a post of a form from an address, which may be unknown. It is a problem of
 // kind TooManyRequests, and counts nothing, if there were too many.
-func (r *Rates) Take(h Hook, from netip.Addr, now time.Time) error {
+func (r *Rates) Count(h Hook, from netip.Addr, now time.Time) error {
 	form, one := rateKey{form: h.Name}, rateKey{form: h.Name, from: network(from)}
 	perAddress, perHour := h.Policy.Form.Rates()
 	r.mu.Lock()
@@ -64,15 +64,15 @@ func (r *Rates) Take(h Hook, from netip.Addr, now time.Time) error {
 		r.seen = map[rateKey]rate{}
 	}
 	r.seen[form] = rate{all + 1, now}
-	if from.IsValid() && r.room(one, now) {
+	if from.IsValid() && r.hasRoom(one, now) {
 		r.seen[one] = rate{own + 1, now}
 	}
 	return nil
 }
 
-// room says whether there is a place for an address. Who has not posted for as long as
+// hasRoom says whether there is a place for an address. Who has not posted for as long as
 // rateWindow is forgotten then.
-func (r *Rates) room(one rateKey, now time.Time) bool {
+func (r *Rates) hasRoom(one rateKey, now time.Time) bool {
 	if _, known := r.seen[one]; known || len(r.seen) < ratesKept {
 		return true
 	}

@@ -37,7 +37,7 @@ const (
 // budget is what one template may still use. Every template gets its own.
 type budget struct {
 	steps   int
-	touched int // bytes for which no step was taken yet
+	unspent int // bytes for which no step was taken yet
 	end     time.Time
 	now     func() time.Time
 }
@@ -48,9 +48,9 @@ var (
 	errOutput = fmt.Errorf("the template writes more than %d bytes", maxOutputBytes)
 )
 
-// step is called at the start of each template and of each round of a loop, and by
+// spendStep is called at the start of each template and of each round of a loop, and by
 // every function whose work depends on the payload.
-func (b *budget) step() error {
+func (b *budget) spendStep() error {
 	b.steps--
 	if b.steps < 0 || b.now().After(b.end) {
 		return errSteps
@@ -58,15 +58,15 @@ func (b *budget) step() error {
 	return nil
 }
 
-// touch takes the steps for n bytes that a function works through or makes.
-func (b *budget) touch(n int) error {
-	b.touched += n
-	if b.touched < stepBytes {
+// spendBytes takes the steps for n bytes that a function works through or makes.
+func (b *budget) spendBytes(n int) error {
+	b.unspent += n
+	if b.unspent < stepBytes {
 		return nil
 	}
-	b.steps -= b.touched/stepBytes - 1
-	b.touched %= stepBytes
-	return b.step()
+	b.steps -= b.unspent/stepBytes - 1
+	b.unspent %= stepBytes
+	return b.spendStep()
 }
 
 // bounded stops a template that writes too much.

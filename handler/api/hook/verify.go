@@ -52,14 +52,14 @@ const standardPrefix = "whsec_"
 // there is nothing to sign then.
 func (r *Registry) Greet(ctx context.Context, h Hook, d Delivery) (Hook, error) {
 	came := r.Moment()
-	if r.opens(h, d) {
+	if r.hasLiveKey(h, d) {
 		return h, nil
 	}
-	if !r.newer(h, d) {
+	if !r.hasNewerKey(h, d) {
 		return h, Refusal()
 	}
 	h, err := r.since(ctx, came, h.Name)
-	if err == nil && !r.opens(h, d) {
+	if err == nil && !r.hasLiveKey(h, d) {
 		err = Refusal()
 	}
 	return h, err
@@ -99,7 +99,7 @@ func (d Delivery) scheme() Check {
 func (r *Registry) Prove(ctx context.Context, h Hook, d Delivery) (Hook, error) {
 	came := r.Moment()
 	err := r.signed(h, d)
-	if !problem.Is(err, problem.Unauthenticated) || !r.Rested() {
+	if !problem.Is(err, problem.Unauthenticated) || !r.CanReadNow() {
 		return h, err
 	}
 	if h, err = r.since(ctx, came, h.Name); err != nil {
@@ -143,9 +143,9 @@ func Refusal() error {
 	return problem.New(problem.Unauthenticated, "There is no hook of this name that takes this key or signature.")
 }
 
-// given is the key that came with d. Several keys are none: it would be open which
+// givenKey is the key that came with d. Several keys are none: it would be open which
 // of them was checked.
-func (h Hook) given(d Delivery) (string, bool) {
+func (h Hook) givenKey(d Delivery) (string, bool) {
 	keys := append([]string(nil), d.Query["key"]...)
 	for _, a := range d.Header.Values("Authorization") {
 		scheme, rest, _ := strings.Cut(a, " ")

@@ -17,9 +17,9 @@ func LoggedName(name string) string {
 	return "(not a name)"
 }
 
-// Why says, for the log alone, what is wrong with the proof of a delivery that was
+// WhyRefused says, for the log alone, what is wrong with the proof of a delivery that was
 // refused: its sender is told the same of all. It is "" where nothing is known.
-func (r *Registry) Why(ctx context.Context, name string, d Delivery) string {
+func (r *Registry) WhyRefused(ctx context.Context, name string, d Delivery) string {
 	known, err := r.Known(ctx)
 	if err != nil {
 		return ""
@@ -62,7 +62,7 @@ func (h Hook) why(d Delivery) string {
 }
 
 func (h Hook) whyKey(d Delivery) string {
-	given, one := h.given(d)
+	given, one := h.givenKey(d)
 	switch {
 	case !one:
 		return "the key is missing, or stands in several places"

@@ -95,7 +95,7 @@ type claims struct {
 
 // Verify returns whom a token was issued to.
 func (v *Verifier) Verify(ctx context.Context, token string) (caller.Identity, error) {
-	keyID, said, err := peek(token)
+	keyID, said, err := unverifiedClaims(token)
 	if err != nil {
 		return caller.Identity{}, refuse("it is not a signed JSON Web Token.")
 	}
@@ -156,8 +156,8 @@ func refuse(why string) error {
 	return problem.New(problem.Unauthenticated, "The Entra ID token was not accepted: %s", why)
 }
 
-// peek reads what a token says before anything of it is proven.
-func peek(token string) (keyID string, c claims, err error) {
+// unverifiedClaims reads what a token says before anything of it is proven.
+func unverifiedClaims(token string) (keyID string, c claims, err error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		return "", c, errors.New("not three parts")

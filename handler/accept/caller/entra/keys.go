@@ -59,7 +59,7 @@ func (k *keys) find(ctx context.Context, id string) ([]crypto.PublicKey, error) 
 	k.mu.Lock()
 	key, ok := k.byID[id]
 	due := !ok || k.now().Sub(k.read) >= KeyLife
-	if due && k.asking == nil && !k.rests() {
+	if due && k.asking == nil && !k.mustWait() {
 		k.ask(ctx)
 	}
 	asking, failed := k.asking, k.err != nil
@@ -85,8 +85,8 @@ func (k *keys) find(ctx context.Context, id string) ([]crypto.PublicKey, error) 
 	return nil, refuse("its issuer lists no key of that id (kid).")
 }
 
-// rests says whether to let the issuer in peace until later. k.mu is held, here and in ask.
-func (k *keys) rests() bool {
+// mustWait says whether to let the issuer in peace until later. k.mu is held, here and in ask.
+func (k *keys) mustWait() bool {
 	pause := AskEvery
 	if k.byID == nil {
 		pause = RetryEvery
