@@ -48,7 +48,7 @@ type Proof struct {
 	Caller Caller
 	// By is how the caller has proven itself: ByKey, BySignature or ByToken.
 	By string
-	// Generation is that of the caller's key; 0 for a token.
+	// Generation is the generation of the caller's key; 0 for a token.
 	Generation int64
 	// BodySHA256 is what the body's hash must be; nil unless the request was
 	// signed. Nothing of the body counts before it was compared.
@@ -105,8 +105,8 @@ func (r *Registry) authenticate(ctx context.Context, req Request) (Proof, error)
 var (
 	// errUnlisted says that a proof is good, and that its caller is in no list yet.
 	errUnlisted = errors.New("the list does not have the caller")
-	// errUnproven is the same of a signature, which anybody can make up: nobody waits for
-	// a list on its account.
+	// errUnproven is errUnlisted for a signature. Anyone can make up a signature, so no
+	// request waits for a list.
 	errUnproven = fmt.Errorf("%w, if there is one", errUnlisted)
 )
 

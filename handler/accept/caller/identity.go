@@ -11,7 +11,7 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// Identity is whom a token of Entra ID was issued to. The ids are UUIDs in lower
+// Identity is the owner of a token of Entra ID. The ids are UUIDs in lower
 // case; App is empty where a person and not an application is behind the token.
 type Identity struct {
 	App    string // application (client) id
@@ -28,7 +28,7 @@ type Tokens interface {
 // Authenticate, if at all.
 func (r *Registry) Trust(t Tokens) { r.tokens = t }
 
-// looksLikeToken tells a token from a key, neither of which can look like the other.
+// looksLikeToken tells a token from a key. No key looks like a token.
 func looksLikeToken(credential string) bool {
 	return strings.Count(credential, ".") == 2 && !strings.HasPrefix(credential, "ph_")
 }
@@ -77,7 +77,7 @@ func (c Caller) standsFor(id Identity) bool {
 }
 
 // checkIdentities refuses a policy with an identity that stands for another caller already: a token would
-// be that of two callers.
+// stand for two callers.
 func checkIdentities(known map[string]Caller, name string, p Policy) error {
 	for _, c := range known {
 		for _, id := range slices.Concat(p.EntraApps, p.EntraObjects) {

@@ -51,7 +51,8 @@ type Policy struct {
 }
 
 // normalised returns p with its addresses and domains written as check writes
-// those of a message. One that is none is a problem of kind InvalidRequest.
+// the addresses of a message. What is no address or domain is a problem of kind
+// InvalidRequest.
 func (p Policy) normalised() (Policy, error) {
 	if err := cmp.Or(p.normaliseLists(), p.checkSizes(), p.checkQuota(), p.checkRedirect()); err != nil {
 		return Policy{}, err
@@ -96,8 +97,8 @@ func (p Policy) checkSizes() error {
 	return nil
 }
 
-// checkRedirect normalises RedirectTo in place. Whoever names both a mailbox and domains
-// wants both to hold; without domains the mailbox is allowed by its name.
+// checkRedirect normalises RedirectTo in place. Where the policy has recipient domains,
+// the mailbox must be in one of them.
 func (p *Policy) checkRedirect() (err error) {
 	if p.RedirectTo == "" {
 		return nil
@@ -211,7 +212,7 @@ func (p Policy) allowsSender(address string) bool {
 }
 
 // refusesRecipient is why nothing may be sent to an address. A redirected message reaches
-// none of its recipients, so there is nothing to refuse.
+// the mailbox alone, so no recipient is refused.
 func (c Caller) refusesRecipient(address string) string {
 	p := c.Policy
 	switch {

@@ -37,7 +37,7 @@ type Options struct {
 // Import takes entries over, each for itself, and says what became of each. It may be
 // repeated. A holder that is there keeps its keys and its secret. The rest is replaced if o
 // says so, and otherwise an entry that differs is refused. allowed, if not nil, refuses more.
-// An error is that of storage; what was taken over before it stays.
+// An error comes from storage; the entries before it stay taken over.
 func (k *Keyring[T, P]) Import(ctx context.Context, entries []T, o Options, allowed func(T) error) (results []Result, err error) {
 	known, err := k.load(ctx)
 	if err != nil {

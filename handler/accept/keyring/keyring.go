@@ -1,6 +1,6 @@
 // Package keyring keeps those who hold keys in a table: callers, and hooks.
 //
-// In: rows of a table, keys that somebody shows, and the changes that the operator makes.
+// In: rows of a table, keys of requests, and the changes that the operator makes.
 // Out: the list of holders, as fresh as its reader needs it; proof that this deployment has
 // made a key; the days on which keys were used; a document that another deployment takes
 // over. It knows no policy and no request: packages caller and hook do.
@@ -27,8 +27,8 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// Holder is what a caller and a hook have in common; both embed it. Its JSON is that of a
-// row and of an export.
+// Holder is what a caller and a hook have in common; both embed it. A row and an export
+// have its JSON.
 type Holder struct {
 	Name        string  `json:"name"`
 	Generations []int64 `json:"generations"` // of keys that are alive, ascending
@@ -103,7 +103,7 @@ func New[T any, P Held[T]](kind Kind[T], t Table, masters Masters, now func() ti
 
 func (k *Keyring[T, P]) plural() string { return k.kind.Noun + "s" }
 
-// load reads all rows, those of ended holders too.
+// load reads all rows, with the ended holders.
 func (k *Keyring[T, P]) load(ctx context.Context) (map[string]T, error) {
 	rows, err := k.table.List(ctx, k.plural())
 	if err != nil {
@@ -185,7 +185,7 @@ func (k *Keyring[T, P]) Since(ctx context.Context, m Moment) (map[string]T, erro
 // Moment is now.
 func (k *Keyring[T, P]) Moment() Moment { return k.cache.moment() }
 
-// CanReadNow says that the list can be read at once.
+// CanReadNow says whether the list can be read at once.
 func (k *Keyring[T, P]) CanReadNow() bool { return k.cache.rested() }
 
 // NoteUses lets the days be noted on which keys are used. It is called before the first Note,

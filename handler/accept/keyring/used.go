@@ -32,8 +32,8 @@ type KeyID struct {
 // row is no other key's: a name has no underscore.
 func (k KeyID) row() string { return k.Name + "_" + strconv.FormatInt(k.Generation, 10) }
 
-// lastUses notes on what day a key was last used, in a row a key, so that the operator can tell
-// which keys nobody needs. A row is written at most once a day and instance, beside the
+// lastUses notes on what day a key was last used, in a row a key, so that the operator sees which
+// keys are unused. A row is written at most once a day and instance, beside the
 // request and never before its answer; where that fails, the day may be missing. It is safe
 // for concurrent use; a nil one notes nothing.
 type lastUses struct {

@@ -19,7 +19,7 @@ import (
 // token in the form.
 const (
 	nextField    = "_next"    // the page after success
-	replyToField = "_replyto" // whom to answer
+	replyToField = "_replyto" // address for Reply-To
 	subjectField = "_subject" // the subject, but for the name of the form
 	charsetField = "_charset_"
 )
@@ -33,8 +33,7 @@ var hiddenFields = []string{
 	"frc-captcha-response", "frc-captcha-solution", "form-name",
 }
 
-// usualReplyTo stands for the fields in which forms have the address of whoever fills
-// them in.
+// usualReplyTo stands for the usual fields for the visitor's own address.
 const usualReplyTo = "/email"
 
 // replyToFields are those fields, in lower case and in the order in which they count.
@@ -46,8 +45,8 @@ const anySite = "*"
 // IsForm says whether h takes an HTML form.
 func (h Hook) IsForm() bool { return h.Policy.Form != nil }
 
-// AllowsOrigin says whether a site has the form. An origin of "null" is that of a
-// page whose site is hidden, which only * allows.
+// AllowsOrigin says whether a site has the form. The origin "null" stands
+// for a hidden site; only * allows it.
 func (h Hook) AllowsOrigin(origin string) bool {
 	f := h.Policy.Form
 	return f != nil && origin != "" && (slices.Contains(f.Origins, anySite) || slices.Contains(f.Origins, strings.ToLower(origin)))
@@ -75,8 +74,8 @@ type Submission struct {
 }
 
 // Submission reads the fields of a form that are for us. A page that the form
-// itself names is believed on the form's own sites only, so that nobody can use
-// our address to lead people elsewhere.
+// names must stand on one of the form's own sites, so that our address leads no visitor
+// elsewhere.
 func (h Hook) Submission(ctx context.Context, d Delivery) (Submission, error) {
 	fields, err := h.payload(ctx, d)
 	if err != nil {
@@ -103,7 +102,7 @@ func (h Hook) honeypotFields() []string {
 }
 
 // shownFields is a form as its message has it: without the fields that are for us, but with
-// whom to answer. A list's brackets are for programs.
+// the address for Reply-To. The brackets of a list are left out.
 func (h Hook) shownFields(fields value) value {
 	traps, all := h.honeypotFields(), fields.members
 	fields.members = nil
@@ -125,7 +124,7 @@ func (h Hook) shownFields(fields value) value {
 	return fields
 }
 
-// blank says whether nobody has filled v in.
+// blank says whether v was left empty.
 func (v value) blank() bool {
 	switch v.kind {
 	case object:
@@ -136,7 +135,7 @@ func (v value) blank() bool {
 	return strings.TrimSpace(v.text) == ""
 }
 
-// formMessage is the message of a form. One in which nothing was filled in is none.
+// formMessage is the message of a form. An empty form makes no message.
 func (h Hook) formMessage(d Delivery, fields value) (Message, error) {
 	shown := h.shownFields(fields)
 	if shown.blank() {

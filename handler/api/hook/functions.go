@@ -16,8 +16,8 @@ const maxValueBytes = 256 << 10
 
 var errValue = fmt.Errorf("a value of the template is longer than %d bytes", maxValueBytes)
 
-// functions are all that a template can call beside those of allowed. None opens
-// anything, and each takes steps for the bytes that it works through: text does so for
+// functions are all that a template can call beside the functions in allowed. No function
+// opens a file or a connection. Each spends the bytes that it reads or makes; text spends
 // what it returns.
 func (s scope) functions(b *budget) map[string]any {
 	return map[string]any{
@@ -126,8 +126,8 @@ func (w *builder) add(t string) error {
 	return w.spendBytes(len(t))
 }
 
-// verbs are those of fmt that printf knows: no index of a value, which could stand
-// any number of times, no width out of one, and none of more than two digits.
+// verbs are the verbs of fmt that printf knows: without an index, which could repeat a value
+// any number of times, without a width from a value, and with a width of at most two digits.
 var verbs = regexp.MustCompile(`%[-+# 0]*[0-9]{0,2}(?:\.[0-9]{0,2})?[a-zA-Z%]`)
 
 func (b *budget) printf(format string, all ...any) (string, error) {
@@ -179,7 +179,7 @@ func (b *budget) format(verb string, of ...any) (string, error) {
 	return fmt.Sprintf(verb, of...), nil
 }
 
-// lines are those of a text, of which each costs as much as it takes to hold it.
+// lines are the lines of a text. Each line costs the memory that holds it.
 func (b *budget) lines(v any) ([]string, error) {
 	t, err := b.text(v)
 	if err != nil {
@@ -262,7 +262,7 @@ func (b *budget) json(v any) (any, error) {
 	return v, b.spendStep()
 }
 
-// clip cuts s to n characters, the last of which then is an ellipsis.
+// clip cuts s to n characters. The last character of a cut text is an ellipsis.
 func clip(s string, n int) string {
 	last, seen := 0, 0 // where the ellipsis would stand, and how many characters were seen
 	for at := range s {

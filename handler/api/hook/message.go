@@ -25,7 +25,7 @@ const maxSubjectRunes = 200
 
 // Messages are what d asks for. A subject that comes out empty asks for nothing.
 // What is wrong with the payload is a problem for its sender; a template that
-// cannot render it is the Fault of a message in the generic layout.
+// cannot render it is the TemplateError of a message in the generic layout.
 func (h Hook) Messages(ctx context.Context, d Delivery) ([]Message, error) {
 	all, err := h.items(ctx, d)
 	if err != nil {
@@ -126,8 +126,8 @@ func wasStopped(fault error) bool {
 }
 
 // content renders the hook's own template, or else the sender's. Where the sender's
-// finds members of other types than the sender documents, somebody has shaped the
-// payload, and it is laid out as one that nobody knows.
+// finds members of other types than the sender documents, the operator of the sender has
+// shaped the payload. It is then laid out as an unknown payload.
 func (h Hook) content(s scope) (mail.Content, error) {
 	if h.Template != (Template{}) {
 		return h.Template.render(s)
@@ -159,7 +159,7 @@ func (t Template) render(s scope) (c mail.Content, err error) {
 		if c.PlainText, err = execute(t.Text, false, s); err != nil {
 			return c, fmt.Errorf("text: %w", err)
 		}
-		if t.Text == t.HTML { // made of parts, each of which keeps its distance to the next
+		if t.Text == t.HTML { // each part begins and ends with a gap
 			c.PlainText = gaps.ReplaceAllString(c.PlainText, "\n\n")
 		}
 		c.PlainText = strings.TrimSpace(c.PlainText) + "\n"
@@ -215,7 +215,7 @@ func (p Policy) recipients(item value) ([]string, error) {
 	for _, word := range item.at(p.ToFrom).words() {
 		mailbox, err := mail.Mailbox(word)
 		if err != nil || !p.allows(mailbox) {
-			return nil, problem.New(problem.InvalidMessage, "The payload names a recipient at %s whom this hook does not allow.", p.ToFrom)
+			return nil, problem.New(problem.InvalidMessage, "The payload names a recipient at %s that this hook does not allow.", p.ToFrom)
 		}
 		if !slices.Contains(to, mailbox) {
 			to = append(to, mailbox)
@@ -234,7 +234,7 @@ func (p Policy) allows(mailbox string) bool {
 	return slices.ContainsFunc(p.Allow, func(a string) bool { return mail.Fits(a, mailbox) })
 }
 
-// replyTo are whom to reply to.
+// replyTo are the addresses for Reply-To.
 func (p Policy) replyTo(item value) []string {
 	if p.ReplyToFrom != "" {
 		if mailbox, err := mail.Mailbox(strings.TrimSpace(item.at(p.ReplyToFrom).text)); err == nil {

@@ -13,21 +13,20 @@ const (
 	// ratesKept bounds the memory of Rates, about a megabyte. Addresses beyond it are
 	// bounded by the rate of their form alone.
 	ratesKept = 10_000
-	// networkBits are those of IPv6 that one household or one server has: RFC 6177.
+	// networkBits is the IPv6 prefix of one household or one server: RFC 6177.
 	networkBits = 64
 	rateWindow  = time.Hour
-	// forgetEvery is how often Rates looks for whom to forget while it is full: it looks
-	// at all that it has seen.
+	// forgetEvery is how often a full Rates looks for addresses to forget: it looks at all.
 	forgetEvery = time.Minute
 )
 
-// Rates bound how often forms are posted, by form and by client address. They are those of
-// one process, and its memory is the only place where addresses are. The zero value has
-// seen nobody. It is safe for concurrent use.
+// Rates bound how often forms are posted, by form and by client address. Each
+// process counts for itself, and addresses stand in its memory alone. The zero value is
+// ready. It is safe for concurrent use.
 type Rates struct {
 	mu     sync.Mutex
 	seen   map[rateKey]rate
-	forgot time.Time // when it last looked for whom to forget
+	forgot time.Time // when it last looked for addresses to forget
 }
 
 // rateKey is a form and who posts it; the form as a whole has no network.

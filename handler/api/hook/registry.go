@@ -122,8 +122,8 @@ func (r *Registry) dictate(h Hook, secret string) (_ Hook, err error) {
 	return h, nil
 }
 
-// SetForm changes what holds for a form. InvalidRequest is for a hook that is none, and for
-// what cannot work.
+// SetForm changes what holds for a form. A hook that is no form, and
+// what cannot work, are problems of kind InvalidRequest.
 func (r *Registry) SetForm(ctx context.Context, name string, change func(Form) Form) error {
 	_, err := r.Change(ctx, name, func(_ map[string]Hook, h *Hook) (err error) {
 		if !h.IsForm() {

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// maxRows is what somebody may still look through in a message.
+	// maxRows is what a person still reads in a message.
 	maxRows = 300
 	// maxRowRunes is what one row shows of its value, maxNameRunes of its name.
 	maxRowRunes, maxNameRunes = 4000, 400

@@ -249,7 +249,7 @@ func Builtin(name string) (Template, error) {
 	return builtinTemplate(name)
 }
 
-// builtinTemplate is that of a sender.
+// builtinTemplate reads the template of a sender.
 func builtinTemplate(name string) (Template, error) {
 	var t Template
 	for file, to := range map[string][]*string{"subject.tmpl": {&t.Subject}, "text.tmpl": {&t.Text}, "html.tmpl": {&t.HTML}, "body.tmpl": {&t.Text, &t.HTML}} {

@@ -32,8 +32,7 @@ const (
 	// CheckStandard: Standard Webhooks 1.0.0, "Verifying webhook authenticity", with
 	// symmetric secrets. Svix's own headers are the same under another name.
 	CheckStandard Check = "standard"
-	// CheckOrigin is that of HTML forms, which anybody may send from the sites that
-	// the policy lists.
+	// CheckOrigin is for HTML forms. Anyone may send one from the sites of the policy.
 	CheckOrigin Check = "origin"
 )
 
@@ -94,7 +93,7 @@ func (d Delivery) scheme() Check {
 
 // Prove is h, as it is now, if d is signed for it. A signature that does not fit may be that
 // of a hook, or of a key, that was just made: where the list can be read at once, it is.
-// Anybody can make up a signature, so nobody waits longer on its account. A secret that
+// Anyone can make up a signature, so no request waits longer for the list. A secret that
 // cannot be read is Unavailable.
 func (r *Registry) Prove(ctx context.Context, h Hook, d Delivery) (Hook, error) {
 	came := r.Moment()
@@ -166,7 +165,7 @@ func (h Hook) givenKey(d Delivery) (string, bool) {
 	return keys[0], true
 }
 
-// password is that of HTTP's Basic scheme; the user may be anybody.
+// password reads HTTP's Basic scheme; any user name does.
 func password(credentials string) string {
 	pair, err := base64.StdEncoding.DecodeString(strings.TrimSpace(credentials))
 	if err != nil {

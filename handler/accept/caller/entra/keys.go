@@ -32,7 +32,7 @@ const (
 	maxKeySetSize = 1 << 20 // bytes; Entra ID's have 20 kB
 )
 
-// keys are those of the issuer. Those that were read last stay good while the
+// keys are the keys of the issuer. The keys that were read last stay good while the
 // issuer cannot be reached.
 type keys struct {
 	url    string
@@ -85,7 +85,7 @@ func (k *keys) find(ctx context.Context, id string) ([]crypto.PublicKey, error) 
 	return nil, refuse("its issuer lists no key of that id (kid).")
 }
 
-// mustWait says whether to let the issuer in peace until later. k.mu is held, here and in ask.
+// mustWait says that the issuer was asked too recently. k.mu is held, here and in ask.
 func (k *keys) mustWait() bool {
 	pause := AskEvery
 	if k.byID == nil {
@@ -105,7 +105,7 @@ func (k *keys) ask(ctx context.Context) {
 		defer cancel()
 		byID, err := k.fetch(ctx)
 		if err != nil {
-			k.log.WarnContext(ctx, "the keys of Entra ID could not be read", "error", err)
+			k.log.WarnContext(ctx, "keys of Entra ID could not be read, will retry", "error", err)
 		}
 		k.mu.Lock()
 		defer k.mu.Unlock()
