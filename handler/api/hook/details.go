@@ -112,8 +112,8 @@ func valueOf(v any, depth int, left *int) (of value, err error) {
 	return of, nil
 }
 
-// headlineMembers are the members by which a payload that nobody knows says what it is about,
-// the most headlineMembers first.
+// headlineMembers are the members that tell what an unknown payload is about, the most
+// telling first.
 var headlineMembers = []string{
 	"subject", "title", "summary", "headline", "alertname", "ruleName", "name", "message", "msg", "text",
 	"content", "description", "event", "eventType", "type", "action", "status", "state",
