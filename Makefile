@@ -52,11 +52,11 @@ quick: ## run what takes no long time and no programs, in a minute
 	@go test -short $(ARGS) $(or $(PKG),$(ALL))
 
 # -count=1: these tests build the product in a process of its own, of which go
-# test's cache knows nothing. STRICT=-strict fails where a test was skipped.
+# test's cache knows nothing. `make check` vets. STRICT=-strict fails where a test was skipped.
 .PHONY: test
 test: setup ## run the tests, with Azurite and real clients, in four minutes
 	@POSTHORN_TEST_REQUIRE_AZURITE=1 POSTHORN_TEST_REQUIRE_CLIENTS=1 \
-	  go run ./handler/test/skips $(STRICT) -- -count=1 -ldflags=-w -timeout 20m -skip '$(LONG)' $(ARGS) $(or $(PKG),$(ALL))
+	  go run ./handler/test/skips $(STRICT) -- -count=1 -vet=off -ldflags=-w -timeout 20m -skip '$(LONG)' $(ARGS) $(or $(PKG),$(ALL))
 
 # The first seed comes from the clock; make sim FIRST=... SEEDS=... repeats a run.
 SEEDS ?= 100
@@ -119,6 +119,10 @@ check: ## formatting, vet, linters, long tests, races, go.mod, pages and imports
 	@go test -count=1 -ldflags=-w -run '$(LONG)' ./handler/gateway ./handler/decide/quota
 	@CGO_ENABLED=1 go test -race -short -vet=off -ldflags=-w -skip '$(SINGLE)' $$($(RACED))
 	@git diff --exit-code -- docs handler/imports.golden go.mod go.sum
+
+.PHONY: vulns
+vulns: ## look for known vulnerabilities in what the code calls; asks vuln.go.dev
+	@go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 .PHONY: bench
 bench: ## print the figures of attachments and speed, each beside its baseline
