@@ -61,6 +61,9 @@ func (c *console) connection() (connection, error) {
 	if err != nil {
 		return connection{}, fmt.Errorf("read the connection: %w; run \"posthorn connect\" to write it anew", err)
 	}
+	if err := refuseForeign(at.Settings); err != nil {
+		return connection{}, fmt.Errorf("%w, and run \"posthorn connect\" again", err)
+	}
 	return at, nil
 }
 

@@ -132,7 +132,7 @@ func (cmd *connectCommand) in(ctx context.Context, client *azure.Client, subscri
 		if err != nil {
 			return nil, err
 		}
-		if settings["POSTHORN_ACS_ENDPOINT"] != "" {
+		if settings[acsEndpoint] != "" {
 			sites = append(sites, s)
 		}
 	}
@@ -151,10 +151,13 @@ func connectionTo(ctx context.Context, client *azure.Client, site azure.ID, subs
 		return connection{}, err
 	}
 	at := connection{Subscription: site.Subscription(), Site: site, Settings: kept(all), MasterKey: secretAddress(all["POSTHORN_MASTER_KEY"])}
+	if err := refuseForeign(at.Settings); err != nil {
+		return connection{}, err
+	}
 	if at.Settings["POSTHORN_PUBLIC_URL"] == "" && app.Properties.HostName != "" {
 		at.Settings["POSTHORN_PUBLIC_URL"] = "https://" + app.Properties.HostName
 	}
-	service, err := serviceAt(ctx, client, all["POSTHORN_ACS_ENDPOINT"], site.Subscription(), subscriptions)
+	service, err := serviceAt(ctx, client, all[acsEndpoint], site.Subscription(), subscriptions)
 	if err != nil || service.ID == "" {
 		return at, err
 	}
@@ -213,7 +216,7 @@ func (c *console) connected(at connection) error {
 		{"address", at.Settings["POSTHORN_PUBLIC_URL"]},
 		{"Communication Services", cmp.Or(at.Service.Name(), "not found by POSTHORN_ACS_ENDPOINT")},
 		{"Email Service", cmp.Or(at.EmailService.Name(), "not found")},
-		{"storage", hostOf(at.Settings["POSTHORN_TABLE_ENDPOINT"])},
+		{"storage", hostOf(at.Settings[tableEndpoint])},
 		{"master key", cmp.Or(at.MasterKey, "not in a vault")},
 	}...)
 	c.tell("Kept in %s, without any secret. Next: \"posthorn doctor\".", file)

@@ -123,6 +123,11 @@ func (f *facts) checkValues(a *area, all map[string]string) {
 	} else {
 		a.green("all that must be set is set")
 	}
+	for _, e := range endpoints() {
+		if e.foreign(all[e.name]) {
+			a.red(f.set(e.name+"="+e.example), "%s names a host that is not Azure's: the app sends its token there", e.name)
+		}
+	}
 	switch key := all["POSTHORN_MASTER_KEY"]; {
 	case key != "" && !strings.HasPrefix(key, vaultReference):
 		a.yellow("Keep it in a Key Vault, and set POSTHORN_MASTER_KEY to @Microsoft.KeyVault(SecretUri=…): docs/deploy.md.", "POSTHORN_MASTER_KEY stands in the settings themselves: whoever reads them makes keys of every caller")
@@ -170,7 +175,7 @@ func (f *facts) checkHostStorage(a *area, all map[string]string) {
 			wrong++
 		}
 	}
-	name, _, _ := strings.Cut(hostOf(f.setting("POSTHORN_BLOB_ENDPOINT")), ".")
+	name, _, _ := strings.Cut(hostOf(f.setting(blobEndpoint)), ".")
 	if name == "" {
 		name = "ACCOUNT"
 	}
@@ -198,7 +203,7 @@ func (f *facts) checkHostStorage(a *area, all map[string]string) {
 
 // checkQueueTrigger looks at how the host finds the queue that wakes Posthorn.
 func (f *facts) checkQueueTrigger(a *area, all map[string]string) {
-	queue := f.setting("POSTHORN_QUEUE_ENDPOINT")
+	queue := f.setting(queueEndpoint)
 	if queue == "" {
 		queue = "https://ACCOUNT.queue.core.windows.net"
 	}
@@ -305,10 +310,8 @@ const hostThrottle = "AzureFunctionsJobHost__extensions__http__maxConcurrentRequ
 // number is a setting, or its default; 0 is the one of the table.
 func (f *facts) number(name string, otherwise int64) int64 {
 	text := f.settings.value[name]
-	for _, row := range settings.Table() {
-		if text == "" && otherwise == 0 && row.Variable == name {
-			text = row.Default
-		}
+	if text == "" && otherwise == 0 {
+		text = defaultOf(name)
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n

@@ -50,6 +50,7 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"a clock that is late", func(w *ward) { w.now = testNow.Add(-2 * time.Minute) }, "yellow", "login", "wrong by 2m0s", "clock"},
 		{"a clock that is wrong", func(w *ward) { w.now = testNow.Add(time.Hour) }, "red", "login", "wrong by 1h0m0s", "clock"},
 
+		{"a setting that names another's host", func(w *ward) { w.set("POSTHORN_BLOB_ENDPOINT", "https://posthornx.blob.core.windows.net.evil.example") }, "red", "settings", "POSTHORN_BLOB_ENDPOINT names a host that is not Azure's", "--settings POSTHORN_BLOB_ENDPOINT=https://ACCOUNT.blob.core.windows.net"},
 		{"a setting that is missing", lack("POSTHORN_BLOB_ENDPOINT"), "red", "settings", "POSTHORN_BLOB_ENDPOINT: is missing", "appsettings set --subscription 00000000-0000-0000-0000-000000000001 --resource-group mail --name posthorn --settings POSTHORN_BLOB_ENDPOINT="},
 		{"a setting that is wrong", set("POSTHORN_REQUEST_TIMEOUT", "10m"), "red", "settings", "POSTHORN_REQUEST_TIMEOUT: must be at most 120s", "POSTHORN_REQUEST_TIMEOUT="},
 		{"a setting that nobody reads", set("POSTHORN_QOUTA", "custom"), "yellow", "settings", "POSTHORN_QOUTA is no setting", "appsettings delete --subscription 00000000-0000-0000-0000-000000000001 --resource-group mail --name posthorn --setting-names POSTHORN_QOUTA"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ func (f *facts) checkMail(a *area) {
 	if !ok {
 		return
 	}
-	if endpoint := f.setting("POSTHORN_ACS_ENDPOINT"); !strings.EqualFold(hostOf(endpoint), s.Properties.HostName) {
+	if endpoint := f.setting(acsEndpoint); !strings.EqualFold(hostOf(endpoint), s.Properties.HostName) {
 		a.red(f.set("POSTHORN_ACS_ENDPOINT=https://"+s.Properties.HostName), "POSTHORN_ACS_ENDPOINT is not the address of %s", s.ID.Name())
 	}
 	if state := s.Properties.State; state != "" && state != "Succeeded" {
@@ -104,15 +105,12 @@ func (f *facts) checkQuota(a *area, linked []azure.ID) {
 	if _, ok := known(a, f.settings, "quota", deployAgain); !ok || len(linked) == 0 {
 		return
 	}
-	quota := f.setting("POSTHORN_QUOTA")
-	if quota == "" {
-		quota = "custom-domain"
-	}
+	quota := cmp.Or(f.setting(quotaSetting), quotaCustom)
 	switch custom := quotaFor(linked) == quotaCustom; {
-	case custom && quota == "managed-domain":
-		a.red(f.set("POSTHORN_QUOTA=custom-domain"), "POSTHORN_QUOTA is managed-domain, 10 messages an hour, although a domain of your own is linked")
-	case !custom && quota != "managed-domain":
-		a.red(f.set("POSTHORN_QUOTA=managed-domain"), "POSTHORN_QUOTA is %s, and only the managed domain is linked: ACS takes 10 messages an hour from it", quota)
+	case custom && quota == quotaManaged:
+		a.red(f.set(quotaSetting+"="+quotaCustom), "POSTHORN_QUOTA is managed-domain, 10 messages an hour, although a domain of your own is linked")
+	case !custom && quota != quotaManaged:
+		a.red(f.set(quotaSetting+"="+quotaManaged), "POSTHORN_QUOTA is %s, and only the managed domain is linked: ACS takes 10 messages an hour from it", quota)
 	default:
 		a.green("the quota %s fits the linked domains", quota)
 	}

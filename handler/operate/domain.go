@@ -137,21 +137,6 @@ func isLinked(list []azure.ID, id azure.ID) bool {
 	return slices.ContainsFunc(list, func(l azure.ID) bool { return azure.SameID(l, id) })
 }
 
-// resolving is the flag of commands that ask DNS.
-type resolving struct {
-	Resolver string `placeholder:"HOST:PORT" help:"Find the name servers with this resolver."`
-}
-
-// ask has every authoritative server asked.
-func (f resolving) ask(ctx context.Context, c *console, d azure.Domain) (dns.Report, error) {
-	asker, err := (&doctorCommand{Resolver: f.Resolver, Port: "53"}).asker(ctx, c)
-	if err != nil {
-		return dns.Report{}, err
-	}
-	c.tell("Asking the name servers of %s.", d.ID.Name())
-	return asker.Check(ctx, inDNS(d)), ctx.Err()
-}
-
 // inDNS is a domain with the records that ACS wants for it.
 func inDNS(d azure.Domain) dns.Domain {
 	in := dns.Domain{Name: d.ID.Name(), MailFrom: d.Properties.MailFromDomain, Verified: d.Properties.States[azure.VerifySPF].Status == azure.StatusVerified}

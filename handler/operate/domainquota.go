@@ -11,12 +11,31 @@ import (
 	"github.com/posthorn/posthorn/handler/operate/azure"
 )
 
-// The setting of the sending limits. Without it they are those of a custom domain.
-const (
-	quotaSetting = "POSTHORN_QUOTA"
-	quotaManaged = "managed-domain"
-	quotaCustom  = "custom-domain"
-)
+// links are the linked domains, and the quota that the function app is set to; empty if it
+// is not known.
+type links struct {
+	domains []azure.ID
+	quota   string
+}
+
+// links reads both. An account that may not read the app's settings gets the quota that
+// the connection has.
+func (cl cloud) links(ctx context.Context) (l links, err error) {
+	if cl.at.Service == "" {
+		return l, errNoService
+	}
+	service, err := cl.Service(ctx, cl.at.Service)
+	if err != nil {
+		return l, err
+	}
+	l = links{service.Properties.LinkedDomains, cl.at.Settings[quotaSetting]}
+	if cl.at.Site != "" {
+		if settings, err := cl.AppSettings(ctx, cl.at.Site); err == nil {
+			l.quota = cmp.Or(settings[quotaSetting], quotaCustom)
+		}
+	}
+	return l, nil
+}
 
 // quotaFor is the setting that fits linked domains; empty if any does.
 func quotaFor(linked []azure.ID) string {

@@ -59,6 +59,9 @@ func (c *console) masterKey(ctx context.Context, at connection) (string, error) 
 }
 
 func build(s settings.Settings) (deployment, error) {
+	if err := refuseForeign(map[string]string{blobEndpoint: s.BlobEndpoint, tableEndpoint: s.TableEndpoint, queueEndpoint: s.QueueEndpoint, acsEndpoint: s.ACSEndpoint}); err != nil {
+		return deployment{}, err
+	}
 	app, err := wiring.New(s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return deployment{}, settingsError{err}
@@ -116,17 +119,4 @@ func (c *console) mixed(at connection) error {
 	}
 	return usageError("the environment has " + strings.Join(set, ", ") + ", and lacks " + strings.Join(unset, ", ") +
 		".\nUnset the former to work on " + at.Site.Name() + ", or set the latter too.")
-}
-
-// endpoints are the settings that say where a deployment is, by whether the environment
-// has them.
-func (c *console) endpoints() (set, unset []string) {
-	for _, name := range []string{"POSTHORN_BLOB_ENDPOINT", "POSTHORN_TABLE_ENDPOINT", "POSTHORN_QUEUE_ENDPOINT", "POSTHORN_ACS_ENDPOINT"} {
-		if c.has(name) {
-			set = append(set, name)
-		} else {
-			unset = append(unset, name)
-		}
-	}
-	return set, unset
 }

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/posthorn/posthorn/handler/operate/azure"
 )
 
 // The queue in which the deployment's delivery reports wait, and the token that opens it.
@@ -35,9 +33,9 @@ type reportMessage struct {
 
 // peek looks at the front of the queue of reports, and takes nothing out.
 func (a *asker) peek(ctx context.Context) ([]reportMessage, error) {
-	base := strings.TrimRight(a.cloud.at.Settings["POSTHORN_QUEUE_ENDPOINT"], "/")
-	if !azure.IsStorage(base) && !isHere(base) {
-		return nil, askError("the connection has no POSTHORN_QUEUE_ENDPOINT: run \"posthorn connect\" again")
+	base := strings.TrimRight(a.cloud.at.Settings[queueEndpoint], "/")
+	if base == "" {
+		return nil, askError("the connection has no POSTHORN_QUEUE_ENDPOINT. Run \"posthorn connect\" again")
 	}
 	r, err := a.wire.call(ctx, http.MethodGet, fmt.Sprintf("%s/%s/messages?peekonly=true&numofmessages=%d", base, reportQueue, peekMost), storageScope,
 		map[string]string{"x-ms-version": "2024-11-04", "Accept": "application/xml"}, nil)

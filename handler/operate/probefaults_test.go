@@ -333,19 +333,6 @@ func TestProbesAreListedWithTheirPrice(t *testing.T) {
 	}
 }
 
-func TestTheTokenGoesToAzureAlone(t *testing.T) {
-	t.Parallel()
-	for address, want := range map[string]bool{
-		"https://post.europe.communication.azure.com": true, "http://127.0.0.1:8026": true, "http://[::1]:8026": true,
-		"http://post.europe.communication.azure.com": false, "http://127.0.0.1.example.com": false, "": false, "ftp://127.0.0.1": false,
-		"https://evil.example": false, "https://communication.azure.com.evil.example": false,
-	} {
-		if got := isACS(address) || isHere(address); got != want {
-			t.Errorf("%q: %v", address, got)
-		}
-	}
-}
-
 func TestFindingsAreOnesOwn(t *testing.T) {
 	t.Parallel()
 	d := newProbeDesk(t, nil)

@@ -103,7 +103,7 @@ func firstSentenceOf(err error) string {
 func quotaNow(ctx context.Context, c *console) (*quotaUsage, error) {
 	d, err := c.open()
 	if err == nil {
-		var u quota.Usage
+		var u quota.Overview
 		if u, err = d.Gateway.Usage(ctx, caller.Caller{}); err == nil {
 			return &quotaUsage{u.Limits.PerMinute, u.Limits.PerHour, u.RemainingMinute, u.RemainingHour, u.WaitingAll}, nil
 		}
@@ -170,7 +170,7 @@ func (q *quotaState) print(c *console) error {
 		}
 	}
 	lines := [][2]string{
-		{"POSTHORN_QUOTA", q.Tier}, {"settings of", q.From},
+		{quotaSetting, q.Tier}, {"settings of", q.From},
 		{"a minute", strconv.Itoa(q.PerMinute)}, {"an hour", strconv.Itoa(q.PerHour)},
 		{"linked domains", cmp.Or(strings.Join(domains, ", "), "none")},
 		{"fits the linked domains", yesOrNo(q.Agrees)},
