@@ -131,10 +131,7 @@ func (a *api) admit(w http.ResponseWriter, req *http.Request, c caller.Caller, b
 	if req.ContentLength > limit {
 		return nil, nil, problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send. Upload large files by POST /attachments, and send the message by POST /emails:send.", limit)
 	}
-	body = &steadyBody{
-		body: http.MaxBytesReader(w, req.Body, limit), connection: http.NewResponseController(w),
-		now: a.Now, end: a.Now().Add(a.RequestTimeout),
-	}
+	body = a.steady(w, req, limit)
 	need := a.Memory(bytes)
 	if bytes >= 0 {
 		release, err = a.Admission.take(c.Name, need)

@@ -245,11 +245,7 @@ func (a *api) hookBody(w http.ResponseWriter, req *http.Request, who string) (bo
 	if release, err = a.Admission.take(who, bytes); err != nil {
 		return nil, nil, err
 	}
-	body, err = io.ReadAll(&steadyBody{
-		body: http.MaxBytesReader(w, req.Body, hook.MaxBodyBytes), connection: http.NewResponseController(w),
-		now: a.Now, end: a.Now().Add(a.RequestTimeout),
-	})
-	if err == nil {
+	if body, err = io.ReadAll(a.steady(w, req, hook.MaxBodyBytes)); err == nil {
 		return body, release, nil
 	}
 	release()

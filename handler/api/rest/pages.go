@@ -101,12 +101,17 @@ func (a *api) probe(ctx context.Context) (checks map[string]string, paused *prob
 }
 
 func (a *api) openapi(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "public, max-age=300")
-	doc := a.versioned(openAPI)
-	w.Header().Set("Content-Length", strconv.Itoa(len(doc)))
-	_, _ = w.Write(doc)
+	writeDocument(w, a.versioned(openAPI))
 	return nil
+}
+
+// writeDocument answers with a document of the API.
+func writeDocument(w http.ResponseWriter, doc []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "public, max-age=300")
+	h.Set("Content-Length", strconv.Itoa(len(doc)))
+	_, _ = w.Write(doc)
 }
 
 // documentVersion stands in openapi.json and swagger.json for that of the program.

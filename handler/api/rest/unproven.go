@@ -21,10 +21,8 @@ func (a *api) gather(w http.ResponseWriter, req *http.Request, name string) (pie
 		return nil, nil, err
 	}
 	guest := a.Admission.unproven.Enter(name, http.NewResponseController(w))
-	body := &steadyBody{
-		body: http.MaxBytesReader(w, req.Body, hook.MaxBodyBytes), connection: guest,
-		now: a.Now, end: a.Now().Add(a.RequestTimeout), stranger: true,
-	}
+	body := a.steady(w, req, hook.MaxBodyBytes)
+	body.connection, body.stranger = guest, true
 	pieces, err = inPieces(req.Context(), guest, body, req.ContentLength)
 	if err == nil {
 		return pieces, guest.Leave, nil
@@ -100,8 +98,8 @@ func joined(pieces [][]byte) []byte {
 
 // deliverable refuses what no hook takes, which the headers say.
 func deliverable(req *http.Request) error {
-	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return problem.New(problem.UnsupportedMediaType, "Content-Encoding is not understood. Send the body as it is.")
+	if err := unencoded(req); err != nil {
+		return err
 	}
 	if req.ContentLength > hook.MaxBodyBytes {
 		return largeDelivery()

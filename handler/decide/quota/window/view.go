@@ -1,4 +1,4 @@
-package quota
+package window
 
 import (
 	"strconv"
@@ -16,42 +16,26 @@ type View struct {
 	ResetMinute, ResetHour int
 }
 
-// View asks storage for nothing, and what others booked since the last write or
-// read of this process is not in it.
-func (l *Ledger) View() View {
-	v := View{Limits: l.limits}
-	for _, s := range l.known().shards {
-		s.mu.Lock()
-		seen := s.seen
-		s.mu.Unlock()
-		if seen == nil {
-			continue
-		}
-		v.add(l.look(s.number, seen, l.now()))
-	}
-	return v
-}
-
-// add is what one shard has.
-func (v *View) add(p *page) {
-	limits := p.health.share(p.limits, p.now)
-	minute, hour := p.tally.free(limits, p.now)
-	nextMinute, nextHour := p.tally.next(p.now)
-	if p.opens(1) > p.at {
+// Add counts what one row has.
+func (v *View) Add(d *Draft) {
+	limits := d.Health.limitsLeft(d.limits, d.now)
+	minute, hour := d.Usage.free(limits, d.now)
+	nextMinute, nextHour := d.Usage.nextLeaving(d.now)
+	if d.opensAt(1) > d.at {
 		minute, hour = 0, 0
 	}
-	reset := func(free int, limit, next instant, plain time.Duration) int {
+	reset := func(free int, limit, next Instant, plain time.Duration) int {
 		switch {
 		case free == 0:
-			next = max(p.opens(1), limit)
+			next = max(d.opensAt(1), limit)
 		case next == 0:
-			next = p.now.add(plain)
+			next = d.now.Add(plain)
 		}
-		return int((next - p.now).wholeSecond() / 1000)
+		return int((next - d.now).WholeSecond() / 1000)
 	}
 	const unbounded = int(^uint32(0) >> 1)
-	resetMinute := reset(minute, p.tally.room(Limits{limits.PerMinute, unbounded}, 1), nextMinute, time.Minute)
-	resetHour := reset(hour, p.tally.room(Limits{unbounded, limits.PerHour}, 1), nextHour, time.Hour)
+	resetMinute := reset(minute, d.Usage.fits(Limits{limits.PerMinute, unbounded}, 1), nextMinute, time.Minute)
+	resetHour := reset(hour, d.Usage.fits(Limits{unbounded, limits.PerHour}, 1), nextHour, time.Hour)
 	if !v.Known {
 		v.ResetMinute, v.ResetHour = resetMinute, resetHour
 	}

@@ -1,10 +1,7 @@
-package quota
+package window
 
 import (
-	"encoding/json"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -21,14 +18,14 @@ const (
 )
 
 // use is what each caller used, in a ring of buckets.
-type use struct {
+type CallerUsage struct {
 	At      int64            `json:"at,omitempty"`      // the newest bucket, counted since 1970
 	Callers map[string][]int `json:"callers,omitempty"` // capBuckets each, at their number modulo capBuckets
 }
 
-func bucketOf(at instant) int64 { return int64(at) / capBucket.Milliseconds() }
+func bucketOf(at Instant) int64 { return int64(at) / capBucket.Milliseconds() }
 
-func (u use) clone() use {
+func (u CallerUsage) clone() CallerUsage {
 	all := make(map[string][]int, len(u.Callers))
 	for name, counts := range u.Callers {
 		all[name] = slices.Clone(counts)
@@ -38,7 +35,7 @@ func (u use) clone() use {
 }
 
 // turn empties the buckets that have left by a time.
-func (u *use) turn(at instant) {
+func (u *CallerUsage) expire(at Instant) {
 	now := bucketOf(at)
 	for b := max(u.At+1, now-capBuckets+1); b <= now; b++ {
 		for _, counts := range u.Callers {
@@ -59,12 +56,12 @@ func whole(caller string) (name string, part bool) {
 	return name, part
 }
 
-func (u *use) book(caller string, cost int) {
+func (u *CallerUsage) add(caller string, cost int) {
 	if caller == "" {
 		return
 	}
 	if name, part := whole(caller); part {
-		u.book(name, cost)
+		u.add(name, cost)
 	}
 	counts := u.Callers[caller]
 	if counts == nil {
@@ -75,7 +72,7 @@ func (u *use) book(caller string, cost int) {
 	counts[u.At%capBuckets] += cost
 }
 
-func (u *use) forgetLeast() {
+func (u *CallerUsage) forgetLeast() {
 	if len(u.Callers) < CallersKept {
 		return
 	}
@@ -89,58 +86,65 @@ func (u *use) forgetLeast() {
 }
 
 // of is what a caller used in the last hour, and up to a bucket more.
-func (u *use) of(caller string) int { return sum(u.Callers[caller]) }
+func (u *CallerUsage) used(caller string) int { return sum(u.Callers[caller]) }
 
 // room is the earliest time at which a caller may use cost more, if at most limit
 // may count. A cost beyond it goes when nothing counts.
-func (u *use) room(caller string, limit, cost int) instant {
-	over := u.of(caller) + cost - max(limit, cost)
+func (u *CallerUsage) fits(caller string, limit, cost int) Instant {
+	over := u.used(caller) + cost - max(limit, cost)
 	if over <= 0 {
 		return 0
 	}
 	counts := u.Callers[caller]
 	for b := u.At - capBuckets + 1; ; b++ {
 		if over -= counts[b%capBuckets]; over <= 0 || b == u.At {
-			return instant((b + capBuckets) * capBucket.Milliseconds())
+			return Instant((b + capBuckets) * capBucket.Milliseconds())
 		}
 	}
 }
 
 // forecast says when a caller's nth token from now is within limit: what leaves
 // is taken at once, and leaves again a round later.
-func (u *use) forecast(caller string, limit, n int) instant {
-	over := u.of(caller) + n - max(limit, 1)
+func (u *CallerUsage) forecast(caller string, limit, n int) Instant {
+	over := u.used(caller) + n - max(limit, 1)
 	if over <= 0 {
 		return 0
 	}
-	round := max(1, min(u.of(caller), limit))
+	round := max(1, min(u.used(caller), limit))
 	rounds := (over - 1) / max(1, limit)
 	over -= rounds * max(1, limit)
-	if u.of(caller) == 0 { // the first round goes now
-		return instant((u.At + capBuckets*int64(rounds+1)) * capBucket.Milliseconds())
+	if u.used(caller) == 0 { // the first round goes now
+		return Instant((u.At + capBuckets*int64(rounds+1)) * capBucket.Milliseconds())
 	}
-	return u.room(caller, u.of(caller), min(over, round)) + instant(capBuckets*int64(rounds)*capBucket.Milliseconds())
+	return u.fits(caller, u.used(caller), min(over, round)) + Instant(capBuckets*int64(rounds)*capBucket.Milliseconds())
 }
 
-// encode is the JSON of u, which every booking changes.
-func (u use) encode() []byte {
-	text := append(make([]byte, 0, 64+64*len(u.Callers)), '{')
-	if u.At != 0 {
-		text = append(strconv.AppendInt(append(text, `"at":`...), u.At, 10), ',')
-	}
-	text = append(text, `"callers":{`...)
-	for i, name := range slices.Sorted(maps.Keys(u.Callers)) {
-		if i > 0 {
-			text = append(text, ',')
+// add counts what another row counted.
+func (u *CallerUsage) merge(o CallerUsage) {
+	newest := Instant(max(u.At, o.At) * capBucket.Milliseconds())
+	o = o.clone()
+	o.expire(newest)
+	u.expire(newest)
+	for caller, counts := range o.Callers {
+		if u.Callers[caller] == nil {
+			u.forgetLeast()
+			u.Callers[caller] = make([]int, capBuckets)
 		}
-		quoted, _ := json.Marshal(name) // a string: it always encodes
-		text = append(append(text, quoted...), ":["...)
-		for _, n := range u.Callers[name] {
-			text = append(strconv.AppendInt(text, int64(n), 10), ',')
+		for i, n := range counts {
+			u.Callers[caller][i] += n
 		}
-		text[len(text)-1] = ']' // there are counts
 	}
-	return append(text, "}}"...)
+}
+
+// part is what one of several shards has of u.
+func (u CallerUsage) part(shard, shards int) CallerUsage {
+	u = u.clone()
+	for _, counts := range u.Callers {
+		for i, n := range counts {
+			counts[i] = n*(shard+1)/shards - n*shard/shards
+		}
+	}
+	return u
 }
 
 func sum(counts []int) (total int) {

@@ -1,4 +1,4 @@
-package quota
+package row
 
 import (
 	"context"
@@ -24,7 +24,7 @@ const (
 type pace struct {
 	mu   sync.Mutex
 	gap  time.Duration
-	next time.Time // local: not before it is the next patient write
+	next time.Time // local: not before it is the next write that may wait
 }
 
 // met counts how often others were faster than the write of an id.
@@ -41,7 +41,7 @@ func (p *pace) met(conflicts int, now time.Time, id string) {
 	p.next = now.Add(p.gap/2 + random(id, p.gap))
 }
 
-// wait is the time until the next patient write.
+// wait is the time until the next write that may wait.
 func (p *pace) wait(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,9 +56,9 @@ func (p *pace) between() time.Duration {
 	return p.gap
 }
 
-// pause waits before the next try, at random lest instances meet again. After ten
+// waitBeforeTry waits before the next try, at random lest instances meet again. After ten
 // tries the longest pause has been reached, and doubling on would overflow.
-func pause(ctx context.Context, gap time.Duration, try int, id string) error {
+func waitBeforeTry(ctx context.Context, gap time.Duration, try int, id string) error {
 	sleep(ctx, random(id, max(gap, min(firstPause<<min(try-1, 10), longestPause))))
 	return ctx.Err()
 }

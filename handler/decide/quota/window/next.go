@@ -1,4 +1,4 @@
-package quota
+package window
 
 import "cmp"
 
@@ -21,9 +21,9 @@ func (r rank) compare(o rank) int {
 
 // choose books for the next one, again and again, until it does not fit. Nobody
 // overtakes one who only needs more room; whom a cap or his sender holds back is overtaken.
-func (p *page) choose(wants []Want) [][]Grant {
+func (d *Draft) choose(wants []Want) [][]Grant {
 	grants := make([][]Grant, len(wants))
-	weights, capped := p.wantWeights(wants), make([]bool, len(wants))
+	weights, capped := d.wantWeights(wants), make([]bool, len(wants))
 	for {
 		best, first := -1, rank{}
 		for i, w := range wants {
@@ -31,7 +31,7 @@ func (p *page) choose(wants []Want) [][]Grant {
 				continue
 			}
 			c := w.head(len(grants[i]))
-			if r := p.rank(c, weights[c.Class]); best < 0 || r.compare(first) < 0 {
+			if r := d.rank(c, weights[c.Class]); best < 0 || r.compare(first) < 0 {
 				best, first = i, r
 			}
 		}
@@ -40,12 +40,12 @@ func (p *page) choose(wants []Want) [][]Grant {
 		}
 		c := wants[best].head(len(grants[best]))
 		switch {
-		case p.capRoom(c) > p.at, p.health.senderRoom(c.Sender) > p.at:
+		case d.capFits(c) > d.at, d.Health.senderOpensAt(c.Sender) > d.at:
 			capped[best] = true
-		case p.room(c) > p.at:
+		case d.fits(c) > d.at:
 			return grants
 		default:
-			grants[best] = append(grants[best], p.take(c))
+			grants[best] = append(grants[best], d.grant(c))
 		}
 	}
 }
@@ -58,17 +58,17 @@ func (w Want) head(i int) Call {
 	return c
 }
 
-func (p *page) rank(c Call, w weights) rank {
-	used := p.use.of(c.Caller)
+func (d *Draft) rank(c Call, w weights) rank {
+	used := d.Callers.used(c.Caller)
 	return rank{
 		class: c.Class,
-		least: c.Share == 0 || used+c.Cost > p.limits.PerHour*c.Share/100,
+		least: c.Share == 0 || used+c.Cost > d.limits.PerHour*c.Share/100,
 		level: float64(used) / w.of(c),
 	}
 }
 
 // wantWeights are those of the callers who want something, by class.
-func (p *page) wantWeights(wants []Want) map[Class]weights {
+func (d *Draft) wantWeights(wants []Want) map[Class]weights {
 	shares := map[Class]map[string]int{}
 	for _, w := range wants {
 		if len(w.Calls) == 0 {
