@@ -89,6 +89,9 @@ func TestProseFitsATerminal(t *testing.T) {
 			if width := utf8.RuneCountInString(l.text); width > proseColumns && !whole {
 				t.Errorf("%s:%d has %d columns, more than %d", page, l.number, width, proseColumns)
 			}
+			if strings.Count(l.text, "`")%2 != 0 {
+				t.Errorf("%s:%d breaks a command or a name between two lines: %s", page, l.number, l.text)
+			}
 		}
 	}
 }
