@@ -159,7 +159,7 @@ var (
 	linkText    = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 	wordOfText  = regexp.MustCompile(`\S*[\pL\pN]\S*`)
 	inBackticks = regexp.MustCompile("`[^`]*`")
-	listOfNames = regexp.MustCompile(`X(, X)+`)
+	listOfNames = regexp.MustCompile(`X(,? X)+`)
 )
 
 // paragraphs are what a page says, each with the line on which it begins; the cells of
@@ -211,6 +211,7 @@ var waits = map[string]string{
 	"docs/crashes.md":           "follows the gateway",
 	"docs/decisions/doubt.md":   "follows the gateway",
 	"docs/decisions/waiting.md": "follows the gateway",
+	"docs/decisions/quota.md":   "follows the ledger",
 }
 
 var (
