@@ -339,7 +339,7 @@ func TestThePageOfHalfAnEnvironment(t *testing.T) {
 		t.Errorf("exit code %d, %s%s", code, out, said)
 	}
 	w.environ = w.environ[:1]
-	if out, said, code := w.run(t, "doctor"); code != exitUsage || out != "" || !strings.Contains(said, `run "posthorn connect" first`) {
+	if out, said, code := w.run(t, "doctor"); code != exitUsage || out != "" || !strings.Contains(said, `Run "posthorn connect" first`) {
 		t.Errorf("without anything: exit code %d, %s%s", code, out, said)
 	}
 }

@@ -119,7 +119,7 @@ func (r relinking) change(ctx context.Context, yes bool) ([]azure.ID, error) {
 		}
 		if len(want) == 0 && !yes {
 			if yes = true; !r.person {
-				return nil, usageError(r.short(r.id) + " is the last linked domain, and without one nothing is sent: say --yes")
+				return nil, usageError(r.short(r.id) + " is the last linked domain, and without one nothing is sent: add --yes")
 			}
 			if err := r.confirm(false, r.short(r.id)+" is the last linked domain. Without one nothing is sent. Unlink it?"); err != nil {
 				return nil, err

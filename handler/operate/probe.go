@@ -20,7 +20,7 @@ type probeCommand struct {
 	Again   bool     `help:"Ask anew what has its answer."`
 	Answer  []string `placeholder:"ID=WORD" help:"Note what you saw yourself."`
 	Report  bool     `help:"Print all answers as Markdown."`
-	JSON    bool     `name:"json" help:"JSON in place of a table."`
+	JSON    bool     `name:"json" help:"Print JSON instead of a table."`
 }
 
 func (probeCommand) Help() string {

@@ -177,7 +177,7 @@ func (q *quotaState) print(c *console) error {
 	}
 	if u := q.Usage; u != nil {
 		lines = append(lines, [2]string{"left of this minute", fmt.Sprintf("%d of %d", u.LeftMinute, u.PerMinute)}, [2]string{"left of this hour", fmt.Sprintf("%d of %d", u.LeftHour, u.PerHour)},
-			[2]string{"messages that wait for quota", strconv.Itoa(u.Waiting)})
+			[2]string{"messages waiting for quota", strconv.Itoa(u.Waiting)})
 	}
 	err := c.details(lines...)
 	if q.Wrong != "" {

@@ -395,7 +395,7 @@ func TestFaultsOfSenderAndQuotaCommands(t *testing.T) {
 			{"throttled", func(d *desk) { d.Fail("", "", -1, http.StatusTooManyRequests, "TooManyRequests", "Wait.") }, "Run the command again", exitAway},
 			{"throttled once", func(d *desk) { d.Fail("", "", 1, http.StatusTooManyRequests, "TooManyRequests", "Wait.") }, "", -1},
 			{"gone", func(d *desk) { d.Fail("", "", -1, http.StatusNotFound, "ResourceGroupNotFound", "No such group.") }, `run "posthorn connect" again`, exitNotFound},
-			{"nobody connected", func(d *desk) { d.environ = []string{"POSTHORN_CONNECTION=" + t.TempDir() + "/none"} }, `run "posthorn connect" first`, exitUsage},
+			{"nobody connected", func(d *desk) { d.environ = []string{"POSTHORN_CONNECTION=" + t.TempDir() + "/none"} }, `Run "posthorn connect" first`, exitUsage},
 		} {
 			t.Run(words+", "+c.name, func(t *testing.T) {
 				t.Parallel()

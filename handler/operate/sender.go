@@ -201,7 +201,7 @@ func (cmd *listSenders) Run(ctx context.Context, c *console, cl cloud) error {
 
 type removeSender struct {
 	senderAddress
-	Yes bool `help:"Do not ask."`
+	Yes bool `help:"Do not ask for confirmation."`
 }
 
 func (removeSender) Help() string {

@@ -81,7 +81,7 @@ func TestSendersAreAddedAndRemoved(t *testing.T) {
 		{"with a long name", "sender add news@example.test", long, "", "at most 256 bytes", exitUsage, nil, "-"},
 		{"removed", "sender remove shop@example.test --yes", "", "", "Removed sender shop@example.test.", 0, []string{"DELETE shop"}, "-"},
 		{"removed, only said", "sender remove shop@example.test --dry-run", "", "", "Remove the sender shop@example.test? Mail from it is refused at once. Nothing was done.", 0, nil, "The Shop"},
-		{"removed unasked", "sender remove shop@example.test", "", "", "say --yes", exitUsage, nil, "The Shop"},
+		{"removed unasked", "sender remove shop@example.test", "", "", "add --yes", exitUsage, nil, "The Shop"},
 		{"removed where it is not", "sender remove news@example.test --yes", "", "", "the domain has no such sender", exitNotFound, nil, "-"},
 		{"removed, refused", "sender remove shop@example.test --yes", "", "409 Conflict", "Run the command again", exitFailed, []string{"DELETE shop"}, "The Shop"},
 	} {
