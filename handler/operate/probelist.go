@@ -116,7 +116,7 @@ func repeatProbes() []probe {
 		{id: "P2.mails", question: "How many mails did all calls of P2 bring?", after: "P2", steps: "Count the mails whose subject begins with \"Posthorn probe P2\" and ends in the same eight digits.",
 			answers: mailsCame("A repeat after a lost answer is safe.", "A repeat after a lost answer may double a mail, unless the Message-ID is refused (P4).")},
 		{id: "P3", question: "What does the same Operation-Id with another body get?", mails: 2, minutes: 1, to: 1, ask: askOtherBody, answers: repeated()},
-		{id: "P3.mails", question: "Which mails of P3 came?", after: "P3", steps: "Look at the mails whose subject begins with \"Posthorn probe P3\".", answers: []probeOutcome{
+		{id: "P3.mails", question: "Which mails of P3 came?", after: "P3", steps: "Check the mails whose subject begins with \"Posthorn probe P3\".", answers: []probeOutcome{
 			{word: "first", means: "The first body counts."}, {word: "second", means: "The second body counts."}, {word: "both", means: "ACS does not look at the Operation-Id."}, {word: "none", means: "No mail came: look for it in quarantine."}}},
 	}
 }
@@ -146,7 +146,7 @@ func messageProbes() []probe {
 		{id: "P6.case.mails", question: "How many mails did P6.case bring?", after: "P6.case", steps: "Count the mails whose subject begins with \"Posthorn probe P6.case\".", answers: mailsCame("ACS compares addresses without regard to case.", "ACS compares addresses with regard to case.")},
 		{id: "P11", question: "Does ACS take a message with bcc alone and an empty to?", mails: 1, minutes: 1, to: 1, ask: askBlind, answers: taken},
 		{id: "P15", question: "Does ACS take senderDisplayName with api-version 2025-01-15-preview?", mails: 1, minutes: 1, to: 1, ask: askSenderName, answers: taken},
-		{id: "P15.from", question: "Does the mail of P15 come from \"Posthorn probe\"?", after: "P15", steps: "Look at the sender's name of the mail whose subject begins with \"Posthorn probe P15\".", answers: []probeOutcome{
+		{id: "P15.from", question: "Does the mail of P15 come from \"Posthorn probe\"?", after: "P15", steps: "Check the sender's name of the mail whose subject begins with \"Posthorn probe P15\".", answers: []probeOutcome{
 			{word: "shown", means: "Callers may name their sender.", setting: "POSTHORN_ACS_API_VERSION=2025-01-15-preview"},
 			{word: "not-shown", means: "ACS takes the name and does not use it.", setting: "POSTHORN_ACS_API_VERSION=2025-09-01"}}},
 	}

@@ -37,7 +37,7 @@ func (p *product) testCallers(t *testing.T) {
 		}
 		return ""
 	}
-	if got := line("NAME"); got != "KEYS ALIVE AGE LAST USE SENDERS RECIPIENT DOMAINS SENDS HMAC ENTRA ID PAUSED" {
+	if got := line("NAME"); got != "VALID KEYS AGE LAST USE SENDERS RECIPIENT DOMAINS SENDS HMAC ENTRA ID PAUSED" {
 		t.Errorf("the head of the list is %q", got)
 	}
 	if got := line(plain); got != "1 0d - *@example.com,a@example.org example.net yes false app:aaaaaaaa-1111-4111-8111-111111111111,object:bbbbbbbb-1111-4111-8111-111111111111 no" {

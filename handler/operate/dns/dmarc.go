@@ -30,7 +30,7 @@ func (c *check) withoutDMARC(ctx context.Context, name string) []Finding {
 			return c.judgeDMARC(ctx, org, values)
 		}
 		if what < absent {
-			return []Finding{{Level: Yellow, Code: "dmarc-unknown", Sentence: "There is no DMARC record at " + shown(name) + ", and _dmarc." + shown(org) + " gives no answer.", Remedy: "Run it again."}}
+			return []Finding{{Level: Yellow, Code: "dmarc-unknown", Sentence: "There is no DMARC record at " + shown(name) + ", and _dmarc." + shown(org) + " gives no answer.", Remedy: "Run doctor again."}}
 		}
 	}
 	f := Finding{Level: Yellow, Code: "dmarc-missing", Sentence: "There is no DMARC record. Large receivers want one, and so does Microsoft before it raises a quota.",
@@ -98,7 +98,7 @@ func (c *check) reportsOf(ctx context.Context, owner string, d dmarc) (all []Fin
 		case slices.ContainsFunc(values, dmarcBegin.MatchString):
 			continue
 		case what < absent:
-			f.Code, f.Sentence, f.Remedy = "dmarc-reports-unknown", "Whether "+shown(domain)+" takes DMARC reports is unknown: it gives no answer.", "Run it again."
+			f.Code, f.Sentence, f.Remedy = "dmarc-reports-unknown", "Whether "+shown(domain)+" takes DMARC reports is unknown: it gives no answer.", "Run doctor again."
 		}
 		all = append(all, f)
 	}

@@ -155,7 +155,7 @@ func countOfSPF(t spfTree) (all []Finding) {
 			Remedy: "Delete the words whose names do not exist."})
 	}
 	if len(t.unknown) > 0 && len(all) == 0 {
-		all = append(all, Finding{Level: Yellow, Code: "spf-not-counted", blocks: true, Sentence: "The lookups of SPF could not be counted: no answer for " + listed(t.unknown) + ".", Remedy: "Run it again."})
+		all = append(all, Finding{Level: Yellow, Code: "spf-not-counted", blocks: true, Sentence: "The lookups of SPF could not be counted: no answer for " + listed(t.unknown) + ".", Remedy: "Run doctor again."})
 	}
 	return all
 }
@@ -195,7 +195,7 @@ func (c *check) secondOpinion(ctx context.Context, text string) []Finding {
 	case spf.Pass:
 		return []Finding{{Level: Red, Code: "spf-everyone", Sentence: "The SPF record lets everybody send as this domain.", Remedy: "Name the networks that are yours alone: " + c.proposal(text)}}
 	case spf.TempError:
-		return []Finding{{Level: Yellow, Code: "spf-not-counted", blocks: true, Sentence: "The SPF record could not be evaluated: a name in it gives no answer.", Remedy: "Run it again."}}
+		return []Finding{{Level: Yellow, Code: "spf-not-counted", blocks: true, Sentence: "The SPF record could not be evaluated: a name in it gives no answer.", Remedy: "Run doctor again."}}
 	}
 	return nil
 }
