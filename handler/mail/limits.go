@@ -42,7 +42,7 @@ const (
 	MaxContentTypeBytes = 255
 	// MaxContentIDBytes holds for attachments[].contentId.
 	MaxContentIDBytes = 255
-	// MaxHeaders holds for headers, MaxReplyTo for replyTo.
+	// MaxHeaders holds for headers.
 	MaxHeaders = 50
 	// MaxHeaderNameBytes is ours; a header's name and value share a line.
 	MaxHeaderNameBytes = 76

@@ -103,7 +103,7 @@ func firstSentenceOf(err error) string {
 func quotaNow(ctx context.Context, c *console) (*quotaUsage, error) {
 	d, err := c.open()
 	if err == nil {
-		var u quota.Usage
+		var u quota.Overview
 		if u, err = d.Gateway.Usage(ctx, caller.Caller{}); err == nil {
 			return &quotaUsage{u.Limits.PerMinute, u.Limits.PerHour, u.RemainingMinute, u.RemainingHour, u.WaitingAll}, nil
 		}

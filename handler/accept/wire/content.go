@@ -40,7 +40,7 @@ type content struct {
 func (r *reader) content(known mail.Attachment) error {
 	r.pos++
 	c := &content{r: r}
-	if len(r.faults) == 0 {
+	if len(r.violations) == 0 {
 		if err := r.attach(r.item, known, c); err != nil && !isOf(c.err, err) {
 			return err
 		}
@@ -234,7 +234,7 @@ func (c *content) quanta(p, quanta []byte, read int) (n int, ok bool) {
 func (c *content) last() error {
 	n, err := base64.RawStdEncoding.Decode(c.out[:], c.quantum[:c.n])
 	if err != nil {
-		return c.fault(c.r.offset(), "The Base64 ends within a group of four characters.")
+		return c.violation(c.r.offset(), "The Base64 ends within a group of four characters.")
 	}
 	c.n, c.left = 0, c.out[:n]
 	return nil
@@ -244,13 +244,13 @@ func (c *content) last() error {
 func (c *content) add(char rune, offset int64) error {
 	switch {
 	case c.padded:
-		return c.fault(offset, "Something follows the padding of the Base64.")
+		return c.violation(offset, "Something follows the padding of the Base64.")
 	case char == '-' || char == '_':
-		return c.fault(offset, "This is the alphabet for URLs. Write + for - and / for _.")
+		return c.violation(offset, "This is the alphabet for URLs. Write + for - and / for _.")
 	case char == ':':
-		return c.fault(offset, "A colon is not Base64. Of a data: URL, send what follows the comma.")
+		return c.violation(offset, "A colon is not Base64. Of a data: URL, send what follows the comma.")
 	case !strings.ContainsRune(alphabet, char):
-		return c.fault(offset, "This character is not Base64. Write the bytes of the file in Base64.")
+		return c.violation(offset, "This character is not Base64. Write the bytes of the file in Base64.")
 	}
 	c.quantum[c.n] = byte(char)
 	if c.n++; c.n < len(c.quantum) {
@@ -259,14 +259,14 @@ func (c *content) add(char rune, offset int64) error {
 	c.n = 0
 	n, err := oneQuantum.Decode(c.out[:], c.quantum[:])
 	if err != nil {
-		return c.fault(offset, "The Base64 is padded wrongly.")
+		return c.violation(offset, "The Base64 is padded wrongly.")
 	}
 	c.padded = n < len(c.out)
 	c.left = c.out[:n]
 	return nil
 }
 
-func (c *content) fault(offset int64, detail string) error {
+func (c *content) violation(offset int64, detail string) error {
 	c.bad = true
 	p := problem.New(problem.InvalidMessage, "The content of an attachment is not Base64.")
 	p.Violations = []problem.Violation{{Pointer: string(c.r.pointer), Detail: detail, Offset: &offset}}

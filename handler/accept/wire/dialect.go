@@ -45,7 +45,7 @@ type Dialect[T any] struct {
 
 // Read implements Source.
 func (d Dialect[T]) Read(ctx context.Context, body io.Reader, sink Sink) ([]Parsed, error) {
-	r := newReader(incoming{ctx, body}, 0)
+	r := newReader(incoming{ctx, body})
 	r.spelling = d.Spelling
 	read, err := d.read(ctx, r, sink)
 	if err != nil {
@@ -59,7 +59,7 @@ func (d Dialect[T]) Read(ctx context.Context, body io.Reader, sink Sink) ([]Pars
 
 // Each implements Source.
 func (d Dialect[T]) Each(ctx context.Context, body io.Reader, each func(i int, read func(Sink) ([]Parsed, error)) error) error {
-	r := newReader(incoming{ctx, body}, 0)
+	r := newReader(incoming{ctx, body})
 	r.spelling = d.Spelling
 	if ok, err := r.starts(isArray); err != nil {
 		return err
@@ -67,7 +67,7 @@ func (d Dialect[T]) Each(ctx context.Context, body io.Reader, each func(i int, r
 		return r.found()
 	}
 	err := r.items(func(i int) error {
-		r.pointer, r.faults = r.pointer[:0], nil
+		r.pointer, r.violations = r.pointer[:0], nil
 		return each(i, func(sink Sink) ([]Parsed, error) {
 			read, err := d.read(ctx, r, sink)
 			if err != nil {

@@ -48,7 +48,7 @@ func (r *reader) buffer(known mail.Attachment) error {
 		case "type":
 			word, err := r.hold(MaxWordBytes)
 			if err == nil && word != "Buffer" {
-				err = r.fault("The only such type is Buffer.")
+				err = r.note("The only such type is Buffer.")
 			}
 			return err
 		case "data":
@@ -83,7 +83,7 @@ func (r *reader) octets(known mail.Attachment) error {
 		return err
 	}
 	o := &octets{r: r}
-	if len(r.faults) == 0 {
+	if len(r.violations) == 0 {
 		if err := r.attach(r.item, known, o); err != nil && !isOf(o.err, err) {
 			return err
 		}
@@ -147,11 +147,11 @@ func (o *octets) octet() (byte, error) {
 	}
 	offset := o.r.offset()
 	if c != '-' && !isDigit(c) {
-		return 0, o.fault(offset, o.r.skip())
+		return 0, o.violation(offset, o.r.skip())
 	}
 	n, whole, err := o.r.number()
 	if err != nil || !whole || n < 0 || n > 255 {
-		return 0, o.fault(offset, err)
+		return 0, o.violation(offset, err)
 	}
 	return byte(n), nil
 }
@@ -165,7 +165,7 @@ func (o *octets) more() (bool, error) {
 }
 
 // fault is err or, if the value was JSON, that it is no byte.
-func (o *octets) fault(offset int64, err error) error {
+func (o *octets) violation(offset int64, err error) error {
 	if err != nil {
 		return err
 	}

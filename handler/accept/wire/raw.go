@@ -20,7 +20,7 @@ type raw struct {
 func (r *reader) raw(known mail.Attachment) error {
 	r.pos++
 	t := &raw{r: r}
-	if len(r.faults) == 0 {
+	if len(r.violations) == 0 {
 		if err := r.attach(r.item, known, t); err != nil && !isOf(t.err, err) {
 			return err
 		}

@@ -72,7 +72,7 @@ func Switch[T any](name string, at func(*T) **bool) Member[T] {
 		case err != nil || word == "":
 			return err
 		case !on && !strings.EqualFold(word, "false"):
-			return r.fault("It must be true or false, not a string.")
+			return r.note("It must be true or false, not a string.")
 		}
 		*at(to) = &on
 		return nil
@@ -159,6 +159,10 @@ const (
 	withNUL = "It contains U+0000, which no message may have."
 )
 
+func tooLong(limit int) string { return fmt.Sprintf("It is longer than %d bytes.", limit) }
+
+func tooMany(limit int) string { return fmt.Sprintf("There are more than %d of them.", limit) }
+
 // emptyMap reads [], which is how PHP writes a map without members. Any other array
 // is a fault.
 func (r *reader) emptyMap() (isArrayHere bool, err error) {
@@ -172,7 +176,7 @@ func (r *reader) emptyMap() (isArrayHere bool, err error) {
 		return r.skip()
 	})
 	if err == nil && items > 0 {
-		err = r.fault("It must be an object, not an array.")
+		err = r.note("It must be an object, not an array.")
 	}
 	return true, err
 }
@@ -252,10 +256,10 @@ func (r *reader) hold(limit int) (string, error) {
 		r.held = held
 	}
 	if size > limit {
-		return "", r.fault(fmt.Sprintf("It is longer than %d bytes.", limit))
+		return "", r.note(tooLong(limit))
 	}
 	if bytes.IndexByte(held, 0) >= 0 {
-		return "", r.fault(withNUL)
+		return "", r.note(withNUL)
 	}
 	return string(held), nil
 }
@@ -266,7 +270,7 @@ func (r *reader) overflow(limit int) error {
 		return err
 	}
 	r.pointer = r.pointer[:bytes.LastIndexByte(r.pointer, '/')]
-	return r.fault(fmt.Sprintf("There are more than %d of them.", limit))
+	return r.note(tooMany(limit))
 }
 
 // The types of JSON, as a fault calls them.

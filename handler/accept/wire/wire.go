@@ -54,7 +54,7 @@ type Sink interface {
 // A body that is not acceptable JSON, one that ends early included, is a
 // problem.MalformedJSON that says where; members that are unknown, stand twice
 // or have the wrong type are one problem.InvalidMessage that lists them all, up
-// to maxFaults. An error of the body's reader comes back wrapped, as
+// to maxViolations. An error of the body's reader comes back wrapped, as
 // problem.TooLarge if it is an http.MaxBytesError, untouched if it holds a
 // problem; so does, untouched, an error of the sink.
 //
@@ -62,7 +62,7 @@ type Sink interface {
 // what was wrong with it and without content after the first fault, so that the
 // caller can be told what else is wrong.
 func Message(ctx context.Context, body io.Reader, sink Sink) (*mail.Message, error) {
-	r := newReader(incoming{ctx, body}, 0)
+	r := newReader(incoming{ctx, body})
 	m, err := r.message(ctx, sink)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func Message(ctx context.Context, body io.Reader, sink Sink) (*mail.Message, err
 // U+0000 in strings, which only a message must not have. It holds the names of
 // the objects that it is in, so text must have a limit.
 func Valid(ctx context.Context, text io.Reader) error {
-	r := newReader(incoming{ctx, text}, 0)
+	r := newReader(incoming{ctx, text})
 	r.unique = true
 	if err := r.skip(); err != nil {
 		return err
@@ -106,32 +106,32 @@ func (r *reader) message(ctx context.Context, sink Sink) (*mail.Message, error) 
 
 // found is the problem that the faults collected make.
 func (r *reader) found() error {
-	if len(r.faults) == 0 {
+	if len(r.violations) == 0 {
 		return nil
 	}
-	return problem.Invalid(r.faults)
+	return problem.Invalid(r.violations)
 }
 
-// maxFaults is how many faults of members are collected before reading stops.
-const maxFaults = 50
+// maxViolations is how many faults of members are collected before reading stops.
+const maxViolations = 50
 
 // fault collects one fault of the member where the reader is. It returns an
 // error when there are too many to go on.
-func (r *reader) fault(detail string) error {
+func (r *reader) note(detail string) error {
 	return r.collect(problem.Violation{Pointer: string(r.pointer), Detail: detail})
 }
 
 // collect keeps a fault once, however often an unknown member stands there.
 func (r *reader) collect(f problem.Violation) error {
-	for _, known := range r.faults {
+	for _, known := range r.violations {
 		if known.Pointer == f.Pointer && known.Detail == f.Detail {
 			return nil
 		}
 	}
-	r.faults = append(r.faults, f)
-	if len(r.faults) == maxFaults {
+	r.violations = append(r.violations, f)
+	if len(r.violations) == maxViolations {
 		p := problem.New(problem.InvalidMessage, "The message has too many faults to read on. These are the first.")
-		p.Violations = r.faults
+		p.Violations = r.violations
 		return p
 	}
 	return nil
@@ -143,7 +143,7 @@ func (r *reader) malformed(detail string) error {
 }
 
 func (r *reader) malformedAt(offset int64, detail string) error {
-	p := problem.New(problem.MalformedJSON, "Reading the body stopped at byte %d. %s", offset, detail)
+	p := problem.New(problem.MalformedJSON, "Reading the JSON stopped at byte %d. %s", offset, detail)
 	p.Violations = []problem.Violation{{Pointer: string(r.pointer), Detail: detail, Offset: new(offset)}}
 	return p
 }

@@ -56,8 +56,8 @@ func TestBatchOfResend(t *testing.T) {
 		{"no array", "permissive", "{}", 422, "It must be an array", nil},
 		{"something behind it", "strict", batch(inResend, "1") + "x", 400, "There is something after the value.", nil},
 		{"something behind it, permissive", "permissive", batch(inResend, "1") + "x", 200, `"}]}`, []string{"1"}},
-		{"broken in the middle", "strict", strings.Replace(batch(inResend, "1", "2"), `"2"`, `x`, 1), 400, "Reading the body stopped", nil},
-		{"broken in the middle, permissive", "permissive", strings.Replace(batch(inResend, "1", "2", "3"), `"2"`, `x`, 1), 200, `"errors":[{"index":1,"message":"Reading the body stopped`, []string{"1"}},
+		{"broken in the middle", "strict", strings.Replace(batch(inResend, "1", "2"), `"2"`, `x`, 1), 400, "Reading the JSON stopped", nil},
+		{"broken in the middle, permissive", "permissive", strings.Replace(batch(inResend, "1", "2", "3"), `"2"`, `x`, 1), 200, `"errors":[{"index":1,"message":"Reading the JSON stopped`, []string{"1"}},
 		{"broken at once", "permissive", "[{", 400, "The body ended early.", nil},
 		{"too many", "strict", "[" + strings.Repeat("{},", 100) + "{}]", 422, "at most 100 messages", nil},
 	} {

@@ -143,7 +143,7 @@ func TestOtherAPIsTellErrorsInTheirForm(t *testing.T) {
 		}{
 			{"no key", good, []string{"Authorization", ""}, map[string]int{"": 401}, "The request has no key."},
 			{"wrong key", good, []string{"Authorization", "Bearer ph_shop_1_00"}, map[string]int{"": 401, "resend": 403}, "The key is not valid"},
-			{"no JSON", "hello", nil, map[string]int{"": 400, "postmark": 422}, "Reading the body stopped at byte 0."},
+			{"no JSON", "hello", nil, map[string]int{"": 400, "postmark": 422}, "Reading the JSON stopped at byte 0."},
 			{"media type", good, []string{"Content-Type", "text/plain"}, map[string]int{"": 415, "postmark": 422}, "The body must be JSON in UTF-8"},
 			{"parts", good, []string{"Content-Type", "multipart/mixed; boundary=b"}, map[string]int{"": 415, "postmark": 422}, "The body must be JSON in UTF-8"},
 			{"encoding", good, []string{"Content-Encoding", "br"}, map[string]int{"": 415, "postmark": 422}, "Content-Encoding is not understood."},

@@ -41,12 +41,10 @@
 // A booking leaves its window at a whole second, because the clock that decides,
 // Date, shows only those. This makes Retry-After exact.
 //
-// # Every form of it
+// # In several rows
 //
-// The above is said of a log, which holds the time of each token. To LogEntries an
-// hour that is the form. Above, tokens are counted in buckets of w, k of which are
-// at least W', and k+1 are counted. A token booked at x in bucket b counts until
-// bucket b+k+1 begins, at least k·w after x: claim 1 holds.
+// A row holds what was booked as a list of seconds and the tokens of each. A token counts
+// from the end of its second, so no earlier than it was booked, and claim 1 holds.
 //
 // Limits that many instances use at once are split over rows, of which each has
 // its part of N and books for itself: the parts sum up to N, and so do the sums
@@ -55,7 +53,7 @@
 // A lease books tokens for calls that are expected within a second. They are
 // grants like others, booked before they are used and burnt at the same UseBy.
 //
-// When limits change, so may the form or the number of rows: the layout. An old row
+// When limits change, so may the number of rows: the layout. An old row
 // is closed by a conditional write, so a booking is in it, and counted on, or
 // fails. What the closed rows hold is dealt out to the new ones, each token to one,
 // at its time or later, never earlier; so each sum over an interval is what it was

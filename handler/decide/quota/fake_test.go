@@ -208,25 +208,49 @@ func (r *row) touch() {
 		return // nobody writes such a row as it was before there were any
 	}
 	if r.entity.Values == nil {
-		r.entity.Values = map[string]any{"format": int64(1), "log": []byte{}, "attempts": "", "backoffUntil": int64(0)}
+		r.entity.Values = emptyRow()
 	}
 	r.version++
 	r.entity.ETag = store.ETag(strconv.Itoa(r.version))
 }
 
-// added counts what a log has that the one before had not: a log loses only its
-// oldest entries.
+// emptyRow is what a ledger writes that has booked nothing.
+func emptyRow() map[string]any {
+	values := map[string]any{"format": int64(4), "attempts": "", "usage": []byte{0}, "layout": []byte(`{"shards":1,"homes":1}`)}
+	for _, name := range []string{"health", "callers", "queues", "next", "pause"} {
+		values[name] = []byte("null")
+	}
+	return values
+}
+
+// added counts what a row has that the one before had not: it loses only its oldest
+// bookings.
 func added(before, after []time.Time) int {
 	kept := slices.DeleteFunc(before, func(t time.Time) bool { return len(after) == 0 || t.Before(after[0]) })
 	return len(after) - len(kept)
 }
 
-// times are those of the log, read as the format says.
-func times(e store.Entity) []time.Time {
-	log, _ := e.Values["log"].([]byte)
-	var all []time.Time
-	for part := range slices.Chunk(log, 8) {
-		all = append(all, time.UnixMilli(int64(binary.BigEndian.Uint64(part))))
+// times are when each token was booked, to the second that then ended, read as the format
+// says.
+func times(e store.Entity) (all []time.Time) {
+	text, _ := e.Values["usage"].([]byte)
+	number := func() int64 {
+		v, n := binary.Uvarint(text)
+		text = text[n:]
+		return int64(v)
+	}
+	if len(text) > 0 {
+		number() // the time of the newest
+	}
+	for second := int64(0); len(text) > 0; {
+		second += number()
+		all = append(all, slices.Repeat([]time.Time{time.Unix(second, 0)}, int(number()))...)
 	}
 	return all
+}
+
+// newest is the time of the newest booking.
+func newest(e store.Entity) time.Time {
+	ms, _ := binary.Uvarint(e.Values["usage"].([]byte))
+	return time.UnixMilli(int64(ms))
 }

@@ -45,7 +45,7 @@ func TestPumpsUnderFaults(t *testing.T) {
 		}
 		waiting := func(t *testing.T, l *quota.Ledger) int {
 			t.Helper()
-			u, err := l.Usage(t.Context(), normal("a"))
+			u, err := l.Overview(t.Context(), normal("a"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -238,7 +238,7 @@ func TestCountsAreCorrectedByWhatIsSeen(t *testing.T) {
 		if err != nil || len(shards) != 1 {
 			t.Errorf("Overdue with a line found in the table = %v, %v", shards, err)
 		}
-		if u, err := l.Usage(t.Context(), normal("unknown")); err != nil || u.WaitingOwn != 3 {
+		if u, err := l.Overview(t.Context(), normal("unknown")); err != nil || u.WaitingOwn != 3 {
 			t.Errorf("Usage = %+v, %v", u, err)
 		}
 		for range 3 {
@@ -246,7 +246,7 @@ func TestCountsAreCorrectedByWhatIsSeen(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if u, err := l.Usage(t.Context(), normal("unknown")); err != nil || u.WaitingOwn != 0 {
+		if u, err := l.Overview(t.Context(), normal("unknown")); err != nil || u.WaitingOwn != 0 {
 			t.Errorf("Usage after they left = %+v, %v", u, err)
 		}
 	})
