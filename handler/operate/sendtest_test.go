@@ -103,7 +103,7 @@ func TestBadAnswersOfTheGateway(t *testing.T) {
 		{name: "a 202 that is none", send: says(202, "<html>OK</html>"), code: 4, says: []string{"answered 202", "Something else answers"}},
 		{name: "cut off", send: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, code: 4, says: []string{"closed the connection", "Check the mailbox"}},
 		{name: "ACS gives up", poll: says(200, `{"id":"1","status":"Failed","error":{"code":"EmailDroppedAllRecipientsSuppressed","message":"All recipients were suppressed."},"delivery":{"state":"failed"}}`), code: 1, says: []string{"accepted", "failed", "All recipients were suppressed. (EmailDroppedAllRecipientsSuppressed)", "use another recipient"}},
-		{name: "queued for longer", send: says(202, `{"id":"1","status":"Running","delivery":{"state":"waiting","expected":"2999-01-01T12:30:00Z"}}`), code: 1, says: []string{"queued", "12:30:00 UTC", "It goes on by itself"}},
+		{name: "queued for longer", send: says(202, `{"id":"1","status":"Running","delivery":{"state":"waiting","expected":"2999-01-01T12:30:00Z"}}`), code: 1, says: []string{"queued", "12:30:00 UTC", "The message continues by itself"}},
 		{name: "sandbox", send: says(202, `{"id":"1","status":"Succeeded","delivery":{"state":"accepted","sandbox":true}}`), code: 1, says: []string{"nothing was sent", "--caller"}},
 		{name: "lost in between", poll: refuses(404, "not-found", "There is none."), code: 1, says: []string{"(404 not-found)"}},
 		{name: "never ends", poll: says(200, `{"id":"1","status":"Running","delivery":{"state":"accepted"}}`), words: "--wait 1s", code: 1, says: []string{"running", "not come to its end within 1s"}},

@@ -76,7 +76,7 @@ func errorOf(ctx context.Context, did string, err error) error {
 	case e.StatusCode == http.StatusTooManyRequests:
 		f.Advice = fmt.Sprintf("A limit of the subscription is reached. Try again in %s.", e.RetryAfter)
 	case f.Advice == "" && e.StatusCode == http.StatusNotFound:
-		f.Advice = "Check POSTHORN_ACS_ENDPOINT: there is no such Communication Services resource, or it is no Email one."
+		f.Advice = "Check POSTHORN_ACS_ENDPOINT: there is no such Communication Services resource, or it has no email."
 	}
 	return f
 }

@@ -192,7 +192,7 @@ func (t *Trial) late(ctx context.Context, err error, over *Error) error {
 func (t *Trial) unfinished(s Status, format string, args ...any) *Error {
 	f := &Error{Detail: fmt.Sprintf(format, args...), Advice: "The message continues by itself. Check the mailbox later, or set a longer --wait."}
 	if s.State == "waiting" {
-		f.Advice = fmt.Sprintf("It goes on by itself. \"posthorn messages show %s\" says why it waits, and \"posthorn send-test TO --direct\" shows ACS's own words.", t.report.ID)
+		f.Advice = fmt.Sprintf("The message continues by itself. \"posthorn messages show %s\" says why it waits, and \"posthorn send-test TO --direct\" shows ACS's own words.", t.report.ID)
 	}
 	return f
 }
