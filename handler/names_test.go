@@ -14,8 +14,8 @@ var (
 	// keptName is a name of ours in Go or Bicep: of storage, of a metric, of a header.
 	keptName = regexp.MustCompile(`["'](posthorn(?:[.-][a-z]+)+|posthorn[a-z]+|Posthorn(?:-[A-Z][a-z]+)+|Idempotency-[A-Z][a-z]+)["']`)
 	spanName = regexp.MustCompile(`Tracer\.Start\(.*, "([a-z]+)"`)
-	// builtNames stand in no literal as a whole.
-	builtNames = []string{"posthorn-callers", "posthorn-hooks", "ph_", "ph_hook_", "Operation-Id"}
+	// builtNames stand in no literal as a whole, or in one that has no prefix of ours.
+	builtNames = []string{"posthorn-callers", "posthorn-hooks", "ph_", "ph_hook_", "Operation-Id", "sandbox", "rejected", "not-read"}
 	// otherNames are kept by nobody.
 	otherNames = []string{"posthorn.example.com"}
 )
