@@ -26,7 +26,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"a window that is not widened", "decide/quota/window/limits.go",
-		`return window{limit, w + MaxAge + 2*ClockError}`, `return window{limit, w}`,
+		`return window{limit, w + MaxAge + 2*ClockError, Instant.WholeSecond}`, `return window{limit, w, Instant.WholeSecond}`,
 		"decide/quota", "TestNoWindowOfAnyAlignmentHoldsMoreThanTheLimit",
 	},
 	{
