@@ -69,7 +69,7 @@ func tagsOnce(f *violations, tags []mail.Tag) {
 		}
 		here := fmt.Sprintf("/delivery/tags/%d/name", i)
 		if at, twice := first[tag.Name]; twice {
-			f.add(here, "The same name stands at %s.", problem.Name{at})
+			f.add(here, "%s has the same name.", problem.Name{at})
 			continue
 		}
 		first[tag.Name] = here

@@ -46,7 +46,7 @@ func attachments(f *violations, list []mail.Attachment) {
 			f.add(here+"/placement", "An attachment with %s is shown inside the HTML, so it cannot be a link.", problem.Name{here + "/contentId"})
 		}
 		if at, twice := first[a.ContentID]; twice {
-			f.add(here+"/contentId", "The same id stands at %s.", problem.Name{at})
+			f.add(here+"/contentId", "%s has the same id.", problem.Name{at})
 			continue
 		}
 		first[a.ContentID] = here + "/contentId"

@@ -219,7 +219,7 @@ func TestMessageRefusesTogether(t *testing.T) {
 			"/attachments/1/placement An attachment with contentId is shown inside the HTML, so it cannot be a link.",
 		}},
 		{"the same contentId", func(m *mail.Message) { m.Attachments = append(m.Attachments, m.Attachments[1]) }, []string{
-			"/attachments/2/contentId The same id stands at /attachments/1/contentId.",
+			"/attachments/2/contentId /attachments/1/contentId has the same id.",
 		}},
 	})
 }
@@ -326,7 +326,7 @@ func TestMessageRefusesDelivery(t *testing.T) {
 			"/delivery/tags/1/name This is required and may not be empty.",
 			"/delivery/tags/2/name This is required and may not be empty.",
 			"/delivery/tags/3/value" + bidi,
-			"/delivery/tags/4/name The same name stands at /delivery/tags/3/name.",
+			"/delivery/tags/4/name /delivery/tags/3/name has the same name.",
 			"/delivery/tags/5/name This is longer than 256 bytes.",
 			"/delivery/tags/5/value This is longer than 256 bytes.",
 		}},

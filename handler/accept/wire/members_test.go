@@ -13,7 +13,7 @@ func TestFaultsOfMembers(t *testing.T) {
 	t.Parallel()
 	const (
 		unknown = "There is no such member."
-		twice   = "This member stands twice."
+		twice   = "This member is given twice."
 		nul     = "It contains U+0000, which no message may have."
 		of2021  = "This is of the form that ACS had in 2021-10-01-preview. "
 	)

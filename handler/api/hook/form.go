@@ -64,7 +64,7 @@ func (h Hook) fromItsSite(header http.Header) error {
 	if h.AllowsOrigin(origin) || slices.Contains(h.Policy.Form.Origins, anySite) {
 		return nil
 	}
-	return problem.New(problem.Forbidden, "This form is not taken from this site. Its operator can add the site's origin.")
+	return problem.New(problem.Forbidden, "This form takes nothing from this site. The operator can add the site's origin.")
 }
 
 // Submission is what a form asks for beside its message.

@@ -109,7 +109,7 @@ func (a *api) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook, d
 	if h.IsForm() {
 		head.Set("Allow", strings.Join(hookMethods, ", "))
 		if head.Get("Access-Control-Allow-Origin") == "" {
-			return problem.New(problem.Forbidden, "This form is not taken from this site. Its operator can add the site's origin.")
+			return problem.New(problem.Forbidden, "This form takes nothing from this site. The operator can add the site's origin.")
 		}
 		head.Set("Access-Control-Allow-Methods", http.MethodPost)
 		head.Set("Access-Control-Allow-Headers", "Content-Type, Accept")
@@ -279,7 +279,7 @@ func (a *api) sendAll(ctx context.Context, h hook.Hook, c caller.Caller, message
 	taken := 0
 	for _, m := range messages {
 		if m.TemplateError != nil {
-			a.Log.WarnContext(ctx, "the template of a hook failed", "hook", h.Name, "error", m.TemplateError)
+			a.Log.WarnContext(ctx, "template of a hook failed", "hook", h.Name, "error", m.TemplateError)
 		}
 		one, err := a.sendHooked(ctx, h, c, m)
 		switch {
