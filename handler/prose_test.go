@@ -19,7 +19,7 @@ const proseColumns = 120
 // prosePages are the pages that people have written, relative to the root.
 func prosePages(t *testing.T) []string {
 	t.Helper()
-	pages := []string{"README.md", "SECURITY.md", "infra/README.md", "handler/local/emulator/README.md"}
+	pages := []string{"README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "infra/README.md", "handler/local/emulator/README.md"}
 	err := filepath.WalkDir(filepath.Join(root, "docs"), func(path string, _ fs.DirEntry, err error) error {
 		if err == nil && filepath.Ext(path) == ".md" {
 			name, _ := filepath.Rel(root, path)

@@ -140,7 +140,7 @@ func allowed(ctx context.Context, callers *caller.Registry, p hook.Policy) error
 	if len(m.Recipients.All()) == 0 { // those of the payload come later
 		m.Recipients.To = []mail.Address{{Address: p.Sender}}
 	}
-	_, err = new(check.Checker).Message(&m, time.Now())
+	_, err = check.New().Message(&m, time.Now())
 	return err
 }
 
