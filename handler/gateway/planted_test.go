@@ -30,7 +30,7 @@ var plantedBugs = []planted{
 		"decide/quota", "TestNoWindowOfAnyAlignmentHoldsMoreThanTheLimit",
 	},
 	{
-		"a booking that counts from the beginning of its second", "decide/quota/window/usage.go",
+		"a reservation that counts from the beginning of its second", "decide/quota/window/limits.go",
 		`func (w window) leaves(b Reservation) Instant { return b.At.Add(w.width) }`,
 		`func (w window) leaves(b Reservation) Instant { return b.At.Add(w.width - 1e9) }`,
 		"decide/quota", "TestABookingCountsAWholeWindowFromTheEndOfItsSecond",

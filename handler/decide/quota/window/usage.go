@@ -17,7 +17,7 @@ type Reservation struct {
 
 // Usage is what was reserved, so far as it still counts: the one form of it.
 type Usage struct {
-	Newest   Instant   // the time of the last reservation, 0 without one
+	Newest       Instant       // the time of the last reservation, 0 without one
 	Reservations []Reservation // ascending
 }
 
