@@ -40,7 +40,7 @@ type Settings struct {
 	QueueEndpoint   string `env:"POSTHORN_QUEUE_ENDPOINT" validate:"required,url,startswith=https://" doc:"Queue service, such as https://ACCOUNT.queue.core.windows.net."`
 	StorageCAFile   string `env:"POSTHORN_STORAGE_CA_FILE" doc:"PEM file of a certificate authority to trust for storage, beside the system's."`
 	StorageChecksum string `env:"POSTHORN_STORAGE_CHECKSUM" envDefault:"crc64" validate:"oneof=crc64 md5" doc:"What blocks travel with: crc64, which Azure prefers, or md5, which Azurite does faster."`
-	DownloadOrigin  string `env:"POSTHORN_DOWNLOAD_ORIGIN" validate:"omitempty,http_url" doc:"Scheme and host that recipients reach the Blob service under, if not its own: a custom domain or a front door."`
+	DownloadOrigin  string `env:"POSTHORN_DOWNLOAD_ORIGIN" validate:"omitempty,http_url" doc:"Scheme and host under which recipients reach the Blob service, if not its own: a custom domain, or Azure Front Door."`
 	Credential      string `env:"POSTHORN_CREDENTIAL" envDefault:"managed-identity" validate:"oneof=managed-identity workload-identity azure-cli environment default" doc:"How to prove this deployment's identity to Azure: managed-identity, workload-identity, azure-cli or environment. For the operator's program also default: the first login that is found."`
 	ClientID        string `env:"AZURE_CLIENT_ID" doc:"Client id of a user-assigned managed identity."`
 
@@ -58,7 +58,7 @@ type Settings struct {
 	QuotaReservedForHigh int    `env:"POSTHORN_QUOTA_RESERVED_FOR_HIGH" envDefault:"0" validate:"min=0,max=90" doc:"Percent of the limits that only messages of high priority may use. What is reserved and not used is lost."`
 	QuotaCost            string `env:"POSTHORN_QUOTA_COST" envDefault:"message" validate:"oneof=message recipients" doc:"What one call costs: 1 (message) or its number of recipients (recipients). ACS does not document which."`
 
-	MaxRefusedPercent int `env:"POSTHORN_MAX_REFUSED_PERCENT" envDefault:"5" validate:"min=0,max=100" doc:"Percent of a caller's or a hook's messages of a day that ACS may refuse or drop, from twenty such messages on. Beyond it Posthorn pauses the caller or the hook. 0: never. Microsoft takes sending from subscriptions beyond 1 or 2 percent."`
+	MaxRefusedPercent int `env:"POSTHORN_MAX_REFUSED_PERCENT" envDefault:"5" validate:"min=0,max=100" doc:"Percent of a day's messages of a caller or a hook that ACS may refuse or drop. It holds from 20 such messages on. Beyond it Posthorn pauses the caller or the hook. 0: never. Microsoft takes sending from subscriptions beyond 1 or 2 percent."`
 
 	HostMaxRequestBytes int64 `env:"POSTHORN_HOST_MAX_REQUEST_BYTES" envDefault:"44040192" validate:"min=65536" doc:"Largest request body that the Functions host takes: the value of the host's own FUNCTIONS_REQUEST_BODY_SIZE_LIMIT. The host answers a larger body with an empty 500."`
 

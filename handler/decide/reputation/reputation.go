@@ -116,12 +116,12 @@ func (w *Watch) CountOutcome(ctx context.Context, caller, hook string, o Outcome
 	if err == nil && w.tooMany(sent, bad) {
 		reason := fmt.Sprintf("ACS refused or dropped %d of its last %d messages, more than %d percent.", bad, sent, w.Percent)
 		if err = pauser.Suspend(ctx, name, reason); err == nil {
-			w.Log.ErrorContext(ctx, "a sender was paused: ACS refuses or drops too many of its messages", kind, name, "sent", sent, "bad", bad)
+			w.Log.ErrorContext(ctx, "sender paused: ACS refuses or drops too many of its messages", kind, name, "sent", sent, "bad", bad)
 			err = w.forget(ctx, sender)
 		}
 	}
 	if err != nil {
-		w.Log.WarnContext(ctx, "what ACS refuses could not be counted", kind, name, "error", err)
+		w.Log.WarnContext(ctx, "refusals of ACS could not be counted", kind, name, "error", err)
 	}
 }
 
