@@ -227,6 +227,7 @@ func TestGeneratedPagesAreCurrent(t *testing.T) {
 	golden(t, filepath.Join(root, "docs", "limits.md"), limitsPage(t)+limitsOfSignatures)
 	golden(t, filepath.Join(root, "infra", "memory.json"), memoryJSON(t))
 	goldenPart(t, filepath.Join(root, "docs", "send.md"), headersTable())
+	goldenPart(t, filepath.Join(root, "docs", "architecture.md"), drawing(t)+floorsTable())
 }
 
 // goldenPart is golden for what stands on a page behind the comment that says so.

@@ -70,7 +70,7 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 	callers := caller.NewRegistry(table(), keyring.Masters{make([]byte, 32)}, false, time.Now)
 	hooks := hook.NewRegistry(table(), keyring.Masters{make([]byte, 32)}, rand.Reader, time.Now)
 	g, err := gateway.New(gateway.Config{
-		Check: new(check.Checker), Records: record.New(table(), time.Now, uuid.NewString),
+		Check: check.New(), Records: record.New(table(), time.Now, uuid.NewString),
 		Sends:          quota.New(ledgers, "send", plenty, time.Now, uuid.NewString),
 		StatusRequests: quota.New(ledgers, "status", plenty, time.Now, uuid.NewString),
 		Offload: offload.New(offload.Config{

@@ -52,7 +52,7 @@ func TestWhateverPassesCheckCanBeStored(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					h := gatewaytest.New(t, plenty)
-					h.MaxACSRequestBytes, h.Check = 10<<20, new(check.Checker)
+					h.MaxACSRequestBytes, h.Check = 10<<20, check.New()
 					answer, err := h.Send(t.Context(), request(largest(piece, waits)))
 					if err != nil {
 						t.Fatalf("%v, %+v", err, problem.Of(err).Violations)

@@ -40,7 +40,7 @@ type Settings struct {
 	QueueEndpoint   string `env:"POSTHORN_QUEUE_ENDPOINT" validate:"required,url,startswith=https://" doc:"Queue service, such as https://ACCOUNT.queue.core.windows.net."`
 	StorageCAFile   string `env:"POSTHORN_STORAGE_CA_FILE" doc:"PEM file of a certificate authority to trust for storage, beside the system's."`
 	StorageChecksum string `env:"POSTHORN_STORAGE_CHECKSUM" envDefault:"crc64" validate:"oneof=crc64 md5" doc:"Checksum of uploaded blocks: crc64, which Azure prefers, or md5, which is faster with Azurite."`
-	DownloadOrigin  string `env:"POSTHORN_DOWNLOAD_ORIGIN" validate:"omitempty,http_url" doc:"Scheme and host under which recipients reach the Blob service: a custom domain or a Front Door. Default: its own."`
+	DownloadOrigin  string `env:"POSTHORN_DOWNLOAD_ORIGIN" validate:"omitempty,http_url" doc:"Scheme and host under which recipients reach the Blob service, if not its own: a custom domain, or Azure Front Door."`
 	Credential      string `env:"POSTHORN_CREDENTIAL" envDefault:"managed-identity" validate:"oneof=managed-identity workload-identity azure-cli environment default" doc:"How to prove this deployment's identity to Azure: managed-identity, workload-identity, azure-cli or environment. For the operator's program also default: the first login that is found."`
 	ClientID        string `env:"AZURE_CLIENT_ID" doc:"Client id of a user-assigned managed identity."`
 
@@ -58,7 +58,7 @@ type Settings struct {
 	QuotaReservedForHigh int    `env:"POSTHORN_QUOTA_RESERVED_FOR_HIGH" envDefault:"0" validate:"min=0,max=90" doc:"Percent of the limits that only messages of high priority may use. An unused reserve is lost."`
 	QuotaCost            string `env:"POSTHORN_QUOTA_COST" envDefault:"message" validate:"oneof=message recipients" doc:"What one call costs: 1 (message) or its number of recipients (recipients). ACS does not document which."`
 
-	MaxRefusedPercent int `env:"POSTHORN_MAX_REFUSED_PERCENT" envDefault:"5" validate:"min=0,max=100" doc:"Percent of a caller's or hook's messages of a day that ACS may refuse or drop. Beyond it, from twenty such messages on, Posthorn pauses the caller or hook. 0: never. Microsoft blocks subscriptions beyond 1 or 2 percent."`
+	MaxRefusedPercent int `env:"POSTHORN_MAX_REFUSED_PERCENT" envDefault:"5" validate:"min=0,max=100" doc:"Percent of a day's messages of a caller or a hook that ACS may refuse or drop. It holds from 20 such messages on. Beyond it Posthorn pauses the caller or the hook. 0: never. Microsoft takes sending from subscriptions beyond 1 or 2 percent."`
 
 	HostMaxRequestBytes int64 `env:"POSTHORN_HOST_MAX_REQUEST_BYTES" envDefault:"44040192" validate:"min=65536" doc:"Largest request body that the Functions host takes: the value of the host's own FUNCTIONS_REQUEST_BODY_SIZE_LIMIT. The host answers a larger body with an empty 500."`
 

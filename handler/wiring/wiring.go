@@ -290,7 +290,7 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 		return nil, err
 	}
 	sends, statusRequests := limits(b.s)
-	checker := new(check.Checker)
+	checker := check.New()
 	checker.SenderNames = b.s.ACSAPIVersion == acs.APIVersion20250115Preview
 	return gateway.New(gateway.Config{
 		Check:   checker,

@@ -1,10 +1,11 @@
 // Package check says whether a mail.Message is well-formed, addressed and within
-// limits. A message goes in; all its violations come out at once, each with its
-// JSON pointer and a sentence, or else the message with its addresses normalised
-// and the terms of its delivery.
+// limits: a message goes in; every violation that it has comes out at once, each
+// with its JSON pointer and a sentence, or else the message with its addresses
+// normalised and the terms of its delivery.
 //
-// The file members.go holds each member by itself, the other files what takes two
-// members, and the names of headers. What clients write in several ways is written in one: domains, names of
+// A member by itself is held by validator's rules, in tables below; what takes
+// two members, or the names of headers, is held by the functions of the other
+// files. What clients write in several ways is written in one: domains, names of
 // files and of inline images, headers that are empty or folded, an address that
 // stands twice. Nothing else is repaired.
 //
@@ -19,13 +20,19 @@ package check
 import (
 	"time"
 
+	"github.com/go-playground/validator/v10"
+
 	"github.com/posthorn/posthorn/handler/mail"
 )
 
-// Checker checks messages. It may be used by many at once.
+// Checker holds the compiled rules. It may be used by many at once.
 type Checker struct {
 	// SenderNames says that ACS takes the sender's name. It is set before any use.
 	SenderNames bool
+
+	all   *validator.Validate // forms and sizes in one
+	forms *validator.Validate
+	sizes *validator.Validate
 }
 
 // Terms is what the message's delivery member asked for.
@@ -39,6 +46,11 @@ type Terms struct {
 	Deadline time.Time
 	// Wait says that the message waits for quota rather than be refused.
 	Wait bool
+}
+
+// New compiles the rules.
+func New() *Checker {
+	return &Checker{all: compile(joined(forms, sizes)), forms: compile(forms), sizes: compile(sizes)}
 }
 
 // Message checks m at the time now. A good message is tidied, in place: see tidied.
@@ -57,7 +69,11 @@ func (c *Checker) Message(m *mail.Message, now time.Time) (Terms, error) {
 	}
 	counts(&f, &tidy)
 	seen := clip(m, &tidy)
-	members(&f, &seen)
+	// Most messages have no violation, and looked at once.
+	if c.all.Struct(&seen) != nil {
+		members(&f, c.forms, &seen)
+		members(&f, c.sizes, &seen)
+	}
 	bodies(&f, seen.Content)
 	attachments(&f, seen.Attachments)
 	terms := delivery(&f, &seen.Delivery, now)

@@ -16,8 +16,16 @@ import (
 
 // delivery holds the delivery member and returns what it asks for.
 func delivery(f *violations, d *mail.Delivery, now time.Time) Terms {
-	oneOf(f, "/delivery/priority", d.Priority, mail.PriorityHigh, mail.PriorityNormal, mail.PriorityBulk)
-	oneOf(f, "/delivery/whenBusy", d.WhenBusy, mail.WhenBusyWait, mail.WhenBusyRefuse)
+	switch d.Priority {
+	case "", mail.PriorityHigh, mail.PriorityNormal, mail.PriorityBulk:
+	default:
+		f.add("/delivery/priority", "This must be one of: %s, %s, %s.", mail.PriorityHigh, mail.PriorityNormal, mail.PriorityBulk)
+	}
+	switch d.WhenBusy {
+	case "", mail.WhenBusyWait, mail.WhenBusyRefuse:
+	default:
+		f.add("/delivery/whenBusy", "This must be one of: %s, %s.", mail.WhenBusyWait, mail.WhenBusyRefuse)
+	}
 	tagsOnce(f, d.Tags)
 	t := Terms{LinkLife: linkLife(f, d.LinkExpiresAfter), Wait: d.WhenBusy != mail.WhenBusyRefuse}
 	t.SendAt, t.Deadline = times(f, d, now)

@@ -8,8 +8,6 @@ import (
 	"github.com/posthorn/posthorn/handler/mail"
 )
 
-var grammars = map[string]func(string) error{"mediatype": mediaType, "utf8": validUTF8, "line": mail.Line, "mailbox": mailbox}
-
 func TestGrammars(t *testing.T) {
 	t.Parallel()
 	rows := []struct {

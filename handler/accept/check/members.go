@@ -3,82 +3,146 @@ package check
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"maps"
+	"reflect"
 	"strconv"
 	"strings"
+
+	"github.com/go-playground/validator/v10"
 
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// members holds each member of m by itself.
-func members(f *violations, m *mail.Message) {
-	f.form("/senderAddress", m.SenderAddress, required, mailbox)
-	f.text("/senderDisplayName", m.SenderDisplayName, mail.MaxDisplayNameBytes, mail.Line)
-	f.text("/content/subject", m.Content.Subject, mail.MaxSubjectBytes, required, mail.Seen, mail.Line)
-	f.text("/content/plainText", m.Content.PlainText, mail.MaxBodyBytes, validUTF8)
-	f.text("/content/html", m.Content.HTML, mail.MaxBodyBytes, validUTF8)
-	addresses(f, "/recipients/to/", m.Recipients.To)
-	addresses(f, "/recipients/cc/", m.Recipients.CC)
-	addresses(f, "/recipients/bcc/", m.Recipients.BCC)
-	addresses(f, "/replyTo/", m.ReplyTo)
-	for i, a := range m.Attachments {
-		here := "/attachments/" + strconv.Itoa(i)
-		f.text(here+"/name", a.Name, mail.MaxAttachmentNameBytes)
-		f.text(here+"/contentType", a.ContentType, mail.MaxContentTypeBytes, required, mediaType)
-		f.text(here+"/contentId", a.ContentID, mail.MaxContentIDBytes)
-		oneOf(f, here+"/placement", a.Placement, mail.PlacementAuto, mail.PlacementInline, mail.PlacementLink)
-	}
-	for i, t := range m.Delivery.Tags {
-		here := "/delivery/tags/" + strconv.Itoa(i)
-		f.text(here+"/name", t.Name, mail.MaxTagBytes, required, mail.Line)
-		f.text(here+"/value", t.Value, mail.MaxTagBytes, mail.Line)
-	}
+// rules are validator's tags for the members of one type of mail, by Go name.
+type rules struct {
+	of   any
+	tags map[string]string
 }
 
-func addresses(f *violations, list string, all []mail.Address) {
-	for i, a := range all {
-		here := list + strconv.Itoa(i)
-		f.form(here+"/address", a.Address, required, mailbox)
-		f.text(here+"/displayName", a.DisplayName, mail.MaxDisplayNameBytes, mail.Line)
+// The rules stand in two tables because validator leaves a member at the first
+// tag that it breaks: so a subject that is too long and has a line break in it
+// is told both.
+var (
+	forms = append([]rules{
+		{mail.Message{}, map[string]string{"SenderAddress": "required,mailbox", "SenderDisplayName": "line", "Attachments": "dive", "ReplyTo": "dive"}},
+		{mail.Content{}, map[string]string{"Subject": "required,seen,line", "PlainText": "utf8", "HTML": "utf8"}},
+		{mail.Address{}, map[string]string{"Address": "required,mailbox", "DisplayName": "line"}},
+		{mail.Attachment{}, map[string]string{
+			"ContentType": "required,mediatype",
+			"Placement":   "omitempty,oneof=auto inline link",
+		}},
+		{mail.Tag{}, map[string]string{"Name": "required,line", "Value": "line"}},
+	}, lists...)
+
+	sizes = append([]rules{
+		{mail.Message{}, map[string]string{"SenderDisplayName": atMost(mail.MaxDisplayNameBytes), "Attachments": "dive", "ReplyTo": "dive"}},
+		{mail.Content{}, map[string]string{
+			"Subject":   atMost(mail.MaxSubjectBytes),
+			"PlainText": atMost(mail.MaxBodyBytes),
+			"HTML":      atMost(mail.MaxBodyBytes),
+		}},
+		{mail.Address{}, map[string]string{"DisplayName": atMost(mail.MaxDisplayNameBytes)}},
+		{mail.Attachment{}, map[string]string{
+			"Name":        atMost(mail.MaxAttachmentNameBytes),
+			"ContentType": atMost(mail.MaxContentTypeBytes),
+			"ContentID":   atMost(mail.MaxContentIDBytes),
+		}},
+		{mail.Tag{}, map[string]string{"Name": atMost(mail.MaxTagBytes), "Value": atMost(mail.MaxTagBytes)}},
+	}, lists...)
+
+	lists = []rules{
+		{mail.Recipients{}, map[string]string{"To": "dive", "CC": "dive", "BCC": "dive"}},
+		{mail.Delivery{}, map[string]string{"Tags": "dive"}},
 	}
+)
+
+// joined makes one table of two, in which a member has the tags of both.
+func joined(a, b []rules) []rules {
+	all := make([]rules, 0, len(a))
+	for _, r := range a {
+		tags := maps.Clone(r.tags)
+		for _, other := range b {
+			if reflect.TypeOf(other.of) != reflect.TypeOf(r.of) {
+				continue
+			}
+			for name, tag := range other.tags {
+				switch tags[name] {
+				case tag:
+				case "":
+					tags[name] = tag
+				default:
+					tags[name] += "," + tag
+				}
+			}
+		}
+		all = append(all, rules{r.of, tags})
+	}
+	return all
 }
 
-// text holds a text by its form and its size, so that one with two violations has both told.
-func (f *violations) text(pointer, s string, limit int, forms ...func(string) error) {
-	f.form(pointer, s, forms...)
-	if len(s) > limit {
-		f.add(pointer, "This is longer than %d bytes.", limit)
-	}
+// grammars are our own tags. Each error is a clause for the caller.
+var grammars = map[string]func(string) error{
+	"mailbox":   func(s string) error { _, err := mail.Mailbox(s); return err },
+	"line":      mail.Line,
+	"seen":      mail.Seen,
+	"utf8":      validUTF8,
+	"mediatype": mediaType,
 }
 
-// form holds a text by forms, up to the first that it has not.
-func (f *violations) form(pointer, s string, forms ...func(string) error) {
-	for _, form := range forms {
-		if err := form(s); err != nil {
-			f.add(pointer, "%s", problem.AsSentence(err))
-			return
+// atMost is the tag for a size; validator's own max counts characters.
+func atMost(bytes int) string { return "bytes=" + strconv.Itoa(bytes) }
+
+func compile(table []rules) *validator.Validate {
+	v := validator.New(validator.WithRequiredStructEnabled())
+	v.RegisterTagNameFunc(func(field reflect.StructField) string {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		return name
+	})
+	register := func(tag string, holds validator.Func) {
+		if err := v.RegisterValidation(tag, holds); err != nil {
+			panic("check: " + err.Error()) // the tag is ours, so only a programmer sees this
 		}
 	}
-}
-
-var errRequired = errors.New("this is required and may not be empty")
-
-func required(s string) error {
-	if s == "" {
-		return errRequired
+	register("bytes", func(field validator.FieldLevel) bool {
+		limit, err := strconv.Atoi(field.Param())
+		return err == nil && len(field.Field().String()) <= limit
+	})
+	for tag, grammar := range grammars {
+		register(tag, func(field validator.FieldLevel) bool {
+			return grammar(field.Field().String()) == nil
+		})
 	}
-	return nil
-}
-
-func mailbox(s string) error {
-	_, err := mail.Mailbox(s)
-	return err
-}
-
-// oneOf holds a word, which may be empty, by the words that there are.
-func oneOf[S ~string](f *violations, pointer string, word S, words ...S) {
-	if word != "" && !slices.Contains(words, word) {
-		f.add(pointer, "This must be one of: %s.", strings.Trim(strings.ReplaceAll(fmt.Sprint(words), " ", ", "), "[]"))
+	for _, r := range table {
+		v.RegisterStructValidationMapRules(r.tags, r.of)
 	}
+	return v
+}
+
+// members holds v's rules against m.
+func members(f *violations, v *validator.Validate, m *mail.Message) {
+	broken, _ := errors.AsType[validator.ValidationErrors](v.Struct(m))
+	for _, e := range broken {
+		f.add(pointerOf(e.Namespace()), "%s", sentence(e))
+	}
+}
+
+// pointerOf turns validator's Message.recipients.to[0].address into the RFC 6901
+// form. The JSON names of mail have nothing to escape.
+func pointerOf(namespace string) string {
+	_, path, _ := strings.Cut(namespace, ".")
+	return "/" + strings.NewReplacer(".", "/", "[", "/", "]", "").Replace(path)
+}
+
+func sentence(e validator.FieldError) string {
+	switch e.Tag() {
+	case "required":
+		return "This is required and may not be empty."
+	case "oneof":
+		return fmt.Sprintf("This must be one of: %s.", strings.ReplaceAll(e.Param(), " ", ", "))
+	case "bytes":
+		return fmt.Sprintf("This is longer than %s bytes.", e.Param())
+	}
+	value, _ := e.Value().(string)
+	return problem.AsSentence(grammars[e.Tag()](value))
 }

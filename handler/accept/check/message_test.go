@@ -67,7 +67,7 @@ func TestMessageAccepts(t *testing.T) {
 			m, want := good(), good()
 			row.change(m)
 			row.change(want)
-			terms, err := new(Checker).Message(m, now)
+			terms, err := New().Message(m, now)
 			if err != nil || terms != row.want {
 				t.Fatalf("terms %v, %v; want %v", terms, problem.Of(err).Violations, row.want)
 			}
@@ -138,7 +138,7 @@ func TestMessageNormalises(t *testing.T) {
 	m.Recipients.CC[0].Address = "Grace@Example.COM"
 	m.Recipients.BCC[0].Address = "Edsger@Example.COM"
 	m.ReplyTo[1].Address = "Help@例え。jp"
-	if _, err := new(Checker).Message(m, now); err != nil {
+	if _, err := New().Message(m, now); err != nil {
 		t.Fatal(problem.Of(err).Violations)
 	}
 	want := good()

@@ -18,7 +18,7 @@ import (
 // checking it again changes nothing.
 func TestGoodMessagesPass(t *testing.T) {
 	t.Parallel()
-	c := new(Checker)
+	c := New()
 	rapid.Check(t, func(t *rapid.T) {
 		m := drawMessage(t)
 		terms, err := c.Message(m, now)
@@ -94,7 +94,7 @@ var places = map[string]func(m *mail.Message, s string){
 func TestNaughtyStrings(t *testing.T) {
 	t.Parallel()
 	naughty := require.NaughtyStrings(t)
-	c := new(Checker)
+	c := New()
 	for place, put := range places {
 		t.Run(place, func(t *testing.T) {
 			t.Parallel()

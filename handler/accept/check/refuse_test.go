@@ -37,14 +37,14 @@ func refuses(t *testing.T, kind problem.Kind, rows []refusal) {
 			m, before := good(), good()
 			row.change(m)
 			row.change(before)
-			terms, err := new(Checker).Message(m, now)
+			terms, err := New().Message(m, now)
 			if !problem.Is(err, kind) {
 				t.Fatalf("error %v, want %v", err, kind)
 			}
 			var got []string
-			for _, fault := range problem.Of(err).Violations {
-				got = append(got, fault.Pointer+" "+fault.Detail)
-				if said := fault.Placed(elsewhere).Detail; ours.MatchString(said) {
+			for _, violation := range problem.Of(err).Violations {
+				got = append(got, violation.Pointer+" "+violation.Detail)
+				if said := violation.Placed(elsewhere).Detail; ours.MatchString(said) {
 					t.Errorf("in another API this is said in our words: %s", said)
 				}
 			}

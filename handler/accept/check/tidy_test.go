@@ -93,14 +93,14 @@ func TestMessageTidies(t *testing.T) {
 			m, want := good(), good()
 			row.sent(m)
 			row.want(want)
-			terms, err := new(Checker).Message(m, now)
+			terms, err := New().Message(m, now)
 			if err != nil {
 				t.Fatalf("%v, as sent by %s", problem.Of(err).Violations, row.source)
 			}
 			if !reflect.DeepEqual(m, want) {
 				t.Errorf("%s sends it; it becomes\n%+v, want\n%+v", row.source, m, want)
 			}
-			if again, err := new(Checker).Message(m, now); err != nil || again != terms || !reflect.DeepEqual(m, want) {
+			if again, err := New().Message(m, now); err != nil || again != terms || !reflect.DeepEqual(m, want) {
 				t.Errorf("checked again: %v, %+v", err, m)
 			}
 		})

@@ -90,7 +90,7 @@ func mustRead(t *testing.T, m Message) {
 	if m.TemplateError != nil || m.Refused != nil {
 		t.Errorf("fault %v, refused %v", m.TemplateError, m.Refused)
 	}
-	if _, err := new(check.Checker).Message(&m.Message, noon); err != nil {
+	if _, err := check.New().Message(&m.Message, noon); err != nil {
 		t.Errorf("the message is refused: %v", err)
 	}
 	for _, odd := range []string{"[]", "()", "<no value>", "map[", ": :", " :", "  ", "</", "&amp;"} {

@@ -70,7 +70,7 @@ func accepted(t interface {
 	Errorf(format string, of ...any)
 }, m Message) {
 	t.Helper()
-	if _, err := new(check.Checker).Message(&m.Message, noon); err != nil {
+	if _, err := check.New().Message(&m.Message, noon); err != nil {
 		t.Errorf("check refuses it: %v, %+v", err, problem.Of(err).Violations)
 	}
 	if n := len(m.Content.PlainText) + len(m.Content.HTML); n > 3*maxOutputBytes {

@@ -83,7 +83,7 @@ func mailOf(t *testing.T, file string) string {
 	}
 	var b strings.Builder
 	for _, m := range all {
-		if _, err := new(check.Checker).Message(&m.Message, noon); err != nil || m.TemplateError != nil {
+		if _, err := check.New().Message(&m.Message, noon); err != nil || m.TemplateError != nil {
 			t.Errorf("the message is refused: %v, its template failed: %v", err, m.TemplateError)
 		}
 		fmt.Fprintf(&b, "Subject: %s\nTo: %s\nReply-To: %s\nPriority: %s\nNext: %s\n\n%s",

@@ -42,7 +42,7 @@ func anything(depth int) *rapid.Generator[any] {
 // sender's fault; and rendering it twice says the same.
 func TestAnyPayloadIsAMessageOrItsSendersFault(t *testing.T) {
 	t.Parallel()
-	checker := new(check.Checker)
+	checker := check.New()
 	rapid.Check(t, func(t *rapid.T) {
 		body, err := json.Marshal(anything(4).Draw(t, "payload"))
 		if err != nil {

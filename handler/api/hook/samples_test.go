@@ -91,7 +91,7 @@ func TestTheSamplesOfTheSendersBecomeMessages(t *testing.T) {
 			if strings.Contains(m.Content.PlainText, "<no value>") || strings.Contains(m.Content.PlainText, "map[") {
 				t.Errorf("the text has Go's words in it:\n%s", m.Content.PlainText)
 			}
-			if _, err := new(check.Checker).Message(&m.Message, noon); err != nil {
+			if _, err := check.New().Message(&m.Message, noon); err != nil {
 				t.Errorf("the message is refused: %v", err)
 			}
 			if out := os.Getenv("POSTHORN_TEST_PREVIEWS"); out != "" {

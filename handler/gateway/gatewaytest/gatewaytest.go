@@ -77,7 +77,7 @@ func New(t *testing.T, limits quota.Limits) *House {
 	ledgers := table()
 	public, _ := url.Parse("https://mail.example.com")
 	g, err := gateway.New(gateway.Config{
-		Check: new(check.Checker), Records: record.New(table(), time.Now, newID),
+		Check: check.New(), Records: record.New(table(), time.Now, newID),
 		Sends:          quota.New(ledgers, "send", limits, time.Now, newID),
 		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID),
 		Offload: offload.New(offload.Config{
