@@ -15,7 +15,7 @@ var (
 	keptName = regexp.MustCompile(`["'](posthorn(?:[.-][a-z]+)+|posthorn[a-z]+|Posthorn(?:-[A-Z][a-z]+)+|Idempotency-[A-Z][a-z]+)["']`)
 	spanName = regexp.MustCompile(`Tracer\.Start\(.*, "([a-z]+)"`)
 	// builtNames stand in no literal as a whole, or in one that has no prefix of ours.
-	builtNames = []string{"posthorn-callers", "posthorn-hooks", "ph_", "ph_hook_", "Operation-Id", "sandbox", "rejected", "not-read"}
+	builtNames = []string{"posthorn-callers", "posthorn-hooks", "ph_", "ph_hook_", "Operation-Id"}
 	// otherNames are kept by nobody.
 	otherNames = []string{"posthorn.example.com"}
 )
