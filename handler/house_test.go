@@ -362,7 +362,11 @@ func writeLimits(t *testing.T, b *strings.Builder, name string) {
 				shown = fmt.Sprintf("%s (%d MiB)", shown, n>>20)
 			}
 			says := strings.TrimPrefix(strings.Join(strings.Fields(spec.Doc.Text()), " "), name)
-			fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, shown, strings.TrimLeft(says, ": "))
+			label := strings.TrimSpace(spec.Comment.Text()) // what the reader calls it
+			if label == "" {
+				label = "`" + name + "`"
+			}
+			fmt.Fprintf(b, "| %s | %s | %s |\n", label, shown, strings.TrimLeft(says, ": "))
 		}
 	}
 }

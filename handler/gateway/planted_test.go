@@ -26,7 +26,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"a window that is not widened", "decide/quota/window/limits.go",
-		`return window{limit, w + MaxAge + 2*ClockError}`, `return window{limit, w}`,
+		`return window{limit, w + MaxAge + 2*ClockError, Instant.WholeSecond}`, `return window{limit, w, Instant.WholeSecond}`,
 		"decide/quota", "TestNoWindowOfAnyAlignmentHoldsMoreThanTheLimit",
 	},
 	{
@@ -94,8 +94,8 @@ var plantedBugs = []planted{
 	},
 	{
 		"the row is taken away before the letter", "deliver/spool/spool.go",
-		"	if err := s.DeleteMessage(ctx, slip.Key); err != nil {\n		return err\n	}\n	return s.DeleteEntry(ctx, slip)",
-		"	return s.DeleteEntry(ctx, slip)",
+		"	if err := s.DeleteMessage(ctx, entry.Key); err != nil {\n		return err\n	}\n	return s.DeleteEntry(ctx, entry)",
+		"	return s.DeleteEntry(ctx, entry)",
 		"gateway", "TestSimNothingIsLeft",
 	},
 	{

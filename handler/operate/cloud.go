@@ -32,7 +32,7 @@ type cloud struct {
 }
 
 // errUnconnected says that nobody has chosen a deployment yet.
-var errUnconnected = usageError("no deployment is known here: run \"posthorn connect\" first")
+var errUnconnected = usageError("no deployment is connected. Run \"posthorn connect\" first")
 
 // cloud reads the connection. It makes no request.
 func (c *console) cloud() (cloud, error) {

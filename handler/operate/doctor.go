@@ -18,14 +18,14 @@ const doctorTime = 90 * time.Second
 
 // doctorCommand says what is right and what is wrong, and what to do.
 type doctorCommand struct {
-	Domain string `placeholder:"NAME" help:"Ask DNS alone about this domain; needs no settings and no Azure."`
+	Domain string `placeholder:"NAME" help:"Check only the DNS of this domain. Needs no deployment."`
 	resolving
-	JSON  bool `help:"The same as JSON."`
+	JSON  bool `help:"Print JSON."`
 	Probe bool `help:"Ask Azure what only Azure can answer: \"posthorn doctor --probe --help\"."` // read by probing
 }
 
 func (doctorCommand) Help() string {
-	return "It changes nothing. What could not be looked at is yellow. The exit code is 1 if a line is red.\n\n" +
+	return "doctor changes nothing. A check that could not run is yellow. The exit code is 1 if a line is red.\n\n" +
 		examples("posthorn doctor", "posthorn doctor --domain example.com")
 }
 

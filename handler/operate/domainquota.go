@@ -56,12 +56,12 @@ func (r relinking) fitQuota(ctx context.Context, linked []azure.ID) error {
 		return nil
 	}
 	if r.at.Site == "" {
-		r.tell("No function app is known here: set %s=%s there.", quotaSetting, want)
+		r.tell("The function app is not known. Set %s=%s in its settings.", quotaSetting, want)
 		return nil
 	}
 	settings, err := r.AppSettings(ctx, r.at.Site)
 	if err != nil {
-		return fmt.Errorf("the domains are as told, but %s may not fit them: %w", quotaSetting, err)
+		return fmt.Errorf("the domains are changed, but %s may not fit them: %w", quotaSetting, err)
 	}
 	has := cmp.Or(settings[quotaSetting], quotaCustom)
 	switch {
@@ -75,9 +75,9 @@ func (r relinking) fitQuota(ctx context.Context, linked []azure.ID) error {
 		return nil
 	}
 	if err := r.ChangeAppSettings(ctx, r.at.Site, map[string]string{quotaSetting: want}); err != nil {
-		return fmt.Errorf("the domains are as told, but %s is still %s: %w", quotaSetting, has, err)
+		return fmt.Errorf("the domains are changed, but %s is still %s: %w", quotaSetting, has, err)
 	}
-	r.tell("Changed %s from %s to %s. The function app restarts; nothing is lost.", quotaSetting, has, want)
+	r.tell("Changed %s from %s to %s. The function app restarts. No message is lost.", quotaSetting, has, want)
 	return r.rememberQuota(want)
 }
 

@@ -179,7 +179,7 @@ func (cmd *listDomains) Run(ctx context.Context, c *console, cl cloud) error {
 	}
 	c.tell("%s is %s.", quotaSetting, cmp.Or(links.quota, "not known"))
 	if want := quotaFor(links.domains); want != "" && (links.quota == quotaManaged || links.quota == quotaCustom) && links.quota != want {
-		c.tell("The linked domains want %s: \"posthorn domain link\" of a linked one sets it.", want)
+		c.tell("The linked domains need %s. Run \"posthorn domain link\" for a linked domain to set it.", want)
 	}
 	return nil
 }

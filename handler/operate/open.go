@@ -49,7 +49,7 @@ func (c *console) openKeyed(ctx context.Context) (keyed, error) {
 // masterKey asks the vault. The key is written nowhere.
 func (c *console) masterKey(ctx context.Context, at connection) (string, error) {
 	if at.MasterKey == "" {
-		return "", usageError("it is not known which secret of a Key Vault has the master key of " + at.Site.Name() + ": set POSTHORN_MASTER_KEY")
+		return "", usageError("the settings of " + at.Site.Name() + " name no Key Vault secret for the master key. Set POSTHORN_MASTER_KEY")
 	}
 	client, err := c.arm()
 	if err != nil {
@@ -83,7 +83,7 @@ func (c *console) settings() (s settings.Settings, later *connection, err error)
 	at, unread := c.connection()
 	if _, unconnected := errors.AsType[usageError](unread); unconnected {
 		if set, _ := c.endpoints(); len(set) == 0 {
-			err = errors.New("no deployment is known here")
+			err = errors.New("no deployment is connected")
 		}
 		return s, nil, settingsError{err}
 	}
@@ -117,6 +117,6 @@ func (c *console) mixed(at connection) error {
 	if len(set) == 0 || len(unset) == 0 {
 		return nil
 	}
-	return usageError("the environment has " + strings.Join(set, ", ") + ", and lacks " + strings.Join(unset, ", ") +
-		".\nUnset the former to work on " + at.Site.Name() + ", or set the latter too.")
+	return usageError("the environment sets " + strings.Join(set, ", ") + ", and lacks " + strings.Join(unset, ", ") +
+		".\nTo work on " + at.Site.Name() + ", unset what is set. To work on another deployment, set what is missing.")
 }

@@ -43,7 +43,7 @@ func (a *asker) peek(ctx context.Context) ([]reportMessage, error) {
 	case err != nil:
 		return nil, err
 	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
-		return nil, askError(fmt.Sprintf("storage refuses this login with %d %s: it needs the role Storage Queue Data Reader, and the network of the storage account", r.status, r.code))
+		return nil, askError(fmt.Sprintf("storage refuses this login with %d %s: it needs the role Storage Queue Data Reader, and access to the storage account's network", r.status, r.code))
 	case r.status == http.StatusNotFound:
 		return nil, askError("the deployment has no queue " + reportQueue)
 	case !r.taken():
@@ -81,7 +81,7 @@ func askEncoding(ctx context.Context, a *asker) (string, error) {
 	if !messages[0].base64 {
 		answer = "plain"
 		if !json.Valid(messages[0].text) {
-			return "", askError("the first message of the queue is no JSON, with Base64 and without")
+			return "", askError("the first message of the queue is not JSON, neither with Base64 nor without")
 		}
 	}
 	return answer, a.saw("%d messages at the front of the queue, the first is JSON (%s)", len(messages), answer)
@@ -118,7 +118,7 @@ func askReports(ctx context.Context, a *asker) (string, error) {
 
 // reports waits for the reports of operations.
 func (a *asker) reports(ctx context.Context, waiting map[string]string) (answer string, err error) {
-	a.c.tell("  Reports are waited for, for %s at most.", reportTime)
+	a.c.tell("  Waiting for reports, for %s at most.", reportTime)
 	began, messages := a.c.now(), []reportMessage(nil)
 	for len(waiting) > 0 && len(messages) < peekMost && a.c.now().Sub(began) < reportTime {
 		if err = a.c.sleep(ctx, 30*time.Second); err != nil {

@@ -113,7 +113,7 @@ func listProbes(c *console, all, chosen []probe, known *probeFindings, json bool
 			c.tell("%s %s.", p.id, p.touches)
 		}
 	}
-	c.tell("What is asked now sends up to %d mails.", mailsOf(now))
+	c.tell("This run would send up to %d mails.", mailsOf(now))
 	return nil
 }
 

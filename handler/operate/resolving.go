@@ -41,7 +41,7 @@ func (f resolving) asker(ctx context.Context, c *console) (*dns.Asker, error) {
 		resolvers = []string{net.JoinHostPort(host, port)}
 	}
 	if len(resolvers) == 0 {
-		return nil, usageError("this computer names no resolver: say --resolver HOST:PORT.")
+		return nil, usageError("this computer names no resolver: add --resolver HOST:PORT.")
 	}
 	return dns.New(resolvers, c.dial), nil
 }

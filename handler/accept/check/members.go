@@ -120,7 +120,7 @@ func compile(table []rules) *validator.Validate {
 }
 
 // members holds v's rules against m.
-func members(f *faults, v *validator.Validate, m *mail.Message) {
+func members(f *violations, v *validator.Validate, m *mail.Message) {
 	broken, _ := errors.AsType[validator.ValidationErrors](v.Struct(m))
 	for _, e := range broken {
 		f.add(pointerOf(e.Namespace()), "%s", sentence(e))

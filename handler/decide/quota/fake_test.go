@@ -2,12 +2,14 @@ package quota_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -216,8 +218,8 @@ func (r *row) touch() {
 
 // emptyRow is what a ledger writes that has booked nothing.
 func emptyRow() map[string]any {
-	values := map[string]any{"format": int64(4), "attempts": "", "usage": []byte{0}, "layout": []byte(`{"shards":1,"homes":1}`)}
-	for _, name := range []string{"health", "callers", "queues", "next", "pause"} {
+	values := map[string]any{"format": int64(4), "attempts": "", "layout": []byte(`{"shards":1,"homes":1}`)}
+	for _, name := range []string{"usage", "health", "callers", "queues", "next", "pause"} {
 		values[name] = []byte("null")
 	}
 	return values
@@ -233,7 +235,7 @@ func added(before, after []time.Time) int {
 // times are when each token was booked, to the second that then ended, read as the format
 // says.
 func times(e store.Entity) (all []time.Time) {
-	text, _ := e.Values["usage"].([]byte)
+	text := usageOf(e)
 	number := func() int64 {
 		v, n := binary.Uvarint(text)
 		text = text[n:]
@@ -251,6 +253,13 @@ func times(e store.Entity) (all []time.Time) {
 
 // newest is the time of the newest booking.
 func newest(e store.Entity) time.Time {
-	ms, _ := binary.Uvarint(e.Values["usage"].([]byte))
+	ms, _ := binary.Uvarint(usageOf(e))
 	return time.UnixMilli(int64(ms))
+}
+
+// usageOf is what a row says was booked: a JSON string of Base64 without padding.
+func usageOf(e store.Entity) []byte {
+	text, _ := e.Values["usage"].([]byte)
+	all, _ := base64.RawStdEncoding.DecodeString(strings.Trim(string(text), `"`))
+	return all
 }

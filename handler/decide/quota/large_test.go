@@ -84,3 +84,22 @@ func TestTheWindowOfALargeLimitIsAsWideAsTheWorstCase(t *testing.T) {
 		}
 	})
 }
+
+// A row that is seen to be full is passed over: the next one may have room.
+func TestAFullRowIsPassedOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 1500, PerHour: 54_000}) // three rows
+		first, err := l.Reserve(t.Context(), costing(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.ReserveAgain(t.Context(), first.Shard(), costing(499)); err != nil {
+			t.Fatal(err)
+		}
+		next, err := l.Reserve(t.Context(), costing(1))
+		if err != nil || next.Shard() == first.Shard() {
+			t.Errorf("row %d, after row %d was full: %v", next.Shard(), first.Shard(), err)
+		}
+	})
+}

@@ -11,7 +11,7 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// The words of the ledger, which package window explains.
+// What the ledger is asked and answers: package window explains it.
 type (
 	Limits   = window.Limits
 	Call     = window.Call

@@ -2,6 +2,7 @@ package quota_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -274,7 +275,7 @@ func TestARowThatCannotBeReadIsRefused(t *testing.T) {
 		for _, n := range numbers {
 			text = binary.AppendUvarint(text, n)
 		}
-		return text
+		return []byte(`"` + base64.RawStdEncoding.EncodeToString(text) + `"`)
 	}
 	const second = 946_684_000 // within 1999, and synctest begins in 2000
 	for name, c := range map[string]struct {
@@ -286,10 +287,10 @@ func TestARowThatCannotBeReadIsRefused(t *testing.T) {
 		"of an earlier version":   {"format", int64(3), "format 3, not 4"},
 		"of a later version":      {"format", int64(5), "format 5, not 4"},
 		"no attempts":             {"attempts", nil, "missing"},
-		"usage is a string":       {"usage", "x", "another type"},
-		"usage is empty":          {"usage", []byte{}, "cut off"},
+		"usage is a string":       {"usage", "x", "usage"},
+		"usage is empty":          {"usage", []byte(`""`), "cut off"},
 		"a booking is cut off":    {"usage", usage(second*1000, second), "cut off"},
-		"a number is cut off":     {"usage", append(usage(second*1000, second, 1), 0x80), "cut off"},
+		"a number is cut off":     {"usage", []byte(`"gA"`), "cut off"},
 		"a number is too large":   {"usage", usage(second*1000, 1<<62, 1), "cut off"},
 		"two of one second":       {"usage", usage(second*1000, second, 1, 0, 1), "ascend"},
 		"newer than the newest":   {"usage", usage(second*1000, second, 1, 1, 1), "ascend"},
@@ -299,7 +300,7 @@ func TestARowThatCannotBeReadIsRefused(t *testing.T) {
 		"no lines":                {"queues", nil, "queues"},
 		"no layout":               {"layout", []byte("{}"), "layout"},
 		"fewer homes than shards": {"layout", []byte(`{"shards":2,"homes":1}`), "layout"},
-		"use of a short hour":     {"callers", []byte(`{"callers":{"a":[1]}}`), `use by "a"`},
+		"a caller ahead":          {"callers", []byte(`{"a":` + string(usage(second*1000, second+600, 1)) + `}`), "ascend"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
