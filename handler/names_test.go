@@ -43,7 +43,7 @@ func TestNamesThatAzureKeepsAreThoseOfThePage(t *testing.T) {
 	for line := range strings.Lines(string(page)) {
 		if cell, ok := strings.CutPrefix(line, "| `"); ok {
 			cell, _, _ = strings.Cut(cell, "` |")
-			listed = append(listed, strings.Split(cell, "` `")...)
+			listed = append(listed, strings.Split(cell, "`, `")...)
 		}
 	}
 	for _, name := range want {

@@ -30,7 +30,6 @@ type Checker struct {
 	// SenderNames says that ACS takes the sender's name. It is set before any use.
 	SenderNames bool
 
-	all   *validator.Validate // forms and sizes in one
 	forms *validator.Validate
 	sizes *validator.Validate
 }
@@ -50,7 +49,7 @@ type Terms struct {
 
 // New compiles the rules.
 func New() *Checker {
-	return &Checker{all: compile(joined(forms, sizes)), forms: compile(forms), sizes: compile(sizes)}
+	return &Checker{forms: compile(forms), sizes: compile(sizes)}
 }
 
 // Message checks m at the time now. A good message is tidied, in place: see tidied.
@@ -69,11 +68,8 @@ func (c *Checker) Message(m *mail.Message, now time.Time) (Terms, error) {
 	}
 	counts(&f, &tidy)
 	seen := clip(m, &tidy)
-	// Most messages have no violation, and looked at once.
-	if c.all.Struct(&seen) != nil {
-		members(&f, c.forms, &seen)
-		members(&f, c.sizes, &seen)
-	}
+	members(&f, c.forms, &seen)
+	members(&f, c.sizes, &seen)
 	bodies(&f, seen.Content)
 	attachments(&f, seen.Attachments)
 	terms := delivery(&f, &seen.Delivery, now)

@@ -3,7 +3,6 @@ package check
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"strconv"
 	"strings"
@@ -56,30 +55,6 @@ var (
 		{mail.Delivery{}, map[string]string{"Tags": "dive"}},
 	}
 )
-
-// joined makes one table of two, in which a member has the tags of both.
-func joined(a, b []rules) []rules {
-	all := make([]rules, 0, len(a))
-	for _, r := range a {
-		tags := maps.Clone(r.tags)
-		for _, other := range b {
-			if reflect.TypeOf(other.of) != reflect.TypeOf(r.of) {
-				continue
-			}
-			for name, tag := range other.tags {
-				switch tags[name] {
-				case tag:
-				case "":
-					tags[name] = tag
-				default:
-					tags[name] += "," + tag
-				}
-			}
-		}
-		all = append(all, rules{r.of, tags})
-	}
-	return all
-}
 
 // grammars are our own tags. Each error is a clause for the caller.
 var grammars = map[string]func(string) error{
