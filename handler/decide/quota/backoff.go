@@ -95,7 +95,7 @@ func (l *Ledger) untaken(ctx context.Context, grants ...Grant) {
 	}
 }
 
-// elsewhere changes all rows but that of a shard, and burns what was prefetched.
+// elsewhere changes all rows but the one of a shard, and burns prefetched tokens.
 func (l *Ledger) elsewhere(ctx context.Context, shard int, change func(*window.Draft)) error {
 	l.prefetched.drop()
 	var failed error

@@ -28,7 +28,8 @@ const (
 	fullFor = 15 * time.Second
 )
 
-// callKey is for whom tokens were prefetched: the use counts as the caller's from then on.
+// callKey is the caller and class that tokens are prefetched for. They count as used by the
+// caller at once.
 type callKey struct {
 	caller string
 	class  Class

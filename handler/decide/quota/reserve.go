@@ -143,8 +143,8 @@ func (l *Ledger) Crowded(ctx context.Context, c Call) error {
 	return l.change(ctx, l.shardNow(), true, func(d *window.Draft) error { return d.TooMany(c, l.waitingElsewhere(d, c)) })
 }
 
-// waitingElsewhere is how many messages of c's caller were last seen to wait at all rows but
-// that of d, if d is not nil.
+// waitingElsewhere is how many messages of c's caller were last seen to wait at all rows,
+// except the row of d, if d is not nil.
 func (l *Ledger) waitingElsewhere(d *window.Draft, c Call) (messages int) {
 	for seen := range l.rows.Seen() {
 		if d == nil || seen.Shard != d.Shard {
@@ -165,7 +165,7 @@ func (l *Ledger) Busy(c Call) bool {
 	return true
 }
 
-// change applies do, of which only its error counts.
+// change applies do, which answers nothing but an error.
 func (l *Ledger) change(ctx context.Context, shard int, mayWait bool, do func(*window.Draft) error) error {
 	_, err := row.Apply(ctx, l.rows, shard, row.Change[struct{}]{
 		Do:      func(d *window.Draft) (struct{}, error) { return struct{}{}, do(d) },

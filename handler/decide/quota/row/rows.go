@@ -81,7 +81,7 @@ type Change[T any] struct {
 	Done, Untaken func(answer T)
 }
 
-// Apply brings c into the row of a shard, wherever that is. An error is that of c.Do, or
+// Apply brings c into the row of a shard, wherever the row is. An error is c.Do's, or
 // problem.Unavailable: then c may be in the row.
 func Apply[T any](ctx context.Context, r *Rows, shard int, c Change[T]) (T, error) {
 	q := &request{mayWait: c.MayWait}

@@ -11,7 +11,7 @@ type Call struct {
 	Cost   int // tokens
 	Share  int // guaranteed percent of the limits for this caller, 0 none
 	Cap    int // at most this percent of the hourly limit, 0 none
-	// WholeCap is the Cap of the caller of which Caller is a part.
+	// WholeCap is the Cap of the whole caller, if Caller is a part.
 	WholeCap int
 	// MostWaiting bounds the messages of Caller that wait; 0 means no bound.
 	MostWaiting int

@@ -10,8 +10,8 @@ const (
 	// CallersKept is how many callers' usage a row remembers; of more, the least is
 	// forgotten.
 	CallersKept = 256
-	// capStep is how exactly the time of a caller's usage is kept, so that a row holds
-	// that of many.
+	// capStep is how exactly the time of a caller's usage is kept: a row has to hold the
+	// usage of many.
 	capStep = 5 * time.Minute
 )
 
@@ -32,12 +32,12 @@ func (c CallerUsage) clone() CallerUsage {
 	return all
 }
 
-// expire forgets callers of whom nothing counts any more.
+// expire forgets callers whose usage no longer counts.
 func (c CallerUsage) expire(at Instant) {
 	maps.DeleteFunc(c, func(caller string, _ Usage) bool { return c.used(caller, at) == 0 })
 }
 
-// whole is the caller of which one is a part, if it is.
+// whole is the whole caller, if one is a part.
 func whole(caller string) (name string, part bool) {
 	name, _, part = strings.Cut(caller, "/")
 	return name, part

@@ -125,7 +125,7 @@ func (d *Draft) nextDue(q *Queue) Instant {
 	return first
 }
 
-// sooner is the earlier of two times, of which 0 is none.
+// sooner is the earlier of two times; 0 is no time.
 func sooner(a, b Instant) Instant {
 	if a == 0 || b == 0 {
 		return max(a, b)

@@ -29,7 +29,7 @@ type Draft struct {
 	now        Instant // storage's clock, at the earliest
 	at         Instant // when reservations are counted: not before the newest of them
 	plan       planned
-	prefetched map[callKey]bool // for whom this draft prefetches already
+	prefetched map[callKey]bool // what this draft prefetches already
 }
 
 // callKey is whose calls tokens are prefetched for.
@@ -200,15 +200,15 @@ type planned struct {
 	of     func(n int) Instant
 }
 
-// expected says when c goes, if it is the last of those of its caller and class
-// that wait, of which own tokens, c's included, go no later; c may not go before due.
+// expected says when c goes, if it is the last that waits of its caller and class. Own are
+// the tokens of these, c's included. c may not go before due.
 func (d *Draft) expected(c Call, own int, due Instant) Instant {
 	limits := d.limitsFor(c.Class, d.at)
 	if d.plan.of == nil || d.plan.limits != limits {
 		d.plan = planned{limits, d.Usage.forecast(max(d.at, d.Health.BackoffUntil), limits.windows()...)}
 	}
-	// Whom a cap holds back, takes the more, the longer it lasts: each round counts what
-	// went before the end of the last one.
+	// The longer it lasts, the more do capped callers take: each round counts what goes
+	// before the end of the last round.
 	at := d.at
 	for range forecastRounds {
 		next := d.plan.of(d.tokensUpTo(c, own, at))
@@ -290,7 +290,7 @@ func (d *Draft) weights(c Call) weights {
 }
 
 // overQuota says when c is expected to fit. It counts from the earliest time that
-// it may be, so that whoever waits it out, succeeds.
+// it may be, so that a caller who waits it out, succeeds.
 func (d *Draft) overQuota(at Instant) error {
 	wait := max(at-d.now, 1).WholeSecond()
 	e := problem.New(problem.OverQuota, "The sending quota has no room now. Try again in %d s.", wait/1000)

@@ -121,7 +121,7 @@ func (h Health) rampFree(l Limits, at Instant) int {
 
 // countCall counts tokens that go, and says whether they are the probe, or the probe of a
 // sender. A call takes no longer than said.
-func (h *Health) countCall(at Instant, c Call, call time.Duration) (canary, probe bool) {
+func (h *Health) countCall(at Instant, c Call, call time.Duration) (probe, senderProbe bool) {
 	if h.ramping(at) {
 		h.RampUsed += c.Cost
 	}
@@ -167,7 +167,7 @@ func backoffFor(wait time.Duration, repeats int) time.Duration {
 }
 
 // fail is what a message's call does that ACS could not serve: the probe's closes the
-// ledger, and that of the last of several. Others were under way with it. changed says
+// ledger, and so does the last of several. Others were under way with it. changed says
 // that there is something to write.
 func (h *Health) fail(heard Instant, g Grant, message uint32) (changed, closed bool) {
 	changed = h.releaseSender(g, heard.Add(firstClosure).WholeSecond())
@@ -205,11 +205,11 @@ func (h *Health) succeed(at Instant, g Grant) bool {
 
 // releaseProbe lets another probe go at once, if g is the one.
 func (h *Health) releaseProbe(g Grant) bool {
-	canary := h.isProbe(g)
-	if canary {
+	probe := h.isProbe(g)
+	if probe {
 		h.ProbeAt = 0
 	}
-	return canary
+	return probe
 }
 
 // recover is the probe's return.

@@ -6,8 +6,8 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// soonestRetry and latestRetry bound what a caller is told to wait for whom as many
-// messages wait as may.
+// soonestRetry and latestRetry bound the Retry-After of a caller who has too many queued
+// messages.
 const (
 	soonestRetry = time.Minute
 	latestRetry  = time.Hour
@@ -23,8 +23,8 @@ type Position struct {
 	Ticket int64
 	// Expected is when it will probably go.
 	Expected time.Time
-	// Wake, if not zero, is when a wake-up message for Shard must be seen, and whoever joined
-	// must send it: the ledger counts on it.
+	// Wake, if not zero, is when a wake-up message for Shard must be seen. The instance that
+	// joined must send it: the ledger counts on it.
 	Wake time.Time
 }
 

@@ -20,7 +20,8 @@ func (r rank) compare(o rank) int {
 }
 
 // choose reserves for the next one, again and again, until it does not fit. Nobody
-// overtakes one who only needs more room; whom a cap or his sender holds back is overtaken.
+// overtakes a message that only needs more room. One that a cap or its sender holds back is
+// overtaken.
 func (d *Draft) choose(wants []Want) [][]Grant {
 	grants := make([][]Grant, len(wants))
 	weights, capped := d.wantWeights(wants), make([]bool, len(wants))

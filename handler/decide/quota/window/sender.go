@@ -73,7 +73,7 @@ func (h *Health) startSenderProbe(sender uint32, at, life Instant) (probe bool) 
 	return s != nil
 }
 
-// probedSender is that of g if g is the probe of it that is on its way, else nil.
+// probedSender is the sender of g, if g is its probe that is on its way, else nil.
 func (h Health) probedSender(g Grant) *senderBackoff {
 	if s := h.sender(g.sender); s != nil && g.senderProbe && s.ProbeAt == g.at {
 		return s
