@@ -44,7 +44,7 @@ func (p *product) testMessages(t *testing.T) {
 		if rows, blobs := w.Rows(t, "posthornqueue"), w.BlobsIn(t, "posthorn-messages"); rows != 3 || blobs != 3 {
 			t.Errorf("%d rows and %d messages are left, want 3", rows, blobs)
 		}
-		(&product{w.Product}).expectFailure(t, w.Env, []string{"messages", "drop", ids[0], "--yes"}, 3, "waits")
+		(&product{w.Product}).expectFailure(t, w.Env, []string{"messages", "drop", ids[0], "--yes"}, 3, "No queued message has the id")
 	})
 	w.PlayHost(t, 5*time.Second)
 	t.Run("release", func(t *testing.T) {

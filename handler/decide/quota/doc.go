@@ -17,7 +17,7 @@
 //
 // There are no refunds: tokens of a caller who left, or whose write was answered too late,
 // are spent. What cannot be read or written is refused (problem.Unavailable): nothing is
-// granted that is not booked.
+// granted that is not reserved.
 //
 // docs/decisions/quota.md has the proof that no window holds more calls than its limit,
 // and the rules of who goes next, of back-offs and of pauses.

@@ -56,7 +56,7 @@ func TestNoWindowHoldsMoreWhileTheLayoutChanges(t *testing.T) {
 	})
 }
 
-// As TestTheWindowIsAsWideAsTheWorstCase, and the first burst is booked at the end of a
+// As TestTheWindowIsAsWideAsTheWorstCase, and the first burst is reserved at the end of a
 // second: the call that opened the second is not asked for, it leaves earlier.
 func TestTheWindowOfALargeLimitIsAsWideAsTheWorstCase(t *testing.T) {
 	t.Parallel()

@@ -34,7 +34,7 @@ func newLedger(f *front, limits quota.Limits) *quota.Ledger {
 	return quota.New(f, "send", limits, time.Now, ids())
 }
 
-// book books n tokens, one by one, and counts what was granted.
+// book reserves n tokens, one by one, and counts what was granted.
 func book(t *testing.T, l *quota.Ledger, n int) (granted int) {
 	t.Helper()
 	for range n {
@@ -168,7 +168,7 @@ func TestRoomThatCameWhileOthersWereBooked(t *testing.T) {
 		book(t, l, 1)
 		time.Sleep(66 * time.Second)
 		f.way = func() time.Duration { return 500 * time.Millisecond }
-		errs := make([]error, 3) // the 1st is booked at 67 s, the others at 69 s by a read at 68.5 s
+		errs := make([]error, 3) // the 1st is reserved at 67 s, the others at 69 s by a read at 68.5 s
 		var wg sync.WaitGroup
 		for i, cost := range []int{1, 3, 1} {
 			wg.Go(func() { _, errs[i] = l.Reserve(t.Context(), costing(cost)) })
@@ -201,7 +201,7 @@ func TestWhoLeavesDoesNotBreakTheOthers(t *testing.T) {
 		}
 		call(short, context.DeadlineExceeded) // leads, and leaves while its write is under way
 		call(t.Context(), nil)
-		call(before, context.Canceled) // leaves before its booking begins
+		call(before, context.Canceled) // leaves before its reservation begins
 		call(t.Context(), nil)
 		cancelBefore()
 		wg.Wait()

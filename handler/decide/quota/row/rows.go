@@ -176,5 +176,5 @@ func (r *Rows) termsOf(shard int, y Layout) window.Terms {
 }
 
 func unavailable(err error) error {
-	return problem.Wrap(problem.Unavailable, "The sending quota could not be booked, so nothing was sent. Try again.", err)
+	return problem.Wrap(problem.Unavailable, "The sending quota could not be reserved, so nothing was sent. Try again.", err)
 }

@@ -78,7 +78,7 @@ func (r *Rows) readOnce(ctx context.Context, w *row) (snapshot, error) {
 		return snapshot{}, errMoved
 	}
 	if seen.next != nil || seen.layout.Generation != w.layout.Generation || seen.layout.Shards != w.layout.Shards {
-		return seen, errMoved // not remembered: nothing may be booked on it
+		return seen, errMoved // not remembered: nothing may be reserved on it
 	}
 	r.remember(w, &seen)
 	return seen, nil

@@ -19,7 +19,7 @@ const (
 type CallerUsage map[string]Usage
 
 // capWindow is a step more than an hour, so that no hour holds more than a cap, however it
-// is aligned: a booking counts from the beginning of its step.
+// is aligned: a reservation counts from the beginning of its step.
 func capWindow(limit int) window {
 	return window{limit, time.Hour + capStep, func(at Instant) Instant { return at - at%Instant(capStep.Milliseconds()) }}
 }

@@ -2,12 +2,12 @@ package window
 
 import "time"
 
-// readingLife is how long a reading is used: a local clock that runs wrong by
+// ReadingLife is how long a reading is used: a local clock that runs wrong by
 // 1 in 1,000 is then 30 ms off.
 const ReadingLife = 30 * time.Second
 
 // slowestAnswer is the longest exchange that still tells the time: a token
-// booked on it has 2 s to live.
+// reserved on it has 2 s to live.
 const slowestAnswer = 2 * time.Second
 
 // Instant is a time of storage's clock in Unix milliseconds.
@@ -21,8 +21,10 @@ func InstantOf(t time.Time) Instant {
 	return max(1, Instant(t.UnixMilli()))
 }
 
+// Add is i and a time more.
 func (i Instant) Add(d time.Duration) Instant { return i + Instant(d.Milliseconds()) }
 
+// Sub is the time from j to i.
 func (i Instant) Sub(j Instant) time.Duration { return time.Duration(i-j) * time.Millisecond }
 
 // WholeSecond rounds up, to what Date can show.

@@ -21,7 +21,7 @@ const fewest = 4
 // Opening is what a dispatcher finds at a shard.
 type Opening struct {
 	// OK says that it has the lease, and something is to be done now in Lines. Room is
-	// about how many tokens could be booked, but at least a few. Probing says that just
+	// about how many tokens could be reserved, but at least a few. Probing says that just
 	// one call may go, by which is seen how ACS is.
 	OK      bool
 	At      time.Time // the earliest that it can be by storage's clock, just read
@@ -133,7 +133,7 @@ func sooner(a, b Instant) Instant {
 	return min(a, b)
 }
 
-// free is how many tokens could be booked now.
+// free is how many tokens could be reserved now.
 func (d *Draft) free() int {
 	l := d.limitsFor(High, d.at)
 	n := min(d.Usage.free(minute(l.PerMinute), d.at), d.Usage.free(hour(l.PerHour), d.at))

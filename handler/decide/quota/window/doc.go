@@ -1,4 +1,4 @@
-// Package window is the arithmetic of a sending limit: what is booked, when a call fits,
+// Package window is the arithmetic of a sending limit: what is reserved, when a call fits,
 // when the nth will go, how shares divide the limit, who is next, and what ACS's answers
 // and the operator's pause change. In: a State, the time, and what somebody asks. Out: an
 // answer, and the State after it. All are values: there is no storage, lock or clock here.

@@ -27,7 +27,7 @@ type Draft struct {
 	limits     Limits
 	reading    Reading
 	now        Instant // storage's clock, at the earliest
-	at         Instant // when bookings are counted: not before the newest of them
+	at         Instant // when reservations are counted: not before the newest of them
 	plan       planned
 	prefetched map[callKey]bool // for whom this draft prefetches already
 }
@@ -130,7 +130,7 @@ func (d *Draft) capFits(c Call) (at Instant) {
 	return at
 }
 
-// fits is the earliest time at which c fits, if nobody else books.
+// fits is the earliest time at which c fits, if nobody else reserves.
 func (d *Draft) fits(c Call) Instant {
 	return max(d.limitsFit(c), d.opensAt(c.Cost), d.Health.senderOpensAt(c.Sender), d.capFits(c))
 }
@@ -154,7 +154,7 @@ func (d *Draft) limitsFit(c Call) Instant {
 	}
 }
 
-// grant books c, which has room.
+// grant reserves c, which has room.
 func (d *Draft) grant(c Call) Grant {
 	g := Grant{UseBy: d.reading.Until(d.at.Add(MaxAge)), shard: d.Shard, at: d.at, sender: c.Sender, healthy: d.Health.well(d.at)}
 	g.probe, g.senderProbe = d.Health.countCall(d.at, c, d.terms.CallTime)

@@ -4,7 +4,7 @@ import "time"
 
 const (
 	// MaxAge (D) is the greatest age of a token when its call is written. About
-	// 4 s of it are left when the booking begins, see Grant.
+	// 4 s of it are left when the reservation begins, see Grant.
 	MaxAge = 5 * time.Second
 	// ClockError (ε) is how far the clock of a storage front end may be off, and
 	// half of what the request may need on its way.
@@ -19,15 +19,15 @@ type Limits struct {
 	PerMinute, PerHour int
 }
 
-// window is a limit and the time over which bookings count against it, from the time that
-// slot gives a booking: all of one slot are one.
+// window is a limit and the time over which reservations count against it, from the time that
+// slot gives a reservation: all of one slot are one.
 type window struct {
 	limit int
 	width time.Duration
 	slot  func(Instant) Instant
 }
 
-// widened is a window of ACS, whose bookings leave at a whole second: the clock that
+// widened is a window of ACS, whose reservations leave at a whole second: the clock that
 // decides shows only those.
 func widened(limit int, w time.Duration) window {
 	return window{limit, w + MaxAge + 2*ClockError, Instant.WholeSecond}
@@ -40,7 +40,7 @@ func hour(limit int) window { return widened(limit, time.Hour) }
 func (l Limits) windows() []window { return []window{minute(l.PerMinute), hour(l.PerHour)} }
 
 // leaves is the first time at which b no longer counts.
-func (w window) leaves(b Booking) Instant { return b.At.Add(w.width) }
+func (w window) leaves(b Reservation) Instant { return b.At.Add(w.width) }
 
 // scarcer says that w lets fewer go in the long run.
 func (w window) scarcer(o window) bool {

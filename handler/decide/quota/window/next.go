@@ -19,7 +19,7 @@ func (r rank) compare(o rank) int {
 	return cmp.Or(cmp.Compare(r.class, o.class), cmp.Compare(guaranteed(r), guaranteed(o)), cmp.Compare(r.level, o.level))
 }
 
-// choose books for the next one, again and again, until it does not fit. Nobody
+// choose reserves for the next one, again and again, until it does not fit. Nobody
 // overtakes one who only needs more room; whom a cap or his sender holds back is overtaken.
 func (d *Draft) choose(wants []Want) [][]Grant {
 	grants := make([][]Grant, len(wants))

@@ -38,7 +38,7 @@ type Overview struct {
 	Limits     Limits
 	Share, Cap int // percent, 0 none
 	Used       int // tokens in the last hour, and up to 5 min more
-	// RemainingMinute and RemainingHour are what may be booked now, by anybody.
+	// RemainingMinute and RemainingHour are what may be reserved now, by anybody.
 	RemainingMinute, RemainingHour int
 	// WaitingOwn and WaitingAll are messages that wait for room, HeldOwn and HeldAll those
 	// that wait for reasons of their own, such as their caller's pause.

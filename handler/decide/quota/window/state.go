@@ -7,7 +7,7 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// State is all that a row says of its limit. The zero value has nothing booked, nobody
+// State is all that a row says of its limit. The zero value has nothing reserved, nobody
 // waiting, and ACS in health.
 type State struct {
 	Usage   Usage
@@ -27,7 +27,7 @@ func (s State) Clone() State {
 	return s
 }
 
-// Check refuses what no Draft can have left: a misread booking would let too many calls
+// Check refuses what no Draft can have left: a misread reservation would let too many calls
 // through.
 func (s State) Check() error {
 	err := s.Usage.check()

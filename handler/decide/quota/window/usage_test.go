@@ -13,8 +13,8 @@ const (
 	wide   = 60*second + 9*second // a minute, MaxAge and twice ClockError
 )
 
-func usageOf(bookings ...Booking) (u Usage) {
-	u.Bookings = bookings
+func usageOf(bookings ...Reservation) (u Usage) {
+	u.Reservations = bookings
 	if n := len(bookings); n > 0 {
 		u.Newest = bookings[n-1].At
 	}
@@ -23,7 +23,7 @@ func usageOf(bookings ...Booking) (u Usage) {
 
 func TestWhatAWindowHas(t *testing.T) {
 	t.Parallel()
-	u := usageOf(Booking{begin, 3}, Booking{begin + 10*second, 4})
+	u := usageOf(Reservation{begin, 3}, Reservation{begin + 10*second, 4})
 	for name, c := range map[string]struct {
 		usage   Usage
 		at      Instant
@@ -36,8 +36,8 @@ func TestWhatAWindowHas(t *testing.T) {
 		"to the last millisecond":        {u, begin + wide - 1, 3, begin + wide, begin + wide + 10*second},
 		"the first has left":             {u, begin + wide, 6, begin + wide + 10*second, begin + wide + 10*second},
 		"all have left":                  {u, begin + wide + 10*second, 10, 0, begin + wide + 10*second},
-		"more was booked than may be":    {usageOf(Booking{begin, 12}), begin, 0, begin + wide, begin + wide},
-		"more than fits is free of some": {usageOf(Booking{begin, 2}), begin, 8, begin + wide, 0},
+		"more was booked than may be":    {usageOf(Reservation{begin, 12}), begin, 0, begin + wide, begin + wide},
+		"more than fits is free of some": {usageOf(Reservation{begin, 2}), begin, 8, begin + wide, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -55,7 +55,7 @@ func TestWhatAWindowHas(t *testing.T) {
 	}
 }
 
-// drawn are limits, and what was booked under them.
+// drawn are limits, and what was reserved under them.
 func drawn(t *rapid.T) (l Limits, u Usage, at Instant) {
 	l = Limits{rapid.IntRange(1, 30).Draw(t, "per minute"), rapid.IntRange(1, 100).Draw(t, "per hour")}
 	at = begin
@@ -66,19 +66,19 @@ func drawn(t *rapid.T) (l Limits, u Usage, at Instant) {
 	return l, u, at
 }
 
-// Whatever is booked when it fits, no interval of a widened window holds more than its limit.
+// Whatever is reserved when it fits, no interval of a widened window holds more than its limit.
 func TestNoWidenedWindowHoldsMore(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		l := Limits{rapid.IntRange(1, 30).Draw(t, "per minute"), rapid.IntRange(1, 100).Draw(t, "per hour")}
 		var u Usage
-		var all []Booking
+		var all []Reservation
 		at := begin
 		for range rapid.IntRange(1, 60).Draw(t, "calls") {
 			cost := rapid.IntRange(1, min(l.PerMinute, l.PerHour)).Draw(t, "cost")
 			at = max(at+Instant(rapid.IntRange(0, 200_000).Draw(t, "later")), u.fits(l, cost))
 			u.add(hour(0), at, cost)
-			all = append(all, Booking{at, cost})
+			all = append(all, Reservation{at, cost})
 		}
 		if err := u.check(); err != nil {
 			t.Fatal(err)
@@ -126,7 +126,7 @@ func TestWhatIsDealtOutIsCountedOn(t *testing.T) {
 				if err := u.check(); err != nil {
 					t.Fatal(err)
 				}
-				for _, b := range u.Bookings {
+				for _, b := range u.Reservations {
 					all[b.At] += b.Tokens
 				}
 			}

@@ -9,10 +9,10 @@ import (
 type View struct {
 	Limits Limits
 	Known  bool // whether it was ever seen; if not, only Limits are set
-	// Remaining are the tokens that may be booked now.
+	// Remaining are the tokens that may be reserved now.
 	RemainingMinute, RemainingHour int
-	// Reset are the whole seconds, rounded up, until more may be booked; with
-	// nothing booked, the window.
+	// Reset are the whole seconds, rounded up, until more may be reserved; with
+	// nothing reserved, the window.
 	ResetMinute, ResetHour int
 }
 
