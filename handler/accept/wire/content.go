@@ -81,7 +81,7 @@ func (c *content) window() int {
 	}
 	window := c.r.ahead()
 	chars := before('"', window[:min(len(window), windowBytes-len(c.quantum))])
-	read := len(chars)
+	var read int
 	if c.n > 0 || bytes.IndexByte(chars, '\\') >= 0 {
 		chars, read = c.gather(chars)
 	} else {

@@ -189,7 +189,7 @@ func (p *parts) next() (*multipart.Part, error) {
 	p.gap = false
 	_, header := errors.AsType[textproto.ProtocolError](err)
 	switch {
-	case err == io.EOF: //nolint:errorlint // of the last boundary alone; any other is wrapped
+	case err == io.EOF: // of the last boundary alone; any other is wrapped
 		return nil, nil
 	case p.err != nil:
 		return nil, p.err

@@ -53,13 +53,14 @@ func (a *api) writeProblem(w *recorder, req *http.Request, path string, err erro
 	if wait := retryAfter(p); wait > 0 {
 		h.Set("Retry-After", strconv.Itoa(wait))
 	}
-	if path == hookPath && wantsPage(req) {
+	switch {
+	case path == hookPath && wantsPage(req):
 		h.Set("X-Ms-Error-Code", acsCode(p))
 		tellPerson(w, req, p)
-	} else if w.dialect != nil {
+	case w.dialect != nil:
 		status, body := w.dialect.refusal(p, caller.Keyed(req.Header))
 		writeJSON(w, status, "application/json", body)
-	} else {
+	default:
 		h.Set("X-Ms-Error-Code", acsCode(p))
 		writeJSON(w, p.Kind.Status(), problemType(req), newDocument(p))
 	}
