@@ -1,6 +1,7 @@
 package quota_test
 
 import (
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,21 +86,33 @@ func TestTheWindowOfALargeLimitIsAsWideAsTheWorstCase(t *testing.T) {
 	})
 }
 
-// A row that is seen to be full is passed over: the next one may have room.
+// A row that is seen to be full is passed over, as long as another one has room: one
+// process reserves all that all rows have.
 func TestAFullRowIsPassedOver(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 1500, PerHour: 54_000}) // three rows
-		first, err := l.Reserve(t.Context(), costing(1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := l.ReserveAgain(t.Context(), first.Shard(), costing(499)); err != nil {
-			t.Fatal(err)
-		}
-		next, err := l.Reserve(t.Context(), costing(1))
-		if err != nil || next.Shard() == first.Shard() {
-			t.Errorf("row %d, after row %d was full: %v", next.Shard(), first.Shard(), err)
-		}
-	})
+	for rows, limits := range map[int]quota.Limits{
+		2: {PerMinute: 1000, PerHour: 36_000},
+		3: {PerMinute: 1500, PerHour: 54_000},
+	} {
+		t.Run(strconv.Itoa(rows), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := newLedger(&front{row: &row{}}, limits)
+				granted, seen := 0, map[int]bool{}
+				for ; ; granted++ {
+					g, err := l.Reserve(t.Context(), costing(1))
+					if err != nil {
+						if !problem.Is(err, problem.OverQuota) {
+							t.Error(err)
+						}
+						break
+					}
+					seen[g.Shard()] = true
+				}
+				if granted != limits.PerMinute || len(seen) != rows {
+					t.Errorf("%d calls of %d rows, want %d of %d", granted, len(seen), limits.PerMinute, rows)
+				}
+			})
+		})
+	}
 }

@@ -163,8 +163,8 @@ func (l *Ledger) direct(ctx context.Context, c Call, do plan) (outcome, error) {
 		return outcome{grant: g}, nil
 	}
 	first := l.shardNow()
-	for i := range layout.Shards - 1 {
-		if l.full(first+i, c, fullFor) {
+	for i := range layout.Shards {
+		if layout.Shards == 1 || l.full(first+i, c, fullFor) { // do asks the only one
 			continue
 		}
 		o, err := l.apply(ctx, first+i, reserve(c), &c)
