@@ -110,7 +110,7 @@ func (p *product) testWrongCommands(t *testing.T) {
 		{"retire nobody", []string{"callers", "retire", "nobody"}, 3, `There is no caller "nobody"`},
 		{"revoke nobody", []string{"callers", "revoke", "nobody", "--yes"}, 3, `There is no caller "nobody"`},
 		{"revoke without a word", []string{"callers", "revoke", "nobody"}, 2, "add --yes"},
-		{"show nothing", []string{"messages", "show", "nothing"}, 3, `message with the id "nothing" waits`},
+		{"show nothing", []string{"messages", "show", "nothing"}, 3, `No queued message has the id "nothing"`},
 		{"a link that was never made", []string{"links", "revoke", "https://mail.example.com/files/20261231-abcdefghijklmnopqrstuvwxyz", "--yes"}, 3, "There is no such link."},
 		{"a dead letter that is none", []string{"dead", "show", "nothing"}, 3, `No dead letter has the id "nothing"`},
 	} {

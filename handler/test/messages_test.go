@@ -44,7 +44,7 @@ func (p *product) testMessages(t *testing.T) {
 		if rows, letters := w.Rows(t, "posthornqueue"), w.BlobsIn(t, "posthorn-messages"); rows != 3 || letters != 3 {
 			t.Errorf("%d rows and %d letters are left, want 3", rows, letters)
 		}
-		(&product{w.Product}).expectFailure(t, w.Env, []string{"messages", "drop", ids[0], "--yes"}, 3, "waits")
+		(&product{w.Product}).expectFailure(t, w.Env, []string{"messages", "drop", ids[0], "--yes"}, 3, "No queued message has the id")
 	})
 	w.PlayHost(t, 5*time.Second)
 	t.Run("release", func(t *testing.T) {
