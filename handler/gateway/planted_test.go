@@ -26,13 +26,13 @@ var plantedBugs = []planted{
 	},
 	{
 		"a window that is not widened", "decide/quota/window/limits.go",
-		`return window{limit, w + MaxAge + 2*ClockError}`, `return window{limit, w}`,
+		`return window{limit, w + MaxAge + 2*ClockError, Instant.WholeSecond}`, `return window{limit, w, Instant.WholeSecond}`,
 		"decide/quota", "TestNoWindowOfAnyAlignmentHoldsMoreThanTheLimit",
 	},
 	{
-		"a booking that counts from the beginning of its second", "decide/quota/window/usage.go",
-		`func (w window) leaves(b Booking) Instant { return b.At.Add(w.width) }`,
-		`func (w window) leaves(b Booking) Instant { return b.At.Add(w.width - 1e9) }`,
+		"a reservation that counts from the beginning of its second", "decide/quota/window/limits.go",
+		`func (w window) leaves(b Reservation) Instant { return b.At.Add(w.width) }`,
+		`func (w window) leaves(b Reservation) Instant { return b.At.Add(w.width - 1e9) }`,
 		"decide/quota", "TestABookingCountsAWholeWindowFromTheEndOfItsSecond",
 	},
 	{
@@ -49,7 +49,7 @@ var plantedBugs = []planted{
 	{
 		"a refund when ACS does not answer", "decide/quota/window/answers.go",
 		"	d.Changed = d.Changed || changed\n	return closed",
-		"	if n := len(d.Usage.Bookings); n > 0 {\n		d.Usage.Bookings = d.Usage.Bookings[:n-1]\n	}\n	d.Changed = d.Changed || changed || true\n	return closed",
+		"	if n := len(d.Usage.Reservations); n > 0 {\n		d.Usage.Reservations = d.Usage.Reservations[:n-1]\n	}\n	d.Changed = d.Changed || changed || true\n	return closed",
 		"gateway", "TestSimSilenceCostsTokens",
 	},
 	{
@@ -94,8 +94,8 @@ var plantedBugs = []planted{
 	},
 	{
 		"the row is taken away before the letter", "deliver/spool/spool.go",
-		"	if err := s.DeleteMessage(ctx, slip.Key); err != nil {\n		return err\n	}\n	return s.DeleteEntry(ctx, slip)",
-		"	return s.DeleteEntry(ctx, slip)",
+		"	if err := s.DeleteMessage(ctx, entry.Key); err != nil {\n		return err\n	}\n	return s.DeleteEntry(ctx, entry)",
+		"	return s.DeleteEntry(ctx, entry)",
 		"gateway", "TestSimNothingIsLeft",
 	},
 	{

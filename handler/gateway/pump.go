@@ -254,7 +254,7 @@ func (p *pump) launch(ctx context.Context, slip *spool.Entry, work func(context.
 	p.mu.Unlock()
 	d := &delivery{Gateway: p.Gateway, slip: slip, now: p.now}
 	p.flight.Go(func() {
-		ctx, span := p.Tracer.Start(context.WithoutCancel(ctx), "serve")
+		ctx, span := p.Tracer.Start(context.WithoutCancel(ctx), "dispatch")
 		defer span.End()
 		d.end(ctx, work(ctx, d))
 		p.mu.Lock()

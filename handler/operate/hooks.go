@@ -127,7 +127,7 @@ func allowed(ctx context.Context, callers *caller.Registry, p hook.Policy) error
 	}
 	m := mail.Message{
 		SenderAddress: p.Sender, Content: mail.Content{Subject: "Alert", PlainText: "Alert"},
-		Delivery: mail.Delivery{Priority: p.Urgency(), Tags: p.Tags},
+		Delivery: mail.Delivery{Priority: p.MessagePriority(), Tags: p.Tags},
 	}
 	for list, to := range map[*[]string]*[]mail.Address{&p.To: &m.Recipients.To, &p.CC: &m.Recipients.CC, &p.BCC: &m.Recipients.BCC} {
 		for _, a := range *list {
@@ -278,7 +278,7 @@ func hookDetails(h hook.Hook) (lines [][2]string) {
 	line("reply to", p.ReplyTo...)
 	line("reply to, from the payload", p.ReplyToFrom)
 	line("deduplicated by", p.Dedupe)
-	line("priority", string(p.Urgency()))
+	line("priority", string(p.MessagePriority()))
 	for _, t := range p.Tags {
 		line("tag", t.Name+"="+t.Value)
 	}

@@ -130,8 +130,8 @@ func printMessages(c *console, messages []hook.Message, page string) error {
 		if m.Refused != nil {
 			return m.Refused
 		}
-		if m.Violation != nil {
-			c.tell("The template failed. The message would have the payload as it came: %s", m.Violation)
+		if m.TemplateError != nil {
+			c.tell("The template failed. The message would have the payload as it came: %s", m.TemplateError)
 		}
 		fmt.Fprintf(c.out, "Subject: %s\n\n%s\n", m.Content.Subject, m.Content.PlainText)
 	}

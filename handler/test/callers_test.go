@@ -15,7 +15,7 @@ import (
 
 // A caller's way from its first key to its end, as its operator goes it.
 func (p *product) testCallers(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	first := w.Key
 	if !regexp.MustCompile(`^ph_` + w.Caller + `_1_[0-9a-f]{64}$`).MatchString(first) {
 		t.Errorf("the key is %q", first)
@@ -61,7 +61,7 @@ func (p *product) testCallers(t *testing.T) {
 }
 
 // expectTransfer says that callers leave without a secret, and come back unchanged.
-func (w *house) expectTransfer(t *testing.T, key string) {
+func (w *deployment) expectTransfer(t *testing.T, key string) {
 	t.Helper()
 	exported := w.Operate(t, "callers", "export")
 	if _, mac, _ := strings.Cut(key, "_1_"); strings.Contains(exported, mac) || !strings.Contains(exported, `"name": "`+w.Caller+`"`) {
@@ -77,7 +77,7 @@ func (w *house) expectTransfer(t *testing.T, key string) {
 }
 
 // expectKeys says which keys a handler that has just started lets in.
-func (w *house) expectKeys(t *testing.T, keys map[string]bool) {
+func (w *deployment) expectKeys(t *testing.T, keys map[string]bool) {
 	t.Helper()
 	w.Restart(t)
 	for key, alive := range keys {

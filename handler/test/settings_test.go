@@ -13,8 +13,8 @@ import (
 func (p *product) testWrongSettings(t *testing.T) {
 	complete := []string{
 		"POSTHORN_PUBLIC_URL=https://mail.example.com", "POSTHORN_MASTER_KEY=" + world.MasterKey,
-		"POSTHORN_BLOB_ENDPOINT=https://a.blob.example.com", "POSTHORN_TABLE_ENDPOINT=https://a.table.example.com",
-		"POSTHORN_QUEUE_ENDPOINT=https://a.queue.example.com", "POSTHORN_ACS_ENDPOINT=https://acs.example.com",
+		"POSTHORN_BLOB_ENDPOINT=https://a.blob.core.windows.net", "POSTHORN_TABLE_ENDPOINT=https://a.table.core.windows.net",
+		"POSTHORN_QUEUE_ENDPOINT=https://a.queue.core.windows.net", "POSTHORN_ACS_ENDPOINT=https://acs.europe.communication.azure.com",
 		// It listens before it looks at files.
 		"FUNCTIONS_CUSTOMHANDLER_PORT=" + strconv.Itoa(world.FreePort(t)),
 	}

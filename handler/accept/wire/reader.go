@@ -23,7 +23,7 @@ type reader struct {
 
 	item    int // index of the item begun last of a list in a table
 	attach  func(i int, known mail.Attachment, content io.Reader) error
-	scratch []byte // scratchBytes, once content needs them
+	scratch *scratch // once content needs it
 }
 
 func newReader(src io.Reader) *reader {

@@ -21,7 +21,7 @@ type Member[T any] struct {
 	inner   []Row  // of an object or a list of objects
 }
 
-// Text is a member that is a string. What passes limit is a fault here; limits
+// Text is a member that is a string. What passes limit is a violation here; limits
 // guard memory and leave the precise rule to accept/check.
 func Text[T any, S ~string](name string, limit int, at func(*T) *S) Member[T] {
 	return Member[T]{name: name, read: func(r *reader, to *T) error {
@@ -153,9 +153,9 @@ func Encoded[T any](name string, at func(*T) *mail.Attachment) Member[T] {
 	}}
 }
 
-// The faults that a table finds.
+// The violations that a table finds.
 const (
-	twice   = "This member stands twice."
+	twice   = "This member is given twice."
 	withNUL = "It contains U+0000, which no message may have."
 )
 
@@ -164,7 +164,7 @@ func tooLong(limit int) string { return fmt.Sprintf("It is longer than %d bytes.
 func tooMany(limit int) string { return fmt.Sprintf("There are more than %d of them.", limit) }
 
 // emptyMap reads [], which is how PHP writes a map without members. Any other array
-// is a fault.
+// is a violation.
 func (r *reader) emptyMap() (isArrayHere bool, err error) {
 	c, err := r.token()
 	if err != nil || c != '[' {
@@ -264,7 +264,7 @@ func (r *reader) hold(limit int) (string, error) {
 	return string(held), nil
 }
 
-// overflow skips what is one too many. That is a fault of the whole.
+// overflow skips what is one too many. That is a violation of the whole.
 func (r *reader) overflow(limit int) error {
 	if err := r.skip(); err != nil {
 		return err
@@ -273,7 +273,7 @@ func (r *reader) overflow(limit int) error {
 	return r.note(tooMany(limit))
 }
 
-// The types of JSON, as a fault calls them.
+// The types of JSON, as a violation calls them.
 const (
 	isObject  = "an object"
 	isArray   = "an array"
@@ -284,7 +284,7 @@ const (
 )
 
 // starts says whether the value at the reader is of type want. If not, it is
-// skipped and a fault.
+// skipped and a violation.
 func (r *reader) starts(want string) (bool, error) {
 	c, err := r.token()
 	if err != nil {

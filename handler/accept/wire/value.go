@@ -58,7 +58,7 @@ func (r *reader) skipObject() error {
 	})
 }
 
-// refuse skips a value and collects a fault for it.
+// refuse skips a value and collects a violation for it.
 func (r *reader) refuse(detail string) error {
 	if err := r.skip(); err != nil {
 		return err

@@ -37,7 +37,7 @@ const (
 // budget is what one template may still use. Every template gets its own.
 type budget struct {
 	steps   int
-	touched int // bytes for which no step was taken yet
+	unspent int // bytes for which no step was taken yet
 	end     time.Time
 	now     func() time.Time
 }
@@ -48,9 +48,9 @@ var (
 	errOutput = fmt.Errorf("the template writes more than %d bytes", maxOutputBytes)
 )
 
-// step is called at the start of each template and of each round of a loop, and by
+// spendStep is called at the start of each template and of each round of a loop, and by
 // every function whose work depends on the payload.
-func (b *budget) step() error {
+func (b *budget) spendStep() error {
 	b.steps--
 	if b.steps < 0 || b.now().After(b.end) {
 		return errSteps
@@ -58,15 +58,15 @@ func (b *budget) step() error {
 	return nil
 }
 
-// touch takes the steps for n bytes that a function works through or makes.
-func (b *budget) touch(n int) error {
-	b.touched += n
-	if b.touched < stepBytes {
+// spendBytes takes the steps for n bytes that a function works through or makes.
+func (b *budget) spendBytes(n int) error {
+	b.unspent += n
+	if b.unspent < stepBytes {
 		return nil
 	}
-	b.steps -= b.touched/stepBytes - 1
-	b.touched %= stepBytes
-	return b.step()
+	b.steps -= b.unspent/stepBytes - 1
+	b.unspent %= stepBytes
+	return b.spendStep()
 }
 
 // bounded stops a template that writes too much.
@@ -241,15 +241,15 @@ func call(function string) *parse.CommandNode {
 	return &parse.CommandNode{NodeType: parse.NodeCommand, Args: []parse.Node{parse.NewIdentifier(function)}}
 }
 
-// Builtin is the template of a sender, for whoever wants to begin with it.
+// Builtin is the template of a built-in sender. An operator begins an own template with it.
 func Builtin(name string) (Template, error) {
-	if _, ok := senders[name]; !ok {
-		return Template{}, wrong("There is no built-in %q; there are %s.", name, strings.Join(Builtins(), ", "))
+	if _, err := builtinSender(name); err != nil {
+		return Template{}, err
 	}
 	return builtinTemplate(name)
 }
 
-// builtinTemplate is that of a sender.
+// builtinTemplate reads the template of a sender.
 func builtinTemplate(name string) (Template, error) {
 	var t Template
 	for file, to := range map[string][]*string{"subject.tmpl": {&t.Subject}, "text.tmpl": {&t.Text}, "html.tmpl": {&t.HTML}, "body.tmpl": {&t.Text, &t.HTML}} {
@@ -270,8 +270,8 @@ func builtinTemplate(name string) (Template, error) {
 // Usable says whether the template of h, if it has one of its own, can be used.
 // What is wrong is a problem of kind InvalidRequest.
 func (h Hook) Usable() error {
-	if _, ok := senders[h.Policy.Builtin]; !ok {
-		return wrong("There is no built-in %q; there are %s.", h.Policy.Builtin, strings.Join(Builtins(), ", "))
+	if _, err := builtinSender(h.Policy.Builtin); err != nil {
+		return err
 	}
 	return h.Template.check()
 }

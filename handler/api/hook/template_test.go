@@ -197,8 +197,8 @@ func TestATemplateThatFailsSendsThePayloadAsItCame(t *testing.T) {
 				t.Fatal(len(all), err)
 			}
 			m := all[0]
-			if m.Violation == nil || !strings.Contains(m.Violation.Error(), c.says) || strings.Contains(m.Violation.Error(), "canary") {
-				t.Errorf("the fault is %v", m.Violation)
+			if m.TemplateError == nil || !strings.Contains(m.TemplateError.Error(), c.says) || strings.Contains(m.TemplateError.Error(), "canary") {
+				t.Errorf("the fault is %v", m.TemplateError)
 			}
 			if !strings.Contains(m.Content.HTML, "canary") || !strings.Contains(m.Content.PlainText, "as it came") {
 				t.Errorf("the message is %+v", m.Content)

@@ -149,7 +149,7 @@ func TestPersonalizationsAreSentTogether(t *testing.T) {
 		t.Parallel()
 		d := newDoor(t, plenty)
 		res := d.do(t, d.request(t, "POST", "/v3/mail/send", body(people("a@example.com", "b@example.com", "c@example.com"), apis["sendgrid"].attachments)))
-		ids := strings.Split(res.Header.Get("X-Posthorn-Message-Ids"), ",")
+		ids := strings.Split(res.Header.Get("Posthorn-Message-Ids"), ",")
 		if res.StatusCode != http.StatusAccepted || res.text != "" || len(ids) != 3 || ids[0] != res.Header.Get("X-Message-Id") || len(d.ACS.Sent) != 3 {
 			t.Fatalf("%d %s, ids %v", res.StatusCode, res.text, ids)
 		}
@@ -170,7 +170,7 @@ func TestPersonalizationsAreSentTogether(t *testing.T) {
 		d := newDoor(t, plenty)
 		later := fmt.Sprintf(`,"send_at":%d`, time.Now().Add(time.Hour).Unix())
 		res := d.do(t, d.request(t, "POST", "/v3/mail/send", body(people("a@example.com", "b@example.com"), apis["sendgrid"].attachments+later)))
-		ids := strings.Split(res.Header.Get("X-Posthorn-Message-Ids"), ",")
+		ids := strings.Split(res.Header.Get("Posthorn-Message-Ids"), ",")
 		if gone := d.do(t, d.request(t, "DELETE", "/emails/operations/"+ids[0], "")); gone.StatusCode != http.StatusOK {
 			t.Fatal(gone.text)
 		}

@@ -75,7 +75,7 @@ func (a *api) requestInDialect(w http.ResponseWriter, req *http.Request, d *dial
 	}
 	if proof.BodySHA256 != nil {
 		// A batch is sent while it is read, before its hash could be known.
-		return gateway.Request{}, nil, problem.New(problem.Unauthenticated, "A signature is understood on ACS's own routes alone. Send the key.")
+		return gateway.Request{}, nil, problem.New(problem.Unauthenticated, "Only ACS's own routes take a signature. Send the key.")
 	}
 	if contentType, err := messageType(req); err != nil {
 		return gateway.Request{}, nil, err
@@ -146,12 +146,12 @@ func (a *api) tellLimits(h http.Header, prefix string, resetAs func(seconds int)
 	h.Set(prefix+"Reset", strconv.FormatInt(resetAs(reset), 10))
 }
 
-// item is why one message of a batch was not taken. A fault of ours is logged here:
+// item is why one message of a batch was not taken. A failure of ours is logged here:
 // the request as a whole has none.
 func (a *api) item(ctx context.Context, err error) *problem.Problem {
 	p := understand(err)
 	if p.Kind.Status() >= http.StatusInternalServerError {
-		a.Log.ErrorContext(ctx, "a message of a batch was not taken", "problem", p.Kind.Slug(), "error", errors.Unwrap(p))
+		a.Log.ErrorContext(ctx, "message of a batch failed", "problem", p.Kind.Slug(), "error", errors.Unwrap(p))
 	}
 	return p
 }

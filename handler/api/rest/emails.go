@@ -339,7 +339,7 @@ func apiVersion(req *http.Request) (string, error) {
 // unencoded refuses a body that is compressed.
 func unencoded(req *http.Request) error {
 	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return problem.New(problem.UnsupportedMediaType, "Content-Encoding is not understood. Send the body as it is.")
+		return problem.New(problem.UnsupportedMediaType, "This Content-Encoding is not supported. Send the body uncompressed.")
 	}
 	return nil
 }

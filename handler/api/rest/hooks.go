@@ -79,7 +79,7 @@ func (a *api) ofHook(req *http.Request, err error) error {
 	name := req.PathValue("name")
 	e := hookError{error: err, hook: hook.LoggedName(name)}
 	if problem.Is(err, problem.Unauthenticated) || problem.Is(err, problem.Forbidden) {
-		e.reason = a.Hooks.Why(req.Context(), name, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: a.Now()})
+		e.reason = a.Hooks.WhyRefused(req.Context(), name, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: a.Now()})
 	}
 	return e
 }
@@ -109,7 +109,7 @@ func (a *api) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook, d
 	if h.IsForm() {
 		head.Set("Allow", strings.Join(hookMethods, ", "))
 		if head.Get("Access-Control-Allow-Origin") == "" {
-			return problem.New(problem.Forbidden, "This form is not taken from this site. Its operator can add the site's origin.")
+			return problem.New(problem.Forbidden, "This form takes nothing from this site. The operator can add the site's origin.")
 		}
 		head.Set("Access-Control-Allow-Methods", http.MethodPost)
 		head.Set("Access-Control-Allow-Headers", "Content-Type, Accept")
@@ -164,7 +164,7 @@ func (a *api) deliverProven(w http.ResponseWriter, req *http.Request, h hook.Hoo
 // deliverUnproven takes what is signed, or what a person sends by a form.
 func (a *api) deliverUnproven(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) (err error) {
 	if h.IsForm() {
-		if err := a.rates.Take(h, clientAddress(req.Header), a.Now()); err != nil {
+		if err := a.rates.Count(h, clientAddress(req.Header), a.Now()); err != nil {
 			return err
 		}
 	}
@@ -278,8 +278,8 @@ func (a *api) sendAll(ctx context.Context, h hook.Hook, c caller.Caller, message
 	var refused error
 	taken := 0
 	for _, m := range messages {
-		if m.Violation != nil {
-			a.Log.WarnContext(ctx, "the template of a hook failed", "hook", h.Name, "error", m.Violation)
+		if m.TemplateError != nil {
+			a.Log.WarnContext(ctx, "template of a hook failed", "hook", h.Name, "error", m.TemplateError)
 		}
 		one, err := a.sendHooked(ctx, h, c, m)
 		switch {
@@ -320,7 +320,7 @@ func (a *api) sendHooked(ctx context.Context, h hook.Hook, c caller.Caller, m ho
 	if err != nil {
 		return deliveredMessage{}, forSender(err)
 	}
-	return deliveredMessage{ID: answer.Record.ID, State: answer.Record.State, Replayed: answer.Replayed, Sandbox: answer.Record.Sandbox, Fallback: m.Violation != nil}, nil
+	return deliveredMessage{ID: answer.Record.ID, State: answer.Record.State, Replayed: answer.Replayed, Sandbox: answer.Record.Sandbox, Fallback: m.TemplateError != nil}, nil
 }
 
 // sameDelivery answers a delivery that came before and read differently then: its

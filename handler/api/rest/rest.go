@@ -177,7 +177,7 @@ func (a *api) elsewhere(mux *http.ServeMux) http.Handler {
 				path, allow = paths[pattern].path, append(allow, m)
 			}
 		}
-		instead := "There is nothing at this path. GET /openapi.json lists what there is."
+		instead := "Nothing is at this path. GET /openapi.json lists all paths."
 		if of, is := absentAbove(req.URL.Path); is && len(allow) == 0 {
 			path, instead = of, absent[of].instead
 		}
@@ -190,7 +190,7 @@ func (a *api) elsewhere(mux *http.ServeMux) http.Handler {
 			}
 			list := strings.Join(allow, ", ")
 			w.Header().Set("Allow", list)
-			return problem.New(problem.MethodNotAllowed, "%s is not understood here; this route takes %s.%s", req.Method, list, unchanged[req.Method+" "+path])
+			return problem.New(problem.MethodNotAllowed, "This route does not take %s. It takes %s.%s", req.Method, list, unchanged[req.Method+" "+path])
 		}}).ServeHTTP(w, req)
 	})
 }

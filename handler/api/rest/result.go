@@ -40,7 +40,7 @@ func (a *api) result(w http.ResponseWriter, req *http.Request, c caller.Caller, 
 // unsuccessful is the end of a message that did not go out, as a problem.
 func unsuccessful(o operation) error {
 	if o.Error == nil {
-		return problem.New(problem.MessageFailed, "The message was taken back before it was sent.")
+		return problem.New(problem.MessageFailed, "The message was cancelled before it was sent.")
 	}
 	p := problem.New(problem.MessageFailed, "%s", o.Error.Message)
 	p.Upstream = o.Error.Code

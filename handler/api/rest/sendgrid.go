@@ -21,7 +21,7 @@ func (a *api) sendgridMail(w http.ResponseWriter, req *http.Request) error {
 	w.Header().Set("X-Message-Id", ids[0])
 	if len(ids) > 1 {
 		// SendGrid has one id for all; here each personalization is a message.
-		w.Header().Set("X-Posthorn-Message-Ids", strings.Join(ids, ","))
+		w.Header().Set("Posthorn-Message-Ids", strings.Join(ids, ","))
 	}
 	w.WriteHeader(http.StatusAccepted)
 	return nil

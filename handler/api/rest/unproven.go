@@ -30,7 +30,7 @@ func (a *api) gather(w http.ResponseWriter, req *http.Request, name string) (pie
 	guest.Leave()
 	switch {
 	case errors.Is(err, pool.ErrSlow):
-		err = problem.Wrap(problem.Unavailable, "This instance has no memory left for deliveries whose sender it does not know yet, and this one came most slowly. Nothing was sent. Deliver it again after Retry-After.", err)
+		err = problem.Wrap(problem.Unavailable, "This instance has no memory left for unauthenticated deliveries, and this one was the slowest. Nothing was sent. Deliver it again after Retry-After.", err)
 	case tooLarge(err):
 		err = largeDelivery()
 	}

@@ -56,7 +56,7 @@ func TestNoWindowHoldsMoreWhileTheLayoutChanges(t *testing.T) {
 	})
 }
 
-// As TestTheWindowIsAsWideAsTheWorstCase, and the first burst is booked at the end of a
+// As TestTheWindowIsAsWideAsTheWorstCase, and the first burst is reserved at the end of a
 // second: the call that opened the second is not asked for, it leaves earlier.
 func TestTheWindowOfALargeLimitIsAsWideAsTheWorstCase(t *testing.T) {
 	t.Parallel()
@@ -81,6 +81,25 @@ func TestTheWindowOfALargeLimitIsAsWideAsTheWorstCase(t *testing.T) {
 		}
 		if gap := time.Since(g.UseBy); gap < time.Minute || gap > time.Minute+50*time.Millisecond {
 			t.Errorf("the 2nd call of the second burst can arrive %v after the last of the first, want 1m0s to 1m0.05s", gap)
+		}
+	})
+}
+
+// A row that is seen to be full is passed over: the next one may have room.
+func TestAFullRowIsPassedOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 1500, PerHour: 54_000}) // three rows
+		first, err := l.Reserve(t.Context(), costing(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.ReserveAgain(t.Context(), first.Shard(), costing(499)); err != nil {
+			t.Fatal(err)
+		}
+		next, err := l.Reserve(t.Context(), costing(1))
+		if err != nil || next.Shard() == first.Shard() {
+			t.Errorf("row %d, after row %d was full: %v", next.Shard(), first.Shard(), err)
 		}
 	})
 }

@@ -11,20 +11,31 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// The words of the ledger, which package window explains.
 type (
-	Limits   = window.Limits
-	Call     = window.Call
-	Class    = window.Class
-	Grant    = window.Grant
+	// Limits are the calls that ACS allows in any 60 s and in any 3,600 s.
+	Limits = window.Limits
+	// Call is one call to ACS that wants to go.
+	Call = window.Call
+	// Class orders waiting messages.
+	Class = window.Class
+	// Grant allows one call to ACS.
+	Grant = window.Grant
+	// Position is where a message waits.
 	Position = window.Position
-	Line     = window.Line
+	// Line names those who wait for the same.
+	Line = window.Line
+	// LineView is a line as the ledger knows it, or as somebody saw it in the table.
 	LineView = window.LineView
-	Opening  = window.Opening
-	Want     = window.Want
+	// Opening is what a dispatcher finds at a shard.
+	Opening = window.Opening
+	// Want is what a dispatcher has read of a line.
+	Want = window.Want
+	// Overview is what a caller may know of the quota.
 	Overview = window.Overview
-	View     = window.View
-	Table    = row.Table
+	// View is what the ledger looked like when it was last seen.
+	View = window.View
+	// Table is where the ledger is kept.
+	Table = row.Table
 )
 
 // The classes, the most urgent first.
@@ -100,7 +111,7 @@ func (l *Ledger) Limits() Limits { return l.limits }
 // check refuses what no ledger could reserve.
 func (l *Ledger) check(c Call) error {
 	if c.Cost < 1 || len(c.Caller) > window.CallerBytes {
-		return problem.New(problem.Internal, "A call that costs %d, of a caller of %d bytes, cannot be booked.", c.Cost, len(c.Caller))
+		return problem.New(problem.Internal, "A call that costs %d, of a caller of %d bytes, cannot be reserved.", c.Cost, len(c.Caller))
 	}
 	if most := min(l.limits.PerMinute, l.limits.PerHour); c.Cost > most {
 		return problem.New(problem.InvalidMessage,

@@ -28,9 +28,8 @@ type Stats struct {
 
 // Stats asks storage for nothing.
 func (l *Ledger) Stats() Stats {
-	c := l.rows.Counts()
 	st := Stats{
-		Reads: c.Reads, Writes: c.Writes, Conflicts: c.Conflicts,
+		Reads: l.rows.Reads.Load(), Writes: l.rows.Writes.Load(), Conflicts: l.rows.Conflicts.Load(),
 		Booked: l.reserved.Load(), Refused: l.refused.Load(), Joined: l.joined.Load(), Taken: l.taken.Load(),
 		Backoffs: l.backoffs.Load(),
 	}

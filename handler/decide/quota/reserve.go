@@ -61,8 +61,8 @@ func (l *Ledger) granted(ctx context.Context, g Grant, err error) (Grant, error)
 	}
 	if !g.Live(l.now()) {
 		l.untaken(ctx, g)
-		return Grant{}, problem.Wrap(problem.Unavailable, "The sending quota could not be booked, so nothing was sent. Try again.",
-			errors.New("quota booking was answered too late, its tokens are burnt"))
+		return Grant{}, problem.Wrap(problem.Unavailable, "The sending quota could not be reserved, so nothing was sent. Try again.",
+			errors.New("the reservation was answered too late, its tokens are burnt"))
 	}
 	l.reserved.Add(1)
 	return g, nil

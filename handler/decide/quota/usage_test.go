@@ -10,7 +10,7 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// What was booked within a second counts from its end, since that is all that the row says
+// What was reserved within a second counts from its end, since that is all that the row says
 // of it and all that Date shows.
 func TestABookingCountsAWholeWindowFromTheEndOfItsSecond(t *testing.T) {
 	t.Parallel()

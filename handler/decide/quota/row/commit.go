@@ -211,7 +211,7 @@ func (r *Rows) readAndTry(ctx context.Context, w *row, batch []*request, made []
 	for {
 		if overtaken(failed) {
 			conflicts++
-			r.conflicts.Add(1)
+			r.Conflicts.Add(1)
 		}
 		seen, err := r.read(ctx, w)
 		if err != nil && !errors.Is(err, errMoved) {

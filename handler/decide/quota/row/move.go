@@ -44,7 +44,7 @@ func (r *Rows) move(ctx context.Context, from, to Layout) (Layout, error) {
 	return to, nil
 }
 
-// close makes sure that nothing is booked in a row any more.
+// close makes sure that nothing is reserved in a row any more.
 func (r *Rows) close(ctx context.Context, y Layout, shard int, to Layout) (snapshot, error) {
 	return r.rewrite(ctx, y.row(r.name, shard), y, func(c *content) bool {
 		if c.next != nil {

@@ -46,7 +46,9 @@ type Rows struct {
 	closed func()
 	pace   pace
 
-	reads, writes, conflicts atomic.Int64
+	// Reads, Writes and Conflicts are what this process did. Conflicts are writes that
+	// others overtook.
+	Reads, Writes, Conflicts atomic.Int64
 
 	mu   sync.Mutex
 	set  *rowSet // nil: not known
@@ -63,15 +65,6 @@ type Rows struct {
 // characters, none a space. closed is called whenever a row is seen that lets nothing go.
 func New(t Table, name string, terms window.Terms, now func() time.Time, newID func() string, closed func()) *Rows {
 	return &Rows{table: t, name: name, terms: terms, now: now, newID: newID, closed: closed, finding: make(chan struct{}, 1)}
-}
-
-// Counts are what this process did: Conflicts are writes that others overtook or whose
-// answer was an error.
-type Counts struct{ Reads, Writes, Conflicts int64 }
-
-// Counts asks storage for nothing.
-func (r *Rows) Counts() Counts {
-	return Counts{r.reads.Load(), r.writes.Load(), r.conflicts.Load()}
 }
 
 // Change is what somebody asks of a row.
@@ -183,5 +176,5 @@ func (r *Rows) termsOf(shard int, y Layout) window.Terms {
 }
 
 func unavailable(err error) error {
-	return problem.Wrap(problem.Unavailable, "The sending quota could not be booked, so nothing was sent. Try again.", err)
+	return problem.Wrap(problem.Unavailable, "The sending quota could not be reserved, so nothing was sent. Try again.", err)
 }

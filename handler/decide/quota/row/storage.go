@@ -55,7 +55,7 @@ func (r *Rows) read(ctx context.Context, w *row) (seen snapshot, err error) {
 func (r *Rows) readOnce(ctx context.Context, w *row) (snapshot, error) {
 	sent := r.now()
 	e, receipt, err := r.table.Get(ctx, partition, w.name)
-	r.reads.Add(1)
+	r.Reads.Add(1)
 	seen := snapshot{etag: e.ETag, at: window.Reading{Date: window.InstantOf(receipt.Time), Sent: sent, Heard: r.now()}}
 	switch {
 	case errors.Is(err, store.ErrMissing):
@@ -78,7 +78,7 @@ func (r *Rows) readOnce(ctx context.Context, w *row) (snapshot, error) {
 		return snapshot{}, errMoved
 	}
 	if seen.next != nil || seen.layout.Generation != w.layout.Generation || seen.layout.Shards != w.layout.Shards {
-		return seen, errMoved // not remembered: nothing may be booked on it
+		return seen, errMoved // not remembered: nothing may be reserved on it
 	}
 	r.remember(w, &seen)
 	return seen, nil
@@ -96,7 +96,7 @@ func (r *Rows) write(ctx context.Context, w *row, seen *snapshot, c content) err
 	}
 	sent := r.now()
 	receipt, err := put(ctx, store.Entity{Partition: partition, Row: w.name, ETag: seen.etag, Values: values})
-	r.writes.Add(1)
+	r.Writes.Add(1)
 	if err != nil {
 		return fmt.Errorf("write quota ledger: %w", err)
 	}
@@ -113,7 +113,7 @@ func (r *Rows) insert(ctx context.Context, name string, c content) error {
 	if err != nil {
 		return err
 	}
-	r.writes.Add(1)
+	r.Writes.Add(1)
 	_, err = r.table.Insert(ctx, store.Entity{Partition: partition, Row: name, Values: values})
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("write quota ledger: %w", err)

@@ -27,7 +27,7 @@ type Grant struct {
 	UseBy time.Time
 
 	shard       int
-	at          Instant // when it was booked
+	at          Instant // when it was reserved
 	probe       bool    // on its fate others wait
 	sender      uint32
 	senderProbe bool // on its fate others of the sender wait

@@ -1,53 +1,40 @@
 package window
 
 import (
-	"slices"
+	"maps"
 	"strings"
 	"time"
 )
 
 const (
-	// CallersKept is how many callers' use a row remembers; of more, those that
-	// used least are forgotten.
+	// CallersKept is how many callers' usage a row remembers; of more, the least is
+	// forgotten.
 	CallersKept = 256
-	// capBucket and capBuckets are the time over which a caller's use counts: one
-	// more than an hour has, so that no hour holds more than a cap, however it is
-	// aligned.
-	capBucket  = 5 * time.Minute
-	capBuckets = 13
+	// capStep is how exactly the time of a caller's usage is kept, so that a row holds
+	// that of many.
+	capStep = 5 * time.Minute
 )
 
-// use is what each caller used, in a ring of buckets.
-type CallerUsage struct {
-	At      int64            `json:"at,omitempty"`      // the newest bucket, counted since 1970
-	Callers map[string][]int `json:"callers,omitempty"` // capBuckets each, at their number modulo capBuckets
+// CallerUsage is what each caller used. A caller may have parts, see Call.
+type CallerUsage map[string]Usage
+
+// capWindow is a step more than an hour, so that no hour holds more than a cap, however it
+// is aligned: a reservation counts from the beginning of its step.
+func capWindow(limit int) window {
+	return window{limit, time.Hour + capStep, func(at Instant) Instant { return at - at%Instant(capStep.Milliseconds()) }}
 }
 
-func bucketOf(at Instant) int64 { return int64(at) / capBucket.Milliseconds() }
-
-func (u CallerUsage) clone() CallerUsage {
-	all := make(map[string][]int, len(u.Callers))
-	for name, counts := range u.Callers {
-		all[name] = slices.Clone(counts)
+func (c CallerUsage) clone() CallerUsage {
+	all := make(CallerUsage, len(c))
+	for name, u := range c {
+		all[name] = u.clone()
 	}
-	u.Callers = all
-	return u
+	return all
 }
 
-// turn empties the buckets that have left by a time.
-func (u *CallerUsage) expire(at Instant) {
-	now := bucketOf(at)
-	for b := max(u.At+1, now-capBuckets+1); b <= now; b++ {
-		for _, counts := range u.Callers {
-			counts[b%capBuckets] = 0
-		}
-	}
-	u.At = max(u.At, now)
-	for name, counts := range u.Callers {
-		if sum(counts) == 0 {
-			delete(u.Callers, name)
-		}
-	}
+// expire forgets callers of whom nothing counts any more.
+func (c CallerUsage) expire(at Instant) {
+	maps.DeleteFunc(c, func(caller string, _ Usage) bool { return c.used(caller, at) == 0 })
 }
 
 // whole is the caller of which one is a part, if it is.
@@ -56,102 +43,56 @@ func whole(caller string) (name string, part bool) {
 	return name, part
 }
 
-func (u *CallerUsage) add(caller string, cost int) {
+func (c CallerUsage) add(caller string, at Instant, cost int) {
 	if caller == "" {
 		return
 	}
 	if name, part := whole(caller); part {
-		u.add(name, cost)
+		c.add(name, at, cost)
 	}
-	counts := u.Callers[caller]
-	if counts == nil {
-		u.forgetLeast()
-		counts = make([]int, capBuckets)
-		u.Callers[caller] = counts
+	u, found := c[caller]
+	if !found {
+		c.forgetLeast(at)
 	}
-	counts[u.At%capBuckets] += cost
+	u.add(capWindow(0), at, cost)
+	c[caller] = u
 }
 
-func (u *CallerUsage) forgetLeast() {
-	if len(u.Callers) < CallersKept {
+func (c CallerUsage) forgetLeast(at Instant) {
+	if len(c) < CallersKept {
 		return
 	}
 	least, name := 0, ""
-	for n, counts := range u.Callers {
-		if s := sum(counts); name == "" || s < least || s == least && n < name {
-			least, name = s, n
+	for n := range c {
+		if used := c.used(n, at); name == "" || used < least || used == least && n < name {
+			least, name = used, n
 		}
 	}
-	delete(u.Callers, name)
+	delete(c, name)
 }
 
-// of is what a caller used in the last hour, and up to a bucket more.
-func (u *CallerUsage) used(caller string) int { return sum(u.Callers[caller]) }
-
-// room is the earliest time at which a caller may use cost more, if at most limit
-// may count. A cost beyond it goes when nothing counts.
-func (u *CallerUsage) fits(caller string, limit, cost int) Instant {
-	over := u.used(caller) + cost - max(limit, cost)
-	if over <= 0 {
-		return 0
-	}
-	counts := u.Callers[caller]
-	for b := u.At - capBuckets + 1; ; b++ {
-		if over -= counts[b%capBuckets]; over <= 0 || b == u.At {
-			return Instant((b + capBuckets) * capBucket.Milliseconds())
-		}
-	}
+// used is what a caller used in the last hour, and up to a step more.
+func (c CallerUsage) used(caller string, at Instant) int {
+	_, tokens := c[caller].counting(capWindow(0), at)
+	return tokens
 }
 
-// forecast says when a caller's nth token from now is within limit: what leaves
-// is taken at once, and leaves again a round later.
-func (u *CallerUsage) forecast(caller string, limit, n int) Instant {
-	over := u.used(caller) + n - max(limit, 1)
-	if over <= 0 {
-		return 0
-	}
-	round := max(1, min(u.used(caller), limit))
-	rounds := (over - 1) / max(1, limit)
-	over -= rounds * max(1, limit)
-	if u.used(caller) == 0 { // the first round goes now
-		return Instant((u.At + capBuckets*int64(rounds+1)) * capBucket.Milliseconds())
-	}
-	return u.fits(caller, u.used(caller), min(over, round)) + Instant(capBuckets*int64(rounds)*capBucket.Milliseconds())
-}
-
-// add counts what another row counted.
-func (u *CallerUsage) merge(o CallerUsage) {
-	newest := Instant(max(u.At, o.At) * capBucket.Milliseconds())
-	o = o.clone()
-	o.expire(newest)
-	u.expire(newest)
-	for caller, counts := range o.Callers {
-		if u.Callers[caller] == nil {
-			u.forgetLeast()
-			u.Callers[caller] = make([]int, capBuckets)
+// merge counts what another row counted.
+func (c CallerUsage) merge(o CallerUsage) {
+	for caller, u := range o {
+		if _, found := c[caller]; !found {
+			c.forgetLeast(u.Newest)
 		}
-		for i, n := range counts {
-			u.Callers[caller][i] += n
-		}
+		c[caller] = mergeUsages(c[caller], u)
 	}
 }
 
-// part is what one of several shards has of u.
-func (u CallerUsage) part(shard, shards int) CallerUsage {
-	u = u.clone()
-	for _, counts := range u.Callers {
-		for i, n := range counts {
-			counts[i] = n*(shard+1)/shards - n*shard/shards
-		}
+func (c CallerUsage) part(row, rows int) CallerUsage {
+	p := make(CallerUsage, len(c))
+	for caller, u := range c {
+		p[caller] = u.part(row, rows)
 	}
-	return u
-}
-
-func sum(counts []int) (total int) {
-	for _, n := range counts {
-		total += n
-	}
-	return total
+	return p
 }
 
 // percent is a part of n, at least 1 of what is not nothing.

@@ -1,26 +1,27 @@
 package window
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
 )
 
 var (
-	// ErrLeaseTaken says that another pump serves the shard.
-	ErrLeaseTaken = errors.New("another pump has the seat")
-	// ErrJoined says that somebody joined who may go before the pump would come
-	// back: it keeps the seat, and looks again.
+	// ErrLeaseTaken says that another dispatcher serves the shard.
+	ErrLeaseTaken = errors.New("another dispatcher has the lease")
+	// ErrJoined says that somebody joined who may go before the dispatcher would come
+	// back: it keeps the lease, and looks again.
 	ErrJoined = errors.New("somebody joined meanwhile")
 )
 
-// fewest is how many heads a pump lists at least.
+// fewest is how many messages a dispatcher lists at least.
 const fewest = 4
 
-// Opening is what a pump finds at a shard.
+// Opening is what a dispatcher finds at a shard.
 type Opening struct {
-	// OK says that it has the seat, and something is to be done now in Lines. Room is
-	// about how many tokens could be booked, but at least a few. Probing says that just
+	// OK says that it has the lease, and something is to be done now in Lines. Room is
+	// about how many tokens could be reserved, but at least a few. Probing says that just
 	// one call may go, by which is seen how ACS is.
 	OK      bool
 	At      time.Time // the earliest that it can be by storage's clock, just read
@@ -31,10 +32,11 @@ type Opening struct {
 	// BackedOff are the senders that ACS refuses while it takes others, and until when.
 	Refused   uint32
 	BackedOff map[uint32]time.Time
-	// Kept says that nothing is to be done now, and it has kept the seat.
+	// Kept says that nothing is to be done now, and it has kept the lease.
 	Kept bool
-	// Next is when more is to be done if it is not OK. If the seat is not Kept, its tick
-	// must come then: zero if nothing waits, or another pump or tick sees to it.
+	// Next is when more is to be done if it is not OK. If the lease is not Kept, its wake-up
+	// message must come then: zero if nothing waits, or another dispatcher or wake-up
+	// message sees to it.
 	Next time.Time
 }
 
@@ -73,8 +75,8 @@ func (d *Draft) open(q *Queue, dispatcher string, busy bool) Opening {
 	return Opening{Next: next.Time()}
 }
 
-// worthALook are the lines for which something is to be done now: those with something
-// held first, then by who goes next, since a pump may not look at all.
+// dueLines are the lines for which something is to be done now: those with something
+// held first, then by who goes next, since a dispatcher may not look at all.
 func (d *Draft) dueLines(q *Queue) []LineView {
 	var due []lineState
 	classes := map[Class]weights{}
@@ -102,7 +104,7 @@ func (d *Draft) dueLines(q *Queue) []LineView {
 	return lines
 }
 
-// goes is when something of n may be done: its head may go, or one that is held is
+// dueAt is when something of n may be done: its first message may go, or one that is held is
 // to be looked at. It is 0 if nothing of it is known.
 func (d *Draft) dueAt(q *Queue, n lineState) (at Instant) {
 	if !n.empty() && (n.Later && n.Due > 0 || !n.Later && q.ready(n) > 0) {
@@ -114,7 +116,7 @@ func (d *Draft) dueAt(q *Queue, n lineState) (at Instant) {
 	return at
 }
 
-// soonest is when somebody at d may go, 0 if nobody waits.
+// nextDue is when somebody in q may go, 0 if nobody waits.
 func (d *Draft) nextDue(q *Queue) Instant {
 	var first Instant
 	for _, n := range q.Lines {
@@ -131,9 +133,10 @@ func sooner(a, b Instant) Instant {
 	return min(a, b)
 }
 
-// free is how many tokens could be booked now.
+// free is how many tokens could be reserved now.
 func (d *Draft) free() int {
-	n := min(d.Usage.free(d.limitsFor(High, d.at), d.at))
+	l := d.limitsFor(High, d.at)
+	n := min(d.Usage.free(minute(l.PerMinute), d.at), d.Usage.free(hour(l.PerHour), d.at))
 	switch h := d.Health; {
 	case d.opensAt(1) > d.at:
 		return 0
@@ -145,10 +148,10 @@ func (d *Draft) free() int {
 	return n
 }
 
-// Want is what a pump has read of a line. What is in its own hands it has not read.
+// Want is what a dispatcher has read of a line. What is in its own hands it has not read.
 type Want struct {
 	Line
-	// Calls are of the heads that need nothing but room, in order; Line says their
+	// Calls are of the first messages that need nothing but room, in order; Line says their
 	// caller and class.
 	Calls []Call
 	// Held are those beside them that pause or are in doubt, and what they cost. Next is
@@ -161,7 +164,7 @@ type Want struct {
 	NextDue   time.Time
 	// Complete says that these are all rows of the line.
 	Complete bool
-	// Asked are those whose fate the pump is asking for now: they are in its hands.
+	// Asked are those whose fate the dispatcher is asking for now: they are in its hands.
 	Asked int
 	// Seen are the tickets of all that it has read.
 	Seen []int64
@@ -186,7 +189,7 @@ func (d *Draft) Take(shard int, dispatcher string, wants []Want) (grants [][]Gra
 	}
 	q.dropEmptyLines()
 	for _, n := range q.Lines {
-		if !seen[n.line()] {
+		if !seen[n.Line] {
 			first = sooner(first, d.dueAt(q, n))
 		}
 	}
@@ -203,9 +206,9 @@ func (d *Draft) Rest(shard int, dispatcher string, at time.Time) error {
 		return ErrLeaseTaken
 	}
 	d.Changed = true
-	var wakeUp Instant
-	if !at.IsZero() {
-		wakeUp = max(InstantOf(at), d.at)
+	wakeUp := InstantOf(at)
+	if wakeUp > 0 {
+		wakeUp = max(wakeUp, d.at)
 	}
 	if first := d.nextDue(q); q.JoinedSince && first > 0 && (wakeUp == 0 || first.Add(time.Second) < wakeUp) {
 		q.JoinedSince, q.LeaseEnd = false, d.at.Add(LeaseLife)
@@ -230,7 +233,7 @@ func (d *Draft) Overdue(shard int, looked bool, found []LineView) bool {
 	return first > 0 && !q.leased(d.at) && !q.awaitsWakeUp(first, d.at)
 }
 
-// correct makes the line of w what the pump saw, less what it took, and says when
+// correct makes the line of w what the dispatcher saw, less what it took, and says when
 // something of it is to be done next; 0 if there is nothing.
 func (d *Draft) correct(q *Queue, w Want, grants []Grant) Instant {
 	n := q.lineFor(w.Line)
@@ -266,9 +269,7 @@ func (d *Draft) correct(q *Queue, w Want, grants []Grant) Instant {
 // looksAgain is when something of those of w that are held is to be done, or may be of
 // those behind them.
 func (d *Draft) looksAgain(n lineState, w Want) (look Instant) {
-	if !w.Next.IsZero() {
-		look = max(1, InstantOf(w.Next)).WholeSecond()
-	}
+	look = InstantOf(w.Next).WholeSecond()
 	if w.Complete {
 		return look
 	}
@@ -284,10 +285,7 @@ func (d *Draft) looksAgain(n lineState, w Want) (look Instant) {
 // await sets when a line is to be looked at for those that were missed and, if it is
 // a later one, when its first is due.
 func (d *Draft) await(n *lineState, w Want, rest int, missed []arrival) {
-	due := Instant(0)
-	if !w.NextDue.IsZero() {
-		due = max(1, InstantOf(w.NextDue))
-	}
+	due := InstantOf(w.NextDue)
 	for _, c := range missed {
 		switch {
 		case c.Held && c.Due > d.at:
@@ -312,16 +310,16 @@ func (d *Draft) await(n *lineState, w Want, rest int, missed []arrival) {
 // the way there.
 func (d *Draft) unlearn(q *Queue, found []LineView) {
 	q.Lines = slices.DeleteFunc(q.Lines, func(n lineState) bool {
-		gone := !slices.ContainsFunc(found, func(v LineView) bool { return v.Line == n.line() }) &&
-			!slices.ContainsFunc(q.Arriving, func(c arrival) bool { return c.line() == n.line() && d.at < c.At.Add(JoinGrace) })
+		gone := !slices.ContainsFunc(found, func(v LineView) bool { return v.Line == n.Line }) &&
+			!slices.ContainsFunc(q.Arriving, func(c arrival) bool { return c.Line == n.Line && d.at < c.At.Add(JoinGrace) })
 		d.Changed = d.Changed || gone
 		return gone
 	})
 }
 
-// learn takes over a line that the ledger does not know, and that its head is held. One
-// that waits for room is looked at now, since behind its head somebody may wait for
-// reasons of his own of whom the ledger was not told.
+// learn takes over a line that the ledger does not know, and that its first message is held.
+// A line that waits for room is looked at now: behind its first, a message may wait for
+// reasons of its own that the ledger was not told.
 func (d *Draft) learn(q *Queue, v LineView) {
 	n := q.find(v.Line)
 	if n == nil && len(q.Lines) >= LinesKept {
@@ -332,10 +330,7 @@ func (d *Draft) learn(q *Queue, v LineView) {
 		n.Waiting = max(v.Waiting, 1)
 		n.Cost, d.Changed = n.Waiting, true
 		if v.Later {
-			n.Due = d.at
-			if !v.NextDue.IsZero() {
-				n.Due = max(1, InstantOf(v.NextDue))
-			}
+			n.Due = cmp.Or(InstantOf(v.NextDue), d.at)
 		}
 	}
 	if look := max(InstantOf(v.Look), d.at).WholeSecond(); v.Held && d.dueAt(q, *n) > look {

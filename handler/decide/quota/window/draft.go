@@ -27,7 +27,7 @@ type Draft struct {
 	limits     Limits
 	reading    Reading
 	now        Instant // storage's clock, at the earliest
-	at         Instant // when bookings are counted: not before the newest of them
+	at         Instant // when reservations are counted: not before the newest of them
 	plan       planned
 	prefetched map[callKey]bool // for whom this draft prefetches already
 }
@@ -73,15 +73,7 @@ func (d *Draft) ReserveAgain(c Call) (Grant, error) {
 }
 
 // Full says that c would have to wait. It plans nothing.
-func (d *Draft) Full(c Call) bool {
-	if len(d.caps(c)) > 0 || len(d.Queues) > 0 { // caps hold back until what was used expires
-		expired := *d
-		expired.Callers = d.Callers.clone()
-		expired.Callers.expire(d.at)
-		d = &expired
-	}
-	return d.fits(c) > d.at || d.isBehind(c)
-}
+func (d *Draft) Full(c Call) bool { return d.fits(c) > d.at || d.isBehind(c) }
 
 // Prefetch reserves up to most tokens for calls like c that are expected: all of them if
 // they fit, or half, and so on. It does so once for each caller and class, and not
@@ -113,7 +105,7 @@ func (d *Draft) limitsFor(c Class, at Instant) Limits {
 	return l
 }
 
-// limit is how many tokens of a caller may count.
+// capLimit is how many tokens of a caller may count.
 type capLimit struct {
 	caller string
 	most   int
@@ -130,20 +122,20 @@ func (d *Draft) caps(c Call) (all []capLimit) {
 	return all
 }
 
-// capRoom is the earliest time at which the caps let c go, 0 if they do now.
+// capFits is the earliest time at which the caps let c go, 0 if they do now.
 func (d *Draft) capFits(c Call) (at Instant) {
 	for _, l := range d.caps(c) {
-		at = max(at, d.Callers.fits(l.caller, l.most, c.Cost))
+		at = max(at, d.Callers[l.caller].fitsIn(capWindow(l.most), c.Cost))
 	}
 	return at
 }
 
-// room is the earliest time at which c fits, if nobody else books.
+// fits is the earliest time at which c fits, if nobody else reserves.
 func (d *Draft) fits(c Call) Instant {
 	return max(d.limitsFit(c), d.opensAt(c.Cost), d.Health.senderOpensAt(c.Sender), d.capFits(c))
 }
 
-// roomOfLimits looks along the time in which the share comes back that foreign use
+// limitsFit looks along the time in which the share comes back that foreign use
 // took.
 func (d *Draft) limitsFit(c Call) Instant {
 	if c.Cost > min(d.limits.PerMinute, d.limits.PerHour) {
@@ -162,17 +154,17 @@ func (d *Draft) limitsFit(c Call) Instant {
 	}
 }
 
-// take books c, which has room.
+// grant reserves c, which has room.
 func (d *Draft) grant(c Call) Grant {
 	g := Grant{UseBy: d.reading.Until(d.at.Add(MaxAge)), shard: d.Shard, at: d.at, sender: c.Sender, healthy: d.Health.well(d.at)}
 	g.probe, g.senderProbe = d.Health.countCall(d.at, c, d.terms.CallTime)
-	d.Usage.add(d.at, c.Cost)
-	d.Callers.add(c.Caller, c.Cost)
+	d.Usage.add(hour(0), d.at, c.Cost)
+	d.Callers.add(c.Caller, d.at, c.Cost)
 	d.Changed, d.plan = true, planned{}
 	return g
 }
 
-// desk is where a shard's messages wait.
+// queue is where a shard's messages wait.
 func (d *Draft) queue(shard int) *Queue {
 	for i := range d.Queues {
 		if d.Queues[i].Shard == shard {
@@ -183,7 +175,7 @@ func (d *Draft) queue(shard int) *Queue {
 	return &d.Queues[len(d.Queues)-1]
 }
 
-// before says that somebody who may go waits in c's class or a more urgent one.
+// isBehind says that somebody who may go waits in c's class or a more urgent one.
 func (d *Draft) isBehind(c Call) bool {
 	for _, q := range d.Queues {
 		for _, n := range q.Lines {
@@ -213,7 +205,7 @@ type planned struct {
 func (d *Draft) expected(c Call, own int, due Instant) Instant {
 	limits := d.limitsFor(c.Class, d.at)
 	if d.plan.of == nil || d.plan.limits != limits {
-		d.plan = planned{limits, d.Usage.forecast(limits, max(d.at, d.Health.BackoffUntil))}
+		d.plan = planned{limits, d.Usage.forecast(max(d.at, d.Health.BackoffUntil), limits.windows()...)}
 	}
 	// Whom a cap holds back, takes the more, the longer it lasts: each round counts what
 	// went before the end of the last one.
@@ -226,17 +218,17 @@ func (d *Draft) expected(c Call, own int, due Instant) Instant {
 		at = next
 	}
 	for _, l := range d.caps(c) {
-		at = max(at, d.Callers.forecast(l.caller, l.most, own))
+		at = max(at, d.Callers[l.caller].forecast(d.at, capWindow(max(l.most, 1)))(own))
 	}
 	return max(at, due, d.Health.senderOpensAt(c.Sender))
 }
 
-// position is how many tokens go up to the last of own tokens of c's caller, if that
+// tokensUpTo is how many tokens go up to the last of own tokens of c's caller, if that
 // goes at a time: those of more urgent classes, and of the others what max-min gives
 // them until then, of neither more than their caps.
 func (d *Draft) tokensUpTo(c Call, own int, by Instant) int {
 	w := d.weights(c)
-	level := float64(d.Callers.used(c.Caller)+own) / w.of(c)
+	level := float64(d.Callers.used(c.Caller, d.at)+own) / w.of(c)
 	n := own
 	for _, q := range d.Queues {
 		for _, o := range q.Lines {
@@ -245,7 +237,7 @@ func (d *Draft) tokensUpTo(c Call, own int, by Instant) int {
 			case o.Class < c.Class:
 				n += demand
 			case o.Class == c.Class && o.Caller != c.Caller:
-				n += min(demand, max(0, int(level*w.of(o.call()))-d.Callers.used(o.Caller)))
+				n += min(demand, max(0, int(level*w.of(o.call()))-d.Callers.used(o.Caller, d.at)))
 			}
 		}
 	}
@@ -256,7 +248,7 @@ func (d *Draft) tokensUpTo(c Call, own int, by Instant) int {
 func (d *Draft) mayUse(n lineState, by Instant) int {
 	may := math.MaxInt
 	for _, l := range d.caps(n.call()) {
-		may = min(may, max(0, l.most-d.Callers.used(l.caller))+l.most*int(by.Sub(d.at)/(capBuckets*capBucket)))
+		may = min(may, max(0, l.most-d.Callers.used(l.caller, d.at))+l.most*int(by.Sub(d.at)/capWindow(0).width))
 	}
 	return may
 }
@@ -297,7 +289,7 @@ func (d *Draft) weights(c Call) weights {
 	return split(shares)
 }
 
-// refuse says when c is expected to fit. It counts from the earliest time that
+// overQuota says when c is expected to fit. It counts from the earliest time that
 // it may be, so that whoever waits it out, succeeds.
 func (d *Draft) overQuota(at Instant) error {
 	wait := max(at-d.now, 1).WholeSecond()

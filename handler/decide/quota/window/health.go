@@ -23,10 +23,10 @@ const (
 	// severalFail is how many different messages must have failed in a row before that
 	// is ACS's fault: one message may fail for reasons of its own, again and again.
 	severalFail = 3
-	// canarySlack is after what time nothing will be heard of a canary whose token
+	// probeSlack is after what time nothing will be heard of a probe whose token
 	// has its age and whose call to ACS its time.
 	probeSlack = 10 * time.Second
-	// canaryLook is how often somebody asks for the canary.
+	// probeLook is how often somebody asks for the probe.
 	probeLook = 2 * time.Second
 	// rampTime is how long the ledger opens after a 429: ACS's shortest window.
 	rampTime = time.Minute
@@ -39,18 +39,18 @@ const (
 	leastShare = 100
 )
 
-// health is what ACS's answers made of the ledger. The zero value is well.
+// Health is what ACS's answers made of the ledger. The zero value is well.
 type Health struct {
 	BackoffUntil Instant `json:"backoffUntil,omitempty"` // a whole second; nothing is granted before it
-	Probing      bool    `json:"probing,omitempty"`      // after it one call is, the canary
-	ProbeAt      Instant `json:"canaryAt,omitempty"`
-	ProbeUntil   Instant `json:"canaryUntil,omitempty"` // then its process has died
-	Ramp         bool    `json:"ramp,omitempty"`        // the canary's return begins one
-	RampFrom     Instant `json:"rampFrom,omitempty"`    // it began
-	RampUsed     int     `json:"rampUsed,omitempty"`    // tokens since
-	Repeats      int     `json:"repeats,omitempty"`     // canaries and ramps that ended in a 429
-	Fails        int     `json:"fails,omitempty"`       // closures in a row
-	Lost         int     `json:"lost,omitempty"`        // of 1,000 of the share, to foreign use
+	Probing      bool    `json:"probing,omitempty"`      // after it one call is, the probe
+	ProbeAt      Instant `json:"probeAt,omitempty"`
+	ProbeUntil   Instant `json:"probeUntil,omitempty"` // then its process has died
+	Ramp         bool    `json:"ramp,omitempty"`       // the probe's return begins one
+	RampFrom     Instant `json:"rampFrom,omitempty"`   // it began
+	RampUsed     int     `json:"rampUsed,omitempty"`   // tokens since
+	Repeats      int     `json:"repeats,omitempty"`    // probes and ramps that ended in a 429
+	Fails        int     `json:"fails,omitempty"`      // closures in a row
+	Lost         int     `json:"lost,omitempty"`       // of 1,000 of the share, to foreign use
 	LostAt       Instant `json:"lostAt,omitempty"`
 	// Failed are the messages, hashed, that failed since one was taken; 0: none.
 	Failed [severalFail - 1]uint32 `json:"failed,omitzero"`
@@ -58,8 +58,7 @@ type Health struct {
 	// sender's was taken after it.
 	Refused uint32 `json:"refused,omitempty"`
 	Passed  bool   `json:"passed,omitempty"`
-	// Senders are those that ACS refuses while it takes others. It is never changed in
-	// place: pages share it.
+	// Senders are those that ACS refuses while it takes others.
 	Senders []senderBackoff `json:"senders,omitempty"`
 }
 
@@ -72,7 +71,7 @@ func (h Health) well(at Instant) bool {
 	return !h.Probing && h.BackoffUntil <= at && !h.ramping(at)
 }
 
-// lost is what foreign use takes of 1,000 at a time.
+// foreignShare is what foreign use takes of 1,000 at a time.
 func (h Health) foreignShare(at Instant) int {
 	if h.Lost == 0 {
 		return 0
@@ -81,18 +80,18 @@ func (h Health) foreignShare(at Instant) int {
 	return max(0, h.Lost-steps*foreignGain)
 }
 
-// gains is the next time after one when lost is less.
+// foreignShareFalls is the next time after one when lost is less.
 func (h Health) foreignShareFalls(at Instant) Instant {
 	return at.Add(foreignStep - at.Sub(h.LostAt)%foreignStep)
 }
 
-// share is what is left of l for us at a time.
+// limitsLeft is what is left of l for us at a time.
 func (h Health) limitsLeft(l Limits, at Instant) Limits {
 	left := 1000 - h.foreignShare(at)
 	return Limits{max(min(l.PerMinute, 1), l.PerMinute*left/1000), max(min(l.PerHour, 1), l.PerHour*left/1000)}
 }
 
-// room is the earliest time at which health lets cost tokens go.
+// opensAt is the earliest time at which health lets cost tokens go.
 func (h Health) opensAt(l Limits, at Instant, cost int) Instant {
 	switch {
 	case h.Probing && h.ProbeAt > 0 && at < h.ProbeUntil:
@@ -103,7 +102,7 @@ func (h Health) opensAt(l Limits, at Instant, cost int) Instant {
 	return max(h.BackoffUntil, h.rampFits(l, cost))
 }
 
-// rampRoom doubles what may go in equal times, from one call to the whole limit
+// rampFits doubles what may go in equal times, from one call to the whole limit
 // of a minute.
 func (h Health) rampFits(l Limits, cost int) Instant {
 	n := h.RampUsed + cost
@@ -120,7 +119,7 @@ func (h Health) rampFree(l Limits, at Instant) int {
 	return max(0, int(math.Pow(float64(l.PerMinute), part))-h.RampUsed)
 }
 
-// book counts tokens that go, and says whether they are the canary, or the probe of a
+// countCall counts tokens that go, and says whether they are the probe, or the probe of a
 // sender. A call takes no longer than said.
 func (h *Health) countCall(at Instant, c Call, call time.Duration) (canary, probe bool) {
 	if h.ramping(at) {
@@ -133,7 +132,7 @@ func (h *Health) countCall(at Instant, c Call, call time.Duration) (canary, prob
 	return h.Probing, h.startSenderProbe(c.Sender, at, life)
 }
 
-// busy is what a 429 does that was the answer to g, heard before a time. wait is
+// backOff is what a 429 does that was the answer to g, heard before a time. wait is
 // what ACS asked for, 0 nothing. It says whether anything has changed.
 func (h *Health) backOff(at, heard Instant, wait time.Duration, g Grant) bool {
 	was := *h
@@ -167,7 +166,7 @@ func backoffFor(wait time.Duration, repeats int) time.Duration {
 	return min(max(wait, shortestBackoff<<min(repeats, 6)), longestBackoff)
 }
 
-// failing is what a message's call does that ACS could not serve: the canary's closes the
+// fail is what a message's call does that ACS could not serve: the probe's closes the
 // ledger, and that of the last of several. Others were under way with it. changed says
 // that there is something to write.
 func (h *Health) fail(heard Instant, g Grant, message uint32) (changed, closed bool) {
@@ -188,7 +187,7 @@ func (h *Health) fail(heard Instant, g Grant, message uint32) (changed, closed b
 	return changed || closed, closed
 }
 
-// close lets nothing go for a while, and then a canary.
+// close lets nothing go for a while, and then a probe.
 func (h *Health) close(heard Instant) {
 	wait := min(firstClosure<<min(h.Fails, 6), longestClosure)
 	h.Fails++
@@ -196,7 +195,7 @@ func (h *Health) close(heard Instant) {
 	h.BackoffUntil = max(h.BackoffUntil, heard.Add(wait).WholeSecond())
 }
 
-// served is what a call does that ACS has served. It says whether that was news.
+// succeed is what a call does that ACS has served. It says whether that was news.
 func (h *Health) succeed(at Instant, g Grant) bool {
 	failed := h.Failed
 	h.Failed = [len(h.Failed)]uint32{}
@@ -204,7 +203,7 @@ func (h *Health) succeed(at Instant, g Grant) bool {
 	return h.recover(at, g) || recovered || failed != h.Failed
 }
 
-// release lets another canary go at once, if g is the one.
+// releaseProbe lets another probe go at once, if g is the one.
 func (h *Health) releaseProbe(g Grant) bool {
 	canary := h.isProbe(g)
 	if canary {
@@ -213,7 +212,7 @@ func (h *Health) releaseProbe(g Grant) bool {
 	return canary
 }
 
-// recover is the canary's return.
+// recover is the probe's return.
 func (h *Health) recover(at Instant, g Grant) bool {
 	if !h.isProbe(g) {
 		return false
@@ -231,7 +230,7 @@ func (h *Health) recover(at Instant, g Grant) bool {
 
 func (h *Health) isProbe(g Grant) bool { return h.Probing && g.probe && g.at == h.ProbeAt }
 
-// worse is what two rows say of ACS, at its worst. A canary of either is not
+// merge is what two rows say of ACS, at its worst. A probe of either is not
 // waited for.
 func (h Health) merge(o Health) Health {
 	h.BackoffUntil = max(h.BackoffUntil, o.BackoffUntil)

@@ -19,11 +19,11 @@ type Position struct {
 	// At is when it joined, or when it is due: its order in its line, to the
 	// microsecond.
 	At time.Time
-	// Ticket is what a pump knows it by, once it is in the table.
+	// Ticket is what a dispatcher knows it by, once it is in the table.
 	Ticket int64
 	// Expected is when it will probably go.
 	Expected time.Time
-	// Wake, if not zero, is when a tick for Shard must be seen, and whoever joined
+	// Wake, if not zero, is when a wake-up message for Shard must be seen, and whoever joined
 	// must send it: the ledger counts on it.
 	Wake time.Time
 }
@@ -44,9 +44,9 @@ func (d *Draft) Return(shard int, name Line, c Call, ticket int64, until time.Ti
 	case name.Later:
 		n.Due = min(max(n.Due, 1), d.at)
 	}
-	place := Position{Shard: q.Shard, Ticket: q.announce(arrival{ticket, name.Class, name.Caller, name.Later, d.at, due, held, false})}
-	place.Wake = d.wakeUpAt(q, d.dueAt(q, *n)).Time()
-	return place
+	position := Position{Shard: q.Shard, Ticket: q.announce(arrival{Ticket: ticket, Line: name, At: d.at, Due: due, Held: held})}
+	position.Wake = d.wakeUpAt(q, d.dueAt(q, *n)).Time()
+	return position
 }
 
 // Leave takes the message with a ticket out of its line.
@@ -73,10 +73,7 @@ func (d *Draft) Join(c Call, elsewhere int, due, latest time.Time) (Position, er
 	if d.Pause != nil && d.Pause.Refuse {
 		return Position{}, d.paused()
 	}
-	var dueAt Instant
-	if !due.IsZero() {
-		dueAt = max(1, InstantOf(due))
-	}
+	dueAt := InstantOf(due)
 	name := Line{c.Class, c.Caller, dueAt > 0}
 	if q := d.queue(d.Shard); q.find(name) == nil && len(q.Lines) >= LinesKept {
 		return Position{}, d.overQuota(d.at.Add(time.Minute))
@@ -85,9 +82,9 @@ func (d *Draft) Join(c Call, elsewhere int, due, latest time.Time) (Position, er
 	if !latest.IsZero() && expected > InstantOf(latest) {
 		return Position{}, d.overQuota(expected)
 	}
-	place := d.enqueue(name, c, dueAt)
-	place.Expected = expected.Time()
-	return place, nil
+	position := d.enqueue(name, c, dueAt)
+	position.Expected = expected.Time()
+	return position, nil
 }
 
 func (d *Draft) enqueue(name Line, c Call, due Instant) Position {
@@ -107,20 +104,20 @@ func (d *Draft) enqueue(name Line, c Call, due Instant) Position {
 	default:
 		n.Nth++
 	}
-	place := Position{Shard: d.Shard, At: n.Joined.Time().Add(time.Duration(n.Nth) * time.Microsecond)}
+	position := Position{Shard: d.Shard, At: n.Joined.Time().Add(time.Duration(n.Nth) * time.Microsecond)}
 	if due > 0 {
-		place.At = due.Time()
+		position.At = due.Time()
 		if n.Due == 0 || due < n.Due {
 			n.Due = due
 		}
 	}
-	place.Ticket = q.announce(arrival{0, name.Class, name.Caller, name.Later, d.at, until, held, false})
-	place.Wake = d.wakeUpAt(q, max(d.fits(c), due)).Time()
-	return place
+	position.Ticket = q.announce(arrival{Line: name, At: d.at, Due: until, Held: held})
+	position.Wake = d.wakeUpAt(q, max(d.fits(c), due)).Time()
+	return position
 }
 
-// wake sets when the next tick must come, so that what joined goes at a time. It
-// is 0 if a pump is there or a tick on its way.
+// wakeUpAt sets when the next wake-up message must come, so that what joined goes at a time. It
+// is 0 if a dispatcher is there or a wake-up message on its way.
 func (d *Draft) wakeUpAt(q *Queue, goes Instant) Instant {
 	goes = max(goes, d.at)
 	switch {

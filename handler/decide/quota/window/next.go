@@ -19,7 +19,7 @@ func (r rank) compare(o rank) int {
 	return cmp.Or(cmp.Compare(r.class, o.class), cmp.Compare(guaranteed(r), guaranteed(o)), cmp.Compare(r.level, o.level))
 }
 
-// choose books for the next one, again and again, until it does not fit. Nobody
+// choose reserves for the next one, again and again, until it does not fit. Nobody
 // overtakes one who only needs more room; whom a cap or his sender holds back is overtaken.
 func (d *Draft) choose(wants []Want) [][]Grant {
 	grants := make([][]Grant, len(wants))
@@ -30,7 +30,7 @@ func (d *Draft) choose(wants []Want) [][]Grant {
 			if capped[i] || len(grants[i]) == len(w.Calls) {
 				continue
 			}
-			c := w.head(len(grants[i]))
+			c := w.call(len(grants[i]))
 			if r := d.rank(c, weights[c.Class]); best < 0 || r.compare(first) < 0 {
 				best, first = i, r
 			}
@@ -38,7 +38,7 @@ func (d *Draft) choose(wants []Want) [][]Grant {
 		if best < 0 {
 			return grants
 		}
-		c := wants[best].head(len(grants[best]))
+		c := wants[best].call(len(grants[best]))
 		switch {
 		case d.capFits(c) > d.at, d.Health.senderOpensAt(c.Sender) > d.at:
 			capped[best] = true
@@ -50,16 +50,16 @@ func (d *Draft) choose(wants []Want) [][]Grant {
 	}
 }
 
-// head is the ith call of w. Its class may be less urgent than the line's, if that is all
+// call is the ith call of w. Its class may be less urgent than the line's, if that is all
 // its caller may use by now.
-func (w Want) head(i int) Call {
+func (w Want) call(i int) Call {
 	c := w.Calls[i]
 	c.Caller, c.Class = w.Caller, max(c.Class, w.Class)
 	return c
 }
 
 func (d *Draft) rank(c Call, w weights) rank {
-	used := d.Callers.used(c.Caller)
+	used := d.Callers.used(c.Caller, d.at)
 	return rank{
 		class: c.Class,
 		least: c.Share == 0 || used+c.Cost > d.limits.PerHour*c.Share/100,
@@ -74,7 +74,7 @@ func (d *Draft) wantWeights(wants []Want) map[Class]weights {
 		if len(w.Calls) == 0 {
 			continue
 		}
-		c := w.head(0)
+		c := w.call(0)
 		if shares[c.Class] == nil {
 			shares[c.Class] = map[string]int{}
 		}

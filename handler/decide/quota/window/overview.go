@@ -12,7 +12,7 @@ func (d *Draft) Backlog() (messages int, drain time.Duration) {
 	messages, tokens := d.totals()
 	if tokens > 0 {
 		from := max(d.now, d.Health.BackoffUntil)
-		drain = max(0, d.Usage.forecast(d.limitsFor(Bulk, d.at), from)(tokens).Sub(d.now))
+		drain = max(0, d.Usage.forecast(from, d.limitsFor(Bulk, d.at).windows()...)(tokens).Sub(d.now))
 	}
 	return messages, drain
 }
@@ -33,12 +33,12 @@ func (d *Draft) totals() (messages, tokens int) {
 	return messages, tokens
 }
 
-// Usage is what a caller may know of the quota. Times are storage's.
+// Overview is what a caller may know of the quota. Times are storage's.
 type Overview struct {
 	Limits     Limits
 	Share, Cap int // percent, 0 none
 	Used       int // tokens in the last hour, and up to 5 min more
-	// RemainingMinute and RemainingHour are what may be booked now, by anybody.
+	// RemainingMinute and RemainingHour are what may be reserved now, by anybody.
 	RemainingMinute, RemainingHour int
 	// WaitingOwn and WaitingAll are messages that wait for room, HeldOwn and HeldAll those
 	// that wait for reasons of their own, such as their caller's pause.
@@ -54,8 +54,9 @@ type Overview struct {
 
 // Overview is what c's caller may know of this row.
 func (d *Draft) Overview(c Call) Overview {
-	u := Overview{Used: d.Callers.used(c.Caller), Pause: d.Pause}
-	u.RemainingMinute, u.RemainingHour = d.Usage.free(d.limitsFor(c.Class, d.at), d.at)
+	u := Overview{Used: d.Callers.used(c.Caller, d.at), Pause: d.Pause}
+	l := d.limitsFor(c.Class, d.at)
+	u.RemainingMinute, u.RemainingHour = d.Usage.free(minute(l.PerMinute), d.at), d.Usage.free(hour(l.PerHour), d.at)
 	u.WaitingAll, _ = d.totals()
 	for _, q := range d.Queues {
 		for _, n := range q.Lines {

@@ -17,21 +17,21 @@ const (
 )
 
 const (
-	// LeaseLife is how long a pump that falls silent keeps its seat.
+	// LeaseLife is how long a dispatcher that falls silent keeps its lease.
 	LeaseLife = 30 * time.Second
 	// JoinGrace is how long after it was counted a message may still be on its way
-	// into the table. Whoever takes longer lets it Return.
+	// into the table. A message that takes longer is to Return.
 	JoinGrace = 10 * time.Second
-	// comingKept is how many of those a desk remembers, the latest.
+	// arrivalsKept is how many of those a queue remembers, the latest.
 	arrivalsKept = 64
-	// soonestLook and latestLook are when a pump looks again for what is on its way.
+	// soonestLook and latestLook are when a dispatcher looks again for what is on its way.
 	soonestLook = 500 * time.Millisecond
 	latestLook  = 5 * time.Second
-	// tickLate is how late a tick may be before another is sent.
+	// wakeUpLate is how late a wake-up message may be before another is sent.
 	wakeUpLate = 20 * time.Second
-	// tickEarly is how early a tick may be, its queue's clock being another's.
+	// wakeUpEarly is how early a wake-up message may be, its queue's clock being another's.
 	wakeUpEarly = 2 * time.Second
-	// LinesKept is how many lines a row holds; whoever wants one more is refused.
+	// LinesKept is how many lines a row holds; one more is refused.
 	LinesKept = 256
 	// CallerBytes bounds a caller's name, so that LinesKept of them fit a row.
 	CallerBytes = 96
@@ -40,9 +40,9 @@ const (
 // Line names those who wait for the same: one caller's messages of one class.
 // Later ones wait for their time first, in a line of their own.
 type Line struct {
-	Class  Class
-	Caller string
-	Later  bool
+	Class  Class  `json:"k,omitempty"`
+	Caller string `json:"c,omitempty"`
+	Later  bool   `json:"l,omitempty"`
 }
 
 // LineView is a line as the ledger knows it, or as somebody saw it in the table.
@@ -50,17 +50,15 @@ type LineView struct {
 	Line
 	Waiting int
 	NextDue time.Time // of a later line; zero if not known
-	// Held says that its head, or one that is held, is to be looked at, whether there is
+	// Held says that its first message, or one that is held, is to be looked at, whether there is
 	// room or not: Look is when.
 	Held bool
 	Look time.Time
 }
 
-// line is a Line in a row.
+// lineState is a Line in a row.
 type lineState struct {
-	Class   Class   `json:"k,omitempty"`
-	Caller  string  `json:"c,omitempty"`
-	Later   bool    `json:"l,omitempty"`
+	Line
 	Waiting int     `json:"n,omitempty"`
 	Cost    int     `json:"w,omitempty"` // of all that wait
 	Due     Instant `json:"d,omitempty"` // of a later line: when its first may go
@@ -78,13 +76,11 @@ type lineState struct {
 	As       Class   `json:"a,omitempty"` // the class in which its calls go, if less urgent
 }
 
-func (n lineState) line() Line { return Line{n.Class, n.Caller, n.Later} }
-
 func (n lineState) call() Call {
 	return Call{Caller: n.Caller, Class: max(n.Class, n.As), Cost: 1, Share: n.Share, Cap: n.Cap, WholeCap: n.WholeCap}
 }
 
-// has notes under what terms the last one who joined, or was seen, may go.
+// setTerms notes under what terms the last one who joined, or was seen, may go.
 func (n *lineState) setTerms(c Call) {
 	n.Share, n.Cap, n.WholeCap, n.As = c.Share, c.Cap, c.WholeCap, 0
 	if c.Class > n.Class {
@@ -107,14 +103,14 @@ func (n lineState) demand(at Instant) int {
 }
 
 func (n lineState) view() LineView {
-	v := LineView{Line: n.line(), Waiting: n.Waiting}
+	v := LineView{Line: n.Line, Waiting: n.Waiting}
 	if n.Due > 0 {
 		v.NextDue = n.Due.Time()
 	}
 	return v
 }
 
-// take lowers the counts by n messages that cost so much. Of those that leave
+// remove lowers the counts by n messages that cost so much. Of those that leave
 // unseen, cost is -1: they cost what the line costs on average.
 func (n *lineState) remove(messages, cost int) {
 	if cost < 0 && n.Waiting > 0 {
@@ -128,37 +124,33 @@ func (n *lineState) remove(messages, cost int) {
 	n.Held, n.HeldCost = min(n.Held, n.Waiting), min(n.HeldCost, n.Cost)
 }
 
-// desk is what one shard's waiting needs: the lines, and who serves them. A row
+// Queue is what one shard's waiting needs: the lines, and who serves them. A row
 // holds its own shard's, and those of shards that are no more.
 type Queue struct {
 	Shard       int         `json:"shard,omitempty"`
 	Lines       []lineState `json:"lines,omitempty"`
-	Dispatcher  string      `json:"pump,omitempty"`  // who has the seat
-	LeaseEnd    Instant     `json:"until,omitempty"` // and how long, if silent
-	WakeUpAt    Instant     `json:"tick,omitempty"`  // when a tick is on its way; 0: none
-	JoinedSince bool        `json:"fresh,omitempty"` // somebody joined since the pump last looked
-	// Coming are counted, and no pump has seen them in the table. Ticket is the last
+	Dispatcher  string      `json:"dispatcher,omitempty"`  // who has the lease
+	LeaseEnd    Instant     `json:"leaseEnd,omitempty"`    // and how long, if silent
+	WakeUpAt    Instant     `json:"wakeUpAt,omitempty"`    // when a wake-up message is on its way; 0: none
+	JoinedSince bool        `json:"joinedSince,omitempty"` // somebody joined since the dispatcher last looked
+	// Arriving are counted, and no dispatcher has seen them in the table. Ticket is the last
 	// one that was given out.
-	Arriving   []arrival `json:"coming,omitempty"`
-	LastTicket int64     `json:"ticket,omitempty"`
+	Arriving   []arrival `json:"arriving,omitempty"`
+	LastTicket int64     `json:"lastTicket,omitempty"`
 }
 
-// coming is a message on its way into the table.
+// arrival is a message on its way into the table.
 type arrival struct {
-	Ticket int64   `json:"t"`
-	Class  Class   `json:"k,omitempty"`
-	Caller string  `json:"c,omitempty"`
-	Later  bool    `json:"l,omitempty"`
+	Ticket int64 `json:"t"`
+	Line
 	At     Instant `json:"a"`           // it was counted
 	Due    Instant `json:"d,omitempty"` // it may go
 	Held   bool    `json:"h,omitempty"` // until then for reasons of its own
-	Missed bool    `json:"m,omitempty"` // a pump has looked for it in vain
+	Missed bool    `json:"m,omitempty"` // a dispatcher has looked for it in vain
 }
 
-func (c arrival) line() Line { return Line{c.Class, c.Caller, c.Later} }
-
-// counted remembers that a message is on its way, and gives it a ticket if it has none:
-// a number that no other message of this desk has.
+// announce remembers that a message is on its way, and gives it a ticket if it has none:
+// a number that no other message of this queue has.
 func (q *Queue) announce(c arrival) (ticket int64) {
 	if c.Ticket == 0 {
 		q.LastTicket = max(q.LastTicket+1, int64(c.At))
@@ -177,11 +169,11 @@ func (q *Queue) arrived(tickets ...int64) {
 }
 
 // missed notes that all of a line that are on their way were looked for, and lists
-// them. Who takes too long is no longer waited for.
+// them. One that takes too long is no longer waited for.
 func (q *Queue) missed(name Line, at Instant) (all []arrival) {
 	q.Arriving = slices.DeleteFunc(q.Arriving, func(c arrival) bool { return at >= c.At.Add(JoinGrace) })
 	for i := range q.Arriving {
-		if q.Arriving[i].line() == name {
+		if q.Arriving[i].Line == name {
 			q.Arriving[i].Missed = true
 			all = append(all, q.Arriving[i])
 		}
@@ -193,7 +185,7 @@ func (q *Queue) missed(name Line, at Instant) (all []arrival) {
 func (q *Queue) ready(n lineState) int {
 	missed := 0
 	for _, c := range q.Arriving {
-		if c.Missed && c.line() == n.line() {
+		if c.Missed && c.Line == n.Line {
 			missed++
 		}
 	}
@@ -207,7 +199,7 @@ func (q Queue) clone() Queue {
 
 func (q *Queue) leased(at Instant) bool { return q.Dispatcher != "" && q.LeaseEnd > at }
 
-// awaits says that a tick is on its way for what goes at a time, and may still be
+// awaitsWakeUp says that a wake-up message is on its way for what goes at a time, and may still be
 // counted on.
 func (q *Queue) awaitsWakeUp(goes, at Instant) bool {
 	return q.WakeUpAt > 0 && at < q.WakeUpAt.Add(wakeUpLate) && q.WakeUpAt <= max(goes, at).Add(time.Second)
@@ -215,27 +207,25 @@ func (q *Queue) awaitsWakeUp(goes, at Instant) bool {
 
 func (q *Queue) find(name Line) *lineState {
 	for i := range q.Lines {
-		if q.Lines[i].line() == name {
+		if q.Lines[i].Line == name {
 			return &q.Lines[i]
 		}
 	}
 	return nil
 }
 
-// line finds a line, or adds one where it belongs.
+// lineFor finds a line, or adds one where it belongs.
 func (q *Queue) lineFor(name Line) *lineState {
 	if n := q.find(name); n != nil {
 		return n
 	}
-	q.Lines = append(q.Lines, lineState{Class: name.Class, Caller: name.Caller, Later: name.Later})
+	q.Lines = append(q.Lines, lineState{Line: name})
 	slices.SortFunc(q.Lines, func(a, b lineState) int {
-		later := func(n lineState) int {
-			if n.Later {
-				return 0 // it has waited for its time
-			}
-			return 1
+		later := 1
+		if a.Later { // it has waited for its time
+			later = -1
 		}
-		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(a.Caller, b.Caller), cmp.Compare(later(a), later(b)))
+		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(a.Caller, b.Caller), later)
 	})
 	return q.find(name)
 }

@@ -21,82 +21,72 @@ type senderBackoff struct {
 	ProbeAt Instant `json:"p,omitempty"` // one was let go, to see; then Until is its life
 }
 
-func (h Health) findSender(sender uint32) (at int, found bool) {
-	at = slices.IndexFunc(h.Senders, func(s senderBackoff) bool { return s.Sender == sender })
-	return at, at >= 0
+func (h Health) sender(sender uint32) *senderBackoff {
+	if i := slices.IndexFunc(h.Senders, func(s senderBackoff) bool { return s.Sender == sender }); i >= 0 {
+		return &h.Senders[i]
+	}
+	return nil
 }
 
-// senderRoom is the earliest time at which a sender may send, 0 if it is not held back.
+// senderOpensAt is the earliest time at which a sender may send, 0 if it is not held back.
 func (h Health) senderOpensAt(sender uint32) Instant {
-	if i, found := h.findSender(sender); found {
-		return h.Senders[i].Until
+	if s := h.sender(sender); s != nil {
+		return s.Until
 	}
 	return 0
 }
 
-// onlySender says that a 429 to g is about its sender alone: it was refused not long
+// isAboutSender says that a 429 to g is about its sender alone: it was refused not long
 // before, and another one's call was taken since.
 func (h Health) isAboutSender(at Instant, g Grant) bool {
-	_, found := h.findSender(g.sender)
-	return g.sender != 0 && (found || h.Refused == g.sender && h.Passed && at < h.BackoffUntil.Add(refusedKept))
+	return g.sender != 0 && (h.sender(g.sender) != nil || h.Refused == g.sender && h.Passed && at < h.BackoffUntil.Add(refusedKept))
 }
 
 // backOffSender is what a 429 does that is about a sender alone. wait is what ACS asked for,
 // 0 nothing.
 func (h *Health) backOffSender(sender uint32, heard Instant, wait time.Duration) {
-	next := senderBackoff{Sender: sender}
-	if i, found := h.findSender(sender); found {
-		next.Repeats, next.Until = h.Senders[i].Repeats, h.Senders[i].Until
-		if h.Senders[i].ProbeAt > 0 { // else it was under way with the one before it
-			next.Repeats, next.Until = next.Repeats+1, 0 // that was the probe's life
-		}
+	s := h.sender(sender)
+	if s == nil {
+		h.Senders = append(h.Senders, senderBackoff{Sender: sender})
+		s = &h.Senders[len(h.Senders)-1]
+	} else if s.ProbeAt > 0 { // else it was under way with the one before it
+		s.Repeats, s.Until, s.ProbeAt = s.Repeats+1, 0, 0 // that was the probe's life
 	}
-	next.Until = max(next.Until, heard.Add(backoffFor(wait, next.Repeats)).WholeSecond())
-	h.setSender(next)
+	s.Until = max(s.Until, heard.Add(backoffFor(wait, s.Repeats)).WholeSecond())
+	if len(h.Senders) > sendersKept {
+		soonest := slices.MinFunc(h.Senders, func(a, b senderBackoff) int { return cmp.Compare(a.Until, b.Until) })
+		h.forgetSender(soonest.Sender)
+	}
 }
 
-func (h *Health) setSender(s senderBackoff) {
-	all := append(h.withoutSender(s.Sender), s)
-	if len(all) > sendersKept {
-		soonest := slices.MinFunc(all, func(a, b senderBackoff) int { return cmp.Compare(a.Until, b.Until) })
-		all = slices.DeleteFunc(all, func(o senderBackoff) bool { return o == soonest })
-	}
-	h.Senders = all
+func (h *Health) forgetSender(sender uint32) {
+	h.Senders = slices.DeleteFunc(h.Senders, func(s senderBackoff) bool { return s.Sender == sender })
 }
 
-// withoutSender is a copy of Senders, nil if there is no other.
-func (h Health) withoutSender(sender uint32) (others []senderBackoff) {
-	for _, s := range h.Senders {
-		if s.Sender != sender {
-			others = append(others, s)
-		}
-	}
-	return others
-}
-
-// bookSender lets one call of a sender that is held back go, and the others wait for its end.
+// startSenderProbe lets one call of a sender that is held back go, and the others wait for
+// its end.
 func (h *Health) startSenderProbe(sender uint32, at, life Instant) (probe bool) {
-	i, found := h.findSender(sender)
-	if found {
-		s := h.Senders[i]
+	s := h.sender(sender)
+	if s != nil {
 		s.ProbeAt, s.Until = at, life
-		h.setSender(s)
 	}
-	return found
+	return s != nil
 }
 
-// isProbe says that g is the probe of its sender that is on its way.
-func (h Health) isSenderProbe(g Grant) bool {
-	i, found := h.findSender(g.sender)
-	return found && g.senderProbe && h.Senders[i].ProbeAt == g.at
+// probedSender is that of g if g is the probe of it that is on its way, else nil.
+func (h Health) probedSender(g Grant) *senderBackoff {
+	if s := h.sender(g.sender); s != nil && g.senderProbe && s.ProbeAt == g.at {
+		return s
+	}
+	return nil
 }
 
 // recoverSender ends the back-off of a sender whose probe was taken.
 func (h *Health) recoverSender(g Grant) bool {
-	if !h.isSenderProbe(g) {
+	if h.probedSender(g) == nil {
 		return false
 	}
-	h.Senders = h.withoutSender(g.sender)
+	h.forgetSender(g.sender)
 	if h.Refused == g.sender {
 		h.Refused, h.Passed = 0, false
 	}
@@ -105,24 +95,18 @@ func (h *Health) recoverSender(g Grant) bool {
 
 // releaseSender lets another probe go at a time, since g's told nothing.
 func (h *Health) releaseSender(g Grant, at Instant) bool {
-	if !h.isSenderProbe(g) {
-		return false
+	s := h.probedSender(g)
+	if s != nil {
+		s.ProbeAt, s.Until = 0, at
 	}
-	i, _ := h.findSender(g.sender)
-	s := h.Senders[i]
-	s.ProbeAt, s.Until = 0, at
-	h.setSender(s)
-	return true
+	return s != nil
 }
 
-// backedOff are those that may not send before a time.
+// backedOffSenders are those that may not send before a time.
 func (h Health) backedOffSenders(at Instant) map[uint32]time.Time {
-	var all map[uint32]time.Time
+	all := map[uint32]time.Time{}
 	for _, s := range h.Senders {
 		if s.Until > at {
-			if all == nil {
-				all = map[uint32]time.Time{}
-			}
 			all[s.Sender] = s.Until.Time()
 		}
 	}

@@ -2,14 +2,12 @@ package window
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// State is all that a row says of its limit. The zero value has nothing booked, nobody
+// State is all that a row says of its limit. The zero value has nothing reserved, nobody
 // waiting, and ACS in health.
 type State struct {
 	Usage   Usage
@@ -25,30 +23,24 @@ func (s State) Clone() State {
 	for i := range s.Queues {
 		s.Queues[i] = s.Queues[i].clone()
 	}
-	s.Callers, s.Usage = s.Callers.clone(), s.Usage.clone()
+	s.Callers, s.Usage, s.Health.Senders = s.Callers.clone(), s.Usage.clone(), slices.Clone(s.Health.Senders)
 	return s
 }
 
-// Check refuses what no Draft can have left: a misread booking would let too many calls
+// Check refuses what no Draft can have left: a misread reservation would let too many calls
 // through.
 func (s State) Check() error {
-	for i, b := range s.Usage.Bookings {
-		if b.At > s.Usage.Newest.WholeSecond() || i > 0 && b.At <= s.Usage.Bookings[i-1].At {
-			return errors.New("the times of its usage do not ascend to the newest")
-		}
+	err := s.Usage.check()
+	for _, u := range s.Callers {
+		err = cmp.Or(err, u.check())
 	}
-	for caller, counts := range s.Callers.Callers {
-		if len(counts) != capBuckets {
-			return fmt.Errorf("%d buckets of use by %q", len(counts), caller)
-		}
-	}
-	return nil
+	return err
 }
 
 // Merge is what several rows say together. Of ACS it is the worst; a pause of one is a
 // pause of all.
 func Merge(rows []State) State {
-	all := State{Callers: CallerUsage{Callers: map[string][]int{}}}
+	all := State{Callers: CallerUsage{}}
 	usages := make([]Usage, len(rows))
 	for i, s := range rows {
 		usages[i] = s.Usage
@@ -63,7 +55,7 @@ func Merge(rows []State) State {
 			}
 		}
 	}
-	all.Usage = mergeUsages(usages)
+	all.Usage = mergeUsages(usages...)
 	slices.SortStableFunc(all.Queues, func(a, b Queue) int { return cmp.Compare(a.Shard, b.Shard) })
 	return all
 }

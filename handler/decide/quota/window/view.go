@@ -9,38 +9,36 @@ import (
 type View struct {
 	Limits Limits
 	Known  bool // whether it was ever seen; if not, only Limits are set
-	// Remaining are the tokens that may be booked now.
+	// Remaining are the tokens that may be reserved now.
 	RemainingMinute, RemainingHour int
-	// Reset are the whole seconds, rounded up, until more may be booked; with
-	// nothing booked, the window.
+	// Reset are the whole seconds, rounded up, until more may be reserved; with
+	// nothing reserved, the window.
 	ResetMinute, ResetHour int
 }
 
 // Add counts what one row has.
 func (v *View) Add(d *Draft) {
 	limits := d.Health.limitsLeft(d.limits, d.now)
-	minute, hour := d.Usage.free(limits, d.now)
-	nextMinute, nextHour := d.Usage.nextLeaving(d.now)
-	if d.opensAt(1) > d.at {
-		minute, hour = 0, 0
-	}
-	reset := func(free int, limit, next Instant, plain time.Duration) int {
+	opens := d.opensAt(1)
+	left := func(w window, plain time.Duration) (free, reset int) {
+		free, next := d.Usage.free(w, d.now), d.Usage.nextLeaving(w, d.now)
+		if opens > d.at {
+			free = 0
+		}
 		switch {
 		case free == 0:
-			next = max(d.opensAt(1), limit)
+			next = max(opens, d.Usage.fitsIn(w, 1))
 		case next == 0:
 			next = d.now.Add(plain)
 		}
-		return int((next - d.now).WholeSecond() / 1000)
+		return free, int((next - d.now).WholeSecond() / 1000)
 	}
-	const unbounded = int(^uint32(0) >> 1)
-	resetMinute := reset(minute, d.Usage.fits(Limits{limits.PerMinute, unbounded}, 1), nextMinute, time.Minute)
-	resetHour := reset(hour, d.Usage.fits(Limits{unbounded, limits.PerHour}, 1), nextHour, time.Hour)
+	freeMinute, resetMinute := left(minute(limits.PerMinute), time.Minute)
+	freeHour, resetHour := left(hour(limits.PerHour), time.Hour)
 	if !v.Known {
-		v.ResetMinute, v.ResetHour = resetMinute, resetHour
+		v.Known, v.ResetMinute, v.ResetHour = true, resetMinute, resetHour
 	}
-	v.Known = true
-	v.RemainingMinute, v.RemainingHour = v.RemainingMinute+minute, v.RemainingHour+hour
+	v.RemainingMinute, v.RemainingHour = v.RemainingMinute+freeMinute, v.RemainingHour+freeHour
 	v.ResetMinute, v.ResetHour = min(v.ResetMinute, resetMinute), min(v.ResetHour, resetHour)
 }
 

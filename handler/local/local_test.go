@@ -51,7 +51,7 @@ func TestTheGatewayLoadsWhatItIsGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A shell that is set up for a deployment in Azure does not leak into the desk.
+	// A shell that is set up for a deployment in Azure does not leak into the local run.
 	s, err := settings.Load(c.gatewayEnv([]string{
 		"POSTHORN_PUBLIC_URL=https://mail.example.com", "AZURE_CLIENT_ID=0f0f", "POSTHORN_CREDENTIAL=azure-cli",
 		"POSTHORN_LANGUAGE=de", "POSTHORN_LOG_LEVEL=debug",
@@ -68,7 +68,7 @@ func TestTheGatewayLoadsWhatItIsGiven(t *testing.T) {
 	}
 }
 
-func TestTheSampleSettingsAreThoseOfTheDesk(t *testing.T) {
+func TestTheSampleSettingsAreThoseOfTheLocalRun(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../../local.settings.sample.json")
 	if err != nil {
@@ -86,7 +86,7 @@ func TestTheSampleSettingsAreThoseOfTheDesk(t *testing.T) {
 		name, want, _ := strings.Cut(setting, "=")
 		want = strings.Replace(want, c.Dir, ".local", 1)
 		if got, ok := sample.Values[name]; !ok || got != want {
-			t.Errorf("%s: the sample has %q, the desk %q", name, got, want)
+			t.Errorf("%s: the sample has %q, the local run %q", name, got, want)
 		}
 	}
 }
@@ -135,7 +135,7 @@ func TestATakenPortIsNamedWithItsSetting(t *testing.T) {
 func TestTheIdentityAnswersAsAzureDoes(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	desk, err := newTenant(config{Identity: "127.0.0.1:8028"})
+	tenant, err := newTenant(config{Identity: "127.0.0.1:8028"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestTheIdentityAnswersAsAzureDoes(t *testing.T) {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, identityPath+c.query, nil)
 			r.Header.Set("X-Identity-Header", c.secret)
 			w := httptest.NewRecorder()
-			identity(func() time.Time { return now }, desk).ServeHTTP(w, r)
+			identity(func() time.Time { return now }, tenant).ServeHTTP(w, r)
 			if w.Code != c.status {
 				t.Fatalf("got %d %s", w.Code, w.Body)
 			}
@@ -400,28 +400,28 @@ func freeConfig(t *testing.T) config {
 	}
 }
 
-// The gateway of the desk believes the desk's tokens, for itself alone.
-func TestTheDesksTokensAreForTheGateway(t *testing.T) {
+// The gateway of the local run believes its tokens, for itself alone.
+func TestLocalTokensAreForTheGateway(t *testing.T) {
 	t.Parallel()
-	var desk tenant
+	var local tenant
 	var handler http.Handler
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	defer server.Close()
-	desk, err := newTenant(config{Identity: server.Listener.Addr().String()})
+	local, err := newTenant(config{Identity: server.Listener.Addr().String()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler = identity(time.Now, desk)
+	handler = identity(time.Now, local)
 	v := entra.New(entra.Config{
-		Tenant: deskTenant, Audiences: []string{deskAudience}, Authority: server.URL,
+		Tenant: localTenant, Audiences: []string{localAudience}, Authority: server.URL,
 		Client: server.Client(), Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	})
-	for audience, good := range map[string]bool{deskAudience: true, "https://storage.azure.com": false} {
-		token, err := desk.token(audience, time.Now(), time.Now().Add(time.Hour))
+	for audience, good := range map[string]bool{localAudience: true, "https://storage.azure.com": false} {
+		token, err := local.token(audience, time.Now(), time.Now().Add(time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if id, err := v.Verify(t.Context(), token); (err == nil) != good || good && (id.App != deskApp || id.Object != deskObject) {
+		if id, err := v.Verify(t.Context(), token); (err == nil) != good || good && (id.App != localApp || id.Object != localObject) {
 			t.Errorf("%s: got %+v, %v", audience, id, err)
 		}
 	}

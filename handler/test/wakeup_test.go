@@ -9,11 +9,11 @@ import (
 	"github.com/posthorn/posthorn/handler/test/world"
 )
 
-// A tick that has failed too often is complained about and dropped, as soon as a
+// A wake-up message that has failed too often is complained about and dropped, as soon as a
 // handler is there to do it, and once.
-func (p *product) testPoisonedTick(t *testing.T) {
+func (p *product) testPoisonedWakeUp(t *testing.T) {
 	own := &product{p.Anew(t)}
-	w := newHouse(t, own, world.Options{})
+	w := newDeployment(t, own, world.Options{})
 	other := w.Another(t)
 	for _, instance := range []*world.World{w.World, other} {
 		instance.PlayHost(t, 0)
@@ -29,7 +29,7 @@ func (p *product) testPoisonedTick(t *testing.T) {
 	w.Handler.Kill(t)
 	other.Handler.Kill(t)
 	for range 3 {
-		if err := poison.Send(t.Context(), "a tick of "+world.Recipient, 0); err != nil {
+		if err := poison.Send(t.Context(), "a message of "+world.Recipient, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

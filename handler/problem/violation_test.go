@@ -66,7 +66,7 @@ func TestSentence(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
-	if got := Invalid([]Violation{placed, whole}).Detail; got != "The message has 2 faults, listed in errors." {
+	if got := Invalid([]Violation{placed, whole}).Detail; got != "The message has 2 violations, listed in errors." {
 		t.Error(got)
 	}
 }

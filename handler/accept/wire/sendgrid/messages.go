@@ -15,13 +15,13 @@ import (
 
 // Source reads messages in SendGrid's words.
 func Source() wire.Source {
-	return wire.Dialect[body]{Members: members, Spelling: wire.SnakeOrCamel, Messages: letters}
+	return wire.Dialect[body]{Members: members, Spelling: wire.SnakeOrCamel, Messages: messages}
 }
 
 // Rows are all members, for the page that tells of them.
 func Rows() []wire.Row { return members.Rows() }
 
-func letters(b *body) ([]wire.Parsed, []problem.Violation) {
+func messages(b *body) ([]wire.Parsed, []problem.Violation) {
 	var f wire.Violations
 	if len(b.personalizations) == 0 {
 		f.Add("/personalizations", "At least one is needed, with a recipient.")
@@ -44,7 +44,7 @@ func letters(b *body) ([]wire.Parsed, []problem.Violation) {
 		}
 		all = append(all, wire.Parsed{
 			Message: m, Pretend: b.sandbox.on(),
-			Pointer: func(ours string) string { return b.place(k, ours) },
+			Pointer: func(ours string) string { return b.pointer(k, ours) },
 		})
 	}
 	return all, f

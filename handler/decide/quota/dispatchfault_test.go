@@ -10,7 +10,7 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// Whatever becomes of a write and its answer, a pump's call happens once or is
+// Whatever becomes of a write and its answer, a dispatcher's call happens once or is
 // told as failed.
 func TestPumpsUnderFaults(t *testing.T) {
 	t.Parallel()
@@ -165,7 +165,7 @@ func TestASeatThatFallsSilentIsFree(t *testing.T) {
 	})
 }
 
-// A message that joins while the pump thinks that nothing is left, is not left.
+// A message that joins while the dispatcher thinks that nothing is left, is not left.
 func TestWhoJoinsDuringTheLastLookIsSeen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -252,7 +252,7 @@ func TestCountsAreCorrectedByWhatIsSeen(t *testing.T) {
 	})
 }
 
-// A line that only the timer has found is served now, although a tick is on its way for
+// A line that only the timer has found is served now, although a wake-up message is on its way for
 // another that has no room until much later.
 func TestATickThatIsFarOffDoesNotHideWhatMayGo(t *testing.T) {
 	t.Parallel()
@@ -310,7 +310,7 @@ func TestALineWithoutRoomIsLookedAtWhenTheTimerComes(t *testing.T) {
 	})
 }
 
-// A pump with messages in its hands keeps its seat, and the seat its life, though
+// A dispatcher with messages in its hands keeps its lease, and the lease its life, though
 // nothing may be done for a while.
 func TestABusyPumpKeepsItsSeat(t *testing.T) {
 	t.Parallel()

@@ -9,8 +9,8 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/wire"
 )
 
-// place is wire.Letter's Place for the message of the k-th personalization.
-func (b *body) place(k int, ours string) string {
+// pointer is wire.Parsed's Pointer for the message of the k-th personalization.
+func (b *body) pointer(k int, ours string) string {
 	p := b.personalizations[k]
 	own := fmt.Sprintf("/personalizations/%d", k)
 	either := func(special bool, member string) string {
@@ -27,21 +27,21 @@ func (b *body) place(k int, ours string) string {
 	case "recipients":
 		return own + recipients.Of(ours)
 	case "replyTo":
-		return b.placeOfReply(rest)
+		return b.pointerOfReply(rest)
 	case "headers":
 		_, special := p.headers[strings.NewReplacer("~1", "/", "~0", "~").Replace(rest)]
 		return either(special, strings.TrimSuffix("/headers/"+rest, "/"))
 	case "content":
-		return b.placeOfContent(rest, either(p.subject != "", "/subject"))
+		return b.pointerOfContent(rest, either(p.subject != "", "/subject"))
 	case "delivery":
 		if rest == "sendAt" {
 			return either(p.sendAt != 0, "/send_at")
 		}
 		if tag, ok := strings.CutPrefix(rest, "tags/"); ok {
-			return b.placeOfTag(p, tag, either)
+			return b.pointerOfTag(p, tag, either)
 		}
 	}
-	return places.Of(ours)
+	return pointers.Of(ours)
 }
 
 var recipients = wire.Pointers{
@@ -51,7 +51,7 @@ var recipients = wire.Pointers{
 	{Ours: "/recipients", Theirs: ""},
 }
 
-var places = wire.Pointers{
+var pointers = wire.Pointers{
 	{Ours: "/attachments/*/name", Theirs: "/attachments/*/filename"},
 	{Ours: "/attachments/*/contentType", Theirs: "/attachments/*/type"},
 	{Ours: "/attachments/*/contentId", Theirs: "/attachments/*/content_id"},
@@ -63,8 +63,8 @@ var places = wire.Pointers{
 	{Ours: "", Theirs: ""},
 }
 
-// placeOfReply is that of what stands in replyTo, reply_to being its first.
-func (b *body) placeOfReply(rest string) string {
+// pointerOfReply is that of what stands in replyTo, reply_to being its first.
+func (b *body) pointerOfReply(rest string) string {
 	index, member, _ := strings.Cut(rest, "/")
 	i, err := strconv.Atoi(index)
 	if err != nil {
@@ -80,7 +80,7 @@ func (b *body) placeOfReply(rest string) string {
 	return fmt.Sprintf("/reply_to_list/%d%s", i-1, theirs)
 }
 
-func (b *body) placeOfContent(member, subject string) string {
+func (b *body) pointerOfContent(member, subject string) string {
 	mediaType := map[string]string{"plainText": plainType, "html": htmlType}[member]
 	if member == "subject" {
 		return subject
@@ -91,7 +91,7 @@ func (b *body) placeOfContent(member, subject string) string {
 	return "/content"
 }
 
-func (b *body) placeOfTag(p personalization, tag string, either func(special bool, member string) string) string {
+func (b *body) pointerOfTag(p personalization, tag string, either func(special bool, member string) string) string {
 	index, _, _ := strings.Cut(tag, "/")
 	tags := b.tags(p)
 	i, err := strconv.Atoi(index)
