@@ -17,7 +17,7 @@ import (
 type domainCommands struct {
 	Add     addDomain     `cmd:"" help:"Add a domain to the Email Service."`
 	Records recordsDomain `cmd:"" help:"Print the DNS records that a domain needs."`
-	Check   checkDomain   `cmd:"" help:"Check these records at the name servers."`
+	Check   checkDomain   `cmd:"" help:"Check the DNS records of a domain at its name servers."`
 	Verify  verifyDomain  `cmd:"" help:"Ask ACS to verify a domain, and wait for the result."`
 	Link    linkDomain    `cmd:"" help:"Allow the deployment to send from a domain."`
 	Unlink  unlinkDomain  `cmd:"" help:"Stop the deployment from sending from a domain."`

@@ -33,7 +33,7 @@ const (
 	exitAway     = 4 // Azure or storage gives no answer, or refuses
 )
 
-const about = `Posthorn's program for operators. "posthorn connect" finds a deployment. Settings in the environment override it. docs/operate.md has more.`
+const about = `Posthorn's program for operators. "posthorn connect" finds a deployment. Settings in the environment override it. --version prints the version. docs/operate.md has more.`
 
 // program is the grammar: nouns, each with its verbs.
 type program struct {

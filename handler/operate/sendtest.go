@@ -30,7 +30,7 @@ type sendTest struct {
 }
 
 func (sendTest) Help() string {
-	return "The message takes the way of a caller's message. The test ends when ACS has sent it.\n\n" +
+	return "The message takes the path of a caller's message. The test ends when ACS has sent it.\n\n" +
 		examples("posthorn send-test ann@example.com", "posthorn send-test ann@example.com --direct --sender donotreply@example.com")
 }
 

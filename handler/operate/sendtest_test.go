@@ -95,7 +95,7 @@ func TestBadAnswersOfTheGateway(t *testing.T) {
 		{name: "stopped app", me: says(403, stopped), code: 4, says: []string{"answered 403 Forbidden", `"Web App - Unavailable"`, "the app is stopped"}},
 		{name: "no function", me: says(404, ""), code: 4, says: []string{"answered 404 Not Found", "it is empty", "no such function"}},
 		{name: "another site", me: says(200, "<html>\n<title></title><body>Grüß\u00a0Gott,\u202e nginx</body></html>"), code: 4, says: []string{`"Grüß Gott, nginx"`, "Something else answers there"}},
-		{name: "JSON that is another's", me: says(200, `{"hello":"world"}`), code: 4, says: []string{"no answer of Posthorn's"}},
+		{name: "JSON that is another's", me: says(200, `{"hello":"world"}`), code: 4, says: []string{"not an answer of Posthorn"}},
 		{name: "login page", me: says(302, "", "Location", "https://login.example.com/authorize?state=1"), code: 4, says: []string{"leads to https://login.example.com."}},
 		{name: "platform's 401", me: says(401, "You do not have permission to view this directory or page."), code: 4, says: []string{"answered 401", "App Service's own authentication"}},
 		{name: "host without handler", send: says(503, "Function host is not running."), code: 4, says: []string{"answered 503", `"Function host is not running."`, "log of the function app"}},
@@ -138,7 +138,7 @@ func TestAGatewayThatCannotBeReached(t *testing.T) {
 		code      int
 		says      string
 	}{
-		{"nothing listens", gone.URL, 4, "nothing listens there"},
+		{"nothing listens", gone.URL, 4, "no program listens there"},
 		{"an authority that nobody trusts", untrusted.URL, 4, "an authority that this computer does not trust"},
 		{"no TLS", strings.Replace(plain, "http:", "https:", 1), 4, "does not speak TLS"},
 		{"a key over plain http", "http://mail.example.com", 1, "must start with https://"},

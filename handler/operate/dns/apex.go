@@ -18,16 +18,16 @@ func likeToken(text string) bool { return begins(clean(text), "ms-domain-verific
 func (c *check) checkToken(ctx context.Context, apex view) {
 	want := c.want(KindDomain).Value
 	c.judge(KindDomain, apex, likeToken, func(g group) []Finding {
-		f := Finding{Level: Red, Code: "domain-missing", Sentence: "There is no TXT record " + want + " at " + c.domain.Name + ".", Remedy: "Add it, beside those that stand."}
+		f := Finding{Level: Red, Code: "domain-missing", Sentence: "There is no TXT record " + want + " at " + c.domain.Name + ".", Remedy: "Add it beside the existing records."}
 		switch {
 		case want == "" && len(g.values) > 0:
 			return nil
 		case want == "":
 			f.Level, f.Sentence, f.Remedy = Yellow, "There is no TXT record ms-domain-verification at "+c.domain.Name+".", "Add the one that \"posthorn domain records\" or the portal shows."
 		case slices.Contains(g.values, want):
-			return []Finding{{Level: Green, Code: "domain-good", Sentence: "The domain's ms-domain-verification stands."}}
+			return []Finding{{Level: Green, Code: "domain-good", Sentence: "The domain's ms-domain-verification is right."}}
 		case slices.ContainsFunc(g.values, func(v string) bool { return strings.EqualFold(clean(v), want) }):
-			f.Code, f.Sentence = "domain-pasted", "The token of the domain stands with quotes, blanks or other letters around it."
+			f.Code, f.Sentence = "domain-pasted", "The token of the domain has quotes, blanks or other characters around it."
 			f.Remedy = "Rewrite it, without quotes and blanks: " + want
 		case len(g.values) > 0:
 			f.Sentence = fmt.Sprintf("There are %d ms-domain-verification records, and none is %s.", len(g.values), want)
@@ -46,11 +46,11 @@ func (c *check) elsewhere(ctx context.Context, f *Finding, want string) {
 	is := func(v string) bool { return strings.EqualFold(clean(v), want) }
 	if doubled := c.domain.Name + "." + c.zone; c.stands(ctx, doubled, miekg.TypeTXT, is) {
 		f.Code, f.Record = "domain-doubled", doubled
-		f.Sentence = "The token stands at " + doubled + ": the provider added the name of the zone."
+		f.Sentence = "The token is at " + doubled + ": the provider added the name of the zone."
 		f.Remedy = "Move it: type " + relative(c.domain.Name, c.zone) + " as the name."
 	} else if org := organization(c.domain.Name); org != c.domain.Name && c.stands(ctx, org, miekg.TypeTXT, is) {
 		f.Code, f.Record = "domain-at-parent", org
-		f.Sentence, f.Remedy = "The token stands at "+org+", and must stand at "+c.domain.Name+".", "Move it."
+		f.Sentence, f.Remedy = "The token is at "+org+", but must be at "+c.domain.Name+".", "Move it."
 	}
 }
 
@@ -61,8 +61,8 @@ func (c *check) checkAlias(alias, apex view) (stands bool) {
 			continue
 		}
 		c.add(Finding{Level: Red, Code: "cname-at-domain", Kind: KindDomain, Record: c.domain.Name, Evidence: g.evidence,
-			Sentence: "A CNAME stands at " + c.domain.Name + ". It forbids the TXT records that ACS wants there.",
-			Remedy:   "Send from another name, such as mail." + organization(c.domain.Name) + ", or replace the CNAME by addresses."})
+			Sentence: "A CNAME is at " + c.domain.Name + ". It forbids the TXT records that ACS wants there.",
+			Remedy:   "Send from another name, such as mail." + organization(c.domain.Name) + ", or replace the CNAME with addresses."})
 		c.block(KindSPF, "A CNAME stands at the domain itself.")
 		return true
 	}
@@ -77,10 +77,10 @@ func (c *check) checkMX(ctx context.Context) {
 		switch {
 		case len(g.values) == 0:
 			f.Code, f.Sentence = "mx-missing", "The domain has no MX, and accepts no mail. ACS sends without it."
-			f.Remedy = "Set one if people should be able to answer. Microsoft checks it before raising a quota."
+			f.Remedy = "Set one if people should be able to reply. Microsoft checks it before raising a quota."
 		case slices.Equal(g.values, []string{""}):
-			f.Code, f.Sentence = "mx-null", "The domain says that it accepts no mail (MX 0 .). ACS sends all the same."
-			f.Remedy = "Some receivers refuse senders that nobody can answer. Microsoft checks it before raising a quota."
+			f.Code, f.Sentence = "mx-null", "The domain says that it accepts no mail (MX 0 .). ACS still sends."
+			f.Remedy = "Some receivers refuse senders that accept no replies. Microsoft checks it before raising a quota."
 		case g.values[0] == "":
 			f.Level, f.Code, f.Sentence, f.Remedy = Yellow, "mx-null-and-others", "The domain says that it accepts no mail (MX 0 .), but it names mail servers.", "Delete one of the two."
 		}

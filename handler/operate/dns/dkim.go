@@ -44,7 +44,7 @@ func (c *check) withoutCNAME(ctx context.Context, name, target, add string) Find
 	}
 	for _, kind := range []uint16{miekg.TypeA, miekg.TypeAAAA} {
 		if c.stands(ctx, name, kind, func(string) bool { return true }) {
-			f.Code, f.Sentence = "dkim-proxied", "At "+shown(name)+" stand addresses in place of a CNAME: a proxy answers for it."
+			f.Code, f.Sentence = "dkim-proxied", "At "+shown(name)+" are addresses instead of a CNAME: a proxy answers for it."
 			f.Remedy = "Switch the proxy off for this record (Cloudflare: DNS only). " + add
 			return f
 		}
@@ -52,7 +52,7 @@ func (c *check) withoutCNAME(ctx context.Context, name, target, add string) Find
 	for _, doubled := range []string{name + "." + c.zone, name + "." + c.domain.Name} {
 		if c.stands(ctx, doubled, miekg.TypeCNAME, func(string) bool { return true }) {
 			f.Code, f.Record = "dkim-doubled", doubled
-			f.Sentence = "The CNAME stands at " + shown(doubled) + ": the provider added the name of the zone."
+			f.Sentence = "The CNAME is at " + shown(doubled) + ": the provider added the name of the zone."
 			f.Remedy = "Move it: type " + relative(name, c.zone) + " as the name."
 			return f
 		}
@@ -76,13 +76,13 @@ func (c *check) copied(ctx context.Context, values []string, target, add string,
 		f.Remedy = "Delete the TXT record. " + add
 	case what == found && slices.Equal(squeeze(values), squeeze(keys)):
 		f.Level, f.Code, f.blocks = Yellow, "dkim-flattened", true
-		f.Sentence = "The right key stands here as a copy, without the CNAME. A new key of Microsoft breaks it, and ACS may not verify it."
+		f.Sentence = "The key is right, but it is a copy without the CNAME. A new key of Microsoft breaks it, and ACS may not verify it."
 		f.Remedy = "Switch CNAME flattening off for this record. " + add
 	case what < absent:
-		f.Code, f.Sentence = "dkim-copied", "A TXT record stands in place of the CNAME. Whether it is the key of ACS is unknown: "+shown(target)+" gives no answer."
+		f.Code, f.Sentence = "dkim-copied", "A TXT record is there instead of the CNAME. Whether it is the key of ACS is unknown: "+shown(target)+" gives no answer."
 		f.Level, f.blocks = Yellow, true
 	default:
-		f.Code, f.Sentence = "dkim-copied-wrong", "A TXT record stands in place of the CNAME, and is not the key of ACS."
+		f.Code, f.Sentence = "dkim-copied-wrong", "A TXT record is there instead of the CNAME. It is not the key of ACS."
 		f.Remedy = "Delete the TXT record. " + add
 	}
 	return f

@@ -38,12 +38,12 @@ func (c *check) withoutDMARC(ctx context.Context, name string) []Finding {
 	for _, doubled := range []string{name + "." + c.zone, name + "." + c.domain.Name} {
 		if c.stands(ctx, doubled, miekg.TypeTXT, likeDMARC) {
 			f.Level, f.Code, f.Record = Red, "dmarc-doubled", doubled
-			f.Sentence, f.Remedy = "The DMARC record stands at "+shown(doubled)+": the provider added the name of the zone.", "Move it: type "+relative(name, c.zone)+" as the name."
+			f.Sentence, f.Remedy = "The DMARC record is at "+shown(doubled)+": the provider added the name of the zone.", "Move it: type "+relative(name, c.zone)+" as the name."
 			return []Finding{f}
 		}
 	}
 	if c.stands(ctx, c.domain.Name, miekg.TypeTXT, dmarcBegin.MatchString) {
-		f.Level, f.Code, f.Sentence, f.Remedy = Red, "dmarc-wrong-name", "The DMARC record stands at the domain itself, where receivers do not look.", "Move it: type "+relative(name, c.zone)+" as the name."
+		f.Level, f.Code, f.Sentence, f.Remedy = Red, "dmarc-wrong-name", "The DMARC record is at the domain itself, where receivers do not look.", "Move it: type "+relative(name, c.zone)+" as the name."
 	}
 	return []Finding{f}
 }

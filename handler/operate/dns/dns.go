@@ -184,7 +184,7 @@ func (c *check) checkServers() {
 	for _, s := range c.servers {
 		answered[s.Name] = answered[s.Name] || s.Answered
 	}
-	remedy := "Ask whoever runs it, or take it out of the zone and out of the delegation."
+	remedy := "Ask its operator to fix it, or remove it from the zone and the delegation."
 	if !slices.ContainsFunc(c.servers, func(s *server) bool { return s.Answered && s.Trouble == "" }) {
 		remedy = blocked
 	}

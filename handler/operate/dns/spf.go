@@ -36,7 +36,7 @@ func (c *check) missingSPF(ctx context.Context) Finding {
 		Remedy: "Add a TXT record at " + c.domain.Name + ": " + c.proposal() + "\n" + c.others(ctx)}
 	if doubled := c.domain.Name + "." + c.zone; c.stands(ctx, doubled, miekg.TypeTXT, isSPF) {
 		f.Code, f.Record = "spf-doubled", doubled
-		f.Sentence = "The SPF record stands at " + shown(doubled) + ": the provider added the name of the zone."
+		f.Sentence = "The SPF record is at " + shown(doubled) + ": the provider added the name of the zone."
 		f.Remedy = "Move it: type " + relative(c.domain.Name, c.zone) + " as the name."
 	} else if org := organization(c.domain.Name); org != c.domain.Name && c.stands(ctx, org, miekg.TypeTXT, isSPF) {
 		f.Sentence += " The record of " + shown(org) + " does not apply to it."

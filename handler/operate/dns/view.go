@@ -192,7 +192,7 @@ func (c *check) judge(k Kind, v view, counts func(string) bool, one func(group) 
 	for _, f := range all {
 		if f.Level == Green && (len(unheard) > 0 || len(groups) > 1) {
 			f.Level, f.Code, f.blocks = Yellow, code+"-unsure", true
-			f.Remedy = "Not every server says so: run it again when all do."
+			f.Remedy = "Not every server says so. Run doctor again when all servers agree."
 			f.Evidence = slices.Concat(f.Evidence, unheard)
 		}
 		c.add(f)
@@ -215,5 +215,5 @@ func differ(k Kind, v view, groups []group) Finding {
 	}
 	return Finding{Level: Yellow, Code: strings.ToLower(string(k)) + "-partial", Kind: k, Record: v.name, blocks: true,
 		Sentence: fmt.Sprintf("The authoritative servers differ on %s of %s: %d of %d say the same.", k, shown(v.name), len(groups[0].evidence), len(evidence)),
-		Remedy:   "Wait some minutes after a change, and run it again. If it stays, mend the transfer between the servers.", Evidence: evidence}
+		Remedy:   "Wait some minutes after a change, and run doctor again. If the difference stays, fix the transfer between the servers.", Evidence: evidence}
 }

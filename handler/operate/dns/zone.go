@@ -96,7 +96,7 @@ func (c *check) settle(ctx context.Context, zone string, names []string, broken 
 		return nil, false
 	case open:
 		c.add(Finding{Level: Red, Code: "domain-not-registered", Record: c.domain.Name, Sentence: c.domain.Name + " does not exist: the zone " + shown(zone) + " has no delegation for it.",
-			Remedy: "Look for a slip of the pen. Otherwise register the domain, or renew it, and set its name servers at the registrar."})
+			Remedy: "Check the spelling. Otherwise register the domain, or renew it, and set its name servers at the registrar."})
 		return nil, false
 	}
 	c.zone = zone
@@ -105,7 +105,7 @@ func (c *check) settle(ctx context.Context, zone string, names []string, broken 
 
 func (c *check) zoneUnknown() {
 	c.add(Finding{Level: Yellow, Code: "zone-unknown", blocks: true, Record: c.domain.Name, Sentence: "The zone of " + c.domain.Name + " could not be found: a resolver " + c.trouble + ".",
-		Remedy: "Run it again, or name another resolver with --resolver. If it stays, its name servers may be dead."})
+		Remedy: "Run doctor again, or name another resolver with --resolver. If the fault stays, its name servers may be down."})
 }
 
 // registry is the suffix under which a registry gives out names, without the private
@@ -212,7 +212,7 @@ func (c *check) compareDelegation(own, above []string) {
 		return
 	}
 	c.add(Finding{Level: Yellow, Code: "zone-delegation-differs", Record: c.zone,
-		Sentence: "The parent of " + shown(c.zone) + " names other servers than the zone itself. Records may stand in a zone that nobody asks.",
+		Sentence: "The parent of " + shown(c.zone) + " names other servers than the zone itself. Records may be in a zone that no resolver asks.",
 		Remedy:   "Set the same name servers at the registrar and in the zone: " + listed(above) + " or " + listed(own) + ". Edit the records there.",
 		Evidence: []Evidence{{"the parent", listed(above)}, {"the zone itself", listed(own)}}})
 }
@@ -226,7 +226,7 @@ func (c *check) dnssecBroken(name string) {
 	}
 	c.add(Finding{Level: Red, Code: "dnssec-broken", Record: name,
 		Sentence: "DNSSEC is broken for " + shown(name) + ": a resolver that checks signatures answers SERVFAIL, and one that does not gets an answer.",
-		Remedy:   "Compare the DS record at the registrar with the keys of the zone. Remove the DS record, or sign the zone anew."})
+		Remedy:   "Compare the DS record at the registrar with the keys of the zone. Remove the DS record, or sign the zone again."})
 }
 
 // put asks one authoritative server, unless it was silent too often.

@@ -6,7 +6,7 @@ import "github.com/posthorn/posthorn/handler/deliver/acs"
 func adviceOn(code string) string {
 	switch code {
 	case acs.CodeDenied:
-		return "The identity needs the role Communication and Email Service Owner on the Communication Services resource. A new role takes some minutes to work. An access key must be that of this resource, and allowed there."
+		return "The identity needs the role Communication and Email Service Owner on the Communication Services resource. A new role takes some minutes to work. An access key must belong to this resource, and keys must be allowed there."
 	case acs.CodeDomainNotLinked:
 		return `"posthorn domain list" shows which domains are linked, and "posthorn domain link NAME" links one.`
 	case acs.CodeInvalidSenderUserName:

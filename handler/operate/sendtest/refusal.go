@@ -40,7 +40,7 @@ func (a *answer) fault() *Error {
 func (a *answer) advice(slug string) string {
 	switch slug {
 	case "unauthenticated":
-		return `Is the key, or POSTHORN_MASTER_KEY, of the deployment at POSTHORN_PUBLIC_URL? "posthorn callers rotate NAME" prints a new key.`
+		return `The key or POSTHORN_MASTER_KEY may belong to another deployment than POSTHORN_PUBLIC_URL. "posthorn callers rotate NAME" prints a new key.`
 	case "forbidden":
 		return `"posthorn callers list" shows what the caller may do, and "posthorn callers set" changes it.`
 	case "paused":
@@ -48,9 +48,9 @@ func (a *answer) advice(slug string) string {
 	case "acs-misconfigured":
 		return `"posthorn send-test TO --direct" shows ACS's own words.`
 	case "unavailable":
-		return "GET /readyz of the gateway names what it cannot reach; its log says why."
+		return "GET /readyz of the gateway names what the gateway cannot reach. Its log has the cause."
 	case "too-many-queued":
-		return `"posthorn messages list" shows what waits.`
+		return `"posthorn messages list" lists the queued messages.`
 	}
 	if wait := a.retryAfter(); wait > 0 {
 		return fmt.Sprintf("Try again in %s.", wait)
@@ -62,7 +62,7 @@ func (a *answer) advice(slug string) string {
 // Service's, or that of a proxy. They document none of them, so the status decides.
 func (a *answer) foreign() *Error {
 	f := &Error{Away: true, passing: a.status == http.StatusTooManyRequests || a.status >= http.StatusInternalServerError, again: a.retryAfter()}
-	f.Detail = fmt.Sprintf("%s answered %d %s, which is no answer of Posthorn's", a.host, a.status, http.StatusText(a.status))
+	f.Detail = fmt.Sprintf("%s answered %d %s, which is not an answer of Posthorn", a.host, a.status, http.StatusText(a.status))
 	if words := a.words(); words != "" {
 		f.Detail += fmt.Sprintf(": %q", words)
 	} else {
@@ -127,7 +127,7 @@ func unreached(host string, err error) *Error {
 	case plain, strings.Contains(err.Error(), "HTTP response to HTTPS client"):
 		f.Detail = host + " does not speak TLS."
 	case errors.Is(err, syscall.ECONNREFUSED):
-		f.Detail = host + " refuses connections: nothing listens there."
+		f.Detail = host + " refuses connections: no program listens there."
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		f.Detail = host + " closed the connection without an answer."
 		f.Advice = "It is not known whether the message was taken. Check the mailbox, then try again."
