@@ -95,7 +95,7 @@ var ErrRepeat = errors.New("ACS has the message already")
 // this deployment sends. It comes in a problem of kind ACSMisconfigured.
 var ErrSender = errors.New("ACS does not know the sender")
 
-// Config is what a Gateway is made of. All but Log are required.
+// Config is what a Gateway is made of. All is required but Log: without it nothing is logged.
 type Config struct {
 	Check   *check.Checker
 	Records *record.Store
@@ -137,6 +137,9 @@ type Gateway struct {
 
 // New makes a Gateway of c.
 func New(c Config) (*Gateway, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	g := &Gateway{Config: c, times: timesFor(c.RequestTimeout), calls: make(chan struct{}, c.MaxCalls)}
 	err := g.measure(c.Meter)
 	return g, err
