@@ -83,6 +83,14 @@ SEED ?= 1
 mutants: ## break PKG in N ways, one at a time, and list the faults that its tests miss
 	@go run ./handler/test/mutants -n $(N) -seed $(SEED) -args "$(or $(ARGS),-short)" $(or $(PKG),./handler/decide/record)
 
+.PHONY: lines
+lines: ## count the product's lines by folder; SINCE="COMMIT ..." adds columns
+	@go run ./handler/test/lines $(SINCE)
+
+.PHONY: rename
+rename: ## give the module another path, and the repository its address: MODULE=example.com/acme/mailer
+	@go run ./handler/local/rename -module "$(MODULE)" -repository "$(REPOSITORY)"
+
 .PHONY: generate
 generate: ## write golden files and generated pages anew
 	@go test ./handler -run 'Golden|Generated' -update

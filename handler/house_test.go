@@ -27,13 +27,14 @@ import (
 	"github.com/posthorn/posthorn/handler/api/rest"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/settings"
+	"github.com/posthorn/posthorn/handler/version"
 	"github.com/posthorn/posthorn/handler/wiring"
 )
 
 var update = flag.Bool("update", false, "write the golden files and the generated pages anew")
 
 const (
-	module = "github.com/posthorn/posthorn/"
+	module = version.Module + "/"
 	root   = ".."
 )
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/api/rest"
 	"github.com/posthorn/posthorn/handler/decide/quota"
@@ -66,8 +67,8 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 	tracer := tracenoop.NewTracerProvider().Tracer("")
 	plenty := quota.Limits{PerMinute: 40_000, PerHour: 2_000_000}
 	ledgers := table()
-	callers := caller.NewRegistry(table(), caller.Masters{make([]byte, 32)}, false, time.Now)
-	hooks := hook.NewRegistry(table(), hook.Masters{make([]byte, 32)}, rand.Reader, time.Now)
+	callers := caller.NewRegistry(table(), keyring.Masters{make([]byte, 32)}, false, time.Now)
+	hooks := hook.NewRegistry(table(), keyring.Masters{make([]byte, 32)}, rand.Reader, time.Now)
 	g, err := gateway.New(gateway.Config{
 		Check: check.New(), Records: record.New(table(), time.Now, uuid.NewString),
 		Sends:          quota.New(ledgers, "send", plenty, time.Now, uuid.NewString),
@@ -102,7 +103,7 @@ type everybody struct{}
 
 // Sender implements gateway.Authority.
 func (everybody) Sender(_ context.Context, name, _ string) (caller.Caller, error) {
-	return caller.Caller{Name: name, Policy: caller.Policy{Senders: []string{caller.Any}, RecipientDomains: []string{caller.Any}}}, nil
+	return caller.Caller{Holder: keyring.Holder{Name: name}, Policy: caller.Policy{Senders: []string{caller.Any}, RecipientDomains: []string{caller.Any}}}, nil
 }
 
 // sender gives small messages to the client of ACS, as wiring does.

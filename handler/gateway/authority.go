@@ -181,7 +181,7 @@ func bodyBytes(m *mail.Message) int64 {
 
 // letter opens the letter of a slip. If it is not found, the slip was dealt with.
 func (d *delivery) letter(ctx context.Context) (letter spool.Message, found bool, err error) {
-	letter, found, err = d.Spool.Open(ctx, d.slip.Key)
+	letter, found, err = d.Spool.ReadMessage(ctx, d.slip.Key)
 	switch {
 	case err != nil && !problem.Is(err, problem.Internal):
 		return letter, false, err

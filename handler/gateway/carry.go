@@ -133,7 +133,7 @@ func (g *Gateway) claim(ctx context.Context, p *parcel) (answer Answer, done boo
 	if rec.State != record.Unknown {
 		return Answer{}, false, nil
 	}
-	if err := g.begin(ctx, p).Noted(ctx); err != nil {
+	if err := g.begin(ctx, p).AwaitNote(ctx); err != nil {
 		return Answer{}, false, err
 	}
 	return g.resume(ctx, p)
@@ -229,7 +229,7 @@ func (g *Gateway) forward(ctx context.Context, p *parcel) (Answer, error) {
 	if err := g.commit(ctx, p); err != nil {
 		return Answer{}, err
 	}
-	if err := g.begin(ctx, p).Noted(ctx); err != nil {
+	if err := g.begin(ctx, p).AwaitNote(ctx); err != nil {
 		return Answer{}, err
 	}
 	done, err := g.turn(ctx, p.terms.Wait, grant)
@@ -313,7 +313,7 @@ func (g *Gateway) fence(ctx context.Context, rec *record.Record, m *mail.Message
 		if err := g.cleared(ctx, rec, m); err != nil { // again, after a pause that cost the token
 			return err
 		}
-		if err := g.Records.Sending(ctx, rec); err != nil {
+		if err := g.Records.MarkSending(ctx, rec); err != nil {
 			return err
 		}
 		if permit.grant.Live(g.Now()) {
@@ -342,7 +342,7 @@ func (g *Gateway) hand(ctx context.Context, p *parcel, permit *permit) (Answer, 
 		return g.parkDoubt(ctx, p, o.doubt, permit.grant.Shard())
 	case p.terms.Wait && mayPass(o):
 		return g.putBack(ctx, p)
-	case o.doubt == spool.Silent:
+	case o.doubt == spool.NoAnswer:
 		g.abandon(ctx, p.rec, unshown)
 		p.left = true
 	default:

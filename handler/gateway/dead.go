@@ -19,7 +19,7 @@ const deadPage = 200
 func (g *Gateway) Dead(ctx context.Context) ([]spool.DeadLetter, error) {
 	var all []spool.DeadLetter
 	for after := (*spool.DeadLetter)(nil); ; after = &all[len(all)-1] {
-		page, err := g.Spool.DeadLetters(ctx, after, deadPage)
+		page, err := g.Spool.ListDeadLetters(ctx, after, deadPage)
 		if err != nil {
 			return nil, err
 		}
@@ -48,7 +48,7 @@ func (g *Gateway) DeadRetry(ctx context.Context, d spool.DeadLetter) error {
 			return g.Spool.DiscardDeadLetter(ctx, &d)
 		}
 	}
-	letter, found, err := g.Spool.Open(ctx, d.Key)
+	letter, found, err := g.Spool.ReadMessage(ctx, d.Key)
 	if err != nil && !problem.Is(err, problem.Internal) {
 		return err
 	}
@@ -79,12 +79,12 @@ func outlived(l spool.Message) (*record.Record, error) {
 
 // lineUp gives a message a new place in line, at which it begins anew.
 func (g *Gateway) lineUp(ctx context.Context, rec *record.Record, m *mail.Message, d spool.DeadLetter) error {
-	slip, wait := d.Entry, g.Records.Wait
-	slip.Tries, slip.Repeats, slip.Asked, slip.NotBefore, slip.Doubt = 0, 0, 0, time.Time{}, spool.NoDoubt
+	slip, wait := d.Entry, g.Records.MarkWaiting
+	slip.Tries, slip.Repeats, slip.UnknownAnswers, slip.NotBefore, slip.Doubt = 0, 0, 0, time.Time{}, spool.NoDoubt
 	var place quota.Position
 	var err error
 	if slip.Line.Later = rec.State == record.Unknown; slip.Line.Later {
-		slip.Doubt, wait = spool.Silent, g.Records.Doubt
+		slip.Doubt, wait = spool.NoAnswer, g.Records.MarkResolving
 		place, err = g.doubtPlace(ctx, callOf(&slip), d.Line.Shard, 0)
 	} else {
 		place, err = g.Sends.Join(ctx, callOf(&slip), time.Time{}, time.Time{})
@@ -96,14 +96,14 @@ func (g *Gateway) lineUp(ctx context.Context, rec *record.Record, m *mail.Messag
 	slip.Line.Shard, slip.Due, slip.Ticket = place.Shard, place.At, place.Ticket
 	slip.Key = spool.KeyFor(slip.Line, place.At, record.Key(rec.Caller, rec.ID))
 	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = slip.Key, place.At.Add(mail.MaxWait), nil, place.Expected, false
-	if err := g.Spool.Put(ctx, slip.Key, spool.Message{Record: rec.Snapshot(), Message: m}); err != nil {
+	if err := g.Spool.PutMessage(ctx, slip.Key, spool.Message{Record: rec.Snapshot(), Message: m}); err != nil {
 		return err
 	}
 	if err := wait(ctx, rec); err != nil {
 		return err
 	}
 	slip.Version = rec.Version()
-	return g.Spool.Enter(ctx, &slip)
+	return g.Spool.InsertEntry(ctx, &slip)
 }
 
 // isBack says whether a message was put back already. A retry that died before the row
@@ -115,7 +115,7 @@ func (g *Gateway) isBack(ctx context.Context, rec *record.Record, d spool.DeadLe
 	case rec.Final():
 		return !rec.Repeatable, nil
 	case rec.Spooled != store.Key{}:
-		if inLine, err := g.Spool.Has(ctx, rec.Spooled); inLine || err != nil {
+		if inLine, err := g.Spool.HasEntry(ctx, rec.Spooled); inLine || err != nil {
 			return inLine, err
 		}
 	}

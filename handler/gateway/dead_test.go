@@ -375,7 +375,7 @@ func TestARetryDoesNotCrossARepeat(t *testing.T) {
 		r, d := given(t, h, gatewaytest.Small("one"))
 		taken := *r // by a repeat, which is sending it
 		taken.Spooled = store.Key{}
-		if err := h.Records.Sending(t.Context(), &taken); err != nil {
+		if err := h.Records.MarkSending(t.Context(), &taken); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.DeadRetry(t.Context(), d); !problem.Is(err, problem.InProgress) {

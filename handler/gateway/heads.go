@@ -75,7 +75,7 @@ func (p *pump) list(ctx context.Context, l quota.Line, each int, flying map[stor
 	h := &heads{Want: quota.Want{Line: l}}
 	var last *spool.Entry
 	for page, n := 0, each+len(flying); page < linePages; page, n = page+1, min(4*n, linePage) {
-		slips, err := p.Spool.Heads(ctx, p.line(l), last, n)
+		slips, err := p.Spool.ListEntries(ctx, p.line(l), last, n)
 		if err != nil {
 			return nil, err
 		}

@@ -3,10 +3,11 @@ package gateway
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"fmt"
 	"hash"
 	"io"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/mail"
@@ -35,11 +36,7 @@ func newRecord(req Request, m *mail.Message, newID func() string) record.Record 
 // uuidOf derives a UUID of version 8 (RFC 9562 section 5.8) from a purpose and
 // two strings, the first of which has no NUL.
 func uuidOf(purpose, a, b string) string {
-	h := sha256.Sum256([]byte("posthorn " + purpose + "\x00" + a + "\x00" + b))
-	u := h[:16]
-	u[6] = u[6]&0x0f | 0x80
-	u[8] = u[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+	return uuid.NewHash(sha256.New(), uuid.Nil, []byte("posthorn "+purpose+"\x00"+a+"\x00"+b), 8).String()
 }
 
 func isContentLanguage(name string) bool { return strings.EqualFold(name, "Content-Language") }

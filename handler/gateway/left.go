@@ -28,7 +28,7 @@ func attended(ctx context.Context) (context.Context, context.CancelFunc) {
 // leaves that dies. The note must stand before p's record says more than a claim.
 func (g *Gateway) begin(ctx context.Context, p *parcel) *record.Work {
 	if p.work == nil {
-		p.work = g.Records.Begin(ctx, p.rec)
+		p.work = g.Records.BeginWork(ctx, p.rec)
 	}
 	return p.work
 }
@@ -39,7 +39,7 @@ func (g *Gateway) endLeft(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, leftTime)
 	defer cancel()
 	silent := false
-	return g.Records.Left(ctx, func(ctx context.Context, rec *record.Record) (over bool, err error) {
+	return g.Records.VisitAbandoned(ctx, func(ctx context.Context, rec *record.Record) (over bool, err error) {
 		if silent && rec.State != record.Claimed && rec.State != record.Waiting {
 			return false, nil
 		}
@@ -75,6 +75,6 @@ func (g *Gateway) endAbandoned(ctx context.Context, rec *record.Record) (over bo
 	case known:
 		return g.finish(ctx, rec, ended(failure)), nil
 	}
-	err = g.Records.Unsent(ctx, rec)
+	err = g.Records.MarkUnsent(ctx, rec)
 	return err == nil, err
 }

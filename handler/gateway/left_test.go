@@ -108,7 +108,7 @@ func dies(t *testing.T, h *gatewaytest.House, id string, step func(context.Conte
 	t.Helper()
 	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", OperationID: "operation " + id})
 	if err == nil {
-		err = h.Records.Begin(t.Context(), r).Noted(t.Context())
+		err = h.Records.BeginWork(t.Context(), r).AwaitNote(t.Context())
 	}
 	if err == nil {
 		err = step(t.Context(), h.Records, r)
@@ -119,7 +119,9 @@ func dies(t *testing.T, h *gatewaytest.House, id string, step func(context.Conte
 	return r
 }
 
-func sending(ctx context.Context, b *record.Store, r *record.Record) error { return b.Sending(ctx, r) }
+func sending(ctx context.Context, b *record.Store, r *record.Record) error {
+	return b.MarkSending(ctx, r)
+}
 
 // The watchdog ends what a dead process has left, by what ACS knows.
 func TestTheWatchdogEndsWhatWasLeft(t *testing.T) {
@@ -135,13 +137,13 @@ func TestTheWatchdogEndsWhatWasLeft(t *testing.T) {
 		{name: "claimed", step: func(context.Context, *record.Store, *record.Record) error { return nil }, age: record.OwnerLife, ends: "failed, repeatable"},
 		{name: "waiting, and in no line", step: func(ctx context.Context, b *record.Store, r *record.Record) error {
 			r.Spooled = store.Key{Partition: "000-1-now-0", Row: "1"}
-			return b.Wait(ctx, r)
+			return b.MarkWaiting(ctx, r)
 		}, age: record.OwnerLife, ends: "failed, repeatable"},
 		{name: "sent", step: sending, known: map[string]string{"operation 1": ""}, age: record.OwnerLife, ends: "accepted", asked: 1},
 		{name: "refused", step: sending, known: map[string]string{"operation 1": "InvalidRecipient"}, age: record.OwnerLife, ends: "failed", asked: 1},
 		{name: "not sent", step: sending, age: record.OwnerLife, ends: "unknown, repeatable", asked: 1},
 		{name: "in doubt, and in no line", step: func(ctx context.Context, b *record.Store, r *record.Record) error {
-			return b.Doubted(ctx, r, time.Minute)
+			return b.MarkResolvingAfter(ctx, r, time.Minute)
 		}, age: time.Minute, ends: "unknown, repeatable", asked: 1},
 		{name: "its owner may live", step: sending, age: record.FenceLife - 5*time.Second, ends: "sending"},
 	} {

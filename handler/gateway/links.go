@@ -25,11 +25,11 @@ func (g *Gateway) RevokeLinks(ctx context.Context, c caller.Caller, id string) e
 
 // Slot gives a caller an address to which it may upload one file.
 func (g *Gateway) Slot(ctx context.Context, c caller.Caller) (offload.Slot, error) {
-	return g.Offload.Slot(ctx, c.Name, cmp.Or(c.Policy.MaxUploads, offload.DefaultOpenSlots))
+	return g.Offload.CreateSlot(ctx, c.Name, cmp.Or(c.Policy.MaxUploads, offload.DefaultOpenSlots))
 }
 
 // Open returns what a recipient gets for the n-th file behind a link's token, or
 // for n = 0 for all of them.
 func (g *Gateway) Open(ctx context.Context, token string, n int, acceptLanguage string) (offload.Opened, error) {
-	return g.Offload.Open(ctx, token, n, acceptLanguage)
+	return g.Offload.OpenLink(ctx, token, n, acceptLanguage)
 }

@@ -149,11 +149,11 @@ func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Int
 		g.tally(ctx, Answer{}, err)
 		return nil, placed(err, letters[largest].Pointer)
 	}
-	shared := offload.Share(move)
+	shared := offload.NewShared(move)
 	all, stop := g.several(ctx)
 	defer stop()
 	for i, l := range letters {
-		if err := shared.Put(l.Message); err != nil {
+		if err := shared.ApplyTo(l.Message); err != nil {
 			all.refuse(err)
 			continue
 		}

@@ -46,9 +46,9 @@ func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message
 		o = outcome{state: record.Accepted}
 	case errors.Is(err, ErrDoubt):
 		g.Log.WarnContext(ctx, "ACS gave no clear answer", "id", rec.ID, "error", err)
-		o.doubt, tell = spool.Silent, failing
+		o.doubt, tell = spool.NoAnswer, failing
 		if errors.Is(err, ErrFailing) {
-			o.doubt = spool.Failing
+			o.doubt = spool.FailureAnswer
 		}
 	case problem.Is(err, problem.RefusedByACS):
 		p := problem.Of(err)
@@ -62,9 +62,9 @@ func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message
 	}
 	switch o.state {
 	case record.Accepted:
-		g.Reputation.Note(ctx, rec.Caller, rec.Hook, reputation.Taken)
+		g.Reputation.CountOutcome(ctx, rec.Caller, rec.Hook, reputation.Taken)
 	case record.Failed:
-		g.Reputation.Note(ctx, rec.Caller, rec.Hook, reputation.Refused)
+		g.Reputation.CountOutcome(ctx, rec.Caller, rec.Hook, reputation.Refused)
 	}
 	permit.tell(ctx, tell) // Well is a call only where others wait for it, or failed before
 	return o

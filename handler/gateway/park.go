@@ -67,7 +67,7 @@ func (g *Gateway) park(ctx context.Context, p *parcel, place quota.Position, dou
 		p.rec.Deadline = p.terms.Deadline
 	}
 	if err := g.keep(ctx, p, slip); err != nil {
-		g.giveBack(ctx, slip, g.Spool.Forget)
+		g.giveBack(ctx, slip, g.Spool.DeleteEntry)
 		return Answer{}, err
 	}
 	g.places.add(slip.Key)
@@ -113,7 +113,7 @@ func (g *Gateway) slip(p *parcel, place quota.Position, doubt spool.Doubt) *spoo
 		s.Cap, s.FormCap = p.call.WholeCap, p.call.Cap
 	}
 	if doubt != spool.NoDoubt {
-		s.Asked, s.NotBefore = 1, place.At // the request has asked, in the first seconds
+		s.UnknownAnswers, s.NotBefore = 1, place.At // the request has asked, in the first seconds
 	}
 	return s
 }
@@ -130,15 +130,15 @@ func (g *Gateway) keep(ctx context.Context, p *parcel, slip *spool.Entry) error 
 		}
 	}
 	work := g.begin(ctx, p)
-	if err := g.Spool.Put(ctx, slip.Key, spool.Message{Record: p.rec.Snapshot(), Message: p.m}); err != nil {
+	if err := g.Spool.PutMessage(ctx, slip.Key, spool.Message{Record: p.rec.Snapshot(), Message: p.m}); err != nil {
 		return err
 	}
-	if err := work.Noted(ctx); err != nil {
+	if err := work.AwaitNote(ctx); err != nil {
 		return err
 	}
-	wait := g.Records.Wait
+	wait := g.Records.MarkWaiting
 	if slip.Doubt != spool.NoDoubt {
-		wait = g.Records.Doubt
+		wait = g.Records.MarkResolving
 	}
 	if err := wait(ctx, p.rec); err != nil {
 		return err
@@ -147,12 +147,12 @@ func (g *Gateway) keep(ctx context.Context, p *parcel, slip *spool.Entry) error 
 	if p.again {
 		slip.Repeats++
 	}
-	return g.Spool.Enter(ctx, slip)
+	return g.Spool.InsertEntry(ctx, slip)
 }
 
 // leave gives back the place of a message that does not wait after all.
 func (g *Gateway) leave(ctx context.Context, slip *spool.Entry) {
-	g.giveBack(ctx, slip, g.Spool.Leave)
+	g.giveBack(ctx, slip, g.Spool.DeleteQueued)
 }
 
 // giveBack does so by taking the row away, and the letter with it or not. Where it is not
@@ -224,7 +224,7 @@ func (g *Gateway) cancel(ctx context.Context, caller, id string) (*record.Record
 		return nil, err
 	}
 	// Whatever fails from here on, the pump finds that the record has ended.
-	slip, found, err := g.Spool.Entry(ctx, rec.Spooled)
+	slip, found, err := g.Spool.ReadEntry(ctx, rec.Spooled)
 	if err != nil {
 		g.Log.WarnContext(ctx, "the place of a cancelled message could not be looked up", "id", rec.ID, "error", err)
 	}

@@ -38,7 +38,7 @@ func (g *Gateway) inLine(ctx context.Context, rec *record.Record) (bool, error) 
 	if rec.Spooled == (store.Key{}) || g.places.has(rec.Spooled) {
 		return rec.Spooled != store.Key{}, nil
 	}
-	there, err := g.Spool.Has(ctx, rec.Spooled)
+	there, err := g.Spool.HasEntry(ctx, rec.Spooled)
 	if there {
 		g.places.add(rec.Spooled)
 	}

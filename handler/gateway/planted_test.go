@@ -21,7 +21,7 @@ const crashRuns = " -sim.seeds=8"
 var plantedBugs = []planted{
 	{
 		"no fence before ACS", "gateway/carry.go",
-		`if err := g.Records.Sending(ctx, rec); err != nil {`, `if err := error(nil); err != nil {`,
+		`if err := g.Records.MarkSending(ctx, rec); err != nil {`, `if err := error(nil); err != nil {`,
 		"gateway", "TestSimCrashPointsWithAForgetfulACS/^20_",
 	},
 	{
@@ -41,8 +41,8 @@ var plantedBugs = []planted{
 	},
 	{
 		"sent again at once when ACS does not answer", "gateway/offer.go",
-		`o.doubt, tell = spool.Silent, failing`,
-		`o.doubt, tell = spool.Silent, func(context.Context, quota.Grant) error { return g.ACS.Send(ctx, rec.OperationID, m, again) }`,
+		`o.doubt, tell = spool.NoAnswer, failing`,
+		`o.doubt, tell = spool.NoAnswer, func(context.Context, quota.Grant) error { return g.ACS.Send(ctx, rec.OperationID, m, again) }`,
 		"gateway", "TestSimCrashPointsWithAForgetfulACS/^9_",
 	},
 	{
@@ -73,7 +73,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"202 before the place in line is safe", "gateway/park.go",
-		`return g.Spool.Enter(ctx, slip)`, `go g.Spool.Enter(context.WithoutCancel(ctx), slip); return nil`,
+		`return g.Spool.InsertEntry(ctx, slip)`, `go g.Spool.InsertEntry(context.WithoutCancel(ctx), slip); return nil`,
 		"gateway", "TestSimCrashPoints$/^(14|18)_",
 	},
 	{
@@ -93,8 +93,8 @@ var plantedBugs = []planted{
 	},
 	{
 		"the row is taken away before the letter", "deliver/spool/spool.go",
-		"	if err := s.Drop(ctx, slip.Key); err != nil {\n		return err\n	}\n	return s.Forget(ctx, slip)",
-		"	return s.Forget(ctx, slip)",
+		"	if err := s.DeleteMessage(ctx, slip.Key); err != nil {\n		return err\n	}\n	return s.DeleteEntry(ctx, slip)",
+		"	return s.DeleteEntry(ctx, slip)",
 		"gateway", "TestSimNothingIsLeft",
 	},
 	{
@@ -109,7 +109,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"what was given up stays in its line", "deliver/spool/deadletter.go",
-		`return s.Forget(ctx, &d.Entry)`, `return nil`,
+		`return s.DeleteEntry(ctx, &d.Entry)`, `return nil`,
 		"gateway", "TestEveryWayOutOfTheQueue/(refused|expired)",
 	},
 	{
@@ -149,12 +149,12 @@ var plantedBugs = []planted{
 	},
 	{
 		"the record of a doubt is written before its slip", "gateway/serve.go",
-		"	if err := d.returned(ctx); err != nil {\n		return err\n	}\n	return d.Records.Doubt(ctx, rec)", "	if err := d.Records.Doubt(ctx, rec); err != nil {\n		return err\n	}\n	return d.returned(ctx)",
+		"	if err := d.returned(ctx); err != nil {\n		return err\n	}\n	return d.Records.MarkResolving(ctx, rec)", "	if err := d.Records.MarkResolving(ctx, rec); err != nil {\n		return err\n	}\n	return d.returned(ctx)",
 		"gateway", "TestADoubtThatCannotBeNotedStaysWhatItWas",
 	},
 	{
 		"whoever polls has ACS asked each time", "gateway/poll.go",
-		`if err := g.Records.Unsent(ctx, rec); err != nil {`, `if err := error(nil); err != nil {`,
+		`if err := g.Records.MarkUnsent(ctx, rec); err != nil {`, `if err := error(nil); err != nil {`,
 		"gateway", "TestAnEndThatCannotBeRecordedIsNotResolvingForEver",
 	},
 	{

@@ -133,7 +133,7 @@ func (g *Gateway) learn(ctx context.Context, rec *record.Record, pause time.Dura
 	case taken, rec.State == record.Sending || !g.Records.Abandoned(rec):
 		return pause, nil
 	default: // its owner has died
-		if err := g.Records.Unsent(ctx, rec); err != nil {
+		if err := g.Records.MarkUnsent(ctx, rec); err != nil {
 			g.Log.WarnContext(ctx, "that ACS does not know a message could not be noted", "id", rec.ID, "error", err)
 		}
 	}

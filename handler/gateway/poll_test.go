@@ -236,7 +236,7 @@ func orphan(t *testing.T, h *gatewaytest.House, id string) *record.Record {
 	h.ACS.Answer = nil
 	again, _, err := h.Records.Claim(t.Context(), *rec)
 	if err == nil {
-		err = h.Records.Sending(t.Context(), again)
+		err = h.Records.MarkSending(t.Context(), again)
 	}
 	if err != nil {
 		t.Fatal(err)

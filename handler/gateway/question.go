@@ -39,9 +39,9 @@ func (d *delivery) question(ctx context.Context) (answered bool, err error) {
 	if known {
 		return true, d.settled(ctx, rec, ended(failure))
 	}
-	d.slip.Asked++
-	if d.slip.Asked < d.slip.Enough() {
-		d.slip.NotBefore = d.in(ctx, askPauses[min(d.slip.Asked, len(askPauses)-1)])
+	d.slip.UnknownAnswers++
+	if d.slip.UnknownAnswers < d.slip.UnknownAnswersNeeded() {
+		d.slip.NotBefore = d.in(ctx, askPauses[min(d.slip.UnknownAnswers, len(askPauses)-1)])
 		return true, d.returned(ctx)
 	}
 	if d.slip.Repeats == maxRepeats {
@@ -50,7 +50,7 @@ func (d *delivery) question(ctx context.Context) (answered bool, err error) {
 		})
 	}
 	d.slip.Repeats++
-	d.slip.Asked, d.slip.Doubt, d.slip.NotBefore, d.slip.Version = 0, spool.NoDoubt, time.Time{}, rec.Version()
+	d.slip.UnknownAnswers, d.slip.Doubt, d.slip.NotBefore, d.slip.Version = 0, spool.NoDoubt, time.Time{}, rec.Version()
 	return true, d.returned(ctx)
 }
 

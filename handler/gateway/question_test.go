@@ -53,7 +53,7 @@ func reads(t *testing.T, h *gatewaytest.House, r *record.Record) *record.Record 
 // left is how many lines have a row, how many letters are kept, and what the operator sees.
 func left(t *testing.T, h *gatewaytest.House) (lines, letters int, reasons []string) {
 	t.Helper()
-	heads, err := h.Spool.Lines(t.Context())
+	heads, err := h.Spool.ListHeads(t.Context())
 	blobs, listErr := h.Letters.List(t.Context(), "", "", 1000)
 	dead, deadErr := h.Dead(t.Context())
 	if err != nil || listErr != nil || deadErr != nil {
@@ -226,7 +226,7 @@ func TestWhatHasEndedWhileInDoubtIsNotAskedAbout(t *testing.T) {
 		{"unknown for good", finish(record.Unknown, nil), []string{"It may or may not have been sent."}, 0},
 		{"it stands elsewhere", func(ctx context.Context, h *gatewaytest.House, r *record.Record) error {
 			r.Spooled = store.Key{Partition: "elsewhere", Row: "1"}
-			return h.Records.Doubt(ctx, r)
+			return h.Records.MarkResolving(ctx, r)
 		}, nil, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

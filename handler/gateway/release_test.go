@@ -66,7 +66,7 @@ func TestAReleaseThatDiesHalfWayLosesNothing(t *testing.T) {
 
 func slipIn(t *testing.T, w *sim.World, id string) *spool.Entry {
 	t.Helper()
-	for slip, err := range w.Any().Spool.All(t.Context()) {
+	for slip, err := range w.Any().Spool.AllEntries(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 // intake is one for the attachments of a request, of which a caller in the sandbox stores
 // nothing.
 func (g *Gateway) intake(req Request, bodyBytes int64) *offload.Intake {
-	in := g.Offload.Intake(bodyBytes, g.MaxACSRequestBytes)
+	in := g.Offload.NewIntake(bodyBytes, g.MaxACSRequestBytes)
 	if req.Caller.Policy.Sandbox {
 		in.StoreNothing()
 	}

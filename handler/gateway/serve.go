@@ -132,20 +132,20 @@ func (d *delivery) own(ctx context.Context, rec *record.Record, m *mail.Message,
 // so long ago that one answer is enough, or had a doubt and could not note it here.
 func (d *delivery) abandoned(ctx context.Context, rec *record.Record) error {
 	if rec.State == record.Unknown {
-		return d.doubtful(ctx, rec, spool.Silent)
+		return d.doubtful(ctx, rec, spool.NoAnswer)
 	}
-	return d.doubtful(ctx, rec, spool.Failing)
+	return d.doubtful(ctx, rec, spool.FailureAnswer)
 }
 
 // doubtful notes that ACS may have the message. It keeps its place in line. The slip
 // comes first: only it says what kind of doubt it is, and the record tells callers.
 func (d *delivery) doubtful(ctx context.Context, rec *record.Record, doubt spool.Doubt) error {
 	d.slip.Doubt, d.slip.Version = doubt, rec.Version()
-	d.slip.Asked, d.slip.NotBefore = 0, d.in(ctx, askPauses[0])
+	d.slip.UnknownAnswers, d.slip.NotBefore = 0, d.in(ctx, askPauses[0])
 	if err := d.returned(ctx); err != nil {
 		return err
 	}
-	return d.Records.Doubt(ctx, rec)
+	return d.Records.MarkResolving(ctx, rec)
 }
 
 // returned keeps what has changed of a slip that was taken and goes on waiting, and
@@ -155,7 +155,7 @@ func (d *delivery) returned(ctx context.Context) error {
 	d.done = true
 	d.slip.Ticket = d.newTicket()
 	until := d.slip.NotBefore
-	err := d.Spool.Keep(ctx, d.slip)
+	err := d.Spool.UpdateEntry(ctx, d.slip)
 	if err != nil {
 		until = d.in(ctx, retryPause)
 	}
@@ -165,7 +165,7 @@ func (d *delivery) returned(ctx context.Context) error {
 
 // leave takes a slip out of its line, with its letter.
 func (d *delivery) leave(ctx context.Context) error {
-	err := d.Spool.Leave(ctx, d.slip)
+	err := d.Spool.DeleteQueued(ctx, d.slip)
 	d.done = err == nil
 	return err
 }
@@ -192,7 +192,7 @@ func (d *delivery) again(ctx context.Context, rec *record.Record, grant quota.Gr
 		}
 		d.slip.NotBefore = d.in(ctx, min(firstPause<<(d.slip.Tries-1), longestPause))
 	}
-	if err := d.Records.Wait(ctx, rec); err != nil {
+	if err := d.Records.MarkWaiting(ctx, rec); err != nil {
 		return err
 	}
 	d.slip.Version = rec.Version()

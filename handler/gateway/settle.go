@@ -25,18 +25,18 @@ func (g *Gateway) settle(ctx context.Context, rec *record.Record, o outcome) out
 	defer cancel()
 	for _, wait := range settleWaits {
 		if err := sleep(ctx, wait); err != nil {
-			return outcome{doubt: spool.Silent, err: err}
+			return outcome{doubt: spool.NoAnswer, err: err}
 		}
 		known, failure, err := g.ask(ctx, rec, quota.Call{Class: quota.High})
 		switch {
 		case err != nil:
 			g.Log.WarnContext(ctx, "ACS could not be asked for an operation", "error", err)
-			return outcome{doubt: spool.Silent, err: err}
+			return outcome{doubt: spool.NoAnswer, err: err}
 		case known:
 			return ended(failure)
 		}
 	}
-	if o.doubt == spool.Failing {
+	if o.doubt == spool.FailureAnswer {
 		p := problem.Of(problem.Wrap(problem.ACSFailed, "ACS answered with an error and has not taken the message: it was not sent. Send it again.", o.err))
 		p.RetryAfter = 10 * time.Second
 		o.err = p
@@ -49,7 +49,7 @@ func (g *Gateway) settle(ctx context.Context, rec *record.Record, o outcome) out
 func (g *Gateway) abandon(ctx context.Context, rec *record.Record, after time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
-	if err := g.Records.Doubted(ctx, rec, after); err != nil {
+	if err := g.Records.MarkResolvingAfter(ctx, rec, after); err != nil {
 		g.Log.ErrorContext(ctx, "a message in doubt could not be noted", "id", rec.ID, "error", err)
 		rec.State, rec.Resolving = record.Unknown, true // so will Find, after the owner's life
 	}
@@ -83,7 +83,7 @@ func (g *Gateway) fate(ctx context.Context, rec *record.Record, c quota.Call) (F
 	}
 	fate, err := g.ACS.Fate(ctx, rec.OperationID)
 	if err == nil && fate.Failure != nil {
-		g.Reputation.Note(ctx, rec.Caller, rec.Hook, reputation.Dropped)
+		g.Reputation.CountOutcome(ctx, rec.Caller, rec.Hook, reputation.Dropped)
 	}
 	return fate, err
 }

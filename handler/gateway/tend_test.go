@@ -25,10 +25,10 @@ func kept(t *testing.T, h *gatewaytest.House, id string, since time.Time) (*reco
 	slip := spool.Entry{Line: line, Key: spool.KeyFor(line, since, record.Key("shop", id)), Due: since, ID: id}
 	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", OperationID: id, Spooled: slip.Key, Deadline: since.Add(mail.MaxWait)})
 	if err == nil {
-		err = h.Records.Wait(t.Context(), r)
+		err = h.Records.MarkWaiting(t.Context(), r)
 	}
 	if err == nil {
-		err = h.Spool.Put(t.Context(), slip.Key, spool.Message{Record: r.Snapshot(), Message: &mail.Message{}})
+		err = h.Spool.PutMessage(t.Context(), slip.Key, spool.Message{Record: r.Snapshot(), Message: &mail.Message{}})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestStraysAreReleasedWhenTheirOwnersAreDead(t *testing.T) {
 		{name: "it is young", since: 0, age: 2*record.OwnerLife - time.Second, meddle: nothing, state: record.Waiting, letters: 1},
 		{name: "it is just old enough", since: 0, age: 2*record.OwnerLife + time.Second, meddle: nothing, state: record.Failed},
 		{name: "it has a row", since: hour, age: dead, state: record.Waiting, letters: 1, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Entry) error {
-			return h.Spool.Enter(ctx, &s)
+			return h.Spool.InsertEntry(ctx, &s)
 		}},
 		{name: "the operator sees it", since: hour, age: dead, state: record.Waiting, letters: 1, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Entry) error {
 			return h.Spool.MoveToDeadLetters(ctx, spool.DeadLetter{Entry: s, At: time.Now(), Reason: "no"})
@@ -66,11 +66,11 @@ func TestStraysAreReleasedWhenTheirOwnersAreDead(t *testing.T) {
 			return h.Records.Finish(ctx, r, record.Accepted, nil)
 		}},
 		{name: "it may have been sent", since: hour, age: dead, state: record.Sending, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Entry) error {
-			return h.Records.Sending(ctx, r)
+			return h.Records.MarkSending(ctx, r)
 		}},
 		{name: "it waits elsewhere", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Entry) error {
 			r.Spooled = store.Key{Partition: "elsewhere", Row: "1"}
-			return h.Records.Wait(ctx, r)
+			return h.Records.MarkWaiting(ctx, r)
 		}},
 		{name: "it has no record", since: hour, age: dead, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Entry) error {
 			return h.Records.Release(ctx, r)
@@ -83,10 +83,10 @@ func TestStraysAreReleasedWhenTheirOwnersAreDead(t *testing.T) {
 			return h.Letters.Put(ctx, name, []byte("no letter"))
 		}},
 		{name: "what it keeps of its record cannot be read", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Entry) error {
-			if err := h.Spool.Drop(ctx, s.Key); err != nil {
+			if err := h.Spool.DeleteMessage(ctx, s.Key); err != nil {
 				return err
 			}
-			return h.Spool.Put(ctx, s.Key, spool.Message{Record: []byte("7"), Message: &mail.Message{}})
+			return h.Spool.PutMessage(ctx, s.Key, spool.Message{Record: []byte("7"), Message: &mail.Message{}})
 		}},
 		{name: "letters cannot be read now", since: hour, age: dead, meddle: nothing, fault: mem.Read, err: problem.Unavailable, state: record.Waiting, letters: 1},
 		{name: "records cannot be read now", since: hour, age: dead, meddle: nothing, fault: mem.Get, err: problem.Unavailable, state: record.Waiting, letters: 1},

@@ -19,7 +19,7 @@ func (g *Gateway) Held(ctx context.Context, s *spool.Entry) (*record.Record, *ma
 	if err != nil {
 		return nil, nil, err
 	}
-	letter, _, err := g.Spool.Open(ctx, s.Key)
+	letter, _, err := g.Spool.ReadMessage(ctx, s.Key)
 	if problem.Is(err, problem.Internal) {
 		err = nil
 	}
@@ -44,7 +44,7 @@ func (g *Gateway) Drop(ctx context.Context, s *spool.Entry) error {
 
 // dropUnreadable drops a message whose row does not say which it is. Its letter may.
 func (g *Gateway) dropUnreadable(ctx context.Context, s *spool.Entry) error {
-	letter, found, err := g.Spool.Open(ctx, s.Key)
+	letter, found, err := g.Spool.ReadMessage(ctx, s.Key)
 	if err != nil && !problem.Is(err, problem.Internal) {
 		return err
 	}
@@ -55,7 +55,7 @@ func (g *Gateway) dropUnreadable(ctx context.Context, s *spool.Entry) error {
 			}
 		}
 	}
-	return g.Spool.Leave(ctx, s)
+	return g.Spool.DeleteQueued(ctx, s)
 }
 
 // Release lets a message that waits for a time go as soon as the quota has room. It
@@ -71,7 +71,7 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	if rec.State != record.Waiting || rec.Spooled != old.Key {
 		return moved(rec)
 	}
-	letter, found, err := g.Spool.Open(ctx, old.Key)
+	letter, found, err := g.Spool.ReadMessage(ctx, old.Key)
 	if err == nil && !found {
 		err = problem.New(problem.Gone, "What was kept of the message is lost, so it cannot be sent.")
 	}
@@ -88,9 +88,9 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	slip.Due, slip.NotBefore, slip.Ticket = place.At, time.Time{}, place.Ticket
 	slip.Key = spool.KeyFor(slip.Line, place.At, record.Key(rec.Caller, rec.ID)+"-"+g.NewID())
 	rec.Spooled, rec.Expected = slip.Key, place.Expected
-	err = g.Spool.Put(ctx, slip.Key, spool.Message{Record: rec.Snapshot(), Message: letter.Message})
+	err = g.Spool.PutMessage(ctx, slip.Key, spool.Message{Record: rec.Snapshot(), Message: letter.Message})
 	if err == nil {
-		err = g.Spool.Enter(ctx, &slip)
+		err = g.Spool.InsertEntry(ctx, &slip)
 	}
 	if err != nil {
 		g.leave(ctx, &slip)
@@ -102,7 +102,7 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 // resettle makes the record name a message's new place, and gives back the one that
 // it does not name.
 func (g *Gateway) resettle(ctx context.Context, rec *record.Record, old, slip *spool.Entry) error {
-	err := g.Records.Wait(ctx, rec)
+	err := g.Records.MarkWaiting(ctx, rec)
 	if errors.Is(err, store.ErrChanged) {
 		there, readErr := g.Records.Read(ctx, rec.Caller, rec.ID)
 		switch {

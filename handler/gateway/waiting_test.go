@@ -32,7 +32,7 @@ func scheduled(t *testing.T, h *gatewaytest.House, body string) (*record.Record,
 
 func slipOf(t *testing.T, h *gatewaytest.House, id string) *spool.Entry {
 	t.Helper()
-	for slip, err := range h.Spool.All(t.Context()) {
+	for slip, err := range h.Spool.AllEntries(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +51,7 @@ func waitsStill(t *testing.T, h *gatewaytest.House) (counted, rows, letters int)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range h.Spool.All(t.Context()) {
+	for _, err := range h.Spool.AllEntries(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func TestWhatIsReleasedWaitsForQuota(t *testing.T) {
 			scheduled(t, h, gatewaytest.Small("x"))
 		}
 		var all []*spool.Entry
-		for slip, err := range h.Spool.All(t.Context()) {
+		for slip, err := range h.Spool.AllEntries(t.Context()) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -216,7 +216,7 @@ func TestABackOffEndsWithARelease(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
 		rec, slip := scheduled(t, h, gatewaytest.Small("x"))
 		slip.Tries, slip.NotBefore = 3, time.Now().Add(2*time.Hour)
-		if err := h.Spool.Keep(t.Context(), slip); err != nil {
+		if err := h.Spool.UpdateEntry(t.Context(), slip); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.Release(t.Context(), slip); err != nil {

@@ -25,7 +25,7 @@ func (g *Gateway) Watch(ctx context.Context) error {
 
 // wakeAll wakes the shards on which somebody waits and which nobody serves.
 func (g *Gateway) wakeAll(ctx context.Context) error {
-	heads, err := g.Spool.Lines(ctx)
+	heads, err := g.Spool.ListHeads(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (g *Gateway) CleanUp(ctx context.Context) error {
 	}
 	files, filesErr := g.Offload.CleanUp(ctx)
 	strays := 0
-	strayErr := g.Spool.Strays(ctx, now.Add(-strayAge), func(ctx context.Context, k store.Key) error {
+	strayErr := g.Spool.FindOrphans(ctx, now.Add(-strayAge), func(ctx context.Context, k store.Key) error {
 		strays++
 		return g.stray(ctx, k)
 	})
@@ -81,7 +81,7 @@ func (g *Gateway) CleanUp(ctx context.Context) error {
 // stray removes a letter without a row. Its request died before it was sent, so its id is
 // free again; or its message has ended.
 func (g *Gateway) stray(ctx context.Context, k store.Key) error {
-	letter, found, err := g.Spool.Open(ctx, k)
+	letter, found, err := g.Spool.ReadMessage(ctx, k)
 	if !found && err == nil {
 		return nil
 	}
@@ -97,7 +97,7 @@ func (g *Gateway) stray(ctx context.Context, k store.Key) error {
 			return err
 		}
 	}
-	return g.Spool.Drop(ctx, k)
+	return g.Spool.DeleteMessage(ctx, k)
 }
 
 func (g *Gateway) releaseStray(ctx context.Context, kept *record.Record, k store.Key) error {

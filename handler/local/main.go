@@ -91,17 +91,25 @@ func writePackage(ctx context.Context, args []string, out io.Writer) error {
 	if err := pack.Build(ctx, ".", "./handler", "linux", *arch, handler); err != nil {
 		return err
 	}
-	if err := writeZip(name+".zip", handler); err != nil {
+	notices := filepath.Join(name, pack.NoticesFile)
+	text, err := pack.Notices(ctx, ".", "linux", *arch, "./handler")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(notices, text, 0o644); err != nil { //nolint:gosec // to be published
+		return err
+	}
+	if err := writeZip(name+".zip", handler, notices); err != nil {
 		return err
 	}
 	fmt.Fprintln(out, name+".zip")
 	return nil
 }
 
-func writeZip(file, handler string) error {
+func writeZip(file, handler, notices string) error {
 	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}
-	return errors.Join(pack.Zip(f, ".", handler), f.Close())
+	return errors.Join(pack.Zip(f, ".", handler, notices), f.Close())
 }

@@ -123,7 +123,7 @@ func expectQueue(t *testing.T, c config) {
 		t.Fatal(err)
 	}
 	for range 3000 {
-		if strings.Contains(read(t, c.path("log/gateway.log")), "a tick has failed too often") {
+		if strings.Contains(read(t, c.path("log/gateway.log")), "wake-up message failed too often") {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)

@@ -72,9 +72,6 @@ const (
 	MinLinkLife = time.Hour
 	// MaxLinkLife bounds what a caller may keep in storage.
 	MaxLinkLife = 365 * 24 * time.Hour
-	// MaxSASLife is the life of a user delegation key: learn.microsoft.com,
-	// "Create a user delegation SAS".
-	MaxSASLife = 7 * 24 * time.Hour
 	// ClickSASLife is how long the address behind a clicked link works.
 	ClickSASLife = 15 * time.Minute
 )

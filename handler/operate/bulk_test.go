@@ -27,7 +27,7 @@ func TestASelectionMeansWhatItsFlagsSay(t *testing.T) {
 		"tried":     {ID: "tried", Line: spool.Line{Caller: "shop"}, Due: noon.Add(-time.Minute), NotBefore: noon},
 		"stopped":   {ID: "stopped", Line: spool.Line{Caller: "stopped"}, Due: noon.Add(-time.Minute), Hook: "alerts"},
 		"unread":    {ID: "unread", Unreadable: true, Due: noon},
-		"doubtful":  {ID: "doubtful", Line: spool.Line{Caller: "ops", Later: true}, Due: noon.Add(time.Minute), Doubt: spool.Silent, NotBefore: noon.Add(time.Minute)},
+		"doubtful":  {ID: "doubtful", Line: spool.Line{Caller: "ops", Later: true}, Due: noon.Add(time.Minute), Doubt: spool.NoAnswer, NotBefore: noon.Add(time.Minute)},
 	}
 	for _, c := range []struct {
 		name string

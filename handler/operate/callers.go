@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/mail"
 )
 
@@ -95,7 +96,7 @@ func (cmd *setCaller) Run(ctx context.Context, c *console, d deployment) error {
 	if err := d.Callers.SetPolicy(ctx, cmd.Name, cmd.policy()); err != nil {
 		return err
 	}
-	c.tell("Set the policy of %s. It holds everywhere within %s.", cmd.Name, caller.CacheLife)
+	c.tell("Set the policy of %s. It holds everywhere within %s.", cmd.Name, keyring.CacheLife)
 	if cmd.Sandbox {
 		c.tell("Nothing of %s leaves then. Messages of it that wait become dead letters.", cmd.Name)
 	}
@@ -171,7 +172,7 @@ func (r callerRow) sends() string {
 }
 
 func (cmd *listCallers) Run(ctx context.Context, c *console, d deployment) error {
-	list, err := d.Callers.Callers(ctx)
+	list, err := d.Callers.All(ctx)
 	if err != nil {
 		return err
 	}
@@ -200,7 +201,7 @@ func (cmd *pauseCaller) Run(ctx context.Context, c *console, d deployment) error
 	if err := d.Callers.Pause(ctx, cmd.Name, cmd.Reason, cmd.Refuse); err != nil {
 		return err
 	}
-	c.tell("Paused caller %s: within %s nothing of it leaves. %s \"posthorn callers resume %s\" ends it.", cmd.Name, caller.CacheLife, cmd.intake(), cmd.Name)
+	c.tell("Paused caller %s: within %s nothing of it leaves. %s \"posthorn callers resume %s\" ends it.", cmd.Name, keyring.CacheLife, cmd.intake(), cmd.Name)
 	return nil
 }
 
@@ -212,7 +213,7 @@ func (cmd *resumeCaller) Run(ctx context.Context, c *console, d deployment) erro
 	if err := d.Callers.Resume(ctx, cmd.Name); err != nil {
 		return err
 	}
-	c.tell("Resumed caller %s. What waits goes on within %s.", cmd.Name, 2*caller.CacheLife)
+	c.tell("Resumed caller %s. What waits goes on within %s.", cmd.Name, 2*keyring.CacheLife)
 	return nil
 }
 
@@ -239,7 +240,7 @@ func (cmd *retireCaller) Run(ctx context.Context, c *console, d deployment) erro
 	if err := d.Callers.Retire(ctx, cmd.Name); err != nil {
 		return err
 	}
-	c.tell("Ended all keys of %s but the newest. They are dead everywhere within %s.", cmd.Name, caller.CacheLife)
+	c.tell("Ended all keys of %s but the newest. They are dead everywhere within %s.", cmd.Name, keyring.CacheLife)
 	return nil
 }
 
@@ -262,10 +263,10 @@ func (cmd *revokeCaller) Run(ctx context.Context, c *console, d deployment) erro
 	if err := c.confirm(cmd.Yes, fmt.Sprintf("End caller %s and all its keys? %d of its messages wait.", cmd.Name, len(waiting))); err != nil {
 		return err
 	}
-	if err := d.Callers.Revoke(ctx, cmd.Name); err != nil {
+	if err := d.Callers.End(ctx, cmd.Name); err != nil {
 		return err
 	}
-	c.tell("Revoked caller %s. Its keys are dead everywhere within %s. Messages of it that wait, and become dead letters: %d.", cmd.Name, caller.CacheLife, len(waiting))
+	c.tell("Revoked caller %s. Its keys are dead everywhere within %s. Messages of it that wait, and become dead letters: %d.", cmd.Name, keyring.CacheLife, len(waiting))
 	switch {
 	case len(waiting) > 0 && !cmd.Drop:
 		c.tell("Drop them with \"posthorn messages drop --caller %s\".", cmd.Name)

@@ -74,7 +74,7 @@ func (r deadRow) columns() []string {
 func printDead(c *console, l listing, all []spool.DeadLetter) error {
 	rows := make([]deadRow, len(all))
 	for i, d := range all {
-		rows[i] = deadRow{d.ID, d.Line.Caller, d.Hook, d.At, d.At.Add(spool.DeadLife), d.Tries, d.Bytes, d.Reason}
+		rows[i] = deadRow{d.ID, d.Line.Caller, d.Hook, d.At, d.At.Add(spool.DeadLetterLife), d.Tries, d.Bytes, d.Reason}
 	}
 	return show(c, l, rows, "ID\tCALLER\tHOOK\tGIVEN UP\tTRIES\tREASON", deadRow.columns)
 }
@@ -113,13 +113,13 @@ func (cmd *showDead) Run(ctx context.Context, c *console, d deployment) error {
 	}
 	for i := range all {
 		l := &all[i]
-		letter, _, err := d.Gateway.Spool.Open(ctx, l.Key)
+		letter, _, err := d.Gateway.Spool.ReadMessage(ctx, l.Key)
 		if err != nil && !problem.Is(err, problem.Internal) {
 			return err
 		}
 		err = c.details(append([][2]string{
 			{"id", l.ID}, {"caller", l.Line.Caller}, {"hook", l.Hook}, {"reason", l.Reason},
-			{"waited since", l.Due.Format(time.RFC3339)}, {"given up", l.At.Format(time.RFC3339)}, {"kept until", l.At.Add(spool.DeadLife).Format(time.RFC3339)},
+			{"waited since", l.Due.Format(time.RFC3339)}, {"given up", l.At.Format(time.RFC3339)}, {"kept until", l.At.Add(spool.DeadLetterLife).Format(time.RFC3339)},
 			{"tries", strconv.Itoa(l.Tries)}, {"repeats after a doubt", strconv.Itoa(l.Repeats)},
 		}, outside(letter.Message)...)...)
 		if err != nil {

@@ -25,7 +25,7 @@ func (c *console) lookHere(ctx context.Context, client *azure.Client) []finding 
 	}
 	set.green("all that must be set is set")
 	look := "Look at the endpoints in the settings, the network, and the roles of your account."
-	if _, err := d.Callers.Callers(ctx); err != nil {
+	if _, err := d.Callers.All(ctx); err != nil {
 		storage.red(look, "the tables cannot be read: %s", cause(err))
 	} else {
 		storage.green("the tables can be read")

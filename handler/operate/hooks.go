@@ -12,6 +12,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/mail"
 )
@@ -24,6 +25,7 @@ type hooksCommands struct {
 	Pause  pauseHook   `cmd:"" help:"Let nothing leave that came by a hook."`
 	Resume resumeHook  `cmd:"" help:"Let what came by a hook go on."`
 	Rotate rotateHook  `cmd:"" help:"Print a new address. The key before it stays alive."`
+	Retire retireHook  `cmd:"" help:"End all keys of a hook but the newest."`
 	Export exportHooks `cmd:"" help:"Write all hooks as JSON, without secrets."`
 	Import importHooks `cmd:"" help:"Take hooks over from such JSON."`
 	Remove removeHook  `cmd:"" help:"End a hook."`
@@ -94,7 +96,7 @@ func (cmd *addHook) policy() hook.Policy {
 }
 
 func (cmd *addHook) Run(ctx context.Context, c *console, d keyed) (err error) {
-	h := hook.Hook{Name: cmd.Name, Policy: cmd.policy()}
+	h := hook.Hook{Holder: keyring.Holder{Name: cmd.Name}, Policy: cmd.policy()}
 	if cmd.Template != "" {
 		if h.Template, err = readTemplate(cmd.Template); err != nil {
 			return err
@@ -189,7 +191,7 @@ func (cmd *setForm) Run(ctx context.Context, c *console, d deployment) error {
 	if err := d.Hooks.SetForm(ctx, cmd.Name, cmd.on); err != nil {
 		return err
 	}
-	c.tell("Changed form %s. The change holds everywhere within %s.", cmd.Name, hook.CacheLife)
+	c.tell("Changed form %s. The change holds everywhere within %s.", cmd.Name, keyring.CacheLife)
 	return nil
 }
 
@@ -226,7 +228,7 @@ func (r hookRow) columns() []string {
 }
 
 func (cmd *listHooks) Run(ctx context.Context, c *console, d deployment) error {
-	list, err := d.Hooks.Hooks(ctx)
+	list, err := d.Hooks.All(ctx)
 	if err != nil {
 		return err
 	}
@@ -249,7 +251,7 @@ type showHook struct{ hookName }
 func (showHook) Help() string { return examples("posthorn hooks show alerts") }
 
 func (cmd *showHook) Run(ctx context.Context, c *console, d keyed) error {
-	h, err := d.Hooks.Hook(ctx, cmd.Name)
+	h, err := d.Hooks.Read(ctx, cmd.Name)
 	if err != nil {
 		return err
 	}
@@ -314,7 +316,7 @@ func (cmd *pauseHook) Run(ctx context.Context, c *console, d deployment) error {
 	if err := d.Hooks.Pause(ctx, cmd.Name, cmd.Reason, cmd.Refuse); err != nil {
 		return err
 	}
-	c.tell("Paused hook %s: within %s nothing of it leaves. %s \"posthorn hooks resume %s\" ends it.", cmd.Name, hook.CacheLife, cmd.intake(), cmd.Name)
+	c.tell("Paused hook %s: within %s nothing of it leaves. %s \"posthorn hooks resume %s\" ends it.", cmd.Name, keyring.CacheLife, cmd.intake(), cmd.Name)
 	return nil
 }
 
@@ -326,7 +328,7 @@ func (cmd *resumeHook) Run(ctx context.Context, c *console, d deployment) error 
 	if err := d.Hooks.Resume(ctx, cmd.Name); err != nil {
 		return err
 	}
-	c.tell("Resumed hook %s. What waits goes on within %s.", cmd.Name, 2*hook.CacheLife)
+	c.tell("Resumed hook %s. What waits goes on within %s.", cmd.Name, 2*keyring.CacheLife)
 	return nil
 }
 
@@ -347,7 +349,7 @@ func (cmd *rotateHook) Run(ctx context.Context, c *console, d keyed) error {
 	if err != nil {
 		return err
 	}
-	c.tell("Made a new key for %s. The key before it works until the next rotation.", cmd.Name)
+	c.tell("Made a new key for %s. Once it is in use, end the old one with \"posthorn hooks retire %s\".", cmd.Name, cmd.Name)
 	return printAddress(c, d, h)
 }
 
@@ -361,8 +363,20 @@ func (cmd *rotateHook) setSecret(ctx context.Context, c *console, d keyed) error
 	if err != nil {
 		return err
 	}
-	c.tell("Set the secret of %s. It holds everywhere within %s; the one before it ends.", cmd.Name, hook.CacheLife)
+	c.tell("Set the secret of %s. It holds everywhere within %s; the one before it ends.", cmd.Name, keyring.CacheLife)
 	return printAddress(c, d, h)
+}
+
+type retireHook struct{ hookName }
+
+func (retireHook) Help() string { return examples("posthorn hooks retire alerts") }
+
+func (cmd *retireHook) Run(ctx context.Context, c *console, d deployment) error {
+	if err := d.Hooks.Retire(ctx, cmd.Name); err != nil {
+		return err
+	}
+	c.tell("Ended all keys of %s but the newest. They are dead everywhere within %s.", cmd.Name, keyring.CacheLife)
+	return nil
 }
 
 type removeHook struct {
@@ -376,9 +390,9 @@ func (cmd *removeHook) Run(ctx context.Context, c *console, d deployment) error 
 	if err := c.confirm(cmd.Yes, "End hook "+cmd.Name+" and its keys?"); err != nil {
 		return err
 	}
-	if err := d.Hooks.Remove(ctx, cmd.Name); err != nil {
+	if err := d.Hooks.End(ctx, cmd.Name); err != nil {
 		return err
 	}
-	c.tell("Removed hook %s. Its address is dead everywhere within %s.", cmd.Name, hook.CacheLife)
+	c.tell("Removed hook %s. Its address is dead everywhere within %s.", cmd.Name, keyring.CacheLife)
 	return nil
 }

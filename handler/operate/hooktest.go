@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/api/hook"
 )
 
@@ -115,9 +116,9 @@ func (cmd *testHook) hook(ctx context.Context, c *console) (h hook.Hook, err err
 		if err != nil {
 			return h, err
 		}
-		return d.Hooks.Hook(ctx, cmd.Hook)
+		return d.Hooks.Read(ctx, cmd.Hook)
 	}
-	h = hook.Hook{Name: "test", Policy: hook.Policy{Builtin: cmd.Builtin, Sender: "sender@example.com", To: []string{"recipient@example.com"}}}
+	h = hook.Hook{Holder: keyring.Holder{Name: "test"}, Policy: hook.Policy{Builtin: cmd.Builtin, Sender: "sender@example.com", To: []string{"recipient@example.com"}}}
 	if cmd.Template != "" {
 		h.Template, err = readTemplate(cmd.Template)
 	}

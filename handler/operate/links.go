@@ -41,7 +41,7 @@ func (revokeLinks) Help() string {
 }
 
 func (cmd *revokeLinks) Run(ctx context.Context, c *console, d deployment) error {
-	l, err := d.Offload.Summary(ctx, string(cmd.URL))
+	l, err := d.Offload.Summarize(ctx, string(cmd.URL))
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (cmd *revokeLinks) Run(ctx context.Context, c *console, d deployment) error
 			return err
 		}
 	}
-	if err := d.Offload.Revoke(ctx, string(cmd.URL)); err != nil {
+	if err := d.Offload.RevokeLinks(ctx, string(cmd.URL)); err != nil {
 		return err
 	}
 	c.tell("Withdrew %s. An address in storage that was opened lives on for up to %.0f minutes.", what, mail.ClickSASLife.Minutes())

@@ -99,7 +99,7 @@ func (d deployment) selected(ctx context.Context, s selection) ([]held, error) {
 		return nil, err
 	}
 	var found []held
-	for slip, err := range d.Gateway.Spool.All(ctx) {
+	for slip, err := range d.Gateway.Spool.AllEntries(ctx) {
 		if err != nil {
 			return nil, err
 		}
@@ -120,7 +120,7 @@ func (d deployment) selected(ctx context.Context, s selection) ([]held, error) {
 }
 
 func (d deployment) view(ctx context.Context) (v view, err error) {
-	callers, err := d.Callers.Callers(ctx)
+	callers, err := d.Callers.All(ctx)
 	if err != nil {
 		return v, err
 	}

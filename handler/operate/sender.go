@@ -250,7 +250,7 @@ func senderUsers(ctx context.Context, c *console, address string) (users []strin
 	if err != nil {
 		return nil, err
 	}
-	callers, err := d.Callers.Callers(ctx)
+	callers, err := d.Callers.All(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +259,7 @@ func senderUsers(ctx context.Context, c *console, address string) (users []strin
 			users = append(users, "caller "+callers[i].Name)
 		}
 	}
-	hooks, err := d.Hooks.Hooks(ctx)
+	hooks, err := d.Hooks.All(ctx)
 	for i := range hooks {
 		if strings.EqualFold(hooks[i].Policy.Sender, address) {
 			users = append(users, "hook "+hooks[i].Name)

@@ -121,7 +121,7 @@ func (cmd *sendTest) throughGateway(ctx context.Context, c *console) (p passage,
 		if err != nil {
 			return p, err
 		}
-		key, p.deployment = d.Callers.Key(who), d.publicURL
+		key, p.deployment = d.Callers.OldestKey(who), d.publicURL
 	}
 	if p.deployment == "" {
 		return p, settingsError{errors.New("POSTHORN_PUBLIC_URL: is missing: say under which address the gateway is reached")}
@@ -177,7 +177,7 @@ func (cmd *sendTest) givenKey(c *console) (string, error) {
 
 // caller is the one that was named, or the only one whose messages leave.
 func (cmd *sendTest) caller(ctx context.Context, d deployment) (caller.Caller, error) {
-	all, err := d.Callers.Callers(ctx)
+	all, err := d.Callers.All(ctx)
 	if err != nil {
 		return caller.Caller{}, err
 	}

@@ -7,8 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/posthorn/posthorn/handler/accept/caller"
-	"github.com/posthorn/posthorn/handler/accept/transfer"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/api/hook"
 )
 
@@ -19,11 +18,8 @@ func (exportCallers) Help() string {
 }
 
 func (exportCallers) Run(ctx context.Context, c *console, d keyed) error {
-	entries, err := d.Callers.Export(ctx)
-	if err != nil {
-		return err
-	}
-	return transfer.Write(c.out, "callers", d.Callers.Masters(), entries)
+	_, err := d.Callers.Export(ctx, c.out)
+	return err
 }
 
 type exportHooks struct{}
@@ -33,16 +29,13 @@ func (exportHooks) Help() string {
 }
 
 func (exportHooks) Run(ctx context.Context, c *console, d keyed) error {
-	entries, err := d.Hooks.Export(ctx)
+	hooks, err := d.Hooks.Export(ctx, c.out)
 	if err != nil {
 		return err
 	}
-	if err := transfer.Write(c.out, "hooks", d.Hooks.Masters(), entries); err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.Dictated {
-			c.tell("The secret of %s stays here: set it again after the import, with \"posthorn hooks rotate %s --secret-file FILE\".", e.Name, e.Name)
+	for _, h := range hooks {
+		if h.Dictated {
+			c.tell("The secret of %s stays here: set it again after the import, with \"posthorn hooks rotate %s --secret-file FILE\".", h.Name, h.Name)
 		}
 	}
 	return nil
@@ -70,21 +63,21 @@ func (i importing) document(c *console) (io.ReadCloser, error) {
 }
 
 // take reads a document and takes its entries over.
-func take[E transfer.Named](c *console, i importing, kind string, masters [][]byte, newKeys string, do func([]E, transfer.Options) ([]transfer.Result, error)) error {
+func take[T any, P keyring.Held[T]](ctx context.Context, c *console, i importing, k *keyring.Keyring[T, P], kind, newKeys string, allowed func(T) error) error {
 	file, err := i.document(c)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	document, err := transfer.Read[E](file, kind)
+	document, err := k.ReadDocument(file)
 	if err != nil {
 		return err
 	}
-	results, err := do(document.Entries, transfer.Options{Replace: i.Replace, DryRun: i.DryRun})
+	results, err := k.Import(ctx, document.Entries, keyring.Options{Replace: i.Replace, DryRun: i.DryRun}, allowed)
 	if shown := show(c, i.listing, results, "NAME\tRESULT\tNOTE", columnsOf); err == nil {
 		err = shown
 	}
-	counts := map[transfer.Outcome]int{}
+	counts := map[keyring.Outcome]int{}
 	for _, r := range results {
 		counts[r.Outcome]++
 	}
@@ -93,16 +86,16 @@ func take[E transfer.Named](c *console, i importing, kind string, masters [][]by
 		return err
 	}
 	c.tell("%s", summary(counts, i.DryRun))
-	if counts[transfer.Created] > 0 && !transfer.SameKeys(document.Masters, masters) {
+	if counts[keyring.Created] > 0 && !k.SameKeys(document) {
 		c.tell("The master key here is another, so keys that were given out before do not work here. %s", newKeys)
 	}
-	if n := counts[transfer.Refused]; n > 0 {
+	if n := counts[keyring.Refused]; n > 0 {
 		return fmt.Errorf("refused %d of %d %s; the list says why", n, len(results), kind)
 	}
 	return nil
 }
 
-func columnsOf(r transfer.Result) []string {
+func columnsOf(r keyring.Result) []string {
 	return []string{r.Name, string(r.Outcome), wordOrDash(r.Note)}
 }
 
@@ -113,9 +106,9 @@ func wordOrDash(text string) string {
 	return text
 }
 
-func summary(counts map[transfer.Outcome]int, dry bool) string {
+func summary(counts map[keyring.Outcome]int, dry bool) string {
 	var parts []string
-	for _, o := range []transfer.Outcome{transfer.Created, transfer.Changed, transfer.Unchanged, transfer.Refused} {
+	for _, o := range []keyring.Outcome{keyring.Created, keyring.Changed, keyring.Unchanged, keyring.Refused} {
 		parts = append(parts, fmt.Sprintf("%s %d", o, counts[o]))
 	}
 	text := strings.Join(parts, ", ") + "."
@@ -130,10 +123,7 @@ type importCallers struct{ importing }
 func (i importCallers) Help() string { return i.importing.Help("callers") }
 
 func (i *importCallers) Run(ctx context.Context, c *console, d keyed) error {
-	return take(c, i.importing, "callers", d.Callers.Masters(), `Give out new ones: "posthorn callers rotate NAME".`,
-		func(entries []caller.Entry, o transfer.Options) ([]transfer.Result, error) {
-			return d.Callers.Import(ctx, entries, o)
-		})
+	return take(ctx, c, i.importing, d.Callers.Keyring, "callers", `Give out new ones: "posthorn callers rotate NAME".`, nil)
 }
 
 type importHooks struct{ importing }
@@ -141,8 +131,6 @@ type importHooks struct{ importing }
 func (i importHooks) Help() string { return i.importing.Help("hooks") }
 
 func (i *importHooks) Run(ctx context.Context, c *console, d keyed) error {
-	return take(c, i.importing, "hooks", d.Hooks.Masters(), `Give senders their new addresses: "posthorn hooks show NAME".`,
-		func(entries []hook.Entry, o transfer.Options) ([]transfer.Result, error) {
-			return d.Hooks.Import(ctx, entries, o, func(ctx context.Context, p hook.Policy) error { return allowed(ctx, d.Callers, p) })
-		})
+	return take(ctx, c, i.importing, d.Hooks.Keyring, "hooks", `Give senders their new addresses: "posthorn hooks show NAME".`,
+		func(h hook.Hook) error { return allowed(ctx, d.Callers, h.Policy) })
 }

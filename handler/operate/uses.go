@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/posthorn/posthorn/handler/accept/usage"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 )
 
 // keyRow is a key that is alive, as a list tells it.
@@ -18,7 +18,7 @@ type keyRow struct {
 
 // uses is when keys were made and used, as of now.
 type uses struct {
-	last map[usage.Key]time.Time
+	last map[keyring.KeyID]time.Time
 	now  time.Time
 }
 
@@ -35,7 +35,7 @@ func (u uses) keys(name string, generations []int64, made map[int64]time.Time) [
 
 // day is that on which a key was last used; nil if it was not.
 func (u uses) day(name string, generation int64) *string {
-	at, used := u.last[usage.Key{Name: name, Generation: generation}]
+	at, used := u.last[keyring.KeyID{Name: name, Generation: generation}]
 	if !used {
 		return nil
 	}

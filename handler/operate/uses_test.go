@@ -4,13 +4,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/posthorn/posthorn/handler/accept/usage"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 )
 
 func TestKeysAreListedWithAgeAndUse(t *testing.T) {
 	t.Parallel()
 	day := noon.Truncate(24 * time.Hour)
-	u := uses{map[usage.Key]time.Time{{Name: "shop", Generation: 3}: day, {Name: "other", Generation: 2}: day}, noon}
+	u := uses{map[keyring.KeyID]time.Time{{Name: "shop", Generation: 3}: day, {Name: "other", Generation: 2}: day}, noon}
 	for _, c := range []struct {
 		name                string
 		generations         []int64

@@ -1,6 +1,10 @@
 package problem
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/posthorn/posthorn/handler/version"
+)
 
 // Kind is a sort of problem. Its slug, and so its type URI, never changes.
 type Kind int
@@ -38,7 +42,7 @@ const (
 )
 
 // TypeBase is what a problem's type URI starts with; the slug follows.
-const TypeBase = "https://github.com/posthorn/posthorn/blob/main/docs/problems.md#"
+const TypeBase = version.Docs + "problems.md#"
 
 type entry struct {
 	slug   string

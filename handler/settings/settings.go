@@ -66,7 +66,6 @@ type Settings struct {
 	MemoryMB        int           `env:"POSTHORN_MEMORY_MB" envDefault:"320" validate:"min=128,max=65536" doc:"Memory that the process may use, in MiB: what the plan gives an instance, less the host's part. Large requests that do not fit are sent away with 503."`
 	MaxUploadBytes  int64         `env:"POSTHORN_MAX_UPLOAD_BYTES" envDefault:"5368709120" validate:"min=1048576" doc:"Largest file that may be uploaded beside a message."`
 	RequestTimeout  time.Duration `env:"POSTHORN_REQUEST_TIMEOUT" envDefault:"100s" validate:"min=5s,max=120s" doc:"Longest time for a request to arrive and be stored. Sending and its end may take 95 s more; the load balancer gives up after 230 s."`
-	Links           string        `env:"POSTHORN_LINKS" envDefault:"gateway" validate:"oneof=gateway sas" doc:"What a recipient clicks: gateway (revocable, lives as long as the policy says) or sas (straight to storage, 7 days at most)."`
 	Language        string        `env:"POSTHORN_LANGUAGE" envDefault:"en" validate:"bcp47_language_tag" doc:"Language of text that Posthorn adds when the message names none."`
 
 	LogLevel          slog.Level `env:"POSTHORN_LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error."`

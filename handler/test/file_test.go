@@ -72,22 +72,6 @@ func (p *product) testFile(t *testing.T) {
 	}
 }
 
-// With POSTHORN_LINKS=sas the mail leads straight to storage, for a week.
-func (p *product) testFileSAS(t *testing.T) {
-	const size = fileBytes + 2
-	w := newHouse(t, p, world.Options{Settings: []string{"POSTHORN_LINKS=sas"}})
-	content := file(size)
-	before := time.Now()
-	w.MustSend(t, world.Message(world.Attached("report.zip", content)))
-	got := w.ACS.Message(t)
-	link := anyAddress.FindString(got.Text)
-	if strings.Contains(got.Text+got.HTML, w.URL) || !strings.Contains(got.HTML, strings.ReplaceAll(link, "&", "&amp;")) {
-		t.Errorf("text %q, HTML %q", got.Text, got.HTML)
-	}
-	w.expectSAS(t, link, before.Add(7*24*time.Hour))
-	w.expectFile(t, link, content)
-}
-
 // expectSAS wants a signature of an identity, for reading one blob by HTTPS, that
 // ends at the latest a minute after a time.
 func (w *house) expectSAS(t *testing.T, location string, latest time.Time) {

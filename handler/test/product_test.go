@@ -45,7 +45,6 @@ func (p *product) testTogether(t *testing.T) {
 		{"a message is sent", p.testSend},
 		{"a repeat is harmless", p.testRepeat},
 		{"a file that does not fit", p.testFile},
-		{"a file behind a SAS", p.testFileSAS},
 		{"the official client for JavaScript", p.testJavaScript},
 		{"the page of ACS's SDKs", p.testAzureSDKPage},
 		{"the official client with a token", p.testTokenOfTheClient},

@@ -41,10 +41,10 @@ func (p *product) testWrongSettings(t *testing.T) {
 			"FUNCTIONS_CUSTOMHANDLER_PORT: must be at most 65535", "POSTHORN_REQUEST_TIMEOUT: must be at least 5s",
 			"POSTHORN_MAX_REQUEST_BYTES: must be at least 65536", "POSTHORN_ACS_CONNECTIONS: must be at most 250",
 		}},
-		{"words that are none of those", append(complete, "POSTHORN_CREDENTIAL=quux", "POSTHORN_QUOTA=quux", "POSTHORN_LINKS=quux",
+		{"words that are none of those", append(complete, "POSTHORN_CREDENTIAL=quux", "POSTHORN_QUOTA=quux",
 			"POSTHORN_QUOTA_COST=quux", "POSTHORN_LANGUAGE=quux quux"), []string{
 			"POSTHORN_CREDENTIAL: must be one of managed-identity, ", "POSTHORN_QUOTA: must be one of custom-domain, ",
-			"POSTHORN_LINKS: must be one of gateway, sas", "POSTHORN_QUOTA_COST: must be one of ", "POSTHORN_LANGUAGE: ",
+			"POSTHORN_QUOTA_COST: must be one of ", "POSTHORN_LANGUAGE: ",
 		}},
 		{"addresses that are none", append(complete, "POSTHORN_PUBLIC_URL=quux", "POSTHORN_BLOB_ENDPOINT=http://quux.example.com",
 			"POSTHORN_TABLE_ENDPOINT=quux", "POSTHORN_QUEUE_ENDPOINT=quux", "POSTHORN_ACS_ENDPOINT=quux"), []string{

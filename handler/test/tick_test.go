@@ -36,7 +36,7 @@ func (p *product) testPoisonedTick(t *testing.T) {
 	w.Restart(t)
 	other.Restart(t)
 	complaints := func() int {
-		const complaint = `"msg":"a tick has failed too often and is dropped"`
+		const complaint = `"msg":"wake-up message failed too often, dropped; the watchdog replaces it"`
 		return strings.Count(w.Handler.Stdout.String(), complaint) + strings.Count(other.Handler.Stdout.String(), complaint)
 	}
 	world.Await(t, "three complaints", func(context.Context) bool { return complaints() >= 3 })

@@ -1,5 +1,6 @@
-// Package version says which Posthorn this is. In: what the Go compiler has written into the
-// program. Out: one text, the same for --version, the log, telemetry, GET /healthz and OpenAPI.
+// Package version says which Posthorn this is, and where the project is found. In: what the Go
+// compiler has written into the program. Out: one text, the same for --version, the log,
+// telemetry, GET /healthz and OpenAPI.
 //
 // It takes the version from the tag of the checkout that the program was built in, or from the
 // module that was installed. No build flag sets it. Source: go.dev/doc/go1.24, section Go
@@ -10,6 +11,15 @@ import (
 	"runtime/debug"
 	"strings"
 )
+
+// Where the project is found. `make rename` sets both, and every other mention of them.
+const (
+	Module     = "github.com/posthorn/posthorn" // the path of the Go module
+	Repository = "https://github.com/posthorn/posthorn"
+)
+
+// Docs is the address of the folder docs; the name of a page follows.
+const Docs = Repository + "/blob/main/docs/"
 
 // Unknown is the version of a program that was built outside of a checkout, such as a test.
 const Unknown = "devel"

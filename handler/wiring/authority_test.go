@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
@@ -39,14 +40,14 @@ func newTown(t *testing.T, limits quota.Limits) *town {
 	}
 	master := bytes.Repeat([]byte("m"), 32)
 	o.authority = authority{
-		caller.NewRegistry(table(), caller.Masters{master}, false, time.Now),
-		hook.NewRegistry(table(), hook.Masters{master}, rand.Reader, time.Now),
+		caller.NewRegistry(table(), keyring.Masters{master}, false, time.Now),
+		hook.NewRegistry(table(), keyring.Masters{master}, rand.Reader, time.Now),
 	}
 	o.Authority = o.authority
 	if _, err := o.callers.Add(t.Context(), "thief", everywhere()); err != nil {
 		t.Fatal(err)
 	}
-	alerts := hook.Hook{Name: "alerts", Policy: hook.Policy{Caller: "thief", Sender: "donotreply@example.com", To: []string{"ann@example.com"}}}
+	alerts := hook.Hook{Holder: keyring.Holder{Name: "alerts"}, Policy: hook.Policy{Caller: "thief", Sender: "donotreply@example.com", To: []string{"ann@example.com"}}}
 	if _, err := o.hooks.Add(t.Context(), alerts, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -86,12 +87,12 @@ func TestWhatWaitsDoesNotOutliveItsAuthority(t *testing.T) {
 		take func(t *testing.T, o *town) error
 		dead bool
 	}{
-		{"the caller is revoked", "", func(t *testing.T, o *town) error { return o.callers.Revoke(t.Context(), "thief") }, true},
+		{"the caller is revoked", "", func(t *testing.T, o *town) error { return o.callers.End(t.Context(), "thief") }, true},
 		{"its policy is narrower", "", func(t *testing.T, o *town) error { return o.callers.SetPolicy(t.Context(), "thief", narrow) }, true},
 		{"its key is rotated", "", func(t *testing.T, o *town) error { _, err := o.callers.Rotate(t.Context(), "thief"); return err }, false},
-		{"its hook is removed", "alerts", func(t *testing.T, o *town) error { return o.hooks.Remove(t.Context(), "alerts") }, true},
+		{"its hook is removed", "alerts", func(t *testing.T, o *town) error { return o.hooks.End(t.Context(), "alerts") }, true},
 		{"its hook's key is rotated", "alerts", func(t *testing.T, o *town) error { _, err := o.hooks.Rotate(t.Context(), "alerts"); return err }, false},
-		{"a hook is removed by which it did not come", "", func(t *testing.T, o *town) error { return o.hooks.Remove(t.Context(), "alerts") }, false},
+		{"a hook is removed by which it did not come", "", func(t *testing.T, o *town) error { return o.hooks.End(t.Context(), "alerts") }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -132,8 +133,8 @@ func TestNothingOfARevokedCallerArrives(t *testing.T) {
 		take func(ctx context.Context, o *town) error
 		dead bool
 	}{
-		{"the caller is revoked", func(ctx context.Context, o *town) error { return o.callers.Revoke(ctx, "thief") }, true},
-		{"the hook is removed", func(ctx context.Context, o *town) error { return o.hooks.Remove(ctx, "alerts") }, true},
+		{"the caller is revoked", func(ctx context.Context, o *town) error { return o.callers.End(ctx, "thief") }, true},
+		{"the hook is removed", func(ctx context.Context, o *town) error { return o.hooks.End(ctx, "alerts") }, true},
 		{"the caller is paused", func(ctx context.Context, o *town) error { return o.callers.Pause(ctx, "thief", "", false) }, false},
 		{"the hook is paused", func(ctx context.Context, o *town) error { return o.hooks.Pause(ctx, "alerts", "", false) }, false},
 		{"the hook is suspended", func(ctx context.Context, o *town) error { return o.hooks.Suspend(ctx, "alerts", "ACS refuses it.") }, false},
@@ -157,7 +158,7 @@ func TestNothingOfARevokedCallerArrives(t *testing.T) {
 					}
 				}
 				dead, err := o.Dead(t.Context())
-				u, usageErr := o.Usage(t.Context(), caller.Caller{Name: "thief"})
+				u, usageErr := o.Usage(t.Context(), caller.Caller{Holder: keyring.Holder{Name: "thief"}})
 				if err != nil || usageErr != nil || len(dead)+u.HeldOwn+len(o.ACS.Sent) != 200 || (len(dead) > 0) != c.dead {
 					t.Errorf("%d dead, %d sent, %+v, %v, %v", len(dead), len(o.ACS.Sent), u, err, usageErr)
 				}

@@ -27,7 +27,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
-	"github.com/posthorn/posthorn/handler/accept/usage"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/api/rest"
 	"github.com/posthorn/posthorn/handler/api/trigger"
@@ -59,20 +59,20 @@ const (
 	QuotaTable        = "posthornquota"
 	FilesContainer    = "posthorn-files"
 	MessagesContainer = "posthorn-messages"
-	// DispatchQueue carries ticks only, each of which says that a shard has work.
+	// DispatchQueue carries wake-up messages. Each names a shard that has work.
 	DispatchQueue = "posthorn-dispatch"
 )
 
-// Names of the functions that no stranger calls, each that of its template in
+// Names of the functions that the host alone calls: those of their templates in
 // function.json-templates.
 const (
-	// CleanUpFunction is the timer that removes what has outlived its time.
+	// CleanUpFunction is the timer that removes what has expired.
 	CleanUpFunction = "cleanup"
-	// DispatchFunction serves the shard that a tick names.
+	// DispatchFunction dispatches from the shard that a wake-up message names.
 	DispatchFunction = "dispatch"
-	// PoisonFunction drops a tick that has failed too often.
+	// PoisonFunction drops a wake-up message that has failed too often.
 	PoisonFunction = "dispatch-poison"
-	// WatchdogFunction is the timer that makes a tick where one got lost.
+	// WatchdogFunction is the timer that replaces lost wake-up messages.
 	WatchdogFunction = "watchdog"
 )
 
@@ -82,7 +82,7 @@ const lingering = 256
 
 // App is the program.
 type App struct {
-	Handler http.Handler                // both doors
+	Handler http.Handler                // the HTTP API and the triggers
 	Callers *caller.Registry            // for the operator
 	Hooks   *hook.Registry              // for the operator
 	Offload *offload.Offload            // for the operator
@@ -131,7 +131,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 		Admission: rest.NewAdmission(memory(s.MemoryMB), time.Now),
 		Memory:    func(bodyBytes int64) int64 { return offload.Memory(bodyBytes, s.ACSMaxRequestBytes) },
 		Probes: []rest.Probe{
-			{Name: "tables", Check: func(ctx context.Context) error { _, err := callers.Callers(ctx); return err }},
+			{Name: "tables", Check: func(ctx context.Context) error { _, err := callers.All(ctx); return err }},
 			{Name: "blobs", Check: func(ctx context.Context) error { _, err := blobs.List(ctx, "", "", 1); return err }},
 			{Name: "acs", Check: reachable(s.ACSEndpoint)},
 		},
@@ -165,11 +165,11 @@ func functions(g *gateway.Gateway, log *slog.Logger) map[string]func(context.Con
 		DispatchFunction: func(ctx context.Context, in trigger.Invocation) error {
 			shard, err := spool.ParseWakeUp(in.Text())
 			if err != nil {
-				return problem.Wrap(problem.InvalidRequest, "A message in the queue of ticks is none.", err)
+				return problem.Wrap(problem.InvalidRequest, "A message in the dispatch queue is no wake-up message.", err)
 			}
 			return g.Dispatch(ctx, shard)
 		},
-		PoisonFunction: dropTick(log),
+		PoisonFunction: dropWakeUp(log),
 	}
 }
 
@@ -179,8 +179,8 @@ type builder struct {
 	options azcore.ClientOptions // of storage
 	operations
 	trace traceContext
-	// tables and queues answer small requests; a file may take its time.
-	tables, queues *impatience
+	// Requests to tables and queues are small; a request for a file may take its time.
+	tables, queues *breaker
 }
 
 func newBuilder(s settings.Settings, cred azcore.TokenCredential, tel *telemetry.Telemetry) (*builder, error) {
@@ -191,10 +191,10 @@ func newBuilder(s settings.Settings, cred azcore.TokenCredential, tel *telemetry
 	}
 	options.PerCallPolicies = append(options.PerCallPolicies, trace)
 	operations, err := newOperations(tel.Meter)
-	return &builder{s, cred, options, operations, trace, &impatience{now: time.Now}, &impatience{now: time.Now}}, err
+	return &builder{s, cred, options, operations, trace, &breaker{now: time.Now}, &breaker{now: time.Now}}, err
 }
 
-// storage is for the clients of one service of storage, each of whose tries passes
+// storage is for the clients of one service of storage. Each try passes the policies
 // more.
 func (b *builder) storage(service string, more ...policy.Policy) azcore.ClientOptions {
 	o := b.operations.counted(b.options, service)
@@ -220,7 +220,7 @@ func (b *builder) callers(log *slog.Logger) (*caller.Registry, error) {
 		return nil, err
 	}
 	r := caller.NewRegistry(t, masters, b.s.Production, time.Now)
-	r.NoteUses(usage.New(t, time.Now, log))
+	r.NoteUses(log)
 	if b.s.EntraTenant != "" {
 		r.Trust(tokens(b.s, log))
 	}
@@ -236,8 +236,8 @@ func (b *builder) hooks(log *slog.Logger) (*hook.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := hook.NewRegistry(t, hook.Masters(masters), rand.Reader, time.Now)
-	r.NoteUses(usage.New(t, time.Now, log))
+	r := hook.NewRegistry(t, masters, rand.Reader, time.Now)
+	r.NoteUses(log)
 	return r, nil
 }
 
@@ -258,7 +258,7 @@ func (b *builder) offload() (*offload.Offload, *blob.Container, error) {
 	}
 	return offload.New(offload.Config{
 		Blobs: files, Uploads: files, Links: links, PublicURL: b.s.Public(), DownloadOrigin: origin,
-		MaxUploadBytes: b.s.MaxUploadBytes, SASInMail: b.s.Links == "sas", DefaultLanguage: b.s.Language, Now: time.Now, Rand: rand.Reader,
+		MaxUploadBytes: b.s.MaxUploadBytes, DefaultLanguage: b.s.Language, Now: time.Now, Rand: rand.Reader,
 	}), files, nil
 }
 
@@ -290,7 +290,7 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 	if err != nil {
 		return nil, err
 	}
-	sends, asks := limits(b.s)
+	sends, statusRequests := limits(b.s)
 	checker := check.New()
 	checker.SenderNames = b.s.ACSAPIVersion == acs.APIVersion20250115Preview
 	return gateway.New(gateway.Config{
@@ -299,23 +299,23 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),
-		StatusRequests: gateway.NewStatusRequests(ledger, asks, time.Now, uuid.NewString),
+		StatusRequests: gateway.NewStatusRequests(ledger, statusRequests, time.Now, uuid.NewString),
 		Offload:        files, Spool: kept, Authority: authority{callers, hooks}, ACS: newSender(client, log, checker.SenderNames), MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
 		Reputation: reputation.New(reputation.Config{
 			Table: lists, Callers: callers, Hooks: hooks, Percent: b.s.MaxRefusedPercent, Now: time.Now, Log: log,
 		}),
-		MaxCalls:       b.s.ACSConnections - b.s.ACSConnections/8, // the rest is for questions
+		MaxCalls:       b.s.ACSConnections - b.s.ACSConnections/8, // the rest is for status requests
 		CostRecipients: b.s.QuotaCost == "recipients", RequestTimeout: b.s.RequestTimeout,
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tel.Tracer, Meter: tel.Meter,
 	})
 }
 
 func (b *builder) spool() (*spool.Spool, error) {
-	letters, err := blob.Open(b.s.BlobEndpoint, MessagesContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.storage("blob")}, Checksum: blob.Checksum(b.s.StorageChecksum)})
+	messages, err := blob.Open(b.s.BlobEndpoint, MessagesContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.storage("blob")}, Checksum: blob.Checksum(b.s.StorageChecksum)})
 	if err != nil {
 		return nil, err
 	}
-	lines, err := b.table(QueueTable)
+	entries, err := b.table(QueueTable)
 	if err != nil {
 		return nil, err
 	}
@@ -323,22 +323,22 @@ func (b *builder) spool() (*spool.Spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	ticks, err := b.queue(DispatchQueue)
+	wakeUps, err := b.queue(DispatchQueue)
 	if err != nil {
 		return nil, err
 	}
-	return spool.New(letters, lines, dead, ticks), nil
+	return spool.New(messages, entries, dead, wakeUps), nil
 }
 
-// SendLimits are those of sending with POSTHORN_QUOTA and its two figures.
+// SendLimits are the limits of sending that POSTHORN_QUOTA and its two figures set.
 func SendLimits(s settings.Settings) quota.Limits {
 	sends, _ := limits(s)
 	return sends
 }
 
-// limits are those of sending and of asking for a status. Whoever has raised
-// the one is taken to have kept ACS's proportion for the other.
-func limits(s settings.Settings) (sends, asks quota.Limits) {
+// limits are the limits of sending and of status requests. Custom limits of sending
+// imply ACS's usual proportion for status requests.
+func limits(s settings.Settings) (sends, statusRequests quota.Limits) {
 	switch s.Quota {
 	case "managed-domain":
 		return quota.ManagedDomainSend, quota.ManagedDomainStatus
@@ -350,9 +350,9 @@ func limits(s settings.Settings) (sends, asks quota.Limits) {
 	}
 }
 
-// masters are none without a master key: the handler's settings never lack it, and an
-// operator's command that makes no key does without.
-func masters(s settings.Settings) (caller.Masters, error) {
+// masters returns nil without a master key: an operator's command that makes no key
+// needs none. The handler's settings always have one.
+func masters(s settings.Settings) (keyring.Masters, error) {
 	text := s.MasterKey
 	if text == "" && s.MasterKeyFile == "" {
 		return nil, nil
@@ -364,7 +364,7 @@ func masters(s settings.Settings) (caller.Masters, error) {
 		}
 		text = strings.TrimSpace(string(raw))
 	}
-	var all caller.Masters
+	var all keyring.Masters
 	for _, t := range []string{text, s.OldMasterKey} {
 		if t == "" {
 			continue

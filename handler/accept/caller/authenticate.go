@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/posthorn/posthorn/handler/accept/usage"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -28,6 +28,12 @@ const maxSigned = 1 << 10
 // keyHeaders are the places other than Authorization where clients that people
 // already have put a key.
 var keyHeaders = []string{"X-Api-Key", "X-Functions-Key", "X-Postmark-Server-Token"}
+
+// Keyed says whether a request has a key of any kind, right or wrong: some APIs answer a
+// request without a key differently from one whose key is not valid.
+func Keyed(h http.Header) bool {
+	return h.Get("Authorization") != "" || slices.ContainsFunc(keyHeaders, func(name string) bool { return h.Get(name) != "" })
+}
 
 // Request is the part of an HTTP request that proves who calls.
 type Request struct {
@@ -62,7 +68,7 @@ const (
 func (r *Registry) Authenticate(ctx context.Context, req Request) (Proof, error) {
 	proof, err := r.authenticate(ctx, req)
 	if err == nil {
-		r.used.Note(ctx, usage.Key{Name: proof.Caller.Name, Generation: proof.Generation})
+		r.Note(ctx, keyring.KeyID{Name: proof.Caller.Name, Generation: proof.Generation})
 	}
 	return proof, err
 }
@@ -107,17 +113,17 @@ var (
 // listed lets find look for a caller in the list and, if it is not there, in the list as
 // it is now: the caller, or its key, may just have been made.
 func (r *Registry) listed(ctx context.Context, find func(map[string]Caller) (Proof, error)) (Proof, error) {
-	came := r.list.Moment()
-	known, err := r.list.Known(ctx)
+	came := r.Moment()
+	known, err := r.Known(ctx)
 	if err != nil {
-		return Proof{}, unavailable(err)
+		return Proof{}, err
 	}
 	proof, err := find(known)
-	if !errors.Is(err, errUnlisted) || errors.Is(err, errUnproven) && !r.list.Rested() {
+	if !errors.Is(err, errUnlisted) || errors.Is(err, errUnproven) && !r.Rested() {
 		return proof, err
 	}
-	if known, err = r.list.Since(ctx, came); err != nil {
-		return Proof{}, unavailable(err)
+	if known, err = r.Since(ctx, came); err != nil {
+		return Proof{}, err
 	}
 	return find(known)
 }
@@ -125,15 +131,15 @@ func (r *Registry) listed(ctx context.Context, find func(map[string]Caller) (Pro
 // keyed reads no list for a key that this deployment has not made.
 func (r *Registry) keyed(ctx context.Context, key string) (Proof, error) {
 	const no = "The key is not valid: it is incomplete, was made by another deployment, or has been revoked."
-	name, generation, sum, ok := parseKey(key)
-	if !ok || !r.masters.proves(name, generation, sum) {
+	id, ok := r.Issued(key)
+	if !ok {
 		return Proof{}, problem.New(problem.Unauthenticated, no)
 	}
 	return r.listed(ctx, func(known map[string]Caller) (Proof, error) {
-		switch c := known[name]; {
-		case slices.Contains(c.Generations, generation):
-			return Proof{Caller: c, By: ByKey, Generation: generation}, nil
-		case generation <= c.last: // it never comes back
+		switch c := known[id.Name]; {
+		case slices.Contains(c.Generations, id.Generation):
+			return Proof{Caller: c, By: ByKey, Generation: id.Generation}, nil
+		case id.Generation <= c.Last: // it never comes back
 			return Proof{}, problem.New(problem.Unauthenticated, no)
 		}
 		return Proof{}, problem.Wrap(problem.Unauthenticated, no, errUnlisted)
@@ -240,8 +246,7 @@ func decode32(text string) ([]byte, error) {
 // signedBy is the generation whose key has signed; 0 without one.
 func (r *Registry) signedBy(c Caller, texts [][]byte, want []byte) (found int64) {
 	for _, generation := range c.Generations {
-		for _, master := range r.masters {
-			key := mac(master, c.Name, generation)
+		for _, key := range r.MACs(c.Name, generation) {
 			h := hmac.New(sha256.New, key)
 			for _, text := range texts {
 				h.Reset()

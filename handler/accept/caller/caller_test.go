@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
-	"github.com/posthorn/posthorn/handler/accept/roster"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
@@ -149,14 +149,14 @@ func TestAKeyIsChangedWithoutAGap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.clock = o.clock.Add(caller.CacheLife)
+	o.clock = o.clock.Add(keyring.CacheLife)
 	o.lives(t, first, false)
 	o.lives(t, second.Key, true)
 	o.lives(t, third.Key, true)
 	if err := o.Retire(t.Context(), "shop"); err != nil {
 		t.Fatal(err)
 	}
-	o.clock = o.clock.Add(caller.CacheLife)
+	o.clock = o.clock.Add(keyring.CacheLife)
 	o.lives(t, second.Key, false)
 	o.lives(t, third.Key, true)
 }
@@ -188,10 +188,10 @@ func TestARevokedCallerIsDeadWhenTheCacheIs(t *testing.T) {
 	o := newOffice()
 	key := o.add(t, "shop", caller.Policy{}).Key
 	o.lives(t, key, true)
-	if err := o.Revoke(t.Context(), "shop"); err != nil {
+	if err := o.End(t.Context(), "shop"); err != nil {
 		t.Fatal(err)
 	}
-	o.clock = o.clock.Add(caller.CacheLife)
+	o.clock = o.clock.Add(keyring.CacheLife)
 	o.lives(t, key, false)
 }
 
@@ -202,13 +202,13 @@ func TestAKeyOfARevokedCallerNeverComesBack(t *testing.T) {
 	if _, err := o.Rotate(t.Context(), "shop"); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Revoke(t.Context(), "shop"); err != nil {
+	if err := o.End(t.Context(), "shop"); err != nil {
 		t.Fatal(err)
 	}
-	if list, err := o.Callers(t.Context()); err != nil || len(list) != 0 {
+	if list, err := o.All(t.Context()); err != nil || len(list) != 0 {
 		t.Errorf("callers are %v, %v", list, err)
 	}
-	if err := o.Revoke(t.Context(), "shop"); !problem.Is(err, problem.NotFound) {
+	if err := o.End(t.Context(), "shop"); !problem.Is(err, problem.NotFound) {
 		t.Errorf("revoked twice: %v", err)
 	}
 	fresh := o.add(t, "shop", caller.Policy{}).Key
@@ -227,7 +227,7 @@ func TestAPolicyIsChangedAndTheKeyStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.lives(t, key, true)
-	list, err := o.Callers(t.Context())
+	list, err := o.All(t.Context())
 	if err != nil || len(list) != 1 || list[0].Policy.Senders[0] != "b@example.com" {
 		t.Errorf("callers are %+v, %v", list, err)
 	}
@@ -246,7 +246,7 @@ func TestWithoutStorageNobodyIsKnown(t *testing.T) {
 	o.lives(t, key, true)
 	o.down = true
 	o.lives(t, key, true)
-	o.clock = o.clock.Add(roster.Grace - 1)
+	o.clock = o.clock.Add(keyring.Grace - 1)
 	o.lives(t, key, true)
 	if _, err := o.Authenticate(t.Context(), withHeader("", "")); !problem.Is(err, problem.Unauthenticated) {
 		t.Errorf("without a key, for which no list is needed: %v", err)
@@ -282,13 +282,13 @@ func TestTheOperatorIsToldWhatCannotBeDone(t *testing.T) {
 		{"51 recipients", addWith(caller.Policy{MaxRecipients: 51}), problem.InvalidRequest},
 		{"rotate nobody", rotate("ghost"), problem.NotFound},
 		{"retire nobody", o.Retire(ctx, "ghost"), problem.NotFound},
-		{"revoke nobody", o.Revoke(ctx, "ghost"), problem.NotFound},
+		{"revoke nobody", o.End(ctx, "ghost"), problem.NotFound},
 	} {
 		if !problem.Is(c.err, c.want) {
 			t.Errorf("%s: got %v, want %v", c.name, c.err, c.want)
 		}
 	}
-	if list, err := o.Callers(ctx); err != nil || len(list) != 1 || list[0].Name != "shop" {
+	if list, err := o.All(ctx); err != nil || len(list) != 1 || list[0].Name != "shop" {
 		t.Errorf("callers are %v, %v", list, err)
 	}
 }
@@ -326,11 +326,11 @@ func TestPolicies(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			now := func() time.Time { return time.Unix(0, 0) }
-			r := caller.NewRegistry(mem.NewTable(now, nil), caller.Masters{newMaster}, c.production, now)
+			r := caller.NewRegistry(mem.NewTable(now, nil), keyring.Masters{newMaster}, c.production, now)
 			if _, err := r.Add(t.Context(), "shop", c.policy); err != nil {
 				t.Fatal(err)
 			}
-			list, err := r.Callers(t.Context())
+			list, err := r.All(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
@@ -35,7 +36,7 @@ func operations() []operation {
 			return none, r.Retire(t.Context(), "shop")
 		}, "[2] first@example.com", false},
 		{"revoke", func(t *testing.T, r *caller.Registry) (caller.Secrets, error) {
-			return none, r.Revoke(t.Context(), "shop")
+			return none, r.End(t.Context(), "shop")
 		}, "", true},
 	}
 }
@@ -43,7 +44,7 @@ func operations() []operation {
 // left shows the live caller shop; "" without one.
 func left(t *testing.T, r *caller.Registry) string {
 	t.Helper()
-	list, err := r.Callers(t.Context())
+	list, err := r.All(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 					t.Fatal(err)
 				}
 				keys = append(keys, second.Key)
-				other := caller.NewRegistry(o.table, caller.Masters{newMaster}, false, o.now)
+				other := caller.NewRegistry(o.table, keyring.Masters{newMaster}, false, o.now)
 				o.meanwhile = func() {
 					if _, err := early.do(t, other); err != nil {
 						t.Errorf("the first operator: %v", err)
@@ -84,7 +85,7 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 				if got := left(t, o.Registry); got != early.left {
 					t.Errorf("left is %q, want %q", got, early.left)
 				}
-				o.clock = o.clock.Add(caller.CacheLife)
+				o.clock = o.clock.Add(keyring.CacheLife)
 				for i, key := range keys {
 					o.lives(t, key, strings.Contains(strings.SplitN(early.left, "]", 2)[0], strconv.Itoa(i+1)))
 				}
@@ -102,11 +103,11 @@ func TestTwoOperatorsMakeACallerAnew(t *testing.T) {
 	t.Parallel()
 	o := newOffice()
 	o.add(t, "shop", from("first@example.com"))
-	if err := o.Revoke(t.Context(), "shop"); err != nil {
+	if err := o.End(t.Context(), "shop"); err != nil {
 		t.Fatal(err)
 	}
 	other := newOffice()
-	other.Registry = caller.NewRegistry(o.table, caller.Masters{newMaster}, false, o.now)
+	other.Registry = caller.NewRegistry(o.table, keyring.Masters{newMaster}, false, o.now)
 	var early caller.Secrets
 	o.meanwhile = func() { early = other.add(t, "shop", from("early@example.com")) }
 	secrets, err := o.Add(t.Context(), "shop", from("late@example.com"))

@@ -3,9 +3,10 @@ package caller
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"github.com/posthorn/posthorn/handler/problem"
 )
@@ -29,7 +30,7 @@ func (r *Registry) Trust(t Tokens) { r.tokens = t }
 
 // looksLikeToken tells a token from a key, neither of which can look like the other.
 func looksLikeToken(credential string) bool {
-	return strings.Count(credential, ".") == 2 && !strings.HasPrefix(credential, KeyPrefix)
+	return strings.Count(credential, ".") == 2 && !strings.HasPrefix(credential, "ph_")
 }
 
 // tokened finds the caller that an Entra ID token stands for.
@@ -70,24 +71,13 @@ func orNone(id string) string {
 
 // is says whether c lives and is mapped to id.
 func (c Caller) is(id Identity) bool {
-	return len(c.Generations) > 0 &&
+	return c.Alive() &&
 		(id.App != "" && slices.Contains(c.Policy.EntraApps, id.App) ||
 			id.Object != "" && slices.Contains(c.Policy.EntraObjects, id.Object))
 }
 
-// free refuses a policy with an identity that stands for another caller already:
-// nobody could tell then who a token is.
-func (r *Registry) free(ctx context.Context, name string, p Policy) error {
-	if p.EntraApps == nil && p.EntraObjects == nil {
-		return nil
-	}
-	known, err := r.load(ctx)
-	if err != nil {
-		return err
-	}
-	return free(known, name, p)
-}
-
+// free refuses a policy with an identity that stands for another caller already: a token would
+// be that of two callers.
 func free(known map[string]Caller, name string, p Policy) error {
 	for _, c := range known {
 		for _, id := range slices.Concat(p.EntraApps, p.EntraObjects) {
@@ -99,17 +89,15 @@ func free(known map[string]Caller, name string, p Policy) error {
 	return nil
 }
 
-var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-
 // uuids returns ids in lower case, or a problem of kind InvalidRequest.
 func uuids(what string, ids []string) ([]string, error) {
 	var low []string
 	for _, id := range ids {
-		l := strings.ToLower(id)
-		if !uuidPattern.MatchString(l) {
+		u, err := uuid.Parse(id)
+		if err != nil || len(id) != 36 {
 			return nil, problem.New(problem.InvalidRequest, "The %s %q is no id: it must be a UUID.", what, id)
 		}
-		low = append(low, l)
+		low = append(low, u.String())
 	}
 	return low, nil
 }

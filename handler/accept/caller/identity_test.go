@@ -40,7 +40,7 @@ func TestATokenStandsForItsCaller(t *testing.T) {
 	key := o.add(t, "shop", caller.Policy{EntraApps: []string{strings.ToUpper(appA)}}).Key
 	o.add(t, "office", caller.Policy{EntraObjects: []string{objectB}})
 	o.add(t, "ghost", caller.Policy{EntraApps: []string{"cccccccc-1111-4111-8111-111111111111"}})
-	if err := o.Revoke(t.Context(), "ghost"); err != nil {
+	if err := o.End(t.Context(), "ghost"); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -103,7 +103,7 @@ func TestAnIdentityStandsForOneCaller(t *testing.T) {
 			t.Errorf("%s: %v", c.name, c.err)
 		}
 	}
-	if err := o.Revoke(t.Context(), "shop"); err != nil {
+	if err := o.End(t.Context(), "shop"); err != nil {
 		t.Fatal(err)
 	}
 	if err := add(caller.Policy{EntraApps: []string{appA}}); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
@@ -24,7 +25,7 @@ func TestWhatWasJustMadeLives(t *testing.T) {
 			}
 			return mem.Fault{}
 		})
-		r := caller.NewRegistry(table, caller.Masters{newMaster}, false, time.Now)
+		r := caller.NewRegistry(table, keyring.Masters{newMaster}, false, time.Now)
 		admits := func(name, key string, want bool, mostReads int) {
 			t.Helper()
 			before := reads
@@ -46,15 +47,15 @@ func TestWhatWasJustMadeLives(t *testing.T) {
 		second, _ := r.Rotate(t.Context(), "shop")
 		admits("a key made a moment ago", second.Key, true, 1)
 		admits("a forged key", flip(second.Key), false, 0)
-		if err := r.Revoke(t.Context(), "bank"); err != nil {
+		if err := r.End(t.Context(), "bank"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(caller.CacheLife)
+		time.Sleep(keyring.CacheLife)
 		admits("a revoked one", bank.Key, false, 1)
 		admits("a revoked one again", bank.Key, false, 0)
 		again, _ := r.Add(t.Context(), "bank", caller.Policy{})
 		admits("one made anew under its name", again.Key, true, 1)
-		ghost := caller.Masters{newMaster}.Key("ghost", 1)
+		ghost := r.Keys("ghost", 1)[0]
 		begin := time.Now()
 		for range 10 { // it may be, so they wait
 			admits("one that was never listed", ghost, false, 1)
@@ -72,7 +73,7 @@ func TestACallerIsPaused(t *testing.T) {
 	o.add(t, "shop", from("shop@example.com"))
 	now := func() *problem.Pause {
 		t.Helper()
-		list, err := o.Callers(t.Context())
+		list, err := o.All(t.Context())
 		if err != nil || len(list) != 1 {
 			t.Fatal(list, err)
 		}
@@ -97,7 +98,7 @@ func TestACallerIsPaused(t *testing.T) {
 		{"somebody else suspended, who is gone", func() error { return o.Suspend(t.Context(), "nobody", "") }, nil},
 		{"paused once more", func() error { return o.Pause(t.Context(), "shop", "", true) }, &problem.Pause{Since: o.clock, Refuse: true}},
 		{"made anew", func() error {
-			if err := o.Revoke(t.Context(), "shop"); err != nil {
+			if err := o.End(t.Context(), "shop"); err != nil {
 				return err
 			}
 			_, err := o.Add(t.Context(), "shop", from("shop@example.com"))
@@ -123,7 +124,7 @@ func TestACallerIsPaused(t *testing.T) {
 // can be one is not.
 func TestWhatIsNoProofAsksNoStorage(t *testing.T) {
 	t.Parallel()
-	r := caller.NewRegistry(mem.NewTable(time.Now, func(mem.Op, string) mem.Fault { return mem.Fault{Outcome: mem.Refused} }), caller.Masters{newMaster}, false, time.Now)
+	r := caller.NewRegistry(mem.NewTable(time.Now, func(mem.Op, string) mem.Fault { return mem.Fault{Outcome: mem.Refused} }), keyring.Masters{newMaster}, false, time.Now)
 	const signed = "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="
 	good := strings.Repeat("A", 43) + "="
 	now := time.Now().UTC().Format(http.TimeFormat)
@@ -134,8 +135,8 @@ func TestWhatIsNoProofAsksNoStorage(t *testing.T) {
 	}{
 		{"nothing", "", "", "", problem.Unauthenticated},
 		{"no key", "Bearer ph_", "", "", problem.Unauthenticated},
-		{"a forged key", "Bearer " + flip(caller.Masters{newMaster}.Key("shop", 1)), "", "", problem.Unauthenticated},
-		{"a key", "Bearer " + caller.Masters{newMaster}.Key("shop", 1), "", "", problem.Unavailable},
+		{"a forged key", "Bearer " + flip(r.Keys("shop", 1)[0]), "", "", problem.Unauthenticated},
+		{"a key", "Bearer " + r.Keys("shop", 1)[0], "", "", problem.Unavailable},
 		{"other headers signed", "HMAC-SHA256 SignedHeaders=host&Signature=" + good, now, good, problem.Unauthenticated},
 		{"a signature that is cut", signed + "AAAA", now, good, problem.Unauthenticated},
 		{"no date", signed + good, "", good, problem.Unauthenticated},

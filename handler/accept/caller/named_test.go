@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -14,7 +15,7 @@ func TestACallerIsFoundByItsName(t *testing.T) {
 	o := newOffice()
 	o.add(t, "shop", from("shop@example.com"))
 	o.add(t, "ghost", from("ghost@example.com"))
-	if err := o.Revoke(t.Context(), "ghost"); err != nil {
+	if err := o.End(t.Context(), "ghost"); err != nil {
 		t.Fatal(err)
 	}
 	for name, kind := range map[string]problem.Kind{"ghost": problem.NotFound, "nobody": problem.NotFound, "": problem.NotFound} {
@@ -30,7 +31,7 @@ func TestACallerIsFoundByItsName(t *testing.T) {
 	if _, err := o.Named(t.Context(), "shop"); err != nil {
 		t.Errorf("from the cache: %v", err)
 	}
-	o.clock = o.clock.Add(caller.CacheLife)
+	o.clock = o.clock.Add(keyring.CacheLife)
 	if _, err := o.Named(t.Context(), "shop"); err != nil {
 		t.Errorf("without storage, from the last list: %v", err)
 	}
@@ -47,7 +48,7 @@ func TestCallersAreListedByName(t *testing.T) {
 	for i := range names {
 		o.add(t, names[len(names)-1-i], caller.Policy{})
 	}
-	list, err := o.Callers(t.Context())
+	list, err := o.All(t.Context())
 	if err != nil || len(list) != len(names) {
 		t.Fatalf("%d callers, %v", len(list), err)
 	}
@@ -66,10 +67,10 @@ func TestARowThatCannotBeRead(t *testing.T) {
 		values map[string]any
 	}{
 		{"nothing in it", map[string]any{}},
-		{"no policy", map[string]any{"generations": "[1]", "last": int64(1)}},
-		{"a policy that is cut off", map[string]any{"policy": `{"senders":["*"`, "generations": "[1]", "last": int64(1)}},
-		{"no generations", map[string]any{"policy": "{}", "last": int64(1)}},
-		{"generations that are no numbers", map[string]any{"policy": "{}", "generations": `["1"]`, "last": int64(1)}},
+		{"no text", map[string]any{"json0": int64(1)}},
+		{"cut off", map[string]any{"json0": `{"name":"shop","generations":[1],"last":1,"policy":{"senders":["*"`}},
+		{"its first part missing", map[string]any{"json1": `{"name":"shop","generations":[1],"last":1,"policy":{}}`}},
+		{"generations that are no numbers", map[string]any{"json0": `{"name":"shop","generations":["1"],"last":1,"policy":{}}`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -81,10 +82,10 @@ func TestARowThatCannotBeRead(t *testing.T) {
 			if _, err := o.Authenticate(t.Context(), withHeader("Authorization", "Bearer "+key)); !problem.Is(err, problem.Unavailable) {
 				t.Errorf("authenticated: %v", err)
 			}
-			if _, err := o.Callers(t.Context()); !problem.Is(err, problem.Unavailable) {
+			if _, err := o.All(t.Context()); !problem.Is(err, problem.Unavailable) {
 				t.Errorf("listed: %v", err)
 			}
-			if err := o.Revoke(t.Context(), "shop"); !problem.Is(err, problem.Unavailable) {
+			if err := o.End(t.Context(), "shop"); !problem.Is(err, problem.Unavailable) {
 				t.Errorf("revoked: %v", err)
 			}
 		})

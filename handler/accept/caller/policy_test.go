@@ -29,7 +29,7 @@ func TestThePriorityOfAPolicy(t *testing.T) {
 				t.Parallel()
 				o := newOffice()
 				o.add(t, "shop", caller.Policy{Senders: []string{caller.Any}, RecipientDomains: []string{caller.Any}, Priority: c.policy})
-				list, err := o.Callers(t.Context())
+				list, err := o.All(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -117,7 +117,7 @@ func TestAPolicyIsKeptWhole(t *testing.T) {
 	o := newOffice()
 	in := caller.Policy{Senders: []string{"*@Example.com"}, MaxRequestBytes: 7000, MaxRecipients: 3, MaxUploads: 9, Share: 20, Cap: 40, Priority: mail.PriorityNormal, HMAC: true}
 	o.add(t, "shop", in)
-	list, err := o.Callers(t.Context())
+	list, err := o.All(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestAPolicyIsKeptWhole(t *testing.T) {
 	if err := o.SetPolicy(t.Context(), "shop", from("a@example.com")); err != nil {
 		t.Fatal(err)
 	}
-	if list, err = o.Callers(t.Context()); err != nil {
+	if list, err = o.All(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if p := list[0].Policy; p.MaxRequestBytes != 0 || p.MaxRecipients != 0 || p.MaxUploads != 0 || p.Share != 0 || p.Cap != 0 || p.Priority != "" || p.HMAC {

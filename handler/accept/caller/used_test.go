@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
-	"github.com/posthorn/posthorn/handler/accept/usage"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
@@ -19,7 +19,7 @@ func TestTheUseOfAKeyIsNoted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffice()
-		o.Registry.NoteUses(usage.New(o.table, o.now, slog.New(slog.DiscardHandler)))
+		o.Registry.NoteUses(slog.New(slog.DiscardHandler))
 		first := o.add(t, "shop", caller.Policy{}).Key
 		o.clock = o.clock.Add(48 * time.Hour)
 		second, err := o.Rotate(t.Context(), "shop")
@@ -41,14 +41,14 @@ func TestTheUseOfAKeyIsNoted(t *testing.T) {
 		o.away = ""
 		o.clock = o.clock.Add(24 * time.Hour)
 		came(second.Key, true)
-		want := map[usage.Key]time.Time{
+		want := map[keyring.KeyID]time.Time{
 			{Name: "shop", Generation: 1}: time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC),
 			{Name: "shop", Generation: 2}: time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC),
 		}
 		if last, err := o.LastUses(t.Context()); err != nil || !maps.Equal(last, want) {
 			t.Errorf("%v, %v", last, err)
 		}
-		list, err := o.Callers(t.Context())
+		list, err := o.All(t.Context())
 		if err != nil || len(list) != 1 || list[0].Made[2].Sub(list[0].Made[1]) != 48*time.Hour {
 			t.Errorf("%+v, %v", list, err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/version"
 )
 
 var (
@@ -75,7 +76,7 @@ const (
 )
 
 // headersPage has the list of Headers.
-const headersPage = "https://github.com/posthorn/posthorn/blob/main/docs/send.md#headers"
+const headersPage = version.Docs + "send.md#headers"
 
 // rule is that for a name in lower case.
 func rule(folded string) (Header, bool) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
@@ -39,7 +40,7 @@ func newRivals() *rivals {
 // left shows the live hook mine; "" without one.
 func (v *rivals) left(t *testing.T) string {
 	t.Helper()
-	list, err := v.ours.Hooks(t.Context())
+	list, err := v.ours.All(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,8 @@ type change struct {
 func changes() []change {
 	return []change{
 		{"rotate", func(t *testing.T, r *Registry) error { _, err := r.Rotate(t.Context(), "mine"); return err }, "[2 3] alertmanager"},
-		{"remove", func(t *testing.T, r *Registry) error { return r.Remove(t.Context(), "mine") }, ""},
+		{"retire", func(t *testing.T, r *Registry) error { return r.Retire(t.Context(), "mine") }, "[2] alertmanager"},
+		{"remove", func(t *testing.T, r *Registry) error { return r.End(t.Context(), "mine") }, ""},
 	}
 }
 
@@ -98,18 +100,18 @@ func TestTwoOperatorsMakeAHookAnew(t *testing.T) {
 	t.Parallel()
 	v := newRivals()
 	added(t, v.ours, "mine", "alertmanager", "", "")
-	if err := v.ours.Remove(t.Context(), "mine"); err != nil {
+	if err := v.ours.End(t.Context(), "mine"); err != nil {
 		t.Fatal(err)
 	}
 	var early Hook
 	v.meanwhile = func() { early = added(t, v.theirs, "mine", "grafana", "", "") }
-	_, err := v.ours.Add(t.Context(), Hook{Name: "mine", Policy: Policy{
+	_, err := v.ours.Add(t.Context(), Hook{Holder: keyring.Holder{Name: "mine"}, Policy: Policy{
 		Caller: "ops", Sender: "alerts@example.com", To: []string{"team@example.com"}, Builtin: "github",
 	}}, "")
 	if !problem.Is(err, problem.InvalidRequest) {
 		t.Errorf("the second operator: %v", err)
 	}
-	if got := v.left(t); got != "[2] grafana" || v.theirs.Key(early) != key(masters[0], "mine", 2) {
+	if got := v.left(t); got != "[2] grafana" || v.theirs.Key(early) != keyOf(masters, "mine", 2) {
 		t.Errorf("left is %q, with the key %s", got, v.theirs.Key(early))
 	}
 }
@@ -155,7 +157,7 @@ func TestGenerationsCountUpwards(t *testing.T) {
 		{"rotate", func() Hook { return rotate(t, v.ours) }, "[1 2] alertmanager"},
 		{"rotate again", func() Hook { return rotate(t, v.ours) }, "[2 3] alertmanager"},
 		{"remove and add", func() Hook {
-			if err := v.ours.Remove(t.Context(), "mine"); err != nil {
+			if err := v.ours.End(t.Context(), "mine"); err != nil {
 				t.Fatal(err)
 			}
 			return added(t, v.ours, "mine", "alertmanager", "", "")
@@ -163,7 +165,7 @@ func TestGenerationsCountUpwards(t *testing.T) {
 		{"rotate the new one", func() Hook { return rotate(t, v.ours) }, "[4 5] alertmanager"},
 	} {
 		k := v.ours.Key(c.do())
-		if got := v.left(t); got != c.live || k != key(masters[0], "mine", int64(i+2)) || seen[k] {
+		if got := v.left(t); got != c.live || k != keyOf(masters, "mine", int64(i+2)) || seen[k] {
 			t.Errorf("%s: left is %q, want %q, with the key %s", c.name, got, c.live, k)
 		}
 		seen[k] = true

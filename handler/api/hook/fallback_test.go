@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
@@ -49,8 +50,8 @@ func TestAnyLargePayloadIsAMessage(t *testing.T) {
 	for name, payload := range large {
 		for of, h := range map[string]Hook{
 			"generic":           sample{builtin: "generic"}.hook(),
-			"a broken template": {Name: "mine", Policy: sample{builtin: "generic"}.hook().Policy, Template: broken},
-			"its own subject":   {Name: "mine", Policy: sample{builtin: "generic"}.hook().Policy, Template: Template{Subject: `{{index (lines (rows "" | print)) 0}}{{.step0}}`, HTML: `{{.step0}}`}},
+			"a broken template": {Holder: keyring.Holder{Name: "mine"}, Policy: sample{builtin: "generic"}.hook().Policy, Template: broken},
+			"its own subject":   {Holder: keyring.Holder{Name: "mine"}, Policy: sample{builtin: "generic"}.hook().Policy, Template: Template{Subject: `{{index (lines (rows "" | print)) 0}}{{.step0}}`, HTML: `{{.step0}}`}},
 		} {
 			t.Run(name+", "+of, func(t *testing.T) {
 				t.Parallel()

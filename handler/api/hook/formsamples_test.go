@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -20,11 +21,11 @@ func contact(t *testing.T) Hook {
 	p, err := Policy{
 		Caller: "site", Sender: "donotreply@example.com", To: []string{"office@example.com"}, Builtin: "form",
 		Form: &Form{Origins: []string{"https://www.example.com"}},
-	}.normalised("")
+	}.normalised()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Hook{Name: "contact", Generations: []int64{1}, Policy: p}
+	return Hook{Holder: keyring.Holder{Name: "contact", Generations: []int64{1}}, Policy: p}
 }
 
 // What browsers, scripts and the forms of other services send, and what becomes of it: the

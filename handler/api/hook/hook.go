@@ -13,7 +13,7 @@
 // render it: the payload goes out in the generic layout then.
 //
 // It speaks no HTTP (api/rest does) and sends nothing (gateway does). Hooks
-// are kept in a table of their own and believed for CacheLife.
+// are kept in a table of their own, as package keyring does.
 //
 // All sizes are bytes. What each sender sends, signs and repeats stands with its
 // source in senders.go and verify.go.
@@ -23,12 +23,10 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/mail"
-	"github.com/posthorn/posthorn/handler/problem"
-	"github.com/posthorn/posthorn/handler/store"
 )
 
 const (
@@ -50,43 +48,25 @@ const (
 	RepeatWindow = 5 * time.Minute
 )
 
+// KeyPrefix starts the key of every hook. No key of a caller does: a caller's name has no
+// underscore.
+const KeyPrefix = "ph_hook_"
+
 // Hook is one address under which a sender delivers.
 type Hook struct {
-	Name        string
-	Generations []int64 // of its key that are alive, ascending
-	Policy      Policy
-	Template    Template
-	// Pause, if not nil, says that what comes by the hook waits, or is refused.
-	Pause *problem.Pause
+	keyring.Holder
 
-	// Made is when each key that is alive was; of keys made long ago it is not known.
-	Made map[int64]time.Time
-
-	last   int64  // generation that was ever given out
-	began  int64  // generation that it began with
-	sealed []byte // the secret that the sender dictates, if it does
-	wanted bool   // the sender dictates one, and it is not here
-	etag   store.ETag
+	Policy   Policy   `json:"policy"`
+	Template Template `json:"template,omitzero"`
+	// Dictated says that the sender dictates its secret.
+	Dictated bool `json:"dictatedSecret,omitempty"`
+	// Sealed is that secret. It never leaves the deployment: a hook that came from another
+	// one has none until its operator sets it.
+	Sealed []byte `json:"sealed,omitempty"`
 }
 
-// Dictated says that the hook's sender dictates its secret.
-func (h Hook) Dictated() bool { return h.sealed != nil || h.wanted }
-
-// next gives h another key.
-func (h *Hook) next(now time.Time) {
-	h.last++
-	h.Generations = append(slices.Clone(h.Generations), h.last)
-	if n := len(h.Generations); n > maxGenerations {
-		h.Generations = h.Generations[n-maxGenerations:]
-	}
-	made := map[int64]time.Time{h.last: now.UTC().Truncate(time.Second)}
-	for _, g := range h.Generations {
-		if at, known := h.Made[g]; known {
-			made[g] = at
-		}
-	}
-	h.Made = made
-}
+// wanted says that the sender's secret is not here.
+func (h Hook) wanted() bool { return h.Dictated && h.Sealed == nil }
 
 // Policy is what the operator has decided for a hook.
 type Policy struct {
@@ -160,7 +140,9 @@ func (f Form) Waiting() int { return cmp.Or(f.MaxWaiting, FormMaxWaiting) }
 // Template has the sources of what a message says. All empty means the built-in
 // one of the policy's sender. At least one of Text and HTML comes with Subject.
 type Template struct {
-	Subject, Text, HTML string
+	Subject string `json:"subject"`
+	Text    string `json:"text,omitempty"`
+	HTML    string `json:"html,omitempty"`
 }
 
 // Delivery is one request of a sender.

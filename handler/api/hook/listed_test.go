@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
@@ -54,10 +55,10 @@ func TestAHookThatWasJustMadeWorks(t *testing.T) {
 		admits("a key made a moment ago", "one", r.Key(second), team, 1)
 		admits("the key before it", "one", r.Key(one), team, 0)
 		admits("a forged one", "one", r.Key(second)[:len(r.Key(second))-1]+"x", "", 0)
-		if err := r.Remove(t.Context(), "two"); err != nil {
+		if err := r.End(t.Context(), "two"); err != nil {
 			t.Fatal(err)
 		}
-		anew, err := r.Add(t.Context(), Hook{Name: "two", Policy: Policy{
+		anew, err := r.Add(t.Context(), Hook{Holder: keyring.Holder{Name: "two"}, Policy: Policy{
 			Caller: "ops", Sender: "alerts@example.com", To: []string{"other@example.com"}, Builtin: "alertmanager",
 		}}, "")
 		if err != nil {
@@ -67,8 +68,8 @@ func TestAHookThatWasJustMadeWorks(t *testing.T) {
 		admits("the key of the one before", "two", r.Key(two), "", 0)
 		admits("never made", "three", r.Key(two), "", 0)
 		admits("never made, without a key", "three", "", "", 0)
-		admits("never made, with a key as it would have", "three", key(masters[0], "three", 1), "", 1)
-		admits("the same forged", "three", key(Masters{[]byte("x")}[0], "three", 1), "", 0)
+		admits("never made, with a key as it would have", "three", keyOf(masters, "three", 1), "", 1)
+		admits("the same forged", "three", keyOf(keyring.Masters{[]byte("x")}, "three", 1), "", 0)
 		admits("no name", "No name", r.Key(two), "", 0)
 	})
 }
@@ -92,7 +93,7 @@ func TestAHookIsPaused(t *testing.T) {
 		{"suspended", func() error { return v.ours.Suspend(t.Context(), "mine", "ACS refuses it.") }, &problem.Pause{Reason: "ACS refuses it.", Since: noon, Auto: true}},
 		{"somebody else suspended, who is gone", func() error { return v.ours.Suspend(t.Context(), "other", "") }, &problem.Pause{Reason: "ACS refuses it.", Since: noon, Auto: true}},
 		{"made anew", func() error {
-			if err := v.ours.Remove(t.Context(), "mine"); err != nil {
+			if err := v.ours.End(t.Context(), "mine"); err != nil {
 				return err
 			}
 			return add()
@@ -101,7 +102,7 @@ func TestAHookIsPaused(t *testing.T) {
 		if err := c.do(); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
-		h, err := v.theirs.Hook(t.Context(), "mine")
+		h, err := v.theirs.Read(t.Context(), "mine")
 		if err != nil || (h.Pause == nil) != (c.want == nil) || h.Pause != nil && *h.Pause != *c.want {
 			t.Errorf("%s: %+v, %v, want %+v", c.name, h.Pause, err, c.want)
 		}

@@ -278,5 +278,5 @@ func (h Hook) deliveryName(d Delivery, item value, i int) string {
 		window := d.At.Truncate(RepeatWindow).Unix()
 		name = fmt.Sprintf("body %s %d %d", hex.EncodeToString(sum[:]), window, i)
 	}
-	return uuid.NewHash(sha256.New(), uuid.Nil, []byte("posthorn hook delivery\x00"+h.Name+"\x00"+strconv.FormatInt(h.began, 10)+"\x00"+name), 8).String()
+	return uuid.NewHash(sha256.New(), uuid.Nil, []byte("posthorn hook delivery\x00"+h.Name+"\x00"+strconv.FormatInt(h.Began, 10)+"\x00"+name), 8).String()
 }

@@ -117,7 +117,7 @@ func TestWhatNamesADelivery(t *testing.T) {
 	}
 	h := sample{builtin: "generic"}.hook()
 	first, err := h.Messages(t.Context(), jsonDelivery(`{"a":1}`))
-	h.began = 2 // removed, and made anew under its name
+	h.Began = 2 // removed, and made anew under its name
 	again, againErr := h.Messages(t.Context(), jsonDelivery(`{"a":1}`))
 	if err != nil || againErr != nil || first[0].OperationID == again[0].OperationID {
 		t.Errorf("a hook made anew takes the deliveries of the one before it: %v, %v", err, againErr)

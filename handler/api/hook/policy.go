@@ -21,9 +21,8 @@ var (
 )
 
 // normalised returns p with its defaults and with addresses as check writes them.
-// What cannot work is a problem of kind InvalidRequest. secret is the one that the
-// sender dictates.
-func (p Policy) normalised(secret string) (Policy, error) {
+// What cannot work is a problem of kind InvalidRequest.
+func (p Policy) normalised() (Policy, error) {
 	if p.Builtin == "" {
 		p.Builtin = "generic"
 	}
@@ -36,9 +35,6 @@ func (p Policy) normalised(secret string) (Policy, error) {
 	}
 	if !slices.Contains(s.checks, p.Check) {
 		return Policy{}, wrong("A hook for %s is checked by %s, not by %q.", p.Builtin, join(s.checks), p.Check)
-	}
-	if err := p.Check.allowsSecret(secret); err != nil {
-		return Policy{}, err
 	}
 	if p.Caller == "" || p.Sender == "" {
 		return Policy{}, wrong("A hook needs a caller whose policy holds, and a sender address.")
@@ -70,17 +66,20 @@ func join(checks []Check) string {
 	return strings.Join(words, " or ")
 }
 
-func (c Check) allowsSecret(secret string) error {
+// allows says whether the sender may dictate its secret, or must.
+func (c Check) allows(dictated bool) error {
 	switch {
-	case c == CheckStripe && secret == "":
+	case c == CheckStripe && !dictated:
 		return wrong("Stripe dictates its signing secret: give the hook's, whsec_…")
-	case (c == CheckKey || c == CheckOrigin) && secret != "":
+	case !c.Signs() && dictated:
 		return wrong("A hook that is checked by %s has no secret of the sender's.", c)
-	case secret != "" && len(secret) < 16:
-		return wrong("A secret has at least 16 characters.")
 	}
-	if secret == "" {
-		return nil
+	return nil
+}
+
+func (c Check) allowsSecret(secret string) error {
+	if len(secret) < 16 {
+		return wrong("A secret has at least 16 characters.")
 	}
 	if _, err := c.secret([]byte(secret)); err != nil {
 		return wrong("The secret cannot be used: %s.", err)

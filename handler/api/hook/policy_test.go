@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -41,12 +42,12 @@ func TestTheHeaderOfTheKey(t *testing.T) {
 			if c.builtin == "form" {
 				p.Form = &Form{Origins: []string{everything}}
 			}
-			h, err := r.Add(t.Context(), Hook{Name: "mine", Policy: p}, c.secret)
+			h, err := r.Add(t.Context(), Hook{Holder: keyring.Holder{Name: "mine"}, Policy: p}, c.secret)
 			if c.kept == "" {
 				if !problem.Is(err, problem.InvalidRequest) || !strings.Contains(err.Error(), "cannot be the header of the key") {
 					t.Errorf("got %v", err)
 				}
-				if list, err := r.Hooks(t.Context()); err != nil || len(list) != 0 {
+				if list, err := r.All(t.Context()); err != nil || len(list) != 0 {
 					t.Errorf("left is %v, %v", list, err)
 				}
 				return
@@ -62,7 +63,7 @@ func TestTheHeaderOfTheKey(t *testing.T) {
 				t.Errorf("the key in it does not open: %v", err)
 			}
 			p.TokenHeader = ""
-			if _, err := r.Add(t.Context(), Hook{Name: "without", Policy: p}, c.secret); err != nil {
+			if _, err := r.Add(t.Context(), Hook{Holder: keyring.Holder{Name: "without"}, Policy: p}, c.secret); err != nil {
 				t.Errorf("without the header: %v", err)
 			}
 		})
@@ -83,7 +84,7 @@ func TestWhatMayNameADelivery(t *testing.T) {
 		t.Run(c.dedupe, func(t *testing.T) {
 			t.Parallel()
 			p := Policy{Caller: "ops", Sender: "a@example.com", To: []string{"b@example.com"}, Dedupe: c.dedupe}
-			h, err := newRegistry(time.Now).Add(t.Context(), Hook{Name: "mine", Policy: p}, "")
+			h, err := newRegistry(time.Now).Add(t.Context(), Hook{Holder: keyring.Holder{Name: "mine"}, Policy: p}, "")
 			if c.good && (err != nil || h.Policy.Dedupe != c.dedupe) {
 				t.Errorf("kept is %q, %v", h.Policy.Dedupe, err)
 			}
@@ -100,7 +101,7 @@ func TestAPolicyThatIsTooLong(t *testing.T) {
 	r := newRegistry(func() time.Time { return noon })
 	p := sample{builtin: "generic"}.hook().Policy
 	p.ToFrom, p.Allow = "/to", slices.Repeat([]string{"ann@example.com"}, 3000)
-	if _, err := r.Add(t.Context(), Hook{Name: "mine", Policy: p}, ""); !problem.Is(err, problem.InvalidRequest) || !strings.Contains(err.Error(), "longer than 32768") {
+	if _, err := r.Add(t.Context(), Hook{Holder: keyring.Holder{Name: "mine"}, Policy: p}, ""); !problem.Is(err, problem.InvalidRequest) || !strings.Contains(err.Error(), "longer than 32768") {
 		t.Errorf("got %v", err)
 	}
 }

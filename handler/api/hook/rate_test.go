@@ -7,12 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
 func formHook(perAddress, perHour int) Hook {
-	return Hook{Name: "contact", Policy: Policy{Builtin: "form", Form: &Form{Origins: []string{"*"}, PerAddress: perAddress, PerHour: perHour}}}
+	return Hook{Holder: keyring.Holder{Name: "contact"}, Policy: Policy{Builtin: "form", Form: &Form{Origins: []string{"*"}, PerAddress: perAddress, PerHour: perHour}}}
 }
 
 func TestWhoPostsAFormTooOftenIsToldWhenToComeAgain(t *testing.T) {
@@ -82,8 +83,8 @@ func TestWhoPostsAFormTooOftenIsToldWhenToComeAgain(t *testing.T) {
 
 func TestTheLimitsOfAFormAreChanged(t *testing.T) {
 	t.Parallel()
-	r := NewRegistry(mem.NewTable(time.Now, nil), Masters{bytes.Repeat([]byte("m"), 32)}, rand.Reader, time.Now)
-	for _, h := range []Hook{{Name: "contact", Policy: contact(t).Policy}, sample{builtin: "generic"}.hook()} {
+	r := NewRegistry(mem.NewTable(time.Now, nil), keyring.Masters{bytes.Repeat([]byte("m"), 32)}, rand.Reader, time.Now)
+	for _, h := range []Hook{{Holder: keyring.Holder{Name: "contact"}, Policy: contact(t).Policy}, sample{builtin: "generic"}.hook()} {
 		if _, err := r.Add(t.Context(), h, ""); err != nil {
 			t.Fatal(err)
 		}

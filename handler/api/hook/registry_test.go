@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
@@ -29,33 +30,33 @@ func TestAHookFromItsFirstKeyToItsEnd(t *testing.T) {
 		if !strings.HasPrefix(first, "ph_hook_mine_1_") || !opens(h, first) {
 			t.Fatalf("the key %s does not open", first)
 		}
-		_, err := r.Add(t.Context(), Hook{Name: "mine", Policy: h.Policy}, "")
+		_, err := r.Add(t.Context(), Hook{Holder: keyring.Holder{Name: "mine"}, Policy: h.Policy}, "")
 		if !problem.Is(err, problem.InvalidRequest) {
 			t.Errorf("the same name again: %v", err)
 		}
 		second := rotated(t, r)
 		third := rotated(t, r)
-		time.Sleep(CacheLife)
+		time.Sleep(keyring.CacheLife)
 		for key, want := range map[string]bool{first: false, second: true, third: true} {
 			if opens(h, key) != want {
 				t.Errorf("%s opens: %t", key, !want)
 			}
 		}
-		if err := r.Remove(t.Context(), "mine"); err != nil {
+		if err := r.End(t.Context(), "mine"); err != nil {
 			t.Fatal(err)
 		}
 		if !opens(h, third) {
 			t.Error("the cache does not hold")
 		}
-		time.Sleep(CacheLife)
+		time.Sleep(keyring.CacheLife)
 		if found, err := r.Find(t.Context(), "mine", Delivery{}); opens(h, third) || err != nil || found.Policy.Check != "" {
 			t.Errorf("a removed hook: %+v, %v", found, err)
 		}
-		if list, err := r.Hooks(t.Context()); err != nil || len(list) != 0 {
+		if list, err := r.All(t.Context()); err != nil || len(list) != 0 {
 			t.Errorf("the list is %v, %v", list, err)
 		}
 		again := added(t, r, "mine", "alertmanager", "", "")
-		time.Sleep(CacheLife)
+		time.Sleep(keyring.CacheLife)
 		if opens(again, third) || !opens(again, r.Key(again)) {
 			t.Error("an old key has come back to life")
 		}
@@ -74,14 +75,14 @@ func rotated(t *testing.T, r *Registry) string {
 func TestAHookIsReadAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(func() time.Time { return noon })
-	in := Hook{Name: "mine", Template: Template{Subject: "ä", Text: "b", HTML: "<p>c</p>"}, Policy: Policy{
+	in := Hook{Holder: keyring.Holder{Name: "mine"}, Template: Template{Subject: "ä", Text: "b", HTML: "<p>c</p>"}, Policy: Policy{
 		Caller: "ops", Sender: "Alerts@EXAMPLE.com", Builtin: "github", To: []string{"team@Bücher.example"}, CC: []string{"cc@example.com"},
 		ReplyToFrom: "/a/b", Dedupe: "member:/id", Priority: "high",
 	}}
 	if _, err := r.Add(t.Context(), in, "a secret of GitHub's"); err != nil {
 		t.Fatal(err)
 	}
-	h, err := r.Hook(t.Context(), "mine")
+	h, err := r.Read(t.Context(), "mine")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,24 +90,24 @@ func TestAHookIsReadAsItWasWritten(t *testing.T) {
 	if p.Check != CheckGitHub || p.Sender != "Alerts@example.com" || p.To[0] != "team@xn--bcher-kva.example" || p.Priority != "high" || h.Template != in.Template {
 		t.Errorf("read as %+v", h)
 	}
-	if secrets, err := r.masters.secrets(h); err != nil || string(secrets[0]) != "a secret of GitHub's" {
+	if secrets, err := r.secrets(h); err != nil || string(secrets[0]) != "a secret of GitHub's" {
 		t.Errorf("the secret is %q, %v", secrets, err)
 	}
-	if bytes.Contains(h.sealed, []byte("secret")) || r.Secret(h) != "" {
+	if bytes.Contains(h.Sealed, []byte("secret")) || r.Secret(h) != "" {
 		t.Error("the secret stands open")
 	}
-	other := NewRegistry(r.table, Masters{bytes.Repeat([]byte("n"), 32)}, rand.Reader, r.now)
+	other := NewRegistry(mem.NewTable(time.Now, nil), keyring.Masters{bytes.Repeat([]byte("n"), 32)}, rand.Reader, time.Now)
 	wrong := Delivery{At: noon, Header: signings["GitHub"].sign("another", "", noon)}
 	if err := verify(other, h, wrong); !problem.Is(err, problem.Unavailable) {
 		t.Errorf("under another master: %v", err)
 	}
-	both := NewRegistry(r.table, Masters{bytes.Repeat([]byte("n"), 32), masters[0]}, rand.Reader, r.now)
+	both := NewRegistry(mem.NewTable(time.Now, nil), keyring.Masters{bytes.Repeat([]byte("n"), 32), masters[0]}, rand.Reader, time.Now)
 	if err := verify(both, h, wrong); !problem.Is(err, problem.Unauthenticated) {
 		t.Errorf("under the master before: %v", err)
 	}
 	moved := h
 	moved.Name = "other"
-	if _, err := r.masters.secrets(moved); err == nil {
+	if _, err := r.secrets(moved); err == nil {
 		t.Error("a secret opens for another hook")
 	}
 }
@@ -115,8 +116,8 @@ func TestStorageThatIsAwayIsUnavailable(t *testing.T) {
 	t.Parallel()
 	r := NewRegistry(mem.NewTable(time.Now, func(mem.Op, string) mem.Fault { return mem.Fault{Outcome: mem.Refused} }), masters, rand.Reader, time.Now)
 	_, find := r.Find(t.Context(), "mine", Delivery{})
-	_, add := r.Add(t.Context(), Hook{Name: "mine", Policy: Policy{Caller: "a", Sender: "a@example.com", To: []string{"b@example.com"}}}, "")
-	for name, err := range map[string]error{"find": find, "add": add, "remove": r.Remove(t.Context(), "mine")} {
+	_, add := r.Add(t.Context(), Hook{Holder: keyring.Holder{Name: "mine"}, Policy: Policy{Caller: "a", Sender: "a@example.com", To: []string{"b@example.com"}}}, "")
+	for name, err := range map[string]error{"find": find, "add": add, "remove": r.End(t.Context(), "mine")} {
 		if !problem.Is(err, problem.Unavailable) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -166,14 +167,14 @@ func TestPoliciesThatCannotWork(t *testing.T) {
 			t.Parallel()
 			p := Policy{Caller: "ops", Sender: "a@example.com", To: []string{"b@example.com"}}
 			c.edit(&p)
-			_, err := newRegistry(time.Now).Add(context.Background(), Hook{Name: "mine", Policy: p}, c.secret)
+			_, err := newRegistry(time.Now).Add(context.Background(), Hook{Holder: keyring.Holder{Name: "mine"}, Policy: p}, c.secret)
 			if !problem.Is(err, problem.InvalidRequest) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
 	for _, name := range []string{"", "Mine", "a_b", "-a", strings.Repeat("a", 33), "a/b"} {
-		if _, err := newRegistry(time.Now).Add(t.Context(), Hook{Name: name}, ""); !problem.Is(err, problem.InvalidRequest) {
+		if _, err := newRegistry(time.Now).Add(t.Context(), Hook{Holder: keyring.Holder{Name: name}}, ""); !problem.Is(err, problem.InvalidRequest) {
 			t.Errorf("the name %q: %v", name, err)
 		}
 	}

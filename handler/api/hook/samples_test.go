@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 )
 
 var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
@@ -45,7 +46,7 @@ var samples = []sample{
 }
 
 func (s sample) hook() Hook {
-	return Hook{Name: "mine", Generations: []int64{1}, Policy: Policy{
+	return Hook{Holder: keyring.Holder{Name: "mine", Generations: []int64{1}}, Policy: Policy{
 		Caller: "ops", Sender: "alerts@example.com", To: []string{"team@example.com"}, Builtin: s.builtin,
 	}}
 }

@@ -1,8 +1,9 @@
 package hook
 
 import (
-	"context"
+	"crypto/rand"
 	"encoding/hex"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -12,15 +13,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/posthorn/posthorn/handler/accept/transfer"
-	"github.com/posthorn/posthorn/handler/accept/usage"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-func anybody(context.Context, Policy) error { return nil }
+func anybody(Hook) error { return nil }
 
-func imports(t *testing.T, r *Registry, entries []Entry, o transfer.Options, allowed func(context.Context, Policy) error) []string {
+func imports(t *testing.T, r *Registry, entries []Hook, o keyring.Options, allowed func(Hook) error) []string {
 	t.Helper()
 	results, err := r.Import(t.Context(), entries, o, allowed)
 	if err != nil {
@@ -45,7 +45,7 @@ func TestHooksMoveWithoutSecrets(t *testing.T) {
 	now := func() time.Time { return noon }
 	const dictated = "the-secret-of-the-sender"
 	from, to := newRegistry(now), newRegistry(now)
-	mine, err := from.Add(t.Context(), Hook{Name: "mine", Template: Template{Subject: "<S>", Text: "T"}, Policy: Policy{
+	mine, err := from.Add(t.Context(), Hook{Holder: keyring.Holder{Name: "mine"}, Template: Template{Subject: "<S>", Text: "T"}, Policy: Policy{
 		Caller: "ops", Sender: "alerts@example.com", To: []string{"team@example.com"},
 	}}, "")
 	if err != nil {
@@ -53,29 +53,29 @@ func TestHooksMoveWithoutSecrets(t *testing.T) {
 	}
 	added(t, from, "repo", "github", "", dictated)
 	added(t, from, "gone", "generic", "", "")
-	if err := from.Remove(t.Context(), "gone"); err != nil {
+	if err := from.End(t.Context(), "gone"); err != nil {
 		t.Fatal(err)
 	}
-	entries, err := from.Export(t.Context())
+	entries, err := from.Export(t.Context(), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const todo = `Set its sender's secret with "posthorn hooks rotate repo --secret-file FILE".`
 	first := []string{"gone created It was removed; its keys stay dead.", "mine created", "repo created " + todo}
-	if got := imports(t, to, entries, transfer.Options{DryRun: true}, anybody); !slices.Equal(got, first) {
+	if got := imports(t, to, entries, keyring.Options{DryRun: true}, anybody); !slices.Equal(got, first) {
 		t.Errorf("it would be %q", got)
 	}
-	if got := imports(t, to, entries, transfer.Options{}, anybody); !slices.Equal(got, first) {
+	if got := imports(t, to, entries, keyring.Options{}, anybody); !slices.Equal(got, first) {
 		t.Errorf("it is %q", got)
 	}
-	if got := imports(t, to, entries, transfer.Options{}, anybody); !slices.Equal(got, []string{"gone unchanged", "mine unchanged", "repo unchanged " + todo}) {
+	if got := imports(t, to, entries, keyring.Options{}, anybody); !slices.Equal(got, []string{"gone unchanged", "mine unchanged", "repo unchanged " + todo}) {
 		t.Errorf("again: %q", got)
 	}
-	there, err := to.Hook(t.Context(), "mine")
+	there, err := to.Read(t.Context(), "mine")
 	if err != nil || to.Key(there) != from.Key(mine) || there.Template != mine.Template {
 		t.Errorf("%+v, %v", there, err)
 	}
-	repo, err := to.Hook(t.Context(), "repo")
+	repo, err := to.Read(t.Context(), "repo")
 	if err != nil || to.Secret(repo) != "" {
 		t.Errorf("%+v, %v", repo, err)
 	}
@@ -90,15 +90,15 @@ func TestHooksMoveWithoutSecrets(t *testing.T) {
 	if _, err := to.Prove(t.Context(), repo, signed(dictated)); err != nil {
 		t.Errorf("with its secret: %v", err)
 	}
-	if got := imports(t, to, entries, transfer.Options{Replace: true}, anybody); !slices.Equal(got, []string{"gone unchanged", "mine unchanged", "repo unchanged"}) {
+	if got := imports(t, to, entries, keyring.Options{Replace: true}, anybody); !slices.Equal(got, []string{"gone unchanged", "mine unchanged", "repo unchanged"}) {
 		t.Errorf("in the end: %q", got)
 	}
 }
 
 func TestWhichHooksAreTakenOver(t *testing.T) {
 	t.Parallel()
-	entry := func(edit ...func(*Entry)) Entry {
-		e := Entry{Name: "mine", Generations: []int64{1}, Last: 1, Policy: Policy{
+	entry := func(edit ...func(*Hook)) Hook {
+		e := Hook{Holder: keyring.Holder{Name: "mine", Generations: []int64{1}, Last: 1}, Policy: Policy{
 			Caller: "ops", Sender: "alerts@example.com", To: []string{"team@example.com"}, Builtin: "github", Check: CheckGitHub,
 		}}
 		for _, f := range edit {
@@ -106,44 +106,44 @@ func TestWhichHooksAreTakenOver(t *testing.T) {
 		}
 		return e
 	}
-	named := func(name string) func(*Entry) { return func(e *Entry) { e.Name = name } }
-	to := func(address string) func(*Entry) { return func(e *Entry) { e.Policy.To = []string{address} } }
+	named := func(name string) func(*Hook) { return func(e *Hook) { e.Name = name } }
+	to := func(address string) func(*Hook) { return func(e *Hook) { e.Policy.To = []string{address} } }
 	for _, c := range []struct {
 		name    string
-		entry   Entry
+		entry   Hook
 		replace bool
 		want    string
 	}{
 		{"the same", entry(), false, "mine unchanged"},
 		{"other recipients", entry(to("b@example.com")), false, "mine refused It is here with another policy"},
 		{"other recipients, replaced", entry(to("b@example.com")), true, "mine changed Its policy or template"},
-		{"a template, replaced", entry(func(e *Entry) { e.Template = &Source{Subject: "S", Text: "T"} }), true, "mine changed Its policy or template"},
-		{"a dictated secret, replaced", entry(func(e *Entry) { e.Dictated = true }), true, "mine changed Set its sender's secret"},
-		{"removed there", entry(func(e *Entry) { e.Generations = nil }), true, "mine refused It was removed where it comes from"},
+		{"a template, replaced", entry(func(e *Hook) { e.Template = Template{Subject: "S", Text: "T"} }), true, "mine changed Its policy or template"},
+		{"a dictated secret, replaced", entry(func(e *Hook) { e.Dictated = true }), true, "mine changed Set its sender's secret"},
+		{"removed there", entry(func(e *Hook) { e.Generations = nil }), true, "mine refused It was removed where it comes from"},
 		{"removed here", entry(named("gone")), true, "gone refused It was removed here"},
 		{"a name that is none", entry(named("my_hook")), false, `my_hook refused "my_hook" is no name`},
-		{"no such built-in", entry(named("new"), func(e *Entry) { e.Policy.Builtin = "fax" }), false, `new refused There is no built-in "fax"`},
-		{"a template that is none", entry(named("new"), func(e *Entry) { e.Template = &Source{Subject: "{{"} }), false, "new refused "},
-		{"a secret where none can be", entry(named("new"), func(e *Entry) { e.Policy.Builtin, e.Policy.Check, e.Dictated = "generic", CheckKey, true }), false, "new refused A hook that is checked by key has no secret"},
-		{"of nobody", entry(named("new"), func(e *Entry) { e.Policy.Caller = "nobody" }), false, "new refused There is no caller nobody."},
-		{"times of keys that are not there", entry(named("new"), func(e *Entry) {
+		{"no such built-in", entry(named("new"), func(e *Hook) { e.Policy.Builtin = "fax" }), false, `new refused There is no built-in "fax"`},
+		{"a template that is none", entry(named("new"), func(e *Hook) { e.Template = Template{Subject: "{{"} }), false, "new refused "},
+		{"a secret where none can be", entry(named("new"), func(e *Hook) { e.Policy.Builtin, e.Policy.Check, e.Dictated = "generic", CheckKey, true }), false, "new refused A hook that is checked by key has no secret"},
+		{"of nobody", entry(named("new"), func(e *Hook) { e.Policy.Caller = "nobody" }), false, "new refused There is no caller nobody."},
+		{"times of keys that are not there", entry(named("new"), func(e *Hook) {
 			e.Made = map[int64]time.Time{}
 			for g := range int64(5000) {
 				e.Made[g] = noon
 			}
 		}), false, "new created"},
-		{"keys that cannot be", entry(named("new"), func(e *Entry) { e.Last = 0 }), false, "new refused Its generations must be"},
+		{"keys that cannot be", entry(named("new"), func(e *Hook) { e.Last = 0 }), false, "new refused Its generations must be"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRegistry(func() time.Time { return noon })
 			h := added(t, r, "mine", "github", "", "")
 			added(t, r, "gone", "generic", "", "")
-			if err := r.Remove(t.Context(), "gone"); err != nil {
+			if err := r.End(t.Context(), "gone"); err != nil {
 				t.Fatal(err)
 			}
-			got := imports(t, r, []Entry{c.entry, entry(named("behind"))}, transfer.Options{Replace: c.replace}, func(_ context.Context, p Policy) error {
-				if p.Caller == "nobody" {
+			got := imports(t, r, []Hook{c.entry, entry(named("behind"))}, keyring.Options{Replace: c.replace}, func(h Hook) error {
+				if h.Policy.Caller == "nobody" {
 					return problem.New(problem.NotFound, "There is no caller nobody.")
 				}
 				return nil
@@ -151,7 +151,7 @@ func TestWhichHooksAreTakenOver(t *testing.T) {
 			if len(got) != 2 || !strings.HasPrefix(got[0], c.want) || got[1] != "behind created" {
 				t.Errorf("got %q", got)
 			}
-			if there, err := r.Hook(t.Context(), "mine"); err != nil || r.Key(there) != r.Key(h) {
+			if there, err := r.Read(t.Context(), "mine"); err != nil || r.Key(there) != r.Key(h) {
 				t.Errorf("its key: %v", err)
 			}
 		})
@@ -161,14 +161,13 @@ func TestWhichHooksAreTakenOver(t *testing.T) {
 func TestAnImportOfHooksWithoutStorage(t *testing.T) {
 	t.Parallel()
 	for _, op := range []mem.Op{mem.List, mem.Insert} {
-		r := newRegistry(time.Now)
-		r.table = mem.NewTable(time.Now, func(got mem.Op, _ string) mem.Fault {
+		r := NewRegistry(mem.NewTable(time.Now, func(got mem.Op, _ string) mem.Fault {
 			if got == op {
 				return mem.Fault{Outcome: mem.Refused}
 			}
 			return mem.Fault{}
-		})
-		if results, err := r.Import(t.Context(), []Entry{{Name: "a", Last: 1}}, transfer.Options{}, anybody); !problem.Is(err, problem.Unavailable) || len(results) != 0 {
+		}), masters, rand.Reader, time.Now)
+		if results, err := r.Import(t.Context(), []Hook{{Holder: keyring.Holder{Name: "a", Last: 1}}}, keyring.Options{}, anybody); !problem.Is(err, problem.Unavailable) || len(results) != 0 {
 			t.Errorf("%s: %v, %v", op, results, err)
 		}
 	}
@@ -199,7 +198,7 @@ func TestTheUseOfAHookIsNoted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRegistry(time.Now)
-		r.NoteUses(usage.New(r.table.(*mem.Table), time.Now, slog.New(slog.DiscardHandler)))
+		r.NoteUses(slog.New(slog.DiscardHandler))
 		one := added(t, r, "one", "github", "", "")
 		two := added(t, r, "two", "github", "", "")
 		old := r.Key(two)
@@ -215,7 +214,7 @@ func TestTheUseOfAHookIsNoted(t *testing.T) {
 			synctest.Wait()
 		}
 		today := time.Now().UTC().Truncate(24 * time.Hour)
-		want := map[usage.Key]time.Time{{Name: "one", Generation: 1}: today, {Name: "two", Generation: 1}: today, {Name: "theirs"}: today}
+		want := map[keyring.KeyID]time.Time{{Name: "one", Generation: 1}: today, {Name: "two", Generation: 1}: today, {Name: "theirs"}: today}
 		if last, err := r.LastUses(t.Context()); err != nil || !maps.Equal(last, want) {
 			t.Errorf("%v, %v", last, err)
 		}

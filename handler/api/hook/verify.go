@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -50,11 +51,11 @@ const standardPrefix = "whsec_"
 // is not there. It opens a signed hook too, for a sender that asks before it delivers:
 // there is nothing to sign then.
 func (r *Registry) Greet(ctx context.Context, h Hook, d Delivery) (Hook, error) {
-	came := r.list.Moment()
+	came := r.Moment()
 	if r.opens(h, d) {
 		return h, nil
 	}
-	if !r.masters.newer(h, d) {
+	if !r.newer(h, d) {
 		return h, Refusal()
 	}
 	h, err := r.since(ctx, came, h.Name)
@@ -62,11 +63,6 @@ func (r *Registry) Greet(ctx context.Context, h Hook, d Delivery) (Hook, error) 
 		err = Refusal()
 	}
 	return h, err
-}
-
-func (r *Registry) opens(h Hook, d Delivery) bool {
-	given, ok := h.given(d)
-	return ok && r.masters.opens(h, given)
 }
 
 // Admit is Greet for a delivery whose body was not read yet. A form is opened by its site,
@@ -101,9 +97,9 @@ func (d Delivery) scheme() Check {
 // Anybody can make up a signature, so nobody waits longer on its account. A secret that
 // cannot be read is Unavailable.
 func (r *Registry) Prove(ctx context.Context, h Hook, d Delivery) (Hook, error) {
-	came := r.list.Moment()
+	came := r.Moment()
 	err := r.signed(h, d)
-	if !problem.Is(err, problem.Unauthenticated) || !r.list.Rested() {
+	if !problem.Is(err, problem.Unauthenticated) || !r.Rested() {
 		return h, err
 	}
 	if h, err = r.since(ctx, came, h.Name); err != nil {
@@ -115,10 +111,10 @@ func (r *Registry) Prove(ctx context.Context, h Hook, d Delivery) (Hook, error) 
 func (r *Registry) signed(h Hook, d Delivery) error {
 	before, signatures := h.Policy.Check.signed(d)
 	if len(signatures) == 0 { // as much work as for one that fits, and then refused
-		h = Hook{Name: h.Name, Generations: []int64{0}, Policy: Policy{Check: d.scheme()}}
+		h = Hook{Holder: keyring.Holder{Name: h.Name, Generations: []int64{0}}, Policy: Policy{Check: d.scheme()}}
 		before, _ = h.Policy.Check.signed(d)
 	}
-	secrets, err := r.masters.secrets(h)
+	secrets, err := r.secrets(h)
 	if err != nil {
 		return problem.Wrap(problem.Unavailable, "The secret of this hook cannot be read. Its operator must set it again.", err)
 	}

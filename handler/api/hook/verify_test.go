@@ -16,19 +16,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-var masters = Masters{bytes.Repeat([]byte("m"), 32)}
+var masters = keyring.Masters{bytes.Repeat([]byte("m"), 32)}
 
 func newRegistry(now func() time.Time) *Registry {
 	return NewRegistry(mem.NewTable(now, nil), masters, rand.Reader, now)
 }
 
+// keyOf is a key of a hook as a deployment with these masters makes it.
+func keyOf(m keyring.Masters, name string, generation int64) string {
+	return NewRegistry(nil, m, nil, nil).Keys(name, generation)[0]
+}
+
 func added(t *testing.T, r *Registry, name, builtin string, check Check, secret string) Hook {
 	t.Helper()
-	h, err := r.Add(context.Background(), Hook{Name: name, Policy: Policy{
+	h, err := r.Add(context.Background(), Hook{Holder: keyring.Holder{Name: name}, Policy: Policy{
 		Caller: "ops", Sender: "alerts@example.com", To: []string{"team@example.com"}, Builtin: builtin, Check: check,
 	}}, secret)
 	if err != nil {
@@ -274,8 +280,8 @@ func TestTheKeyOpensItsOwnHookOnly(t *testing.T) {
 		{"cut", nil, url.Values{"key": {right[:len(right)-1]}}, false},
 		{"longer", nil, url.Values{"key": {right + "0"}}, false},
 		{"in capitals", nil, url.Values{"key": {strings.ToUpper(right)}}, false},
-		{"a generation that never was", nil, url.Values{"key": {key(masters[0], "mine", 2)}}, false},
-		{"under another master", nil, url.Values{"key": {key(bytes.Repeat([]byte("x"), 32), "mine", 1)}}, false},
+		{"a generation that never was", nil, url.Values{"key": {keyOf(masters, "mine", 2)}}, false},
+		{"under another master", nil, url.Values{"key": {keyOf(keyring.Masters{bytes.Repeat([]byte("x"), 32)}, "mine", 1)}}, false},
 		{"twice", nil, url.Values{"key": {right, right}}, false},
 		{"a right one and a wrong one", http.Header{"X-Api-Key": {wrong}}, url.Values{"key": {right}}, false},
 		{"under a scheme of its own", http.Header{"Authorization": {"Token " + right}}, nil, false},

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 )
 
-// Named is a hook's name for the log: what is none may be anything that a stranger wrote.
-func Named(name string) string {
-	if namePattern.MatchString(name) {
+// LoggedName is a hook's name for the log: what is no name may be anything that a stranger wrote.
+func LoggedName(name string) string {
+	if keyring.IsName(name) {
 		return name
 	}
 	return "(not a name)"
@@ -18,12 +20,12 @@ func Named(name string) string {
 // Why says, for the log alone, what is wrong with the proof of a delivery that was
 // refused: its sender is told the same of all. It is "" where nothing is known.
 func (r *Registry) Why(ctx context.Context, name string, d Delivery) string {
-	known, err := r.list.Known(ctx)
+	known, err := r.Known(ctx)
 	if err != nil {
 		return ""
 	}
 	h := known[name]
-	if len(h.Generations) == 0 {
+	if !h.Alive() {
 		return "there is no hook of this name"
 	}
 	return h.why(d)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway"
@@ -110,10 +112,6 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	o := describe(sent)
 	// ACS's own answer to a POST is always Running, and its clients poll then.
 	o.Status, o.Error = "Running", nil
-	if text, ok := o.plainText(); ok {
-		writeText(w, http.StatusAccepted, "application/json", text)
-		return nil
-	}
 	writeJSON(w, http.StatusAccepted, "application/json", o)
 	return nil
 }
@@ -289,10 +287,13 @@ func (f *front) rateLimit(h http.Header) {
 	}
 }
 
-var (
-	uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	keyPattern  = regexp.MustCompile(`^[!-~](?:[ -~]{0,253}[!-~])?$`)
-)
+var keyPattern = regexp.MustCompile(`^[!-~](?:[ -~]{0,253}[!-~])?$`)
+
+// parseUUID returns a UUID in lower case, as records have it.
+func parseUUID(s string) (id string, ok bool) {
+	u, err := uuid.Parse(s)
+	return u.String(), err == nil && len(s) == 36 // not a form with braces or a prefix
+}
 
 // names reads the two headers that make a repeat harmless. Operation-Id is
 // ACS's; Idempotency-Key is the IETF draft's, whose quotes most clients leave out.
@@ -304,8 +305,8 @@ func names(h http.Header) (operationID, key string, err error) {
 	case operationID != "" && key != "":
 		return "", "", problem.New(problem.InvalidRequest, "Send Operation-Id or Idempotency-Key, not both: each names the message.")
 	case len(h.Values("Operation-Id")) == 1:
-		operationID = strings.ToLower(operationID)
-		if !uuidPattern.MatchString(operationID) {
+		var ok bool
+		if operationID, ok = parseUUID(operationID); !ok {
 			return "", "", problem.New(problem.InvalidRequest, "Operation-Id must be a UUID.")
 		}
 	case len(h.Values("Idempotency-Key")) == 1:
@@ -373,8 +374,8 @@ func jsonBytes(contentType string, bytes int64) int64 {
 
 // messageID reads the id in the path.
 func messageID(req *http.Request) (string, error) {
-	id := strings.ToLower(req.PathValue("id"))
-	if !uuidPattern.MatchString(id) {
+	id, ok := parseUUID(req.PathValue("id"))
+	if !ok {
 		return "", problem.New(problem.NotFound, "This caller has no message with that id.")
 	}
 	return id, nil

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
@@ -31,7 +32,7 @@ func (d *door) written() *int {
 // usageOf is what a caller may know of the quota.
 func (d *door) usageOf(t *testing.T, name string) quota.Usage {
 	t.Helper()
-	u, err := d.Usage(t.Context(), caller.Caller{Name: name})
+	u, err := d.Usage(t.Context(), caller.Caller{Holder: keyring.Holder{Name: name}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func (f *front) ofHook(req *http.Request, err error) error {
 		return nil
 	}
 	name := req.PathValue("name")
-	e := hookError{error: err, hook: hook.Named(name)}
+	e := hookError{error: err, hook: hook.LoggedName(name)}
 	if problem.Is(err, problem.Unauthenticated) || problem.Is(err, problem.Forbidden) {
 		e.reason = f.Hooks.Why(req.Context(), name, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()})
 	}

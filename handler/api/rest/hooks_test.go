@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
@@ -30,7 +31,7 @@ func (d *door) hooked(t *testing.T, name, builtin string, edit ...func(*hook.Pol
 	if builtin == "stripe" {
 		secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	}
-	h := hook.Hook{Name: name, Policy: p}
+	h := hook.Hook{Holder: keyring.Holder{Name: name}, Policy: p}
 	if builtin != "form" { // ACS takes little in these tests
 		h.Template = hook.Template{Subject: `{{hook}}{{with .issue}}: {{.title}}{{end}}`, Text: `{{clip 300 (text .)}}`}
 	}
@@ -114,7 +115,7 @@ func TestAHookThatWasMadeAnewKnowsNoRepeat(t *testing.T) {
 		if again := d.post(t, path, alert).delivered(t); !again.Messages[0].Replayed {
 			t.Errorf("a repeat: %+v", again)
 		}
-		if err := d.hooks.Remove(t.Context(), "alerts"); err != nil {
+		if err := d.hooks.End(t.Context(), "alerts"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -214,7 +215,7 @@ func TestWhatCanGoLaterMakesTheSenderComeAgain(t *testing.T) {
 			}
 		}, 503},
 		{"the caller is gone", plenty, func(t *testing.T, d *door) {
-			if err := d.callers.Revoke(t.Context(), "shop"); err != nil {
+			if err := d.callers.End(t.Context(), "shop"); err != nil {
 				t.Fatal(err)
 			}
 		}, 503},

@@ -21,6 +21,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/api/rest"
 	"github.com/posthorn/posthorn/handler/api/rest/contract"
@@ -66,8 +67,8 @@ func newDoorWith(t *testing.T, limits quota.Limits, budget rest.Budget) *door {
 		}
 		return mem.Fault{}
 	})
-	d.callers = caller.NewRegistry(table, caller.Masters{bytes.Repeat([]byte("m"), 32)}, false, time.Now)
-	d.hooks = hook.NewRegistry(mem.NewTable(time.Now, nil), hook.Masters{bytes.Repeat([]byte("m"), 32)}, rand.Reader, time.Now)
+	d.callers = caller.NewRegistry(table, keyring.Masters{bytes.Repeat([]byte("m"), 32)}, false, time.Now)
+	d.hooks = hook.NewRegistry(mem.NewTable(time.Now, nil), keyring.Masters{bytes.Repeat([]byte("m"), 32)}, rand.Reader, time.Now)
 	secrets, err := d.callers.Add(t.Context(), "shop", caller.Policy{
 		Senders: []string{"*@example.com"}, RecipientDomains: []string{"example.com"}, HMAC: true, MaxRequestBytes: 100_000,
 	})

@@ -40,7 +40,7 @@ func TestAPollTellsWhatBecameOfTheMessage(t *testing.T) {
 			t.Helper()
 			rec, err := d.Records.Read(t.Context(), "shop", id)
 			if err == nil {
-				err = d.Records.Unsent(t.Context(), rec)
+				err = d.Records.MarkUnsent(t.Context(), rec)
 			}
 			if err != nil {
 				t.Fatal(err)

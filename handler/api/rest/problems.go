@@ -133,13 +133,9 @@ func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
 	encoder := json.NewEncoder(text)
 	encoder.SetEscapeHTML(false) // a signed URL is to be read by people too
 	_ = encoder.Encode(v)
-	writeText(w, status, contentType, text.Bytes())
-}
-
-func writeText(w http.ResponseWriter, status int, contentType string, text []byte) {
 	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.Header().Set("Content-Length", strconv.Itoa(text.Len()))
 	w.WriteHeader(status)
 	// A caller that has gone is no news.
-	_, _ = w.Write(text)
+	_, _ = text.WriteTo(w)
 }

@@ -243,7 +243,7 @@ func TestLinksOfRecipients(t *testing.T) {
 	if res := open("nothing"); res.StatusCode != http.StatusNotFound || !strings.Contains(res.text, "<html") || res.Header.Get("Content-Language") != "de" {
 		t.Errorf("unknown: %d %s", res.StatusCode, res.text)
 	}
-	if err := d.Offload.Revoke(t.Context(), token); err != nil {
+	if err := d.Offload.RevokeLinks(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
 	if res := open(token); res.StatusCode != http.StatusGone {

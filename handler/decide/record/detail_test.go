@@ -41,9 +41,9 @@ func TestEachDetailAloneIsKept(t *testing.T) {
 				r := mustClaim(t, b.ours, claim("1", "f"))
 				c.set(r)
 				if r.State == record.Unknown {
-					must(t, b.ours.Doubt(t.Context(), r))
+					must(t, b.ours.MarkResolving(t.Context(), r))
 				} else {
-					must(t, b.ours.Sending(t.Context(), r))
+					must(t, b.ours.MarkSending(t.Context(), r))
 				}
 				found, err := b.theirs.Read(t.Context(), "shop", "1")
 				must(t, err)

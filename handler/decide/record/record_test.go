@@ -84,7 +84,7 @@ func TestAMessageGoesItsWay(t *testing.T) {
 		if got := state(t, b.theirs, "1"); got != record.Claimed {
 			t.Errorf("state is %s", got)
 		}
-		if err := b.ours.Sending(t.Context(), r); err != nil {
+		if err := b.ours.MarkSending(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.ours.Finish(t.Context(), r, record.Accepted, nil); err != nil {
@@ -122,12 +122,12 @@ func TestTimesGoForward(t *testing.T) {
 func TestASecondRequestWithTheSameID(t *testing.T) {
 	t.Parallel()
 	type step func(*testing.T, *books, *record.Record)
-	sending := func(t *testing.T, b *books, r *record.Record) { must(t, b.ours.Sending(t.Context(), r)) }
+	sending := func(t *testing.T, b *books, r *record.Record) { must(t, b.ours.MarkSending(t.Context(), r)) }
 	waits := func(t *testing.T, b *books, r *record.Record) {
 		r.Spooled = store.Key{Partition: "line", Row: "place"}
-		must(t, b.ours.Wait(t.Context(), r))
+		must(t, b.ours.MarkWaiting(t.Context(), r))
 	}
-	doubt := func(t *testing.T, b *books, r *record.Record) { must(t, b.ours.Doubt(t.Context(), r)) }
+	doubt := func(t *testing.T, b *books, r *record.Record) { must(t, b.ours.MarkResolving(t.Context(), r)) }
 	finish := func(s record.State) step {
 		return func(t *testing.T, b *books, r *record.Record) {
 			must(t, b.ours.Finish(t.Context(), r, s, &record.Failure{Kind: "k", Detail: "d", Upstream: "u"}))
@@ -216,7 +216,7 @@ func TestALostAnswerIsKnownAsOurs(t *testing.T) {
 				b := newBooks()
 				b.failing(mem.Insert, outcome)
 				r := mustClaim(t, b.ours, claim("1", "f"))
-				must(t, b.ours.Sending(t.Context(), r))
+				must(t, b.ours.MarkSending(t.Context(), r))
 				if s := state(t, b.theirs, "1"); s != record.Sending {
 					t.Errorf("state is %s", s)
 				}
@@ -228,7 +228,7 @@ func TestALostAnswerIsKnownAsOurs(t *testing.T) {
 				b := newBooks()
 				r := mustClaim(t, b.ours, claim("1", "f"))
 				b.failing(mem.Replace, outcome)
-				must(t, b.ours.Sending(t.Context(), r))
+				must(t, b.ours.MarkSending(t.Context(), r))
 				must(t, b.ours.Finish(t.Context(), r, record.Accepted, nil))
 				if s := state(t, b.theirs, "1"); s != record.Accepted {
 					t.Errorf("state is %s", s)
@@ -245,12 +245,12 @@ func TestAnOwnerWhoWakesTooLateCannotSend(t *testing.T) {
 		late := mustClaim(t, b.ours, claim("1", "f"))
 		time.Sleep(record.OwnerLife + 2*time.Second)
 		r := mustClaim(t, b.theirs, claim("1", "f"))
-		if err := b.ours.Sending(t.Context(), late); !problem.Is(err, problem.Unavailable) {
+		if err := b.ours.MarkSending(t.Context(), late); !problem.Is(err, problem.Unavailable) {
 			t.Errorf("the late owner got %v", err)
 		}
 		must(t, b.ours.Release(t.Context(), late))
 		must(t, b.ours.Refuse(t.Context(), late, &record.Failure{Kind: "k"}))
-		must(t, b.theirs.Sending(t.Context(), r))
+		must(t, b.theirs.MarkSending(t.Context(), r))
 		if s := state(t, b.ours, "1"); s != record.Sending {
 			t.Errorf("state is %s", s)
 		}
@@ -267,7 +267,7 @@ func TestAnOwnerWithLittlePatienceIsTakenOverSooner(t *testing.T) {
 		b.ours.Holding(life, life)
 		r := mustClaim(t, b.ours, claim("1", "f"))
 		time.Sleep(life - 3*time.Second)
-		must(t, b.ours.Sending(t.Context(), r)) // which renews it
+		must(t, b.ours.MarkSending(t.Context(), r)) // which renews it
 		time.Sleep(life - 3*time.Second)
 		if there, replay, err := b.theirs.Claim(t.Context(), claim("1", "f")); err != nil || !replay || there.State != record.Sending {
 			t.Errorf("before the owner's time was over: %+v, %v", there, err)
@@ -294,7 +294,7 @@ func TestStorageOutOfReach(t *testing.T) {
 			_, _, err := b.ours.Claim(t.Context(), claim("2", "f"))
 			return err
 		}},
-		{"fence", mem.Replace, func(t *testing.T, b *books, r *record.Record) error { return b.ours.Sending(t.Context(), r) }},
+		{"fence", mem.Replace, func(t *testing.T, b *books, r *record.Record) error { return b.ours.MarkSending(t.Context(), r) }},
 		{"release", mem.Delete, func(t *testing.T, b *books, r *record.Record) error { return b.ours.Release(t.Context(), r) }},
 		{"find", mem.Get, func(t *testing.T, b *books, _ *record.Record) error {
 			_, err := b.ours.Find(t.Context(), "shop", "1")

@@ -10,36 +10,36 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// Wait marks that the message waits in the spool. It needs no owner then. As every
+// MarkWaiting marks that the message waits in the spool. It needs no owner then. As every
 // step it makes the record if that has not been claimed, so its id must be new.
-func (b *Store) Wait(ctx context.Context, r *Record) error {
+func (b *Store) MarkWaiting(ctx context.Context, r *Record) error {
 	r.State, r.Resolving = Waiting, false
 	return b.write(ctx, r)
 }
 
-// Sending marks that from now on ACS may have the message, and renews ownership.
+// MarkSending marks that from now on ACS may have the message, and renews ownership.
 // It fails if another has taken over, with store.ErrChanged in the problem.
-func (b *Store) Sending(ctx context.Context, r *Record) error {
+func (b *Store) MarkSending(ctx context.Context, r *Record) error {
 	r.State, r.Resolving = Sending, false
 	return b.writeFor(ctx, r, b.fence)
 }
 
-// Doubt marks that ACS may have the message and is being asked for it.
-func (b *Store) Doubt(ctx context.Context, r *Record) error {
+// MarkResolving marks that ACS may have the message and is being asked for it.
+func (b *Store) MarkResolving(ctx context.Context, r *Record) error {
 	r.State, r.Resolving = Unknown, true
 	return b.write(ctx, r)
 }
 
-// Doubted marks that ACS may have the message, which stands in no line: whoever asks
+// MarkResolvingAfter marks that ACS may have the message, which stands in no line: whoever asks
 // for the record, or repeats the message, has ACS asked once a time has passed.
-func (b *Store) Doubted(ctx context.Context, r *Record, after time.Duration) error {
+func (b *Store) MarkResolvingAfter(ctx context.Context, r *Record, after time.Duration) error {
 	r.State, r.Resolving = Unknown, true
 	return b.writeFor(ctx, r, after)
 }
 
-// Unsent marks that ACS did not know the message long after its owner had died. Nobody
+// MarkUnsent marks that ACS did not know the message long after its owner had died. Nobody
 // asks any more, and a repeat sends it.
-func (b *Store) Unsent(ctx context.Context, r *Record) error {
+func (b *Store) MarkUnsent(ctx context.Context, r *Record) error {
 	r.State, r.Resolving, r.Repeatable = Unknown, false, true
 	return b.write(ctx, r)
 }

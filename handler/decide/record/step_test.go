@@ -20,7 +20,7 @@ var place = store.Key{Partition: "line", Row: "place"}
 func mustWait(t *testing.T, b *record.Store, r *record.Record) {
 	t.Helper()
 	r.Spooled = place
-	must(t, b.Wait(t.Context(), r))
+	must(t, b.MarkWaiting(t.Context(), r))
 }
 
 func TestOnlyWhatWaitsCanBeCancelled(t *testing.T) {
@@ -35,9 +35,9 @@ func TestOnlyWhatWaitsCanBeCancelled(t *testing.T) {
 		{"claimed", func(*testing.T, *record.Store, *record.Record) {}, "too-late", record.Claimed},
 		{"sending", func(t *testing.T, b *record.Store, r *record.Record) {
 			mustWait(t, b, r)
-			must(t, b.Sending(t.Context(), r))
+			must(t, b.MarkSending(t.Context(), r))
 		}, "too-late", record.Sending},
-		{"in doubt", func(t *testing.T, b *record.Store, r *record.Record) { must(t, b.Doubt(t.Context(), r)) }, "too-late", record.Unknown},
+		{"in doubt", func(t *testing.T, b *record.Store, r *record.Record) { must(t, b.MarkResolving(t.Context(), r)) }, "too-late", record.Unknown},
 		{"accepted", func(t *testing.T, b *record.Store, r *record.Record) {
 			must(t, b.Finish(t.Context(), r, record.Accepted, nil))
 		}, "too-late", record.Accepted},
@@ -61,7 +61,7 @@ func TestOnlyWhatWaitsCanBeCancelled(t *testing.T) {
 				if s := state(t, b.ours, "1"); got != c.want || s != c.left {
 					t.Errorf("got %q (%v), state %s; want %q, %s", got, err, s, c.want, c.left)
 				}
-				if err := b.ours.Sending(t.Context(), r); c.left == record.Cancelled && err == nil {
+				if err := b.ours.MarkSending(t.Context(), r); c.left == record.Cancelled && err == nil {
 					t.Error("a cancelled message was sent")
 				}
 			})
@@ -96,21 +96,21 @@ func TestARestoredRecordGoesOn(t *testing.T) {
 		c.Tags = []mail.Tag{{Name: "order", Value: "4711"}}
 		c.Moved = []mail.Link{{Index: 2, Name: "a.pdf", URL: "https://secret"}}
 		r := mustClaim(t, b.ours, c)
-		must(t, b.ours.Wait(t.Context(), r))
+		must(t, b.ours.MarkWaiting(t.Context(), r))
 		kept, version := r.Snapshot(), r.Version()
 		back, err := record.Restore(kept, version)
 		must(t, err)
 		if back.Moved[0].URL != "" {
 			t.Error("the snapshot holds the address of a link")
 		}
-		must(t, b.theirs.Sending(t.Context(), back))
+		must(t, b.theirs.MarkSending(t.Context(), back))
 		found, err := b.ours.Read(t.Context(), "shop", "1")
 		must(t, err)
 		back.Moved, found.Moved = nil, nil
 		if !reflect.DeepEqual(found, back) {
 			t.Errorf("found %+v, want %+v", found, back)
 		}
-		if err := b.ours.Sending(t.Context(), r); err == nil {
+		if err := b.ours.MarkSending(t.Context(), r); err == nil {
 			t.Error("the version before was sent too")
 		}
 	})
@@ -165,7 +165,7 @@ func TestSweepRemovesWhatHasOutlivedItsTime(t *testing.T) {
 func TestTheFirstStepMakesARecordThatNobodyClaimed(t *testing.T) {
 	t.Parallel()
 	steps := map[record.State]func(*record.Store, context.Context, *record.Record) error{
-		record.Sending: (*record.Store).Sending, record.Waiting: (*record.Store).Wait,
+		record.Sending: (*record.Store).MarkSending, record.Waiting: (*record.Store).MarkWaiting,
 	}
 	for want, step := range steps {
 		for what, outcome := range map[string]mem.Outcome{"answered": mem.Done, "lost": mem.Lost, "repeated": mem.Repeated} {
@@ -194,7 +194,7 @@ func TestARecordThatWasNeverWrittenTakesNothingWithIt(t *testing.T) {
 		b := newBooks()
 		mustClaim(t, b.theirs, claim("1", "f"))
 		r := claim("1", "g")
-		if err := b.ours.Sending(t.Context(), &r); err == nil {
+		if err := b.ours.MarkSending(t.Context(), &r); err == nil {
 			t.Error("one id was two messages'")
 		}
 		must(t, b.ours.Release(t.Context(), &r))

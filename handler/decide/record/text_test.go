@@ -38,7 +38,7 @@ func TestEveryTextIsReadAsItWasWritten(t *testing.T) {
 				if there, replay, err := b.theirs.Claim(t.Context(), c); err != nil || !replay || !there.UnderWay() {
 					t.Errorf("a repeat while it is under way: %+v, %v", there, err)
 				}
-				must(t, b.ours.Sending(t.Context(), r))
+				must(t, b.ours.MarkSending(t.Context(), r))
 				must(t, b.ours.Finish(t.Context(), r, record.Failed, &record.Failure{Kind: "k", Detail: text, Upstream: text}))
 				for what, read := range map[string]func() (*record.Record, error){
 					"find": func() (*record.Record, error) { return b.theirs.Find(t.Context(), text, text) },

@@ -61,9 +61,9 @@ type Work struct {
 	flight *flight
 }
 
-// Begin says that this process works on a message. It does not wait for the note of
+// BeginWork says that this process works on a message. It does not wait for the note of
 // it to be written: Noted does.
-func (b *Store) Begin(ctx context.Context, r *Record) *Work {
+func (b *Store) BeginWork(ctx context.Context, r *Record) *Work {
 	if r.key == "" {
 		r.key = Key(r.Caller, r.ID)
 	}
@@ -86,9 +86,9 @@ func (b *Store) Begin(ctx context.Context, r *Record) *Work {
 	return w
 }
 
-// Noted waits until the note of the work is written. An error is Unavailable, and then
+// AwaitNote waits until the note of the work is written. An error is Unavailable, and then
 // nothing may be sent.
-func (w *Work) Noted(ctx context.Context) error {
+func (w *Work) AwaitNote(ctx context.Context) error {
 	select {
 	case <-w.flight.landed:
 		return w.flight.err
@@ -175,11 +175,11 @@ func workEntity(row string, etag store.ETag, now time.Time, keys []byte) store.E
 	return store.Entity{Partition: row, Row: workRow, ETag: etag, Values: map[string]any{"at": now, "keys": keys}}
 }
 
-// Left calls end for the record of each message that a process has noted and may have
+// VisitAbandoned calls end for the record of each message that a process has noted and may have
 // left: those of rows that were not written for a while. end says whether nobody need
 // look at it again. It costs one operation, and for each such row one for each message
 // in it and one to take it away. An error is Unavailable, or end's.
-func (b *Store) Left(ctx context.Context, end func(context.Context, *Record) (over bool, err error)) error {
+func (b *Store) VisitAbandoned(ctx context.Context, end func(context.Context, *Record) (over bool, err error)) error {
 	now, err := b.now(ctx, "", "")
 	if err != nil {
 		return err

@@ -20,8 +20,8 @@ import (
 func begin(t *testing.T, b *record.Store, ids ...string) (all []*record.Work) {
 	t.Helper()
 	for _, id := range ids {
-		w := b.Begin(t.Context(), mustClaim(t, b, claim(id, "f")))
-		must(t, w.Noted(t.Context()))
+		w := b.BeginWork(t.Context(), mustClaim(t, b, claim(id, "f")))
+		must(t, w.AwaitNote(t.Context()))
 		all = append(all, w)
 	}
 	return all
@@ -31,7 +31,7 @@ func begin(t *testing.T, b *record.Store, ids ...string) (all []*record.Work) {
 // it is over.
 func (b *books) left(t *testing.T) (ids []string) {
 	t.Helper()
-	must(t, b.theirs.Left(t.Context(), func(_ context.Context, r *record.Record) (bool, error) {
+	must(t, b.theirs.VisitAbandoned(t.Context(), func(_ context.Context, r *record.Record) (bool, error) {
 		ids = append(ids, r.ID)
 		return false, nil
 	}))
@@ -65,18 +65,18 @@ func TestLeftFindsWhatAProcessWasAt(t *testing.T) {
 		{"one is released", func(t *testing.T, b *books) {
 			begin(t, b.ours, "1")
 			r := mustClaim(t, b.ours, claim("2", "f"))
-			must(t, b.ours.Begin(t.Context(), r).Noted(t.Context()))
+			must(t, b.ours.BeginWork(t.Context(), r).AwaitNote(t.Context()))
 			must(t, b.ours.Release(t.Context(), r))
 		}, time.Minute, []string{"1"}},
 		{"one is accepted", func(t *testing.T, b *books) {
 			begin(t, b.ours, "1")
 			r := mustClaim(t, b.ours, claim("2", "f"))
-			must(t, b.ours.Begin(t.Context(), r).Noted(t.Context()))
+			must(t, b.ours.BeginWork(t.Context(), r).AwaitNote(t.Context()))
 			must(t, b.ours.Finish(t.Context(), r, record.Accepted, nil))
 		}, time.Minute, []string{"1"}},
 		{"its row was taken away meanwhile", func(t *testing.T, b *books) {
 			r := mustClaim(t, b.ours, claim("1", "f"))
-			must(t, b.ours.Begin(t.Context(), r).Noted(t.Context()))
+			must(t, b.ours.BeginWork(t.Context(), r).AwaitNote(t.Context()))
 			must(t, b.ours.Finish(t.Context(), r, record.Accepted, nil))
 			time.Sleep(time.Minute)
 			if ids := b.left(t); ids != nil {
@@ -96,7 +96,7 @@ func TestLeftFindsWhatAProcessWasAt(t *testing.T) {
 						t.Errorf("round %d: found %v, want %v", round+1, got, c.want)
 					}
 				}
-				must(t, b.theirs.Left(t.Context(), func(context.Context, *record.Record) (bool, error) { return true, nil }))
+				must(t, b.theirs.VisitAbandoned(t.Context(), func(context.Context, *record.Record) (bool, error) { return true, nil }))
 				if got := b.left(t); got != nil {
 					t.Errorf("%v are found again", got)
 				}
@@ -134,7 +134,7 @@ func TestNotesWhenStorageFails(t *testing.T) {
 				}
 				b.failing(c.op, c.outcome)
 				b.times.Store(int64(c.times))
-				err := b.ours.Begin(t.Context(), r).Noted(t.Context())
+				err := b.ours.BeginWork(t.Context(), r).AwaitNote(t.Context())
 				b.failing("", mem.Done)
 				if problem.Is(err, problem.Unavailable) != c.refused || err != nil && !c.refused {
 					t.Fatalf("got %v", err)
@@ -142,7 +142,7 @@ func TestNotesWhenStorageFails(t *testing.T) {
 				time.Sleep(time.Minute + 2*time.Second)
 				b.failing(mem.Get, mem.Refused)
 				b.times.Store(1)
-				if err := b.theirs.Left(t.Context(), over); !c.refused && !problem.Is(err, problem.Unavailable) {
+				if err := b.theirs.VisitAbandoned(t.Context(), over); !c.refused && !problem.Is(err, problem.Unavailable) {
 					t.Errorf("while records cannot be read: %v", err)
 				}
 				b.failing("", mem.Done)
@@ -171,7 +171,7 @@ func TestManyShareANote(t *testing.T) {
 		var noted sync.WaitGroup
 		for _, r := range all {
 			noted.Go(func() {
-				if err := b.ours.Begin(t.Context(), r).Noted(t.Context()); err != nil {
+				if err := b.ours.BeginWork(t.Context(), r).AwaitNote(t.Context()); err != nil {
 					t.Error(err)
 				}
 			})
@@ -193,7 +193,7 @@ func TestANoteThatHangsIsWrittenElsewhere(t *testing.T) {
 		b.op, b.fault = mem.Replace, mem.Fault{Before: time.Hour}
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		must(t, b.ours.Begin(ctx, r).Noted(ctx))
+		must(t, b.ours.BeginWork(ctx, r).AwaitNote(ctx))
 		time.Sleep(2 * time.Minute)
 		if got := b.left(t); !slices.Equal(got, []string{"1", "1", "2"}) {
 			t.Errorf("found %v", got)
@@ -212,7 +212,7 @@ func TestLeftGoesOnAfterAnError(t *testing.T) {
 		begin(t, b.theirs, "3")
 		time.Sleep(time.Minute + 2*time.Second)
 		var seen atomic.Int64
-		err := b.theirs.Left(t.Context(), func(_ context.Context, r *record.Record) (bool, error) {
+		err := b.theirs.VisitAbandoned(t.Context(), func(_ context.Context, r *record.Record) (bool, error) {
 			seen.Add(1)
 			if r.ID == "1" {
 				return false, errEnd

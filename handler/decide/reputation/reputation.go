@@ -94,10 +94,10 @@ type Hour struct {
 // New makes a Watch of c.
 func New(c Config) *Watch { return &Watch{Config: c, seen: map[string]*seen{}} }
 
-// Note counts a message of a caller, which came by a hook if that is not empty. Where it
-// is one too many, the sender is paused before Note returns. Failures are logged alone:
+// CountOutcome counts a message of a caller, which came by a hook if that is not empty. Where it
+// is one too many, the sender is paused before CountOutcome returns. Failures are logged alone:
 // the message has had its end.
-func (w *Watch) Note(ctx context.Context, caller, hook string, o Outcome) {
+func (w *Watch) CountOutcome(ctx context.Context, caller, hook string, o Outcome) {
 	if w.Percent == 0 {
 		return
 	}

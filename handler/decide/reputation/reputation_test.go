@@ -61,7 +61,7 @@ func newTown(processes, percent int) *town {
 // note lets n messages end, the i-th at process i, as far apart as pause.
 func (o *town) note(n int, outcome reputation.Outcome, pause time.Duration, hook string) {
 	for i := range n {
-		o.processes[i%len(o.processes)].Note(context.Background(), "shop", hook, outcome)
+		o.processes[i%len(o.processes)].CountOutcome(context.Background(), "shop", hook, outcome)
 		o.clock = o.clock.Add(pause)
 	}
 }

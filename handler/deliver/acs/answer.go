@@ -66,20 +66,12 @@ func (a *answer) state(operationID string) (Operation, error) {
 	return op, nil
 }
 
-// saidOperation is an operation as the service writes it.
-type saidOperation struct {
-	ID     string
-	Status string
-	Error  *OperationError
-}
-
 func (a *answer) operation(operationID string) Operation {
-	var said saidOperation
-	if id, status, ok := plainOperation(a.text); ok {
-		said.ID, said.Status = id, status
-	} else {
-		_ = json.Unmarshal(a.text, &said) // what it could not read stays empty
+	var said struct {
+		ID, Status string
+		Error      *OperationError
 	}
+	_ = json.Unmarshal(a.text, &said) // what it could not read stays empty
 	if !isUUID(said.ID) || strings.EqualFold(said.ID, operationID) {
 		said.ID = operationID
 	}

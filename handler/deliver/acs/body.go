@@ -1,200 +1,243 @@
 package acs
 
 import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"io"
-	"maps"
+	"net/http"
+	"net/http/httptrace"
 	"slices"
+	"sync/atomic"
+	"unicode/utf8"
 )
 
-// body streams the parts of a message's JSON. It can be read again after a Seek
-// to the start, which is what azcore and the signature need.
+// wholeBytes is up to what size a message is encoded before it is written.
+const wholeBytes = 32 << 10
+
+// chunkBytes is how much of a text or a file is encoded at once: whole groups of Base64.
+const chunkBytes = 12 << 10
+
+// body is the JSON of one message. Files and long texts are encoded while they are
+// read. Everything else is encoded beforehand. A body can be read again after a Seek
+// to its start, as azcore and the signature need.
 type body struct {
-	parts []part
-	size  int64
-
-	index, offset int // of the next part to write, and within it
-	pending       []byte
-	scratch       [minFill]byte
-	ended         bool // by Seek, which azcore uses to learn the size
+	reader
+	pieces []piece
+	size   int64
+	whole  []byte       // the body, if it is encoded already
+	taken  atomic.Int64 // bytes that connections have taken
 }
 
-// minFill is enough room for fill to make progress at any part.
-const minFill = 512
-
-func newBody(m *Message) *body {
-	w := partsWriter{do: keepPart, parts: make([]part, 0, 48)} // most messages
-	m.list(&w)
-	return &body{parts: w.parts, size: w.size}
+// piece is a stretch of JSON and, behind it, the inside of at most one long string.
+type piece struct {
+	json []byte // as it stands
+	text string // to be escaped
+	file []byte // to be written in Base64
 }
 
-func (b *body) Read(p []byte) (int, error) {
-	if len(b.pending) == 0 && len(p) >= minFill {
-		if n := b.fill(p); n > 0 {
-			return n, nil
-		}
-		return 0, io.EOF
-	}
-	if len(p) == 0 {
-		return 0, nil
-	}
-	if len(b.pending) == 0 {
-		b.pending = b.scratch[:b.fill(b.scratch[:])]
-	}
-	if len(b.pending) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, b.pending)
-	b.pending = b.pending[n:]
-	return n, nil
+// envelope is the specification's EmailMessage without what may be long.
+type envelope struct {
+	SenderAddress     string `json:"senderAddress"`
+	SenderDisplayName string `json:"senderDisplayName,omitempty"`
+	Recipients        struct {
+		To  []Address `json:"to"` // required, even when empty
+		CC  []Address `json:"cc,omitempty"`
+		BCC []Address `json:"bcc,omitempty"`
+	} `json:"recipients"`
+	ReplyTo                        []Address         `json:"replyTo,omitempty"`
+	Headers                        map[string]string `json:"headers,omitempty"`
+	UserEngagementTrackingDisabled bool              `json:"userEngagementTrackingDisabled,omitempty"`
+	Content                        struct {          // last, so that long texts can follow
+		Subject   string `json:"subject"`
+		PlainText string `json:"plainText,omitempty"`
+		HTML      string `json:"html,omitempty"`
+	} `json:"content"`
 }
 
-// fill writes what fits into p. It returns 0 at the end only, as long as p has
-// at least minFill bytes.
-func (b *body) fill(p []byte) (n int) {
-	if b.ended {
-		return 0
+// newBody encodes the same message to the same bytes: encoding/json sorts headers.
+func newBody(message *Message) *body {
+	m := *message
+	e := envelope{
+		SenderAddress: m.SenderAddress, SenderDisplayName: m.SenderDisplayName,
+		ReplyTo: m.ReplyTo, Headers: m.Headers, UserEngagementTrackingDisabled: m.UserEngagementTrackingDisabled,
 	}
-	for b.index < len(b.parts) {
-		current := b.parts[b.index]
-		written, taken := current.write(p[n:], b.offset)
-		n += written
-		b.offset += taken
-		if b.offset < current.len() {
-			return n
-		}
-		b.index, b.offset = b.index+1, 0
+	e.Recipients.To, e.Recipients.CC, e.Recipients.BCC = append([]Address{}, m.To...), m.CC, m.BCC
+
+	e.Content.Subject = m.Subject
+	if len(m.PlainText) <= chunkBytes {
+		e.Content.PlainText, m.PlainText = m.PlainText, ""
 	}
-	return n
+	if len(m.HTML) <= chunkBytes {
+		e.Content.HTML, m.HTML = m.HTML, ""
+	}
+
+	b := new(body)
+	next := bytes.TrimSuffix(open(e), []byte("}"))
+	add := func(name, text string, file []byte) {
+		b.add(piece{append(next, name...), text, file})
+		next = []byte(`"`)
+	}
+	if m.PlainText != "" {
+		add(`,"plainText":"`, m.PlainText, nil)
+	}
+	if m.HTML != "" {
+		add(`,"html":"`, m.HTML, nil)
+	}
+	next = append(next, '}')
+	before, end := `,"attachments":[`, `}`
+	for _, a := range m.Attachments {
+		next = append(append(next, before...), open(a)...)
+		add(`,"contentInBase64":"`, "", a.Content)
+		before, end = `},`, `}]}`
+	}
+	b.add(piece{json: append(next, end...)})
+	b.reader = b.open()
+	return b
 }
 
+func (b *body) add(p piece) {
+	b.pieces = append(b.pieces, p)
+	b.size += int64(len(p.json)) + int64(base64.StdEncoding.EncodedLen(len(p.file)))
+	for rest := p.text; rest != ""; {
+		encoded, behind := encodeText(rest)
+		b.size += int64(len(encoded))
+		rest = behind
+	}
+}
+
+// open is v, an object with members, as JSON without its last brace.
+func open(v any) []byte { return bytes.TrimSuffix(encode(v), []byte("}")) }
+
+// encode leaves HTML as it is: escaped, it would be longer. No type of this package makes it fail.
+func encode(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// encodeText encodes the start of text for the inside of a string. It cuts between
+// characters: where no byte begins one, text is not UTF-8, and any cut is right.
+func encodeText(text string) (encoded []byte, rest string) {
+	n := min(len(text), chunkBytes)
+	for n < min(len(text), chunkBytes+utf8.UTFMax) && !utf8.RuneStart(text[n]) {
+		n++
+	}
+	encoded = encode(text[:n])
+	return encoded[1 : len(encoded)-1], text[n:]
+}
+
+// open begins to read b, however far others have read.
+func (b *body) open() reader {
+	if b.whole != nil {
+		return reader{ready: b.whole}
+	}
+	return reader{pieces: slices.Clone(b.pieces)}
+}
+
+func (b *body) encodeWhole() {
+	whole, r := make([]byte, b.size), b.open()
+	_, _ = io.ReadFull(&r, whole) // it has b.size bytes
+	b.whole = whole
+}
+
+// Seek is how azcore rewinds a body, and learns its size.
 func (b *body) Seek(offset int64, whence int) (int64, error) {
-	if offset != 0 || whence == io.SeekCurrent {
+	switch {
+	case offset != 0 || whence == io.SeekCurrent:
 		return 0, errors.New("acs: a body seeks to its start or its end only")
-	}
-	b.index, b.offset, b.pending, b.ended = 0, 0, nil, whence == io.SeekEnd
-	if b.ended {
+	case whence == io.SeekEnd:
+		b.reader = reader{}
 		return b.size, nil
 	}
+	b.reader = b.open()
 	return 0, nil
 }
 
-func (*body) Close() error { return nil }
+// reader encodes pieces while it is read.
+type reader struct {
+	pieces []piece // still to be encoded
+	ready  []byte  // encoded, still to be read
+	base64 []byte
+}
 
-// list gives w the parts of the JSON. Their order is fixed, headers included, so
-// that a repeat of a message is identical to the byte.
-func (m *Message) list(w *partsWriter) {
-	w.raw(`{"senderAddress":`)
-	w.text(m.SenderAddress)
-	w.member(`,"senderDisplayName":`, m.SenderDisplayName)
-	w.raw(`,"content":{"subject":`)
-	w.text(m.Subject)
-	w.member(`,"plainText":`, m.PlainText)
-	w.member(`,"html":`, m.HTML)
-	w.raw(`},"recipients":{"to":`) // required by the specification, even when empty
-	w.addresses(m.To)
-	w.addressMember(`,"cc":`, m.CC)
-	w.addressMember(`,"bcc":`, m.BCC)
-	w.raw(`}`)
-	w.addressMember(`,"replyTo":`, m.ReplyTo)
-	if len(m.Headers) > 0 {
-		separator := `,"headers":{`
-		for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
-			w.raw(separator)
-			w.text(name)
-			w.raw(`:`)
-			w.text(m.Headers[name])
-			separator = `,`
+func (r *reader) Read(p []byte) (int, error) {
+	for len(r.ready) == 0 {
+		if len(r.pieces) == 0 {
+			return 0, io.EOF
 		}
-		w.raw(`}`)
+		r.encode(&r.pieces[0])
 	}
-	if m.UserEngagementTrackingDisabled {
-		w.raw(`,"userEngagementTrackingDisabled":true`)
-	}
-	if len(m.Attachments) > 0 {
-		separator := `,"attachments":[`
-		for _, a := range m.Attachments {
-			w.raw(separator)
-			w.attachment(a)
-			separator = `,`
-		}
-		w.raw(`]`)
-	}
-	w.raw(`}`)
+	n := copy(p, r.ready)
+	r.ready = r.ready[n:]
+	return n, nil
 }
 
-// partsWriter counts the parts that it is given, keeps them, or writes them.
-type partsWriter struct {
-	do    func(*partsWriter, part)
-	parts []part
-	size  int64  // of all that were counted or kept
-	out   []byte // has room for all that are written, and for one escape more
-}
-
-func countPart(w *partsWriter, p part) { w.size += p.size() }
-
-func keepPart(w *partsWriter, p part) {
-	w.size += p.size()
-	w.parts = append(w.parts, p)
-}
-
-func writePart(w *partsWriter, p part) {
-	written, _ := p.write(w.out[len(w.out):cap(w.out)], 0)
-	w.out = w.out[:len(w.out)+written]
-}
-
-func (w *partsWriter) add(p part) { w.do(w, p) }
-
-// appendTo writes the JSON behind text, which has room for it and for one escape.
-func (m *Message) appendTo(text []byte) []byte {
-	w := partsWriter{do: writePart, out: text}
-	m.list(&w)
-	return w.out
-}
-
-func (w *partsWriter) raw(s string) { w.add(part{kind: rawPart, text: s}) }
-
-func (w *partsWriter) text(s string) {
-	w.raw(`"`)
-	w.add(part{kind: textPart, text: s})
-	w.raw(`"`)
-}
-
-func (w *partsWriter) member(name, value string) {
-	if value != "" {
-		w.raw(name)
-		w.text(value)
+func (r *reader) encode(p *piece) {
+	switch {
+	case len(p.json) > 0:
+		r.ready, p.json = p.json, nil
+	case p.text != "":
+		r.ready, p.text = encodeText(p.text)
+	case len(p.file) > 0:
+		n := min(len(p.file), chunkBytes)
+		r.base64 = base64.StdEncoding.AppendEncode(r.base64[:0], p.file[:n])
+		r.ready, p.file = r.base64, p.file[n:]
+	default:
+		r.pieces = r.pieces[1:]
 	}
 }
 
-func (w *partsWriter) addressMember(name string, list []Address) {
-	if len(list) > 0 {
-		w.raw(name)
-		w.addresses(list)
+func (*reader) Close() error { return nil }
+
+// again returns what a connection reads. net/http writes a body of the type that it
+// knows to be in memory together with the headers, in one packet and one record of
+// TLS; before any other body, the headers go out by themselves.
+func (b *body) again() (io.ReadCloser, error) {
+	if b.whole != nil {
+		return io.NopCloser(bytes.NewReader(b.whole)), nil
+	}
+	return &watched{reader: b.open(), body: b}, nil
+}
+
+// watched reports what a connection takes.
+type watched struct {
+	reader
+	body *body
+	read int64
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.reader.Read(p)
+	w.read += int64(n)
+	w.body.reached(w.read)
+	return n, err
+}
+
+// reached may be called by connections of several tries.
+func (b *body) reached(n int64) {
+	for seen := b.taken.Load(); n > seen && !b.taken.CompareAndSwap(seen, n); seen = b.taken.Load() {
 	}
 }
 
-func (w *partsWriter) addresses(list []Address) {
-	w.raw(`[`)
-	for i, a := range list {
-		if i > 0 {
-			w.raw(`,`)
-		}
-		w.raw(`{"address":`)
-		w.text(a.Address)
-		w.member(`,"displayName":`, a.DisplayName)
-		w.raw(`}`)
-	}
-	w.raw(`]`)
-}
+// bodyKey is of a context that tells transport.Do the body. A credential's own
+// requests are made under that context too, and must not count.
+type bodyKey struct{}
 
-func (w *partsWriter) attachment(a Attachment) {
-	w.raw(`{"name":`)
-	w.text(a.Name)
-	w.raw(`,"contentType":`)
-	w.text(a.ContentType)
-	w.member(`,"contentId":`, a.ContentID)
-	w.raw(`,"contentInBase64":"`)
-	w.add(part{kind: base64Part, bytes: a.Content})
-	w.raw(`"}`)
+// trace counts a message in one piece as taken just before its first byte is. If
+// net/http then takes a second connection, nothing at all had been written to the
+// first: it repeats no other POST.
+func trace(r *http.Request) *http.Request {
+	b, ok := r.Context().Value(bodyKey{}).(*body)
+	if !ok || b.whole == nil {
+		return r
+	}
+	before := b.taken.Load() // of an earlier try
+	return r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GetConn:      func(string) { b.taken.Store(before) },
+		WroteHeaders: func() { b.reached(b.size) },
+	}))
 }

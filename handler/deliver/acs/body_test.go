@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -75,7 +76,10 @@ func texts() *rapid.Generator[string] {
 		rapid.String(),
 		rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }),
 		rapid.StringOf(rapid.RuneFrom([]rune("\"\\/<>&\b\f\n\r\t\x00\x1f\x7f\u2028\u2029é😀\uFFFD"))),
-		rapid.StringN(600, 2000, -1), // longer than a small read
+		rapid.Custom(func(t *rapid.T) string { // longer than a chunk, which ends anywhere in unit
+			unit := rapid.OneOf(rapid.StringN(1, 5, -1), rapid.Map(rapid.SliceOfN(rapid.Byte(), 1, 5), func(b []byte) string { return string(b) })).Draw(t, "unit")
+			return strings.Repeat("a", rapid.IntRange(0, 9).Draw(t, "before")) + strings.Repeat(unit, chunkBytes/len(unit)+5)
+		}),
 	)
 }
 
@@ -140,8 +144,16 @@ type randomReads struct {
 }
 
 func (r randomReads) Read(p []byte) (int, error) {
-	n := rapid.OneOf(rapid.Just(len(p)), rapid.IntRange(1, 20), rapid.IntRange(minFill, minFill+9)).Draw(r.t, "read")
+	n := rapid.OneOf(rapid.Just(len(p)), rapid.IntRange(1, 20), rapid.IntRange(chunkBytes-9, chunkBytes+9)).Draw(r.t, "read")
 	return r.inner.Read(p[:min(n, len(p))])
+}
+
+func TestSizeOfNoMessageIsNothing(t *testing.T) {
+	t.Parallel()
+	var m *Message
+	if got := m.Size(); got != 0 {
+		t.Errorf("got %d", got)
+	}
 }
 
 func TestBodyKeepsTheContractOfReaders(t *testing.T) {
@@ -213,22 +225,23 @@ func TestBodyCanBeReadAgain(t *testing.T) {
 
 func TestJSONIsWrittenAsThisTableSays(t *testing.T) {
 	t.Parallel()
-	const start, end = `{"senderAddress":"","content":{"subject":"`, `"},"recipients":{"to":[]}}`
-	tests := []struct{ name, subject, want string }{
+	const start, end = `{"senderAddress":"","recipients":{"to":[]},"content":{"subject":"Hello","plainText":"`, `"}}`
+	tests := []struct{ name, text, want string }{
 		{"plain", "Hello", `Hello`},
 		{"quotes and backslashes", `a"b\c`, `a\"b\\c`},
 		{"slash and HTML stay", "</a&b>", `</a&b>`},
 		{"line ends and tab", "a\r\n\tb", `a\r\n\tb`},
-		{"other controls", "\x00\x08\x0c\x1f", `\u0000\u0008\u000c\u001f`},
-		{"DEL and line separators stay", "\x7f\u2028\u2029", "\x7f\u2028\u2029"},
+		{"other controls", "\x00\x08\x0c\x1f", `\u0000\b\f\u001f`},
+		{"DEL stays", "\x7f", "\x7f"},
+		{"line separators, for JavaScript's sake", "\u2028\u2029", `\u2028\u2029`},
 		{"beyond ASCII stays", "é€😀", "é€😀"},
-		{"every wrong byte becomes U+FFFD", "a\xff\xc3b\xe2\x82", "a\uFFFD\uFFFDb\uFFFD\uFFFD"},
-		{"a surrogate in UTF-8 is three wrong bytes", "\xed\xa0\x80", "\uFFFD\uFFFD\uFFFD"},
+		{"every wrong byte becomes U+FFFD", "a\xff\xc3b\xe2\x82", `a\ufffd\ufffdb\ufffd\ufffd`},
+		{"a surrogate in UTF-8 is three wrong bytes", "\xed\xa0\x80", `\ufffd\ufffd\ufffd`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := io.ReadAll(newBody(&Message{Subject: tt.subject}))
+			got, err := io.ReadAll(newBody(&Message{Subject: "Hello", PlainText: tt.text}))
 			if err != nil || string(got) != start+tt.want+end {
 				t.Errorf("got %q, %v", got, err)
 			}
@@ -246,11 +259,11 @@ func TestWholeMessageIsWrittenAsTheSpecificationNamesIt(t *testing.T) {
 		Attachments:                    []Attachment{{"a.txt", "text/plain", "", []byte("hello")}, {"b.png", "image/png", "logo", nil}},
 		UserEngagementTrackingDisabled: true,
 	}
-	const want = `{"senderAddress":"donotreply@example.com","content":{"subject":"Hi","plainText":"Hello","html":"<p>Hello</p>"},` +
+	const want = `{"senderAddress":"donotreply@example.com",` +
 		`"recipients":{"to":[{"address":"ann@example.org","displayName":"Ann"},{"address":"bob@example.org"}],` +
 		`"cc":[{"address":"c@example.org"}],"bcc":[{"address":"d@example.org"}]},` +
 		`"replyTo":[{"address":"r@example.com","displayName":"Replies"}],"headers":{"X-One":"1","X-Two":"2"},` +
-		`"userEngagementTrackingDisabled":true,"attachments":[{"name":"a.txt","contentType":"text/plain","contentInBase64":"aGVsbG8="},` +
+		`"userEngagementTrackingDisabled":true,"content":{"subject":"Hi","plainText":"Hello","html":"<p>Hello</p>"},"attachments":[{"name":"a.txt","contentType":"text/plain","contentInBase64":"aGVsbG8="},` +
 		`{"name":"b.png","contentType":"image/png","contentId":"logo","contentInBase64":""}]}`
 	if got, _ := io.ReadAll(newBody(m)); string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -311,5 +324,35 @@ func TestStreamHoldsNothingOfTheAttachment(t *testing.T) {
 	}
 	if got := after.TotalAlloc - before.TotalAlloc; got > 64<<10 {
 		t.Errorf("%d bytes were allocated for a message of %d", got, n)
+	}
+}
+
+// BenchmarkSmallBody is what most messages cost: the size beforehand, and the bytes.
+func BenchmarkSmallBody(b *testing.B) {
+	m := largeMessage(0)
+	m.Attachments = nil
+	m.PlainText, m.HTML = strings.Repeat("Hello, Ann. ", 40), strings.Repeat("<p>\"Hello\", Ann.</p>\n", 60)
+	b.SetBytes(m.Size())
+	b.ReportAllocs()
+	for b.Loop() {
+		if m.Size() == 0 {
+			b.Fatal("no size")
+		}
+		if _, err := io.Copy(io.Discard, struct{ io.Reader }{newBody(m)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkLongText is a message of 7 MiB without a file.
+func BenchmarkLongText(b *testing.B) {
+	m := largeMessage(0)
+	m.Attachments, m.HTML = nil, strings.Repeat("<p>\"Grüße\", Ann.</p>\n", 7<<20/23)
+	b.SetBytes(m.Size())
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := io.Copy(io.Discard, struct{ io.Reader }{newBody(m)}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package acs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/google/uuid"
 )
 
 // The api-versions that this package was written against.
@@ -113,12 +115,7 @@ func (o *ClientOptions) withDefaults() ClientOptions {
 	if o != nil {
 		own = *o
 	}
-	if own.APIVersion == "" {
-		own.APIVersion = APIVersion20250901
-	}
-	if own.Scope == "" {
-		own.Scope = DefaultScope
-	}
+	own.APIVersion, own.Scope = cmp.Or(own.APIVersion, APIVersion20250901), cmp.Or(own.Scope, DefaultScope)
 	if own.MaxConns <= 0 {
 		own.MaxConns = DefaultMaxConns
 	}
@@ -188,19 +185,7 @@ const (
 
 // isUUID is what the specification says of Operation-Id. It also keeps an id from
 // changing the path of a status request.
-func isUUID(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case i == 8 || i == 13 || i == 18 || i == 23:
-			if c != '-' {
-				return false
-			}
-		case (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f'):
-			return false
-		}
-	}
-	return len(s) == 36
-}
+func isUUID(s string) bool { return len(s) == 36 && uuid.Validate(s) == nil }
 
 // Send hands m to the service, once, under an operation id of the caller's own
 // choice, a UUID. Store the id first: after a lost answer it is the only way to
@@ -213,22 +198,22 @@ func (c *Client) Send(ctx context.Context, operationID string, m *Message) (_ Op
 	ctx, end := runtime.StartSpan(ctx, "Client.Send", c.pipeline.Tracer(), nil)
 	defer func() { end(err) }()
 
-	var taken progress
-	content := c.content(m)
-	if w, ok := content.(*whole); ok {
-		ctx = w.watch(ctx, &taken)
+	content := newBody(m)
+	if c.owns && content.size <= wholeBytes {
+		content.encodeWhole()
 	}
+	ctx = context.WithValue(ctx, bodyKey{}, content)
 	answer, err := c.do(ctx, http.MethodPost, "/emails:send", func(req *policy.Request) error {
 		req.Raw().Header.Set("Operation-Id", operationID)
 		if err := req.SetBody(content, "application/json"); err != nil {
 			return err
 		}
-		req.Raw().GetBody = func() (io.ReadCloser, error) { return content.again(&taken), nil }
+		req.Raw().GetBody = content.again
 		return nil
 	})
-	wrote := taken.bytes.Load()
+	wrote := content.taken.Load()
 	if answer == nil {
-		return Operation{}, lost(methodSend, err, wrote, content.length())
+		return Operation{}, lost(methodSend, err, wrote, content.size)
 	}
 	if answer.status >= 200 && answer.status < 300 {
 		return answer.accepted(operationID), nil
@@ -296,12 +281,7 @@ func (c *Client) do(ctx context.Context, method, path string, prepare func(*poli
 	if resp == nil {
 		return nil, err
 	}
-	a := &answer{status: resp.StatusCode, header: resp.Header, came: c.now()}
-	if body, ok := resp.Body.(*whole); ok {
-		a.text = body.text
-		return a, nil
-	}
 	defer resp.Body.Close()
-	a.text, _ = io.ReadAll(resp.Body) // azcore's own copy
-	return a, nil
+	text, _ := io.ReadAll(resp.Body) // out of memory
+	return &answer{status: resp.StatusCode, header: resp.Header, text: text, came: c.now()}, nil
 }

@@ -29,26 +29,28 @@ type Message struct {
 
 // Address is a mailbox and the name shown beside it.
 type Address struct {
-	Address     string
-	DisplayName string // optional
+	Address     string `json:"address"`
+	DisplayName string `json:"displayName,omitempty"`
 }
 
 // Attachment is a file that travels within the message.
 type Attachment struct {
-	Name        string
-	ContentType string // a MIME type; the service refuses types it does not know
+	Name string `json:"name"`
+	// ContentType is a MIME type. The service refuses types that it does not know.
+	ContentType string `json:"contentType"`
 	// ContentID makes the attachment an inline image, shown where the HTML says
 	// cid: and this id. It needs api-version 2025-09-01.
-	ContentID string
+	ContentID string `json:"contentId,omitempty"`
 	// Content is the file itself. Send encodes it while it writes.
-	Content []byte
+	Content []byte `json:"-"`
 }
 
-// Size is the exact length in bytes of the request's body that Send would
-// write, Base64 included, computed without building it. The service takes
-// 10 MB unless Microsoft has raised that for the subscription.
+// Size is the exact length in bytes of the request's body that Send would write,
+// Base64 included. Size does not build the body. Of nil it is 0. The service takes
+// 10 MB unless Microsoft has raised that limit for the subscription.
 func (m *Message) Size() int64 {
-	w := partsWriter{do: countPart}
-	m.list(&w)
-	return w.size
+	if m == nil {
+		return 0
+	}
+	return newBody(m).size
 }

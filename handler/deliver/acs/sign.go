@@ -32,12 +32,8 @@ func newSigner(accessKey string, now func() time.Time) (*signer, error) {
 // Do signs every try anew, because the service accepts a date for 5 minutes.
 func (s *signer) Do(req *policy.Request) (*http.Response, error) {
 	sum := sha256.New()
-	switch content := req.Body().(type) {
-	case nil:
-	case *whole:
-		sum.Write(content.text)
-	default:
-		if _, err := io.CopyBuffer(sum, content, make([]byte, min(max(req.Raw().ContentLength, minFill), 32<<10))); err != nil {
+	if content := req.Body(); content != nil {
+		if _, err := io.CopyBuffer(sum, content, make([]byte, min(req.Raw().ContentLength, wholeBytes))); err != nil {
 			return nil, err
 		}
 		if err := req.RewindBody(); err != nil {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -89,46 +88,11 @@ func (t transport) Do(r *http.Request) (*http.Response, error) {
 	if err != nil || resp == nil {
 		return nil, err
 	}
-	text := readAnswer(resp)
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, MaxAnswerBytes))
 	resp.Body.Close()
-	resp.Body = &whole{Reader: bytes.NewReader(text), text: text}
+	resp.Body = io.NopCloser(bytes.NewReader(text))
 	return resp, nil
 }
-
-// readAnswer reads what there is of an answer, see above.
-func readAnswer(resp *http.Response) []byte {
-	if n := resp.ContentLength; n >= 0 && n <= MaxAnswerBytes {
-		text := make([]byte, n)
-		read, _ := io.ReadFull(resp.Body, text)
-		return text[:read]
-	}
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, MaxAnswerBytes))
-	return text
-}
-
-// progress remembers how much of a request's body the transport has taken.
-// Connections of several tries may report to it.
-type progress struct{ bytes atomic.Int64 }
-
-func (p *progress) reached(n int64) {
-	for seen := p.bytes.Load(); n > seen && !p.bytes.CompareAndSwap(seen, n); seen = p.bytes.Load() {
-	}
-}
-
-type watched struct {
-	body     *body
-	progress *progress
-	read     int64
-}
-
-func (w *watched) Read(b []byte) (int, error) {
-	n, err := w.body.Read(b)
-	w.read += int64(n)
-	w.progress.reached(w.read)
-	return n, err
-}
-
-func (w *watched) Close() error { return nil }
 
 // credential marks the errors of a TokenCredential, to tell a fault of the
 // identity from one of the service.

@@ -38,22 +38,20 @@ func golden(t *testing.T, name, got string) {
 func TestBlockGolden(t *testing.T) {
 	t.Parallel()
 	for _, language := range []string{"en", "de"} {
-		for kind, adjust := range map[string]func(*Config){"gateway": linksToGateway, "sas": sasInMail} {
-			t.Run(language+" "+kind, func(t *testing.T) {
-				t.Parallel()
-				m := message(
-					placed(mail.PlacementLink, attached("Quarterly report.pdf", 12_582_912)),
-					placed(mail.PlacementLink, attached("Fotos <Müller & Söhne>.zip", 48_300)),
-					placed(mail.PlacementLink, attached("note.txt", 7)),
-				)
-				m.Content.PlainText = "Hello,\n\nhere is the report.\n"
-				m.Content.HTML = "<!DOCTYPE html>\n<html>\n<body>\n<p>Hello,</p>\n<p>here is the report.</p>\n</body>\n</html>\n"
-				m.Language = language
-				newSetting(adjust).plan(t, m, 1<<20)
-				golden(t, "block."+kind+"."+language+".golden.html", m.Content.HTML)
-				golden(t, "block."+kind+"."+language+".golden.txt", m.Content.PlainText)
-			})
-		}
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			m := message(
+				placed(mail.PlacementLink, attached("Quarterly report.pdf", 12_582_912)),
+				placed(mail.PlacementLink, attached("Fotos <Müller & Söhne>.zip", 48_300)),
+				placed(mail.PlacementLink, attached("note.txt", 7)),
+			)
+			m.Content.PlainText = "Hello,\n\nhere is the report.\n"
+			m.Content.HTML = "<!DOCTYPE html>\n<html>\n<body>\n<p>Hello,</p>\n<p>here is the report.</p>\n</body>\n</html>\n"
+			m.Language = language
+			newSetting().plan(t, m, 1<<20)
+			golden(t, "block."+language+".golden.html", m.Content.HTML)
+			golden(t, "block."+language+".golden.txt", m.Content.PlainText)
+		})
 	}
 }
 
@@ -247,32 +245,29 @@ func hostileNames(t *testing.T) []string {
 
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
-	for _, adjust := range []func(*Config){linksToGateway, sasInMail} {
-		s := newSetting(adjust)
-		for _, name := range hostileNames(t) {
-			m := message(placed(mail.PlacementLink, attached("first.pdf", 5)), placed(mail.PlacementLink, attached(name, 6)))
-			linesBefore := strings.Count(m.Content.PlainText, "\n")
-			links := s.plan(t, m, 1<<20).Links()
-
-			texts, addresses := anchors(t, m.Content.HTML)
-			if len(texts) != 2 || len(addresses) != 2 || texts[1] != plainName(name) {
-				t.Errorf("%q: links %q to %q", name, texts, addresses)
-				continue
+	s := newSetting()
+	for _, name := range hostileNames(t) {
+		m := message(placed(mail.PlacementLink, attached("first.pdf", 5)), placed(mail.PlacementLink, attached(name, 6)))
+		linesBefore := strings.Count(m.Content.PlainText, "\n")
+		links := s.plan(t, m, 1<<20).Links()
+		texts, addresses := anchors(t, m.Content.HTML)
+		if len(texts) != 2 || len(addresses) != 2 || texts[1] != plainName(name) {
+			t.Errorf("%q: links %q to %q", name, texts, addresses)
+			continue
+		}
+		for i, l := range links {
+			if addresses[i] != l.URL {
+				t.Errorf("%q: %s became %s", name, l.URL, addresses[i])
 			}
-			for i, l := range links {
-				if addresses[i] != l.URL {
-					t.Errorf("%q: %s became %s", name, l.URL, addresses[i])
-				}
-				if !strings.Contains(m.Content.PlainText, "\n"+l.URL+"\n") {
-					t.Errorf("%q: text without %s", name, l.URL)
-				}
+			if !strings.Contains(m.Content.PlainText, "\n"+l.URL+"\n") {
+				t.Errorf("%q: text without %s", name, l.URL)
 			}
-			if n := strings.Count(m.Content.PlainText, "\n") - linesBefore; n != 9 {
-				t.Errorf("%q: %d lines, want 9", name, n)
-			}
-			if links[1].Name != name {
-				t.Errorf("%q: the answer calls it %q", name, links[1].Name)
-			}
+		}
+		if n := strings.Count(m.Content.PlainText, "\n") - linesBefore; n != 9 {
+			t.Errorf("%q: %d lines, want 9", name, n)
+		}
+		if links[1].Name != name {
+			t.Errorf("%q: the answer calls it %q", name, links[1].Name)
 		}
 	}
 }

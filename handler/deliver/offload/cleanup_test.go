@@ -25,7 +25,6 @@ func TestSweepIsNeitherEarlyNorLate(t *testing.T) {
 		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
 			s.now = s.now.Add(time.Duration(rapid.Int64Range(0, int64(80*time.Hour)).Draw(rt, "pause")))
 			life := time.Duration(rapid.Int64Range(int64(mail.MinLinkLife), int64(100*time.Hour)).Draw(rt, "life"))
-			s.config.SASInMail = rapid.Bool().Draw(rt, "sas in mail")
 			all = append(all, s.linked(t, life))
 			s.now = s.now.Add(time.Duration(rapid.Int64Range(0, int64(80*time.Hour)).Draw(rt, "wait")))
 
@@ -148,7 +147,7 @@ func crashAt(t *testing.T, dies int64, outcome mem.Outcome) (s *setting, calls i
 			return mem.Fault{Outcome: mem.Refused}
 		}
 	}
-	slot, err := s.Slot(t.Context(), owner.Caller, DefaultOpenSlots)
+	slot, err := s.CreateSlot(t.Context(), owner.Caller, DefaultOpenSlots)
 	if err != nil {
 		return s, made.Load()
 	}

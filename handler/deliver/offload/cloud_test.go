@@ -181,10 +181,6 @@ func newSetting(adjust ...func(*Config)) *setting {
 	return s
 }
 
-func linksToGateway(*Config) {}
-
-func sasInMail(c *Config) { c.SASInMail = true }
-
 // noise is n bytes that differ from place to place and from seed to seed.
 func noise(seed byte, n int) []byte {
 	b := make([]byte, n)
@@ -237,7 +233,7 @@ func (s *setting) plan(t testing.TB, m *mail.Message, limit int64) *Move {
 
 func (s *setting) planFor(t testing.TB, m *mail.Message, life time.Duration, limit int64) *Move {
 	t.Helper()
-	mv, err := s.Plan(t.Context(), m, s.Intake(0, limit), owner, life, limit, wireSize)
+	mv, err := s.Plan(t.Context(), m, s.NewIntake(0, limit), owner, life, limit, wireSize)
 	if err != nil {
 		t.Fatalf("Plan: %v", err)
 	}
@@ -265,7 +261,7 @@ func (s *setting) linked(t testing.TB, life time.Duration) *Move {
 
 // Open is Offload.Open, and waits for its count.
 func (s *setting) Open(ctx context.Context, token string, n int, acceptLanguage string) (Opened, error) {
-	opened, err := s.Offload.Open(ctx, token, n, acceptLanguage)
+	opened, err := s.Offload.OpenLink(ctx, token, n, acceptLanguage)
 	for range maxCounts {
 		s.counts <- struct{}{}
 	}

@@ -102,7 +102,7 @@ func TestDownloadsAreCounted(t *testing.T) {
 				s.cloud.fault = tt.fault
 				began := time.Now()
 				for _, n := range []int{2, 0, 2, 1, 2} {
-					opened, err := s.Offload.Open(t.Context(), mv.token, n, "")
+					opened, err := s.Offload.OpenLink(t.Context(), mv.token, n, "")
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -137,7 +137,7 @@ func TestManyDownloadsAtOnce(t *testing.T) {
 			return mem.Fault{}
 		}
 		for range 3 * maxCounts {
-			opened, err := s.Offload.Open(t.Context(), mv.token, 1, "")
+			opened, err := s.Offload.OpenLink(t.Context(), mv.token, 1, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -157,31 +157,23 @@ func TestManyDownloadsAtOnce(t *testing.T) {
 
 func TestRevokeMessage(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct {
-		adjust func(*Config)
-		blobs  int // left at once
-	}{"links to the gateway": {linksToGateway, 2}, "addresses of storage, which nothing else ends": {sasInMail, 0}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSetting(tt.adjust)
-			mv := twoFiles(t, s)
-			for range 2 {
-				if err := s.RevokeMessage(t.Context(), mv.Key()); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for n := range 3 {
-				if _, err := s.Open(t.Context(), mv.token, n, ""); !problem.Is(err, problem.Gone) {
-					t.Errorf("file %d: got %v, want Gone", n, err)
-				}
-			}
-			if _, revoked, err := s.Downloads(t.Context(), mv.Key()); err != nil || !revoked {
-				t.Errorf("revoked %t, %v", revoked, err)
-			}
-			if blobs := len(s.cloud.names(t)); blobs != tt.blobs {
-				t.Errorf("%d blobs, want %d", blobs, tt.blobs)
-			}
-		})
+	s := newSetting()
+	mv := twoFiles(t, s)
+	for range 2 {
+		if err := s.RevokeMessage(t.Context(), mv.Key()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 3 {
+		if _, err := s.Open(t.Context(), mv.token, n, ""); !problem.Is(err, problem.Gone) {
+			t.Errorf("file %d: got %v, want Gone", n, err)
+		}
+	}
+	if _, revoked, err := s.Downloads(t.Context(), mv.Key()); err != nil || !revoked {
+		t.Errorf("revoked %t, %v", revoked, err)
+	}
+	if blobs := len(s.cloud.names(t)); blobs != 2 {
+		t.Errorf("%d blobs, want 2: they go on their day", blobs)
 	}
 }
 

@@ -18,7 +18,7 @@ func TestWhatWasStagedInVainIsDropped(t *testing.T) {
 	t.Parallel()
 	large := func() io.Reader { return bytes.NewReader(noise(1, 2*BlockBytes+5)) }
 	stream := func(t *testing.T, s *setting, r io.Reader) (*Intake, error) {
-		in := s.Intake(noLength, wholeMiB)
+		in := s.NewIntake(noLength, wholeMiB)
 		return in, in.Attachment(t.Context(), 0, placed(mail.PlacementLink, mail.Attachment{}), r)
 	}
 	plan := func(t *testing.T, s *setting, in *Intake) *Move {
@@ -58,7 +58,7 @@ func TestWhatWasStagedInVainIsDropped(t *testing.T) {
 			return in
 		},
 		"what was kept was staged, and the message not sent": func(t *testing.T, s *setting) *Intake {
-			in := s.Intake(0, wholeMiB)
+			in := s.NewIntake(0, wholeMiB)
 			m := message(placed(mail.PlacementLink, attached("a.bin", 100)))
 			mv, err := s.Plan(t.Context(), m, in, owner, time.Hour, wholeMiB, wireSize)
 			if err != nil {
@@ -88,7 +88,7 @@ func TestWhatIsNotDropped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSetting()
-		in := s.Intake(noLength, wholeMiB)
+		in := s.NewIntake(noLength, wholeMiB)
 		if err := in.Attachment(t.Context(), 0, placed(mail.PlacementLink, mail.Attachment{}), bytes.NewReader(noise(1, BlockBytes+5))); err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func TestWhatIsNotDropped(t *testing.T) {
 			t.Errorf("blobs %v, %d commits", s.cloud.names(t), s.cloud.calls["commit"])
 		}
 		s.cloud.fault = refusing("stage")
-		in = s.Intake(noLength, wholeMiB)
+		in = s.NewIntake(noLength, wholeMiB)
 		_ = in.Attachment(t.Context(), 0, placed(mail.PlacementLink, mail.Attachment{}), bytes.NewReader(noise(1, 4*BlockBytes)))
 		synctest.Wait() // the blocks are sent beside it
 		in.Close()

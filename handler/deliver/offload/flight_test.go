@@ -1,143 +1,117 @@
 package offload
 
 import (
+	"bytes"
 	"context"
-	"errors"
-	"hash"
-	"hash/crc32"
-	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// slowSum is a checksum that is not made until goOn is closed.
-type slowSum struct {
-	hash.Hash
-	goOn chan struct{}
+// crowded is one of several intakes at work.
+type crowded struct {
+	sizes  []int         // of its attachments
+	leaves time.Duration // when its caller goes; 0 if it stays
 }
 
-func (s slowSum) Sum(b []byte) []byte {
-	<-s.goOn
-	return s.Hash.Sum(b)
+// TestIntakesDoNotWaitForEachOther: however many there are, however slow storage is, whatever
+// it refuses and whoever goes, each ends and gives all of its memory back.
+func TestIntakesDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		all := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) crowded {
+			return crowded{
+				rapid.SliceOfN(rapid.SampledFrom([]int{0, 1, 500_000, wholeMiB, BlockBytes + 1, 2*BlockBytes + 1}), 1, 4).Draw(rt, "sizes"),
+				time.Duration(rapid.IntRange(0, 5).Draw(rt, "leaves")) * time.Second,
+			}
+		}), 1, 4).Draw(rt, "intakes")
+		slow := time.Duration(rapid.IntRange(0, 3000).Draw(rt, "ms of a block")) * time.Millisecond
+		refused := rapid.IntRange(0, 6).Draw(rt, "refused block")
+		synctest.Test(t, func(t *testing.T) {
+			s, p := pooled()
+			s.cloud.fault = func(call string, nth int) mem.Fault {
+				if call == "stage" && nth == refused {
+					return mem.Fault{Outcome: mem.Refused}
+				}
+				return mem.Fault{Before: slow}
+			}
+			var group sync.WaitGroup
+			for _, c := range all {
+				group.Go(func() { c.run(t, s) })
+			}
+			group.Wait()
+			p.assertReturned(t)
+			time.Sleep(DropTimeout) // what was staged is being dropped
+		})
+	})
 }
 
-// log is storage that says which blocks it was given.
-type log struct {
-	Blobs
-	staged chan int
+func (c crowded) run(t *testing.T, s *setting) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if c.leaves > 0 {
+		defer time.AfterFunc(c.leaves, cancel).Stop()
+	}
+	in := s.NewIntake(noLength, wholeMiB)
+	var err error
+	for i, size := range c.sizes {
+		if err = in.Attachment(ctx, i, mail.Attachment{}, bytes.NewReader(make([]byte, size))); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = in.drain(ctx)
+	}
+	if err != nil && !problem.Is(err, problem.Unavailable) {
+		t.Errorf("got %v, want Unavailable", err)
+	}
+	in.Close()
+	if free := in.budget - int64(cap(in.held)); !in.memory.TryAcquire(free) {
+		t.Errorf("less than %d bytes are free", free)
+	}
 }
 
-func (l log) Stage(_ context.Context, _ string, n int, _, _ []byte) error {
-	l.staged <- n
-	return nil
-}
-
-// TestABlockWithoutChecksumTakesNobodysTurn: as many as may be on their way wait for
-// their checksums, and the one after them goes.
-func TestABlockWithoutChecksumTakesNobodysTurn(t *testing.T) {
+// TestASlowIntakeHoldsNoOtherUp: storage that answers one message never does not keep the
+// blocks of another.
+func TestASlowIntakeHoldsNoOtherUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		storage := log{staged: make(chan int, BlocksHeld)}
-		f := newFlight(t.Context(), storage, nil)
-		goOn := make(chan struct{})
-		for n := range BlocksHeld {
-			if err := f.turn(t.Context()); err != nil {
-				t.Fatal(err)
+		s, p := pooled()
+		s.cloud.fault = func(call string, nth int) mem.Fault {
+			if call == "stage" && nth <= BlocksHeld {
+				return mem.Fault{Before: time.Hour}
 			}
-			var sum hash.Hash = crc32.NewIEEE()
-			if n < BlocksInFlight {
-				sum = slowSum{sum, goOn}
-			}
-			f.send("b", n, newFilling(make([]byte, 1), sum), func() {})
-			synctest.Wait()
+			return mem.Fault{}
 		}
-		if len(storage.staged) != 1 || <-storage.staged != BlocksInFlight {
-			t.Error("the block that has its checksum was not the one to be sent")
-		}
-		close(goOn)
-		if err := f.settle(t.Context()); err != nil {
+		stuck, other := s.NewIntake(noLength, wholeMiB), s.NewIntake(noLength, wholeMiB)
+		ctx, leave := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- stuck.Attachment(ctx, 0, placed(mail.PlacementLink, mail.Attachment{}), new(counter))
+		}()
+		synctest.Wait()
+		began := time.Now()
+		if err := other.Attachment(t.Context(), 0, placed(mail.PlacementLink, mail.Attachment{}), bytes.NewReader(make([]byte, 5*BlockBytes))); err != nil {
 			t.Error(err)
 		}
-		f.close()
-		if len(storage.staged) != BlocksInFlight {
-			t.Errorf("%d more blocks were sent, want %d", len(storage.staged), BlocksInFlight)
+		if err := other.drain(t.Context()); err != nil || time.Since(began) != 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
 		}
-	})
-}
-
-// TestABlockIsSummedWhileItFills, and all of it in the end.
-func TestABlockIsSummedWhileItFills(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		content := noise(1, 3*partBytes)
-		early, whole := crc32.NewIEEE(), crc32.NewIEEE()
-		f := newFilling(make([]byte, len(content)), early)
-		f.add(copy(f.space(), content[:partBytes]))
-		synctest.Wait()
-		if _, _ = whole.Write(content[:partBytes]); early.Sum32() != whole.Sum32() {
-			t.Error("what the block has by now is not in its checksum")
+		leave()
+		if err := <-done; !problem.Is(err, problem.Unavailable) || time.Since(began) != 0 {
+			t.Errorf("the caller has gone: got %v after %v", err, time.Since(began))
 		}
-		for part := range slices.Chunk(content[partBytes:], 1000) {
-			f.add(copy(f.space(), part))
-		}
-		f.end()
-		if _, _ = whole.Write(content[partBytes:]); !slices.Equal(<-f.sum, whole.Sum(nil)) {
-			t.Error("the checksum is not that of the block")
-		}
-	})
-}
-
-// TestSpareTurnsAreForWhoComesFirst and go back before a flight's own.
-func TestSpareTurnsAreForWhoComesFirst(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		spare := make(chan struct{}, SpareBlocks)
-		first, second := newFlight(t.Context(), nil, spare), newFlight(t.Context(), nil, spare)
-		if err := second.keep(t.Context(), BlocksHeld); err != nil {
-			t.Fatal(err)
-		}
-		for range BlocksHeld + SpareBlocks {
-			if err := first.turn(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		got := make(chan error, 1)
-		go func() { got <- second.turn(t.Context()) }()
-		synctest.Wait()
-		if len(got) != 0 {
-			t.Error("there is a turn, and all were taken")
-		}
-		first.giveBack()
-		if err := <-got; err != nil {
-			t.Error(err)
-		}
-		for range BlocksHeld + SpareBlocks - 1 {
-			first.giveBack()
-		}
-		if len(first.turns) != 0 || len(spare) != 1 {
-			t.Errorf("%d turns and %d spare ones are taken, want 0 and 1", len(first.turns), len(spare))
-		}
-		second.giveBack()
-		if len(spare) != 0 || len(second.turns) != BlocksHeld {
-			t.Errorf("%d spare turns and %d for what is kept, want 0 and %d", len(spare), len(second.turns), BlocksHeld)
-		}
-	})
-}
-
-func TestSpareTurnsAreNotForWhatIsKept(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		f := newFlight(t.Context(), nil, make(chan struct{}, SpareBlocks))
-		for range BlocksHeld {
-			if err := f.turn(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		if err := f.keep(ctx, 1); !errors.Is(err, context.DeadlineExceeded) || len(f.spare) != 0 {
-			t.Errorf("got %v and %d spare turns", err, len(f.spare))
-		}
+		stuck.Close()
+		other.Close()
+		p.assertReturned(t)
+		time.Sleep(DropTimeout) // what was staged is being dropped
 	})
 }

@@ -29,10 +29,10 @@ func TestIntakeWhenAStageFails(t *testing.T) {
 			t.Parallel()
 			s, p := pooled()
 			s.cloud.fault = failing("stage", nth, mem.Refused)
-			in := s.Intake(noLength, wholeMiB)
+			in := s.NewIntake(noLength, wholeMiB)
 			err := in.Attachment(t.Context(), 0, mail.Attachment{}, bytes.NewReader(make([]byte, blocks*BlockBytes)))
 			if err == nil {
-				err = in.settle(t.Context())
+				err = in.drain(t.Context())
 			}
 			if !problem.Is(err, problem.Unavailable) || !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("got %v, want Unavailable", err)
@@ -60,27 +60,21 @@ func (c *counter) Read(p []byte) (int, error) {
 // TestSlowStorageHoldsTheReaderBack: no more is read than there are blocks for.
 func TestSlowStorageHoldsTheReaderBack(t *testing.T) {
 	t.Parallel()
-	for _, spare := range []int{0, SpareBlocks} {
-		t.Run(fmt.Sprintf("%d spare blocks", spare), func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { slowStorage(t, spare) })
-		})
-	}
+	synctest.Test(t, slowStorage)
 }
 
-func slowStorage(t *testing.T, spare int) {
+func slowStorage(t *testing.T) {
 	t.Helper()
 	s, p := pooled()
-	s.spare = make(chan struct{}, spare)
 	s.cloud.fault = func(string, int) mem.Fault { return mem.Fault{Before: time.Minute} }
-	in := s.Intake(noLength, wholeMiB)
+	in := s.NewIntake(noLength, wholeMiB)
 	read := new(counter)
 	ctx, leave := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- in.Attachment(ctx, 0, placed(mail.PlacementLink, mail.Attachment{}), read) }()
 	for minute := range 4 {
 		synctest.Wait()
-		if want := int64(minute*BlocksInFlight+BlocksHeld+spare) * BlockBytes; read.n.Load() != want {
+		if want := int64((minute+1)*BlocksHeld) * BlockBytes; read.n.Load() != want {
 			t.Errorf("after %d minutes %d bytes were read, want %d", minute, read.n.Load(), want)
 		}
 		time.Sleep(time.Minute)
@@ -95,11 +89,8 @@ func slowStorage(t *testing.T, spare int) {
 		t.Errorf("Close took %v", took)
 	}
 	p.assertReturned(t)
-	if most := BlocksHeld + spare; p.most != most {
-		t.Errorf("%d blocks at once, want %d", p.most, most)
-	}
-	if len(s.spare) != 0 {
-		t.Errorf("%d spare blocks were not given back", len(s.spare))
+	if p.most != BlocksHeld {
+		t.Errorf("%d blocks at once, want %d", p.most, BlocksHeld)
 	}
 	time.Sleep(DropTimeout) // what was staged is being dropped
 }
@@ -116,7 +107,7 @@ func TestIntakeOutlivesTheReading(t *testing.T) {
 			}
 			return mem.Fault{}
 		}
-		in := s.Intake(noLength, wholeMiB)
+		in := s.NewIntake(noLength, wholeMiB)
 		ctx, end := context.WithCancel(t.Context())
 		a := placed(mail.PlacementLink, attached("a", 5))
 		if err := in.Attachment(ctx, 0, bare(a), bytes.NewReader(a.Content)); err != nil {
@@ -147,11 +138,11 @@ func BenchmarkIntake(b *testing.B) {
 	b.SetBytes(size)
 	for b.Loop() {
 		began := time.Now()
-		in := s.Intake(100_000_000, mail.MaxACSRequestBytes)
+		in := s.NewIntake(100_000_000, mail.MaxACSRequestBytes)
 		if err := in.Attachment(b.Context(), 0, mail.Attachment{}, bytes.NewReader(content)); err != nil {
 			b.Fatal(err)
 		}
-		if err := in.settle(b.Context()); err != nil {
+		if err := in.drain(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 		in.Close()
@@ -173,3 +164,7 @@ type dropping struct{ Blobs }
 func (dropping) Stage(context.Context, string, int, []byte, []byte) error { return nil }
 
 func (dropping) Checksum() hash.Hash { return crc32.NewIEEE() }
+
+func (dropping) Commit(context.Context, string, int, store.BlobHeaders) error { return nil }
+
+func (dropping) Delete(context.Context, string) error { return nil }

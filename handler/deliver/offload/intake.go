@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/posthorn/posthorn/handler/mail"
 )
 
@@ -14,15 +16,17 @@ import (
 const KeepBytes = 2 << 20
 
 // Memory is how many bytes an Intake holds at most: all of a body that fits, else
-// BlocksHeld blocks, of which one makes way for what is kept, and two for more
-// than a block of that. The SpareBlocks, which all share, are not in it. The length
-// is as for Intake.
+// BlocksHeld blocks, less what is kept, but always room for one. The length is as for
+// NewIntake.
 func Memory(bodyBytes, limit int64) int64 {
 	if fits(bodyBytes, limit) {
 		return decoded(bodyBytes)
 	}
-	return max(BlocksHeld*BlockBytes, decoded(limit)+BlockBytes)
+	return budget(limit)
 }
+
+// budget is how many bytes an Intake may hold of what is kept and of blocks.
+func budget(limit int64) int64 { return max(BlocksHeld*BlockBytes, decoded(limit)+BlockBytes) }
 
 func fits(bodyBytes, limit int64) bool { return bodyBytes >= 0 && bodyBytes <= limit }
 
@@ -44,6 +48,9 @@ type Intake struct {
 	fits    bool // the body's length says so
 	dry     bool // nothing is stored
 
+	budget int64
+	memory *semaphore.Weighted // bytes of budget: the capacity of held, and each block
+
 	held   []byte // what is kept, one after another
 	kept   []*taken
 	all    map[int]*taken
@@ -62,11 +69,12 @@ type taken struct {
 	stream *stream // nil if it is kept
 }
 
-// Intake returns one for a body of so many bytes, -1 if that is not known, where
+// NewIntake returns one for a body of so many bytes, -1 if that is not known, where
 // limit is what a request to ACS may have. The length is that of a body with
 // Base64; of raw files it is what they would have in Base64. Close must be called.
-func (o *Offload) Intake(bodyBytes, limit int64) *Intake {
-	in := &Intake{offload: o, limit: limit, most: int(decoded(limit)), fits: fits(bodyBytes, limit), all: map[int]*taken{}}
+func (o *Offload) NewIntake(bodyBytes, limit int64) *Intake {
+	in := &Intake{offload: o, limit: limit, most: int(decoded(limit)), fits: fits(bodyBytes, limit), budget: budget(limit), all: map[int]*taken{}}
+	in.memory = semaphore.NewWeighted(in.budget)
 	in.now = in.most
 	if !mayFit(bodyBytes, limit) {
 		in.now = min(KeepBytes, in.most)
@@ -92,7 +100,7 @@ func (in *Intake) Attachment(ctx context.Context, i int, known mail.Attachment, 
 		if in.dry {
 			blobs = nowhere{blobs}
 		}
-		in.flight = newFlight(ctx, blobs, in.offload.spare)
+		in.flight = newFlight(context.WithoutCancel(ctx), blobs) // until Close, though the reading may have ended
 	}
 	t := &taken{index: i, known: known, at: len(in.held)}
 	hash, readers := sha256.New(), &in.offload.readers
@@ -191,19 +199,31 @@ func (in *Intake) makeRoom(ctx context.Context, t *taken) error {
 	}), t)
 }
 
-// resize gives held another capacity, and takes as much from the blocks. Nothing
-// is under way while there are two of it.
+// reserve waits for so much memory. An error is Unavailable: that of a block that has
+// failed, or that of ctx.
+func (in *Intake) reserve(ctx context.Context, n int64) error {
+	if err := in.memory.Acquire(ctx, n); err != nil {
+		return notStored(err)
+	}
+	err := in.flight.failure()
+	if err != nil {
+		in.memory.Release(n)
+	}
+	return err
+}
+
+// resize gives held another capacity. Before it grows, it takes all that blocks may
+// have, so that none is under way while there are two of held.
 func (in *Intake) resize(ctx context.Context, capacity int) error {
-	if capacity > cap(in.held) {
-		if err := in.flight.settle(ctx); err != nil {
+	has := int64(cap(in.held))
+	if int64(capacity) > has {
+		if err := in.reserve(ctx, in.budget-has); err != nil {
 			return err
 		}
-	}
-	blocks := min((capacity+BlockBytes-1)/BlockBytes, BlocksHeld-1)
-	if err := in.flight.keep(ctx, blocks); err != nil {
-		return err
+		has = in.budget
 	}
 	in.held = append(make([]byte, 0, capacity), in.held...)
+	in.memory.Release(has - int64(capacity))
 	return nil
 }
 
@@ -288,17 +308,22 @@ func (in *Intake) streamed(i int) *stream {
 	return nil
 }
 
-// settle waits for what is under way.
-func (in *Intake) settle(ctx context.Context) error {
+// drain waits until no block is under way.
+func (in *Intake) drain(ctx context.Context) error {
 	if in.flight == nil {
 		return nil
 	}
-	return in.flight.settle(ctx)
+	blocks := in.budget - int64(cap(in.held))
+	err := in.reserve(ctx, blocks)
+	if err == nil {
+		in.memory.Release(blocks)
+	}
+	return err
 }
 
-// Close stops what is under way, gives all blocks back, and has dropped what was staged
-// for a message that came to nothing, for which nobody waits. What Fill gave to a message stays good. It may be
-// repeated.
+// Close stops what is under way, gives all blocks back, and drops in the background what
+// was staged for a message that came to nothing. What Fill gave to a message stays good.
+// It may be repeated.
 func (in *Intake) Close() {
 	if in.flight == nil {
 		return

@@ -80,7 +80,7 @@ func TestIntakeChooses(t *testing.T) {
 			t.Parallel()
 			s, p := pooled()
 			m := message(slices.Clone(tt.attachments)...)
-			in := s.Intake(tt.bodyBytes, limit)
+			in := s.NewIntake(tt.bodyBytes, limit)
 			if err := takeIn(t, in, m, whole); err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +133,7 @@ func TestIntakeRefusesWhatMustBeInlineAndCannot(t *testing.T) {
 	t.Parallel()
 	s, p := pooled()
 	fixed := placed(mail.PlacementInline, attached("fixed", 500_000))
-	in := s.Intake(noLength, wholeMiB)
+	in := s.NewIntake(noLength, wholeMiB)
 	defer p.assertReturned(t)
 	defer in.Close()
 	err := takeIn(t, in, message(fixed, attached("a", 5), fixed), whole)
@@ -171,7 +171,7 @@ func TestIntakeOfABodyThatCannotFit(t *testing.T) {
 			t.Parallel()
 			s, p := pooled()
 			m := message(slices.Clone(tt.attachments)...)
-			in := s.Intake(100_000_000, limit)
+			in := s.NewIntake(100_000_000, limit)
 			if err := takeIn(t, in, m, whole); err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +179,7 @@ func TestIntakeOfABodyThatCannotFit(t *testing.T) {
 			if got := streamedNames(in, m); got != tt.streamed {
 				t.Errorf("streamed %q, want %q", got, tt.streamed)
 			}
-			if err := in.settle(t.Context()); err != nil {
+			if err := in.drain(t.Context()); err != nil {
 				t.Error(err)
 			}
 			in.Close()
@@ -236,7 +236,7 @@ func TestIntakeProperties(t *testing.T) {
 		bodyBytes := rapid.SampledFrom([]int64{noLength, honest, honest + 100, 200_000}).Draw(rt, "length")
 		chunk := rapid.SampledFrom([]func(io.Reader) io.Reader{whole, iotest.OneByteReader, iotest.HalfReader, iotest.DataErrReader}).Draw(rt, "pieces")
 		m := message(slices.Clone(attachments)...)
-		in := s.Intake(bodyBytes, limit)
+		in := s.NewIntake(bodyBytes, limit)
 		defer in.Close()
 		p.kept = func() int { return cap(in.held) }
 		err := takeIn(t, in, m, chunk)
@@ -269,7 +269,7 @@ func TestIntakeOfWhatBreaksOff(t *testing.T) {
 		t.Run(fmt.Sprintf("after %d bytes", after), func(t *testing.T) {
 			t.Parallel()
 			s, p := pooled()
-			in := s.Intake(noLength, wholeMiB)
+			in := s.NewIntake(noLength, wholeMiB)
 			if err := in.Attachment(t.Context(), 1, mail.Attachment{}, strings.NewReader("whole")); err != nil {
 				t.Fatal(err)
 			}
@@ -295,7 +295,7 @@ func TestPlanOfWhatCouldNotBeStored(t *testing.T) {
 	t.Parallel()
 	s, p := pooled()
 	s.cloud.fault = refusing("stage")
-	in := s.Intake(noLength, wholeMiB)
+	in := s.NewIntake(noLength, wholeMiB)
 	m := message(placed(mail.PlacementLink, attached("a", 5)))
 	if err := takeIn(t, in, m, whole); err != nil {
 		t.Fatal(err)
@@ -315,7 +315,7 @@ func TestPlanOfWhatCouldNotBeStored(t *testing.T) {
 func TestPlacementLearntTooLate(t *testing.T) {
 	t.Parallel()
 	s, _ := pooled()
-	in := s.Intake(noLength, wholeMiB)
+	in := s.NewIntake(noLength, wholeMiB)
 	defer in.Close()
 	m := message(attached("small", 5), attached("large", wholeMiB))
 	if err := takeIn(t, in, m, whole); err != nil {

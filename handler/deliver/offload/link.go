@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -21,7 +20,6 @@ const (
 	valueCaller   = "caller"
 	valueMessage  = "message"
 	valueLanguage = "language"
-	valueInMail   = "inMail" // SAS URLs are in the mail
 	valueRevoked  = "revoked"
 	valueFile     = "file"
 )
@@ -45,7 +43,6 @@ func (mv *Move) row() store.Entity {
 		valueCaller:   mv.owner.Caller,
 		valueMessage:  mv.owner.Message,
 		valueLanguage: mv.language,
-		valueInMail:   mv.offload.config.SASInMail,
 		valueRevoked:  false,
 	}
 	for at, f := range mv.files {
@@ -95,14 +92,14 @@ func (o Opened) Downloaded(ctx context.Context) {
 	}
 }
 
-// Open resolves the n-th file behind a link's token, counted from 1, or for n = 0
+// OpenLink resolves the n-th file behind a link's token, counted from 1, or for n = 0
 // the only one, or the page that lists them all in the language that the browser
 // asks for, else that of the message. The location is a SAS URL that lives at
-// most mail.ClickSASLife and never longer than the link. Open may be
+// most mail.ClickSASLife and never longer than the link. OpenLink may be
 // repeated. An error is NotFound for a token that was never made or a number
 // that it does not have, Gone for one that has expired or was revoked,
 // Unavailable if storage does not answer.
-func (o *Offload) Open(ctx context.Context, token string, n int, acceptLanguage string) (Opened, error) {
+func (o *Offload) OpenLink(ctx context.Context, token string, n int, acceptLanguage string) (Opened, error) {
 	k, ok := keyOf(token, "")
 	if !ok {
 		return Opened{}, notFound()
@@ -129,7 +126,7 @@ func (o *Offload) Open(ctx context.Context, token string, n int, acceptLanguage 
 	if blob == "" {
 		return Opened{}, gone()
 	}
-	location, err := o.signRead(ctx, blob, all[n-1].Name, expires, mail.ClickSASLife)
+	location, err := o.signRead(ctx, blob, all[n-1].Name, expires)
 	if err != nil {
 		return Opened{}, err
 	}
@@ -137,11 +134,10 @@ func (o *Offload) Open(ctx context.Context, token string, n int, acceptLanguage 
 	return Opened{Location: location, count: count}, nil
 }
 
-// Revoke ends all links of a message before their time. A SAS that Open has
-// already given out lives on for its minutes; the blobs go on the day they would
-// have gone anyway, or at once if the mail itself holds SAS URLs, which nothing
-// else ends. It may be repeated. Errors are those of Open.
-func (o *Offload) Revoke(ctx context.Context, token string) error {
+// RevokeLinks ends all links of a message before their time. A SAS that OpenLink has
+// already given out lives on for its minutes. The blobs go on the day they would
+// have gone anyway. It may be repeated. Errors are those of OpenLink.
+func (o *Offload) RevokeLinks(ctx context.Context, token string) error {
 	k, ok := keyOf(token, "")
 	if !ok {
 		return notFound()
@@ -157,8 +153,8 @@ type Summary struct {
 	Revoked   bool
 }
 
-// Summary tells what Revoke would end. Errors are those of Open.
-func (o *Offload) Summary(ctx context.Context, token string) (l Summary, err error) {
+// Summarize tells what RevokeLinks would end. Errors are those of OpenLink.
+func (o *Offload) Summarize(ctx context.Context, token string) (l Summary, err error) {
 	k, ok := keyOf(token, "")
 	if !ok {
 		return l, notFound()
@@ -175,7 +171,7 @@ func (o *Offload) Summary(ctx context.Context, token string) (l Summary, err err
 	return l, err
 }
 
-// RevokeMessage is Revoke for whoever has the key and not the token.
+// RevokeMessage is RevokeLinks for a caller that has the key and not the token.
 func (o *Offload) RevokeMessage(ctx context.Context, k Key) error {
 	for range maxTries {
 		e, err := o.link(ctx, k)
@@ -188,9 +184,6 @@ func (o *Offload) RevokeMessage(ctx context.Context, k Key) error {
 		}
 		if errors.Is(err, store.ErrChanged) {
 			continue
-		}
-		if inMail, _ := e.Values[valueInMail].(bool); err == nil && inMail {
-			_, err = o.deleteFiles(ctx, e)
 		}
 		return away(err)
 	}

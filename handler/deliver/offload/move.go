@@ -45,7 +45,7 @@ type file struct {
 }
 
 // add makes the i-th attachment a file that moves.
-func (mv *Move) add(ctx context.Context, i int, a mail.Attachment, s *slot) error {
+func (mv *Move) add(i int, a mail.Attachment, s *slot) error {
 	o := mv.offload
 	if mv.token == "" {
 		var err error
@@ -72,12 +72,6 @@ func (mv *Move) add(ctx context.Context, i int, a mail.Attachment, s *slot) erro
 	if err != nil {
 		return err
 	}
-	if o.config.SASInMail {
-		f.link.URL, err = o.signRead(ctx, f.blob, a.Name, mv.expires, mail.MaxSASLife)
-		if err != nil {
-			return err
-		}
-	}
 	at, _ := slices.BinarySearchFunc(mv.files, i, func(f file, i int) int { return cmp.Compare(f.link.Index, i) })
 	mv.files = slices.Insert(mv.files, at, f)
 	mv.address()
@@ -87,9 +81,6 @@ func (mv *Move) add(ctx context.Context, i int, a mail.Attachment, s *slot) erro
 // address numbers the links to the gateway: a file that comes between others
 // moves the numbers of those behind it.
 func (mv *Move) address() {
-	if mv.offload.config.SASInMail {
-		return
-	}
 	for at := range mv.files {
 		n := at + 1
 		if len(mv.files) == 1 {
@@ -120,25 +111,23 @@ func (mv *Move) Stage(ctx context.Context) error {
 	if err := mv.claim(ctx); err != nil {
 		return err
 	}
-	if err := mv.intake.settle(ctx); err != nil {
+	if err := mv.intake.drain(ctx); err != nil {
 		return err
 	}
-	f := newFlight(ctx, mv.offload.config.Blobs, nil)
+	f := newFlight(ctx, mv.offload.config.Blobs)
 	defer f.close()
 	mv.staged = true
 	for _, moved := range mv.files {
 		n := 0
 		for block := range slices.Chunk(moved.content, BlockBytes) {
-			if err := f.turn(ctx); err != nil {
-				return err
-			}
-			whole := newFilling(block, f.blobs.Checksum())
-			whole.add(len(block))
-			f.send(moved.blob, n, whole, func() {})
+			f.send(moved.blob, n, block, func() {})
 			n++
 		}
 	}
-	return f.settle(ctx)
+	if err := f.group.Wait(); err != nil {
+		return notStored(err)
+	}
+	return nil
 }
 
 // blocks is of how many blocks the blob of a file that is not in a slot consists.

@@ -33,47 +33,38 @@ func threeFiles() *mail.Message {
 
 func TestCommitMakesIdenticalFiles(t *testing.T) {
 	t.Parallel()
-	for name, adjust := range map[string]func(*Config){"gateway": linksToGateway, "sas": sasInMail} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSetting(adjust)
-			m := threeFiles()
-			want := clone(m).Attachments
-			mv := s.plan(t, m, 1<<20)
-			if err := mv.Stage(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			assertEmpty(t, s.cloud)
-			if err := mv.Commit(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if b, r := len(s.cloud.names(t)), len(s.cloud.rows(t)); b != 3 || r != 1 {
-				t.Errorf("%d blobs, %d rows, want 3 and 1", b, r)
-			}
-			for i, l := range mv.Links() {
-				address := l.URL
-				if !s.config.SASInMail {
-					opened, err := s.Open(t.Context(), mv.token, i+1, "")
-					if err != nil {
-						t.Fatal(err)
-					}
-					address = opened.Location
-				}
-				assertDownload(t, s.cloud.get(t, address), want[i])
-			}
-			if err := mv.Discard(t.Context()); err != nil {
-				t.Errorf("Discard: %v", err)
-			}
-			if n := len(s.cloud.names(t)); n != 0 {
-				t.Errorf("%d blobs left", n)
-			}
-			if _, err := s.Open(t.Context(), mv.token, 1, ""); !problem.Is(err, problem.NotFound) {
-				t.Errorf("after Discard: got %v, want NotFound", err)
-			}
-			if err := mv.Discard(t.Context()); err != nil {
-				t.Errorf("Discard again: %v", err)
-			}
-		})
+	s := newSetting()
+	m := threeFiles()
+	want := clone(m).Attachments
+	mv := s.plan(t, m, 1<<20)
+	if err := mv.Stage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	assertEmpty(t, s.cloud)
+	if err := mv.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b, r := len(s.cloud.names(t)), len(s.cloud.rows(t)); b != 3 || r != 1 {
+		t.Errorf("%d blobs, %d rows, want 3 and 1", b, r)
+	}
+	for i := range mv.Links() {
+		opened, err := s.Open(t.Context(), mv.token, i+1, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		assertDownload(t, s.cloud.get(t, opened.Location), want[i])
+	}
+	if err := mv.Discard(t.Context()); err != nil {
+		t.Errorf("Discard: %v", err)
+	}
+	if n := len(s.cloud.names(t)); n != 0 {
+		t.Errorf("%d blobs left", n)
+	}
+	if _, err := s.Open(t.Context(), mv.token, 1, ""); !problem.Is(err, problem.NotFound) {
+		t.Errorf("after Discard: got %v, want NotFound", err)
+	}
+	if err := mv.Discard(t.Context()); err != nil {
+		t.Errorf("Discard again: %v", err)
 	}
 }
 
@@ -106,9 +97,9 @@ func TestRowTellsNoToken(t *testing.T) {
 	}
 	want := map[string]any{
 		"expires": noon.Add(mail.DefaultLinkLife), "caller": "shop", "message": "message-1", "language": "de",
-		"inMail": false, "revoked": false,
-		"file1": `{"index":1,"name":"report.pdf","size":10,"blob":"` + mv.files[0].blob + `"}`,
-		"file2": `{"index":2,"name":"b.pdf","size":11,"blob":"` + mv.files[1].blob + `"}`,
+		"revoked": false,
+		"file1":   `{"index":1,"name":"report.pdf","size":10,"blob":"` + mv.files[0].blob + `"}`,
+		"file2":   `{"index":2,"name":"b.pdf","size":11,"blob":"` + mv.files[1].blob + `"}`,
 	}
 	if !reflect.DeepEqual(row.Values, want) {
 		t.Errorf("values %v, want %v", row.Values, want)
@@ -151,7 +142,7 @@ func TestStageFails(t *testing.T) {
 					t.Errorf("got %v, want Unavailable", err)
 				}
 				assertEmpty(t, s.cloud)
-				if n := s.cloud.calls["stage"]; n > nth+BlocksInFlight-1 {
+				if n := s.cloud.calls["stage"]; n > nth+BlocksHeld-1 {
 					t.Errorf("%d calls, though the %d. failed", n, nth)
 				}
 			})

@@ -23,8 +23,7 @@
 // so far goes to staged blocks, the one being read counting with what is read of
 // it; inline images go last, what has placement inline never. A body whose
 // length says that everything fits is kept whole, one whose length says that it
-// cannot fit keeps KeepBytes and streams the rest. Memory is the bound for each,
-// and SpareBlocks are there for all together.
+// cannot fit keeps KeepBytes and streams the rest. Memory is the bound for each.
 //
 // # What stands where
 //
@@ -34,7 +33,7 @@
 // opens no file. The row lists the message's blobs, and is how Sweep finds them:
 // it is written before a blob is committed and deleted after all of them. Names
 // of blobs say nothing, since an attachment may come before the member that says
-// how long it is kept. Where the mail holds SAS URLs there is a row all the same.
+// how long it is kept.
 //
 // The row of an upload slot is made alike, from its id, in the partition
 // upload-DAY-CALLER. Once a message has claimed the upload, its row names that of the
@@ -90,9 +89,6 @@ const (
 	// ClockSkew is how far our clock may be ahead of storage's before a fresh
 	// SAS is refused as not yet valid. It counts towards the life of the SAS.
 	ClockSkew = 5 * time.Minute
-	// LongestSASInMail is mail.MaxSASLife less what the key that signs may have
-	// lived already.
-	LongestSASInMail = mail.MaxSASLife - 2*time.Hour
 	// UndoTimeout bounds the deletion of what a failed Commit left behind.
 	UndoTimeout = 10 * time.Second
 	// DropTimeout bounds the deletion of the blocks that a request has staged in vain.
@@ -152,9 +148,6 @@ type Config struct {
 	// storage that recipients and callers reach under another name than the
 	// gateway does.
 	DownloadOrigin *url.URL
-	// SASInMail puts SAS URLs into the mail in place of links to the gateway.
-	// They live at most LongestSASInMail.
-	SASInMail bool
 	// MaxUploadBytes is the largest upload that a message may name; optional,
 	// DefaultMaxUploadBytes if 0.
 	MaxUploadBytes int64
@@ -175,7 +168,6 @@ type Key = store.Key
 type Offload struct {
 	config  Config
 	blocks  pool
-	spare   chan struct{} // full when all SpareBlocks are taken
 	readers atomic.Int32  // of attachments that are being taken in
 	counts  chan struct{} // one for each count under way
 }
@@ -188,7 +180,6 @@ func New(c Config) *Offload {
 	return &Offload{
 		config: c,
 		blocks: &sync.Pool{New: func() any { return new(block) }},
-		spare:  make(chan struct{}, SpareBlocks),
 		counts: make(chan struct{}, maxCounts),
 	}
 }
@@ -196,14 +187,14 @@ func New(c Config) *Offload {
 // signRead makes a SAS URL with which a browser saves a file and never shows it. That of
 // an upload says so itself: whoever has uploaded it may write something else in its place,
 // under other headers.
-func (o *Offload) signRead(ctx context.Context, blob, name string, expires time.Time, life time.Duration) (string, error) {
+func (o *Offload) signRead(ctx context.Context, blob, name string, expires time.Time) (string, error) {
 	var h store.BlobHeaders
 	if strings.HasPrefix(blob, uploadFolder) {
 		h = headers(name)
 	}
 	return o.sign(ctx, func(ctx context.Context, blob string, from, until time.Time) (string, error) {
 		return o.config.Blobs.SignRead(ctx, blob, h, from, until)
-	}, blob, expires, life)
+	}, blob, expires, mail.ClickSASLife)
 }
 
 // sign makes a SAS URL by one of the two signing methods. It begins early enough
@@ -243,8 +234,5 @@ func (o *Offload) linkURL(token string, n int) string {
 
 // lastInstant is when a link made now ends: a whole second, as in a SAS.
 func (o *Offload) lastInstant(life time.Duration) time.Time {
-	if o.config.SASInMail {
-		life = min(life, LongestSASInMail)
-	}
 	return o.config.Now().UTC().Add(life).Truncate(time.Second)
 }

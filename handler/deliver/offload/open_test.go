@@ -117,7 +117,7 @@ func TestOpenUnknown(t *testing.T) {
 			s := newSetting()
 			for call, err := range map[string]error{
 				"Open":   second(s.open(t.Context(), tt.token)),
-				"Revoke": s.Revoke(t.Context(), tt.token),
+				"Revoke": s.RevokeLinks(t.Context(), tt.token),
 			} {
 				if !problem.Is(err, tt.kind) {
 					t.Errorf("%s: got %v, want kind %v", call, err, tt.kind)
@@ -217,9 +217,9 @@ func TestRevoke(t *testing.T) {
 				}
 				return mem.Fault{}
 			}
-			err := s.Revoke(t.Context(), token)
+			err := s.RevokeLinks(t.Context(), token)
 			s.cloud.fault = nil
-			if told, err := s.Summary(t.Context(), token); err != nil || told.Revoked == (tt.kind != 0) || told.Files != 1 || told.Downloads != 0 || told.Expires.IsZero() {
+			if told, err := s.Summarize(t.Context(), token); err != nil || told.Revoked == (tt.kind != 0) || told.Files != 1 || told.Downloads != 0 || told.Expires.IsZero() {
 				t.Errorf("the operator is told %+v, %v", told, err)
 			}
 			_, opened := s.open(t.Context(), token)
@@ -232,7 +232,7 @@ func TestRevoke(t *testing.T) {
 			if err != nil || !problem.Is(opened, problem.Gone) {
 				t.Errorf("got %v, then %v; want a link that is gone", err, opened)
 			}
-			if err := s.Revoke(t.Context(), token); err != nil {
+			if err := s.RevokeLinks(t.Context(), token); err != nil {
 				t.Errorf("again: %v", err)
 			}
 		})

@@ -36,7 +36,7 @@ func (o *Offload) Plan(ctx context.Context, m *mail.Message, in *Intake, owner O
 	}
 	must, may, never := d.sortOut()
 	for _, i := range must {
-		if err := d.move(ctx, i, uploads[i]); err != nil {
+		if err := d.move(i, uploads[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -44,7 +44,7 @@ func (o *Offload) Plan(ctx context.Context, m *mail.Message, in *Intake, owner O
 		if len(may) == 0 {
 			return nil, d.refuse(never, limit, size)
 		}
-		if err := d.move(ctx, may[0], nil); err != nil {
+		if err := d.move(may[0], nil); err != nil {
 			return nil, err
 		}
 		may = may[1:]
@@ -147,8 +147,8 @@ func (d *draft) lookAtUploads(ctx context.Context) (map[int]*slot, error) {
 }
 
 // move takes the i-th attachment out of the draft and writes the block anew.
-func (d *draft) move(ctx context.Context, i int, s *slot) error {
-	if err := d.moved.add(ctx, i, d.message.Attachments[i], s); err != nil {
+func (d *draft) move(i int, s *slot) error {
+	if err := d.moved.add(i, d.message.Attachments[i], s); err != nil {
 		return err
 	}
 	d.message.Attachments[i].Content = nil

@@ -42,10 +42,10 @@ func (p *countingPool) Put(b any) {
 	p.free = append(p.free, b)
 }
 
-// pooled is a setting whose blocks are counted, and none of which is spare.
+// pooled is a setting whose blocks are counted.
 func pooled() (*setting, *countingPool) {
 	s, p := newSetting(), new(countingPool)
-	s.blocks, s.spare = p, nil
+	s.blocks = p
 	return s, p
 }
 

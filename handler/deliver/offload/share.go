@@ -16,12 +16,12 @@ type Shared struct {
 	staged, committed bool
 }
 
-// Share makes a Move good for several messages.
-func Share(mv *Move) *Shared { return &Shared{Move: mv} }
+// NewShared makes a Move good for several messages.
+func NewShared(mv *Move) *Shared { return &Shared{Move: mv} }
 
-// Put does to m what Plan has done to its own message: m has the same attachments
+// ApplyTo does to m what Plan has done to its own message: m has the same attachments
 // and is not larger, so it fits too.
-func (s *Shared) Put(m *mail.Message) error {
+func (s *Shared) ApplyTo(m *mail.Message) error {
 	if len(s.files) == 0 {
 		return nil
 	}

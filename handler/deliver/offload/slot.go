@@ -45,10 +45,10 @@ type Slot struct {
 	MaxBytes int64 // of what a message may name; storage itself takes more
 }
 
-// Slot makes a slot for a caller, who may have so many open. What is uploaded to it
+// CreateSlot makes a slot for a caller, who may have so many open. What is uploaded to it
 // vanishes after SlotLife and SlotGrace, unless a message of this caller names the slot
 // before. An error is TooManyUploads or Unavailable.
-func (o *Offload) Slot(ctx context.Context, caller string, most int) (Slot, error) {
+func (o *Offload) CreateSlot(ctx context.Context, caller string, most int) (Slot, error) {
 	expires := o.config.Now().UTC().Add(SlotLife - ClockSkew).Truncate(time.Second)
 	id, err := newToken(o.config.Rand, expires)
 	if err != nil {

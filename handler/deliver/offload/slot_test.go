@@ -23,7 +23,7 @@ import (
 // uploaded is a slot with so many bytes in it.
 func (s *setting) uploaded(t testing.TB, n int) Slot {
 	t.Helper()
-	slot, err := s.Slot(t.Context(), owner.Caller, DefaultOpenSlots)
+	slot, err := s.CreateSlot(t.Context(), owner.Caller, DefaultOpenSlots)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,13 +41,13 @@ func naming(ids ...string) *mail.Message {
 
 // planAs is Plan for another owner.
 func (s *setting) planAs(o Owner, m *mail.Message, life time.Duration) (*Move, error) {
-	return s.Plan(context.Background(), m, s.Intake(0, wholeMiB), o, life, wholeMiB, wireSize)
+	return s.Plan(context.Background(), m, s.NewIntake(0, wholeMiB), o, life, wholeMiB, wireSize)
 }
 
 func TestSlot(t *testing.T) {
 	t.Parallel()
 	s := newSetting()
-	slot, err := s.Slot(t.Context(), "shop", DefaultOpenSlots)
+	slot, err := s.CreateSlot(t.Context(), "shop", DefaultOpenSlots)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestSlotElsewhere(t *testing.T) {
 		c.DownloadOrigin = &url.URL{Scheme: "http", Host: "127.0.0.1:7071"}
 		c.MaxUploadBytes = 77
 	})
-	slot, err := s.Slot(t.Context(), "shop", DefaultOpenSlots)
+	slot, err := s.CreateSlot(t.Context(), "shop", DefaultOpenSlots)
 	if err != nil || !strings.HasPrefix(slot.URL, "http://127.0.0.1:7071/upload%2F") || slot.MaxBytes != 77 {
 		t.Errorf("got %+v, %v", slot, err)
 	}
@@ -83,7 +83,7 @@ func TestSlotWithStorageAway(t *testing.T) {
 	for _, call := range []string{"insert", "sign"} {
 		s := newSetting()
 		s.cloud.fault = refusing(call)
-		if slot, err := s.Slot(t.Context(), "shop", DefaultOpenSlots); slot != (Slot{}) || !problem.Is(err, problem.Unavailable) {
+		if slot, err := s.CreateSlot(t.Context(), "shop", DefaultOpenSlots); slot != (Slot{}) || !problem.Is(err, problem.Unavailable) {
 			t.Errorf("%s: got %+v, %v", call, slot, err)
 		}
 	}
@@ -91,33 +91,25 @@ func TestSlotWithStorageAway(t *testing.T) {
 
 func TestUploadBecomesALink(t *testing.T) {
 	t.Parallel()
-	for name, adjust := range map[string]func(*Config){"gateway": linksToGateway, "sas": sasInMail} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSetting(adjust)
-			slot := s.uploaded(t, 1000)
-			m := naming(slot.ID)
-			mv := s.planFor(t, m, 30*24*time.Hour, wholeMiB)
-			if m.Attachments[0].Size != 1000 || mv.Links()[0].Size != 1000 || !strings.Contains(m.Content.PlainText, "1.0 kB") {
-				t.Errorf("size %d, link %+v", m.Attachments[0].Size, mv.Links()[0])
-			}
-			commit(t, mv)
-			address := mv.Links()[0].URL
-			if !s.config.SASInMail {
-				var err error
-				if address, err = s.open(t.Context(), mv.token); err != nil {
-					t.Fatal(err)
-				}
-			}
-			assertDownload(t, s.cloud.get(t, address), mail.Attachment{Name: "video.mp4", Content: noise(9, 1000)})
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, slot.URL, strings.NewReader("other"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if response, err := s.cloud.container.RoundTrip(request); err != nil || response.StatusCode != http.StatusPreconditionFailed {
-				t.Errorf("a later upload: %+v, %v; want status 412", response, err)
-			}
-		})
+	s := newSetting()
+	slot := s.uploaded(t, 1000)
+	m := naming(slot.ID)
+	mv := s.planFor(t, m, 30*24*time.Hour, wholeMiB)
+	if m.Attachments[0].Size != 1000 || mv.Links()[0].Size != 1000 || !strings.Contains(m.Content.PlainText, "1.0 kB") {
+		t.Errorf("size %d, link %+v", m.Attachments[0].Size, mv.Links()[0])
+	}
+	commit(t, mv)
+	address, err := s.open(t.Context(), mv.token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	assertDownload(t, s.cloud.get(t, address), mail.Attachment{Name: "video.mp4", Content: noise(9, 1000)})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, slot.URL, strings.NewReader("other"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response, err := s.cloud.container.RoundTrip(request); err != nil || response.StatusCode != http.StatusPreconditionFailed {
+		t.Errorf("a later upload: %+v, %v; want status 412", response, err)
 	}
 }
 
@@ -159,11 +151,11 @@ func TestSlotsOfOneCallerAreBounded(t *testing.T) {
 	var last Slot
 	for range 3 {
 		var err error
-		if last, err = s.Slot(t.Context(), "shop", 3); err != nil {
+		if last, err = s.CreateSlot(t.Context(), "shop", 3); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err := s.Slot(t.Context(), "shop", 3)
+	_, err := s.CreateSlot(t.Context(), "shop", 3)
 	if p := problem.Of(err); p.Kind != problem.TooManyUploads || p.RetryAfter != SlotLife-ClockSkew {
 		t.Errorf("a fourth got %v, to be tried again after %s", err, p.RetryAfter)
 	}
@@ -171,7 +163,7 @@ func TestSlotsOfOneCallerAreBounded(t *testing.T) {
 		t.Errorf("%d rows", n)
 	}
 	for _, name := range []string{"shop-2", "sho", "billing"} {
-		if _, err := s.Slot(t.Context(), name, 1); err != nil {
+		if _, err := s.CreateSlot(t.Context(), name, 1); err != nil {
 			t.Errorf("another caller, %s: %v", name, err)
 		}
 	}
@@ -181,11 +173,11 @@ func TestSlotsOfOneCallerAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	commit(t, mv)
-	if _, err := s.Slot(t.Context(), "shop", 3); err != nil {
+	if _, err := s.CreateSlot(t.Context(), "shop", 3); err != nil {
 		t.Errorf("after a message took one: %v", err)
 	}
 	s.now = s.now.Add(SlotLife)
-	if _, err := s.Slot(t.Context(), "shop", 1); err != nil {
+	if _, err := s.CreateSlot(t.Context(), "shop", 1); err != nil {
 		t.Errorf("after all have ended: %v", err)
 	}
 }
@@ -196,7 +188,7 @@ func TestSlotsAtOnceAreBounded(t *testing.T) {
 	s := newSetting(func(c *Config) { c.Rand = rand.Reader })
 	made := make(chan error)
 	for range 20 {
-		go func() { _, err := s.Slot(context.Background(), "shop", 5); made <- err }()
+		go func() { _, err := s.CreateSlot(context.Background(), "shop", 5); made <- err }()
 	}
 	n := 0
 	for range 20 {
@@ -272,7 +264,7 @@ func TestUploadThatCannotBeHad(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSetting(func(c *Config) { c.MaxUploadBytes = 5000 })
-			slot, err := s.Slot(t.Context(), owner.Caller, DefaultOpenSlots)
+			slot, err := s.CreateSlot(t.Context(), owner.Caller, DefaultOpenSlots)
 			if err != nil {
 				t.Fatal(err)
 			}

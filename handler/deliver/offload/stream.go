@@ -9,9 +9,10 @@ import (
 type stream struct {
 	intake *Intake
 	blob   string
-	blocks int      // sent
-	listed bool     // the row of a message's links may list it, and is how it is found
-	block  *filling // nil between blocks
+	blocks int    // sent
+	listed bool   // the row of a message's links may list it, and is how it is found
+	block  *block // that is being filled; nil between blocks
+	filled int    // bytes of block
 }
 
 func (in *Intake) newStream() (*stream, error) {
@@ -27,8 +28,8 @@ func (s *stream) readFrom(ctx context.Context, r io.Reader) (size int64, err err
 		if err := s.makeSpace(ctx); err != nil {
 			return size, err
 		}
-		n, err := r.Read(s.block.space())
-		s.block.add(n)
+		n, err := r.Read(s.block[s.filled:])
+		s.filled += n
 		size += int64(n)
 		switch {
 		case err == io.EOF:
@@ -45,26 +46,25 @@ func (s *stream) write(ctx context.Context, data []byte) error {
 		if err := s.makeSpace(ctx); err != nil {
 			return err
 		}
-		n := copy(s.block.space(), data)
-		s.block.add(n)
+		n := copy(s.block[s.filled:], data)
+		s.filled += n
 		data = data[n:]
 	}
 	return nil
 }
 
-// makeSpace sends a full block, and waits until another is free.
+// makeSpace sends a full block, and waits for the memory of another.
 func (s *stream) makeSpace(ctx context.Context) error {
-	if s.block != nil && len(s.block.space()) == 0 {
+	if s.block != nil && s.filled == BlockBytes {
 		s.send()
 	}
 	if s.block != nil {
 		return nil
 	}
-	if err := s.intake.flight.turn(ctx); err != nil {
+	if err := s.intake.reserve(ctx, BlockBytes); err != nil {
 		return err
 	}
-	memory := s.intake.offload.blocks.Get().(*block) //nolint:forcetypeassert // the pool holds nothing else
-	s.block = newFilling(memory[:], s.intake.offload.config.Blobs.Checksum())
+	s.block, s.filled = s.intake.offload.blocks.Get().(*block), 0 //nolint:forcetypeassert // the pool holds nothing else
 	return nil
 }
 
@@ -72,7 +72,7 @@ func (s *stream) makeSpace(ctx context.Context) error {
 func (s *stream) end() {
 	switch {
 	case s.block == nil:
-	case s.block.filled > 0:
+	case s.filled > 0:
 		s.send()
 	default:
 		s.drop()
@@ -81,7 +81,7 @@ func (s *stream) end() {
 
 func (s *stream) send() {
 	full := s.block
-	s.intake.flight.send(s.blob, s.blocks, full, func() { s.recycle(full) })
+	s.intake.flight.send(s.blob, s.blocks, full[:s.filled], func() { s.recycle(full) })
 	s.block = nil
 	s.blocks++
 }
@@ -89,12 +89,12 @@ func (s *stream) send() {
 // drop gives the block that is being filled back, for a stream that breaks off.
 func (s *stream) drop() {
 	if s.block != nil {
-		s.block.end()
-		<-s.block.sum
 		s.recycle(s.block)
 		s.block = nil
-		s.intake.flight.giveBack()
 	}
 }
 
-func (s *stream) recycle(f *filling) { s.intake.offload.blocks.Put((*block)(f.data)) }
+func (s *stream) recycle(b *block) {
+	s.intake.offload.blocks.Put(b)
+	s.intake.memory.Release(BlockBytes)
+}

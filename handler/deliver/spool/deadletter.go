@@ -10,8 +10,8 @@ import (
 
 const (
 	deadPartition = "dead"
-	// DeadLife is how long what could not be sent is kept for the operator.
-	DeadLife = 14 * 24 * time.Hour
+	// DeadLetterLife is how long what could not be sent is kept for the operator.
+	DeadLetterLife = 14 * 24 * time.Hour
 )
 
 // DeadLetter is a message that waited and could not be sent. Its letter is kept.
@@ -30,14 +30,14 @@ func (s *Spool) MoveToDeadLetters(ctx context.Context, d DeadLetter) error {
 	if _, err := s.dead.Insert(ctx, e); err != nil && !isThere(err) {
 		return unavailable("keep what could not be sent", err)
 	}
-	return s.Forget(ctx, &d.Entry)
+	return s.DeleteEntry(ctx, &d.Entry)
 }
 
 func (d *DeadLetter) row() string { return d.Key.Row }
 
-// DeadLetters returns at most n of what could not be sent, the oldest first, after
+// ListDeadLetters returns at most n of what could not be sent, the oldest first, after
 // one of them; zero to begin.
-func (s *Spool) DeadLetters(ctx context.Context, after *DeadLetter, n int) ([]DeadLetter, error) {
+func (s *Spool) ListDeadLetters(ctx context.Context, after *DeadLetter, n int) ([]DeadLetter, error) {
 	from := store.Key{Partition: deadPartition}
 	if after != nil {
 		from.Row = after.row()
@@ -68,7 +68,7 @@ func (s *Spool) RemoveFromDeadLetters(ctx context.Context, d *DeadLetter) error 
 
 // DiscardDeadLetter takes one out of the list and deletes its letter.
 func (s *Spool) DiscardDeadLetter(ctx context.Context, d *DeadLetter) error {
-	if err := s.Drop(ctx, d.Key); err != nil {
+	if err := s.DeleteMessage(ctx, d.Key); err != nil {
 		return err
 	}
 	return s.RemoveFromDeadLetters(ctx, d)
@@ -77,13 +77,13 @@ func (s *Spool) DiscardDeadLetter(ctx context.Context, d *DeadLetter) error {
 // ExpireDeadLetters discards what has been in the list for DeadLife. It may be repeated.
 func (s *Spool) ExpireDeadLetters(ctx context.Context, now time.Time) (discarded int, err error) {
 	for after := (*DeadLetter)(nil); ; {
-		page, err := s.DeadLetters(ctx, after, strayPage)
+		page, err := s.ListDeadLetters(ctx, after, strayPage)
 		if err != nil {
 			return discarded, err
 		}
 		for i := range page {
 			after = &page[i]
-			if page[i].At.Add(DeadLife).After(now) {
+			if page[i].At.Add(DeadLetterLife).After(now) {
 				continue
 			}
 			if err := s.DiscardDeadLetter(ctx, &page[i]); err != nil {

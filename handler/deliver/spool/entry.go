@@ -37,8 +37,8 @@ type Entry struct {
 	NotBefore time.Time
 	// Doubt says that ACS may have the message: it is asked before anything else.
 	Doubt Doubt
-	// Asked counts the questions that ACS has answered with "unknown".
-	Asked int
+	// UnknownAnswers counts the questions that ACS has answered with "unknown".
+	UnknownAnswers int
 	// Ticket is what the ledger knows the letter by.
 	Ticket int64
 	// Unreadable says that nothing but the Key is known.
@@ -52,9 +52,9 @@ type Doubt string
 
 // The doubts.
 const (
-	NoDoubt Doubt = ""
-	Silent  Doubt = "silent"  // no answer came
-	Failing Doubt = "failing" // ACS answered that it failed
+	NoDoubt       Doubt = ""
+	NoAnswer      Doubt = "silent"  // no answer came
+	FailureAnswer Doubt = "failing" // ACS answered that it failed
 )
 
 func (s *Entry) encode() store.Entity {
@@ -62,7 +62,7 @@ func (s *Entry) encode() store.Entity {
 		"shard": int64(s.Line.Shard), "class": int64(s.Line.Class), "caller": s.Line.Caller, "later": s.Line.Later,
 		"due": s.Due, "id": s.ID, "version": string(s.Version), "bytes": int64(s.Bytes), "cost": int64(s.Cost),
 		"share": int64(s.Share), "cap": int64(s.Cap), "tries": int64(s.Tries), "repeats": int64(s.Repeats),
-		"doubt": string(s.Doubt), "asked": int64(s.Asked), "ticket": s.Ticket, "sender": int64(s.Sender),
+		"doubt": string(s.Doubt), "asked": int64(s.UnknownAnswers), "ticket": s.Ticket, "sender": int64(s.Sender),
 	}}
 	if s.Terms != "" {
 		e.Values["terms"] = s.Terms
@@ -95,7 +95,7 @@ func decodeSlip(e store.Entity) (Entry, error) {
 		Line: Line{Shard: number("shard"), Class: number("class"), Caller: text("caller"), Form: text("form")},
 		ID:   text("id"), Version: store.ETag(text("version")), Bytes: number("bytes"), Cost: max(number("cost"), 1),
 		Share: number("share"), Cap: number("cap"), FormCap: number("formCap"), Tries: number("tries"), Repeats: number("repeats"),
-		Doubt: Doubt(text("doubt")), Asked: number("asked"), Ticket: int64(number("ticket")),
+		Doubt: Doubt(text("doubt")), UnknownAnswers: number("asked"), Ticket: int64(number("ticket")),
 		Sender: uint32(number("sender")),
 		etag:   e.ETag,
 	}
@@ -110,11 +110,11 @@ func decodeSlip(e store.Entity) (Entry, error) {
 	return s, nil
 }
 
-// Enough is how many questions ACS must have answered with "unknown" before the
+// UnknownAnswersNeeded is how many questions ACS must have answered with "unknown" before the
 // message may be sent again. One that failed and said so has most likely taken
 // nothing.
-func (s *Entry) Enough() int {
-	if s.Doubt == Failing {
+func (s *Entry) UnknownAnswersNeeded() int {
+	if s.Doubt == FailureAnswer {
 		return 1
 	}
 	return 4

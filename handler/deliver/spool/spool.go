@@ -55,9 +55,9 @@ type Blobs interface {
 	List(ctx context.Context, prefix, after string, n int) ([]store.Blob, error)
 }
 
-// Rows is a table of the spool's own. An error wraps one of package store's, and
+// Table is a table of the spool's own. An error wraps one of package store's, and
 // what it leaves behind is said there.
-type Rows interface {
+type Table interface {
 	Get(ctx context.Context, partition, row string) (store.Entity, store.Receipt, error)
 	Insert(ctx context.Context, e store.Entity) (store.Receipt, error)
 	Replace(ctx context.Context, e store.Entity) (store.Receipt, error)
@@ -76,14 +76,14 @@ type Queue interface {
 // Spool keeps letters. It is safe for concurrent use.
 type Spool struct {
 	blobs Blobs
-	lines Rows
-	dead  Rows
+	lines Table
+	dead  Table
 	ticks Queue
 }
 
 // New makes a Spool of a container, the table of lines, that of what could not be
 // sent, and the queue of ticks.
-func New(b Blobs, lines, dead Rows, ticks Queue) *Spool {
+func New(b Blobs, lines, dead Table, ticks Queue) *Spool {
 	return &Spool{b, lines, dead, ticks}
 }
 
@@ -121,9 +121,9 @@ func KeyFor(l Line, order time.Time, name string) store.Key {
 
 func blobName(k store.Key) string { return k.Partition + "/" + k.Row }
 
-// Put keeps a letter under a key. It may be repeated. An error is Unavailable, and
+// PutMessage keeps a letter under a key. It may be repeated. An error is Unavailable, and
 // the letter may then be there.
-func (s *Spool) Put(ctx context.Context, k store.Key, l Message) error {
+func (s *Spool) PutMessage(ctx context.Context, k store.Key, l Message) error {
 	err := s.blobs.Put(ctx, blobName(k), encodeLetter(l))
 	if errors.Is(err, store.ErrExists) {
 		err = nil // nobody else has this key
@@ -131,9 +131,9 @@ func (s *Spool) Put(ctx context.Context, k store.Key, l Message) error {
 	return unavailable("keep a letter", err)
 }
 
-// Open reads a letter. found is false if it is gone. An error is Unavailable, or
+// ReadMessage reads a letter. found is false if it is gone. An error is Unavailable, or
 // Internal for a letter that nobody can read.
-func (s *Spool) Open(ctx context.Context, k store.Key) (l Message, found bool, err error) {
+func (s *Spool) ReadMessage(ctx context.Context, k store.Key) (l Message, found bool, err error) {
 	data, err := s.blobs.Read(ctx, blobName(k))
 	if errors.Is(err, store.ErrMissing) {
 		return Message{}, false, nil
@@ -145,13 +145,13 @@ func (s *Spool) Open(ctx context.Context, k store.Key) (l Message, found bool, e
 	return l, err == nil, problem.Wrap(problem.Internal, "A message that waits cannot be read.", err)
 }
 
-// Drop deletes a letter that has no row. It may be repeated.
-func (s *Spool) Drop(ctx context.Context, k store.Key) error {
+// DeleteMessage deletes a letter that has no row. It may be repeated.
+func (s *Spool) DeleteMessage(ctx context.Context, k store.Key) error {
 	return unavailable("delete a letter", unlessMissing(s.blobs.Delete(ctx, blobName(k))))
 }
 
-// Enter puts a letter's row into its line. It may be repeated.
-func (s *Spool) Enter(ctx context.Context, slip *Entry) error {
+// InsertEntry puts a letter's row into its line. It may be repeated.
+func (s *Spool) InsertEntry(ctx context.Context, slip *Entry) error {
 	receipt, err := s.lines.Insert(ctx, slip.encode())
 	if errors.Is(err, store.ErrExists) {
 		return nil
@@ -160,8 +160,8 @@ func (s *Spool) Enter(ctx context.Context, slip *Entry) error {
 	return unavailable("enter a line", err)
 }
 
-// Entry reads the row under a key. found is false if there is none.
-func (s *Spool) Entry(ctx context.Context, k store.Key) (slip Entry, found bool, err error) {
+// ReadEntry reads the row under a key. found is false if there is none.
+func (s *Spool) ReadEntry(ctx context.Context, k store.Key) (slip Entry, found bool, err error) {
 	e, _, err := s.lines.Get(ctx, k.Partition, k.Row)
 	if errors.Is(err, store.ErrMissing) {
 		return Entry{}, false, nil
@@ -173,14 +173,14 @@ func (s *Spool) Entry(ctx context.Context, k store.Key) (slip Entry, found bool,
 	return slip, err == nil, problem.Wrap(problem.Internal, "A line cannot be read.", err)
 }
 
-// Has says whether there is a row under a key.
-func (s *Spool) Has(ctx context.Context, k store.Key) (bool, error) {
-	_, found, err := s.Entry(ctx, k)
+// HasEntry says whether there is a row under a key.
+func (s *Spool) HasEntry(ctx context.Context, k store.Key) (bool, error) {
+	_, found, err := s.ReadEntry(ctx, k)
 	return found, err
 }
 
-// Keep writes what has changed of a slip. A slip that has gone stays gone.
-func (s *Spool) Keep(ctx context.Context, slip *Entry) error {
+// UpdateEntry writes what has changed of a slip. A slip that has gone stays gone.
+func (s *Spool) UpdateEntry(ctx context.Context, slip *Entry) error {
 	e := slip.encode()
 	e.ETag = slip.etag
 	receipt, err := s.lines.Replace(ctx, e)
@@ -190,23 +190,23 @@ func (s *Spool) Keep(ctx context.Context, slip *Entry) error {
 	return unavailable("change a place in line", unlessMissing(err))
 }
 
-// Leave takes a letter and its row away. It may be repeated.
-func (s *Spool) Leave(ctx context.Context, slip *Entry) error {
-	if err := s.Drop(ctx, slip.Key); err != nil {
+// DeleteQueued takes a letter and its row away. It may be repeated.
+func (s *Spool) DeleteQueued(ctx context.Context, slip *Entry) error {
+	if err := s.DeleteMessage(ctx, slip.Key); err != nil {
 		return err
 	}
-	return s.Forget(ctx, slip)
+	return s.DeleteEntry(ctx, slip)
 }
 
-// Forget takes a row away and leaves the letter, if there is one.
-func (s *Spool) Forget(ctx context.Context, slip *Entry) error {
+// DeleteEntry takes a row away and leaves the letter, if there is one.
+func (s *Spool) DeleteEntry(ctx context.Context, slip *Entry) error {
 	err := s.lines.Delete(ctx, slip.Key.Partition, slip.Key.Row, "")
 	return unavailable("leave a line", unlessMissing(err))
 }
 
-// Heads returns the first n slips of a line in their order, behind one of them; nil
+// ListEntries returns the first n slips of a line in their order, behind one of them; nil
 // to begin. Some may be Unreadable.
-func (s *Spool) Heads(ctx context.Context, l Line, behind *Entry, n int) ([]Entry, error) {
+func (s *Spool) ListEntries(ctx context.Context, l Line, behind *Entry, n int) ([]Entry, error) {
 	after := store.Key{Partition: l.partition()}
 	if behind != nil {
 		after = behind.Key
@@ -234,9 +234,9 @@ func (s *Spool) slips(ctx context.Context, after store.Key, before string, n int
 	return slips, nil
 }
 
-// Lines returns the slip at the head of every line that is not empty, and before it those
+// ListHeads returns the slip at the head of every line that is not empty, and before it those
 // that are Unreadable. It costs one operation for each.
-func (s *Spool) Lines(ctx context.Context) (heads []Entry, err error) {
+func (s *Spool) ListHeads(ctx context.Context) (heads []Entry, err error) {
 	after := store.Key{}
 	for {
 		head, err := s.slips(ctx, after, afterDigits, 1)
@@ -253,9 +253,9 @@ func (s *Spool) Lines(ctx context.Context) (heads []Entry, err error) {
 // allPage is how many rows All reads at once: as many as a table gives.
 const allPage = 1000
 
-// All goes through all that waits, line by line, each in its order. It costs one
+// AllEntries goes through all that waits, line by line, each in its order. It costs one
 // operation for every thousand.
-func (s *Spool) All(ctx context.Context) iter.Seq2[Entry, error] {
+func (s *Spool) AllEntries(ctx context.Context) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for after := (store.Key{}); ; {
 			page, err := s.slips(ctx, after, afterDigits, allPage)

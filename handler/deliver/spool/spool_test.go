@@ -76,9 +76,9 @@ func TestALetterComesBackAsItWas(t *testing.T) {
 	t.Parallel()
 	h, want := newHouse(), letter("one")
 	key := spool.KeyFor(spool.Line{Caller: "shop"}, start, "r")
-	must(t, h.Put(t.Context(), key, want))
-	must(t, h.Put(t.Context(), key, want)) // a repeat after a lost answer
-	got, found, err := h.Open(t.Context(), key)
+	must(t, h.PutMessage(t.Context(), key, want))
+	must(t, h.PutMessage(t.Context(), key, want)) // a repeat after a lost answer
+	got, found, err := h.ReadMessage(t.Context(), key)
 	if err != nil || !found {
 		t.Fatal(found, err)
 	}
@@ -89,9 +89,9 @@ func TestALetterComesBackAsItWas(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got.Message, want.Message)
 	}
-	must(t, h.Drop(t.Context(), key))
-	must(t, h.Drop(t.Context(), key))
-	if _, found, err := h.Open(t.Context(), key); found || err != nil {
+	must(t, h.DeleteMessage(t.Context(), key))
+	must(t, h.DeleteMessage(t.Context(), key))
+	if _, found, err := h.ReadMessage(t.Context(), key); found || err != nil {
 		t.Errorf("after it was dropped: %t, %v", found, err)
 	}
 }
@@ -100,7 +100,7 @@ func TestALetterThatIsDamagedIsNotRead(t *testing.T) {
 	t.Parallel()
 	h := newHouse()
 	key := spool.KeyFor(spool.Line{Caller: "shop"}, start, "r")
-	must(t, h.Put(t.Context(), key, letter("one")))
+	must(t, h.PutMessage(t.Context(), key, letter("one")))
 	name := key.Partition + "/" + key.Row
 	whole, err := h.blobs.Read(t.Context(), name)
 	must(t, err)
@@ -110,7 +110,7 @@ func TestALetterThatIsDamagedIsNotRead(t *testing.T) {
 	} {
 		must(t, h.blobs.Delete(t.Context(), name))
 		must(t, h.blobs.Put(t.Context(), name, data))
-		if _, found, err := h.Open(t.Context(), key); found || !problem.Is(err, problem.Internal) {
+		if _, found, err := h.ReadMessage(t.Context(), key); found || !problem.Is(err, problem.Internal) {
 			t.Errorf("%s: found %t, %v", what, found, err)
 		}
 	}
@@ -130,7 +130,7 @@ func TestALineIsReadInOrder(t *testing.T) {
 		for i, n := range rapid.SliceOfN(rapid.IntRange(0, 999), 0, 60).Draw(rt, "arrivals") {
 			line := lines[n%len(lines)]
 			s := slip(line, start.Add(time.Duration(n)*time.Minute), strconv.Itoa(1000+i))
-			if err := h.Enter(context.Background(), s); err != nil {
+			if err := h.InsertEntry(context.Background(), s); err != nil {
 				rt.Fatal(err)
 			}
 			want[line] = append(want[line], s.Key.Row)
@@ -138,7 +138,7 @@ func TestALineIsReadInOrder(t *testing.T) {
 		for _, line := range lines {
 			slices.Sort(want[line])
 			n := rapid.IntRange(1, 70).Draw(rt, "n")
-			got, err := h.Heads(context.Background(), line, nil, n)
+			got, err := h.ListEntries(context.Background(), line, nil, n)
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -153,7 +153,7 @@ func TestALineIsReadInOrder(t *testing.T) {
 				rt.Errorf("line %+v is %v, want %v", line, rows, first)
 			}
 		}
-		heads, err := h.Lines(context.Background())
+		heads, err := h.ListHeads(context.Background())
 		if err != nil || len(heads) != len(want) {
 			rt.Errorf("%d lines, %v; want %d", len(heads), err, len(want))
 		}
@@ -170,17 +170,17 @@ func TestWhatChangesOfASlipIsKept(t *testing.T) {
 	h, line := newHouse(), spool.Line{Shard: 3, Class: 2, Caller: "shop", Later: true}
 	s := slip(line, start, "r")
 	s.Bytes, s.Cost, s.Share, s.Cap = 7, 2, 10, 50
-	must(t, h.Enter(t.Context(), s))
-	must(t, h.Enter(t.Context(), s))
-	s.Tries, s.Repeats, s.Asked, s.Doubt, s.Version, s.NotBefore = 1, 2, 3, spool.Failing, "w", start.Add(time.Minute)
-	must(t, h.Keep(t.Context(), s))
-	got, found, err := h.Entry(t.Context(), s.Key)
+	must(t, h.InsertEntry(t.Context(), s))
+	must(t, h.InsertEntry(t.Context(), s))
+	s.Tries, s.Repeats, s.UnknownAnswers, s.Doubt, s.Version, s.NotBefore = 1, 2, 3, spool.FailureAnswer, "w", start.Add(time.Minute)
+	must(t, h.UpdateEntry(t.Context(), s))
+	got, found, err := h.ReadEntry(t.Context(), s.Key)
 	if err != nil || !found || !reflect.DeepEqual(&got, s) {
 		t.Errorf("got %+v, %t, %v; want %+v", got, found, err, s)
 	}
-	must(t, h.Forget(t.Context(), s))
-	must(t, h.Keep(t.Context(), s)) // it does not come back
-	if has, err := h.Has(t.Context(), s.Key); has || err != nil {
+	must(t, h.DeleteEntry(t.Context(), s))
+	must(t, h.UpdateEntry(t.Context(), s)) // it does not come back
+	if has, err := h.HasEntry(t.Context(), s.Key); has || err != nil {
 		t.Errorf("after it was forgotten: %t, %v", has, err)
 	}
 }
@@ -193,12 +193,12 @@ func TestStraysAreLettersWithoutARow(t *testing.T) {
 	for i := range n {
 		line := spool.Line{Shard: i % 3, Class: i % 2, Caller: "shop"}
 		s := slip(line, start.Add(time.Duration(i)*time.Minute), fmt.Sprintf("%02d", i))
-		must(t, h.Put(t.Context(), s.Key, letter(s.ID)))
+		must(t, h.PutMessage(t.Context(), s.Key, letter(s.ID)))
 		switch i % 5 {
 		case 0, 1, 2: // in its line, with others around it
-			must(t, h.Enter(t.Context(), s))
+			must(t, h.InsertEntry(t.Context(), s))
 		case 3:
-			must(t, h.Enter(t.Context(), s))
+			must(t, h.InsertEntry(t.Context(), s))
 			must(t, h.MoveToDeadLetters(t.Context(), spool.DeadLetter{Entry: *s, At: start, Reason: "r"}))
 		default:
 			if i < 30 {
@@ -206,10 +206,10 @@ func TestStraysAreLettersWithoutARow(t *testing.T) {
 			}
 		}
 		other := slip(line, start.Add(time.Duration(i)*time.Minute), "row only")
-		must(t, h.Enter(t.Context(), other))
+		must(t, h.InsertEntry(t.Context(), other))
 	}
 	var got []string
-	err := h.Strays(t.Context(), start.Add(30*time.Minute), func(_ context.Context, k store.Key) error {
+	err := h.FindOrphans(t.Context(), start.Add(30*time.Minute), func(_ context.Context, k store.Key) error {
 		got = append(got, k.Row[len(k.Row)-2:])
 		return errors.New("one that cannot be removed")
 	})
@@ -227,36 +227,36 @@ func TestTheDeadAreListedUntilTheyExpire(t *testing.T) {
 	h, line := newHouse(), spool.Line{Class: 1, Caller: "shop", Later: true}
 	for i := range 3 {
 		s := slip(line, start.Add(time.Duration(i)*time.Minute), strconv.Itoa(i))
-		must(t, h.Put(t.Context(), s.Key, letter(s.ID)))
-		must(t, h.Enter(t.Context(), s))
+		must(t, h.PutMessage(t.Context(), s.Key, letter(s.ID)))
+		must(t, h.InsertEntry(t.Context(), s))
 		d := spool.DeadLetter{Entry: *s, At: start.Add(time.Duration(i) * 24 * time.Hour), Reason: "why " + s.ID}
 		must(t, h.MoveToDeadLetters(t.Context(), d))
 		must(t, h.MoveToDeadLetters(t.Context(), d))
 	}
-	if heads, err := h.Heads(t.Context(), line, nil, 10); err != nil || len(heads) != 0 {
+	if heads, err := h.ListEntries(t.Context(), line, nil, 10); err != nil || len(heads) != 0 {
 		t.Errorf("still in line: %v, %v", heads, err)
 	}
-	list, err := h.DeadLetters(t.Context(), nil, 2)
+	list, err := h.ListDeadLetters(t.Context(), nil, 2)
 	if err != nil || len(list) != 2 || list[1].Reason != "why 1" || list[1].Line != line || list[1].Key != slip(line, start.Add(time.Minute), "1").Key {
 		t.Fatalf("list %+v, %v", list, err)
 	}
-	rest, err := h.DeadLetters(t.Context(), &list[1], 2)
+	rest, err := h.ListDeadLetters(t.Context(), &list[1], 2)
 	if err != nil || len(rest) != 1 || rest[0].ID != "2" {
 		t.Errorf("the rest is %+v, %v", rest, err)
 	}
 	must(t, h.RemoveFromDeadLetters(t.Context(), &list[0]))
-	if _, found, err := h.Open(t.Context(), list[0].Key); !found || err != nil {
+	if _, found, err := h.ReadMessage(t.Context(), list[0].Key); !found || err != nil {
 		t.Errorf("the letter of one taken out: %t, %v", found, err)
 	}
 	for _, c := range []struct {
 		at   time.Time
 		want int
-	}{{start.Add(spool.DeadLife), 0}, {start.Add(spool.DeadLife + 24*time.Hour), 1}, {start.Add(2 * spool.DeadLife), 1}} {
+	}{{start.Add(spool.DeadLetterLife), 0}, {start.Add(spool.DeadLetterLife + 24*time.Hour), 1}, {start.Add(2 * spool.DeadLetterLife), 1}} {
 		if n, err := h.ExpireDeadLetters(t.Context(), c.at); err != nil || n != c.want {
 			t.Errorf("at %v %d expired, %v; want %d", c.at, n, err, c.want)
 		}
 	}
-	if _, found, err := h.Open(t.Context(), list[1].Key); found || err != nil {
+	if _, found, err := h.ReadMessage(t.Context(), list[1].Key); found || err != nil {
 		t.Errorf("the letter of one that expired: %t, %v", found, err)
 	}
 }
@@ -299,19 +299,24 @@ func TestStorageOutOfReach(t *testing.T) {
 		op   mem.Op
 		call func(context.Context, *house, *spool.Entry) error
 	}{
-		"put":   {mem.Put, func(ctx context.Context, h *house, s *spool.Entry) error { return h.Put(ctx, s.Key, letter("x")) }},
-		"open":  {mem.Read, func(ctx context.Context, h *house, s *spool.Entry) error { _, _, err := h.Open(ctx, s.Key); return err }},
-		"drop":  {mem.Delete, func(ctx context.Context, h *house, s *spool.Entry) error { return h.Drop(ctx, s.Key) }},
-		"enter": {mem.Insert, func(ctx context.Context, h *house, s *spool.Entry) error { return h.Enter(ctx, s) }},
-		"keep":  {mem.Replace, func(ctx context.Context, h *house, s *spool.Entry) error { return h.Keep(ctx, s) }},
-		"leave": {mem.Delete, func(ctx context.Context, h *house, s *spool.Entry) error { return h.Leave(ctx, s) }},
-		"heads": {mem.List, func(ctx context.Context, h *house, _ *spool.Entry) error {
-			_, err := h.Heads(ctx, line, nil, 1)
+		"put": {mem.Put, func(ctx context.Context, h *house, s *spool.Entry) error {
+			return h.PutMessage(ctx, s.Key, letter("x"))
+		}},
+		"open": {mem.Read, func(ctx context.Context, h *house, s *spool.Entry) error {
+			_, _, err := h.ReadMessage(ctx, s.Key)
 			return err
 		}},
-		"lines": {mem.List, func(ctx context.Context, h *house, _ *spool.Entry) error { _, err := h.Lines(ctx); return err }},
+		"drop":  {mem.Delete, func(ctx context.Context, h *house, s *spool.Entry) error { return h.DeleteMessage(ctx, s.Key) }},
+		"enter": {mem.Insert, func(ctx context.Context, h *house, s *spool.Entry) error { return h.InsertEntry(ctx, s) }},
+		"keep":  {mem.Replace, func(ctx context.Context, h *house, s *spool.Entry) error { return h.UpdateEntry(ctx, s) }},
+		"leave": {mem.Delete, func(ctx context.Context, h *house, s *spool.Entry) error { return h.DeleteQueued(ctx, s) }},
+		"heads": {mem.List, func(ctx context.Context, h *house, _ *spool.Entry) error {
+			_, err := h.ListEntries(ctx, line, nil, 1)
+			return err
+		}},
+		"lines": {mem.List, func(ctx context.Context, h *house, _ *spool.Entry) error { _, err := h.ListHeads(ctx); return err }},
 		"slip": {mem.Get, func(ctx context.Context, h *house, s *spool.Entry) error {
-			_, _, err := h.Entry(ctx, s.Key)
+			_, _, err := h.ReadEntry(ctx, s.Key)
 			return err
 		}},
 		"bury": {mem.Insert, func(ctx context.Context, h *house, s *spool.Entry) error {

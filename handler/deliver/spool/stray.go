@@ -11,10 +11,10 @@ import (
 
 const strayPage = 5000
 
-// Strays calls found for every letter that has no row, neither in a line nor in
+// FindOrphans calls found for every letter that has no row, neither in a line nor in
 // the list of what could not be sent, and whose order lies before a moment. It
 // goes on after an error of found, and returns the first.
-func (s *Spool) Strays(ctx context.Context, before time.Time, found func(ctx context.Context, k store.Key) error) error {
+func (s *Spool) FindOrphans(ctx context.Context, before time.Time, found func(ctx context.Context, k store.Key) error) error {
 	known := rowsInOrder{spool: s}
 	buried, err := s.buried(ctx)
 	if err != nil {
@@ -60,7 +60,7 @@ func parseName(name string) (k store.Key, order time.Time, ok bool) {
 func (s *Spool) buried(ctx context.Context) (map[string]bool, error) {
 	rows := map[string]bool{}
 	for after := (*DeadLetter)(nil); ; {
-		page, err := s.DeadLetters(ctx, after, strayPage)
+		page, err := s.ListDeadLetters(ctx, after, strayPage)
 		if err != nil {
 			return nil, err
 		}

@@ -46,10 +46,10 @@ func (h *house) fill(t *testing.T, n int, at func(i int) place) (strays []store.
 		s := slip(spool.Line{Shard: shard, Caller: "shop"}, start.Add(time.Duration(i)*time.Millisecond), fmt.Sprintf("%05d", i))
 		p := at(i)
 		if p.letter {
-			must(t, h.Put(t.Context(), s.Key, small))
+			must(t, h.PutMessage(t.Context(), s.Key, small))
 		}
 		if p.row || p.dead {
-			must(t, h.Enter(t.Context(), s))
+			must(t, h.InsertEntry(t.Context(), s))
 		}
 		if p.dead {
 			must(t, h.MoveToDeadLetters(t.Context(), spool.DeadLetter{Entry: *s, At: start, Reason: "r"}))
@@ -119,7 +119,7 @@ func TestStraysWhereverTheyStand(t *testing.T) {
 			h := newHouse()
 			want := h.fill(t, c.n, c.at)
 			var got []store.Key
-			must(t, h.Strays(t.Context(), start.Add(time.Hour), func(_ context.Context, k store.Key) error {
+			must(t, h.FindOrphans(t.Context(), start.Add(time.Hour), func(_ context.Context, k store.Key) error {
 				got = append(got, k)
 				return nil
 			}))
@@ -139,7 +139,7 @@ func TestAYoungLetterIsNoStray(t *testing.T) {
 	for i, want := range [][]store.Key{nil, strays[:1], strays[:2], strays} {
 		var got []store.Key
 		before := start.Add(time.Duration(i) * time.Millisecond)
-		must(t, h.Strays(t.Context(), before, func(_ context.Context, k store.Key) error {
+		must(t, h.FindOrphans(t.Context(), before, func(_ context.Context, k store.Key) error {
 			got = append(got, k)
 			return nil
 		}))
@@ -172,7 +172,7 @@ func TestStraysWithoutStorage(t *testing.T) {
 			}
 			return whole
 		})
-		err := h.Strays(t.Context(), start.Add(time.Hour), func(_ context.Context, k store.Key) error {
+		err := h.FindOrphans(t.Context(), start.Add(time.Hour), func(_ context.Context, k store.Key) error {
 			strays = append(strays, k)
 			return nil
 		})
@@ -212,7 +212,7 @@ func TestTheFirstErrorOfAStrayIsTold(t *testing.T) {
 			h := newHouse()
 			h.fill(t, 3, only(-1, nothing, stray))
 			calls := 0
-			err := h.Strays(t.Context(), start.Add(time.Hour), func(context.Context, store.Key) error {
+			err := h.FindOrphans(t.Context(), start.Add(time.Hour), func(context.Context, store.Key) error {
 				calls++
 				return c.fails[calls-1]
 			})
@@ -231,7 +231,7 @@ func TestABlobWithAnotherNameIsNoStray(t *testing.T) {
 	for _, name := range []string{"x", key.Row, key.Partition + "/", key.Partition + "/x", key.Partition + "/-x", key.Partition + "/0001", key.Partition + "/1x-x"} {
 		must(t, h.blobs.Put(t.Context(), name, []byte("x")))
 	}
-	must(t, h.Strays(t.Context(), start.Add(time.Hour), func(_ context.Context, k store.Key) error {
+	must(t, h.FindOrphans(t.Context(), start.Add(time.Hour), func(_ context.Context, k store.Key) error {
 		t.Errorf("a stray is %v", k)
 		return nil
 	}))

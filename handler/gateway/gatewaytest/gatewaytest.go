@@ -23,6 +23,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -315,7 +316,7 @@ func going(m *mail.Message) []mail.Attachment {
 }
 
 // Shop may send from and to everywhere.
-var Shop = caller.Caller{Name: "shop", Policy: caller.Policy{Senders: []string{caller.Any}, RecipientDomains: []string{caller.Any}}}
+var Shop = caller.Caller{Holder: keyring.Holder{Name: "shop"}, Policy: caller.Policy{Senders: []string{caller.Any}, RecipientDomains: []string{caller.Any}}}
 
 // Small is a message without attachments.
 func Small(subject string) string {
@@ -344,7 +345,7 @@ func DeadMessage(ctx context.Context, g *gateway.Gateway, id string) (spool.Dead
 		if d.ID != id {
 			continue
 		}
-		letter, _, err := g.Spool.Open(ctx, d.Key)
+		letter, _, err := g.Spool.ReadMessage(ctx, d.Key)
 		if problem.Is(err, problem.Internal) {
 			err = nil
 		}

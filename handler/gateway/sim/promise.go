@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -53,10 +54,10 @@ func (w *World) Ends(ctx context.Context, promises []Promise) (states map[record
 	for _, p := range promises {
 		// Its caller asks, as callers do, and waits as long as it is told: so many who ask at
 		// once use up their half of an hour's questions.
-		r, err := w.Any().Find(ctx, caller.Caller{Name: p.Caller}, p.ID)
+		r, err := w.Any().Find(ctx, caller.Caller{Holder: keyring.Holder{Name: p.Caller}}, p.ID)
 		for tries := 0; err == nil && r.State == record.Unknown && r.Again > 0 && tries < 300; tries++ {
 			time.Sleep(r.Again)
-			r, err = w.Any().Find(ctx, caller.Caller{Name: p.Caller}, p.ID)
+			r, err = w.Any().Find(ctx, caller.Caller{Holder: keyring.Holder{Name: p.Caller}}, p.ID)
 		}
 		if err != nil {
 			faults = append(faults, fmt.Sprintf("%s: lost: %v", p.ID, err))

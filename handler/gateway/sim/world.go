@@ -29,6 +29,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -289,7 +290,7 @@ func Message(subject, more string) string {
 // Caller may send from and to everywhere.
 func Caller(name string, p caller.Policy) caller.Caller {
 	p.Senders, p.RecipientDomains = []string{caller.Any}, []string{caller.Any}
-	return caller.Caller{Name: name, Policy: p}
+	return caller.Caller{Holder: keyring.Holder{Name: name}, Policy: p}
 }
 
 // Send offers a message to an instance as a caller does.

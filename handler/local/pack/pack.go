@@ -77,6 +77,11 @@ func files(root, handler string) ([]File, error) {
 	return all, nil
 }
 
+// Legal are the files that every zip has: this project's licence, and the notices of others.
+func Legal(root, notices string) []File {
+	return []File{{LicenseFile, filepath.Join(root, LicenseFile), 0o644}, {NoticesFile, notices, 0o644}}
+}
+
 // Dir writes the app into the directory dir and removes what an older layout has
 // left of functions there. The handler may be there already.
 func Dir(root, handler, dir string) error {
@@ -112,13 +117,13 @@ func Dir(root, handler, dir string) error {
 	return nil
 }
 
-// Zip writes the app to w.
-func Zip(w io.Writer, root, handler string) error {
+// Zip writes the app to w, with this project's licence and the notices of others in a file.
+func Zip(w io.Writer, root, handler, notices string) error {
 	all, err := files(root, handler)
 	if err != nil {
 		return err
 	}
-	return Write(w, all)
+	return Write(w, append(all, Legal(root, notices)...))
 }
 
 // Write makes a zip of files. Their times are not in it, so that the same files give the same

@@ -21,8 +21,12 @@ func TestTheZipIsWhatTheHostWants(t *testing.T) {
 	if err := os.WriteFile(handler, []byte("binary"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	notices := filepath.Join(t.TempDir(), "notices")
+	if err := os.WriteFile(notices, []byte("MIT"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var b bytes.Buffer
-	if err := Zip(&b, root, handler); err != nil {
+	if err := Zip(&b, root, handler, notices); err != nil {
 		t.Fatal(err)
 	}
 	z, err := zip.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
@@ -33,7 +37,7 @@ func TestTheZipIsWhatTheHostWants(t *testing.T) {
 	for _, f := range z.File {
 		got[f.Name] = f.Mode()
 	}
-	want := map[string]fs.FileMode{Handler: 0o755, "host.json": 0o644}
+	want := map[string]fs.FileMode{Handler: 0o755, "host.json": 0o644, LicenseFile: 0o644, NoticesFile: 0o644}
 	templates, _ := filepath.Glob(root + "/function.json-templates/*.json")
 	for _, f := range templates {
 		name := filepath.Base(f)
@@ -43,7 +47,7 @@ func TestTheZipIsWhatTheHostWants(t *testing.T) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 	var again bytes.Buffer
-	if err := Zip(&again, root, handler); err != nil || !bytes.Equal(b.Bytes(), again.Bytes()) {
+	if err := Zip(&again, root, handler, notices); err != nil || !bytes.Equal(b.Bytes(), again.Bytes()) {
 		t.Error("a second zip differs", err)
 	}
 }
@@ -67,7 +71,7 @@ func TestADirectoryForgetsAFunctionThatIsNoMore(t *testing.T) {
 	if _, err := os.Stat(old); err == nil {
 		t.Error("the old function is still there")
 	}
-	for _, name := range []string{"host.json", "sweep/function.json", "emails-send/function.json", Handler} {
+	for _, name := range []string{"host.json", "cleanup/function.json", "emails-send/function.json", Handler} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)
 		}

@@ -19,21 +19,19 @@ import (
 	"syscall"
 
 	"github.com/posthorn/posthorn/handler/local/pack"
+	"github.com/posthorn/posthorn/handler/version"
 )
-
-// Repository is where releases are published.
-const repository = "https://github.com/posthorn/posthorn"
 
 // bomTool makes the bill of materials. Source: github.com/CycloneDX/cyclonedx-gomod.
 const bomTool = "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	version := flag.String("version", "", "the release, such as v1.2.3")
+	tag := flag.String("version", "", "the release, such as v1.2.3")
 	flag.Parse()
 	r := release{
-		root: ".", dir: filepath.Join("dist", "release"), version: *version, repository: repository,
-		systems: systems, build: compile, bill: bill, out: os.Stdout,
+		root: ".", dir: filepath.Join("dist", "release"), version: *tag, repository: version.Repository,
+		systems: systems, build: compile, notices: pack.Notices, bill: bill, out: os.Stdout,
 	}
 	err := r.write(ctx)
 	stop()

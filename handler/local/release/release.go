@@ -39,6 +39,7 @@ type release struct {
 	root, dir, version, repository string
 	systems                        []system
 	build                          func(ctx context.Context, r *release, program string, s system, file string) error
+	notices                        func(ctx context.Context, root, goos, goarch string, programs ...string) ([]byte, error)
 	bill                           func(ctx context.Context, r *release, file string) error
 	out                            io.Writer // what is done
 }
@@ -93,7 +94,21 @@ func (r *release) app(ctx context.Context, s system, built string) error {
 	if err := r.build(ctx, r, "./handler", s, handler); err != nil {
 		return err
 	}
-	return r.file(appFile(s.arch), func(w io.Writer) error { return pack.Zip(w, r.root, handler) })
+	notices, err := r.legal(ctx, s, handler, "./handler")
+	if err != nil {
+		return err
+	}
+	return r.file(appFile(s.arch), func(w io.Writer) error { return pack.Zip(w, r.root, handler, notices) })
+}
+
+// legal writes the notices of programs into a file beside the one that was built.
+func (r *release) legal(ctx context.Context, s system, built string, programs ...string) (file string, err error) {
+	text, err := r.notices(ctx, r.root, s.os, s.arch, programs...)
+	if err != nil {
+		return "", err
+	}
+	file = built + "." + pack.NoticesFile
+	return file, os.WriteFile(file, text, 0o600)
 }
 
 // tools writes the programs for one system.
@@ -104,7 +119,15 @@ func (r *release) tools(ctx context.Context, s system, built string) error {
 	if s.os == "windows" {
 		ending = ".exe"
 	}
-	files := []pack.File{{Name: "LICENSE", Source: filepath.Join(r.root, "LICENSE"), Mode: 0o644}}
+	var programs []string
+	for _, t := range tools {
+		programs = append(programs, t.program)
+	}
+	notices, err := r.legal(ctx, s, filepath.Join(built, name), programs...)
+	if err != nil {
+		return err
+	}
+	files := pack.Legal(r.root, notices)
 	for _, t := range tools {
 		source := filepath.Join(built, t.name+"-"+s.os+"-"+s.arch+ending)
 		if err := r.build(ctx, r, t.program, s, source); err != nil {

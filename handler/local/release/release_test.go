@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -17,6 +18,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/posthorn/posthorn/handler/local/pack"
+	"github.com/posthorn/posthorn/handler/version"
 )
 
 const root = "../../.."
@@ -32,9 +36,12 @@ var published = []string{
 func newRelease(t *testing.T) *release {
 	t.Helper()
 	return &release{
-		root: root, dir: filepath.Join(t.TempDir(), "release"), version: "v1.2.3", repository: repository, systems: systems, out: io.Discard,
+		root: root, dir: filepath.Join(t.TempDir(), "release"), version: "v1.2.3", repository: version.Repository, systems: systems, out: io.Discard,
 		build: func(_ context.Context, _ *release, program string, s system, file string) error {
 			return os.WriteFile(file, []byte(program+" "+s.os+" "+s.arch), 0o600)
+		},
+		notices: func(_ context.Context, _, goos, goarch string, programs ...string) ([]byte, error) {
+			return fmt.Appendln(nil, goos, goarch, programs), nil
 		},
 		bill: func(_ context.Context, _ *release, file string) error { return os.WriteFile(file, []byte("{}"), 0o600) },
 	}
@@ -117,17 +124,20 @@ func TestZipsHoldProgramsOfTheirSystem(t *testing.T) {
 	for _, s := range systems {
 		ending := map[string]string{"windows": ".exe"}[s.os]
 		content, modes := unzipped(t, all["posthorn-tools-"+s.os+"-"+s.arch+".zip"])
-		if want := map[string]fs.FileMode{"LICENSE": 0o644, "posthorn" + ending: 0o755, "posthorn-emulator" + ending: 0o755}; !maps.Equal(modes, want) {
+		if want := map[string]fs.FileMode{"LICENSE": 0o644, pack.NoticesFile: 0o644, "posthorn" + ending: 0o755, "posthorn-emulator" + ending: 0o755}; !maps.Equal(modes, want) {
 			t.Errorf("%v: %v", s, modes)
 		}
 		if got := content["posthorn"+ending]; got != "./handler/operate "+s.os+" "+s.arch {
 			t.Errorf("%v: posthorn is %s", s, got)
 		}
+		if got, want := content[pack.NoticesFile], fmt.Sprintln(s.os, s.arch, "[./handler/operate ./handler/local/emulator/cmd/emulator]"); got != want {
+			t.Errorf("%v: the notices are those of %s", s, got)
+		}
 		if s.os != "linux" {
 			continue
 		}
 		content, modes = unzipped(t, all["posthorn-linux-"+s.arch+".zip"])
-		if modes["handler"] != 0o755 || modes["host.json"] != 0o644 || modes["emails-send/function.json"] != 0o644 || content["handler"] != "./handler linux "+s.arch {
+		if modes["handler"] != 0o755 || modes["host.json"] != 0o644 || modes["emails-send/function.json"] != 0o644 || content["handler"] != "./handler linux "+s.arch || content[pack.NoticesFile] != "linux "+s.arch+" [./handler]\n" {
 			t.Errorf("%v: %v", s, modes)
 		}
 	}
@@ -140,7 +150,7 @@ func TestTemplateDeploysItsRelease(t *testing.T) {
 	if err := r.write(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	const address = "https://github.com/posthorn/posthorn/releases/download/v1.2.3/posthorn-linux-amd64.zip"
+	const address = version.Repository + "/releases/download/v1.2.3/posthorn-linux-amd64.zip"
 	got := string(written(t, r.dir)[templateFile])
 	var template struct {
 		Parameters map[string]struct{ DefaultValue any }

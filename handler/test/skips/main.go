@@ -15,9 +15,11 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/posthorn/posthorn/handler/version"
 )
 
-const module = "github.com/posthorn/posthorn/"
+const module = version.Module + "/"
 
 // allowed are the tests that may be skipped where everything is there that tests
 // need, each with the reason.

@@ -10,7 +10,7 @@ import (
 // and which skipped tests a strict run refuses.
 func TestWhatWasSkippedIsToldAndTheRestIsAsOfGoTest(t *testing.T) {
 	t.Parallel()
-	const wire = `"Package":"github.com/posthorn/posthorn/handler/accept/wire"`
+	const wire = `"Package":"` + module + `handler/accept/wire"`
 	for _, row := range []struct {
 		name    string
 		events  []string

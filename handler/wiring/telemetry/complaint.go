@@ -11,7 +11,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// complaintInterval keeps a destination that is away from filling the log.
+// complaintInterval keeps a destination that cannot be reached from filling the log.
 const complaintInterval = time.Minute
 
 // complaint logs that an export failed, once an interval at most.
@@ -19,9 +19,9 @@ type complaint struct {
 	log *slog.Logger
 	now func() time.Time // a local clock
 
-	mu     sync.Mutex
-	last   time.Time
-	unsaid int
+	mu         sync.Mutex
+	last       time.Time
+	suppressed int
 }
 
 func (c *complaint) about(ctx context.Context, err error) {
@@ -31,14 +31,14 @@ func (c *complaint) about(ctx context.Context, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now := c.now(); c.last.IsZero() || now.Sub(c.last) >= complaintInterval {
-		c.log.WarnContext(ctx, "telemetry is lost", "error", err, "unsaid", c.unsaid)
-		c.last, c.unsaid = now, 0
+		c.log.WarnContext(ctx, "telemetry export failed, data lost", "error", err, "suppressed", c.suppressed)
+		c.last, c.suppressed = now, 0
 		return
 	}
-	c.unsaid++
+	c.suppressed++
 }
 
-// spanExporter complains of errors itself: the SDK would tell its global handler,
+// spanExporter logs errors itself: the SDK would pass them to its global handler,
 // which writes to standard error.
 type spanExporter struct {
 	sdktrace.SpanExporter

@@ -25,7 +25,7 @@ func TestComplaintOnceAMinute(t *testing.T) {
 			_, rest, _ := strings.Cut(strings.TrimSpace(line), "level=")
 			said = append(said, rest)
 		}
-		const word = `WARN msg="telemetry is lost" error=away unsaid=`
+		const word = `WARN msg="telemetry export failed, data lost" error=away suppressed=`
 		if got, want := strings.Join(said, "\n"), word+"0\n"+word+"59\n"+word+"59"; got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}

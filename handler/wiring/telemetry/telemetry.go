@@ -45,7 +45,7 @@ import (
 	"github.com/posthorn/posthorn/handler/wiring/telemetry/azuremonitor"
 )
 
-const scope = "github.com/posthorn/posthorn"
+const scope = version.Module
 
 // Telemetry is what the program reports through.
 type Telemetry struct {

@@ -1,4 +1,4 @@
-package roster_test
+package keyring
 
 import (
 	"context"
@@ -8,15 +8,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/posthorn/posthorn/handler/accept/roster"
 )
 
 var errAway = errors.New("storage is away")
 
 // desk is a list whose reading a test decides on.
 type desk struct {
-	*roster.Roster[int64]
+	*cache[int64]
 	reads atomic.Int64
 	away  atomic.Bool
 	takes atomic.Int64 // how long a read takes
@@ -25,7 +23,7 @@ type desk struct {
 // newDesk lists the number of the read under "n".
 func newDesk() *desk {
 	d := &desk{}
-	d.Roster = roster.New(time.Now, func(ctx context.Context) (map[string]int64, error) {
+	d.cache = newCache(time.Now, func(ctx context.Context) (map[string]int64, error) {
 		n := d.reads.Add(1)
 		select {
 		case <-time.After(time.Duration(d.takes.Load())):
@@ -40,10 +38,9 @@ func newDesk() *desk {
 	return d
 }
 
-func (d *desk) fresh(ctx context.Context) (map[string]int64, error) { return d.Fresh(ctx) }
-func (d *desk) letIn(ctx context.Context) (map[string]int64, error) { return d.Known(ctx) }
+func (d *desk) letIn(ctx context.Context) (map[string]int64, error) { return d.known(ctx) }
 func (d *desk) anew(ctx context.Context) (map[string]int64, error) {
-	return d.Since(ctx, d.Moment())
+	return d.since(ctx, d.moment())
 }
 
 // told is what one question was answered, and after what time.
@@ -63,12 +60,12 @@ func TestHowFreshAListIs(t *testing.T) {
 		want int64 // 0: errAway
 		took time.Duration
 	}{
-		{"young", roster.Life - 1, false, (*desk).fresh, 1, 0},
-		{"old", roster.Life, false, (*desk).fresh, 2, 0},
-		{"old, to let in", roster.Life, false, (*desk).letIn, 2, 0},
-		{"old, and storage away", roster.Life, true, (*desk).fresh, 0, 0},
-		{"old, and storage away, to let in", roster.Grace - 1, true, (*desk).letIn, 1, 0},
-		{"too old, and storage away", roster.Grace, true, (*desk).letIn, 0, 0},
+		{"young", CacheLife - 1, false, (*desk).fresh, 1, 0},
+		{"old", CacheLife, false, (*desk).fresh, 2, 0},
+		{"old, to let in", CacheLife, false, (*desk).letIn, 2, 0},
+		{"old, and storage away", CacheLife, true, (*desk).fresh, 0, 0},
+		{"old, and storage away, to let in", Grace - 1, true, (*desk).letIn, 1, 0},
+		{"too old, and storage away", Grace, true, (*desk).letIn, 0, 0},
 		{"anew", time.Minute, false, (*desk).anew, 2, 0},
 		{"anew, right after a read", 0, false, (*desk).anew, 2, time.Second},
 		{"young, and storage away", time.Second, true, (*desk).letIn, 1, 0},
@@ -77,7 +74,7 @@ func TestHowFreshAListIs(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				d := newDesk()
-				if n, _, err := told(d.Fresh); n != 1 || err != nil {
+				if n, _, err := told(d.fresh); n != 1 || err != nil {
 					t.Fatalf("at first: %d, %v", n, err)
 				}
 				time.Sleep(c.age)
@@ -102,7 +99,7 @@ func TestManyWhoAskShareOneRead(t *testing.T) {
 		for i := range 200 {
 			all.Go(func() {
 				time.Sleep(time.Duration(i) * 10 * time.Millisecond)
-				if _, took, err := told(d.Known); err == nil || took > 5*time.Second {
+				if _, took, err := told(d.known); err == nil || took > 5*time.Second {
 					t.Errorf("the %dth: %v after %v", i, err, took)
 				}
 			})
@@ -114,7 +111,7 @@ func TestManyWhoAskShareOneRead(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		time.Sleep(time.Second)
-		if _, err := d.Known(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := d.known(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("who leaves: %v", err)
 		}
 		time.Sleep(time.Minute)
@@ -126,23 +123,23 @@ func TestTheLastListHoldsWithoutAWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()
-		_, _, _ = told(d.Known)
-		time.Sleep(roster.Life)
+		_, _, _ = told(d.known)
+		time.Sleep(CacheLife)
 		d.takes.Store(int64(time.Hour))
-		if n, took, err := told(d.Known); n != 1 || err != nil || took != 5*time.Second {
+		if n, took, err := told(d.known); n != 1 || err != nil || took != 5*time.Second {
 			t.Errorf("the first: %d, %v after %v", n, err, took)
 		}
 		for range 100 {
 			time.Sleep(100 * time.Millisecond)
-			if n, took, err := told(d.Known); n != 1 || err != nil || took != 0 {
+			if n, took, err := told(d.known); n != 1 || err != nil || took != 0 {
 				t.Fatalf("later: %d, %v after %v", n, err, took)
 			}
 		}
 		d.takes.Store(0)
 		time.Sleep(7 * time.Second) // what hangs, ends
-		_, _, _ = told(d.Known)
+		_, _, _ = told(d.known)
 		time.Sleep(time.Second)
-		if n, took, err := told(d.Known); n < 3 || err != nil || took != 0 {
+		if n, took, err := told(d.known); n < 3 || err != nil || took != 0 {
 			t.Errorf("storage is back: %d, %v after %v", n, err, took)
 		}
 	})
@@ -169,8 +166,8 @@ func TestAFailureIsSharedForASecond(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newDesk()
 				if c.before {
-					_, _, _ = told(d.Known)
-					time.Sleep(roster.Grace)
+					_, _, _ = told(d.known)
+					time.Sleep(Grace)
 				}
 				d.takes.Store(int64(time.Hour))
 				ask := func(ctx context.Context) (map[string]int64, error) { return c.ask(d, ctx) }

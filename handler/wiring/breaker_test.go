@@ -25,12 +25,12 @@ type hanging struct {
 
 func (s *hanging) Do(req *http.Request) (*http.Response, error) {
 	s.tries.Add(1)
-	var answer <-chan time.Time
+	var answered <-chan time.Time
 	if !s.hangs.Load() {
-		answer = time.After(time.Duration(s.slow.Load()))
+		answered = time.After(time.Duration(s.slow.Load()))
 	}
 	select {
-	case <-answer:
+	case <-answered:
 		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("{}")), Request: req, Header: http.Header{}}, nil
 	case <-req.Context().Done():
 		return nil, req.Context().Err()
@@ -45,7 +45,7 @@ func asking(t *testing.T, s *hanging) func(t testing.TB) (time.Duration, error) 
 		t.Fatal(err)
 	}
 	o.Transport = s
-	o.PerRetryPolicies = append(o.PerRetryPolicies, &impatience{now: time.Now})
+	o.PerRetryPolicies = append(o.PerRetryPolicies, &breaker{now: time.Now})
 	p := runtime.NewPipeline("test", "v1", runtime.PipelineOptions{}, &azcore.ClientOptions{Transport: o.Transport, Retry: o.Retry, PerRetryPolicies: o.PerRetryPolicies})
 	return func(t testing.TB) (time.Duration, error) {
 		req, err := runtime.NewRequest(t.Context(), http.MethodGet, "https://account.table.core.windows.net/rows")
@@ -58,7 +58,7 @@ func asking(t *testing.T, s *hanging) func(t testing.TB) (time.Duration, error) 
 	}
 }
 
-func TestWhoeverComesWhileStorageHangsHearsItSoon(t *testing.T) {
+func TestCallersHearSoonThatStorageHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &hanging{}
@@ -110,8 +110,8 @@ func TestStorageThatIsBackIsFoundEvenIfItIsSlow(t *testing.T) {
 	})
 }
 
-// Those who cannot be answered do not keep a slow storage busy: it hears a few at a time,
-// and is found by them once it is quick again.
+// A crowd of callers does not keep a slow storage busy: a few tries go at a time, and
+// one of them finds storage once it is quick again.
 func TestACrowdDoesNotKeepStorageBusy(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -144,29 +144,28 @@ func TestACrowdDoesNotKeepStorageBusy(t *testing.T) {
 }
 
 // Storage under a thousand requests keeps some of them waiting for long; it is there.
-func TestOneSlowAnswerAmongOthersIsNoSilence(t *testing.T) {
+func TestOneSlowAnswerAmongOthersDoesNotOpenTheBreaker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		i := &impatience{now: time.Now}
-		silent, answered := true, false
-		_, slow := i.begin()
+		b := &breaker{now: time.Now}
+		_, slow := b.begin()
 		time.Sleep(time.Second)
-		_, other := i.begin()
-		other(&answered)
+		_, other := b.begin()
+		other(answer)
 		time.Sleep(answerTime)
-		slow(&silent)
-		if limit, _ := i.begin(); limit != answerTime {
+		slow(silence)
+		if limit, _ := b.begin(); limit != answerTime {
 			t.Errorf("the next try has %v", limit)
 		}
 	})
 }
 
-func TestACallerWhoLeavesProvesNothing(t *testing.T) {
+func TestCallerThatLeavesDoesNotOpenTheBreaker(t *testing.T) {
 	t.Parallel()
-	i := &impatience{now: time.Now}
-	_, done := i.begin()
-	done(nil)
-	if limit, _ := i.begin(); limit != answerTime {
+	b := &breaker{now: time.Now}
+	_, done := b.begin()
+	done(unknown)
+	if limit, _ := b.begin(); limit != answerTime {
 		t.Errorf("the next try has %v", limit)
 	}
 }

@@ -1,33 +1,46 @@
-package transfer_test
+package keyring_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"io"
 	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
-	"github.com/posthorn/posthorn/handler/accept/transfer"
+	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
 var master, other = bytes.Repeat([]byte("m"), 32), bytes.Repeat([]byte("o"), 32)
 
-func shops() []caller.Entry {
-	return []caller.Entry{
-		{Name: "shop", Generations: []int64{2, 3}, Last: 3, Policy: caller.Policy{Senders: []string{"*@example.com"}, RedirectTo: "qa@example.com"}},
-		{Name: "gone", Generations: []int64{}, Last: 4},
+func shops() []caller.Caller {
+	return []caller.Caller{
+		{Holder: keyring.Holder{Name: "gone", Generations: []int64{}, Last: 4, Began: 4}},
+		{Holder: keyring.Holder{Name: "shop", Generations: []int64{2, 3}, Last: 3, Began: 1, Made: map[int64]time.Time{}}, Policy: caller.Policy{Senders: []string{"*@example.com"}, RedirectTo: "qa@example.com"}},
 	}
 }
 
+func callers(masters ...[]byte) *caller.Registry {
+	return caller.NewRegistry(mem.NewTable(time.Now, nil), masters, false, time.Now)
+}
+
+// written is a document that has shops.
 func written(t *testing.T) string {
 	t.Helper()
+	r := callers(master)
+	if _, err := r.Import(t.Context(), shops(), keyring.Options{}, nil); err != nil {
+		t.Fatal(err)
+	}
 	var text bytes.Buffer
-	if err := transfer.Write(&text, "callers", [][]byte{master}, shops()); err != nil {
+	if _, err := r.Export(t.Context(), &text); err != nil {
 		t.Fatal(err)
 	}
 	return text.String()
@@ -36,14 +49,15 @@ func written(t *testing.T) string {
 func TestWhatIsWrittenIsRead(t *testing.T) {
 	t.Parallel()
 	text := written(t)
-	d, err := transfer.Read[caller.Entry](strings.NewReader(text), "callers")
-	if err != nil || !reflect.DeepEqual(d.Entries, shops()) {
+	d, err := callers().ReadDocument(strings.NewReader(text))
+	if want := shops(); err != nil || len(d.Entries) != 2 || !reflect.DeepEqual(store.JSON(d.Entries), store.JSON(want)) {
 		t.Errorf("%+v, %v", d, err)
 	}
-	if strings.Contains(text, string(master)) || !transfer.SameKeys(d.Masters, [][]byte{other, master}) || transfer.SameKeys(d.Masters, [][]byte{other}) || transfer.SameKeys(nil, [][]byte{master}) {
+	if strings.Contains(text, string(master)) || !callers(other, master).SameKeys(d) || callers(other).SameKeys(d) || callers(master).SameKeys(keyring.Document[caller.Caller]{}) {
 		t.Errorf("its marks are %q", d.Masters)
 	}
-	if d, err := transfer.Read[hook.Entry](strings.NewReader(`{"format":"posthorn-hooks","version":1}`), "hooks"); err != nil || len(d.Entries) != 0 {
+	hooks := hook.NewRegistry(mem.NewTable(time.Now, nil), nil, rand.Reader, time.Now)
+	if d, err := hooks.ReadDocument(strings.NewReader(`{"format":"posthorn-hooks","version":1}`)); err != nil || len(d.Entries) != 0 {
 		t.Errorf("nothing: %+v, %v", d, err)
 	}
 }
@@ -81,17 +95,17 @@ func TestDocumentsThatAreNone(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := transfer.Read[caller.Entry](strings.NewReader(c.text), "callers")
+			_, err := callers().ReadDocument(strings.NewReader(c.text))
 			if !problem.Is(err, problem.InvalidRequest) || !strings.Contains(problem.Of(err).Detail, c.says) {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
-	if _, err := transfer.Read[caller.Entry](endless{}, "callers"); !problem.Is(err, problem.InvalidRequest) || !strings.Contains(problem.Of(err).Detail, "larger than") {
+	if _, err := callers().ReadDocument(endless{}); !problem.Is(err, problem.InvalidRequest) || !strings.Contains(problem.Of(err).Detail, "larger than") {
 		t.Errorf("endless: %v", err)
 	}
 	broken := errors.New("the disk broke")
-	if _, err := transfer.Read[caller.Entry](io.MultiReader(strings.NewReader(good[:20]), iotest.ErrReader(broken)), "callers"); !errors.Is(err, broken) {
+	if _, err := callers().ReadDocument(io.MultiReader(strings.NewReader(good[:20]), iotest.ErrReader(broken))); !errors.Is(err, broken) {
 		t.Errorf("a reader that fails: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package usage_test
+package keyring
 
 import (
 	"bytes"
@@ -10,11 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/posthorn/posthorn/handler/accept/usage"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-var key = usage.Key{Name: "shop", Generation: 2}
+var noted = KeyID{Name: "shop", Generation: 2}
 
 // A thousand uses of a day are one note of each instance, and none of them waits for it.
 func TestAUseIsNotedOnceADay(t *testing.T) {
@@ -27,19 +26,19 @@ func TestAUseIsNotedOnceADay(t *testing.T) {
 			}
 			return mem.Fault{Before: time.Second}
 		})
-		one, other := usage.New(table, time.Now, slog.New(slog.DiscardHandler)), usage.New(table, time.Now, slog.New(slog.DiscardHandler))
+		one, other := newDays(table, time.Now, slog.New(slog.DiscardHandler)), newDays(table, time.Now, slog.New(slog.DiscardHandler))
 		for day := 1; day <= 3; day++ {
 			began := time.Now()
 			for range 1000 {
-				one.Note(t.Context(), key)
-				other.Note(t.Context(), key)
+				one.note(t.Context(), noted)
+				other.note(t.Context(), noted)
 			}
 			if waited := time.Since(began); waited != 0 {
 				t.Errorf("they waited for %s", waited)
 			}
 			time.Sleep(time.Minute)
-			last, err := one.Last(t.Context())
-			if want := time.Now().UTC().Truncate(24 * time.Hour); err != nil || len(last) != 1 || !last[key].Equal(want) {
+			last, err := one.last(t.Context())
+			if want := time.Now().UTC().Truncate(24 * time.Hour); err != nil || len(last) != 1 || !last[noted].Equal(want) {
 				t.Errorf("day %d: %v, %v", day, last, err)
 			}
 			if n := int(writes.Load()); n > 2*day {
@@ -65,9 +64,9 @@ func TestANoteThatFails(t *testing.T) {
 					return mem.Fault{}
 				})
 				var log bytes.Buffer
-				d := usage.New(table, time.Now, slog.New(slog.NewTextHandler(&log, nil)))
+				d := newDays(table, time.Now, slog.New(slog.NewTextHandler(&log, nil)))
 				for range 100 {
-					d.Note(t.Context(), key)
+					d.note(t.Context(), noted)
 					synctest.Wait()
 				}
 				if n := strings.Count(log.String(), "last use of a key not noted"); n != 1 || !strings.Contains(log.String(), "name=shop generation=2") {
@@ -75,9 +74,9 @@ func TestANoteThatFails(t *testing.T) {
 				}
 				down = false
 				time.Sleep(time.Hour)
-				d.Note(t.Context(), key)
+				d.note(t.Context(), noted)
 				synctest.Wait()
-				if last, err := d.Last(t.Context()); err != nil || len(last) != 1 {
+				if last, err := d.last(t.Context()); err != nil || len(last) != 1 {
 					t.Errorf("%v, %v", last, err)
 				}
 			})
@@ -98,12 +97,12 @@ func TestNotesOfOthersStay(t *testing.T) {
 		var log bytes.Buffer
 		for i := range 3 {
 			clock := func() time.Time { return time.Now().AddDate(0, 0, -i) }
-			usage.New(table, clock, slog.New(slog.NewTextHandler(&log, nil))).Note(t.Context(), key)
+			newDays(table, clock, slog.New(slog.NewTextHandler(&log, nil))).note(t.Context(), noted)
 		}
 		time.Sleep(time.Minute)
-		usage.New(table, func() time.Time { return time.Now().AddDate(0, 0, -9) }, slog.New(slog.NewTextHandler(&log, nil))).Note(t.Context(), key)
+		newDays(table, func() time.Time { return time.Now().AddDate(0, 0, -9) }, slog.New(slog.NewTextHandler(&log, nil))).note(t.Context(), noted)
 		synctest.Wait()
-		if last, err := usage.New(table, time.Now, nil).Last(t.Context()); err != nil || len(last) != 1 || time.Since(last[key]) > 72*time.Hour || log.Len() > 0 {
+		if last, err := newDays(table, time.Now, nil).last(t.Context()); err != nil || len(last) != 1 || time.Since(last[noted]) > 72*time.Hour || log.Len() > 0 {
 			t.Errorf("%v, %v; %s", last, err, fmt.Sprint(&log))
 		}
 	})
@@ -111,9 +110,9 @@ func TestNotesOfOthersStay(t *testing.T) {
 
 func TestNothingIsNotedNowhere(t *testing.T) {
 	t.Parallel()
-	var d *usage.Days
-	d.Note(t.Context(), key)
-	if last, err := d.Last(t.Context()); err != nil || last != nil {
+	var d *days
+	d.note(t.Context(), noted)
+	if last, err := d.last(t.Context()); err != nil || last != nil {
 		t.Errorf("%v, %v", last, err)
 	}
 }
