@@ -52,11 +52,11 @@ quick: ## run what takes no long time and no programs, in a minute
 	@go test -short $(ARGS) $(or $(PKG),$(ALL))
 
 # -count=1: these tests build the product in a process of its own, of which go
-# test's cache knows nothing. STRICT=-strict fails where a test was skipped.
+# test's cache knows nothing. `make check` vets. STRICT=-strict fails where a test was skipped.
 .PHONY: test
 test: setup ## run the tests, with Azurite and real clients, in four minutes
 	@POSTHORN_TEST_REQUIRE_AZURITE=1 POSTHORN_TEST_REQUIRE_CLIENTS=1 \
-	  go run ./handler/test/skips $(STRICT) -- -count=1 -ldflags=-w -timeout 20m -skip '$(LONG)' $(ARGS) $(or $(PKG),$(ALL))
+	  go run ./handler/test/skips $(STRICT) -- -count=1 -vet=off -ldflags=-w -timeout 20m -skip '$(LONG)' $(ARGS) $(or $(PKG),$(ALL))
 
 # The first seed comes from the clock; make sim FIRST=... SEEDS=... repeats a run.
 SEEDS ?= 100

@@ -113,7 +113,7 @@ func TestSimCrashPoints(t *testing.T) {
 		for what, fault := range c.befalls() {
 			t.Run(fmt.Sprintf("%d %s, %s", c.row, c.name, what), func(t *testing.T) {
 				t.Parallel()
-				for seed := range seeds(sims(t, 8)) {
+				for seed := range seeds(sims(t, 4)) {
 					if f := c.run(t, fault, seed, false); len(f) > 0 {
 						t.Fatalf("seed %d:\n%s", seed, strings.Join(f, "\n"))
 					}

@@ -138,7 +138,7 @@ func (w *ward) storage() {
 	for _, name := range []string{"posthorn-dispatch", "posthorn-reports"} {
 		w.Put(testAccount+"/queueServices/default/queues/"+name, object{})
 	}
-	for _, name := range []string{"callers", "hooks", "records", "links", "lines", "dead", "quota"} {
+	for _, name := range []string{"callers", "hooks", "records", "links", "queue", "deadletters", "quota"} {
 		w.Put(testAccount+"/tableServices/default/tables/posthorn"+name, object{})
 	}
 }
