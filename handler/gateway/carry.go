@@ -43,6 +43,15 @@ type files interface {
 	Discard(ctx context.Context) error
 }
 
+// callOf is what the ledger must know of a queued message.
+func callOf(e *spool.Entry) quota.Call {
+	c := quota.Call{Caller: e.Line.Caller, Class: quota.Class(max(e.Line.Class, e.Class)), Cost: e.Cost, Share: e.Share, Cap: e.Cap, Sender: e.Sender}
+	if e.Line.Form != "" {
+		c = ofForm(c, e.Line.Form, e.FormCap)
+	}
+	return c
+}
+
 // call is what the ledger must know of a message of a request.
 func (g *Gateway) call(req Request, m *mail.Message) quota.Call {
 	c := req.Caller
@@ -196,13 +205,12 @@ func (g *Gateway) claimRecord(ctx context.Context, mine record.Record) (rec *rec
 // resume is for a message whose owner died while sending. ACS is asked first, once:
 // that was so long ago that one answer is enough.
 func (g *Gateway) resume(ctx context.Context, p *parcel) (answer Answer, done bool, err error) {
-	known, failure, err := g.ask(ctx, p.rec, quota.Call{Class: quota.High})
-	switch {
-	case err != nil:
+	switch o := g.ask(ctx, p.rec, quota.Call{Class: quota.High}); o.result {
+	case unasked:
 		g.abandon(ctx, p.rec, 0)
-		return Answer{}, false, problem.Wrap(problem.Unavailable, "An earlier request with this id may have sent the message, and ACS cannot be asked now. Send it again after Retry-After.", err)
-	case known:
-		p.left = !g.finish(ctx, p.rec, ended(failure))
+		return Answer{}, false, problem.Wrap(problem.Unavailable, "An earlier request with this id may have sent the message, and ACS cannot be asked now. Send it again after Retry-After.", o.err)
+	case accepted, rejected:
+		p.left = !g.finish(ctx, p.rec, o)
 		return Answer{p.rec, true}, true, failed(p.rec)
 	}
 	p.again = true
@@ -329,20 +337,20 @@ func (g *Gateway) fence(ctx context.Context, rec *record.Record, m *mail.Message
 // hand gives the message of a request to ACS and deals with what comes of it.
 func (g *Gateway) hand(ctx context.Context, p *parcel, permit *permit) (Answer, error) {
 	o := g.offer(ctx, p.rec, p.m, permit, p.again)
-	if o.doubt != spool.NoDoubt {
-		o = g.settle(ctx, p.rec, o)
+	if o.doubt() != spool.NoDoubt {
+		o = g.resolve(ctx, p.rec, o)
 	}
 	switch {
-	case o.state != "":
+	case o.result == accepted, o.result == rejected:
 		p.left = !g.finish(ctx, p.rec, o)
-		if o.state == record.Failed {
+		if o.result == rejected {
 			g.discard(ctx, p)
 		}
-	case p.terms.Wait && o.doubt != spool.NoDoubt:
-		return g.parkDoubt(ctx, p, o.doubt, permit.grant.Shard())
-	case p.terms.Wait && mayPass(o):
+	case p.terms.Wait && o.doubt() != spool.NoDoubt:
+		return g.parkDoubt(ctx, p, o.doubt(), permit.grant.Shard())
+	case p.terms.Wait && (problem.Is(o.err, problem.ACSBusy) || problem.Is(o.err, problem.ACSFailed)):
 		return g.putBack(ctx, p)
-	case o.doubt == spool.NoAnswer:
+	case o.result == silent:
 		g.abandon(ctx, p.rec, unshown)
 		p.left = true
 	default:

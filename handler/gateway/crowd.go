@@ -52,7 +52,7 @@ func partName(caller, form string) string {
 	return caller + "/" + form
 }
 
-func partOf(name string) (caller, form string) {
+func splitPart(name string) (caller, form string) {
 	caller, form, _ = strings.Cut(name, "/")
 	return caller, form
 }

@@ -68,12 +68,11 @@ func (g *Gateway) endAbandoned(ctx context.Context, rec *record.Record) (over bo
 		err := g.Records.Refuse(ctx, rec, forsaken())
 		return err == nil, err
 	}
-	known, failure, err := g.ask(ctx, rec, quota.Call{Caller: rec.Caller, Class: quota.Normal})
-	switch {
-	case err != nil:
-		return false, fmt.Errorf("%w: %w", errNotAsked, err)
-	case known:
-		return g.finish(ctx, rec, ended(failure)), nil
+	switch o := g.ask(ctx, rec, quota.Call{Caller: rec.Caller, Class: quota.Normal}); o.result {
+	case unasked:
+		return false, fmt.Errorf("%w: %w", errNotAsked, o.err)
+	case accepted, rejected:
+		return g.finish(ctx, rec, o), nil
 	}
 	err = g.Records.MarkUnsent(ctx, rec)
 	return err == nil, err

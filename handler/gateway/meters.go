@@ -97,14 +97,16 @@ func (g *Gateway) oldest(heads []spool.Entry) {
 	g.since.Store(first.UnixMilli())
 }
 
-// delivered counts what came of an offer of a message that waited.
-func (g *Gateway) delivered(ctx context.Context, o outcome) {
-	name := string(o.state)
-	switch {
-	case o.doubt != spool.NoDoubt:
+// countDelivery counts what came of the offer of a queued message.
+func (g *Gateway) countDelivery(ctx context.Context, o outcome) {
+	name := "not-taken"
+	switch o.result {
+	case accepted:
+		name = string(record.Accepted)
+	case rejected:
+		name = string(record.Failed)
+	case silent, failing:
 		name = string(record.Unknown)
-	case o.state == "":
-		name = "not-taken"
 	}
 	g.deliveries.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", name)))
 }

@@ -103,7 +103,7 @@ func (g *Gateway) newTicket() int64 {
 // with the same time, so that whoever gives a place back gives back its own.
 func (g *Gateway) slip(p *parcel, place quota.Position, doubt spool.Doubt) *spool.Entry {
 	line := spool.Line{Shard: place.Shard, Class: int(p.call.Class), Later: doubt != spool.NoDoubt || !p.terms.SendAt.IsZero()}
-	line.Caller, line.Form = partOf(p.call.Caller)
+	line.Caller, line.Form = splitPart(p.call.Caller)
 	s := &spool.Entry{
 		Key:  spool.KeyFor(line, place.At, record.Key(p.rec.Caller, p.rec.ID)+"-"+g.NewID()),
 		Line: line, Due: place.At, ID: p.rec.ID, Hook: p.rec.Hook, Bytes: p.m.Bytes(), Sender: p.call.Sender, Terms: p.by.Terms(),

@@ -41,8 +41,8 @@ var plantedBugs = []planted{
 	},
 	{
 		"sent again at once when ACS does not answer", "gateway/offer.go",
-		`o.doubt, tell = spool.NoAnswer, failing`,
-		`o.doubt, tell = spool.NoAnswer, func(context.Context, quota.Grant) error { return g.ACS.Send(ctx, rec.OperationID, m, again) }`,
+		`o.result, tell = silent, fails`,
+		`o.result, tell = silent, func(context.Context, quota.Grant) error { return g.ACS.Send(ctx, rec.OperationID, m, again) }`,
 		"gateway", "TestSimCrashPointsWithAForgetfulACS/^9_",
 	},
 	{
@@ -62,8 +62,8 @@ var plantedBugs = []planted{
 		"decide/record", "TestOnlyWhatWaitsCanBeCancelled|TestAnOwnerWhoWakesTooLateCannotSend",
 	},
 	{
-		"what died while sending is sent again unasked", "gateway/serve.go",
-		`return nil, d.abandoned(ctx, there)`, `return there, d.fence(ctx, there, m, callOf(d.slip), permit)`,
+		"what died while sending is sent again unasked", "gateway/next.go",
+		`return resolve(rec, e, spool.FailureAnswer, now)`, `return action{step: fenceAgain}`,
 		"gateway", "TestSimCrashPointsWithAForgetfulACS/^(17|19)_",
 	},
 	{
@@ -77,8 +77,10 @@ var plantedBugs = []planted{
 		"gateway", "TestSimCrashPoints$/^(14|18)_",
 	},
 	{
-		"a seat that is kept by a pump that has ended", "gateway/pump.go",
-		`return round{other: !p.seat}, nil`, `return round{other: true}, nil`,
+		"a lease that is kept by a dispatcher that has ended", "gateway/dispatch.go",
+		`return found{state: idle}, nil
+	default:`, `return found{state: taken}, nil
+	default:`,
 		"gateway", "TestWhatComesAfterThePumpHasEndedIsServedSoon",
 	},
 	{
@@ -98,13 +100,13 @@ var plantedBugs = []planted{
 		"gateway", "TestSimNothingIsLeft",
 	},
 	{
-		"what was sent stays in its line", "gateway/serve.go",
-		"return err // a later look asks ACS\n		}\n		return d.leave(ctx)", "return err\n		}\n		d.done = true\n		return nil",
+		"what was sent stays in its queue", "gateway/apply.go",
+		`err = d.Spool.DeleteQueued(ctx, d.entry)`, `err = nil`,
 		"gateway", "TestEveryWayOutOfTheQueue/sent",
 	},
 	{
-		"what was resolved stays in its line", "gateway/question.go",
-		"		return err\n	}\n	return d.leave(ctx)", "		return err\n	}\n	d.done = true\n	return nil",
+		"what was resolved stays in its queue", "gateway/apply.go",
+		`err = d.Spool.DeleteQueued(ctx, d.entry)`, `err = nil`,
 		"gateway", "TestEveryWayOutOfTheQueue/resolved",
 	},
 	{
@@ -128,7 +130,7 @@ var plantedBugs = []planted{
 		"gateway", "TestSimCrashPoints$/^(9|11)_",
 	},
 	{
-		"a canary that is not used is not given back", "gateway/serve.go",
+		"a probe that is not used is not given back", "gateway/apply.go",
 		"	defer permit.done(ctx)\n", "",
 		"gateway", "TestPassedDeadlinesDoNotDelayOthers",
 	},
@@ -144,12 +146,12 @@ var plantedBugs = []planted{
 	},
 	{
 		"a repeat has no time left to ask ACS", "gateway/carry.go",
-		"	known, failure, err := g.ask(ctx", "	ctx, cancel := context.WithTimeout(ctx, g.undoTimeout)\n	defer cancel()\n	for _, wait := range settleWaits {\n		if err := sleep(ctx, wait); err != nil {\n			return Answer{}, false, err\n		}\n	}\n	known, failure, err := g.ask(ctx",
+		"	switch o := g.ask(ctx", "	ctx, cancel := context.WithTimeout(ctx, g.undoTimeout)\n	defer cancel()\n	for _, wait := range resolveWaits {\n		if err := sleep(ctx, wait); err != nil {\n			return Answer{}, false, err\n		}\n	}\n	switch o := g.ask(ctx",
 		"gateway", "TestARepeatSendsWhatItsDeadOwnerDidNot",
 	},
 	{
-		"the record of a doubt is written before its slip", "gateway/serve.go",
-		"	if err := d.returned(ctx); err != nil {\n		return err\n	}\n	return d.Records.MarkResolving(ctx, rec)", "	if err := d.Records.MarkResolving(ctx, rec); err != nil {\n		return err\n	}\n	return d.returned(ctx)",
+		"the record of a doubt is written before its entry", "gateway/apply.go",
+		`case "", resolving:`, "case \"\":\n	case resolving:\n		a.state, err = \"\", d.Records.MarkResolving(ctx, rec)",
 		"gateway", "TestADoubtThatCannotBeNotedStaysWhatItWas",
 	},
 	{
@@ -178,7 +180,7 @@ var plantedBugs = []planted{
 		"gateway", "TestPollsLeaveHalfOfTheQuestionsToDoubts",
 	},
 	{
-		"a pump looks again while all pauses", "gateway/heads.go",
+		"a dispatcher looks again while all pauses", "gateway/due.go",
 		"sooner(h.Next, until)", "time.Unix(1, 0)",
 		"gateway", "TestAPauseCostsNoLooks",
 	},

@@ -18,8 +18,8 @@ const (
 	// endKnown is when a poll no longer waits for the end of an operation that ACS has
 	// taken: what it has dropped by then, it has said.
 	endKnown = 10 * time.Minute
-	// unasked is the pause of a poller when ACS could not be asked.
-	unasked = 10 * time.Second
+	// pollPause is the pause of a poller when ACS could not be asked.
+	pollPause = 10 * time.Second
 	// longestSilence is the longest pause while ACS does not know what was to be sent.
 	longestSilence = 30 * time.Second
 )
@@ -85,7 +85,7 @@ func (g *Gateway) inquire(ctx context.Context, rec *record.Record) (again time.D
 	}
 	now, err := g.Records.Time(ctx)
 	if err != nil {
-		return unasked
+		return pollPause
 	}
 	age := now.Sub(rec.Updated)
 	pause, most := max(FirstAsk, age), endKnown-age // so it doubles
@@ -123,10 +123,10 @@ func (g *Gateway) learn(ctx context.Context, rec *record.Record, pause time.Dura
 		return max(problem.Of(err).RetryAfter, time.Second), err
 	case err != nil:
 		g.Log.WarnContext(ctx, "ACS could not be asked for an operation", "id", rec.ID, "error", err)
-		return unasked, err
+		return pollPause, err
 	case fate.Ended, fate.Known && !taken, last:
 		rec.Ended = fate.Failure == nil && (fate.Ended || last)
-		g.finish(ctx, rec, ended(fate.Failure))
+		g.finish(ctx, rec, fate.outcome())
 		if !fate.Ended && !last {
 			return pause, nil
 		}
