@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // meters are what an operator can see of the gateway, see docs/operate.md.
@@ -109,4 +111,17 @@ func (g *Gateway) countDelivery(ctx context.Context, o outcome) {
 		name = string(record.Unknown)
 	}
 	g.deliveries.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", name)))
+}
+
+// countMessage counts a message by what became of the request for it.
+func (g *Gateway) countMessage(ctx context.Context, answer Answer, err error) {
+	outcome := "not-read"
+	if p, ok := errors.AsType[*problem.Problem](err); ok {
+		outcome = p.Kind.Slug()
+	} else if err == nil && answer.Record.Sandbox {
+		outcome = "sandbox"
+	} else if err == nil {
+		outcome = string(answer.Record.State)
+	}
+	g.messages.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
 }

@@ -20,7 +20,7 @@ const crashRuns = " -sim.seeds=8"
 
 var plantedBugs = []planted{
 	{
-		"no fence before ACS", "gateway/carry.go",
+		"no fence before ACS", "gateway/send.go",
 		`if err := g.Records.MarkSending(ctx, rec); err != nil {`, `if err := error(nil); err != nil {`,
 		"gateway", "TestSimCrashPointsWithAForgetfulACS/^20_",
 	},
@@ -72,8 +72,8 @@ var plantedBugs = []planted{
 		"decide/quota", "TestAllInstancesAtOnceFindTheirTurn",
 	},
 	{
-		"202 before the place in line is safe", "gateway/park.go",
-		`return g.Spool.InsertEntry(ctx, slip)`, `go g.Spool.InsertEntry(context.WithoutCancel(ctx), slip); return nil`,
+		"202 before the queue entry is safe", "gateway/queue.go",
+		`return g.Spool.InsertEntry(ctx, entry)`, `go g.Spool.InsertEntry(context.WithoutCancel(ctx), entry); return nil`,
 		"gateway", "TestSimCrashPoints$/^(14|18)_",
 	},
 	{
@@ -84,7 +84,7 @@ var plantedBugs = []planted{
 		"gateway", "TestWhatComesAfterThePumpHasEndedIsServedSoon",
 	},
 	{
-		"nobody looks for lost ticks", "gateway/watchdog.go",
+		"nobody looks for lost wake-up messages", "gateway/watchdog.go",
 		`for _, shard := range shards {`, `for _, shard := range shards[:0] {`,
 		"gateway", "TestSimCrashPoints$/^(15|16|17)_",
 	},
@@ -110,17 +110,17 @@ var plantedBugs = []planted{
 		"gateway", "TestEveryWayOutOfTheQueue/resolved",
 	},
 	{
-		"what was given up stays in its line", "deliver/spool/deadletter.go",
+		"what was given up stays in its queue", "deliver/spool/deadletter.go",
 		`return s.DeleteEntry(ctx, &d.Entry)`, `return nil`,
 		"gateway", "TestEveryWayOutOfTheQueue/(refused|expired)",
 	},
 	{
-		"what was cancelled stays in its line", "gateway/park.go",
-		"	if found {\n		g.leave(ctx, &slip)", "	if found {\n		_ = slip",
+		"what was cancelled stays in its queue", "gateway/queue.go",
+		"	if found {\n		g.dequeue(ctx, &entry)", "	if found {\n		_ = entry",
 		"gateway", "TestEveryWayOutOfTheQueue/cancelled",
 	},
 	{
-		"what was dropped is kept", "gateway/dead.go",
+		"what was dropped is kept", "gateway/deadletters.go",
 		"!problem.Is(err, problem.Gone) {\n		return err\n	}\n	return g.Spool.DiscardDeadLetter(ctx, &d)", "!problem.Is(err, problem.Gone) {\n		return err\n	}\n	return nil",
 		"gateway", "TestEveryWayOutOfTheQueue/dropped",
 	},
@@ -140,12 +140,12 @@ var plantedBugs = []planted{
 		"gateway", "TestQuestionsDoNotWaitForRoomToSend",
 	},
 	{
-		"a caller who leaves takes the work with him", "gateway/carry.go",
-		`ctx, cancel := attended(ctx)`, `ctx, cancel := context.WithCancel(ctx)`,
+		"a caller who leaves takes the work with him", "gateway/send.go",
+		`ctx, cancel := withoutCaller(ctx)`, `ctx, cancel := context.WithCancel(ctx)`,
 		"gateway", "TestSimCallersHangUp/^8_",
 	},
 	{
-		"a repeat has no time left to ask ACS", "gateway/carry.go",
+		"a repeat has no time left to ask ACS", "gateway/claim.go",
 		"	switch o := g.ask(ctx", "	ctx, cancel := context.WithTimeout(ctx, g.undoTimeout)\n	defer cancel()\n	for _, wait := range resolveWaits {\n		if err := sleep(ctx, wait); err != nil {\n			return Answer{}, false, err\n		}\n	}\n	switch o := g.ask(ctx",
 		"gateway", "TestARepeatSendsWhatItsDeadOwnerDidNot",
 	},
@@ -160,22 +160,22 @@ var plantedBugs = []planted{
 		"gateway", "TestAnEndThatCannotBeRecordedIsNotResolvingForEver",
 	},
 	{
-		"what is refused in the end leaves no word", "gateway/carry.go",
-		"	if p.named && !problem.Is(why, problem.TooManyQueued) {", "	if false {",
+		"what is refused in the end leaves no word", "gateway/undo.go",
+		"	if s.named && !problem.Is(why, problem.TooManyQueued) {", "	if false {",
 		"gateway", "TestARepeatOfWhatIsUnderWay",
 	},
 	{
-		"a batch is sent to its end", "gateway/carry.go",
-		"!p.terms.SendAt.IsZero() || p.late", "!p.terms.SendAt.IsZero()",
+		"a batch is sent to its end", "gateway/send.go",
+		"notNow := s.late || s.by.Pause != nil", "notNow := s.by.Pause != nil",
 		"gateway", "TestAMessageOfABatchIsSentOrWaits",
 	},
 	{
-		"a tick is sent only for what waits after all", "gateway/park.go",
-		"	defer g.wake(ctx, place)\n	joined", "	defer func() {\n		if p.rec.State == record.Waiting {\n			g.wake(ctx, place)\n		}\n	}()\n	joined",
+		"a wake-up message is sent only for what is queued after all", "gateway/queue.go",
+		"	defer g.wake(ctx, place)\n	joined", "	defer func() {\n		if s.rec.State == record.Waiting {\n			g.wake(ctx, place)\n		}\n	}()\n	joined",
 		"gateway", "TestWhatCannotBeKeptDoesNotKeepTheLineFromBeingServed",
 	},
 	{
-		"polls take all questions", "gateway/settle.go",
+		"polls take all questions", "gateway/resolve.go",
 		"quota.Options{ReservedForHigh: askReserve}", "quota.Options{}",
 		"gateway", "TestPollsLeaveHalfOfTheQuestionsToDoubts",
 	},

@@ -41,8 +41,8 @@ func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (Found, 
 	if err != nil {
 		return Found{}, err
 	}
-	g.mourn(ctx, rec)
-	f := Found{Record: rec, Again: g.inquire(ctx, rec)}
+	g.endUnsent(ctx, rec)
+	f := Found{Record: rec, Again: g.askForCaller(ctx, rec)}
 	if len(rec.Moved) == 0 {
 		return f, nil
 	}
@@ -61,24 +61,24 @@ func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (Found, 
 	return f, nil
 }
 
-// mourn ends a message whose owner has died before anything of it was sent, so that
+// endUnsent ends a message whose owner has died before anything of it was sent, so that
 // whoever polls comes to an end. A repeat sends it.
-func (g *Gateway) mourn(ctx context.Context, rec *record.Record) {
+func (g *Gateway) endUnsent(ctx context.Context, rec *record.Record) {
 	if rec.State != record.Claimed && rec.State != record.Waiting || !g.Records.Abandoned(rec) {
 		return
 	}
 	if inLine, err := g.inLine(ctx, rec); inLine || err != nil {
 		return
 	}
-	if err := g.Records.Refuse(ctx, rec, forsaken()); err != nil {
-		g.Log.WarnContext(ctx, "the end of a message could not be noted", "id", rec.ID, "error", err)
+	if err := g.Records.Refuse(ctx, rec, ownerDied()); err != nil {
+		g.Log.WarnContext(ctx, "could not record the end of a message", "id", rec.ID, "error", err)
 	}
 }
 
-// inquire has ACS asked about a message of which it may know more than the record: ACS
+// askForCaller has ACS asked about a message of which it may know more than the record: ACS
 // has taken it and not said the end, or its owner is silent. Asking is always safe. What
 // ACS says is kept. again is as in Found.
-func (g *Gateway) inquire(ctx context.Context, rec *record.Record) (again time.Duration) {
+func (g *Gateway) askForCaller(ctx context.Context, rec *record.Record) (again time.Duration) {
 	taken := rec.State == record.Accepted
 	if taken && rec.Ended || !taken && !g.silent(ctx, rec) {
 		return 0
@@ -122,7 +122,7 @@ func (g *Gateway) learn(ctx context.Context, rec *record.Record, pause time.Dura
 	case problem.Is(err, problem.OverQuota):
 		return max(problem.Of(err).RetryAfter, time.Second), err
 	case err != nil:
-		g.Log.WarnContext(ctx, "ACS could not be asked for an operation", "id", rec.ID, "error", err)
+		g.Log.WarnContext(ctx, "could not ask ACS for an operation", "id", rec.ID, "error", err)
 		return pollPause, err
 	case fate.Ended, fate.Known && !taken, last:
 		rec.Ended = fate.Failure == nil && (fate.Ended || last)
@@ -134,7 +134,7 @@ func (g *Gateway) learn(ctx context.Context, rec *record.Record, pause time.Dura
 		return pause, nil
 	default: // its owner has died
 		if err := g.Records.MarkUnsent(ctx, rec); err != nil {
-			g.Log.WarnContext(ctx, "that ACS does not know a message could not be noted", "id", rec.ID, "error", err)
+			g.Log.WarnContext(ctx, "could not record that ACS does not know a message", "id", rec.ID, "error", err)
 		}
 	}
 	return 0, nil

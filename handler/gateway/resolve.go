@@ -48,7 +48,7 @@ func (g *Gateway) abandon(ctx context.Context, rec *record.Record, after time.Du
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
 	if err := g.Records.MarkResolvingAfter(ctx, rec, after); err != nil {
-		g.Log.ErrorContext(ctx, "a message in doubt could not be noted", "id", rec.ID, "error", err)
+		g.Log.ErrorContext(ctx, "could not record message in doubt", "id", rec.ID, "error", err)
 		rec.State, rec.Resolving = record.Unknown, true // so will Find, after the owner's life
 	}
 }
