@@ -2,33 +2,33 @@
 // delivered, and what holds after a crash between any two steps. Read send.go
 // downwards: it is the product. What must wait comes back through Dispatch.
 //
-// In: a request whose caller is known, or the tick of a shard. Out: the message's
+// In: a request whose caller is known, or the wake-up message of a shard. Out: the message's
 // record, or a problem. It speaks neither HTTP (api/rest does) nor Azure
 // (store/* and wiring do).
 //
-//	                                      ┌─> commit -> fence -> offer -> finish
-//	read -> check -> allow -> plan -> claim -> stage -> book
-//	                                      └─> commit -> keep -> wait -> enter      202
-//	tick ──> open -> heads -> authorise -> take ─> fence -> offer -> finish -> leave
+//	                                        ┌─> commit -> fence -> offer -> conclude
+//	read -> vet -> plan -> claim -> stage -> reserve
+//	                                        └─> enqueue                            202
+//	wake-up ─> look -> authorise -> take ─> fence -> offer -> next -> apply
 //
-// Who may send is asked where a message comes (allow), and again at the fence, on every
+// Who may send is asked where a message comes (vet), and again at the fence, on every
 // way there: it may have waited for days. authorise spares the tokens of what may not.
 //
 // A message that its caller has not named is not claimed: its record begins with the
 // fence, or with the wait. Before the claim nothing is stored but blocks of attachments
 // that stream away while they are read. Those are invisible, and storage drops them by
-// itself. From the claim on the caller's going away stops nothing. A booked token is spent
+// itself. From the claim on the caller's going away stops nothing. A reserved token is spent
 // whatever happens. Before the fence and the wait it is noted that the message is at work,
-// so that Tend ends what a dead process leaves. From the fence on ACS may have the
-// message; an end that is not known is settled by asking ACS before anything is sent again.
+// so that Watch ends what a dead process leaves. From the fence on ACS may have the
+// message; an end that is not known is resolved by asking ACS before anything is sent again.
 //
 // What ACS says of each message is noted (reputation), so that nobody spoils sending for all.
 //
-// What a caller in the sandbox sends ends behind the claim, with nothing staged or booked; what
+// What a caller in the sandbox sends ends behind the claim, with nothing staged or reserved; what
 // a caller's policy redirects has its one mailbox before the plan, and again at the fence.
 //
 // A caller that has 202 has a message that ACS has taken, or one that is kept in
-// the spool with its place in line.
+// the spool with its entry in a queue.
 package gateway
 
 import (
