@@ -120,6 +120,10 @@ check: ## formatting, vet, linters, long tests, races, go.mod, pages and imports
 	@CGO_ENABLED=1 go test -race -short -vet=off -ldflags=-w -skip '$(SINGLE)' $$($(RACED))
 	@git diff --exit-code -- docs handler/imports.golden go.mod go.sum
 
+.PHONY: vulns
+vulns: ## look for known vulnerabilities in what the code calls; asks vuln.go.dev
+	@go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+
 .PHONY: bench
 bench: ## print the figures of attachments and speed, each beside its baseline
 	@go test -run '^$$' -bench . -timeout 30m ./handler/accept/wire ./handler/bench

@@ -227,6 +227,7 @@ func TestGeneratedPagesAreCurrent(t *testing.T) {
 	golden(t, filepath.Join(root, "docs", "limits.md"), limitsPage(t)+limitsOfSignatures)
 	golden(t, filepath.Join(root, "infra", "memory.json"), memoryJSON(t))
 	goldenPart(t, filepath.Join(root, "docs", "send.md"), headersTable())
+	goldenPart(t, filepath.Join(root, "docs", "architecture.md"), drawing(t)+floorsTable())
 }
 
 // goldenPart is golden for what stands on a page behind the comment that says so.
@@ -298,10 +299,11 @@ Posthorn refuses a signature over a form that the host has changed: 401. Microso
 
 func problemsPage() string {
 	var b strings.Builder
-	b.WriteString("# Problems\n\nEvery error of Posthorn is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem whose `type` ends in one of these names.\n" +
-		"`detail` says what happened this time; `errors` lists each fault with its JSON pointer.\nThis page is generated from the code.\n")
+	b.WriteString("# Problems\n\n" + wrapped("Every error of Posthorn is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem. "+
+		"Its `type` ends in one of these names. `detail` says what happened this time. `errors` lists each violation with its JSON pointer. "+
+		"This page is generated from the code.") + "\n")
 	for _, k := range problem.Kinds() {
-		fmt.Fprintf(&b, "\n## %s\n\n**%d** %s\n\n%s\n", k.Slug(), k.Status(), k.Title(), k.Advice())
+		fmt.Fprintf(&b, "\n## %s\n\n**%d** %s\n\n%s\n", k.Slug(), k.Status(), k.Title(), wrapped(k.Advice()))
 	}
 	return b.String()
 }
@@ -353,13 +355,35 @@ func writeLimits(t *testing.T, b *strings.Builder, name string) {
 			name := spec.Names[0].Name
 			value := pkg.Scope().Lookup(name).(*types.Const)
 			shown := value.Val().String()
+			n, _ := constant.Int64Val(value.Val())
 			if value.Type().String() == "time.Duration" {
-				n, _ := constant.Int64Val(value.Val())
-				shown = time.Duration(n).String()
+				shown = spelt(time.Duration(n))
+			} else if n >= 1<<20 && n%(1<<20) == 0 {
+				shown = fmt.Sprintf("%s (%d MiB)", shown, n>>20)
 			}
-			fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, shown, strings.Join(strings.Fields(spec.Doc.Text()), " "))
+			says := strings.TrimPrefix(strings.Join(strings.Fields(spec.Doc.Text()), " "), name)
+			label := strings.TrimSpace(spec.Comment.Text()) // what the reader calls it
+			if label == "" {
+				label = "`" + name + "`"
+			}
+			fmt.Fprintf(b, "| %s | %s | %s |\n", label, shown, strings.TrimLeft(says, ": "))
 		}
 	}
+}
+
+// spelt is a duration in the largest unit that holds it whole.
+func spelt(d time.Duration) string {
+	for _, u := range []struct {
+		length time.Duration
+		name   string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
+		if n := d / u.length; n > 1 && d%u.length == 0 {
+			return fmt.Sprintf("%d %ss", n, u.name)
+		} else if d == u.length {
+			return "1 " + u.name
+		}
+	}
+	return d.String()
 }
 
 var (

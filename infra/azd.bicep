@@ -10,10 +10,10 @@ param environmentName string
 @metadata({ azd: { type: 'location' } })
 param location string
 
-@description('Where Communication Services keeps messages. It cannot be changed later.')
+@description('Geography in which Communication Services keeps messages. It cannot be changed later.')
 param dataLocation string
 
-@description('Parameters of main.bicep, by name, over its defaults.')
+@description('Parameters of main.bicep, by name. They override its defaults.')
 param options object = {}
 
 resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {

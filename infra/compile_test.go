@@ -94,7 +94,7 @@ func TestMistakesAreFound(t *testing.T) {
 		{"a setting that is missing", "main.bicep", "        POSTHORN_TABLE_ENDPOINT: storage.outputs.table\n", ""},
 		{"settings that are forgotten", "modules/settings.bicep", "union(first, kept, own, given)", "union(first, own, given)"},
 		{"settings that cannot be changed", "modules/settings.bicep", "union(first, kept, own, given)", "union(kept, first, own, given)"},
-		{"settings in the history", "modules/settings.bicep", "@secure()\n@description('What is set now.')", "@description('What is set now.')"},
+		{"settings in the history", "modules/settings.bicep", "@secure()\n@description('Current settings.')", "@description('Current settings.')"},
 		{"two limits of memory", "modules/app.bicep", "POSTHORN_HOST_MAX_REQUEST_BYTES: string(memory.hostBodyBytes)", "POSTHORN_HOST_MAX_REQUEST_BYTES: string(memory.bodyBytes)"},
 		{"a resource without tags", "modules/identity.bicep", "  tags: tags\n", ""},
 		{"keys of the account", "modules/storage.bicep", "allowSharedKeyAccess: false", "allowSharedKeyAccess: true"},

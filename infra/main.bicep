@@ -2,21 +2,21 @@
 metadata name = 'Posthorn'
 metadata description = 'HTTP in, e-mail out, on Azure Communication Services.'
 
-@description('Region of the function app, storage and vault: one of `az functionapp list-flexconsumption-locations`.')
+@description('Region of the function app, storage and vault. `az functionapp list-flexconsumption-locations` lists them.')
 param location string = resourceGroup().location
 
 @minLength(2)
 @maxLength(12)
-@description('What the names of all resources begin with: small letters and digits.')
+@description('Prefix of the names of all resources: lower-case letters and digits.')
 param name string = 'posthorn'
 
 @description('Tags of all resources.')
 param tags object = {}
 
-@description('Names that differ from those made of name, for tenants with rules of their own.')
+@description('Names of single resources, for tenants with naming rules. All other names are made from name.')
 param names object = {}
 
-@description('Where Communication Services keeps messages. It cannot be changed later.')
+@description('Geography in which Communication Services keeps messages. It cannot be changed later.')
 @allowed([
   'Africa'
   'Asia Pacific'
@@ -38,72 +38,72 @@ param names object = {}
 ])
 param dataLocation string
 
-@description('Memory of an instance, requests at once and limits of bodies, as one choice.')
+@description('Memory of an instance, concurrent requests and body limits, as one choice.')
 @allowed(['standard', 'small-bodies', 'small', 'large-bodies'])
 param memory string = 'standard'
 
 @minValue(40)
 @maxValue(1000)
-@description('Instances to which HTTP scales out. Azure may pass it for a while; the sending quota holds anyway.')
+@description('Largest number of instances for HTTP. Azure may exceed it for a while. The sending quota holds anyway.')
 param maximumInstances int = 40
 
-@description('Whether instances and storage stand in several zones, where the region has them.')
+@description('Whether instances and storage use several availability zones, if the region has them.')
 param zoneRedundant bool = false
 
-@description('Whether storage and vault are reached through a network of this deployment alone.')
+@description('Whether storage and vault answer only in a virtual network of this deployment.')
 param private bool = false
 
 @description('Address range of that network.')
 param networkRange string = '10.90.0.0/24'
 
-@description('Whether a deleted vault is kept even from its owner. It cannot be taken back.')
+@description('Whether purge protection is on: nobody can purge a deleted vault early. It cannot be switched off later.')
 param purgeProtection bool = false
 
 @minValue(7)
 @maxValue(90)
-@description('Days for which a deleted vault is kept.')
+@description('Days for which a deleted vault can be recovered.')
 param vaultRetentionDays int = 7
 
-@description('Days for which deleted files can be brought back; 0: not at all.')
+@description('Days for which deleted files can be recovered. 0: not at all.')
 param fileRetentionDays int = 0
 
 @description('Days for which telemetry is kept.')
 param telemetryRetentionDays int = 30
 
-@description('Gigabytes of telemetry a day after which no more is kept; -1: no limit.')
+@description('Daily cap of telemetry in gigabytes. -1: no cap.')
 param telemetryDailyGB int = 1
 
-@description('Ids of verified domains to link, beside those that are linked already. `posthorn domain link` links one without a deployment.')
+@description('Resource ids of verified domains to link. Linked domains stay linked. `posthorn domain link` links one without a deployment.')
 param linkedDomains array = []
 
-@description('POSTHORN_QUOTA. Empty: what is set now, and managed-domain at the first deployment. `posthorn domain link` sets it.')
+@description('Setting POSTHORN_QUOTA. Empty: the current value, or managed-domain at the first deployment. `posthorn domain link` sets it.')
 @allowed(['', 'managed-domain', 'custom-domain', 'custom'])
 param quota string = ''
 
 @secure()
-@description('Settings by name, over those of the template and those that are set now.')
+@description('Settings by name. They override those of the template and the current ones.')
 param settings object = {}
 
-@description('Id of a role that may only send; empty is Communication and Email Service Owner on the one resource.')
+@description('Id of a role that may only send. Empty: Communication and Email Service Owner on the Communication Services resource.')
 param sendRoleId string = ''
 
-@description('Object ids of those who run posthorn, as people, groups or applications; without a word whoever deploys. They may read the master key.')
+@description('Object ids of the operators: people, groups or applications. Default: the account that deploys. Operators may read the master key.')
 param operators array = [deployer().objectId]
 
-@description('Address to which alerts and the budget go.')
+@description('E-mail address for alerts and for the budget.')
 param alertEmail string = ''
 
-@description('Budget of a month, in the currency of the subscription; 0: none. It needs alertEmail.')
+@description('Monthly budget, in the currency of the subscription. 0: none. It needs alertEmail.')
 param budget int = 0
 
-@description('First day of the month in which the budget begins: this one, or a later one. A later deployment leaves it as it is.')
+@description('First day of the month in which the budget begins, this month or later. Later deployments do not change it.')
 param budgetStart string = utcNow('yyyy-MM-01')
 
-@description('Address of the zip of a release; empty if azd, or another tool, brings the package.')
+@description('Address of the zip of a release. Empty: azd or another tool deploys the package.')
 param packageUri string = ''
 
 @secure()
-@description('Makes the master key, once.')
+@description('Random value for the master key. Only the first deployment uses it.')
 param seed string = '${newGuid()}${newGuid()}'
 
 var suffix = uniqueString(subscription().id, resourceGroup().id, name)

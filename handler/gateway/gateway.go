@@ -177,6 +177,6 @@ type Answer struct {
 func (g *Gateway) Quota() quota.View { return g.Sends.View() }
 
 // Usage is what a caller may know of the quota, read anew.
-func (g *Gateway) Usage(ctx context.Context, c caller.Caller) (quota.Usage, error) {
-	return g.Sends.Usage(ctx, quota.Call{Caller: c.Name, Class: quota.Normal, Cost: 1, Share: c.Policy.Share, Cap: c.Policy.Cap})
+func (g *Gateway) Usage(ctx context.Context, c caller.Caller) (quota.Overview, error) {
+	return g.Sends.Overview(ctx, quota.Call{Caller: c.Name, Class: quota.Normal, Cost: 1, Share: c.Policy.Share, Cap: c.Policy.Cap})
 }

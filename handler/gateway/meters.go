@@ -23,11 +23,11 @@ type meters struct {
 
 func (g *Gateway) measure(m metric.Meter) (err error) {
 	if g.messages, err = m.Int64Counter("posthorn.messages",
-		metric.WithDescription("Messages by what became of the request.")); err != nil {
+		metric.WithDescription("Requests to send a message, by outcome.")); err != nil {
 		return err
 	}
-	if g.deliveries, err = m.Int64Counter("posthorn.deliveries",
-		metric.WithDescription("Messages that waited, by what became of an offer to ACS.")); err != nil {
+	if g.deliveries, err = m.Int64Counter("posthorn.queue.tries",
+		metric.WithDescription("Queued messages offered to ACS, by outcome.")); err != nil {
 		return err
 	}
 	return g.observe(m)
@@ -54,14 +54,14 @@ func (g *Gateway) observe(m metric.Meter) error {
 		all = append(all, c)
 		return c
 	}
-	booked := counter("posthorn.quota.booked", "Tokens booked.")
-	refused := counter("posthorn.quota.refused", "Calls for which there was no room.")
-	busy := counter("posthorn.quota.busy", "Answers 429 of ACS.")
-	conflicts := counter("posthorn.quota.conflicts", "Writes of the ledger that met another's.")
+	booked := counter("posthorn.quota.reserved", "Tokens reserved.")
+	refused := counter("posthorn.quota.refused", "Calls refused for want of quota.")
+	busy := counter("posthorn.quota.throttled", "Answers 429 of ACS.")
+	conflicts := counter("posthorn.quota.conflicts", "Writes of the ledger that lost against another write.")
 	operations := counter("posthorn.quota.operations", "Reads and writes of the ledger.")
-	waiting := gauge("posthorn.waiting", "{message}", "Messages that wait for quota.")
-	oldest := gauge("posthorn.waiting.oldest", "s", "Age of the oldest message that waits for quota.")
-	drain := gauge("posthorn.waiting.drain", "s", "Until all that waits now will probably have been sent.")
+	waiting := gauge("posthorn.queue.messages", "{message}", "Queued messages.")
+	oldest := gauge("posthorn.queue.age", "s", "Time since the oldest queued message was due.")
+	drain := gauge("posthorn.queue.drain", "s", "Estimated time until the queue is empty.")
 	if failed != nil {
 		return failed
 	}
@@ -101,7 +101,7 @@ func (g *Gateway) oldest(heads []spool.Entry) {
 
 // countDelivery counts what came of the offer of a queued message.
 func (g *Gateway) countDelivery(ctx context.Context, o outcome) {
-	name := "not-taken"
+	name := "rejected"
 	switch o.result {
 	case accepted:
 		name = string(record.Accepted)

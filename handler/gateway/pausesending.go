@@ -25,6 +25,6 @@ func (g *Gateway) ResumeSending(ctx context.Context) error {
 
 // Paused is the pause of sending, read anew; nil if there is none.
 func (g *Gateway) Paused(ctx context.Context) (*problem.Pause, error) {
-	u, err := g.Sends.Usage(ctx, quota.Call{Class: quota.Normal, Cost: 1})
+	u, err := g.Sends.Overview(ctx, quota.Call{Class: quota.Normal, Cost: 1})
 	return u.Pause, err
 }

@@ -25,17 +25,18 @@ var plantedBugs = []planted{
 		"gateway", "TestSimCrashPointsWithAForgetfulACS/^20_",
 	},
 	{
-		"a window that is not widened", "decide/quota/tally.go",
-		`return window{limit, w + MaxAge + 2*ClockError}`, `return window{limit, w}`,
+		"a window that is not widened", "decide/quota/window/limits.go",
+		`return window{limit, w + MaxAge + 2*ClockError, Instant.WholeSecond}`, `return window{limit, w, Instant.WholeSecond}`,
 		"decide/quota", "TestNoWindowOfAnyAlignmentHoldsMoreThanTheLimit",
 	},
 	{
-		"k buckets instead of k + 1", "decide/quota/rings.go",
-		`return int((w.width+bucket-1)/bucket) + 1`, `return int((w.width + bucket - 1) / bucket)`,
-		"decide/quota", "TestARingCountsAWholeWindowFromTheEndOfABucket",
+		"a reservation that counts from the beginning of its second", "decide/quota/window/limits.go",
+		`func (w window) leaves(b Reservation) Instant { return b.At.Add(w.width) }`,
+		`func (w window) leaves(b Reservation) Instant { return b.At.Add(w.width - 1e9) }`,
+		"decide/quota", "TestABookingCountsAWholeWindowFromTheEndOfItsSecond",
 	},
 	{
-		"a token of any age is used", "decide/quota/quota.go",
+		"a token of any age is used", "decide/quota/window/call.go",
 		`func (g Grant) Live(now time.Time) bool { return now.Before(g.UseBy) }`, `func (g Grant) Live(time.Time) bool { return true }`,
 		"decide/quota", "TestSlowStorageBurnsTokens",
 	},
@@ -46,9 +47,9 @@ var plantedBugs = []planted{
 		"gateway", "TestSimCrashPointsWithAForgetfulACS/^9_",
 	},
 	{
-		"a refund when ACS does not answer", "decide/quota/backoff.go",
-		"		p.dirty = p.dirty || changed\n		return answer{ok: closed}",
-		"		if b, ok := p.tally.(log); ok && len(b) > 0 {\n			p.tally = b[:len(b)-1]\n		}\n		p.dirty = p.dirty || changed || true\n		return answer{ok: closed}",
+		"a refund when ACS does not answer", "decide/quota/window/answers.go",
+		"	d.Changed = d.Changed || changed\n	return closed",
+		"	if n := len(d.Usage.Reservations); n > 0 {\n		d.Usage.Reservations = d.Usage.Reservations[:n-1]\n	}\n	d.Changed = d.Changed || changed || true\n	return closed",
 		"gateway", "TestSimSilenceCostsTokens",
 	},
 	{
@@ -67,7 +68,7 @@ var plantedBugs = []planted{
 		"gateway", "TestSimCrashPointsWithAForgetfulACS/^(17|19)_",
 	},
 	{
-		"a writer who was overtaken gives up", "decide/quota/serve.go",
+		"a writer who was overtaken gives up", "decide/quota/row/commit.go",
 		`if len(made)-conflicts == tries {`, `if len(made) == tries {`,
 		"decide/quota", "TestAllInstancesAtOnceFindTheirTurn",
 	},
@@ -89,14 +90,14 @@ var plantedBugs = []planted{
 		"gateway", "TestSimCrashPoints$/^(15|16|17)_",
 	},
 	{
-		"a direct message overtakes those who wait", "decide/quota/page.go",
-		`if n.call().Class <= c.Class && n.demand(p.at) > 0 && !p.capped(n) {`, `if n.Class < 0 {`,
+		"a direct message overtakes those who wait", "decide/quota/window/draft.go",
+		`if n.call().Class <= c.Class && n.demand(d.at) > 0 && !d.capped(n) {`, `if n.Class < 0 {`,
 		"decide/quota", "TestNobodyOvertakesThoseWhoWait",
 	},
 	{
 		"the row is taken away before the letter", "deliver/spool/spool.go",
-		"	if err := s.DeleteMessage(ctx, slip.Key); err != nil {\n		return err\n	}\n	return s.DeleteEntry(ctx, slip)",
-		"	return s.DeleteEntry(ctx, slip)",
+		"	if err := s.DeleteMessage(ctx, entry.Key); err != nil {\n		return err\n	}\n	return s.DeleteEntry(ctx, entry)",
+		"	return s.DeleteEntry(ctx, entry)",
 		"gateway", "TestSimNothingIsLeft",
 	},
 	{
@@ -125,8 +126,8 @@ var plantedBugs = []planted{
 		"gateway", "TestEveryWayOutOfTheQueue/dropped",
 	},
 	{
-		"what comes back to its line is not counted", "decide/quota/join.go",
-		"n.Held, n.HeldCost, n.Look = n.Held+1, n.HeldCost+c.Cost, sooner(n.Look, due.wholeSecond())", "n.Waiting--",
+		"what comes back to its line is not counted", "decide/quota/window/join.go",
+		"n.Held, n.HeldCost, n.Look = n.Held+1, n.HeldCost+c.Cost, sooner(n.Look, due.WholeSecond())", "n.Waiting--",
 		"gateway", "TestSimCrashPoints$/^(9|11)_",
 	},
 	{
@@ -135,8 +136,8 @@ var plantedBugs = []planted{
 		"gateway", "TestPassedDeadlinesDoNotDelayOthers",
 	},
 	{
-		"questions wait for room to send", "decide/quota/pump.go",
-		`at = sooner(at, max(n.Look, p.at))`, `at = max(p.room(n.call()), n.Look, p.at)`,
+		"questions wait for room to send", "decide/quota/window/dispatch.go",
+		`at = sooner(at, max(n.Look, d.at))`, `at = max(d.fits(n.call()), n.Look, d.at)`,
 		"gateway", "TestQuestionsDoNotWaitForRoomToSend",
 	},
 	{

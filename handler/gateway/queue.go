@@ -57,7 +57,7 @@ func (g *Gateway) doubtPlace(ctx context.Context, c quota.Call, shard int, pause
 // caller may be told so. The order is message, record, row: what a crash leaves in
 // between was promised to nobody.
 func (g *Gateway) enqueue(ctx context.Context, s *sending, place quota.Position, doubt spool.Doubt) (Answer, error) {
-	ctx, span := g.Tracer.Start(ctx, "enqueue")
+	ctx, span := g.Tracer.Start(ctx, "queue")
 	defer span.End()
 	defer g.wake(ctx, place)
 	joined := g.Now()

@@ -112,7 +112,7 @@ func (a api) tryCaller(ctx context.Context, c config, operate operator) (s secre
 			return s, "", nil
 		}
 	}
-	said, err := operate(ctx, "callers", "add", callerName, "--sender", callerSender, "--recipient-domain", "*", "--hmac", "--entra-app", deskApp)
+	said, err := operate(ctx, "callers", "add", callerName, "--sender", callerSender, "--recipient-domain", "*", "--hmac", "--entra-app", localApp)
 	if err != nil { // it may be there, and its key be lost
 		var again error
 		if said, again = operate(ctx, "callers", "rotate", callerName); again != nil {

@@ -1,11 +1,11 @@
-// Command local is Posthorn on a desk: Azurite for storage, the emulator of ACS
+// Command local is Posthorn on one computer: Azurite for storage, the emulator of ACS
 // Email with its inbox, a managed identity, a stand-in for the Functions host and
 // the gateway itself, started by one command and ended by Ctrl-C. In: the
 // environment (POSTHORN_LOCAL_*, see config.go) and what to do. Out: one screen;
 // what the parts say goes to files in .local/log.
 //
 // It also lays the app out for deployment (package). It is no part of the product
-// and is for one developer: whoever reaches this machine's loopback may do all.
+// and is for one developer. Every program on this machine may do all.
 package main
 
 import (

@@ -38,13 +38,25 @@ var pages = []struct {
 	}},
 	{"docs/operate.md", []shown{
 		{name: "the settings", says: []string{"NAME", callerName}},
+	}},
+	{"docs/operate/connect.md", []shown{
 		{name: "doctor", says: []string{"0 red", "settings", "storage", "mail", "gateway"}},
 		{name: "a test message", says: []string{"-4"}}, // a UUID
+	}},
+	{"docs/operate/callers.md", []shown{
 		{name: "callers", says: []string{"ph_shop_1_", "ph_shop_2_"}},
 		{name: "export and import", says: []string{"NAME", "unchanged"}},
-		{name: "stop", says: []string{"paused", "The template of all shops is wrong."}},
-		{name: "what waits", says: []string{"ID", "STATE", "[]"}},
+	}},
+	{"docs/operate/queue.md", []shown{
+		{name: "pause", says: []string{"paused", "The template of all shops is wrong."}},
+		{name: "queued messages", says: []string{"ID", "STATE", "[]"}},
 		{name: "dead letters", says: []string{"ID", "REASON", "[]"}},
+	}},
+	{"docs/clients/azure-sdk.md", []shown{
+		{name: "a connection string", says: []string{"ph_shop_", "accesskey="}},
+	}},
+	{"docs/clients/logic-apps.md", []shown{
+		{name: "map an identity", says: []string{"ph_orders_1_"}},
 	}},
 	{"docs/clients/entra.md", []shown{
 		{name: "map an identity", says: []string{"ph_invoices_1_"}},

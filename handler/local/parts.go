@@ -23,7 +23,7 @@ import (
 
 const (
 	// identityPath and identitySecret are what IDENTITY_ENDPOINT and
-	// IDENTITY_HEADER say. Whoever can reach this machine's loopback may have the
+	// IDENTITY_HEADER say. Every program on this machine may have the
 	// tokens, which only Azurite and the gateway here believe.
 	identityPath   = "/msi/token"
 	identitySecret = "local"
@@ -75,10 +75,10 @@ func serveMail(c config, l *listeners, log *slog.Logger) (stop func(), err error
 // identity answers as Azure's endpoint for managed identities does. Source:
 // learn.microsoft.com, "How to use managed identities for App Service and Azure
 // Functions", section REST endpoint reference (api-version 2019-08-01). It lists the keys of the
-// desk's tenant too.
+// local tenant too.
 func identity(now func() time.Time, t tenant) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /"+deskTenant+"/", t)
+	mux.Handle("GET /"+localTenant+"/", t)
 	mux.HandleFunc("GET "+identityPath, func(w http.ResponseWriter, r *http.Request) {
 		resource := r.FormValue("resource")
 		switch {

@@ -22,7 +22,7 @@ import (
 )
 
 // The whole of it, twice, on the same data.
-func TestADeskFromStartToEnd(t *testing.T) {
+func TestARunFromStartToEnd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and starts everything")
 	}
@@ -57,7 +57,7 @@ func TestADeskFromStartToEnd(t *testing.T) {
 	second.end(t)
 }
 
-type desk struct {
+type localRun struct {
 	cancel context.CancelFunc
 	ended  chan error
 
@@ -65,23 +65,23 @@ type desk struct {
 	out bytes.Buffer
 }
 
-func (d *desk) Write(p []byte) (int, error) {
+func (d *localRun) Write(p []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.out.Write(p)
 }
 
-func (d *desk) screen() string {
+func (d *localRun) screen() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.out.String()
 }
 
 // start returns when the screen is whole.
-func start(t *testing.T, c config) *desk {
+func start(t *testing.T, c config) *localRun {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &desk{cancel: cancel, ended: make(chan error, 1)}
+	d := &localRun{cancel: cancel, ended: make(chan error, 1)}
 	go func() { d.ended <- run(ctx, c, os.Environ(), d, false) }()
 	t.Cleanup(cancel)
 	for !strings.Contains(d.screen(), "Ctrl-C") {
@@ -95,7 +95,7 @@ func start(t *testing.T, c config) *desk {
 }
 
 // end expects a calm end that leaves every address free.
-func (d *desk) end(t *testing.T) {
+func (d *localRun) end(t *testing.T) {
 	t.Helper()
 	d.cancel()
 	if err := <-d.ended; err != nil {
@@ -104,7 +104,7 @@ func (d *desk) end(t *testing.T) {
 }
 
 // expectQueue wants what is put into a queue to reach the gateway: in this one, a
-// tick that the gateway can only complain about. It is put there by the connection
+// wake-up message that the gateway can only complain about. It is put there by the connection
 // that the real host would read it by.
 func expectQueue(t *testing.T, c config) {
 	t.Helper()
@@ -119,7 +119,7 @@ func expectQueue(t *testing.T, c config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := q.EnqueueMessage(t.Context(), base64.StdEncoding.EncodeToString([]byte("a tick")), nil); err != nil {
+	if _, err := q.EnqueueMessage(t.Context(), base64.StdEncoding.EncodeToString([]byte("no wake-up message")), nil); err != nil {
 		t.Fatal(err)
 	}
 	for range 3000 {
@@ -179,7 +179,7 @@ func download(t *testing.T, c config) []byte {
 	return nil
 }
 
-// expectIdentity asks who it is with a token of the desk's tenant, as an app with a
+// expectIdentity asks who it is with a token of the local tenant, as an app with a
 // managed identity would.
 func expectIdentity(t *testing.T, c config) {
 	t.Helper()
@@ -199,7 +199,7 @@ func expectIdentity(t *testing.T, c config) {
 		}
 		return answer
 	}
-	token, _ := ask("http://"+c.Identity+identityPath+"?api-version=2019-08-01&resource="+deskAudience, "X-Identity-Header", identitySecret)["access_token"].(string)
+	token, _ := ask("http://"+c.Identity+identityPath+"?api-version=2019-08-01&resource="+localAudience, "X-Identity-Header", identitySecret)["access_token"].(string)
 	if me := ask(c.publicURL()+"/callers/me", "Authorization", "Bearer "+token); me["name"] != callerName || me["proof"] != "token" {
 		t.Errorf("the token stands for %v", me)
 	}

@@ -7,13 +7,13 @@ import (
 	"github.com/posthorn/posthorn/handler/local/issuer"
 )
 
-// The tenant of Entra ID on the desk, what its tokens for the gateway are for, and
+// The local tenant of Entra ID, what its tokens for the gateway are for, and
 // the application that they are issued to: the caller of the samples.
 const (
-	deskTenant   = "00000000-0000-0000-0000-0000000000a1"
-	deskAudience = "api://posthorn"
-	deskApp      = "00000000-0000-0000-0000-0000000000c3"
-	deskObject   = "00000000-0000-0000-0000-0000000000b2"
+	localTenant   = "00000000-0000-0000-0000-0000000000a1"
+	localAudience = "api://posthorn"
+	localApp      = "00000000-0000-0000-0000-0000000000c3"
+	localObject   = "00000000-0000-0000-0000-0000000000b2"
 )
 
 // tenant gives tokens that the gateway believes for itself, and others that only
@@ -24,16 +24,16 @@ type tenant struct {
 }
 
 func newTenant(c config) (tenant, error) {
-	i, err := issuer.New(deskTenant)
+	i, err := issuer.New(localTenant)
 	return tenant{i, "http://" + c.Identity}, err
 }
 
 // token is one for an audience, from one time until another.
 func (t tenant) token(audience string, from, until time.Time) (string, error) {
-	if audience != deskAudience {
+	if audience != localAudience {
 		return azurite.Token(audience, from, until), nil
 	}
-	claims := t.Claims(t.authority, audience, deskApp, deskObject, from)
+	claims := t.Claims(t.authority, audience, localApp, localObject, from)
 	claims["exp"] = until.Unix()
 	return t.Token(claims)
 }

@@ -172,7 +172,7 @@ func (term *terminal) serve(t *testing.T, text string, ask func(*terminal, *test
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := term.bash(ctx, text)
-	out := &desk{}
+	out := &localRun{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

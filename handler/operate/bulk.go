@@ -20,9 +20,9 @@ const (
 
 // careful are the flags of what is done to many.
 type careful struct {
-	All    bool `help:"All of them."`
-	DryRun bool `help:"List what it would touch, and do nothing."`
-	Yes    bool `help:"Do not ask."`
+	All    bool `help:"Select all."`
+	DryRun bool `help:"List what would change, and change nothing."`
+	Yes    bool `help:"Do not ask for confirmation."`
 }
 
 // job is what is done to each of many. It may be repeated.
@@ -133,7 +133,7 @@ func eachOf[T any](ctx context.Context, c *console, j job[T], all []T) error {
 	case failed != nil:
 		return failed
 	case ctx.Err() != nil:
-		return fmt.Errorf("interrupted with %d left; the same command goes on", len(all)-touched-stayed)
+		return fmt.Errorf("interrupted with %d left. Run the same command again", len(all)-touched-stayed)
 	case stayed > 0:
 		return fmt.Errorf("%s left: %s", messages(stayed), reasons(left))
 	}

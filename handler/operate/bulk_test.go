@@ -109,7 +109,7 @@ func TestAnInterruptionSaysWhatIsLeft(t *testing.T) {
 		}
 		return nil
 	}), some(100))
-	if err == nil || !strings.Contains(err.Error(), "the same command goes on") || !strings.HasPrefix(said.String(), "Dropped ") {
+	if err == nil || !strings.Contains(err.Error(), "Run the same command again") || !strings.HasPrefix(said.String(), "Dropped ") {
 		t.Errorf("it says %q, and ends with %v", said.String(), err)
 	}
 }
@@ -138,8 +138,8 @@ func TestWhatCannotBeUndoneIsAsked(t *testing.T) {
 		{"a person says yes", false, true, "yes\n", ""},
 		{"a person says no", false, true, "no\n", "nothing was done"},
 		{"a person says nothing", false, true, "\n", "nothing was done"},
-		{"nobody is there", false, false, "yes\n", "say --yes"},
-		{"a terminal that ends", false, true, "", "say --yes"},
+		{"nobody is there", false, false, "yes\n", "add --yes"},
+		{"a terminal that ends", false, true, "", "add --yes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -148,7 +148,7 @@ func TestWhatCannotBeUndoneIsAsked(t *testing.T) {
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v", err)
 			}
-			if _, usage := errors.AsType[usageError](err); usage != (c.want == "say --yes") {
+			if _, usage := errors.AsType[usageError](err); usage != (c.want == "add --yes") {
 				t.Errorf("the error is %T", err)
 			}
 		})

@@ -13,16 +13,16 @@ import (
 )
 
 type callersCommands struct {
-	Add    addCaller     `cmd:"" help:"Make a caller, and print its key."`
+	Add    addCaller     `cmd:"" help:"Add a caller, and print its key."`
 	List   listCallers   `cmd:"" help:"List the callers."`
-	Set    setCaller     `cmd:"" help:"Give a caller another policy; what is not said is the default again."`
-	Pause  pauseCaller   `cmd:"" help:"Let nothing of a caller's leave."`
-	Resume resumeCaller  `cmd:"" help:"Let a caller's messages go on."`
-	Rotate rotateCaller  `cmd:"" help:"Print a new key. The one before it stays alive."`
-	Retire retireCaller  `cmd:"" help:"End all keys of a caller but the newest."`
-	Revoke revokeCaller  `cmd:"" help:"End a caller and all its keys."`
+	Set    setCaller     `cmd:"" help:"Replace a caller's policy. Omitted flags get their defaults."`
+	Pause  pauseCaller   `cmd:"" help:"Stop sending a caller's messages."`
+	Resume resumeCaller  `cmd:"" help:"Resume sending a caller's messages."`
+	Rotate rotateCaller  `cmd:"" help:"Print a new key. The previous key stays valid."`
+	Retire retireCaller  `cmd:"" help:"End all keys of a caller except the newest."`
+	Revoke revokeCaller  `cmd:"" help:"Remove a caller and all its keys."`
 	Export exportCallers `cmd:"" help:"Write all callers as JSON, without secrets."`
-	Import importCallers `cmd:"" help:"Take callers over from such JSON."`
+	Import importCallers `cmd:"" help:"Import callers from exported JSON."`
 }
 
 // callerName is the one word that most commands want.
@@ -31,20 +31,20 @@ type callerName struct {
 }
 
 type policyFlags struct {
-	Sender          []string `required:"" sep:"none" placeholder:"ADDRESS" help:"Address that it may send from, *@DOMAIN or *."`
-	RecipientDomain []string `sep:"none" placeholder:"DOMAIN" help:"Domain that it may write to, or *."`
-	MaxRequestBytes int64    `placeholder:"N" help:"Largest request, below the gateway's limit."`
-	MaxRecipients   int      `placeholder:"N" help:"Most recipients of a message."`
-	MaxUploads      int      `placeholder:"N" help:"Most uploads that are open at once."`
-	Share           int      `placeholder:"PERCENT" help:"Part of the quota that it gets first."`
-	Cap             int      `placeholder:"PERCENT" help:"Part of an hour's quota that it never passes."`
-	MaxWaiting      int      `placeholder:"N" help:"Messages that may wait."`
-	Priority        string   `placeholder:"WORD" help:"The most urgent: high, normal or bulk."`
-	Sandbox         bool     `help:"Check its messages, and send none."`
-	RedirectTo      string   `placeholder:"ADDRESS" help:"Send all to this mailbox, for tests."`
-	HMAC            bool     `name:"hmac" help:"It may sign as ACS's SDKs do."`
-	EntraApp        []string `sep:"none" placeholder:"ID" help:"Application of Entra ID that is this caller."`
-	EntraObject     []string `sep:"none" placeholder:"ID" help:"Object of Entra ID that is this caller."`
+	Sender          []string `required:"" sep:"none" placeholder:"ADDRESS" help:"Allowed sender: an address, *@DOMAIN or *."`
+	RecipientDomain []string `sep:"none" placeholder:"DOMAIN" help:"Allowed recipient domain, or *."`
+	MaxRequestBytes int64    `placeholder:"N" help:"Largest request in bytes."`
+	MaxRecipients   int      `placeholder:"N" help:"Most recipients of one message."`
+	MaxUploads      int      `placeholder:"N" help:"Most open uploads at once."`
+	Share           int      `placeholder:"PERCENT" help:"Guaranteed part of the hourly quota."`
+	Cap             int      `placeholder:"PERCENT" help:"Largest part of the hourly quota."`
+	MaxWaiting      int      `placeholder:"N" help:"Most queued messages."`
+	Priority        string   `placeholder:"WORD" help:"Highest priority: high, normal or bulk."`
+	Sandbox         bool     `help:"Check messages, and send none."`
+	RedirectTo      string   `placeholder:"ADDRESS" help:"Send all messages to this mailbox, for tests."`
+	HMAC            bool     `name:"hmac" help:"Accept the HMAC signatures of ACS's SDKs."`
+	EntraApp        []string `sep:"none" placeholder:"ID" help:"Entra ID application of this caller."`
+	EntraObject     []string `sep:"none" placeholder:"ID" help:"Entra ID object of this caller."`
 }
 
 func (f policyFlags) policy() caller.Policy {
@@ -70,7 +70,7 @@ func (cmd *addCaller) Run(ctx context.Context, c *console, d keyed) error {
 	if err != nil {
 		return err
 	}
-	c.tell("Added caller %s. Its key is shown once; replace it with \"posthorn callers rotate %s\".", cmd.Name, cmd.Name)
+	c.tell("Added caller %s. Its key is shown only now. \"posthorn callers rotate %s\" makes a new one.", cmd.Name, cmd.Name)
 	return printSecrets(c, d, secrets)
 }
 
@@ -96,9 +96,9 @@ func (cmd *setCaller) Run(ctx context.Context, c *console, d deployment) error {
 	if err := d.Callers.SetPolicy(ctx, cmd.Name, cmd.policy()); err != nil {
 		return err
 	}
-	c.tell("Set the policy of %s. It holds everywhere within %s.", cmd.Name, keyring.CacheLife)
+	c.tell("Replaced the policy of %s. Every instance applies it within %s.", cmd.Name, keyring.CacheLife)
 	if cmd.Sandbox {
-		c.tell("Nothing of %s leaves then. Messages of it that wait become dead letters.", cmd.Name)
+		c.tell("Messages of %s are then checked and not sent. Its queued messages become dead letters.", cmd.Name)
 	}
 	return nil
 }
@@ -185,7 +185,7 @@ func (cmd *listCallers) Run(ctx context.Context, c *console, d deployment) error
 		rows[i] = rowOf(list[i], uses{last, time.Now()})
 		rows[i].Paused.why(c, "Caller "+rows[i].Name)
 	}
-	return show(c, cmd.listing, rows, "NAME\tKEYS ALIVE\tAGE\tLAST USE\tSENDERS\tRECIPIENT DOMAINS\tSENDS\tHMAC\tENTRA ID\tPAUSED", callerRow.columns)
+	return show(c, cmd.listing, rows, "NAME\tVALID KEYS\tAGE\tLAST USE\tSENDERS\tRECIPIENT DOMAINS\tSENDS\tHMAC\tENTRA ID\tPAUSED", callerRow.columns)
 }
 
 type pauseCaller struct {
@@ -201,7 +201,7 @@ func (cmd *pauseCaller) Run(ctx context.Context, c *console, d deployment) error
 	if err := d.Callers.Pause(ctx, cmd.Name, cmd.Reason, cmd.Refuse); err != nil {
 		return err
 	}
-	c.tell("Paused caller %s: within %s nothing of it leaves. %s \"posthorn callers resume %s\" ends it.", cmd.Name, keyring.CacheLife, cmd.intake(), cmd.Name)
+	c.tell("Paused caller %s. Its messages stop within %s. %s Resume with \"posthorn callers resume %s\".", cmd.Name, keyring.CacheLife, cmd.intake(), cmd.Name)
 	return nil
 }
 
@@ -213,14 +213,14 @@ func (cmd *resumeCaller) Run(ctx context.Context, c *console, d deployment) erro
 	if err := d.Callers.Resume(ctx, cmd.Name); err != nil {
 		return err
 	}
-	c.tell("Resumed caller %s. What waits goes on within %s.", cmd.Name, 2*keyring.CacheLife)
+	c.tell("Resumed caller %s. Its queued messages continue within %s.", cmd.Name, 2*keyring.CacheLife)
 	return nil
 }
 
 type rotateCaller struct{ callerName }
 
 func (rotateCaller) Help() string {
-	return "The one before that ends.\n\n" + examples("posthorn callers rotate shop")
+	return "The key before the previous one ends.\n\n" + examples("posthorn callers rotate shop")
 }
 
 func (cmd *rotateCaller) Run(ctx context.Context, c *console, d keyed) error {
@@ -228,7 +228,7 @@ func (cmd *rotateCaller) Run(ctx context.Context, c *console, d keyed) error {
 	if err != nil {
 		return err
 	}
-	c.tell("Made a new key for %s. Once it is in use, end the old one with \"posthorn callers retire %s\".", cmd.Name, cmd.Name)
+	c.tell("Made a new key for %s. After you use the new key, end the old one with \"posthorn callers retire %s\".", cmd.Name, cmd.Name)
 	return printSecrets(c, d, secrets)
 }
 
@@ -240,14 +240,14 @@ func (cmd *retireCaller) Run(ctx context.Context, c *console, d deployment) erro
 	if err := d.Callers.Retire(ctx, cmd.Name); err != nil {
 		return err
 	}
-	c.tell("Ended all keys of %s but the newest. They are dead everywhere within %s.", cmd.Name, keyring.CacheLife)
+	c.tell("Ended all keys of %s except the newest. Every instance refuses them within %s.", cmd.Name, keyring.CacheLife)
 	return nil
 }
 
 type revokeCaller struct {
 	callerName
-	Drop bool `help:"Drop its messages that wait, too."`
-	Yes  bool `help:"Do not ask."`
+	Drop bool `help:"Also drop its queued messages."`
+	Yes  bool `help:"Do not ask for confirmation."`
 }
 
 func (revokeCaller) Help() string {
@@ -260,13 +260,13 @@ func (cmd *revokeCaller) Run(ctx context.Context, c *console, d deployment) erro
 	if err != nil {
 		return err
 	}
-	if err := c.confirm(cmd.Yes, fmt.Sprintf("End caller %s and all its keys? %d of its messages wait.", cmd.Name, len(waiting))); err != nil {
+	if err := c.confirm(cmd.Yes, fmt.Sprintf("Remove caller %s and all its keys? It has %d queued messages.", cmd.Name, len(waiting))); err != nil {
 		return err
 	}
 	if err := d.Callers.End(ctx, cmd.Name); err != nil {
 		return err
 	}
-	c.tell("Revoked caller %s. Its keys are dead everywhere within %s. Messages of it that wait, and become dead letters: %d.", cmd.Name, keyring.CacheLife, len(waiting))
+	c.tell("Removed caller %s. Every instance refuses its keys within %s. Queued messages that become dead letters: %d.", cmd.Name, keyring.CacheLife, len(waiting))
 	switch {
 	case len(waiting) > 0 && !cmd.Drop:
 		c.tell("Drop them with \"posthorn messages drop --caller %s\".", cmd.Name)

@@ -32,7 +32,7 @@ type cloud struct {
 }
 
 // errUnconnected says that nobody has chosen a deployment yet.
-var errUnconnected = usageError("no deployment is known here: run \"posthorn connect\" first")
+var errUnconnected = usageError("no deployment is connected. Run \"posthorn connect\" first")
 
 // cloud reads the connection. It makes no request.
 func (c *console) cloud() (cloud, error) {
@@ -60,6 +60,9 @@ func (c *console) connection() (connection, error) {
 	}
 	if err != nil {
 		return connection{}, fmt.Errorf("read the connection: %w; run \"posthorn connect\" to write it anew", err)
+	}
+	if err := refuseForeign(at.Settings); err != nil {
+		return connection{}, fmt.Errorf("%w, and run \"posthorn connect\" again", err)
 	}
 	return at, nil
 }

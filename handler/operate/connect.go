@@ -11,14 +11,14 @@ import (
 )
 
 type connectCommand struct {
-	Subscription string `placeholder:"ID" help:"Look in this subscription alone."`
-	App          string `placeholder:"NAME" help:"The function app; needed where there are several, or where it lacks infra's tag."`
-	List         bool   `help:"List the function apps of Posthorn, and connect to none."`
-	JSON         bool   `name:"json" help:"With --list: a JSON array in place of a table."`
+	Subscription string `placeholder:"ID" help:"Search only this subscription."`
+	App          string `placeholder:"NAME" help:"Function app. Needed if there are several, or if it lacks infra's tag."`
+	List         bool   `help:"List Posthorn's function apps, and connect to none."`
+	JSON         bool   `name:"json" help:"With --list: print a JSON array instead of a table."`
 }
 
 func (connectCommand) Help() string {
-	return "It writes endpoints and settings into a file, and no secret.\n\n" + examples("posthorn connect", "posthorn connect --list", "posthorn connect --app posthorn-x7k2")
+	return "The command writes endpoints and settings into a file. It writes no secret.\n\n" + examples("posthorn connect", "posthorn connect --list", "posthorn connect --app posthorn-x7k2")
 }
 
 // appRow is a function app in a list.
@@ -97,7 +97,7 @@ func (cmd *connectCommand) sites(ctx context.Context, c *console, client *azure.
 	for _, id := range subscriptions {
 		sites, err := cmd.in(ctx, client, id)
 		if closed(err) && len(subscriptions) > 1 {
-			c.tell("Passed over subscription %s: %s.", id, sentence(err))
+			c.tell("Skipped subscription %s: %s.", id, sentence(err))
 			continue
 		}
 		if err != nil {
@@ -132,7 +132,7 @@ func (cmd *connectCommand) in(ctx context.Context, client *azure.Client, subscri
 		if err != nil {
 			return nil, err
 		}
-		if settings["POSTHORN_ACS_ENDPOINT"] != "" {
+		if settings[acsEndpoint] != "" {
 			sites = append(sites, s)
 		}
 	}
@@ -151,10 +151,13 @@ func connectionTo(ctx context.Context, client *azure.Client, site azure.ID, subs
 		return connection{}, err
 	}
 	at := connection{Subscription: site.Subscription(), Site: site, Settings: kept(all), MasterKey: secretAddress(all["POSTHORN_MASTER_KEY"])}
+	if err := refuseForeign(at.Settings); err != nil {
+		return connection{}, err
+	}
 	if at.Settings["POSTHORN_PUBLIC_URL"] == "" && app.Properties.HostName != "" {
 		at.Settings["POSTHORN_PUBLIC_URL"] = "https://" + app.Properties.HostName
 	}
-	service, err := serviceAt(ctx, client, all["POSTHORN_ACS_ENDPOINT"], site.Subscription(), subscriptions)
+	service, err := serviceAt(ctx, client, all[acsEndpoint], site.Subscription(), subscriptions)
 	if err != nil || service.ID == "" {
 		return at, err
 	}
@@ -213,9 +216,9 @@ func (c *console) connected(at connection) error {
 		{"address", at.Settings["POSTHORN_PUBLIC_URL"]},
 		{"Communication Services", cmp.Or(at.Service.Name(), "not found by POSTHORN_ACS_ENDPOINT")},
 		{"Email Service", cmp.Or(at.EmailService.Name(), "not found")},
-		{"storage", hostOf(at.Settings["POSTHORN_TABLE_ENDPOINT"])},
+		{"storage", hostOf(at.Settings[tableEndpoint])},
 		{"master key", cmp.Or(at.MasterKey, "not in a vault")},
 	}...)
-	c.tell("Kept in %s, without any secret. Next: \"posthorn doctor\".", file)
+	c.tell("Saved in %s, without any secret. Next, run \"posthorn doctor\".", file)
 	return err
 }

@@ -33,17 +33,17 @@ func TestConnectFindsADeployment(t *testing.T) {
 		out   string
 		site  string // connected to; empty: none
 	}{
-		{"the only one", func(*ward) {}, "", 0, `Next: "posthorn doctor"`, "posthorn.azurewebsites.net", testSite},
-		{"a subscription", func(*ward) {}, "--subscription 00000000-0000-0000-0000-000000000001", 0, "Kept in", "kv-x.vault.azure.net/secrets/posthorn-master-key", testSite},
+		{"the only one", func(*ward) {}, "", 0, `run "posthorn doctor"`, "posthorn.azurewebsites.net", testSite},
+		{"a subscription", func(*ward) {}, "--subscription 00000000-0000-0000-0000-000000000001", 0, "Saved in", "kv-x.vault.azure.net/secrets/posthorn-master-key", testSite},
 		{"none", func(w *ward) { w.Delete(testSite) }, "", exitNotFound, "tag azd-service-name=posthorn", "", ""},
 		{"several", func(w *ward) { tagged(w, other) }, "", exitUsage, "posthorn connect --subscription 00000000-0000-0000-0000-000000000001 --app mail-two", "mail-two", ""},
-		{"one of several", func(w *ward) { tagged(w, other) }, "--app POSTHORN", 0, "Kept in", "posthorn", testSite},
+		{"one of several", func(w *ward) { tagged(w, other) }, "--app POSTHORN", 0, "Saved in", "posthorn", testSite},
 		{"a list", func(w *ward) { tagged(w, other) }, "--list", 0, "", "mail-two", ""},
 		{"a list as JSON", func(*ward) {}, "--list --json", 0, "", `"app": "posthorn"`, ""},
 		{"an app without the tag", func(w *ward) {
 			w.Put(other, object{"properties": object{"defaultHostName": "mail-two.azurewebsites.net"}})
 			w.SetSettings(other, map[string]string{"POSTHORN_ACS_ENDPOINT": "https://post.europe.communication.azure.com"})
-		}, "--app mail-two", 0, "Kept in", "https://mail-two.azurewebsites.net", other},
+		}, "--app mail-two", 0, "Saved in", "https://mail-two.azurewebsites.net", other},
 		{"an app of something else", func(w *ward) {
 			w.Put(other, object{"properties": object{}})
 			w.SetSettings(other, map[string]string{})
@@ -52,7 +52,7 @@ func TestConnectFindsADeployment(t *testing.T) {
 			w.Fail(http.MethodPost, "/config/appsettings/list", -1, 403, "AuthorizationFailed", denied("Microsoft.Web/sites/config/list/action", testSite))
 		}, "", exitAway, `--role "Website Contributor"`, "", ""},
 		{"nobody is logged in", func(w *ward) { w.login = azuretest.Credential{Err: loggedOutError{}} }, "", exitAway, `Run "az login"`, "", ""},
-		{"no ACS yet", func(w *ward) { w.Delete(testService) }, "", 0, "Kept in", "not found by POSTHORN_ACS_ENDPOINT", testSite},
+		{"no ACS yet", func(w *ward) { w.Delete(testService) }, "", 0, "Saved in", "not found by POSTHORN_ACS_ENDPOINT", testSite},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -72,12 +72,12 @@ func (c *console) confirm(yes bool, question string) error {
 			return errNothingDone
 		}
 	}
-	return usageError(question + " It cannot be undone, and nobody can be asked here: say --yes.")
+	return usageError(question + " It cannot be undone, and no terminal can confirm it: add --yes.")
 }
 
 // listing is the flag of every list.
 type listing struct {
-	JSON bool `help:"A JSON array in place of a table."`
+	JSON bool `help:"Print a JSON array instead of a table."`
 }
 
 // show writes rows as JSON, or as a table of the columns of each.

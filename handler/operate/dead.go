@@ -14,18 +14,18 @@ import (
 )
 
 type deadCommands struct {
-	List  listDead  `cmd:"" help:"List the dead letters: messages that waited and were given up."`
-	Show  showDead  `cmd:"" help:"Show why a message was given up, and nothing of what it says."`
+	List  listDead  `cmd:"" help:"List dead letters: queued messages that Posthorn gave up."`
+	Show  showDead  `cmd:"" help:"Show why a message was given up. Its content is not shown."`
 	Retry retryDead `cmd:"" help:"Put dead letters back at the end of the queue."`
-	Drop  dropDead  `cmd:"" help:"Remove dead letters, and withdraw their links."`
+	Drop  dropDead  `cmd:"" help:"Remove dead letters, and revoke their links."`
 }
 
 // deadSelection says which dead letters are meant.
 type deadSelection struct {
 	IDs    []string `arg:"" optional:"" name:"id" help:"Only these messages."`
-	Caller string   `placeholder:"NAME" help:"Only those of this caller."`
-	Hook   string   `placeholder:"NAME" help:"Only those that came by this hook."`
-	Reason string   `placeholder:"TEXT" help:"Only those whose reason has this text."`
+	Caller string   `placeholder:"NAME" help:"Only messages of this caller."`
+	Hook   string   `placeholder:"NAME" help:"Only messages of this hook."`
+	Reason string   `placeholder:"TEXT" help:"Only dead letters whose reason has this text."`
 }
 
 func (s deadSelection) empty() bool {
@@ -49,7 +49,7 @@ func (d deployment) dead(ctx context.Context, s deadSelection) ([]spool.DeadLett
 	all = slices.DeleteFunc(all, func(l spool.DeadLetter) bool { return !s.wants(&l) })
 	for _, id := range s.IDs {
 		if !slices.ContainsFunc(all, func(l spool.DeadLetter) bool { return l.ID == id }) {
-			return nil, problem.New(problem.NotFound, "No dead letter has the id %q, or not as the flags say.", id)
+			return nil, problem.New(problem.NotFound, "No dead letter has the id %q, or the flags exclude it.", id)
 		}
 	}
 	return all, nil
@@ -99,7 +99,7 @@ func (cmd *listDead) Run(ctx context.Context, c *console, d deployment) error {
 
 type showDead struct {
 	ID     string `arg:"" help:"The message."`
-	Caller string `placeholder:"NAME" help:"Only that of this caller: two may have the same id."`
+	Caller string `placeholder:"NAME" help:"Only a message of this caller. Two callers may share an id."`
 }
 
 func (showDead) Help() string {
@@ -120,7 +120,7 @@ func (cmd *showDead) Run(ctx context.Context, c *console, d deployment) error {
 		err = c.details(append([][2]string{
 			{"id", l.ID}, {"caller", l.Line.Caller}, {"hook", l.Hook}, {"reason", l.Reason},
 			{"waited since", l.Due.Format(time.RFC3339)}, {"given up", l.At.Format(time.RFC3339)}, {"kept until", l.At.Add(spool.DeadLetterLife).Format(time.RFC3339)},
-			{"tries", strconv.Itoa(l.Tries)}, {"repeats after a doubt", strconv.Itoa(l.Repeats)},
+			{"tries", strconv.Itoa(l.Tries)}, {"repeats after doubt", strconv.Itoa(l.Repeats)},
 		}, outside(letter.Message)...)...)
 		if err != nil {
 			return err
@@ -138,7 +138,7 @@ type manyDead struct {
 // Validate wants it said which dead letters are meant.
 func (m *manyDead) Validate() error {
 	if m.empty() && !m.All {
-		return errors.New("say which dead letters: their ids, --caller, --hook, --reason or --all")
+		return errors.New("select dead letters by id, --caller, --hook, --reason or --all")
 	}
 	return nil
 }
@@ -169,7 +169,7 @@ func staysDead(err error) string {
 type retryDead struct{ manyDead }
 
 func (retryDead) Help() string {
-	return "If ACS may have it, ACS is asked first. What its caller may not send any more stays.\n\n" +
+	return "If ACS may have the message, ACS is asked first. Messages that their caller may no longer send stay.\n\n" +
 		examples("posthorn dead retry --caller shop --dry-run", "posthorn dead retry 0f3c1b6e-52c5-4c1f-9c0e-6f1d2a7b8c9d --yes")
 }
 

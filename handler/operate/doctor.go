@@ -18,15 +18,14 @@ const doctorTime = 90 * time.Second
 
 // doctorCommand says what is right and what is wrong, and what to do.
 type doctorCommand struct {
-	Domain   string `placeholder:"NAME" help:"Ask DNS alone about this domain; needs no settings and no Azure."`
-	Resolver string `placeholder:"HOST:PORT" help:"Find the name servers with this resolver; without it, this computer's."`
-	JSON     bool   `help:"The same as JSON."`
-	Probe    bool   `help:"Ask Azure what only Azure can answer: \"posthorn doctor --probe --help\"."` // read by probing
-	Port     string `hidden:"" placeholder:"N" default:"53" help:"The port of name servers, for tests."`
+	Domain string `placeholder:"NAME" help:"Check only the DNS of this domain. Needs no deployment."`
+	resolving
+	JSON  bool `help:"Print JSON."`
+	Probe bool `help:"Ask Azure what only Azure can answer: \"posthorn doctor --probe --help\"."` // read by probing
 }
 
 func (doctorCommand) Help() string {
-	return "It changes nothing. What could not be looked at is yellow. The exit code is 1 if a line is red.\n\n" +
+	return "doctor changes nothing. A check that could not run is yellow. The exit code is 1 if a line is red.\n\n" +
 		examples("posthorn doctor", "posthorn doctor --domain example.com")
 }
 
@@ -46,7 +45,7 @@ func (cmd *doctorCommand) Run(ctx context.Context, c *console) error {
 		return c.sheet(here, cmd.JSON, c.lookHere(ctx, client))
 	}
 	at, err := c.connection()
-	if err != nil && c.has("POSTHORN_TABLE_ENDPOINT") { // somebody has begun to set all
+	if err != nil && c.has(tableEndpoint) { // somebody has begun to set all
 		return c.sheet(here, cmd.JSON, wrongSettings(unset))
 	}
 	if err != nil {

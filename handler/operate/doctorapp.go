@@ -46,7 +46,7 @@ const (
 )
 
 func (f *facts) checkLogin(a *area) {
-	s, ok := known(a, f.standing, "subscription "+f.at.Subscription, "Look at \"az account list\", and run \"posthorn connect\" again.")
+	s, ok := known(a, f.standing, "subscription "+f.at.Subscription, "Check \"az account list\", and run \"posthorn connect\" again.")
 	if !ok {
 		return
 	}
@@ -60,7 +60,7 @@ func (f *facts) checkLogin(a *area) {
 		a.green("logged in as %s of the subscription's tenant", who)
 	}
 	if f.claims.Object != "" && f.claims.Object == f.principal() {
-		a.yellow("az login", "the login is the app's own identity: what it may do says nothing about you")
+		a.yellow("az login", "the login is the app's own identity: its rights say nothing about yours")
 	}
 	if s.State != "" && s.State != "Enabled" {
 		a.red("Enable it in the Azure portal, under Subscriptions.", "the subscription is in the state %s", s.State)
@@ -68,7 +68,7 @@ func (f *facts) checkLogin(a *area) {
 	skew := f.now.Sub(s.Date).Abs()
 	switch {
 	case s.Date.IsZero():
-		a.yellow("Run it again.", "clock: not checked: Azure named no time")
+		a.yellow("Run doctor again.", "clock: not checked: Azure named no time")
 	case skew > mostClockSkew:
 		a.red("Set this computer's clock: switch on its time service.", "this computer's clock is wrong by %s", skew.Round(time.Second))
 	case skew > someClockSkew:
@@ -121,13 +121,18 @@ func (f *facts) checkValues(a *area, all map[string]string) {
 			a.red(f.set(name+"=VALUE"), "%s", line)
 		}
 	} else {
-		a.green("all that must be set is set")
+		a.green("all required settings are set")
+	}
+	for _, e := range endpoints() {
+		if e.foreign(all[e.name]) {
+			a.red(f.set(e.name+"="+e.example), "%s names a host that is not Azure's: the app sends its token there", e.name)
+		}
 	}
 	switch key := all["POSTHORN_MASTER_KEY"]; {
 	case key != "" && !strings.HasPrefix(key, vaultReference):
-		a.yellow("Keep it in a Key Vault, and set POSTHORN_MASTER_KEY to @Microsoft.KeyVault(SecretUri=…): docs/deploy.md.", "POSTHORN_MASTER_KEY stands in the settings themselves: whoever reads them makes keys of every caller")
+		a.yellow("Keep it in a Key Vault, and set POSTHORN_MASTER_KEY to @Microsoft.KeyVault(SecretUri=…): docs/deploy.md.", "POSTHORN_MASTER_KEY is in the settings: anyone who reads them can make keys for every caller")
 	case all["POSTHORN_ACS_ACCESS_KEY"] != "":
-		a.yellow(f.unset("POSTHORN_ACS_ACCESS_KEY"), "POSTHORN_ACS_ACCESS_KEY is set: mail is sent with a key, and not with the identity")
+		a.yellow(f.unset("POSTHORN_ACS_ACCESS_KEY"), "POSTHORN_ACS_ACCESS_KEY is set: mail is sent with a key instead of the identity")
 	}
 	if c := all["POSTHORN_CREDENTIAL"]; c != "" && c != "managed-identity" && c != "workload-identity" {
 		a.red(f.unset("POSTHORN_CREDENTIAL"), "POSTHORN_CREDENTIAL is not managed-identity: the app has no other login")
@@ -144,7 +149,7 @@ func (f *facts) checkNames(a *area, all map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		switch {
 		case strings.HasPrefix(name, "POSTHORN_") && !read[name] && name != "POSTHORN_QUEUE" && !strings.HasPrefix(name, "POSTHORN_QUEUE__"):
-			a.yellow(f.unset(name), "%s is no setting of this version: nobody reads it", name)
+			a.yellow(f.unset(name), "%s is not a setting of this version", name)
 			unknown++
 		case name == "FUNCTIONS_WORKER_RUNTIME" || name == "FUNCTIONS_EXTENSION_VERSION" || name == "WEBSITE_RUN_FROM_PACKAGE":
 			if f.site.value.Properties.FunctionAppConfig.Scale.InstanceMemoryMB > 0 {
@@ -154,7 +159,7 @@ func (f *facts) checkNames(a *area, all map[string]string) {
 		}
 	}
 	if unknown == 0 {
-		a.green("none is unknown")
+		a.green("no setting is unknown")
 	}
 }
 
@@ -166,11 +171,11 @@ func (f *facts) checkHostStorage(a *area, all map[string]string) {
 	wrong := 0
 	for _, name := range []string{"AzureWebJobsStorage", "DEPLOYMENT_STORAGE_CONNECTION_STRING"} {
 		if _, set := all[name]; set {
-			a.red(f.unset(name), "%s is set: the host takes it in place of the identity", name)
+			a.red(f.unset(name), "%s is set: the host uses it instead of the identity", name)
 			wrong++
 		}
 	}
-	name, _, _ := strings.Cut(hostOf(f.setting("POSTHORN_BLOB_ENDPOINT")), ".")
+	name, _, _ := strings.Cut(hostOf(f.setting(blobEndpoint)), ".")
 	if name == "" {
 		name = "ACCOUNT"
 	}
@@ -198,7 +203,7 @@ func (f *facts) checkHostStorage(a *area, all map[string]string) {
 
 // checkQueueTrigger looks at how the host finds the queue that wakes Posthorn.
 func (f *facts) checkQueueTrigger(a *area, all map[string]string) {
-	queue := f.setting("POSTHORN_QUEUE_ENDPOINT")
+	queue := f.setting(queueEndpoint)
 	if queue == "" {
 		queue = "https://ACCOUNT.queue.core.windows.net"
 	}
@@ -243,13 +248,13 @@ func (f *facts) checkVault(a *area) {
 		case "Resolved":
 			a.green("%s is read from the vault", name)
 		case "":
-			a.yellow("Run it again in a minute.", "%s: not checked: Azure does not say whether the reference works", name)
+			a.yellow("Run doctor again in a minute.", "%s: not checked: Azure does not say whether the reference works", name)
 		case "AccessToKeyVaultDenied", "MSINotEnabled", "UnauthorizedClient":
-			a.red("Mend the role below, under identity, then:\n"+refresh, "%s: the app's identity may not read the secret (%s)", name, r.Status)
+			a.red("Fix the role under identity, then run:\n"+refresh, "%s: the app's identity may not read the secret (%s)", name, r.Status)
 		case "InvalidSyntax":
 			a.red(f.set(name+"=@Microsoft.KeyVault(SecretUri=https://VAULT.vault.azure.net/secrets/NAME)"), "%s: the reference is misspelt", name)
 		case "VaultNotFound", "SecretNotFound", "SecretVersionNotFound":
-			a.red("Make it, or mend the reference: "+f.set(name+"=@Microsoft.KeyVault(SecretUri=https://VAULT.vault.azure.net/secrets/NAME)"), "%s: there is no such vault or secret (%s)", name, r.Status)
+			a.red("Create it, or correct the reference: "+f.set(name+"=@Microsoft.KeyVault(SecretUri=https://VAULT.vault.azure.net/secrets/NAME)"), "%s: there is no such vault or secret (%s)", name, r.Status)
 		default:
 			a.yellow(refresh, "%s: the reference does not work yet (%s)", name, r.Status)
 		}
@@ -270,7 +275,7 @@ func (f *facts) checkMemory(a *area) {
 	}
 	scale := site.Properties.FunctionAppConfig.Scale
 	if scale.InstanceMemoryMB == 0 {
-		a.yellow("Look at docs/limits.md.", "not checked: the plan is not Flex Consumption")
+		a.yellow("Check docs/limits.md.", "not checked: the plan is not Flex Consumption")
 		return
 	}
 	const hostDefault = 104857600 // ScriptConstants.DefaultMaxRequestBodySize of the host
@@ -295,7 +300,7 @@ func (f *facts) checkMemory(a *area) {
 	a.red(f.set(fmt.Sprintf("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT=%d", nearest.HostBodyBytes), fmt.Sprintf("POSTHORN_HOST_MAX_REQUEST_BYTES=%d", nearest.HostBodyBytes),
 		fmt.Sprintf("POSTHORN_MAX_REQUEST_BYTES=%d", nearest.BodyBytes), fmt.Sprintf("POSTHORN_MEMORY_MB=%d", nearest.HandlerMB), fmt.Sprintf("%s=%d", hostThrottle, nearest.RequestsAtOnce))+"\n"+
 		fmt.Sprintf("az functionapp scale config set%s --instance-memory %d --trigger-type http --trigger-settings perInstanceConcurrency=%d", f.app(), nearest.InstanceMB, nearest.RequestsAtOnce),
-		"%d MB, %d requests at once (%d by the host), bodies of %d (told: %d) and %d bytes, %d MB for the handler: no line of docs/limits.md is so; the nearest is %s",
+		"%d MB, %d requests at once (%d by the host), bodies of %d (told: %d) and %d bytes, %d MB for the handler: docs/limits.md has no such profile. The nearest is %s",
 		has.InstanceMB, has.RequestsAtOnce, throttle, has.HostBodyBytes, told, has.BodyBytes, has.HandlerMB, nearest.Name)
 }
 
@@ -305,10 +310,8 @@ const hostThrottle = "AzureFunctionsJobHost__extensions__http__maxConcurrentRequ
 // number is a setting, or its default; 0 is the one of the table.
 func (f *facts) number(name string, otherwise int64) int64 {
 	text := f.settings.value[name]
-	for _, row := range settings.Table() {
-		if text == "" && otherwise == 0 && row.Variable == name {
-			text = row.Default
-		}
+	if text == "" && otherwise == 0 {
+		text = defaultOf(name)
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n

@@ -4,9 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net"
-	"slices"
-	"strings"
 
 	"github.com/posthorn/posthorn/handler/operate/dns"
 )
@@ -49,36 +46,6 @@ func (c *console) judge(report dns.Report, asJSON bool) (err error) {
 		return awayError("no name server of " + report.Domain + " answers. Nothing is known.")
 	}
 	return nil
-}
-
-// asker is that of the flags.
-func (cmd *doctorCommand) asker(ctx context.Context, c *console) (*dns.Asker, error) {
-	var resolvers []string
-	if cmd.Resolver == "" {
-		resolvers = dns.System(ctx)
-	} else {
-		host, port, err := net.SplitHostPort(cmd.Resolver)
-		if err != nil {
-			host, port = strings.Trim(cmd.Resolver, "[]"), "53"
-		}
-		if host == "" || strings.Contains(host, "/") {
-			return nil, usageError(fmt.Sprintf("--resolver: %q is no HOST:PORT.", cmd.Resolver))
-		}
-		resolvers = []string{net.JoinHostPort(host, port)}
-	}
-	if len(resolvers) == 0 {
-		return nil, usageError("this computer names no resolver: say --resolver HOST:PORT.")
-	}
-	dial := c.dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	return dns.New(resolvers, func(ctx context.Context, network, address string) (net.Conn, error) {
-		if host, _, err := net.SplitHostPort(address); err == nil && !slices.Contains(resolvers, address) {
-			address = net.JoinHostPort(host, cmd.Port)
-		}
-		return dial(ctx, network, address)
-	}), nil
 }
 
 // at says how many servers answered.

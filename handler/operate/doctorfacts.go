@@ -165,7 +165,7 @@ func (f *facts) first(ctx context.Context, client *azure.Client) {
 	}
 	q.going.Wait()
 
-	name, _, _ := strings.Cut(hostOf(f.setting("POSTHORN_TABLE_ENDPOINT")), ".")
+	name, _, _ := strings.Cut(hostOf(f.setting(tableEndpoint)), ".")
 	if name == "" && (!f.settings.done || f.settings.err != nil) {
 		accounts = read[[]azure.Account]{err: f.settings.err, done: f.settings.done}
 	}
@@ -188,10 +188,10 @@ func (f *facts) second(ctx context.Context, client *azure.Client, look func(cont
 		get(&f.alive, address+"/healthz", "")
 		get(&f.ready, address+"/readyz", "")
 	}
-	if address := f.setting("POSTHORN_ACS_ENDPOINT"); address != "" {
+	if address := f.setting(acsEndpoint); address != "" {
 		get(&f.acs, address, "")
 	}
-	if address := f.setting("POSTHORN_TABLE_ENDPOINT"); azure.IsStorage(address) {
+	if address := f.setting(tableEndpoint); azure.IsStorage(address) {
 		get(&f.rows, address+"/"+wiring.CallersTable+"()?$top=1", azure.ScopeStorage)
 	}
 	if id := f.account.value.ID; id != "" {

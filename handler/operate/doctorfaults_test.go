@@ -50,11 +50,12 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"a clock that is late", func(w *ward) { w.now = testNow.Add(-2 * time.Minute) }, "yellow", "login", "wrong by 2m0s", "clock"},
 		{"a clock that is wrong", func(w *ward) { w.now = testNow.Add(time.Hour) }, "red", "login", "wrong by 1h0m0s", "clock"},
 
+		{"a setting that names another's host", func(w *ward) { w.set("POSTHORN_BLOB_ENDPOINT", "https://posthornx.blob.core.windows.net.evil.example") }, "red", "settings", "POSTHORN_BLOB_ENDPOINT names a host that is not Azure's", "--settings POSTHORN_BLOB_ENDPOINT=https://ACCOUNT.blob.core.windows.net"},
 		{"a setting that is missing", lack("POSTHORN_BLOB_ENDPOINT"), "red", "settings", "POSTHORN_BLOB_ENDPOINT: is missing", "appsettings set --subscription 00000000-0000-0000-0000-000000000001 --resource-group mail --name posthorn --settings POSTHORN_BLOB_ENDPOINT="},
 		{"a setting that is wrong", set("POSTHORN_REQUEST_TIMEOUT", "10m"), "red", "settings", "POSTHORN_REQUEST_TIMEOUT: must be at most 120s", "POSTHORN_REQUEST_TIMEOUT="},
-		{"a setting that nobody reads", set("POSTHORN_QOUTA", "custom"), "yellow", "settings", "POSTHORN_QOUTA is no setting", "appsettings delete --subscription 00000000-0000-0000-0000-000000000001 --resource-group mail --name posthorn --setting-names POSTHORN_QOUTA"},
+		{"a setting that nobody reads", set("POSTHORN_QOUTA", "custom"), "yellow", "settings", "POSTHORN_QOUTA is not a setting", "appsettings delete --subscription 00000000-0000-0000-0000-000000000001 --resource-group mail --name posthorn --setting-names POSTHORN_QOUTA"},
 		{"a setting that Flex refuses", set("FUNCTIONS_WORKER_RUNTIME", "custom"), "yellow", "settings", "FUNCTIONS_WORKER_RUNTIME must not be set", "delete"},
-		{"a master key in clear", set("POSTHORN_MASTER_KEY", secretKey), "yellow", "settings", "stands in the settings themselves", "Key Vault"},
+		{"a master key in clear", set("POSTHORN_MASTER_KEY", secretKey), "yellow", "settings", "anyone who reads them can make keys", "Key Vault"},
 		{"an access key", set("POSTHORN_ACS_ACCESS_KEY", "c2VjcmV0LWtleQ=="), "yellow", "settings", "POSTHORN_ACS_ACCESS_KEY is set", "delete"},
 		{"another credential", set("POSTHORN_CREDENTIAL", "azure-cli"), "red", "settings", "not managed-identity", "delete"},
 		{"an injected connection string", set("AzureWebJobsStorage", secretStorage), "red", "settings", "AzureWebJobsStorage is set", "--setting-names AzureWebJobsStorage"},
@@ -68,13 +69,13 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"a host that reads no queue", lack("POSTHORN_QUEUE__queueServiceUri"), "red", "settings", "POSTHORN_QUEUE__queueServiceUri is not", "=https://posthornx.queue.core.windows.net"},
 
 		{"a reference that is refused", status("AccessToKeyVaultDenied"), "red", "vault", "may not read the secret", "refresh"},
-		{"a reference to nothing", status("SecretNotFound"), "red", "vault", "no such vault or secret", "Make it"},
+		{"a reference to nothing", status("SecretNotFound"), "red", "vault", "no such vault or secret", "Create it"},
 		{"a reference that is misspelt", status("InvalidSyntax"), "red", "vault", "misspelt", "SecretUri="},
 		{"a reference under way", status("Initialized"), "yellow", "vault", "does not work yet", "az rest"},
 		{"a reference of which nothing is said", func(w *ward) {
 			w.Put(testSite+"/config/configreferences/appsettings/OTHER", object{"properties": object{"status": "Resolved"}})
 			w.Delete(testSite + "/config/configreferences/appsettings/POSTHORN_MASTER_KEY")
-		}, "yellow", "vault", "not checked", "Run it again"},
+		}, "yellow", "vault", "not checked", "Run doctor again"},
 
 		{"no identity is named", lack("AZURE_CLIENT_ID"), "red", "identity", "AZURE_CLIENT_ID is missing", "AZURE_CLIENT_ID=" + testClient},
 		{"another identity is named", set("AZURE_CLIENT_ID", "other"), "red", "identity", "AZURE_CLIENT_ID names no identity of the app", "AZURE_CLIENT_ID="},
@@ -85,7 +86,7 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"a role of the tenant's own on ACS", func(w *ward) {
 			w.Unassign(testPrincipal, roleSends.id)
 			w.Assign(testService, testPrincipal, "custom")
-		}, "yellow", "identity", "has other roles", "az role"},
+		}, "yellow", "identity", "has roles other than", "az role"},
 		{"no role on the secret", unassigned(testPrincipal, roleSecrets), "red", "identity", "lacks the role Key Vault Secrets User", "/vaults/kv-x/secrets/posthorn-master-key"},
 		{"no role on telemetry", unassigned(testPrincipal, roleMetrics), "red", "identity", "lacks the role Monitoring Metrics Publisher", "--scope " + testInsights},
 
@@ -93,7 +94,7 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"shared keys by default", change(testAccount, object{"allowSharedKeyAccess": nil}), "yellow", "storage", "shared keys work", "--allow-shared-key-access false"},
 		{"public blobs", change(testAccount, object{"allowBlobPublicAccess": true}), "yellow", "storage", "made public", "--allow-blob-public-access false"},
 		{"old TLS", change(testAccount, object{"minimumTlsVersion": "TLS1_0"}), "yellow", "storage", "older than 1.2", "--min-tls-version TLS1_2"},
-		{"no trusted services", change(testAccount, object{"networkAcls": object{"bypass": "None", "defaultAction": "Deny"}}), "red", "storage", "Event Grid cannot bring", "--bypass AzureServices"},
+		{"no trusted services", change(testAccount, object{"networkAcls": object{"bypass": "None", "defaultAction": "Deny"}}), "red", "storage", "Event Grid cannot deliver", "--bypass AzureServices"},
 		{"a container that is marked as public", change(testAccount+"/blobServices/default/containers/posthorn-files", object{"publicAccess": "Blob"}), "yellow", "storage", "posthorn-files is marked as public", "portal"},
 		{"no container", gone(testAccount + "/blobServices/default/containers/posthorn-messages"), "yellow", "storage", "missing containers: posthorn-messages", "first use"},
 		{"no queue", gone(testAccount + "/queueServices/default/queues/posthorn-dispatch"), "yellow", "storage", "missing queues: posthorn-dispatch", "first use"},
@@ -111,13 +112,13 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"engagement tracking", change(testCustom, object{"userEngagementTracking": "Enabled"}), "yellow", "domains", "engagement tracking is on", "--user-engmnt-tracking Disabled"},
 		{"verified no longer", change(testCustom, object{"verificationStates": object{"Domain": object{"status": "Verified"}, "SPF": object{"status": "VerificationFailed"}, "DKIM": object{"status": "Verified"}, "DKIM2": object{"status": "Verified"}}}), "red", "domains", "SPF is VerificationFailed", "posthorn domain status example.com"},
 		{"no sender", gone(testCustom + "/senderUsernames/donotreply"), "red", "domains", "has no sender", "posthorn sender add 'donotreply@example.com'"},
-		{"the managed domain is not linked", change(testService, object{"linkedDomains": []any{testCustom}}), "yellow", "domains", "managed domain is not linked", "posthorn domain link AzureManagedDomain"},
+		{"the Azure-managed domain is not linked", change(testService, object{"linkedDomains": []any{testCustom}}), "yellow", "domains", "managed domain is not linked", "posthorn domain link AzureManagedDomain"},
 		{"a quota that is too small", set("POSTHORN_QUOTA", "managed-domain"), "red", "domains", "POSTHORN_QUOTA is managed-domain", "POSTHORN_QUOTA=custom-domain"},
 
 		{"a quota that is too large", func(w *ward) {
 			w.Delete(testCustom)
 			w.Change(testService, object{"linkedDomains": []any{testManaged}})
-		}, "red", "domains", "only the managed domain is linked", "POSTHORN_QUOTA=managed-domain"},
+		}, "red", "domains", "only the Azure-managed domain is linked", "POSTHORN_QUOTA=managed-domain"},
 
 		{"a domain of another Email Service", func(w *ward) {
 			w.Delete(testCustom)
@@ -133,7 +134,7 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"no subscription", gone(testEvents), "red", "reports", "no event subscription", "Deploy"},
 		{"a subscription half made", change(testEvents, object{"provisioningState": "AwaitingManualAction"}), "red", "reports", "AwaitingManualAction", "Deploy"},
 		{"no dead letters", change(testEvents, object{"deadLetterWithResourceIdentity": nil}), "yellow", "reports", "have no container", "Deploy"},
-		{"no queue of reports", gone(testAccount + "/queueServices/default/queues/posthorn-reports"), "red", "reports", "posthorn-reports of delivery reports is not there", "az storage queue create"},
+		{"no queue of reports", gone(testAccount + "/queueServices/default/queues/posthorn-reports"), "red", "reports", "posthorn-reports of delivery reports does not exist", "az storage queue create"},
 		{"another queue of reports", func(w *ward) {
 			w.Put(testAccount+"/queueServices/default/queues/other", object{})
 			w.Change(testEvents, object{"deliveryWithResourceIdentity": object{"destination": object{"endpointType": "StorageQueue", "properties": object{"resourceId": testAccount, "queueName": "other"}}}})
@@ -147,24 +148,24 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"Event Grid with a key that is off", change(testEvents, object{
 			"deliveryWithResourceIdentity": nil,
 			"destination":                  object{"endpointType": "StorageQueue", "properties": object{"resourceId": testAccount, "queueName": "posthorn-reports"}},
-		}), "red", "reports", "with an account key, and keys are off", "Deploy"},
+		}), "red", "reports", "with an account key, but keys are off", "Deploy"},
 		{"Event Grid may not write", unassigned(testTopicID, roleQueueSender), "red", "reports", "Event Grid lacks the role Storage Queue Data Message Sender", "az role"},
 		{"Event Grid may not bury", unassigned(testTopicID, roleBlobs), "red", "reports", "Event Grid lacks the role Storage Blob Data Contributor", "az role"},
-		{"reports that got lost", func(w *ward) { w.says(testTopic+"/providers/Microsoft.Insights/metrics", http.StatusOK, dead(7)) }, "yellow", "reports", "7 reports did not come", "posthorn-dead-events"},
+		{"reports that got lost", func(w *ward) { w.says(testTopic+"/providers/Microsoft.Insights/metrics", http.StatusOK, dead(7)) }, "yellow", "reports", "7 delivery reports failed", "posthorn-dead-events"},
 
-		{"memory that fits nothing", set("POSTHORN_MEMORY_MB", "490"), "red", "memory", "the nearest is standard", "POSTHORN_MEMORY_MB=320"},
-		{"a body larger than the host's", set("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "50000000"), "red", "memory", "the nearest is standard", "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT=44040192"},
+		{"memory that fits nothing", set("POSTHORN_MEMORY_MB", "490"), "red", "memory", "The nearest is standard", "POSTHORN_MEMORY_MB=320"},
+		{"a body larger than the host's", set("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "50000000"), "red", "memory", "The nearest is standard", "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT=44040192"},
 
 		{"a host that throttles", set(hostThrottle, "16"), "red", "memory", "16 by the host", hostThrottle + "=8"},
-		{"a handler that is told of another host", set("POSTHORN_HOST_MAX_REQUEST_BYTES", "50000000"), "red", "memory", "the nearest is standard", "POSTHORN_HOST_MAX_REQUEST_BYTES=44040192"},
+		{"a handler that is told of another host", set("POSTHORN_HOST_MAX_REQUEST_BYTES", "50000000"), "red", "memory", "The nearest is standard", "POSTHORN_HOST_MAX_REQUEST_BYTES=44040192"},
 
 		{"telemetry with a key that is off", set("POSTHORN_AZURE_MONITOR_IDENTITY", "false"), "red", "telemetry", "Posthorn does not use its identity", "POSTHORN_AZURE_MONITOR_IDENTITY=true"},
 		{"the host's with a key that is off", lack("APPLICATIONINSIGHTS_AUTHENTICATION_STRING"), "red", "telemetry", "the host does not use the identity", "Authorization=AAD"},
-		{"no telemetry", lack("POSTHORN_AZURE_MONITOR_CONNECTION_STRING"), "yellow", "telemetry", "Posthorn sends none", "OTEL_EXPORTER_OTLP_ENDPOINT"},
+		{"no telemetry", lack("POSTHORN_AZURE_MONITOR_CONNECTION_STRING"), "yellow", "telemetry", "Posthorn sends no telemetry", "OTEL_EXPORTER_OTLP_ENDPOINT"},
 
 		{"an app that is stopped", change(testSite, object{"state": "Stopped"}), "red", "host", "the function app is stopped", "az functionapp start"},
 		{"a host in error", host(object{"state": "Error", "version": "4.1052.1", "errors": []any{"It broke."}}), "red", "host", "state Error: It broke.", "restart"},
-		{"a host that begins", host(object{"state": "Starting", "version": "4.1052.1"}), "yellow", "host", `state "Starting"`, "Run it again"},
+		{"a host that begins", host(object{"state": "Starting", "version": "4.1052.1"}), "yellow", "host", `state "Starting"`, "Run doctor again"},
 		{"a host that is old", host(object{"state": "Running", "version": "4.1037.0"}), "red", "host", "must be 4.1040 or newer", "restart"},
 
 		{"another version", func(w *ward) {
@@ -173,7 +174,7 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"no package", func(w *ward) { w.says("/healthz", http.StatusNotFound, nil) }, "red", "gateway", "/healthz answers 404", "Deploy the package"},
 		{"not ready", func(w *ward) {
 			w.says("/readyz", http.StatusServiceUnavailable, object{"status": "not ready", "checks": object{"acs": "ok", "tables": "failed"}})
-		}, "red", "gateway", "it does not reach: tables", "roles"},
+		}, "red", "gateway", "the gateway does not reach: tables", "roles"},
 		{"paused", func(w *ward) { w.says("/readyz", http.StatusOK, object{"status": "paused"}) }, "yellow", "gateway", "sending is paused", "posthorn sending resume"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -233,7 +234,7 @@ func TestWhatIsNotSeenIsNotGreen(t *testing.T) {
 		{"topics", role("/systemTopics", "Microsoft.EventGrid/systemTopics/read", "/subscriptions/1"), "reports", `"Reader"`},
 		{"metrics", role("/metrics", "Microsoft.Insights/metrics/read", testTopic), "reports", `"Monitoring Reader"`},
 		{"host", role("/host/status", "Microsoft.Web/sites/hostruntime/host/read", testSite), "host", `"Website Contributor"`},
-		{"Azure is away", func(w *ward) { w.Fail("", "/host/status", -1, http.StatusServiceUnavailable, "Away", "Later.") }, "host", "Run it again"},
+		{"Azure is away", func(w *ward) { w.Fail("", "/host/status", -1, http.StatusServiceUnavailable, "Away", "Later.") }, "host", "Run doctor again"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -317,7 +318,7 @@ func TestThePageOfTheEnvironment(t *testing.T) {
 			t.Errorf("%q is not in the page", want)
 		}
 	}
-	if code != exitFailed || !strings.Contains(said, "what Azure knows of a deployment is not looked at") {
+	if code != exitFailed || !strings.Contains(said, "The deployment in Azure is not checked") {
 		t.Errorf("exit code %d, %s%s", code, out, said)
 	}
 	noSecret(t, out+said)
@@ -338,7 +339,7 @@ func TestThePageOfHalfAnEnvironment(t *testing.T) {
 		t.Errorf("exit code %d, %s%s", code, out, said)
 	}
 	w.environ = w.environ[:1]
-	if out, said, code := w.run(t, "doctor"); code != exitUsage || out != "" || !strings.Contains(said, `run "posthorn connect" first`) {
+	if out, said, code := w.run(t, "doctor"); code != exitUsage || out != "" || !strings.Contains(said, `Run "posthorn connect" first`) {
 		t.Errorf("without anything: exit code %d, %s%s", code, out, said)
 	}
 }

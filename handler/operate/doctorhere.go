@@ -23,8 +23,8 @@ func (c *console) lookHere(ctx context.Context, client *azure.Client) []finding 
 	if err != nil {
 		return wrongSettings(err)
 	}
-	set.green("all that must be set is set")
-	look := "Look at the endpoints in the settings, the network, and the roles of your account."
+	set.green("all required settings are set")
+	look := "Check the endpoints in the settings, the network, and the roles of your account."
 	if _, err := d.Callers.All(ctx); err != nil {
 		storage.red(look, "the tables cannot be read: %s", cause(err))
 	} else {
@@ -43,11 +43,11 @@ func (c *console) lookHere(ctx context.Context, client *azure.Client) []finding 
 	get(&f.acs, s.ACSEndpoint)
 	get(&f.alive, s.PublicURL+"/healthz")
 	get(&f.ready, s.PublicURL+"/readyz")
-	if _, ok := known(mail, f.acs, s.ACSEndpoint, "Look at POSTHORN_ACS_ENDPOINT."); ok {
+	if _, ok := known(mail, f.acs, s.ACSEndpoint, "Check POSTHORN_ACS_ENDPOINT."); ok {
 		mail.green("%s answers", s.ACSEndpoint)
 	}
 	f.checkGateway(gateway)
-	c.tell("The settings are those of the environment: what Azure knows of a deployment is not looked at.")
+	c.tell("The settings come from the environment. The deployment in Azure is not checked.")
 	return append(append(append(set.all, storage.all...), mail.all...), gateway.all...)
 }
 
@@ -63,7 +63,7 @@ func cause(err error) string {
 func wrongSettings(err error) []finding {
 	set := &area{name: "settings"}
 	for line := range strings.Lines(strings.TrimPrefix(err.Error(), "settings: ")) {
-		set.red("Look at docs/settings.md, or unset what is set and run \"posthorn connect\".", "%s", strings.TrimSpace(line))
+		set.red("Check docs/settings.md, or unset these variables and run \"posthorn connect\".", "%s", strings.TrimSpace(line))
 	}
 	return set.all
 }

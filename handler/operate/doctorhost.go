@@ -24,18 +24,18 @@ func (f *facts) checkHost(a *area) {
 		a.red("az functionapp start"+f.app(), "the function app is %s", strings.ToLower(s))
 		return
 	}
-	h, ok := known(a, f.host, "Functions host", "Deploy the package: docs/deploy.md. Then look at the log of the function app.")
+	h, ok := known(a, f.host, "Functions host", "Deploy the package: docs/deploy.md. Then check the log of the function app.")
 	if !ok {
 		return
 	}
-	logs := "az functionapp restart" + f.app() + "\nIf it stays, look at the log stream of the function app in the Azure portal."
+	logs := "az functionapp restart" + f.app() + "\nIf the fault stays, check the log stream of the function app in the Azure portal."
 	switch {
 	case h.State == "Running" && len(h.Errors) == 0:
 		a.green("the host runs")
 	case h.State == "Running" || h.State == "Error":
 		a.red(logs, "the host is in the state %s: %s", h.State, strings.Join(h.Errors, " "))
 	default:
-		a.yellow("Run it again in a minute.", "the host is in the state %q", h.State)
+		a.yellow("Run doctor again in a minute.", "the host is in the state %q", h.State)
 	}
 	parts := strings.Split(h.Version, ".")
 	minor := -1
@@ -46,7 +46,7 @@ func (f *facts) checkHost(a *area) {
 	}
 	switch {
 	case minor < 0:
-		a.yellow("Run it again.", "version of the host: not checked: it names none")
+		a.yellow("Run doctor again.", "version of the host: not checked: it names none")
 	case parts[0] == "4" && minor < oldestHost:
 		a.red("az functionapp restart"+f.app(), "the host has version %s: it must be 4.%d or newer", h.Version, oldestHost)
 	default:
@@ -56,7 +56,7 @@ func (f *facts) checkHost(a *area) {
 
 func (f *facts) checkGateway(a *area) {
 	address := f.setting("POSTHORN_PUBLIC_URL")
-	if answer, ok := known(a, f.alive, "answer of "+cmp.Or(address, "the gateway"), "Look at the name in POSTHORN_PUBLIC_URL, and at the function app."); ok {
+	if answer, ok := known(a, f.alive, "answer of "+cmp.Or(address, "the gateway"), "Check the name in POSTHORN_PUBLIC_URL, and at the function app."); ok {
 		f.checkAlive(a, address, answer)
 	}
 	answer, ok := known(a, f.ready, "readiness", deployAgain)
@@ -70,9 +70,9 @@ func (f *facts) checkGateway(a *area) {
 	_ = json.Unmarshal(answer.Body, &body) // what cannot be read stays empty
 	switch {
 	case answer.Status == http.StatusOK && body.Status == "paused":
-		a.yellow("posthorn sending resume", "it is ready, and sending is paused")
+		a.yellow("posthorn sending resume", "the gateway is ready, but sending is paused")
 	case answer.Status == http.StatusOK && body.Status == "ready":
-		a.green("it is ready")
+		a.green("the gateway is ready")
 	case answer.Status == http.StatusServiceUnavailable && len(body.Checks) > 0:
 		var away []string
 		for _, name := range slices.Sorted(maps.Keys(body.Checks)) {
@@ -80,7 +80,7 @@ func (f *facts) checkGateway(a *area) {
 				away = append(away, name)
 			}
 		}
-		a.red("Mend the roles and the network of these, above. The log says why.", "it does not reach: %s", strings.Join(away, ", "))
+		a.red("Fix their roles and network, as said above. The log has the cause.", "the gateway does not reach: %s", strings.Join(away, ", "))
 	default:
 		a.red("Deploy the package: docs/deploy.md.", "%s/readyz answers %d", address, answer.Status)
 	}
@@ -94,12 +94,12 @@ func (f *facts) checkAlive(a *area, address string, answer azure.Answer) {
 	_ = json.Unmarshal(answer.Body, &body) // what cannot be read stays empty
 	switch {
 	case answer.Status != http.StatusOK || body.Status != "alive":
-		a.red("Deploy the package: docs/deploy.md. Then look at the log of the function app.", "%s/healthz answers %d, and not as Posthorn does", address, answer.Status)
+		a.red("Deploy the package: docs/deploy.md. Then check the log of the function app.", "%s/healthz answers %d, and not as Posthorn does", address, answer.Status)
 	case body.Version == "":
 		a.yellow("Deploy a newer package: docs/deploy.md.", "version: not checked: the gateway names none")
 	case body.Version != f.version:
-		a.yellow("Deploy the package of this version, or take the program of that one: docs/deploy.md.", "the gateway has version %s, and this program %s", body.Version, f.version)
+		a.yellow("Deploy the package of this version, or use the program of the gateway's version: docs/deploy.md.", "the gateway has version %s, but this program has %s", body.Version, f.version)
 	default:
-		a.green("it answers, with version %s", body.Version)
+		a.green("the gateway answers, with version %s", body.Version)
 	}
 }

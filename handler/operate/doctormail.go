@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,14 +14,14 @@ func (f *facts) checkMail(a *area) {
 		a.red(deployAgain, "no Communication Services resource has the host name of POSTHORN_ACS_ENDPOINT")
 		return
 	}
-	if _, ok := known(a, f.acs, "Communication Services", "Look at POSTHORN_ACS_ENDPOINT."); ok {
-		a.green("it answers") // whatever it says to a stranger
+	if _, ok := known(a, f.acs, "Communication Services", "Check POSTHORN_ACS_ENDPOINT."); ok {
+		a.green("it answers") // any status is an answer
 	}
 	s, ok := known(a, f.service, "Communication Services resource", deployAgain)
 	if !ok {
 		return
 	}
-	if endpoint := f.setting("POSTHORN_ACS_ENDPOINT"); !strings.EqualFold(hostOf(endpoint), s.Properties.HostName) {
+	if endpoint := f.setting(acsEndpoint); !strings.EqualFold(hostOf(endpoint), s.Properties.HostName) {
 		a.red(f.set("POSTHORN_ACS_ENDPOINT=https://"+s.Properties.HostName), "POSTHORN_ACS_ENDPOINT is not the address of %s", s.ID.Name())
 	}
 	if state := s.Properties.State; state != "" && state != "Succeeded" {
@@ -29,7 +30,7 @@ func (f *facts) checkMail(a *area) {
 	if s.Properties.DisableLocalAuth {
 		a.green("access keys are off")
 	} else {
-		a.yellow("az resource update --ids "+word(string(s.ID))+" --set properties.disableLocalAuth=true", "access keys work: whoever has one sends, as any of your addresses")
+		a.yellow("az resource update --ids "+word(string(s.ID))+" --set properties.disableLocalAuth=true", "access keys work: anyone with a key can send from any of your addresses")
 	}
 }
 
@@ -48,7 +49,7 @@ func (f *facts) checkDomains(a *area) {
 		a.red("posthorn domain link NAME", "no domain is linked: nothing is sent")
 	}
 	if n := len(s.Properties.LinkedDomains) - len(linked); n > 0 {
-		a.yellow("Look at the other Email Service in the Azure portal.", "%d linked domains belong to another Email Service: not checked", n)
+		a.yellow("Check the other Email Service in the Azure portal.", "%d linked domains belong to another Email Service: not checked", n)
 	}
 	for _, d := range all {
 		f.checkDomain(a, d, slices.ContainsFunc(linked, func(l azure.Domain) bool { return l.ID == d.ID }))
@@ -60,9 +61,9 @@ func (f *facts) checkDomain(a *area, d azure.Domain, linked bool) {
 	name := d.Sends()
 	switch {
 	case !linked && d.Managed():
-		a.yellow("posthorn domain link "+word(d.ID.Name()), "the managed domain is not linked")
+		a.yellow("posthorn domain link "+word(d.ID.Name()), "the Azure-managed domain is not linked")
 	case !linked && d.Verified():
-		a.yellow("posthorn domain link "+word(name), "%s is verified, and not linked", name)
+		a.yellow("posthorn domain link "+word(name), "%s is verified, but not linked", name)
 	case !linked:
 		a.yellow("posthorn domain status "+word(name), "%s is not verified yet, and not linked", name)
 	case !d.Verified():
@@ -104,15 +105,12 @@ func (f *facts) checkQuota(a *area, linked []azure.ID) {
 	if _, ok := known(a, f.settings, "quota", deployAgain); !ok || len(linked) == 0 {
 		return
 	}
-	quota := f.setting("POSTHORN_QUOTA")
-	if quota == "" {
-		quota = "custom-domain"
-	}
+	quota := cmp.Or(f.setting(quotaSetting), quotaCustom)
 	switch custom := quotaFor(linked) == quotaCustom; {
-	case custom && quota == "managed-domain":
-		a.red(f.set("POSTHORN_QUOTA=custom-domain"), "POSTHORN_QUOTA is managed-domain, 10 messages an hour, although a domain of your own is linked")
-	case !custom && quota != "managed-domain":
-		a.red(f.set("POSTHORN_QUOTA=managed-domain"), "POSTHORN_QUOTA is %s, and only the managed domain is linked: ACS takes 10 messages an hour from it", quota)
+	case custom && quota == quotaManaged:
+		a.red(f.set(quotaSetting+"="+quotaCustom), "POSTHORN_QUOTA is managed-domain, 10 messages an hour, although a domain of your own is linked")
+	case !custom && quota != quotaManaged:
+		a.red(f.set(quotaSetting+"="+quotaManaged), "POSTHORN_QUOTA is %s, but only the Azure-managed domain is linked: ACS accepts 10 messages an hour from it", quota)
 	default:
 		a.green("the quota %s fits the linked domains", quota)
 	}
@@ -137,9 +135,9 @@ func (f *facts) checkDNS(a *area) {
 		}
 	}
 	if !f.service.done || f.service.err != nil || !f.domains.done || f.domains.err != nil {
-		a.yellow("Mend what is said of domains, above.", "not checked: the linked domains are not known")
+		a.yellow("Fix the faults of domains above.", "not checked: the linked domains are not known")
 	} else if custom == 0 {
-		a.green("the managed domain needs none")
+		a.green("the Azure-managed domain needs no records")
 	}
 }
 
@@ -156,7 +154,7 @@ const deadDays = 7
 // checkReports looks at the way of delivery reports into their queue.
 func (f *facts) checkReports(a *area) {
 	if f.at.Service == "" {
-		a.yellow("Mend what is said of mail, above.", "not checked: the Communication Services resource is not known")
+		a.yellow("Fix the faults of mail above.", "not checked: the Communication Services resource is not known")
 		return
 	}
 	topic, ok := known(a, f.topic, "delivery reports", deployAgain)
@@ -188,9 +186,9 @@ func (f *facts) checkReports(a *area) {
 	dead, ok := known(a, f.dead, "dead letters of Event Grid", deployAgain)
 	switch {
 	case ok && dead > 0:
-		a.yellow("Look into the container "+deadEvents+" of the storage account: each blob says why.", "%d reports did not come within %d days", dead, deadDays)
+		a.yellow("Check the container "+deadEvents+" of the storage account: each blob says why.", "%d delivery reports failed within %d days", dead, deadDays)
 	case ok:
-		a.green("no report got lost in %d days", deadDays)
+		a.green("no delivery report was lost in %d days", deadDays)
 	}
 }
 
@@ -200,17 +198,17 @@ func (f *facts) checkSubscription(a *area, s azure.EventSubscription) (arrives b
 	if p.State != "" && p.State != "Succeeded" {
 		a.red(deployAgain, "the event subscription %s is in the state %s", s.ID.Name(), p.State)
 	} else {
-		a.green("the event subscription lives")
+		a.green("the event subscription is ready")
 	}
 	to, dead := s.Destination(), p.DeadLetter.Destination
 	if dead == nil {
 		dead = p.DeadLetterPlain
 	}
 	if dead == nil {
-		a.yellow(deployAgain, "reports that cannot be brought have no container: they are lost")
+		a.yellow(deployAgain, "undeliverable reports have no container: they are lost")
 	}
 	if to == nil || to.Type != "StorageQueue" {
-		a.yellow("Look at the event subscription in the Azure portal.", "reports do not go to a storage queue: the rest of their way is not checked")
+		a.yellow("Check the event subscription in the Azure portal.", "reports do not go to a storage queue: the rest of their way is not checked")
 		return false
 	}
 	if f.account.value.ID == "" {
@@ -218,7 +216,7 @@ func (f *facts) checkSubscription(a *area, s azure.EventSubscription) (arrives b
 		return false
 	}
 	if !azure.SameID(to.Properties.Account, f.account.value.ID) {
-		a.yellow("Look at the event subscription in the Azure portal.", "reports go to a queue of another storage account: it is not checked")
+		a.yellow("Check the event subscription in the Azure portal.", "reports go to a queue of another storage account: it is not checked")
 		return false
 	}
 	there, ok := known(a, f.queues, "queue of reports", deployAgain)
@@ -227,10 +225,10 @@ func (f *facts) checkSubscription(a *area, s azure.EventSubscription) (arrives b
 	case to.Properties.Queue != reportsQueue:
 		a.red(deployAgain, "reports go to the queue %s, and Posthorn reads %s", to.Properties.Queue, reportsQueue)
 	case slices.ContainsFunc(there, func(r azure.Resource) bool { return r.ID.Name() == to.Properties.Queue }):
-		a.green("its queue is there")
+		a.green("its queue exists")
 		return f.checkBearer(a, p.WithIdentity.Destination != nil)
 	default:
-		a.red("az storage queue create --auth-mode login --account-name "+word(f.account.value.ID.Name())+" --name "+word(to.Properties.Queue), "the queue %s of delivery reports is not there", to.Properties.Queue)
+		a.red("az storage queue create --auth-mode login --account-name "+word(f.account.value.ID.Name())+" --name "+word(to.Properties.Queue), "the queue %s of delivery reports does not exist", to.Properties.Queue)
 	}
 	return false
 }
@@ -240,12 +238,12 @@ func (f *facts) checkSubscription(a *area, s azure.EventSubscription) (arrives b
 func (f *facts) checkBearer(a *area, withIdentity bool) (known bool) {
 	switch who := f.topic.value.Identity; {
 	case !withIdentity && f.account.value.Properties.SharedKeys != nil && !*f.account.value.Properties.SharedKeys:
-		a.red(deployAgain, "Event Grid brings reports with an account key, and keys are off")
+		a.red(deployAgain, "Event Grid delivers reports with an account key, but keys are off")
 	case !withIdentity: // with a key
 	case who.PrincipalID != "":
 		return true
 	case strings.Contains(who.Type, "UserAssigned"):
-		a.yellow("Look at the roles of the system topic's identity in the Azure portal.", "roles of Event Grid: not checked: the topic has a user-assigned identity")
+		a.yellow("Check the roles of the system topic's identity in the Azure portal.", "roles of Event Grid: not checked: the topic has a user-assigned identity")
 	default:
 		a.red(deployAgain, "the system topic has no identity: Event Grid cannot write into the queue")
 	}
@@ -259,21 +257,21 @@ func (f *facts) checkTelemetry(a *area) {
 	own, host := f.setting("POSTHORN_AZURE_MONITOR_CONNECTION_STRING") != "", f.setting("APPLICATIONINSIGHTS_CONNECTION_STRING") != ""
 	switch {
 	case f.setting("OTEL_EXPORTER_OTLP_ENDPOINT") != "":
-		a.green("it goes out by OTLP")
+		a.green("telemetry is sent by OTLP")
 	case !own:
-		a.yellow("Set OTEL_EXPORTER_OTLP_ENDPOINT, or POSTHORN_AZURE_MONITOR_CONNECTION_STRING: docs/operate.md.", "Posthorn sends none")
+		a.yellow("Set OTEL_EXPORTER_OTLP_ENDPOINT, or POSTHORN_AZURE_MONITOR_CONNECTION_STRING: docs/operate.md.", "Posthorn sends no telemetry")
 	}
 	if !own && !host {
 		return
 	}
-	c, ok := known(a, f.component, "Application Insights", "Look at the connection string in the settings.")
+	c, ok := known(a, f.component, "Application Insights", "Check the connection string in the settings.")
 	switch keyless := c.Properties.DisableLocalAuth; {
 	case !ok:
 	case keyless && own && f.setting("POSTHORN_AZURE_MONITOR_IDENTITY") != "true":
-		a.red(f.set("POSTHORN_AZURE_MONITOR_IDENTITY=true"), "Application Insights takes no key, and Posthorn does not use its identity")
+		a.red(f.set("POSTHORN_AZURE_MONITOR_IDENTITY=true"), "Application Insights accepts no key, but Posthorn does not use its identity")
 	case keyless && host && !strings.Contains(f.setting("APPLICATIONINSIGHTS_AUTHENTICATION_STRING"), "Authorization=AAD"):
-		a.red(f.set("APPLICATIONINSIGHTS_AUTHENTICATION_STRING=ClientId="+f.client()+";Authorization=AAD"), "Application Insights takes no key, and the host does not use the identity")
+		a.red(f.set("APPLICATIONINSIGHTS_AUTHENTICATION_STRING=ClientId="+f.client()+";Authorization=AAD"), "Application Insights accepts no key, but the host does not use the identity")
 	default:
-		a.green("it goes to %s", c.ID.Name())
+		a.green("telemetry is sent to %s", c.ID.Name())
 	}
 }

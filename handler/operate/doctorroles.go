@@ -97,8 +97,8 @@ func (f *facts) roleNeeds() (needs []roleNeed) {
 	}
 	if account != "" {
 		topic := f.topic.value.Identity.PrincipalID
-		add(account.Child("queueServices", "default").Child("queues", reportsQueue), topic, "Event Grid", roleQueueSender, "the queue of reports", "delivery reports do not come")
-		add(account.Child("blobServices", "default").Child("containers", deadEvents), topic, "Event Grid", roleBlobs, "the container of dead events", "reports that do not come are lost")
+		add(account.Child("queueServices", "default").Child("queues", reportsQueue), topic, "Event Grid", roleQueueSender, "the queue of reports", "delivery reports do not arrive")
+		add(account.Child("blobServices", "default").Child("containers", deadEvents), topic, "Event Grid", roleBlobs, "the container of dead events", "undeliverable reports are lost")
 	}
 	return needs
 }
@@ -127,7 +127,7 @@ func (f *facts) checkIdentity(a *area) {
 	case client != "":
 		a.red(f.set("AZURE_CLIENT_ID=CLIENT-ID-OF-THE-IDENTITY"), "AZURE_CLIENT_ID names no identity of the app")
 	case len(site.Identity.UserAssigned) > 0:
-		a.red(f.set("AZURE_CLIENT_ID="+f.client()), "AZURE_CLIENT_ID is missing: the app has a user-assigned identity, and does not know which")
+		a.red(f.set("AZURE_CLIENT_ID="+f.client()), "AZURE_CLIENT_ID is missing: the app has a user-assigned identity, but the settings do not name it")
 	default:
 		a.red("az functionapp identity assign"+f.app(), "the app has no identity")
 	}
@@ -146,7 +146,7 @@ func (f *facts) checkRoles(a *area, ofTopic bool) {
 		case n.heldIn(held):
 			a.green("%s has the role %s", n.who, n.name)
 		case n.role.id == roleSends.id && len(held) > 0:
-			a.yellow(n.assign(), "%s has other roles than %s on %s: it is not known whether they let it send", n.who, n.name, n.where)
+			a.yellow(n.assign(), "%s has roles other than %s on %s: these may not allow sending", n.who, n.name, n.where)
 		default:
 			a.red(n.assign(), "%s lacks the role %s on %s: %s", n.who, n.name, n.where, n.without)
 		}

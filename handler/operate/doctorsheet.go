@@ -48,19 +48,19 @@ func (a *area) unread(what string, err error, do string) {
 	case isAbsent:
 		a.red(do, "%s", absent)
 	case errors.Is(err, errUnasked):
-		a.yellow("Mend what is said above, and run it again.", "%s: not checked", what)
+		a.yellow("Fix the faults above, and run doctor again.", "%s: not checked", what)
 	case errors.Is(err, context.DeadlineExceeded):
-		a.yellow("Run it again.", "%s: not checked: there was no answer in time", what)
+		a.yellow("Run doctor again.", "%s: not checked: no answer in time", what)
 	case !isFault:
-		a.yellow("Run it again.", "%s: not checked: %s", what, err)
+		a.yellow("Run doctor again.", "%s: not checked: %s", what, err)
 	case fault.Kind == azure.NotFound:
-		a.red(do, "%s: it is not there", what)
+		a.red(do, "%s: it does not exist", what)
 	case fault.Kind == azure.Forbidden:
-		a.yellow(unlocked(fault), "%s: not checked: your account may not look", what)
-	case fault.Status == 0 && strings.HasPrefix(do, "Look"): // an address of the settings
-		a.yellow(do+" Then run it again.", "%s: not checked: there is no answer: %s", what, fault.Message)
+		a.yellow(unlocked(fault), "%s: not checked: your account lacks the right", what)
+	case fault.Status == 0 && strings.HasPrefix(do, "Check"): // an address of the settings
+		a.yellow(do+" Then run doctor again.", "%s: not checked: no answer: %s", what, fault.Message)
 	default:
-		a.yellow("Run it again.", "%s: not checked: %s", what, fault)
+		a.yellow("Run doctor again.", "%s: not checked: %s", what, fault)
 	}
 }
 
@@ -105,7 +105,7 @@ func (c *console) table(all []finding) error {
 			}
 			fmt.Fprintln(w, cells(c.mark(level), f.Area, f.Says))
 			arrow := "-> "
-			for line := range strings.SplitSeq(cmp.Or(f.Do, "Run it again."), "\n") {
+			for line := range strings.SplitSeq(cmp.Or(f.Do, "Run doctor again."), "\n") {
 				fmt.Fprintln(w, cells(c.paint(level, ""), "", arrow+line))
 				arrow = "   "
 			}

@@ -26,7 +26,7 @@ func (f *facts) checkAccount(a *area, account azure.Account) {
 	p := account.Properties
 	update := "az storage account update --ids " + word(string(account.ID))
 	if p.SharedKeys == nil || *p.SharedKeys {
-		a.yellow(update+" --allow-shared-key-access false", "shared keys work: whoever has one reads and writes all")
+		a.yellow(update+" --allow-shared-key-access false", "shared keys work: anyone with a key reads and writes everything")
 	} else {
 		a.green("shared keys are off")
 	}
@@ -36,17 +36,17 @@ func (f *facts) checkAccount(a *area, account azure.Account) {
 		a.green("no container can be public")
 	}
 	if p.MinimumTLS != "TLS1_2" && p.MinimumTLS != "TLS1_3" || !p.HTTPSOnly {
-		a.yellow(update+" --min-tls-version TLS1_2 --https-only true", "HTTP, or TLS older than 1.2, is taken")
+		a.yellow(update+" --min-tls-version TLS1_2 --https-only true", "HTTP, or TLS older than 1.2, is accepted")
 	} else {
 		a.green("TLS 1.2 is the least")
 	}
 	switch closed := p.Network.Default == "Deny" || p.PublicNetwork == "Disabled"; {
 	case closed && !strings.Contains(p.Network.Bypass, "AzureServices"):
-		a.red(update+" --bypass AzureServices", "the account is private, and trusted services are kept out: Event Grid cannot bring reports")
+		a.red(update+" --bypass AzureServices", "the account is private and blocks trusted services: Event Grid cannot deliver reports")
 	case closed:
 		a.green("it is private")
 	default:
-		a.green("every network reaches it, and identities alone get in")
+		a.green("every network reaches it, and only identities have access")
 	}
 }
 
@@ -62,9 +62,9 @@ func (f *facts) checkContainers(a *area) {
 		}
 		private = false
 		if allowed := f.account.value.Properties.PublicBlobs; allowed != nil && !*allowed {
-			a.yellow("Set its access level to private in the Azure portal.", "the container %s is marked as public; the account alone keeps it private", c.ID.Name())
+			a.yellow("Set its access level to private in the Azure portal.", "the container %s is marked as public; only the account keeps it private", c.ID.Name())
 		} else { // the data plane would want a key for it, and keys are off
-			a.red("az storage account update --ids "+word(string(f.account.value.ID))+" --allow-blob-public-access false", "the container %s is public: anybody reads it", c.ID.Name())
+			a.red("az storage account update --ids "+word(string(f.account.value.ID))+" --allow-blob-public-access false", "the container %s is public: anyone can read it", c.ID.Name())
 		}
 	}
 	if private {
@@ -92,17 +92,17 @@ func (f *facts) checkNamed(a *area, list read[[]azure.Resource], kind string, na
 	}
 	switch {
 	case len(missing) == 0:
-		a.green("all %ss are there", kind)
+		a.green("all %ss exist", kind)
 	case kind == "table" && len(missing) == len(names):
-		a.green("no table is there yet: the first use makes them")
+		a.green("no table exists yet: the first use creates them")
 	default:
-		a.yellow("The first use makes it. If that was already: look at the roles of the app's identity.", "missing %ss: %s", kind, strings.Join(missing, ", "))
+		a.yellow("The first use creates it. If the app was used already, check the roles of its identity.", "missing %ss: %s", kind, strings.Join(missing, ", "))
 	}
 }
 
 // checkOwnRights tries what the commands for callers and messages need of this account.
 func (f *facts) checkOwnRights(a *area, account azure.Account) {
-	answer, ok := known(a, f.rows, "your own rights on storage", "Look at POSTHORN_TABLE_ENDPOINT.")
+	answer, ok := known(a, f.rows, "your own rights on storage", "Check POSTHORN_TABLE_ENDPOINT.")
 	switch {
 	case !ok:
 	case answer.Status == http.StatusOK, answer.Status == http.StatusNotFound: // no table yet
@@ -112,6 +112,6 @@ func (f *facts) checkOwnRights(a *area, account azure.Account) {
 	case answer.Status == http.StatusForbidden, answer.Status == http.StatusUnauthorized:
 		a.yellow("az role assignment create --assignee YOUR-ACCOUNT --role \""+roleTables.name+"\" --scope "+word(string(account.ID)), "you may not read the tables: commands for callers, hooks and messages do not work for you")
 	default:
-		a.yellow("Run it again.", "your own rights on storage: not checked: it answers %d", answer.Status)
+		a.yellow("Run doctor again.", "your own rights on storage: not checked: it answers %d", answer.Status)
 	}
 }

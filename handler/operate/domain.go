@@ -15,13 +15,13 @@ import (
 )
 
 type domainCommands struct {
-	Add     addDomain     `cmd:"" help:"Make a domain in the Email Service."`
-	Records recordsDomain `cmd:"" help:"Print the DNS records that it needs."`
-	Check   checkDomain   `cmd:"" help:"Ask its name servers for them. This changes nothing."`
-	Verify  verifyDomain  `cmd:"" help:"Have ACS verify it, and wait for the outcome."`
-	Link    linkDomain    `cmd:"" help:"Let the deployment send from it."`
-	Unlink  unlinkDomain  `cmd:"" help:"Let the deployment send from it no more."`
-	Status  statusDomain  `cmd:"" help:"Show how far it is."`
+	Add     addDomain     `cmd:"" help:"Add a domain to the Email Service."`
+	Records recordsDomain `cmd:"" help:"Print the DNS records that a domain needs."`
+	Check   checkDomain   `cmd:"" help:"Check these records at the name servers."`
+	Verify  verifyDomain  `cmd:"" help:"Ask ACS to verify a domain, and wait for the result."`
+	Link    linkDomain    `cmd:"" help:"Allow the deployment to send from a domain."`
+	Unlink  unlinkDomain  `cmd:"" help:"Stop the deployment from sending from a domain."`
+	Status  statusDomain  `cmd:"" help:"Show the state of a domain."`
 	List    listDomains   `cmd:"" help:"List all domains of the Email Service."`
 }
 
@@ -67,11 +67,11 @@ func unfit(name string) error {
 	case ok && ascii != name:
 		return fmt.Errorf("%q has letters that DNS does not know: write %s", name, ascii)
 	case len(name) > longestDomain:
-		return fmt.Errorf("the name has %d characters: with %d or less there is room for its DKIM records", len(name), longestDomain)
+		return fmt.Errorf("the name has %d characters: its DKIM records leave room for %d", len(name), longestDomain)
 	case !ok:
 		return fmt.Errorf("%q is no domain", name)
 	case name == "azurecomm.net" || strings.HasSuffix(name, ".azurecomm.net"):
-		return fmt.Errorf("%q belongs to Microsoft: the domain of Azure's own is called %s", name, managedName)
+		return fmt.Errorf("%q belongs to Microsoft: the Azure-managed domain is called %s", name, managedName)
 	case icann && suffix == name:
 		return fmt.Errorf("%q is a public suffix, under which others register: name a domain of yours", name)
 	}
@@ -100,7 +100,7 @@ func (n domainName) read(ctx context.Context, cl cloud) (azure.Domain, error) {
 	d, err := cl.Domain(ctx, id)
 	d.ID = cmp.Or(d.ID, id)
 	if fault, ok := errors.AsType[*azure.Error](err); ok && fault.Code == "ResourceNotFound" && azure.SameID(id.Parent(), cl.at.EmailService) {
-		fault.Code, fault.Message = "", fmt.Sprintf("the Email Service %s has none of this name. \"posthorn domain add %s\" makes it", id.Parent().Name(), n.Name)
+		fault.Code, fault.Message = "", fmt.Sprintf("the Email Service %s has no such domain. \"posthorn domain add %s\" adds it", id.Parent().Name(), n.Name)
 	}
 	return d, err
 }
@@ -109,15 +109,15 @@ func (n domainName) read(ctx context.Context, cl cloud) (azure.Domain, error) {
 func (n domainName) own(ctx context.Context, cl cloud) (azure.Domain, error) {
 	d, err := n.read(ctx, cl)
 	if err == nil && d.Managed() {
-		err = usageError("the domain of Azure's own needs no records: Azure has verified it")
+		err = usageError("the Azure-managed domain needs no records: Azure has verified it")
 	}
 	return d, err
 }
 
 // A deployment that was begun may lack a part.
 var (
-	errNoEmailService = errors.New("the deployment has no Email Service. Deploy it to the end, and run \"posthorn connect\" again")
-	errNoService      = errors.New("the deployment has no Communication Services resource. Deploy it to the end, and run \"posthorn connect\" again")
+	errNoEmailService = errors.New("the deployment has no Email Service. Finish the deployment, then run \"posthorn connect\" again")
+	errNoService      = errors.New("the deployment has no Communication Services resource. Finish the deployment, then run \"posthorn connect\" again")
 )
 
 // nextStep says what comes after the state that a domain is in.
@@ -125,31 +125,16 @@ func nextStep(d azure.Domain, named domainWord, linked bool) string {
 	is := word(string(named))
 	switch {
 	case !d.Verified():
-		return fmt.Sprintf("Put what \"posthorn domain records %s\" prints into its DNS, then run \"posthorn domain verify %s\".", is, is)
+		return fmt.Sprintf("Add the records of \"posthorn domain records %s\" to DNS, then run \"posthorn domain verify %s\".", is, is)
 	case !linked:
 		return fmt.Sprintf("Run \"posthorn domain link %s\".", is)
 	}
-	return "It is verified and linked: callers may send from it."
+	return "The domain is verified and linked. Callers may send from it."
 }
 
 // isLinked tells whether a domain is in a list.
 func isLinked(list []azure.ID, id azure.ID) bool {
 	return slices.ContainsFunc(list, func(l azure.ID) bool { return azure.SameID(l, id) })
-}
-
-// resolving is the flag of commands that ask DNS.
-type resolving struct {
-	Resolver string `placeholder:"HOST:PORT" help:"Find the name servers with this resolver."`
-}
-
-// ask has every authoritative server asked.
-func (f resolving) ask(ctx context.Context, c *console, d azure.Domain) (dns.Report, error) {
-	asker, err := (&doctorCommand{Resolver: f.Resolver, Port: "53"}).asker(ctx, c)
-	if err != nil {
-		return dns.Report{}, err
-	}
-	c.tell("Asking the name servers of %s.", d.ID.Name())
-	return asker.Check(ctx, inDNS(d)), ctx.Err()
 }
 
 // inDNS is a domain with the records that ACS wants for it.

@@ -152,7 +152,7 @@ func TestADomainFromItsNameToItsMail(t *testing.T) {
 		linked []string
 		quota  string
 	}{
-		{"domain add example.test", []string{"Made the domain example.test.", "domain records example.test"}, []string{"is there already"}, []string{testManaged}, "managed-domain"},
+		{"domain add example.test", []string{"Added the domain example.test.", "domain records example.test"}, []string{"exists already"}, []string{testManaged}, "managed-domain"},
 		{"domain verify example.test", []string{"Domain: verified after 1m0s.", "DKIM2: verified after 1m0s.", "may end in ~all again", "domain link example.test"}, []string{"SPF: verified.", "is verified"}, []string{testManaged}, "managed-domain"},
 		{"domain link example.test", []string{"The linked domains are: AzureManagedDomain, example.test.", "from managed-domain to custom-domain", "restarts"}, []string{"is linked already"}, []string{testManaged, testDomain}, "custom-domain"},
 		{"domain status example.test", []string{"verified and linked"}, nil, []string{testManaged, testDomain}, "custom-domain"},
@@ -201,8 +201,8 @@ func TestNamesThatCanBeNoDomain(t *testing.T) {
 		{"empty", "", "is no domain"},
 		{"Microsoft's", "x.azurecomm.net", "belongs to Microsoft"},
 		{"a public suffix", "co.uk", "public suffix"},
-		{"a managed domain", "AzureManagedDomain", "of your own"},
-		{"an id", testDomain, "of your own"},
+		{"a managed domain", "AzureManagedDomain", "domain add needs a name"},
+		{"an id", testDomain, "domain add needs a name"},
 		{"an id of something else", testService, "is no domain of an Email Service"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -227,9 +227,9 @@ func TestADomainThatIsThereIsLeftAsItIs(t *testing.T) {
 		puts, code  int
 		says        string
 	}{
-		{"made", "Succeeded", 0, 0, "is there already"},
-		{"being made", "Creating", 0, exitFailed, "has not made the records"},
-		{"failed", "Failed", 1, exitFailed, "could not make the domain"},
+		{"made", "Succeeded", 0, 0, "exists already"},
+		{"being made", "Creating", 0, exitFailed, "has not created the records"},
+		{"failed", "Failed", 1, exitFailed, "could not add the domain"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -329,7 +329,7 @@ func child(o azuretest.Object, name string) azuretest.Object {
 func TestDryRunsChangeNothing(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ words, out, said string }{
-		{"domain add new.test --dry-run", "", "Would make the domain new.test"},
+		{"domain add new.test --dry-run", "", "Would add the domain new.test"},
 		{"domain verify example.test --dry-run", "", "SPF: ACS would be asked"},
 		{"domain link other.test --dry-run", "linked then  AzureManagedDomain, other.test", "would change from managed-domain to custom-domain"},
 		{"domain unlink AzureManagedDomain --dry-run", "linked then  none", ""},
@@ -375,14 +375,14 @@ func TestRecordsAreReadyToPaste(t *testing.T) {
 			t.Errorf("%s: exit code %d\n%s", format, code, out)
 		}
 		contains(t, format, out, has...)
-		contains(t, format, said, "1. What it is now: v=spf1 include:_spf.others.test ip4:203.0.113.7 ~all", "   "+merged,
-			"are Microsoft and: include:_spf.others.test ip4:203.0.113.7.", "the ending ~all may return")
+		contains(t, format, said, "1. Current record: v=spf1 include:_spf.others.test ip4:203.0.113.7 ~all", "   "+merged,
+			"allows Microsoft and: include:_spf.others.test ip4:203.0.113.7.", "the record may end in ~all again")
 	}
 	_, said, _ := d.run(t, "domain", "records", "example.test", "--format", "az")
 	contains(t, "az", said, "GROUP is the resource group", "remove-record -g GROUP -z example.test -n '@' -v 'v=spf1 include:_spf.others.test ip4:203.0.113.7 ~all'")
 	d.serves(t, "\n@ TXT \"v=spf1 include:a';id;'.test ~all\"", zoneRest)
 	_, said, _ = d.run(t, "domain", "records", "example.test", "--format", "az")
-	contains(t, "az of a hostile zone", said, "-v ITS-VALUE", "The name servers do not say the same.")
+	contains(t, "az of a hostile zone", said, "-v ITS-VALUE", "The name servers disagree.")
 	out, said, code := d.run(t, "domain", "records", "example.test", "--zone", "elsewhere.test")
 	if code != exitUsage || out != "" || !strings.Contains(said, "--zone") {
 		t.Errorf("a zone that does not hold it: exit code %d, %s%s", code, out, said)
@@ -400,7 +400,7 @@ func TestRecordsOfASubdomain(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, said)
 	}
 	contains(t, "records", out, "TXT    mail  ", "CNAME  "+selector1+".mail  ", "v=spf1 include:spf.protection.outlook.com -all")
-	contains(t, "records", said, "there is no record at mail.example.test")
+	contains(t, "records", said, "Current record: none at mail.example.test")
 }
 
 func TestStatusAndList(t *testing.T) {
@@ -437,7 +437,7 @@ func TestStatusAndList(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
-	contains(t, "list", said, "The linked domains want custom-domain")
+	contains(t, "list", said, "The linked domains need custom-domain")
 }
 
 // What is wrong outside of the domain is told by every command, with what to do.
@@ -453,7 +453,7 @@ func TestFaultsOfADomainCommand(t *testing.T) {
 		{"no login", func(d *desk) { d.login.Err = &azure.Error{What: "find a login of Azure", Kind: azure.Login} }, "az login", exitAway},
 		{"no right", func(d *desk) { d.Fail("GET", "/domains/example.test", -1, 403, "AuthorizationFailed", denied) }, `az role assignment create --role "Communication and Email Service Owner" --assignee YOUR-ACCOUNT --scope ` + testDomain, exitAway},
 		{"not connected", func(d *desk) { d.environ = []string{"POSTHORN_CONNECTION=/nowhere/connection.json"} }, "posthorn connect", exitUsage},
-		{"half a deployment", func(d *desk) { d.halve() }, "Deploy it to the end", exitFailed},
+		{"half a deployment", func(d *desk) { d.halve() }, "Finish the deployment", exitFailed},
 		{"Azure away", func(d *desk) { d.Fail("GET", "", -1, 503, "ServerBusy", "Later.") }, "Run the command again", exitAway},
 	} {
 		for _, words := range []string{"add example.test", "records example.test", "check example.test", "verify example.test", "link example.test", "unlink example.test", "status example.test", "list"} {
@@ -479,7 +479,7 @@ func TestFaultsOfADomainCommand(t *testing.T) {
 	for _, verb := range []string{"records", "check", "verify", "link", "unlink", "status"} {
 		d := newDesk(t)
 		_, said, code := d.run(t, "domain", verb, "nowhere.test")
-		if code != exitNotFound || !strings.Contains(said, "could not read the domain nowhere.test: the Email Service post has none of this name. \"posthorn domain add nowhere.test\" makes it") {
+		if code != exitNotFound || !strings.Contains(said, "could not read the domain nowhere.test: the Email Service post has no such domain. \"posthorn domain add nowhere.test\" adds it") {
 			t.Errorf("%s: exit code %d, %s", verb, code, said)
 		}
 	}

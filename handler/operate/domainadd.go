@@ -12,7 +12,7 @@ import (
 
 type addDomain struct {
 	domainName
-	DryRun bool `help:"Say what would be made, and make nothing."`
+	DryRun bool `help:"Say what would be added, and add nothing."`
 }
 
 func (addDomain) Help() string { return examples("posthorn domain add example.com") }
@@ -20,7 +20,7 @@ func (addDomain) Help() string { return examples("posthorn domain add example.co
 // Validate wants a name that can be made.
 func (cmd *addDomain) Validate() error {
 	if cmd.Name == managedName || strings.HasPrefix(string(cmd.Name), "/") {
-		return errors.New("domain add makes domains of your own: give a name such as example.com")
+		return errors.New("domain add needs a name such as example.com")
 	}
 	return nil
 }
@@ -33,14 +33,14 @@ func (cmd *addDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	}
 	if cmd.DryRun {
 		if missing {
-			c.tell("Would make the domain %s in the Email Service %s.", cmd.Name, cl.at.EmailService.Name())
+			c.tell("Would add the domain %s in the Email Service %s.", cmd.Name, cl.at.EmailService.Name())
 			return nil
 		}
-		c.tell("%s is there already.", cmd.Name)
+		c.tell("%s exists already.", cmd.Name)
 		return nil
 	}
 	if missing {
-		c.tell("Making the domain %s. Azure may take some minutes.", cmd.Name)
+		c.tell("Adding the domain %s. Azure may take some minutes.", cmd.Name)
 	}
 	if missing || d.Properties.State == "Failed" || d.Properties.State == "Canceled" {
 		if d, err = cl.CreateDomain(ctx, cl.at.EmailService, string(cmd.Name)); err != nil {
@@ -51,9 +51,9 @@ func (cmd *addDomain) Run(ctx context.Context, c *console, cl cloud) error {
 		return err
 	}
 	if missing {
-		c.tell("Made the domain %s.", cmd.Name)
+		c.tell("Added the domain %s.", cmd.Name)
 	} else {
-		c.tell("%s is there already. Nothing of it was changed.", cmd.Name)
+		c.tell("%s exists already. Nothing was changed.", cmd.Name)
 	}
 	linked, err := cl.linked(ctx, d.ID)
 	if err != nil {
@@ -74,7 +74,7 @@ func (c *console) settled(ctx context.Context, cl cloud, d azure.Domain) (azure.
 	for range settleTries {
 		switch p := d.Properties; {
 		case p.State == "Failed" || p.State == "Canceled":
-			return d, fmt.Errorf("Azure could not make the domain %s (%s): run the command again", d.ID.Name(), p.State)
+			return d, fmt.Errorf("Azure could not add the domain %s (%s). Run the command again", d.ID.Name(), p.State)
 		case (p.State == "Succeeded" || p.State == "") && len(p.Records) > 0:
 			return d, nil
 		}
@@ -86,7 +86,7 @@ func (c *console) settled(ctx context.Context, cl cloud, d azure.Domain) (azure.
 			return d, err
 		}
 	}
-	return d, fmt.Errorf("Azure has not made the records of %s yet (%s): run the command again", d.ID.Name(), d.Properties.State)
+	return d, fmt.Errorf("Azure has not created the records of %s yet (%s). Run the command again", d.ID.Name(), d.Properties.State)
 }
 
 // linked tells whether the deployment may send from a domain.

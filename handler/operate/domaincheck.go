@@ -10,7 +10,7 @@ import (
 
 // reporting is the flag of what is about one thing.
 type reporting struct {
-	JSON bool `help:"A JSON object in place of text."`
+	JSON bool `help:"Print a JSON object instead of text."`
 }
 
 type checkDomain struct {

@@ -13,14 +13,14 @@ import (
 // linkFlags are those of link and unlink.
 type linkFlags struct {
 	domainName
-	KeepQuota bool `help:"Leave the setting POSTHORN_QUOTA as it is."`
+	KeepQuota bool `help:"Keep the setting POSTHORN_QUOTA."`
 	DryRun    bool `help:"Show the list before and after, and change nothing."`
 }
 
 type linkDomain struct{ linkFlags }
 
 func (linkDomain) Help() string {
-	return "The name is that of a domain of this Email Service, or the resource id of one of another.\n\n" +
+	return "Name a domain of this Email Service, or give the resource id of another domain.\n\n" +
 		examples("posthorn domain link example.com --dry-run", "posthorn domain link example.com")
 }
 
@@ -37,11 +37,11 @@ func (cmd *linkDomain) Run(ctx context.Context, c *console, cl cloud) error {
 
 type unlinkDomain struct {
 	linkFlags
-	Yes bool `help:"Do it without asking if no other domain is linked."`
+	Yes bool `help:"Do not ask for confirmation at the last domain."`
 }
 
 func (unlinkDomain) Help() string {
-	return "Mail from the domain is refused from then on. The domain and its records stay.\n\n" +
+	return "ACS then refuses mail from the domain. The domain and its records stay.\n\n" +
 		examples("posthorn domain unlink example.com --dry-run", "posthorn domain unlink example.com")
 }
 
@@ -60,7 +60,7 @@ func (cmd *unlinkDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	if !isLinked(list, id) {
 		for _, l := range list {
 			if strings.EqualFold(l.Name(), string(cmd.Name)) {
-				return usageError(fmt.Sprintf("%s is of another Email Service. Name it by its id: posthorn domain unlink %s", cmd.Name, word(string(l))))
+				return usageError(fmt.Sprintf("%s belongs to another Email Service. Use its id: posthorn domain unlink %s", cmd.Name, word(string(l))))
 			}
 		}
 		if _, err := cmd.read(ctx, cl); err != nil { // a name that nobody knows is told as such
@@ -119,9 +119,9 @@ func (r relinking) change(ctx context.Context, yes bool) ([]azure.ID, error) {
 		}
 		if len(want) == 0 && !yes {
 			if yes = true; !r.person {
-				return nil, usageError(r.short(r.id) + " is the last linked domain, and without one nothing is sent: say --yes")
+				return nil, usageError(r.short(r.id) + " is the last linked domain. Without it nothing is sent: add --yes")
 			}
-			if err := r.confirm(false, r.short(r.id)+" is the last linked domain. Without one nothing is sent. Unlink it?"); err != nil {
+			if err := r.confirm(false, r.short(r.id)+" is the last linked domain. Without it nothing is sent. Unlink it?"); err != nil {
 				return nil, err
 			}
 		}
@@ -142,7 +142,7 @@ func (r relinking) change(ctx context.Context, yes bool) ([]azure.ID, error) {
 	if conflict != nil {
 		return nil, conflict
 	}
-	return nil, fmt.Errorf("Azure takes the change of the linked domains of %s, and the list stays: others may change it too. Look at its activity log, and run the command again", r.at.Service.Name())
+	return nil, fmt.Errorf("Azure accepts the change of the linked domains of %s, but the list stays. Another program may change it too. Check the activity log, and run the command again", r.at.Service.Name())
 }
 
 func (r relinking) edited(list []azure.ID) []azure.ID {
@@ -161,7 +161,7 @@ func (r relinking) told(list, sent []azure.ID) error {
 	r.tell(said+" The linked domains are: %s.", r.short(r.id), r.names(list))
 	for _, id := range sent {
 		if !isLinked(list, id) {
-			return fmt.Errorf("%s left the list at the same time. If nobody meant that, link it again: posthorn domain link %s", r.short(id), word(r.short(id)))
+			return fmt.Errorf("%s was unlinked at the same time. If that was a mistake, link it again: posthorn domain link %s", r.short(id), word(r.short(id)))
 		}
 	}
 	return nil

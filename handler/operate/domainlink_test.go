@@ -49,9 +49,9 @@ func TestTheLinkedListIsChangedByOne(t *testing.T) {
 		{"others link meanwhile", []string{testManaged}, func(d *desk) { d.meanwhile("PATCH", 1, testManaged, second) }, "link example.test", []string{testManaged, second, testDomain}, "second.test, example.test.", 0},
 		{"others undo every link", []string{testManaged}, func(d *desk) {
 			d.Before("GET", "/communicationServices/post", func() { d.links(testManaged, second) })
-		}, "link example.test", nil, "and the list stays: others may change it too", exitFailed},
+		}, "link example.test", nil, "but the list stays. Another program may change it too", exitFailed},
 		{"others undo the link", []string{testManaged}, func(d *desk) { d.meanwhile("GET", 2, testManaged, second) }, "link example.test", []string{testManaged, second, testDomain}, "second.test, example.test.", 0},
-		{"others unlink meanwhile", []string{testManaged, second}, func(d *desk) { d.meanwhile("GET", 2, testManaged, testDomain) }, "link example.test", []string{testManaged, testDomain}, "second.test left the list at the same time", exitFailed},
+		{"others unlink meanwhile", []string{testManaged, second}, func(d *desk) { d.meanwhile("GET", 2, testManaged, testDomain) }, "link example.test", []string{testManaged, testDomain}, "second.test was unlinked at the same time", exitFailed},
 
 		{"unlinked", []string{testManaged, testDomain, second}, nil, "unlink example.test", []string{testManaged, second}, "Unlinked example.test: ACS refuses mail from it now. The linked domains are: AzureManagedDomain, second.test.", 0},
 		{"unlinked by id, though nobody sees it", []string{testManaged, foreign + "x"}, nil, "unlink " + foreign + "X", []string{testManaged}, "Unlinked ", 0},

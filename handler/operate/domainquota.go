@@ -11,12 +11,31 @@ import (
 	"github.com/posthorn/posthorn/handler/operate/azure"
 )
 
-// The setting of the sending limits. Without it they are those of a custom domain.
-const (
-	quotaSetting = "POSTHORN_QUOTA"
-	quotaManaged = "managed-domain"
-	quotaCustom  = "custom-domain"
-)
+// links are the linked domains, and the quota that the function app is set to; empty if it
+// is not known.
+type links struct {
+	domains []azure.ID
+	quota   string
+}
+
+// links reads both. An account that may not read the app's settings gets the quota that
+// the connection has.
+func (cl cloud) links(ctx context.Context) (l links, err error) {
+	if cl.at.Service == "" {
+		return l, errNoService
+	}
+	service, err := cl.Service(ctx, cl.at.Service)
+	if err != nil {
+		return l, err
+	}
+	l = links{service.Properties.LinkedDomains, cl.at.Settings[quotaSetting]}
+	if cl.at.Site != "" {
+		if settings, err := cl.AppSettings(ctx, cl.at.Site); err == nil {
+			l.quota = cmp.Or(settings[quotaSetting], quotaCustom)
+		}
+	}
+	return l, nil
+}
 
 // quotaFor is the setting that fits linked domains; empty if any does.
 func quotaFor(linked []azure.ID) string {
@@ -37,12 +56,12 @@ func (r relinking) fitQuota(ctx context.Context, linked []azure.ID) error {
 		return nil
 	}
 	if r.at.Site == "" {
-		r.tell("No function app is known here: set %s=%s there.", quotaSetting, want)
+		r.tell("The function app is not known. Set %s=%s in its settings.", quotaSetting, want)
 		return nil
 	}
 	settings, err := r.AppSettings(ctx, r.at.Site)
 	if err != nil {
-		return fmt.Errorf("the domains are as told, but %s may not fit them: %w", quotaSetting, err)
+		return fmt.Errorf("the domains are changed, but %s may not fit them: %w", quotaSetting, err)
 	}
 	has := cmp.Or(settings[quotaSetting], quotaCustom)
 	switch {
@@ -56,9 +75,9 @@ func (r relinking) fitQuota(ctx context.Context, linked []azure.ID) error {
 		return nil
 	}
 	if err := r.ChangeAppSettings(ctx, r.at.Site, map[string]string{quotaSetting: want}); err != nil {
-		return fmt.Errorf("the domains are as told, but %s is still %s: %w", quotaSetting, has, err)
+		return fmt.Errorf("the domains are changed, but %s is still %s: %w", quotaSetting, has, err)
 	}
-	r.tell("Changed %s from %s to %s. The function app restarts; nothing is lost.", quotaSetting, has, want)
+	r.tell("Changed %s from %s to %s. The function app restarts. No message is lost.", quotaSetting, has, want)
 	return r.rememberQuota(want)
 }
 

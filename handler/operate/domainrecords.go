@@ -18,7 +18,7 @@ type recordsDomain struct {
 	domainName
 	resolving
 	Format dns.Form `enum:"plain,zone,az,cloudflare,route53" default:"plain" placeholder:"FORM" help:"plain, zone, az, cloudflare or route53."`
-	Zone   string   `placeholder:"NAME" help:"Zone that holds the domain; otherwise the one that DNS knows."`
+	Zone   string   `placeholder:"NAME" help:"DNS zone of the domain. Default: the zone that DNS reports."`
 }
 
 func (recordsDomain) Help() string {
@@ -47,7 +47,7 @@ func (cmd *recordsDomain) Run(ctx context.Context, c *console, cl cloud) error {
 		return err
 	}
 	if !report.Asked() {
-		c.tell("No name server of %s answers, so what stands there is not known. If an SPF record does, do not add a second one: replace it by both in one.", d.ID.Name())
+		c.tell("No name server of %s answers, so its records are not known. If an SPF record exists, merge both into one.", d.ID.Name())
 	}
 	if cmd.Format == dns.AzureDNS {
 		c.tell("GROUP is the resource group of the zone.")
@@ -69,7 +69,7 @@ func (c *console) removeSPF(name, zone, text string) {
 	if strings.ContainsFunc(text, unquotable) {
 		text = "ITS-VALUE"
 	}
-	c.tell("An SPF record stands already. Remove it: az network dns record-set txt remove-record -g GROUP -z %s -n %s -v %s", word(zone), word(name), word(text))
+	c.tell("An SPF record exists already. Remove it: az network dns record-set txt remove-record -g GROUP -z %s -n %s -v %s", word(zone), word(name), word(text))
 }
 
 // wantedRecords are the records that a domain needs, with an SPF record that keeps what is in
@@ -77,7 +77,7 @@ func (c *console) removeSPF(name, zone, text string) {
 func wantedRecords(d azure.Domain, report dns.Report) ([]dns.Record, error) {
 	records := inDNS(d).Records()
 	if len(d.Properties.Records) == 0 {
-		return nil, errors.New("Azure has made no records of it yet: run \"posthorn domain add " + d.ID.Name() + "\" again")
+		return nil, errors.New("Azure has not created its records yet. Run \"posthorn domain add " + d.ID.Name() + "\" again")
 	}
 	for i, r := range records {
 		if r.Kind == dns.KindSPF {
@@ -130,24 +130,24 @@ func (c *console) spfSteps(d azure.Domain, report dns.Report) {
 	c.tell("SPF, in three steps:")
 	switch {
 	case len(standing) == 0 && !report.Asked():
-		c.tell("1. What it is now: not known.")
+		c.tell("1. Current record: not known.")
 	case len(standing) == 0:
-		c.tell("1. What it is now: there is no record at %s.", name)
+		c.tell("1. Current record: none at %s.", name)
 	case len(standing) == 1:
-		c.tell("1. What it is now: %s", cells(standing[0]))
+		c.tell("1. Current record: %s", cells(standing[0]))
 	default:
-		c.tell("1. What it is now: %d records. Receivers then use none.\n   %s", len(standing), strings.ReplaceAll(cells(slices.Clone(standing)...), "\t", "\n   "))
+		c.tell("1. Current records: %d. Receivers then ignore all of them.\n   %s", len(standing), strings.ReplaceAll(cells(slices.Clone(standing)...), "\t", "\n   "))
 	}
 	if slices.ContainsFunc(report.Findings, func(f dns.Finding) bool { return f.Kind == dns.KindSPF && f.Differs() }) {
-		c.tell("   The name servers do not say the same. Publish nothing before they do, and run this again.")
+		c.tell("   The name servers disagree. Wait until they agree, then run this again.")
 	}
-	c.tell("2. What Microsoft's check wants, as the only SPF record of %s:\n   %s", name, want)
-	c.tell("   With -all receivers refuse mail of everybody who is not in it. In it are Microsoft and: %s.", cmp.Or(strings.Join(spfOthers(want), " "), "nobody else"))
-	c.tell("   Put every other service that sends for %s into it before you publish it.", name)
+	c.tell("2. Publish this as the only SPF record of %s, for Microsoft's check:\n   %s", name, want)
+	c.tell("   With -all receivers refuse mail from all other servers. The record allows Microsoft and: %s.", cmp.Or(strings.Join(spfOthers(want), " "), "no other"))
+	c.tell("   First add every other service that sends for %s.", name)
 	if end := spfEnding(standing); end != "" && end != "-all" {
-		c.tell("3. Once ACS has verified it, the ending %s may return. \"posthorn domain verify %s\" says when.", end, name)
+		c.tell("3. After ACS has verified SPF, the record may end in %s again. \"posthorn domain verify %s\" says when.", end, name)
 	} else {
-		c.tell("3. Once ACS has verified it, it may end in ~all. \"posthorn domain verify %s\" says when.", name)
+		c.tell("3. After ACS has verified SPF, the record may end in ~all. \"posthorn domain verify %s\" says when.", name)
 	}
 }
 
@@ -162,7 +162,7 @@ func (c *console) spfReturn(name string, standing []string) {
 	default:
 		return
 	}
-	c.tell("Whether Microsoft looks at it later is not known. \"posthorn domain status %s\" would show it.", name)
+	c.tell("Microsoft may check the record again: that is not known. \"posthorn domain status %s\" shows the result.", name)
 }
 
 // spfOthers are the words of an SPF record that let somebody send, without Microsoft's.

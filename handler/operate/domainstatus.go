@@ -43,10 +43,7 @@ func (cmd *statusDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	if err != nil {
 		return err
 	}
-	if cl.at.Service == "" {
-		return errNoService
-	}
-	service, err := cl.Service(ctx, cl.at.Service)
+	links, err := cl.links(ctx)
 	if err != nil {
 		return err
 	}
@@ -54,8 +51,8 @@ func (cmd *statusDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	if err != nil {
 		return err
 	}
-	linked := service.Properties.LinkedDomains
-	s := domainStatus{domainRow: cl.row(d, linked, cl.quota(ctx)), Senders: []string{}, Verifications: verificationsOf(d), Next: nextStep(d, cmd.Name, isLinked(linked, d.ID))}
+	row := cl.row(d, links)
+	s := domainStatus{domainRow: row, Senders: []string{}, Verifications: verificationsOf(d), Next: nextStep(d, cmd.Name, row.Linked)}
 	for _, one := range senders {
 		s.Senders = append(s.Senders, one.Properties.Username)
 	}
@@ -135,10 +132,10 @@ type domainRow struct {
 	ID       azure.ID `json:"id"`
 }
 
-func (cl cloud) row(d azure.Domain, linked []azure.ID, quota string) domainRow {
+func (cl cloud) row(d azure.Domain, l links) domainRow {
 	return domainRow{
-		Domain: cl.short(d.ID), Sends: d.Sends(), Managed: d.Managed(), Verified: d.Verified(), Linked: isLinked(linked, d.ID),
-		Tracking: d.Properties.Tracking, Quota: quota, ID: d.ID,
+		Domain: cl.short(d.ID), Sends: d.Sends(), Managed: d.Managed(), Verified: d.Verified(), Linked: isLinked(l.domains, d.ID),
+		Tracking: d.Properties.Tracking, Quota: l.quota, ID: d.ID,
 	}
 }
 
@@ -147,13 +144,10 @@ func (r domainRow) columns() []string {
 }
 
 func (cmd *listDomains) Run(ctx context.Context, c *console, cl cloud) error {
-	switch {
-	case cl.at.EmailService == "":
+	if cl.at.EmailService == "" {
 		return errNoEmailService
-	case cl.at.Service == "":
-		return errNoService
 	}
-	service, err := cl.Service(ctx, cl.at.Service)
+	links, err := cl.links(ctx)
 	if err != nil {
 		return err
 	}
@@ -161,12 +155,11 @@ func (cmd *listDomains) Run(ctx context.Context, c *console, cl cloud) error {
 	if err != nil {
 		return err
 	}
-	linked, quota := service.Properties.LinkedDomains, cl.quota(ctx)
 	var rows []domainRow
 	for i := range domains {
-		rows = append(rows, cl.row(domains[i], linked, quota))
+		rows = append(rows, cl.row(domains[i], links))
 	}
-	for _, id := range linked {
+	for _, id := range links.domains {
 		if slices.ContainsFunc(rows, func(r domainRow) bool { return azure.SameID(r.ID, id) }) {
 			continue
 		}
@@ -175,7 +168,7 @@ func (cmd *listDomains) Run(ctx context.Context, c *console, cl cloud) error {
 			return ctx.Err()
 		}
 		d.ID = id
-		row := cl.row(d, linked, quota)
+		row := cl.row(d, links)
 		if err != nil { // of another Email Service, which this account may not see
 			row.Sends, row.Verified, row.Trouble = "", false, err.Error()
 		}
@@ -184,20 +177,9 @@ func (cmd *listDomains) Run(ctx context.Context, c *console, cl cloud) error {
 	if err := show(c, cmd.listing, rows, "DOMAIN\tSENDS AS\tVERIFIED\tLINKED\tTRACKING\tTROUBLE", domainRow.columns); err != nil {
 		return err
 	}
-	c.tell("%s is %s.", quotaSetting, cmp.Or(quota, "not known"))
-	if want := quotaFor(linked); want != "" && (quota == quotaManaged || quota == quotaCustom) && quota != want {
-		c.tell("The linked domains want %s: \"posthorn domain link\" of a linked one sets it.", want)
+	c.tell("%s is %s.", quotaSetting, cmp.Or(links.quota, "not known"))
+	if want := quotaFor(links.domains); want != "" && (links.quota == quotaManaged || links.quota == quotaCustom) && links.quota != want {
+		c.tell("The linked domains need %s. Run \"posthorn domain link\" for a linked domain to set it.", want)
 	}
 	return nil
-}
-
-// quota is the setting of the function app, or what the connection remembers of it where
-// this account may not read settings.
-func (cl cloud) quota(ctx context.Context) string {
-	if cl.at.Site != "" {
-		if settings, err := cl.AppSettings(ctx, cl.at.Site); err == nil {
-			return cmp.Or(settings[quotaSetting], quotaCustom)
-		}
-	}
-	return cl.at.Settings[quotaSetting]
 }

@@ -15,13 +15,13 @@ import (
 type verifyDomain struct {
 	domainName
 	resolving
-	Wait    time.Duration `default:"30m" help:"How long to wait, all in all."`
-	SkipDNS bool          `name:"skip-dns" help:"Ask ACS whatever the DNS looks like from here."`
-	DryRun  bool          `help:"Say what ACS would be asked, and ask nothing of it."`
+	Wait    time.Duration `default:"30m" help:"Longest time to wait in total."`
+	SkipDNS bool          `name:"skip-dns" help:"Ask ACS without a check of DNS."`
+	DryRun  bool          `help:"Say what ACS would be asked, and do not ask."`
 }
 
 func (verifyDomain) Help() string {
-	return "It may be stopped and run again: what ACS has verified stays. DMARC is never waited\nfor.\n\n" +
+	return "You may stop the command and run it again: what ACS has verified stays. The command\ndoes not wait for DMARC.\n\n" +
 		examples("posthorn domain verify example.com", "posthorn domain verify example.com --wait 2h")
 }
 
@@ -70,7 +70,7 @@ func (cmd *verifyDomain) Run(ctx context.Context, c *console, cl cloud) error {
 	case cmd.DryRun:
 		return nil
 	case len(left) > 0:
-		return fmt.Errorf("ACS has not verified %s of %s yet. What it has verified stays: run \"posthorn domain verify %s\" again", strings.Join(left, ", "), d.ID.Name(), word(string(cmd.Name)))
+		return fmt.Errorf("ACS has not verified %s of %s yet. Run \"posthorn domain verify %s\" again: what ACS has verified stays", strings.Join(left, ", "), d.ID.Name(), word(string(cmd.Name)))
 	}
 	linked, err := cl.linked(ctx, d.ID)
 	if err != nil {
@@ -108,7 +108,7 @@ func (v *verification) one(ctx context.Context, kind string) (done bool, err err
 		v.tell("%s: verified.", kind)
 		return true, nil
 	case state.Status != "" && state.Status != azure.StatusNotStarted && !isFailed(state):
-		v.tell("%s: a verification is under way (%s).", kind, state.Status)
+		v.tell("%s: a verification is in progress (%s).", kind, state.Status)
 		if v.DryRun {
 			return false, nil
 		}
@@ -148,10 +148,10 @@ func (v *verification) ready(ctx context.Context, kind string) (bool, error) {
 	if kind == azure.VerifySPF {
 		v.spfSteps(v.domain, v.report)
 	} else if r := recordOf(v.domain, kind); r.Value != "" {
-		v.tell("  At every name server there must be: %s %s %s", r.Name, r.Type, r.Value)
+		v.tell("  Every name server must have: %s %s %s", r.Name, r.Type, r.Value)
 	}
 	if !v.report.Asked() {
-		v.tell("If this network lets no DNS through, run it with --skip-dns.")
+		v.tell("If this network blocks DNS, add --skip-dns.")
 	}
 	return false, nil
 }
@@ -160,7 +160,7 @@ func (v *verification) ready(ctx context.Context, kind string) (bool, error) {
 func (v *verification) others() {
 	for _, kind := range unverified(v.domain)[1:] {
 		if ready, why := v.report.Ready(dns.Kind(kind)); !ready && v.report.Asked() {
-			v.tell("%s: it is not right in DNS either. %s", kind, why)
+			v.tell("%s: the record in DNS is also wrong. %s", kind, why)
 		}
 	}
 }
@@ -202,10 +202,10 @@ func (v *verification) wait(ctx context.Context, kind string, ours bool) (done b
 			v.tell("%s: ACS could not verify it%s.", kind, errorCode(state))
 			return false, v.blame(ctx, kind, began)
 		case !ours && state.Status == azure.StatusNotStarted:
-			v.tell("%s: somebody cancelled the verification.", kind)
+			v.tell("%s: the verification was cancelled.", kind)
 			return false, nil
 		case state.Status != last || v.now().Sub(told) >= sayEvery:
-			v.tell("%s: %s after %s; waiting until %s.", kind, state.Status, passed, v.until.Format("15:04 MST"))
+			v.tell("%s: %s after %s. Waiting until %s.", kind, state.Status, passed, v.until.Format("15:04 MST"))
 			last, told = state.Status, v.now()
 		}
 	}
@@ -229,7 +229,7 @@ func (v *verification) blame(ctx context.Context, kind string, began time.Time) 
 	if err := v.look(ctx); err != nil {
 		return err
 	}
-	v.tell("What its name servers answer now:")
+	v.tell("The name servers now answer:")
 	v.found(v.report, kind, "")
 	if ready, _ := v.report.Ready(dns.Kind(kind)); !ready {
 		return nil
@@ -244,7 +244,7 @@ func (v *verification) blame(ctx context.Context, kind string, began time.Time) 
 
 // support writes a text for Microsoft, whose customers cannot end such a state.
 func (v *verification) support(kind string, since time.Time) {
-	v.tell("It stays so for more than a day. Microsoft's support can mend it; a text for the request:")
+	v.tell("The state has not changed for more than a day. Microsoft's support can reset it. A text for the request:")
 	state, r := v.state(kind), recordOf(v.domain, kind)
 	fmt.Fprintf(v.out, "Azure Communication Services, Email: the verification of %s does not end.\n\nResource: %s\nState: %s%s\nTried since: %s\nRecord: %s %s %s\n\nEvery authoritative name server answers with the record, as of %s:\n",
 		kind, v.domain.ID, state.Status, errorCode(state), since.UTC().Format(time.RFC3339), r.Name, r.Type, r.Value, v.checked.UTC().Format(time.RFC3339))

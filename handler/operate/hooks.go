@@ -18,19 +18,19 @@ import (
 )
 
 type hooksCommands struct {
-	Add    addHook     `cmd:"" help:"Make a hook, and print its address."`
+	Add    addHook     `cmd:"" help:"Add a hook, and print its address."`
 	Set    setForm     `cmd:"" help:"Change the limits of a form."`
 	List   listHooks   `cmd:"" help:"List the hooks."`
-	Show   showHook    `cmd:"" help:"Show a hook's policy, its address and what signs for it."`
-	Pause  pauseHook   `cmd:"" help:"Let nothing leave that came by a hook."`
-	Resume resumeHook  `cmd:"" help:"Let what came by a hook go on."`
-	Rotate rotateHook  `cmd:"" help:"Print a new address. The key before it stays alive."`
-	Retire retireHook  `cmd:"" help:"End all keys of a hook but the newest."`
+	Show   showHook    `cmd:"" help:"Show a hook's policy, address and secret."`
+	Pause  pauseHook   `cmd:"" help:"Stop sending the messages of a hook."`
+	Resume resumeHook  `cmd:"" help:"Resume sending the messages of a hook."`
+	Rotate rotateHook  `cmd:"" help:"Print a new address. The previous key stays valid."`
+	Retire retireHook  `cmd:"" help:"End all keys of a hook except the newest."`
 	Export exportHooks `cmd:"" help:"Write all hooks as JSON, without secrets."`
-	Import importHooks `cmd:"" help:"Take hooks over from such JSON."`
-	Remove removeHook  `cmd:"" help:"End a hook."`
-	Test   testHook    `cmd:"" help:"Render a payload, as text and as a page. Sends nothing."`
-	Copy   copyHook    `cmd:"" help:"Copy a built-in template, to begin one of your own."`
+	Import importHooks `cmd:"" help:"Import hooks from exported JSON."`
+	Remove removeHook  `cmd:"" help:"Remove a hook and its keys."`
+	Test   testHook    `cmd:"" help:"Render a payload as text and as a page. Nothing is sent."`
+	Copy   copyHook    `cmd:"" help:"Copy a built-in template, to change it."`
 }
 
 // hookName is the one word that most commands want.
@@ -53,30 +53,30 @@ func (t *tag) UnmarshalText(text []byte) error {
 
 type addHook struct {
 	hookName
-	Caller      string   `required:"" placeholder:"NAME" help:"Caller as whom it sends."`
-	Sender      string   `required:"" placeholder:"ADDRESS" help:"Address that it sends from."`
+	Caller      string   `required:"" placeholder:"NAME" help:"Caller that the hook sends as."`
+	Sender      string   `required:"" placeholder:"ADDRESS" help:"Address that the hook sends from."`
 	To          []string `sep:"none" placeholder:"ADDRESS" help:"Recipient."`
 	CC          []string `hidden:"" name:"cc" sep:"none" placeholder:"ADDRESS" help:"Recipient of a copy."`
 	BCC         []string `hidden:"" name:"bcc" sep:"none" placeholder:"ADDRESS" help:"Hidden recipient."`
-	ReplyTo     []string `hidden:"" sep:"none" placeholder:"ADDRESS" help:"Whom to answer."`
-	ReplyToFrom string   `hidden:"" placeholder:"POINTER" help:"Place in the payload of whom to answer."`
-	ToFrom      string   `hidden:"" placeholder:"POINTER" help:"Place in the payload of the recipients."`
+	ReplyTo     []string `hidden:"" sep:"none" placeholder:"ADDRESS" help:"Reply address."`
+	ReplyToFrom string   `hidden:"" placeholder:"POINTER" help:"JSON pointer to the reply address in the payload."`
+	ToFrom      string   `hidden:"" placeholder:"POINTER" help:"JSON pointer to the recipients in the payload."`
 	Allow       []string `hidden:"" sep:"none" placeholder:"ADDRESS" help:"Recipient that the payload may name."`
-	Builtin     string   `placeholder:"SENDER" help:"Sender whose ways are built in."`
-	Template    string   `placeholder:"DIR" help:"Folder of a template of your own."`
-	Check       string   `placeholder:"WAY" help:"key, github, grafana, stripe or standard."`
-	SecretFile  string   `placeholder:"FILE" help:"File with the secret of the sender's."`
-	TokenHeader string   `hidden:"" placeholder:"NAME" help:"One more header for the key."`
+	Builtin     string   `placeholder:"SENDER" help:"Built-in sender, such as grafana."`
+	Template    string   `placeholder:"DIR" help:"Folder with your own template."`
+	Check       string   `placeholder:"WAY" help:"Proof: key, github, grafana, stripe or standard."`
+	SecretFile  string   `placeholder:"FILE" help:"File with the sender's secret."`
+	TokenHeader string   `hidden:"" placeholder:"NAME" help:"Additional header for the key."`
 	Dedupe      string   `hidden:"" placeholder:"WAY" help:"none, header:NAME or member:POINTER."`
 	Priority    string   `placeholder:"WORD" help:"high, normal or bulk."`
 	Tag         []tag    `sep:"none" placeholder:"NAME=VALUE" help:"Tag of the messages."`
-	Origin      []string `hidden:"" sep:"none" placeholder:"URL" help:"Of a form: site that has it."`
-	Redirect    string   `hidden:"" placeholder:"URL" help:"Of a form: page after it was sent."`
-	Honeypot    string   `hidden:"" placeholder:"FIELD" help:"Of a form: field that only robots fill in."`
+	Origin      []string `hidden:"" sep:"none" placeholder:"URL" help:"Form: origin of its site."`
+	Redirect    string   `hidden:"" placeholder:"URL" help:"Form: page after success."`
+	Honeypot    string   `hidden:"" placeholder:"FIELD" help:"Form: field that only robots fill in."`
 }
 
 func (addHook) Help() string {
-	return "Flags for addresses, tags and sites may be repeated. More in docs/clients/webhooks.md.\n\n" +
+	return "Flags for addresses, tags and sites may be repeated. docs/clients/webhooks.md has more.\n\n" +
 		examples("posthorn hooks add alerts --builtin alertmanager --caller ops --sender alerts@example.com --to oncall@example.com")
 }
 
@@ -114,7 +114,7 @@ func (cmd *addHook) Run(ctx context.Context, c *console, d keyed) (err error) {
 	if h, err = d.Hooks.Add(ctx, h, strings.TrimSpace(string(secret))); err != nil {
 		return err
 	}
-	c.tell("Added hook %s. Put its address into the sender's settings; \"posthorn hooks show %s\" prints it again.", h.Name, h.Name)
+	c.tell("Added hook %s. Put its address into the sender's settings. \"posthorn hooks show %s\" prints the address again.", h.Name, h.Name)
 	return printAddress(c, d, h)
 }
 
@@ -127,7 +127,7 @@ func allowed(ctx context.Context, callers *caller.Registry, p hook.Policy) error
 	}
 	m := mail.Message{
 		SenderAddress: p.Sender, Content: mail.Content{Subject: "Alert", PlainText: "Alert"},
-		Delivery: mail.Delivery{Priority: p.Urgency(), Tags: p.Tags},
+		Delivery: mail.Delivery{Priority: p.MessagePriority(), Tags: p.Tags},
 	}
 	for list, to := range map[*[]string]*[]mail.Address{&p.To: &m.Recipients.To, &p.CC: &m.Recipients.CC, &p.BCC: &m.Recipients.BCC} {
 		for _, a := range *list {
@@ -163,10 +163,10 @@ func printAddress(c *console, d keyed, h hook.Hook) error {
 
 // formLimits are those of a form; what is not said stays as it is.
 type formLimits struct {
-	PerAddress *int `placeholder:"N" help:"Of a form: posts an hour from one address."`
-	PerHour    *int `placeholder:"N" help:"Of a form: posts an hour in all."`
-	Cap        *int `placeholder:"PERCENT" help:"Of a form: part of the quota that it never passes."`
-	MaxWaiting *int `placeholder:"N" help:"Of a form: messages that may wait."`
+	PerAddress *int `placeholder:"N" help:"Form: posts an hour from one address."`
+	PerHour    *int `placeholder:"N" help:"Form: posts an hour in total."`
+	Cap        *int `placeholder:"PERCENT" help:"Form: largest part of the hourly quota."`
+	MaxWaiting *int `placeholder:"N" help:"Form: most queued messages."`
 }
 
 func (l formLimits) on(f hook.Form) hook.Form {
@@ -184,14 +184,14 @@ type setForm struct {
 }
 
 func (setForm) Help() string {
-	return "A limit of 0 is the usual one. Messages that wait keep the cap they came with.\n\n" + examples("posthorn hooks set contact --per-hour 50 --cap 20")
+	return "A limit of 0 is the default. Queued messages keep their cap.\n\n" + examples("posthorn hooks set contact --per-hour 50 --cap 20")
 }
 
 func (cmd *setForm) Run(ctx context.Context, c *console, d deployment) error {
 	if err := d.Hooks.SetForm(ctx, cmd.Name, cmd.on); err != nil {
 		return err
 	}
-	c.tell("Changed form %s. The change holds everywhere within %s.", cmd.Name, keyring.CacheLife)
+	c.tell("Changed form %s. Every instance applies the change within %s.", cmd.Name, keyring.CacheLife)
 	return nil
 }
 
@@ -243,7 +243,7 @@ func (cmd *listHooks) Run(ctx context.Context, c *console, d deployment) error {
 		rows[i] = hookRow{h.Name, u.keys(h.Name, h.Generations, h.Made), u.day(h.Name, 0), p.Builtin, string(p.Check), p.Caller, p.Sender, filled(p.To), p.ToFrom, pauseOf(h.Pause), u.now}
 		rows[i].Paused.why(c, "Hook "+h.Name)
 	}
-	return show(c, cmd.listing, rows, "NAME\tKEYS ALIVE\tAGE\tLAST USE\tBUILT IN\tCHECKED BY\tCALLER\tTO\tPAUSED", hookRow.columns)
+	return show(c, cmd.listing, rows, "NAME\tVALID KEYS\tAGE\tLAST USE\tBUILT IN\tCHECKED BY\tCALLER\tTO\tPAUSED", hookRow.columns)
 }
 
 type showHook struct{ hookName }
@@ -268,17 +268,17 @@ func hookDetails(h hook.Hook) (lines [][2]string) {
 	line("caller", p.Caller)
 	line("built in", p.Builtin)
 	line("checked by", string(p.Check))
-	line("key's header", p.TokenHeader)
+	line("key header", p.TokenHeader)
 	line("from", p.Sender)
 	line("to", p.To...)
 	line("cc", p.CC...)
 	line("bcc", p.BCC...)
 	line("to, from the payload", p.ToFrom)
-	line("allowed there", p.Allow...)
-	line("answers to", p.ReplyTo...)
-	line("answers to, from the payload", p.ReplyToFrom)
-	line("a delivery is named by", p.Dedupe)
-	line("priority", string(p.Urgency()))
+	line("allowed recipients", p.Allow...)
+	line("reply to", p.ReplyTo...)
+	line("reply to, from the payload", p.ReplyToFrom)
+	line("deduplicated by", p.Dedupe)
+	line("priority", string(p.MessagePriority()))
 	for _, t := range p.Tags {
 		line("tag", t.Name+"="+t.Value)
 	}
@@ -287,18 +287,18 @@ func hookDetails(h hook.Hook) (lines [][2]string) {
 		line("after success", p.Form.Redirect)
 		line("honeypot", p.Form.Honeypot)
 		address, hour := p.Form.Rates()
-		line("posts an hour", fmt.Sprintf("%d from one address, %d in all", address, hour))
-		line("may wait", strconv.Itoa(p.Form.Waiting()))
+		line("posts an hour", fmt.Sprintf("%d from one address, %d in total", address, hour))
+		line("most queued messages", strconv.Itoa(p.Form.Waiting()))
 		if p.Form.Cap > 0 {
 			line("cap", strconv.Itoa(p.Form.Cap)+" %")
 		}
 	}
 	if h.Template != (hook.Template{}) {
-		line("template", "its own")
+		line("template", "custom")
 	}
 	if h.Pause != nil {
 		line("paused since", h.Pause.Since.Format(time.RFC3339))
-		line("why", h.Pause.Reason)
+		line("reason", h.Pause.Reason)
 	}
 	return lines
 }
@@ -316,7 +316,7 @@ func (cmd *pauseHook) Run(ctx context.Context, c *console, d deployment) error {
 	if err := d.Hooks.Pause(ctx, cmd.Name, cmd.Reason, cmd.Refuse); err != nil {
 		return err
 	}
-	c.tell("Paused hook %s: within %s nothing of it leaves. %s \"posthorn hooks resume %s\" ends it.", cmd.Name, keyring.CacheLife, cmd.intake(), cmd.Name)
+	c.tell("Paused hook %s. Its messages stop within %s. %s Resume with \"posthorn hooks resume %s\".", cmd.Name, keyring.CacheLife, cmd.intake(), cmd.Name)
 	return nil
 }
 
@@ -328,13 +328,13 @@ func (cmd *resumeHook) Run(ctx context.Context, c *console, d deployment) error 
 	if err := d.Hooks.Resume(ctx, cmd.Name); err != nil {
 		return err
 	}
-	c.tell("Resumed hook %s. What waits goes on within %s.", cmd.Name, 2*keyring.CacheLife)
+	c.tell("Resumed hook %s. Its queued messages continue within %s.", cmd.Name, 2*keyring.CacheLife)
 	return nil
 }
 
 type rotateHook struct {
 	hookName
-	SecretFile string `placeholder:"FILE" help:"File with the sender's new secret, in place of a key."`
+	SecretFile string `placeholder:"FILE" help:"File with the sender's new secret. No key is made."`
 }
 
 func (rotateHook) Help() string {
@@ -349,7 +349,7 @@ func (cmd *rotateHook) Run(ctx context.Context, c *console, d keyed) error {
 	if err != nil {
 		return err
 	}
-	c.tell("Made a new key for %s. Once it is in use, end the old one with \"posthorn hooks retire %s\".", cmd.Name, cmd.Name)
+	c.tell("Made a new key for %s. After you use the new key, end the old one with \"posthorn hooks retire %s\".", cmd.Name, cmd.Name)
 	return printAddress(c, d, h)
 }
 
@@ -363,7 +363,7 @@ func (cmd *rotateHook) setSecret(ctx context.Context, c *console, d keyed) error
 	if err != nil {
 		return err
 	}
-	c.tell("Set the secret of %s. It holds everywhere within %s; the one before it ends.", cmd.Name, keyring.CacheLife)
+	c.tell("Set the secret of %s. Every instance uses it within %s. The previous secret ends.", cmd.Name, keyring.CacheLife)
 	return printAddress(c, d, h)
 }
 
@@ -375,24 +375,24 @@ func (cmd *retireHook) Run(ctx context.Context, c *console, d deployment) error 
 	if err := d.Hooks.Retire(ctx, cmd.Name); err != nil {
 		return err
 	}
-	c.tell("Ended all keys of %s but the newest. They are dead everywhere within %s.", cmd.Name, keyring.CacheLife)
+	c.tell("Ended all keys of %s except the newest. Every instance refuses them within %s.", cmd.Name, keyring.CacheLife)
 	return nil
 }
 
 type removeHook struct {
 	hookName
-	Yes bool `help:"Do not ask."`
+	Yes bool `help:"Do not ask for confirmation."`
 }
 
 func (removeHook) Help() string { return examples("posthorn hooks remove alerts --yes") }
 
 func (cmd *removeHook) Run(ctx context.Context, c *console, d deployment) error {
-	if err := c.confirm(cmd.Yes, "End hook "+cmd.Name+" and its keys?"); err != nil {
+	if err := c.confirm(cmd.Yes, "Remove hook "+cmd.Name+" and its keys?"); err != nil {
 		return err
 	}
 	if err := d.Hooks.End(ctx, cmd.Name); err != nil {
 		return err
 	}
-	c.tell("Removed hook %s. Its address is dead everywhere within %s.", cmd.Name, keyring.CacheLife)
+	c.tell("Removed hook %s. Every instance refuses its address within %s.", cmd.Name, keyring.CacheLife)
 	return nil
 }

@@ -18,8 +18,8 @@ import (
 // copyHook and testHook need no settings, but for a hook that there is: one may try a
 // template before there is a deployment.
 type copyHook struct {
-	Sender string `arg:"" help:"Whose template."`
-	Dir    string `arg:"" help:"Folder to make."`
+	Sender string `arg:"" help:"Built-in sender with the template."`
+	Dir    string `arg:"" help:"Folder to create."`
 }
 
 func (copyHook) Help() string { return examples("posthorn hooks copy grafana my-template") }
@@ -70,12 +70,12 @@ func (h *header) UnmarshalText(text []byte) error {
 }
 
 type testHook struct {
-	File     string   `arg:"" help:"The payload."`
-	Hook     string   `placeholder:"NAME" help:"A hook that there is. Needs the settings."`
-	Builtin  string   `default:"generic" placeholder:"SENDER" help:"Sender whose ways are built in: generic."`
-	Template string   `placeholder:"DIR" help:"Folder of a template of your own."`
+	File     string   `arg:"" help:"File with the payload."`
+	Hook     string   `placeholder:"NAME" help:"Existing hook. Needs a deployment."`
+	Builtin  string   `default:"generic" placeholder:"SENDER" help:"Built-in sender. Default: generic."`
+	Template string   `placeholder:"DIR" help:"Folder with your own template."`
 	Header   []header `sep:"none" placeholder:"'NAME: VALUE'" help:"Header of the delivery, repeatable."`
-	Out      string   `placeholder:"PAGE" help:"Page to write, not beside the payload."`
+	Out      string   `placeholder:"PAGE" help:"File for the page. Default: beside the payload."`
 }
 
 func (testHook) Help() string {
@@ -130,8 +130,8 @@ func printMessages(c *console, messages []hook.Message, page string) error {
 		if m.Refused != nil {
 			return m.Refused
 		}
-		if m.Violation != nil {
-			c.tell("The template failed, and the payload would go out as it came: %s", m.Violation)
+		if m.TemplateError != nil {
+			c.tell("The template failed. The message would have the payload as it came: %s", m.TemplateError)
 		}
 		fmt.Fprintf(c.out, "Subject: %s\n\n%s\n", m.Content.Subject, m.Content.PlainText)
 	}
@@ -145,6 +145,6 @@ func printMessages(c *console, messages []hook.Message, page string) error {
 	if err := os.WriteFile(page, preview, 0o600); err != nil {
 		return err
 	}
-	c.tell("To look at: %s", page)
+	c.tell("Wrote the page %s", page)
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 )
 
 type linksCommands struct {
-	Revoke revokeLinks `cmd:"" help:"Withdraw all links of a message."`
+	Revoke revokeLinks `cmd:"" help:"Revoke all links of a message."`
 }
 
 // link is the token of a link in any form in which somebody has it.
@@ -30,13 +30,13 @@ func (l *link) UnmarshalText(text []byte) error {
 }
 
 type revokeLinks struct {
-	URL    link `arg:"" name:"url" help:"One of the links, in quotes, as somebody has it."`
-	DryRun bool `help:"Say what it would withdraw, and do nothing."`
-	Yes    bool `help:"Do not ask."`
+	URL    link `arg:"" name:"url" help:"One of the links, in quotes."`
+	DryRun bool `help:"Say what would be revoked, and revoke nothing."`
+	Yes    bool `help:"Do not ask for confirmation."`
 }
 
 func (revokeLinks) Help() string {
-	return "Recipients then see a page that says so.\n\n" +
+	return "A revoked link shows a page that says so.\n\n" +
 		examples("posthorn links revoke 'https://mail.example.com/files/20261231-abcdefghijklmnopqrstuvwxyz' --dry-run")
 }
 
@@ -45,20 +45,20 @@ func (cmd *revokeLinks) Run(ctx context.Context, c *console, d deployment) error
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("the links of one message (files: %d, downloads: %d, end: %s)", l.Files, l.Downloads, l.Expires.Format(time.RFC3339))
+	what := fmt.Sprintf("the links of one message (files: %d, downloads: %d, expiry: %s)", l.Files, l.Downloads, l.Expires.Format(time.RFC3339))
 	if cmd.DryRun {
-		c.tell("Withdraw %s? Nothing was done.", what)
+		c.tell("Revoke %s? Nothing was done.", what)
 		return nil
 	}
 	// Links that are withdrawn go the same way: an earlier try may have left their files.
 	if !l.Revoked {
-		if err := c.confirm(cmd.Yes, "Withdraw "+what+"?"); err != nil {
+		if err := c.confirm(cmd.Yes, "Revoke "+what+"?"); err != nil {
 			return err
 		}
 	}
 	if err := d.Offload.RevokeLinks(ctx, string(cmd.URL)); err != nil {
 		return err
 	}
-	c.tell("Withdrew %s. An address in storage that was opened lives on for up to %.0f minutes.", what, mail.ClickSASLife.Minutes())
+	c.tell("Revoked %s. A storage address behind a link stays valid for up to %.0f minutes after a click.", what, mail.ClickSASLife.Minutes())
 	return nil
 }

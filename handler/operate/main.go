@@ -33,24 +33,24 @@ const (
 	exitAway     = 4 // Azure or storage gives no answer, or refuses
 )
 
-const about = `The operator's program of Posthorn: docs/operate.md. "posthorn connect" finds a deployment; settings in the environment go before it. See also --version.`
+const about = `Posthorn's program for operators. "posthorn connect" finds a deployment. Settings in the environment override it. docs/operate.md has more.`
 
 // program is the grammar: nouns, each with its verbs.
 type program struct {
-	Callers  callersCommands  `cmd:"" help:"Who may send, and as what."`
-	Connect  connectCommand   `cmd:"" help:"Find the deployment in Azure that commands work on."`
-	Dead     deadCommands     `cmd:"" help:"Messages that waited and were given up."`
-	Doctor   doctorCommand    `cmd:"" help:"What is right, what is wrong, and what to do."`
-	Domain   domainCommands   `cmd:"" help:"Domains that mail comes from."`
-	Hooks    hooksCommands    `cmd:"" help:"Webhooks and forms."`
-	Links    linksCommands    `cmd:"" help:"Links to files, in mails that were sent."`
-	Messages messagesCommands `cmd:"" help:"Messages that wait."`
-	Probe    probeCommand     `cmd:"" hidden:"" help:"What only Azure itself can answer."` // posthorn doctor --probe
-	Quota    quotaCommands    `cmd:"" help:"The limits of the subscription."`
-	Sender   senderCommands   `cmd:"" help:"Addresses that mail comes from."`
-	Sending  sendingCommands  `cmd:"" help:"All that is sent."`
-	SendTest sendTest         `cmd:"" help:"Send a test message, and follow it to its end."`
-	SMTP     smtpCommands     `cmd:"" name:"smtp-username" help:"Who can send by SMTP."`
+	Callers  callersCommands  `cmd:"" help:"Manage callers: their keys, policies and pauses."`
+	Connect  connectCommand   `cmd:"" help:"Choose the deployment in Azure that commands work on."`
+	Dead     deadCommands     `cmd:"" help:"Manage dead letters: messages that Posthorn gave up."`
+	Doctor   doctorCommand    `cmd:"" help:"Check a deployment, and say how to fix faults."`
+	Domain   domainCommands   `cmd:"" help:"Manage domains that mail comes from."`
+	Hooks    hooksCommands    `cmd:"" help:"Manage webhooks and forms."`
+	Links    linksCommands    `cmd:"" help:"Manage links to files in sent mail."`
+	Messages messagesCommands `cmd:"" help:"Manage queued messages."`
+	Probe    probeCommand     `cmd:"" hidden:"" help:"Ask Azure what its documentation does not say."` // posthorn doctor --probe
+	Quota    quotaCommands    `cmd:"" help:"Show the sending limits, and request higher ones."`
+	Sender   senderCommands   `cmd:"" help:"Manage addresses that mail comes from."`
+	Sending  sendingCommands  `cmd:"" help:"Show, pause and resume all sending."`
+	SendTest sendTest         `cmd:"" help:"Send a test message, and report its outcome."`
+	SMTP     smtpCommands     `cmd:"" name:"smtp-username" help:"List usernames that can send by SMTP."`
 }
 
 func main() {
@@ -87,7 +87,7 @@ func run(ctx context.Context, args []string, c *console) (code int) {
 		kong.Exit(func(int) { helped = true }),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(c), kong.BindToProvider(c.open), kong.BindToProvider(c.cloud),
 		kong.BindToProvider(func() (keyed, error) { return c.openKeyed(ctx) }))
-	parser.Model.HelpFlag.Help = "Show this."
+	parser.Model.HelpFlag.Help = "Show this help."
 	command, err := parser.Parse(args)
 	if helped {
 		return 0

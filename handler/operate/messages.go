@@ -17,10 +17,10 @@ import (
 )
 
 type messagesCommands struct {
-	List    listMessages    `cmd:"" help:"List what waits."`
-	Show    showMessage     `cmd:"" help:"Show why a message waits, and nothing of what it says."`
-	Drop    dropMessages    `cmd:"" help:"Cancel messages that wait, as their callers could."`
-	Release releaseMessages `cmd:"" help:"Let messages go now that wait for a time. Quota holds."`
+	List    listMessages    `cmd:"" help:"List queued messages."`
+	Show    showMessage     `cmd:"" help:"Show why a message waits. Its content is not shown."`
+	Drop    dropMessages    `cmd:"" help:"Cancel queued messages."`
+	Release releaseMessages `cmd:"" help:"Send scheduled or delayed messages now, within the quota."`
 }
 
 // state is why a message waits.
@@ -73,10 +73,10 @@ func (v view) stateOf(s *spool.Entry) state {
 // selection says which of the messages that wait are meant.
 type selection struct {
 	IDs       []string      `arg:"" optional:"" name:"id" help:"Only these messages."`
-	Caller    string        `placeholder:"NAME" help:"Only those of this caller."`
-	Hook      string        `placeholder:"NAME" help:"Only those that came by this hook."`
-	State     state         `placeholder:"STATE" help:"Only those in this state."`
-	OlderThan time.Duration `placeholder:"TIME" help:"Only those that are due for longer, as 2h30m."`
+	Caller    string        `placeholder:"NAME" help:"Only messages of this caller."`
+	Hook      string        `placeholder:"NAME" help:"Only messages of this hook."`
+	State     state         `placeholder:"STATE" help:"Only messages in this state."`
+	OlderThan time.Duration `placeholder:"TIME" help:"Only messages due for longer, such as 2h30m."`
 }
 
 func (s selection) empty() bool {
@@ -112,7 +112,7 @@ func (d deployment) selected(ctx context.Context, s selection) ([]held, error) {
 	}
 	for _, id := range s.IDs {
 		if !slices.ContainsFunc(found, func(h held) bool { return h.ID == id }) {
-			return nil, problem.New(problem.NotFound, "No message with the id %q waits, or not as the flags say.", id)
+			return nil, problem.New(problem.NotFound, "No queued message has the id %q, or the flags exclude it.", id)
 		}
 	}
 	slices.SortStableFunc(found, func(a, b held) int { return a.Due.Compare(b.Due) })
@@ -189,7 +189,7 @@ type listMessages struct {
 }
 
 func (listMessages) Help() string {
-	return "It waits for quota (waiting), for its sendAt (scheduled), after a try that failed (backoff), for the end of a pause (paused), or ACS is asked whether it has it (doubt). What does not say whose it is, is unreadable, and can be dropped.\n\n" +
+	return "waiting: for quota. scheduled: for its sendAt. backoff: after a failed try. paused: by an operator or Posthorn. doubt: ACS may have the message, and is asked. unreadable: the row is damaged, and can only be dropped.\n\n" +
 		examples("posthorn messages list --caller shop", "posthorn messages list --state backoff --older-than 1h --json")
 }
 
@@ -203,7 +203,7 @@ func (cmd *listMessages) Run(ctx context.Context, c *console, d deployment) erro
 
 type showMessage struct {
 	ID     string `arg:"" help:"The message."`
-	Caller string `placeholder:"NAME" help:"Only that of this caller: two may have the same id."`
+	Caller string `placeholder:"NAME" help:"Only a message of this caller. Two callers may share an id."`
 }
 
 func (showMessage) Help() string {
@@ -217,7 +217,7 @@ func (cmd *showMessage) Run(ctx context.Context, c *console, d deployment) error
 	}
 	for _, h := range all {
 		if h.Unreadable {
-			return problem.New(problem.Internal, "The row does not say which message it is. It can be dropped.")
+			return problem.New(problem.Internal, "The row is unreadable. It can only be dropped.")
 		}
 		lines, err := d.details(ctx, h)
 		if err == nil {
@@ -245,7 +245,7 @@ func (d deployment) details(ctx context.Context, h held) ([][2]string, error) {
 	lines := [][2]string{
 		{"id", h.ID}, {"caller", h.Line.Caller}, {"hook", h.Hook}, {"priority", h.priority()}, {"state", string(h.state)},
 		{"accepted", when(rec.Created)}, {"due", when(h.due())}, {"expected", when(rec.Expected)}, {"deadline", when(rec.Deadline)},
-		{"tries", strconv.Itoa(h.Tries)}, {"repeats after a doubt", strconv.Itoa(h.Repeats)}, {"ACS's operation", rec.OperationID},
+		{"tries", strconv.Itoa(h.Tries)}, {"repeats after doubt", strconv.Itoa(h.Repeats)}, {"ACS operation", rec.OperationID},
 	}
 	return append(lines, outside(m)...), nil
 }
@@ -271,7 +271,7 @@ type bulk struct {
 // Validate wants it said which messages are meant.
 func (b *bulk) Validate() error {
 	if b.empty() && !b.All {
-		return errors.New("say which messages: their ids, --caller, --hook, --state, --older-than or --all")
+		return errors.New("select messages by id, --caller, --hook, --state, --older-than or --all")
 	}
 	return nil
 }
@@ -279,7 +279,7 @@ func (b *bulk) Validate() error {
 // waitingJob is done to messages that wait. What ACS may have by now is left.
 func waitingJob(c *console, verb, done string, do func(context.Context, *spool.Entry) error) job[held] {
 	return job[held]{
-		verb: verb, done: done, none: "no such message waits",
+		verb: verb, done: done, none: "no such message is queued",
 		of:   func(h held) string { return string(h.state) + " of " + h.Line.Caller },
 		list: func(all []held) error { return printList(c, listing{}, all) },
 		do:   func(ctx context.Context, h *held) error { return do(ctx, &h.Entry) },
@@ -309,7 +309,7 @@ func (cmd *dropMessages) Run(ctx context.Context, c *console, d deployment) erro
 type releaseMessages struct{ bulk }
 
 func (releaseMessages) Help() string {
-	return "Those that are due already, paused, or in doubt, are left as they are.\n\n" +
+	return "Messages that are due, paused or in doubt stay unchanged.\n\n" +
 		examples("posthorn messages release --caller shop --dry-run", "posthorn messages release --state backoff --yes")
 }
 

@@ -74,7 +74,7 @@ func (c *console) failed(err error) (code int) {
 		c.tell("%s", entitled(role.Host))
 		return exitAway
 	case problem.Is(err, problem.Unavailable):
-		c.tell("Look at the endpoints in the settings, the network, and the roles of your account on the storage account.")
+		c.tell("Check the endpoints in the settings, the network, and your roles on the storage account.")
 		return exitAway
 	}
 	return exitFailed
@@ -88,7 +88,7 @@ func entitled(host string) string {
 	if role == "" {
 		role = roleTables.name
 	}
-	return fmt.Sprintf("Your account lacks the role %q. It works some minutes after this:\n"+
+	return fmt.Sprintf("Your account lacks the role %q. The role works some minutes after this command:\n"+
 		"az role assignment create --role %q --assignee YOUR-ACCOUNT --scope \"$(az storage account show --name %s --query id --output tsv)\"", role, role, account)
 }
 
@@ -96,7 +96,7 @@ func entitled(host string) string {
 func (c *console) failedAzure(fault *azure.Error) (code int) {
 	switch fault.Kind {
 	case azure.NotFound:
-		c.tell("If it should be there, run \"posthorn connect\" again, and look at \"az account show\".")
+		c.tell("If the resource exists, run \"posthorn connect\" again, and check \"az account show\".")
 		return exitNotFound
 	case azure.Login:
 		c.tell("Run \"az login\", or set the variables of another credential: docs/operate.md.")
@@ -105,7 +105,7 @@ func (c *console) failedAzure(fault *azure.Error) (code int) {
 	case azure.Away:
 		c.tell("Azure gave no answer, or was busy. Run the command again.")
 	case azure.Conflict:
-		c.tell("Somebody else changed it at the same time, or the name is taken. Run the command again.")
+		c.tell("Another change was made at the same time, or the name is taken. Run the command again.")
 		return exitFailed
 	default:
 		return exitFailed

@@ -49,7 +49,7 @@ func (c *console) openKeyed(ctx context.Context) (keyed, error) {
 // masterKey asks the vault. The key is written nowhere.
 func (c *console) masterKey(ctx context.Context, at connection) (string, error) {
 	if at.MasterKey == "" {
-		return "", usageError("it is not known which secret of a Key Vault has the master key of " + at.Site.Name() + ": set POSTHORN_MASTER_KEY")
+		return "", usageError("the settings of " + at.Site.Name() + " name no Key Vault secret for the master key. Set POSTHORN_MASTER_KEY")
 	}
 	client, err := c.arm()
 	if err != nil {
@@ -59,6 +59,9 @@ func (c *console) masterKey(ctx context.Context, at connection) (string, error) 
 }
 
 func build(s settings.Settings) (deployment, error) {
+	if err := refuseForeign(map[string]string{blobEndpoint: s.BlobEndpoint, tableEndpoint: s.TableEndpoint, queueEndpoint: s.QueueEndpoint, acsEndpoint: s.ACSEndpoint}); err != nil {
+		return deployment{}, err
+	}
 	app, err := wiring.New(s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return deployment{}, settingsError{err}
@@ -80,7 +83,7 @@ func (c *console) settings() (s settings.Settings, later *connection, err error)
 	at, unread := c.connection()
 	if _, unconnected := errors.AsType[usageError](unread); unconnected {
 		if set, _ := c.endpoints(); len(set) == 0 {
-			err = errors.New("no deployment is known here")
+			err = errors.New("no deployment is connected")
 		}
 		return s, nil, settingsError{err}
 	}
@@ -114,19 +117,6 @@ func (c *console) mixed(at connection) error {
 	if len(set) == 0 || len(unset) == 0 {
 		return nil
 	}
-	return usageError("the environment has " + strings.Join(set, ", ") + ", and lacks " + strings.Join(unset, ", ") +
-		".\nUnset the former to work on " + at.Site.Name() + ", or set the latter too.")
-}
-
-// endpoints are the settings that say where a deployment is, by whether the environment
-// has them.
-func (c *console) endpoints() (set, unset []string) {
-	for _, name := range []string{"POSTHORN_BLOB_ENDPOINT", "POSTHORN_TABLE_ENDPOINT", "POSTHORN_QUEUE_ENDPOINT", "POSTHORN_ACS_ENDPOINT"} {
-		if c.has(name) {
-			set = append(set, name)
-		} else {
-			unset = append(unset, name)
-		}
-	}
-	return set, unset
+	return usageError("the environment sets " + strings.Join(set, ", ") + ", and lacks " + strings.Join(unset, ", ") +
+		".\nTo work on " + at.Site.Name() + ", unset what is set. To work on another deployment, set what is missing.")
 }

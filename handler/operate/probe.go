@@ -11,16 +11,16 @@ import (
 // probeCommand asks Azure what its documentation does not say. `posthorn doctor --probe`
 // is the same.
 type probeCommand struct {
-	Only    []string `placeholder:"ID" help:"Ask these alone, such as P2,P8."`
-	To      []string `placeholder:"ADDRESS" help:"A mailbox of yours; may be repeated."`
-	Sender  string   `placeholder:"ADDRESS" help:"From whom; its domain must be linked."`
-	DryRun  bool     `help:"List what would be asked, and its cost."`
-	Yes     bool     `help:"Send and change without asking."`
-	Exhaust bool     `help:"Allow P8: it takes the sending quota of an hour."`
-	Again   bool     `help:"Ask anew what has its answer."`
-	Answer  []string `placeholder:"ID=WORD" help:"Note what you saw yourself."`
+	Only    []string `placeholder:"ID" help:"Ask only these, such as P2,P8."`
+	To      []string `placeholder:"ADDRESS" help:"Your own mailbox. May be repeated."`
+	Sender  string   `placeholder:"ADDRESS" help:"Sender address of a linked domain."`
+	DryRun  bool     `help:"List the questions and their cost."`
+	Yes     bool     `help:"Do not ask for confirmation."`
+	Exhaust bool     `help:"Allow P8, which uses the hourly sending quota."`
+	Again   bool     `help:"Ask answered questions again."`
+	Answer  []string `placeholder:"ID=WORD" help:"Record an answer that you saw yourself."`
 	Report  bool     `help:"Print all answers as Markdown."`
-	JSON    bool     `name:"json" help:"JSON in place of a table."`
+	JSON    bool     `name:"json" help:"Print JSON instead of a table."`
 }
 
 func (probeCommand) Help() string {
@@ -95,7 +95,7 @@ func (cmd *probeCommand) named(all []probe) ([]probe, error) {
 		switch {
 		case cmd.DryRun:
 		case p.exhausts && !cmd.Exhaust:
-			return nil, usageError(p.id + " takes the deployment's sending quota of an hour: say --exhaust too")
+			return nil, usageError(p.id + " uses the deployment's hourly sending quota: add --exhaust")
 		case p.ask != nil && p.to > 0 && cmd.lacks(p):
 			return nil, usageError(p.wants())
 		}
@@ -123,7 +123,7 @@ func (cmd *probeCommand) choose(c *console, from []probe, known *probeFindings) 
 		case !begun && !comes:
 		case begun && c.now().Add(probeSoon).Before(due): // it is told at the end
 		case cmd.lacks(p) && !cmd.DryRun:
-			c.tell("%s is left out: %s", p.id, p.wants())
+			c.tell("%s is skipped: %s", p.id, p.wants())
 		default:
 			chosen = append(chosen, p)
 		}

@@ -40,7 +40,7 @@ func (a *asker) clear(ctx context.Context) error {
 			}
 			a.c.tell("  Deleting %s.", own)
 			if err := a.cloud.Delete(ctx, id); err != nil && !azure.IsKind(err, azure.NotFound) {
-				a.c.tell("  It is still there: %s. The next run deletes it.", id)
+				a.c.tell("  Not deleted: %s. The next run deletes it.", id)
 				faults = errors.Join(faults, err)
 				break // what it belongs to cannot go before it
 			}
@@ -96,7 +96,7 @@ func (a *asker) putTwice(ctx context.Context, service, domain azure.ID, place st
 		return "", err
 	}
 	if len(linked.Properties.LinkedDomains) != 1 {
-		return "", askError("the domain is not linked, so that nothing can be lost")
+		return "", askError("the domain is not linked, so no link can be lost")
 	}
 	if err := a.cloud.PutService(ctx, service, map[string]any{"dataLocation": place}); err != nil {
 		return "", err
@@ -191,7 +191,7 @@ func askNewRole(ctx context.Context, a *asker) (string, error) {
 		case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
 			a.c.tell("  After %s: %d.", after, r.status)
 		case r.status == http.StatusTooManyRequests || r.status >= 500:
-			return "", askError(fmt.Sprintf("ACS did not tell: %d %s", r.status, r.code))
+			return "", askError(fmt.Sprintf("ACS gave no clear answer: %d %s", r.status, r.code))
 		default:
 			if err := a.saw("the role works after %s: %s", after, r); err != nil {
 				return "", err

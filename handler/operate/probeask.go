@@ -91,7 +91,7 @@ func askTwiceAtOnce(ctx context.Context, a *asker) (string, error) {
 	case last.status == http.StatusTooManyRequests && last.wait > probePatience:
 		return "", stopError("the sending quota is used up until " + utcMinute(a.c.now().Add(last.wait)) + "; run this again then")
 	case last.status == http.StatusTooManyRequests || last.status >= 500 || !both[0].taken():
-		return "", askError("ACS did not take the first call, so that the second is no repeat")
+		return "", askError("ACS refused the first call, so the second is no repeat")
 	default:
 		return judged(last), nil
 	}
@@ -234,7 +234,7 @@ func askNewOperation(ctx context.Context, a *asker) (string, error) {
 			return answer, nil
 		}
 		if r.status != http.StatusNotFound {
-			return "", askError(fmt.Sprintf("ACS did not tell: %d %s", r.status, r.code))
+			return "", askError(fmt.Sprintf("ACS gave no clear answer: %d %s", r.status, r.code))
 		}
 		answer = "later"
 		if err := a.c.sleep(ctx, 5*time.Second); err != nil {
@@ -265,5 +265,5 @@ func askOldOperation(ctx context.Context, a *asker) (string, error) {
 	case r.status == 401 || r.status == 403:
 		return "", a.denied(r)
 	}
-	return "", askError(fmt.Sprintf("ACS did not tell: %d %s", r.status, r.code))
+	return "", askError(fmt.Sprintf("ACS gave no clear answer: %d %s", r.status, r.code))
 }

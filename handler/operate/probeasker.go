@@ -130,19 +130,19 @@ func (a *asker) post(ctx context.Context, what, version, operation string, m pro
 		case r.status == 401 || r.status == 403:
 			return r, a.denied(r)
 		case r.status == 429 && r.wait <= probePatience:
-			a.c.tell("  The quota of the minute is used up: on in %s.", max(r.wait, time.Second))
+			a.c.tell("  The minute's quota is used up. The probe continues in %s.", max(r.wait, time.Second))
 			if err := a.c.sleep(ctx, max(r.wait, time.Second)); err != nil {
 				return r, err
 			}
 			continue
 		case r.status == 429:
-			return r, stopError(fmt.Sprintf("the sending quota is used up until %s; run this again then, and it goes on", utcMinute(a.c.now().Add(r.wait))))
+			return r, stopError(fmt.Sprintf("the sending quota is used up until %s. Run this again then", utcMinute(a.c.now().Add(r.wait))))
 		case r.status >= 500:
 			return r, askError(fmt.Sprintf("ACS failed with %d", r.status))
 		}
 		return r, nil
 	}
-	return reply{}, stopError("the sending quota stays used up; run this again, and it goes on")
+	return reply{}, stopError("the sending quota stays used up. Run this again later")
 }
 
 // judged is the word for how ACS takes a call.
@@ -185,7 +185,7 @@ func (a *asker) people(asked []string) {
 		}
 	}
 	if len(open) > 0 {
-		a.c.tell("Now for you, some minutes later:")
+		a.c.tell("Check these yourself after some minutes:")
 	}
 	in := bufio.NewReader(a.c.in)
 	for _, p := range open {

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/posthorn/posthorn/handler/operate/azure"
 )
 
 // The queue in which the deployment's delivery reports wait, and the token that opens it.
@@ -35,9 +33,9 @@ type reportMessage struct {
 
 // peek looks at the front of the queue of reports, and takes nothing out.
 func (a *asker) peek(ctx context.Context) ([]reportMessage, error) {
-	base := strings.TrimRight(a.cloud.at.Settings["POSTHORN_QUEUE_ENDPOINT"], "/")
-	if !azure.IsStorage(base) && !isHere(base) {
-		return nil, askError("the connection has no POSTHORN_QUEUE_ENDPOINT: run \"posthorn connect\" again")
+	base := strings.TrimRight(a.cloud.at.Settings[queueEndpoint], "/")
+	if base == "" {
+		return nil, askError("the connection has no POSTHORN_QUEUE_ENDPOINT. Run \"posthorn connect\" again")
 	}
 	r, err := a.wire.call(ctx, http.MethodGet, fmt.Sprintf("%s/%s/messages?peekonly=true&numofmessages=%d", base, reportQueue, peekMost), storageScope,
 		map[string]string{"x-ms-version": "2024-11-04", "Accept": "application/xml"}, nil)
@@ -45,7 +43,7 @@ func (a *asker) peek(ctx context.Context) ([]reportMessage, error) {
 	case err != nil:
 		return nil, err
 	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
-		return nil, askError(fmt.Sprintf("storage refuses this login with %d %s: it needs the role Storage Queue Data Reader, and the network of the storage account", r.status, r.code))
+		return nil, askError(fmt.Sprintf("storage refuses this login with %d %s: it needs the role Storage Queue Data Reader, and access to the storage account's network", r.status, r.code))
 	case r.status == http.StatusNotFound:
 		return nil, askError("the deployment has no queue " + reportQueue)
 	case !r.taken():
@@ -83,7 +81,7 @@ func askEncoding(ctx context.Context, a *asker) (string, error) {
 	if !messages[0].base64 {
 		answer = "plain"
 		if !json.Valid(messages[0].text) {
-			return "", askError("the first message of the queue is no JSON, with Base64 and without")
+			return "", askError("the first message of the queue is not JSON, neither with Base64 nor without")
 		}
 	}
 	return answer, a.saw("%d messages at the front of the queue, the first is JSON (%s)", len(messages), answer)
@@ -120,7 +118,7 @@ func askReports(ctx context.Context, a *asker) (string, error) {
 
 // reports waits for the reports of operations.
 func (a *asker) reports(ctx context.Context, waiting map[string]string) (answer string, err error) {
-	a.c.tell("  Reports are waited for, for %s at most.", reportTime)
+	a.c.tell("  Waiting for reports, for %s at most.", reportTime)
 	began, messages := a.c.now(), []reportMessage(nil)
 	for len(waiting) > 0 && len(messages) < peekMost && a.c.now().Sub(began) < reportTime {
 		if err = a.c.sleep(ctx, 30*time.Second); err != nil {

@@ -44,7 +44,7 @@ func (a *asker) rested(ctx context.Context) error {
 	if !used {
 		return nil
 	}
-	a.c.tell("  On in 61s, when the quota of the minute is whole.")
+	a.c.tell("  The probe continues in 61s, when the minute's quota is free again.")
 	return a.c.sleep(ctx, 61*time.Second)
 }
 

@@ -80,7 +80,7 @@ func routeProbes() []probe {
 	return []probe{{
 		id: "P1", question: "Does the function app route POST /emails:send to Posthorn?", minutes: 1, ask: askRoute,
 		answers: []probeOutcome{
-			{word: "routed", means: "Programs of ACS can call Posthorn as they call ACS."},
+			{word: "routed", means: "ACS clients can call Posthorn as they call ACS."},
 			{word: "not-found", means: "The platform answers by itself: the colon in the route is not served."},
 			{word: "other", means: "Something else answers. The evidence says what."},
 		},
@@ -98,11 +98,11 @@ func repeated() []probeOutcome {
 
 // duplicated are those to a Message-ID that was used before.
 func duplicated() []probeOutcome {
-	return append(repeated(), probeOutcome{word: "failed", means: "ACS takes a repeat, and its operation fails."})
+	return append(repeated(), probeOutcome{word: "failed", means: "ACS accepts a repeat, and its operation fails."})
 }
 
 func mailsCame(one, more string) []probeOutcome {
-	return []probeOutcome{{word: "one", means: one}, {word: "more", means: more}, {word: "none", means: "No mail came: look for it in quarantine."}}
+	return []probeOutcome{{word: "one", means: one}, {word: "more", means: more}, {word: "none", means: "No mail arrived. Check the quarantine."}}
 }
 
 func repeatProbes() []probe {
@@ -116,8 +116,8 @@ func repeatProbes() []probe {
 		{id: "P2.mails", question: "How many mails did all calls of P2 bring?", after: "P2", steps: "Count the mails whose subject begins with \"Posthorn probe P2\" and ends in the same eight digits.",
 			answers: mailsCame("A repeat after a lost answer is safe.", "A repeat after a lost answer may double a mail, unless the Message-ID is refused (P4).")},
 		{id: "P3", question: "What does the same Operation-Id with another body get?", mails: 2, minutes: 1, to: 1, ask: askOtherBody, answers: repeated()},
-		{id: "P3.mails", question: "Which mails of P3 came?", after: "P3", steps: "Look at the mails whose subject begins with \"Posthorn probe P3\".", answers: []probeOutcome{
-			{word: "first", means: "The first body counts."}, {word: "second", means: "The second body counts."}, {word: "both", means: "ACS does not look at the Operation-Id."}, {word: "none", means: "No mail came: look for it in quarantine."}}},
+		{id: "P3.mails", question: "Which mails of P3 came?", after: "P3", steps: "Check the mails whose subject begins with \"Posthorn probe P3\".", answers: []probeOutcome{
+			{word: "first", means: "The first body counts."}, {word: "second", means: "The second body counts."}, {word: "both", means: "ACS does not look at the Operation-Id."}, {word: "none", means: "No mail arrived. Check the quarantine."}}},
 	}
 }
 
@@ -138,17 +138,17 @@ func duplicateProbes() []probe {
 }
 
 func messageProbes() []probe {
-	taken := []probeOutcome{{word: "accepted", means: "ACS takes it."}, {word: "refused", means: "ACS refuses it, so Posthorn must."}}
+	taken := []probeOutcome{{word: "accepted", means: "ACS accepts it."}, {word: "refused", means: "ACS refuses it, so Posthorn must."}}
 	return []probe{
-		{id: "P6", question: "Does ACS take an address that stands twice?", mails: 2, minutes: 1, to: 1, ask: askTwins, answers: taken},
+		{id: "P6", question: "Does ACS accept an address that stands twice?", mails: 2, minutes: 1, to: 1, ask: askTwins, answers: taken},
 		{id: "P6.mails", question: "How many mails did P6 bring?", after: "P6", steps: "Count the mails whose subject begins with \"Posthorn probe P6 \".", answers: mailsCame("An address that stands twice is one mail.", "An address that stands twice is two mails, and is billed twice.")},
-		{id: "P6.case", question: "Does ACS take an address that stands twice, once in capitals?", mails: 2, minutes: 1, to: 1, ask: askTwinsInCapitals, answers: taken},
+		{id: "P6.case", question: "Does ACS accept an address that stands twice, once in capitals?", mails: 2, minutes: 1, to: 1, ask: askTwinsInCapitals, answers: taken},
 		{id: "P6.case.mails", question: "How many mails did P6.case bring?", after: "P6.case", steps: "Count the mails whose subject begins with \"Posthorn probe P6.case\".", answers: mailsCame("ACS compares addresses without regard to case.", "ACS compares addresses with regard to case.")},
-		{id: "P11", question: "Does ACS take a message with bcc alone and an empty to?", mails: 1, minutes: 1, to: 1, ask: askBlind, answers: taken},
-		{id: "P15", question: "Does ACS take senderDisplayName with api-version 2025-01-15-preview?", mails: 1, minutes: 1, to: 1, ask: askSenderName, answers: taken},
-		{id: "P15.from", question: "Does the mail of P15 come from \"Posthorn probe\"?", after: "P15", steps: "Look at the sender's name of the mail whose subject begins with \"Posthorn probe P15\".", answers: []probeOutcome{
+		{id: "P11", question: "Does ACS accept a message with bcc alone and an empty to?", mails: 1, minutes: 1, to: 1, ask: askBlind, answers: taken},
+		{id: "P15", question: "Does ACS accept senderDisplayName with api-version 2025-01-15-preview?", mails: 1, minutes: 1, to: 1, ask: askSenderName, answers: taken},
+		{id: "P15.from", question: "Does the mail of P15 come from \"Posthorn probe\"?", after: "P15", steps: "Check the sender's name of the mail whose subject begins with \"Posthorn probe P15\".", answers: []probeOutcome{
 			{word: "shown", means: "Callers may name their sender.", setting: "POSTHORN_ACS_API_VERSION=2025-01-15-preview"},
-			{word: "not-shown", means: "ACS takes the name and does not use it.", setting: "POSTHORN_ACS_API_VERSION=2025-09-01"}}},
+			{word: "not-shown", means: "ACS accepts the name but does not use it.", setting: "POSTHORN_ACS_API_VERSION=2025-09-01"}}},
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -112,7 +113,7 @@ func listProbes(c *console, all, chosen []probe, known *probeFindings, json bool
 			c.tell("%s %s.", p.id, p.touches)
 		}
 	}
-	c.tell("What is asked now sends up to %d mails.", mailsOf(now))
+	c.tell("This run would send up to %d mails.", mailsOf(now))
 	return nil
 }
 
@@ -120,11 +121,7 @@ func listProbes(c *console, all, chosen []probe, known *probeFindings, json bool
 func proposeSettings(c *console, all []probe, known *probeFindings, at connection) {
 	for _, p := range all {
 		name, value, follows := strings.Cut(p.outcome(known.of(p.id).Answer).setting, "=")
-		now := at.Settings[name]
-		if now == "" {
-			now = map[string]string{"POSTHORN_QUOTA_COST": "message", "POSTHORN_ACS_API_VERSION": "2025-09-01", "POSTHORN_ACS_MAX_REQUEST_BYTES": "10485760"}[name]
-		}
-		if follows && value != now {
+		if follows && value != cmp.Or(at.Settings[name], defaultOf(name)) {
 			c.tell("From %s=%s follows %s=%s:\n%s", p.id, known.of(p.id).Answer, name, value, setLine(at.Site, name+"="+value))
 		}
 	}

@@ -36,7 +36,7 @@ func rightProbes() []probe {
 				{word: "sends", means: "Give the id of that role to the deployment as the parameter sendRoleId."},
 				{word: "refused", means: "Leave sendRoleId empty: Communication and Email Service Owner on the one resource."}}},
 		{id: "P20", question: "Does a PUT of a Communication Services resource without linkedDomains empty the list?", minutes: 10, touches: "makes a Communication Services resource and an Email Service of its own in the group, and deletes them", ask: askPut, answers: []probeOutcome{
-			{word: "empties", means: "Who deploys must repeat every linked domain. Posthorn's template does."},
+			{word: "empties", means: "A deployment must repeat every linked domain. Posthorn's template does."},
 			{word: "keeps", means: "A deployment that forgets the list does no harm."}}},
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -38,30 +37,14 @@ const acsScope = "https://communication.azure.com//.default"
 func newWire(at cloud) (*wire, error) {
 	s := at.at.Settings
 	w := &wire{
-		azure: at.Client, endpoint: strings.TrimRight(s["POSTHORN_ACS_ENDPOINT"], "/"),
-		version: cmp.Or(s["POSTHORN_ACS_API_VERSION"], "2025-09-01"), scope: cmp.Or(s["POSTHORN_ACS_SCOPE"], acsScope),
+		azure: at.Client, endpoint: strings.TrimRight(s[acsEndpoint], "/"),
+		version: cmp.Or(s[acsVersion], defaultOf(acsVersion)), scope: cmp.Or(s["POSTHORN_ACS_SCOPE"], acsScope),
 		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
-	if !isACS(w.endpoint) && !isHere(w.endpoint) {
-		return nil, usageError("the connection has no POSTHORN_ACS_ENDPOINT such as https://NAME.communication.azure.com: run \"posthorn connect\" again")
+	if w.endpoint == "" {
+		return nil, usageError("the connection has no POSTHORN_ACS_ENDPOINT. Run \"posthorn connect\" again")
 	}
 	return w, nil
-}
-
-// isACS tells whether an address is of Communication Services in one of the clouds, so
-// that a token for it may be sent there. The settings of the app name it, which others
-// may have changed.
-func isACS(address string) bool {
-	u, err := url.Parse(address)
-	return err == nil && u.Scheme == "https" && slices.ContainsFunc([]string{"com", "us", "cn"}, func(of string) bool {
-		return strings.HasSuffix(strings.ToLower(u.Hostname()), ".communication.azure."+of)
-	})
-}
-
-// isHere tells whether an address is this computer's: the emulator's.
-func isHere(address string) bool {
-	u, err := url.Parse(address)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && net.ParseIP(u.Hostname()).IsLoopback()
 }
 
 // reply is what came back, without the body.

@@ -16,8 +16,8 @@ import (
 )
 
 type quotaCommands struct {
-	Show   showQuota   `cmd:"" help:"Show the limits of the settings, and what the linked domains allow."`
-	Report reportQuota `cmd:"" help:"Write the request for a higher limit, with its evidence."`
+	Show   showQuota   `cmd:"" help:"Compare the limits in the settings with the linked domains."`
+	Report reportQuota `cmd:"" help:"Write a request for higher limits, with its evidence."`
 }
 
 type showQuota struct{ reporting }
@@ -86,7 +86,7 @@ func (cl cloud) quotaSettings(ctx context.Context, c *console) (values map[strin
 	}
 	values, err = cl.AppSettings(ctx, cl.at.Site)
 	if azure.IsKind(err, azure.Forbidden) {
-		c.tell("The settings of the function app cannot be read, so those count that \"posthorn connect\" has seen. %s", firstSentenceOf(err))
+		c.tell("The settings of the function app cannot be read. Those of the last \"posthorn connect\" are used. %s", firstSentenceOf(err))
 		return cl.at.Settings, "connection", nil
 	}
 	return values, "function app " + cl.at.Site.Name(), err
@@ -103,7 +103,7 @@ func firstSentenceOf(err error) string {
 func quotaNow(ctx context.Context, c *console) (*quotaUsage, error) {
 	d, err := c.open()
 	if err == nil {
-		var u quota.Usage
+		var u quota.Overview
 		if u, err = d.Gateway.Usage(ctx, caller.Caller{}); err == nil {
 			return &quotaUsage{u.Limits.PerMinute, u.Limits.PerHour, u.RemainingMinute, u.RemainingHour, u.WaitingAll}, nil
 		}
@@ -111,7 +111,7 @@ func quotaNow(ctx context.Context, c *console) (*quotaUsage, error) {
 	if errors.Is(err, context.Canceled) {
 		return nil, err
 	}
-	c.tell("What is left of the limits is not known: %s.", firstLine(err))
+	c.tell("The remaining quota is not known: %s.", firstLine(err))
 	return nil, nil
 }
 
@@ -125,7 +125,7 @@ func (q *quotaState) judge(values map[string]string, site azure.ID) {
 		s.QuotaPerMinute, minuteErr = strconv.Atoi(values["POSTHORN_QUOTA_PER_MINUTE"])
 		s.QuotaPerHour, hourErr = strconv.Atoi(values["POSTHORN_QUOTA_PER_HOUR"])
 		if minuteErr != nil || hourErr != nil {
-			q.Wrong = "POSTHORN_QUOTA is custom, and its figures are missing or no numbers, so the handler does not start."
+			q.Wrong = "POSTHORN_QUOTA is custom, but its limits are missing or not numbers. The handler does not start."
 			q.Mend = setLine(site, "POSTHORN_QUOTA_PER_MINUTE=N", "POSTHORN_QUOTA_PER_HOUR=N")
 			return
 		}
@@ -145,11 +145,11 @@ func (q *quotaState) judge(values map[string]string, site azure.ID) {
 	case managed+own == 0:
 		q.Wrong, q.Mend = "No domain is linked, so nothing can be sent.", "posthorn domain list"
 	case own == 0 && (q.PerMinute > most.PerMinute || q.PerHour > most.PerHour):
-		q.Wrong = fmt.Sprintf("Only Azure's own domain is linked. It may send %d a minute and %d an hour, and no request raises that.", most.PerMinute, most.PerHour)
+		q.Wrong = fmt.Sprintf("Only the Azure-managed domain is linked. It may send %d a minute and %d an hour. Microsoft does not raise these limits.", most.PerMinute, most.PerHour)
 		q.Mend = setLine(site, quotaSetting+"="+quotaManaged)
 	case own > 0 && q.Tier == quotaManaged:
 		most = quota.CustomDomainSend
-		q.Wrong = fmt.Sprintf("A domain of yours is linked. It may send %d a minute and %d an hour, and the setting holds it back.", most.PerMinute, most.PerHour)
+		q.Wrong = fmt.Sprintf("Your own domain is linked. It may send %d a minute and %d an hour. The setting allows less.", most.PerMinute, most.PerHour)
 		q.Mend = setLine(site, quotaSetting+"="+quotaCustom)
 	default:
 		q.Agrees = true
@@ -166,18 +166,18 @@ func (q *quotaState) print(c *console) error {
 	for i, d := range q.Domains {
 		domains[i] = d.Domain
 		if d.Managed {
-			domains[i] += " (Azure's own)"
+			domains[i] += " (Azure-managed)"
 		}
 	}
 	lines := [][2]string{
-		{"POSTHORN_QUOTA", q.Tier}, {"settings of", q.From},
-		{"a minute", strconv.Itoa(q.PerMinute)}, {"an hour", strconv.Itoa(q.PerHour)},
+		{quotaSetting, q.Tier}, {"settings from", q.From},
+		{"messages a minute", strconv.Itoa(q.PerMinute)}, {"messages an hour", strconv.Itoa(q.PerHour)},
 		{"linked domains", cmp.Or(strings.Join(domains, ", "), "none")},
 		{"fits the linked domains", yesOrNo(q.Agrees)},
 	}
 	if u := q.Usage; u != nil {
 		lines = append(lines, [2]string{"left of this minute", fmt.Sprintf("%d of %d", u.LeftMinute, u.PerMinute)}, [2]string{"left of this hour", fmt.Sprintf("%d of %d", u.LeftHour, u.PerHour)},
-			[2]string{"messages that wait for quota", strconv.Itoa(u.Waiting)})
+			[2]string{"messages waiting for quota", strconv.Itoa(u.Waiting)})
 	}
 	err := c.details(lines...)
 	if q.Wrong != "" {

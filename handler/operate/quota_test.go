@@ -39,13 +39,13 @@ func TestQuotaSettingsAgainstDomains(t *testing.T) {
 		{"managed", tier("managed-domain"), []string{testManaged}, 5, 10, "", ""},
 		{"custom domain", tier("custom-domain"), []string{testDomain}, 30, 100, "", ""},
 		{"not said, which is a custom domain", nil, []string{testDomain, testManaged}, 30, 100, "", ""},
-		{"not said, and managed", nil, []string{testManaged}, 30, 100, "Only Azure's own domain is linked. It may send 5 a minute and 10 an hour, and no request raises that.", set + "POSTHORN_QUOTA=managed-domain"},
-		{"managed, and a domain of one's own is linked", tier("managed-domain"), []string{testManaged, testDomain}, 5, 10, "A domain of yours is linked. It may send 30 a minute and 100 an hour, and the setting holds it back.", set + "POSTHORN_QUOTA=custom-domain"},
+		{"not said, and managed", nil, []string{testManaged}, 30, 100, "Only the Azure-managed domain is linked. It may send 5 a minute and 10 an hour. Microsoft does not raise these limits.", set + "POSTHORN_QUOTA=managed-domain"},
+		{"managed, and a domain of one's own is linked", tier("managed-domain"), []string{testManaged, testDomain}, 5, 10, "Your own domain is linked. It may send 30 a minute and 100 an hour. The setting allows less.", set + "POSTHORN_QUOTA=custom-domain"},
 		{"raised", custom("1000", "20000"), []string{testDomain}, 1000, 20000, "", ""},
-		{"raised, and managed", custom("1000", "20000"), []string{testManaged}, 1000, 20000, "Only Azure's own domain", set + "POSTHORN_QUOTA=managed-domain"},
+		{"raised, and managed", custom("1000", "20000"), []string{testManaged}, 1000, 20000, "Only the Azure-managed domain", set + "POSTHORN_QUOTA=managed-domain"},
 		{"lower than Azure's own", custom("2", "5"), []string{testManaged}, 2, 5, "", ""},
-		{"custom, without figures", custom("", ""), []string{testDomain}, 0, 0, "the handler does not start", set + "POSTHORN_QUOTA_PER_MINUTE=N POSTHORN_QUOTA_PER_HOUR=N"},
-		{"custom, with words", custom("many", "20000"), []string{testDomain}, 0, 0, "the handler does not start", set},
+		{"custom, without figures", custom("", ""), []string{testDomain}, 0, 0, "The handler does not start", set + "POSTHORN_QUOTA_PER_MINUTE=N POSTHORN_QUOTA_PER_HOUR=N"},
+		{"custom, with words", custom("many", "20000"), []string{testDomain}, 0, 0, "The handler does not start", set},
 		{"nothing linked", tier("custom-domain"), []string{}, 30, 100, "No domain is linked", "posthorn domain list"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestQuotaSettingsAgainstDomains(t *testing.T) {
 				q.From != "function app posthorn" || len(q.Domains) != len(c.linked) || q.Usage != nil {
 				t.Errorf("exit code %d, %v, %+v", code, err, q)
 			}
-			if !strings.Contains(said, "What is left of the limits is not known: settings: ") || len(d.changes()) > 0 {
+			if !strings.Contains(said, "The remaining quota is not known: settings: ") || len(d.changes()) > 0 {
 				t.Errorf("%q, and changes %q", said, d.changes())
 			}
 		})
@@ -73,12 +73,12 @@ func TestQuotaIsShownAsText(t *testing.T) {
 	d.Fail(http.MethodPost, "/config/appsettings/list", -1, http.StatusForbidden, "AuthorizationFailed", "No.")
 	out, said, code := d.run(t, "quota", "show")
 	if want := `POSTHORN_QUOTA           custom-domain
-settings of              connection
-a minute                 30
-an hour                  100
-linked domains           x.azurecomm.net (Azure's own), other.test
+settings from            connection
+messages a minute        30
+messages an hour         100
+linked domains           x.azurecomm.net (Azure-managed), other.test
 fits the linked domains  yes
-`; code != 0 || out != want || !strings.Contains(said, `those count that "posthorn connect" has seen`) {
+`; code != 0 || out != want || !strings.Contains(said, `Those of the last "posthorn connect" are used`) {
 		t.Errorf("exit code %d, %q\n%s", code, said, out)
 	}
 }
@@ -237,7 +237,7 @@ func TestTheRequestThatLacksAll(t *testing.T) {
 		"The client 'a' does not have authorization to perform action 'Microsoft.Insights/metricDefinitions/read' over scope '"+testService+"'.")
 	out, said, code := d.run(t, "quota", "report")
 	for _, want := range []string{"The text has no figures: could not list the metrics of post", `--role "Monitoring Reader"`,
-		"Missing, and […] in the text: --company, --site, --business, --kind, --per-minute, --per-hour, --per-day, --opt-in, --unsubscribe.", "Conditions that are not met: 2."} {
+		"Missing answers, shown as […]: --company, --site, --business, --kind, --per-minute, --per-hour, --per-day, --opt-in, --unsubscribe.", "Unmet conditions: 2."} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not in %q", want, said)
 		}
@@ -251,7 +251,7 @@ func TestTheRequestThatLacksAll(t *testing.T) {
 func TestTheRequestForLargerMessages(t *testing.T) {
 	t.Parallel()
 	out, said, code := busy(t).run(t, "quota", "report", "--message-size", "--company", "Example Ltd")
-	if code != 0 || !strings.Contains(said, "Missing, and […] in the text: --site, --business, --kind, --reason.") || !strings.Contains(said, "--settings POSTHORN_ACS_MAX_REQUEST_BYTES=31457280") {
+	if code != 0 || !strings.Contains(said, "Missing answers, shown as […]: --site, --business, --kind, --reason.") || !strings.Contains(said, "--settings POSTHORN_ACS_MAX_REQUEST_BYTES=31457280") {
 		t.Errorf("exit code %d, %q", code, said)
 	}
 	goldenText(t, "quotasize.md", out)
@@ -275,7 +275,7 @@ func TestWhatIsNotMetStandsFirst(t *testing.T) {
 	}
 	want := []string{
 		"no SPF, DKIM, DMARC and MX of example.test are in place", "no example.test has sent little for two to four weeks", "no Less than 1 % of example.test fails", "no All questions are answered",
-		"unknown Less than 1 % of x.azurecomm.net fails", "unknown No list of blocked domains has it", "yes A domain of your own is linked",
+		"unknown Less than 1 % of x.azurecomm.net fails", "unknown No block list has the domain", "yes A domain of your own is linked",
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("conditions are\n%q, want\n%q", got, want)
@@ -395,7 +395,7 @@ func TestFaultsOfSenderAndQuotaCommands(t *testing.T) {
 			{"throttled", func(d *desk) { d.Fail("", "", -1, http.StatusTooManyRequests, "TooManyRequests", "Wait.") }, "Run the command again", exitAway},
 			{"throttled once", func(d *desk) { d.Fail("", "", 1, http.StatusTooManyRequests, "TooManyRequests", "Wait.") }, "", -1},
 			{"gone", func(d *desk) { d.Fail("", "", -1, http.StatusNotFound, "ResourceGroupNotFound", "No such group.") }, `run "posthorn connect" again`, exitNotFound},
-			{"nobody connected", func(d *desk) { d.environ = []string{"POSTHORN_CONNECTION=" + t.TempDir() + "/none"} }, `run "posthorn connect" first`, exitUsage},
+			{"nobody connected", func(d *desk) { d.environ = []string{"POSTHORN_CONNECTION=" + t.TempDir() + "/none"} }, `Run "posthorn connect" first`, exitUsage},
 		} {
 			t.Run(words+", "+c.name, func(t *testing.T) {
 				t.Parallel()

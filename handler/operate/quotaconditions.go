@@ -44,13 +44,13 @@ func (r *quotaReport) conditions(missing []string) []condition {
 	}
 	linked := condition{What: "A domain of your own is linked", Met: met, Detail: fmt.Sprintf("%d linked.", own)}
 	if own == 0 {
-		linked = condition{linked.What, unmet, "Microsoft raises no quota of Azure's own domain.", `run "posthorn domain add NAME"`}
+		linked = condition{linked.What, unmet, "Microsoft does not raise the quota of the Azure-managed domain.", `run "posthorn domain add NAME"`}
 	}
-	form := condition{What: "All questions are answered", Met: met, Detail: "None is open."}
+	form := condition{What: "All questions are answered", Met: met, Detail: "No answer is missing."}
 	if len(missing) > 0 {
-		form.Met, form.Detail, form.Do = unmet, "The text has gaps for "+strings.Join(missing, ", ")+".", "say them"
+		form.Met, form.Detail, form.Do = unmet, "The text has gaps for "+strings.Join(missing, ", ")+".", "add these flags"
 	}
-	lists := condition{"No list of blocked domains has it", unanswered, "Posthorn does not ask such lists.", "look at https://check.spamhaus.org"}
+	lists := condition{"No block list has the domain", unanswered, "Posthorn does not ask block lists.", "check https://check.spamhaus.org"}
 	all = append([]condition{linked}, append(all, lists, form)...)
 	slices.SortStableFunc(all, func(a, b condition) int { return cmp.Compare(rank(a.Met), rank(b.Met)) })
 	return all
@@ -59,7 +59,7 @@ func (r *quotaReport) conditions(missing []string) []condition {
 func rank(answer string) int { return slices.Index([]string{unmet, unanswered, met}, answer) }
 
 func (d *reportDomain) dnsCondition() condition {
-	c := condition{What: "SPF, DKIM, DMARC and MX of " + d.Domain + " are in place", Met: met, Detail: "So say its DNS servers."}
+	c := condition{What: "SPF, DKIM, DMARC and MX of " + d.Domain + " are in place", Met: met, Detail: "Its DNS servers confirm it."}
 	var wrong []string
 	for _, s := range d.DNS {
 		if s.Level != "green" {
@@ -74,7 +74,7 @@ func (d *reportDomain) dnsCondition() condition {
 	default:
 		c.Met = unanswered
 	}
-	c.Detail, c.Do = cmp.Or(strings.Join(wrong, " "), "They were not asked for."), fmt.Sprintf("run \"posthorn doctor --domain %s\"", d.Domain)
+	c.Detail, c.Do = cmp.Or(strings.Join(wrong, " "), "DNS was not asked."), fmt.Sprintf("run \"posthorn doctor --domain %s\"", d.Domain)
 	return c
 }
 
@@ -106,9 +106,9 @@ func (d *reportDomain) failureCondition() condition {
 		c.Detail = fmt.Sprintf("%.2f %% failed.", d.Delivery.FailurePercent)
 		switch d.Delivery.Level {
 		case "red":
-			c.Met, c.Do = unmet, "take addresses that bounce from your lists"
+			c.Met, c.Do = unmet, "remove addresses that bounce from your lists"
 		case "yellow":
-			c.Do = fmt.Sprintf("look why it is %g %% or more", warnPercent)
+			c.Do = fmt.Sprintf("find out why it is %g %% or more", warnPercent)
 		}
 	}
 	return c

@@ -16,11 +16,11 @@ import (
 type reportQuota struct {
 	Company     string `placeholder:"NAME" help:"Your company."`
 	Site        string `placeholder:"URL" help:"Its website."`
-	Business    string `hidden:"" placeholder:"TEXT" help:"What it does, in a line."`
+	Business    string `hidden:"" placeholder:"TEXT" help:"Its business, in one line."`
 	Kind        string `placeholder:"WORD" help:"transactional, marketing or promotional."`
-	PerMinute   int64  `placeholder:"N" help:"Messages a minute that you want."`
-	PerHour     int64  `placeholder:"N" help:"Messages an hour."`
-	PerDay      int64  `placeholder:"N" help:"Messages a day."`
+	PerMinute   int64  `placeholder:"N" help:"Wanted messages a minute."`
+	PerHour     int64  `placeholder:"N" help:"Wanted messages an hour."`
+	PerDay      int64  `placeholder:"N" help:"Wanted messages a day."`
 	OptIn       string `placeholder:"TEXT" help:"Where the addresses come from."`
 	Unsubscribe string `hidden:"" placeholder:"TEXT" help:"How addresses leave your lists."`
 	MessageSize bool   `help:"Ask for 30 MB a message instead."`
@@ -30,7 +30,7 @@ type reportQuota struct {
 }
 
 func (reportQuota) Help() string {
-	return "What you do not say stands as […] in the text.\n\n" +
+	return "A missing answer stands as […] in the text.\n\n" +
 		examples(`posthorn quota report --company "Example Ltd" --kind transactional --per-day 20000 > request.md`,
 			"posthorn quota report --message-size")
 }
@@ -230,14 +230,14 @@ func (cmd *reportQuota) write(c *console, r *quotaReport, missing []string, site
 		return err
 	}
 	if len(missing) > 0 {
-		c.tell("Missing, and […] in the text: %s.", strings.Join(missing, ", "))
+		c.tell("Missing answers, shown as […]: %s.", strings.Join(missing, ", "))
 	}
 	if cmd.MessageSize {
-		c.tell("Once Microsoft has raised it:\n%s", setLine(site, fmt.Sprintf("POSTHORN_ACS_MAX_REQUEST_BYTES=%d", 30<<20)))
+		c.tell("After Microsoft has raised the size, run:\n%s", setLine(site, fmt.Sprintf("POSTHORN_ACS_MAX_REQUEST_BYTES=%d", 30<<20)))
 		return nil
 	}
 	if n := r.open(); n > 0 {
-		c.tell("Conditions that are not met: %d. The text begins with them, and with what to do.", n)
+		c.tell("Unmet conditions: %d. The text begins with them and their remedies.", n)
 	}
 	c.tell("Send it as a support request: https://azure.microsoft.com/support/create-ticket/, \"Service and subscription limits (quotas)\".")
 	return nil

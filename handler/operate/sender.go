@@ -13,9 +13,9 @@ import (
 )
 
 type senderCommands struct {
-	Add    addSender    `cmd:"" help:"Let mail come from an address, and name it."`
-	List   listSenders  `cmd:"" help:"List the addresses that mail may come from."`
-	Remove removeSender `cmd:"" help:"Let no mail come from an address."`
+	Add    addSender    `cmd:"" help:"Add a sender address and its display name."`
+	List   listSenders  `cmd:"" help:"List the sender addresses."`
+	Remove removeSender `cmd:"" help:"Remove a sender address."`
 }
 
 // theOnlySender is the username that every domain has, and a managed domain alone.
@@ -23,8 +23,8 @@ type senderCommands struct {
 const theOnlySender = "DoNotReply"
 
 type senderAddress struct {
-	Address string `arg:"" help:"The address, without a name."`
-	DryRun  bool   `help:"Say what would be done, and do nothing."`
+	Address string `arg:"" help:"Address, without a display name."`
+	DryRun  bool   `help:"Say what would change, and change nothing."`
 }
 
 // senderAt is an address with its domain, and what Azure has of it.
@@ -44,7 +44,7 @@ func (s senderAt) resource() string {
 
 func (a senderAddress) find(ctx context.Context, c *console, cl cloud) (s senderAt, err error) {
 	if s.address, err = mail.Mailbox(a.Address); err != nil {
-		return s, usageError(fmt.Sprintf("%q is no address: %s. A display name goes behind --name.", a.Address, err))
+		return s, usageError(fmt.Sprintf("%q is no address: %s. Put a display name behind --name.", a.Address, err))
 	}
 	username, domain, _ := strings.Cut(s.address, "@")
 	s.username = username
@@ -64,11 +64,11 @@ func (a senderAddress) find(ctx context.Context, c *console, cl cloud) (s sender
 
 type addSender struct {
 	senderAddress
-	Name string `placeholder:"DISPLAY" help:"Display name, one for each address."`
+	Name string `placeholder:"DISPLAY" help:"Display name of the address."`
 }
 
 func (addSender) Help() string {
-	return "An address that is there keeps its display name, unless --name gives another.\n\n" +
+	return "An existing address keeps its display name unless --name sets another.\n\n" +
 		examples(`posthorn sender add shop@example.com --name "The Shop"`, "posthorn sender add shop@example.com --dry-run")
 }
 
@@ -83,10 +83,10 @@ func (cmd *addSender) Run(ctx context.Context, c *console, cl cloud) error {
 	isDefault := strings.EqualFold(s.username, theOnlySender)
 	switch {
 	case s.there != nil && (cmd.Name == "" || cmd.Name == s.there.Properties.DisplayName), s.there == nil && isDefault && cmd.Name == "":
-		c.tell("%s is there already.", s.address)
+		c.tell("%s exists already.", s.address)
 		return unlinkedSender(c, s)
 	case s.domain.Managed() && !isDefault:
-		return fmt.Errorf("the domain %s is Azure's own: it sends as %s@%s alone. Take a domain of yours: \"posthorn domain add NAME\"", s.domain.Sends(), theOnlySender, s.domain.Sends())
+		return fmt.Errorf("the domain %s is Azure-managed, and sends only as %s@%s. Add your own domain: \"posthorn domain add NAME\"", s.domain.Sends(), theOnlySender, s.domain.Sends())
 	case cmd.DryRun:
 		c.tell("Would %s %s%s. Nothing was done.", s.verb(), s.address, namedAs(cmd.Name))
 		return nil
@@ -94,7 +94,7 @@ func (cmd *addSender) Run(ctx context.Context, c *console, cl cloud) error {
 	if err := cl.SetSender(ctx, s.domain.ID, s.resource(), cmd.Name); err != nil {
 		return s.refusal(err)
 	}
-	c.tell("Done: %s %s%s. Let a caller use it with \"posthorn callers set NAME --sender %s\".", s.verb(), s.address, namedAs(cmd.Name), s.address)
+	c.tell("Done: %s %s%s. Allow a caller to use it with \"posthorn callers set NAME --sender %s\".", s.verb(), s.address, namedAs(cmd.Name), s.address)
 	return unlinkedSender(c, s)
 }
 
@@ -109,11 +109,11 @@ func (s senderAt) refusal(err error) error {
 	var why string
 	switch {
 	case s.domain.Managed():
-		why = "The domain is Azure's own, and Azure names its sender."
+		why = "The domain is Azure-managed, and Azure sets its sender."
 	case !s.domain.Verified():
 		why = fmt.Sprintf("The domain is not verified: run \"posthorn domain verify %s\" first.", domain)
 	default:
-		why = fmt.Sprintf("Azure lets %s send as %s@%s alone until the quota of the subscription is raised. The quota raise brings it: \"posthorn quota report\".", domain, theOnlySender, domain)
+		why = fmt.Sprintf("%s sends only as %s@%s until Microsoft raises the subscription's quota. \"posthorn quota report\" writes the request.", domain, theOnlySender, domain)
 	}
 	return errors.New(err.Error() + ". " + why)
 }
@@ -135,7 +135,7 @@ func namedAs(name string) string {
 
 func unlinkedSender(c *console, s senderAt) error {
 	if !s.domain.linked {
-		c.tell("The domain %s is not linked, so nothing can be sent from it yet: \"posthorn domain link %s\".", s.domain.Sends(), s.domain.Sends())
+		c.tell("The domain %s is not linked, so nothing can be sent from it. Run \"posthorn domain link %s\".", s.domain.Sends(), s.domain.Sends())
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func displayName(name string) error {
 }
 
 type listSenders struct {
-	Domain string `arg:"" optional:"" help:"Of this domain alone."`
+	Domain string `arg:"" optional:"" help:"Only senders of this domain."`
 	listing
 }
 
@@ -201,11 +201,11 @@ func (cmd *listSenders) Run(ctx context.Context, c *console, cl cloud) error {
 
 type removeSender struct {
 	senderAddress
-	Yes bool `help:"Do not ask."`
+	Yes bool `help:"Do not ask for confirmation."`
 }
 
 func (removeSender) Help() string {
-	return "It says which callers and hooks still name the address, if it can read them.\n\n" +
+	return "The command names the callers and hooks that still use the address.\n\n" +
 		examples("posthorn sender remove shop@example.com --dry-run", "posthorn sender remove shop@example.com --yes")
 }
 
@@ -217,15 +217,15 @@ func (cmd *removeSender) Run(ctx context.Context, c *console, cl cloud) error {
 	if s.there == nil {
 		return &azure.Error{What: "find the sender " + s.address, Kind: azure.NotFound, Message: "the domain has no such sender"}
 	}
-	question := fmt.Sprintf("Remove the sender %s? Mail from it is refused at once.", s.address)
+	question := fmt.Sprintf("Remove the sender %s? ACS then refuses mail from it.", s.address)
 	users, err := senderUsers(ctx, c, s.address)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
 	case err != nil:
-		c.tell("Who still uses %s is not known: %s.", s.address, firstLine(err))
+		c.tell("The callers and hooks that use %s are not known: %s.", s.address, firstLine(err))
 	case len(users) > 0:
-		question += " Still named by " + strings.Join(users, ", ") + "."
+		question += " Still used by " + strings.Join(users, ", ") + "."
 	}
 	if cmd.DryRun {
 		c.tell("%s Nothing was done.", question)
@@ -239,7 +239,7 @@ func (cmd *removeSender) Run(ctx context.Context, c *console, cl cloud) error {
 	}
 	c.tell("Removed sender %s.", s.address)
 	if len(users) > 0 {
-		c.tell("Still named by %s. Their messages are refused now.", strings.Join(users, ", "))
+		c.tell("Still used by %s. Their messages are refused now.", strings.Join(users, ", "))
 	}
 	return nil
 }

@@ -60,18 +60,18 @@ func TestSendersAreAddedAndRemoved(t *testing.T) {
 		left                 string // display name of the sender that is in question, afterwards; "-" not there
 	}{
 		{"a new one", "sender add news@example.test", "News", "", `Done: add news@example.test as "News".`, 0, []string{"PUT news"}, "News"},
-		{"a new one, without a name", "sender add news@example.test", "", "", `not linked, so nothing can be sent from it yet: "posthorn domain link example.test"`, 0, []string{"PUT news"}, ""},
+		{"a new one, without a name", "sender add news@example.test", "", "", `not linked, so nothing can be sent from it. Run "posthorn domain link example.test"`, 0, []string{"PUT news"}, ""},
 		{"on a linked domain of another Email Service", "sender add news@OTHER.test", "News", "", `callers set NAME --sender news@other.test`, 0, []string{"PUT news"}, "News"},
 		{"only said", "sender add news@example.test --dry-run", "News", "", `Would add news@example.test as "News". Nothing was done.`, 0, nil, "-"},
-		{"once more", "sender add shop@example.test", "", "", "shop@example.test is there already.", 0, nil, "The Shop"},
-		{"once more, with its name", "sender add shop@example.test", "The Shop", "", "is there already", 0, nil, "The Shop"},
+		{"once more", "sender add shop@example.test", "", "", "shop@example.test exists already.", 0, nil, "The Shop"},
+		{"once more, with its name", "sender add shop@example.test", "The Shop", "", "exists already", 0, nil, "The Shop"},
 		{"renamed", "sender add shop@example.test", "Shoe Shop", "", `Done: rename shop@example.test as "Shoe Shop".`, 0, []string{"PUT shop"}, "Shoe Shop"},
 		{"renamed, only said", "sender add shop@example.test --dry-run", "Shoe Shop", "", "Would rename", 0, nil, "The Shop"},
-		{"the one that all have", "sender add donotreply@x.azurecomm.net", "", "", "is there already", 0, nil, ""},
-		{"of Azure's own domain", "sender add news@x.azurecomm.net", "", "", "it sends as DoNotReply@x.azurecomm.net alone. Take a domain of yours", exitFailed, nil, "-"},
-		{"before the quota was raised", "sender add news@example.test", "", "412 PreconditionFailed", `The quota raise brings it: "posthorn quota report"`, exitFailed, []string{"PUT news"}, "-"},
-		{"before the quota was raised, in other words", "sender add news@example.test", "", "403 Forbidden", `until the quota of the subscription is raised`, exitFailed, []string{"PUT news"}, "-"},
-		{"of Azure's own domain, renamed", "sender add DoNotReply@x.azurecomm.net", "News", "412 PreconditionFailed", "Azure names its sender", exitFailed, []string{"PUT DoNotReply"}, ""},
+		{"the one that all have", "sender add donotreply@x.azurecomm.net", "", "", "exists already", 0, nil, ""},
+		{"of the Azure-managed domain", "sender add news@x.azurecomm.net", "", "", "sends only as DoNotReply@x.azurecomm.net. Add your own domain", exitFailed, nil, "-"},
+		{"before the quota was raised", "sender add news@example.test", "", "412 PreconditionFailed", `"posthorn quota report" writes the request`, exitFailed, []string{"PUT news"}, "-"},
+		{"before the quota was raised, in other words", "sender add news@example.test", "", "403 Forbidden", `until Microsoft raises the subscription's quota`, exitFailed, []string{"PUT news"}, "-"},
+		{"of the Azure-managed domain, renamed", "sender add DoNotReply@x.azurecomm.net", "News", "412 PreconditionFailed", "Azure sets its sender", exitFailed, []string{"PUT DoNotReply"}, ""},
 		{"without the right", "sender add news@example.test", "", "403 AuthorizationFailed", `--role "Communication and Email Service Owner"`, exitAway, []string{"PUT news"}, "-"},
 		{"refused", "sender add news@example.test", "", "400 BadRequest", "could not set the sender news of example.test", exitFailed, []string{"PUT news"}, "-"},
 		{"at a domain that is not here", "sender add news@elsewhere.test", "", "", "the domains here are example.test,other.test,x.azurecomm.net", exitNotFound, nil, ""},
@@ -80,8 +80,8 @@ func TestSendersAreAddedAndRemoved(t *testing.T) {
 		{"with an address for a name", "sender add news@example.test", "news@example.test", "", "--name: a display name has no @", exitUsage, nil, "-"},
 		{"with a long name", "sender add news@example.test", long, "", "at most 256 bytes", exitUsage, nil, "-"},
 		{"removed", "sender remove shop@example.test --yes", "", "", "Removed sender shop@example.test.", 0, []string{"DELETE shop"}, "-"},
-		{"removed, only said", "sender remove shop@example.test --dry-run", "", "", "Remove the sender shop@example.test? Mail from it is refused at once. Nothing was done.", 0, nil, "The Shop"},
-		{"removed unasked", "sender remove shop@example.test", "", "", "say --yes", exitUsage, nil, "The Shop"},
+		{"removed, only said", "sender remove shop@example.test --dry-run", "", "", "Remove the sender shop@example.test? ACS then refuses mail from it. Nothing was done.", 0, nil, "The Shop"},
+		{"removed unasked", "sender remove shop@example.test", "", "", "add --yes", exitUsage, nil, "The Shop"},
 		{"removed where it is not", "sender remove news@example.test --yes", "", "", "the domain has no such sender", exitNotFound, nil, "-"},
 		{"removed, refused", "sender remove shop@example.test --yes", "", "409 Conflict", "Run the command again", exitFailed, []string{"DELETE shop"}, "The Shop"},
 	} {
@@ -155,7 +155,7 @@ func TestAForeignDomainThatCannotBeReadIsTold(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "Shop@example.test") || strings.Contains(out, "other.test") || !strings.Contains(said, "other.test is linked, and cannot be read: ") {
 		t.Errorf("exit code %d, %q, %q", code, out, said)
 	}
-	if out, said, code = d.run(t, "quota", "show"); code != 0 || !strings.Contains(out, "other.test") || !strings.Contains(said, "A domain of yours is linked.") {
+	if out, said, code = d.run(t, "quota", "show"); code != 0 || !strings.Contains(out, "other.test") || !strings.Contains(said, "Your own domain is linked.") {
 		t.Errorf("exit code %d, %q, %q", code, out, said)
 	}
 }

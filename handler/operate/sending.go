@@ -12,22 +12,22 @@ import (
 )
 
 type sendingCommands struct {
-	Show   showSending   `cmd:"" help:"Show the limits, what is left of them, and whether sending is paused."`
-	Pause  pauseSending  `cmd:"" help:"Let nothing leave, whoever sends it."`
-	Resume resumeSending `cmd:"" help:"Let what waits go on."`
+	Show   showSending   `cmd:"" help:"Show the limits, the remaining quota, and a pause."`
+	Pause  pauseSending  `cmd:"" help:"Stop all sending."`
+	Resume resumeSending `cmd:"" help:"Resume all sending."`
 }
 
 // pauseFlags are those of every pause.
 type pauseFlags struct {
-	Reason string `placeholder:"TEXT" help:"Why, in a line. Callers see it."`
-	Refuse bool   `help:"Refuse new messages; without it they wait."`
+	Reason string `placeholder:"TEXT" help:"Reason in one line. Callers see it."`
+	Refuse bool   `help:"Refuse new messages instead of queueing them."`
 }
 
 func (f pauseFlags) intake() string {
 	if f.Refuse {
 		return "New messages are refused."
 	}
-	return "New messages wait."
+	return "New messages are queued."
 }
 
 // pauseRow is a pause as a list tells it.
@@ -48,7 +48,7 @@ func pauseOf(p *problem.Pause) *pauseRow {
 // why tells in a list why something is paused, if it is.
 func (p *pauseRow) why(c *console, what string) {
 	if p != nil {
-		c.tell("%s is paused since %s: %s", what, p.Since.Format(time.RFC3339), cmp.Or(p.Reason, "no reason was given."))
+		c.tell("%s has been paused since %s: %s", what, p.Since.Format(time.RFC3339), cmp.Or(p.Reason, "no reason was given."))
 	}
 }
 
@@ -75,7 +75,7 @@ func (showSending) Run(ctx context.Context, c *console, d deployment) error {
 	}
 	lines := [][2]string{
 		{"paused", pauseOf(u.Pause).words()},
-		{"messages that wait for quota", strconv.Itoa(u.WaitingAll)},
+		{"messages waiting for quota", strconv.Itoa(u.WaitingAll)},
 		{"left of this minute", fmt.Sprintf("%d of %d", u.RemainingMinute, u.Limits.PerMinute)},
 		{"left of this hour", fmt.Sprintf("%d of %d", u.RemainingHour, u.Limits.PerHour)},
 	}
@@ -95,7 +95,7 @@ func (cmd *pauseSending) Run(ctx context.Context, c *console, d deployment) erro
 	if err := d.Gateway.PauseSending(ctx, cmd.Reason, cmd.Refuse); err != nil {
 		return err
 	}
-	c.tell("Paused all sending: within 10s nothing leaves. %s \"posthorn sending resume\" ends it.", cmd.intake())
+	c.tell("Paused all sending. Messages stop within 10s. %s Resume with \"posthorn sending resume\".", cmd.intake())
 	return nil
 }
 
@@ -107,6 +107,6 @@ func (resumeSending) Run(ctx context.Context, c *console, d deployment) error {
 	if err := d.Gateway.ResumeSending(ctx); err != nil {
 		return err
 	}
-	c.tell("Resumed sending. Callers that are paused stay so.")
+	c.tell("Resumed sending. Paused callers stay paused.")
 	return nil
 }

@@ -20,17 +20,17 @@ import (
 )
 
 type sendTest struct {
-	To      string        `arg:"" help:"Whom to send it to."`
-	Sender  string        `placeholder:"ADDRESS" help:"Address to send from. Without it the caller's first."`
-	Caller  string        `placeholder:"NAME" help:"Caller as whom to send, where there are several."`
-	KeyFile string        `placeholder:"FILE" help:"File with a caller's key, in place of POSTHORN_KEY."`
-	Direct  bool          `help:"Straight to ACS. Posthorn's quota does not count it."`
-	Wait    time.Duration `default:"2m" placeholder:"TIME" help:"How long to follow it: 2m."`
-	JSON    bool          `help:"A JSON report."`
+	To      string        `arg:"" help:"Recipient address."`
+	Sender  string        `placeholder:"ADDRESS" help:"Sender address. Default: the caller's first."`
+	Caller  string        `placeholder:"NAME" help:"Caller to send as. Needed if there are several."`
+	KeyFile string        `placeholder:"FILE" help:"File with a caller's key. Overrides POSTHORN_KEY."`
+	Direct  bool          `help:"Send directly to ACS, outside of Posthorn's quota."`
+	Wait    time.Duration `default:"2m" placeholder:"TIME" help:"Longest time to wait. Default: 2m."`
+	JSON    bool          `help:"Print a JSON report."`
 }
 
 func (sendTest) Help() string {
-	return "It goes as a caller's does, and its end is ACS's: that ACS has sent it out.\n\n" +
+	return "The message takes the way of a caller's message. The test ends when ACS has sent it.\n\n" +
 		examples("posthorn send-test ann@example.com", "posthorn send-test ann@example.com --direct --sender donotreply@example.com")
 }
 
@@ -46,7 +46,7 @@ func (cmd *sendTest) Validate() error {
 	case cmd.Caller != "" && cmd.KeyFile != "":
 		return errors.New("a key is of one caller: --caller and --key-file exclude each other")
 	case cmd.Wait <= 0:
-		return errors.New("--wait must be longer than nothing")
+		return errors.New("--wait must be longer than 0s")
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (cmd *sendTest) Run(ctx context.Context, c *console) error {
 	if err != nil {
 		return err
 	}
-	c.tell("Succeeded within %.1fs. Look into the mailbox, and into its spam folder.", float64(report.Milliseconds)/1000)
+	c.tell("ACS sent the message within %.1fs. Check the mailbox and its spam folder.", float64(report.Milliseconds)/1000)
 	if !cmd.JSON {
 		_, err = fmt.Fprintln(c.out, report.ID)
 	}
@@ -146,7 +146,7 @@ func (cmd *sendTest) straight(ctx context.Context, c *console) (p passage, err e
 	if err != nil {
 		return p, err
 	}
-	p = passage{way: sendtest.Direct{Client: d.ACS}, name: "acs", deployment: d.publicURL, sender: cmd.Sender, words: "straight to ACS at " + d.acsEndpoint}
+	p = passage{way: sendtest.Direct{Client: d.ACS}, name: "acs", deployment: d.publicURL, sender: cmd.Sender, words: "directly to ACS at " + d.acsEndpoint}
 	if p.sender == "" {
 		who, err := cmd.caller(ctx, d)
 		if err != nil {
@@ -192,11 +192,11 @@ func (cmd *sendTest) caller(ctx context.Context, d deployment) (caller.Caller, e
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return caller.Caller{}, usageError("There are several callers. Say --caller with one of " + strings.Join(names, ", ") + ".")
+		return caller.Caller{}, usageError("There are several callers. Add --caller with one of " + strings.Join(names, ", ") + ".")
 	case cmd.Caller != "":
 		return caller.Caller{}, problem.New(problem.NotFound, "There is no caller %q.", cmd.Caller)
 	}
-	return caller.Caller{}, problem.New(problem.NotFound, "There is no caller that sends. Make one with \"posthorn callers add\".")
+	return caller.Caller{}, problem.New(problem.NotFound, "No caller sends. Add one with \"posthorn callers add\".")
 }
 
 // sender is the one that was named, or the first address among those of a caller.
@@ -206,7 +206,7 @@ func (cmd *sendTest) sender(name string, senders []string) (string, error) {
 	}
 	i := slices.IndexFunc(senders, func(s string) bool { return !strings.Contains(s, "*") })
 	if i < 0 {
-		return "", usageError(fmt.Sprintf("Caller %s may send from %s. Say --sender with one address.", name, strings.Join(senders, ", ")))
+		return "", usageError(fmt.Sprintf("Caller %s may send from %s. Add --sender with one address.", name, strings.Join(senders, ", ")))
 	}
 	return senders[i], nil
 }

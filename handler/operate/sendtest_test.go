@@ -99,15 +99,15 @@ func TestBadAnswersOfTheGateway(t *testing.T) {
 		{name: "login page", me: says(302, "", "Location", "https://login.example.com/authorize?state=1"), code: 4, says: []string{"leads to https://login.example.com."}},
 		{name: "platform's 401", me: says(401, "You do not have permission to view this directory or page."), code: 4, says: []string{"answered 401", "App Service's own authentication"}},
 		{name: "host without handler", send: says(503, "Function host is not running."), code: 4, says: []string{"answered 503", `"Function host is not running."`, "log of the function app"}},
-		{name: "empty 500", send: says(500, ""), code: 4, says: []string{"answered 500", "it is empty", "handler gives it no answer"}},
+		{name: "empty 500", send: says(500, ""), code: 4, says: []string{"answered 500", "it is empty", "the handler does not answer"}},
 		{name: "a 202 that is none", send: says(202, "<html>OK</html>"), code: 4, says: []string{"answered 202", "Something else answers"}},
-		{name: "cut off", send: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, code: 4, says: []string{"closed the connection", "Look into the mailbox"}},
+		{name: "cut off", send: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, code: 4, says: []string{"closed the connection", "Check the mailbox"}},
 		{name: "ACS gives up", poll: says(200, `{"id":"1","status":"Failed","error":{"code":"EmailDroppedAllRecipientsSuppressed","message":"All recipients were suppressed."},"delivery":{"state":"failed"}}`), code: 1, says: []string{"accepted", "failed", "All recipients were suppressed. (EmailDroppedAllRecipientsSuppressed)", "use another recipient"}},
-		{name: "queued for longer", send: says(202, `{"id":"1","status":"Running","delivery":{"state":"waiting","expected":"2999-01-01T12:30:00Z"}}`), code: 1, says: []string{"queued", "12:30:00 UTC", "It goes on by itself"}},
+		{name: "queued for longer", send: says(202, `{"id":"1","status":"Running","delivery":{"state":"waiting","expected":"2999-01-01T12:30:00Z"}}`), code: 1, says: []string{"queued", "12:30:00 UTC", "The message continues by itself"}},
 		{name: "sandbox", send: says(202, `{"id":"1","status":"Succeeded","delivery":{"state":"accepted","sandbox":true}}`), code: 1, says: []string{"nothing was sent", "--caller"}},
 		{name: "lost in between", poll: refuses(404, "not-found", "There is none."), code: 1, says: []string{"(404 not-found)"}},
 		{name: "never ends", poll: says(200, `{"id":"1","status":"Running","delivery":{"state":"accepted"}}`), words: "--wait 1s", code: 1, says: []string{"running", "not come to its end within 1s"}},
-		{name: "no address", me: says(200, `{"name":"shop","policy":{"senders":["*@example.com"]}}`), code: 2, says: []string{"Caller shop may send from *@example.com. Say --sender"}},
+		{name: "no address", me: says(200, `{"name":"shop","policy":{"senders":["*@example.com"]}}`), code: 2, says: []string{"Caller shop may send from *@example.com. Add --sender"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -185,7 +185,7 @@ func TestAMessageThatGoesOut(t *testing.T) {
   note .* calls itself elsewhere.example.com.*
   queued +\d+\.\ds .* 12:30:00 UTC
   succeeded +[1-9]\d*\.\ds .*
-Succeeded within [1-9]\d*\.\ds\.`)
+ACS sent the message within [1-9]\d*\.\ds\.`)
 	if !steps.MatchString(said) {
 		t.Errorf("it says\n%s", said)
 	}

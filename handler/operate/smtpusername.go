@@ -12,13 +12,13 @@ import (
 )
 
 type smtpCommands struct {
-	List listSMTPUsernames `cmd:"" help:"List who can send by SMTP, how old its secrets are, and how to retire it."`
+	List listSMTPUsernames `cmd:"" help:"List SMTP usernames, their secrets, and how to retire them."`
 }
 
 type listSMTPUsernames struct{ listing }
 
 func (listSMTPUsernames) Help() string {
-	return "Secrets are those of the Entra application behind a name. Microsoft Graph shows them to an account with Application.Read.All.\n\n" +
+	return "The secrets belong to the Entra application of a username. Reading them needs the right Application.Read.All.\n\n" +
 		examples("posthorn smtp-username list", "posthorn smtp-username list --json")
 }
 
@@ -138,7 +138,7 @@ func retirement(service azure.ID, r smtpRow) []string {
 
 // tellRetirement says what to do once the programs that use a name send by Posthorn.
 func tellRetirement(c *console, service azure.ID, rows []smtpRow) {
-	c.tell("An application with a role on %s can send by SMTP without a name here, too:\naz role assignment list --scope %s --include-inherited --output table", service.Name(), word(string(service)))
+	c.tell("An application with a role on %s can also send by SMTP, without a username:\naz role assignment list --scope %s --include-inherited --output table", service.Name(), word(string(service)))
 	if len(rows) == 0 {
 		c.tell("No SMTP username is left to retire.")
 		return
@@ -148,7 +148,7 @@ func tellRetirement(c *console, service azure.ID, rows []smtpRow) {
 		if len(r.Secrets) > 0 && !usable(r.Secrets) {
 			why = "now, for all its secrets have ended"
 		}
-		c.tell("\nRetire %s %s. The secrets may serve other ends of the application, too:\n%s", r.Name, why, strings.Join(r.Retire, "\n"))
+		c.tell("\nRetire %s %s. Other programs may use the same secrets:\n%s", r.Name, why, strings.Join(r.Retire, "\n"))
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 type exportCallers struct{}
 
 func (exportCallers) Help() string {
-	return "It has policies and which keys are alive, and no secret.\n\n" + examples("posthorn callers export > callers.json")
+	return "The export has policies and the numbers of valid keys. It has no secret.\n\n" + examples("posthorn callers export > callers.json")
 }
 
 func (exportCallers) Run(ctx context.Context, c *console, d keyed) error {
@@ -25,7 +25,7 @@ func (exportCallers) Run(ctx context.Context, c *console, d keyed) error {
 type exportHooks struct{}
 
 func (exportHooks) Help() string {
-	return "It has policies and templates, and no secret.\n\n" + examples("posthorn hooks export > hooks.json")
+	return "The export has policies and templates. It has no secret.\n\n" + examples("posthorn hooks export > hooks.json")
 }
 
 func (exportHooks) Run(ctx context.Context, c *console, d keyed) error {
@@ -35,7 +35,7 @@ func (exportHooks) Run(ctx context.Context, c *console, d keyed) error {
 	}
 	for _, h := range hooks {
 		if h.Dictated {
-			c.tell("The secret of %s stays here: set it again after the import, with \"posthorn hooks rotate %s --secret-file FILE\".", h.Name, h.Name)
+			c.tell("The secret of %s is not exported. After the import, set it with \"posthorn hooks rotate %s --secret-file FILE\".", h.Name, h.Name)
 		}
 	}
 	return nil
@@ -43,14 +43,14 @@ func (exportHooks) Run(ctx context.Context, c *console, d keyed) error {
 
 // importing are the words of both imports.
 type importing struct {
-	File    string `arg:"" help:"What export wrote; - is standard input."`
+	File    string `arg:"" help:"File that export wrote, or - for standard input."`
 	Replace bool   `help:"Replace policies that differ."`
-	DryRun  bool   `help:"Say what it would do, and do nothing."`
+	DryRun  bool   `help:"Say what would change, and change nothing."`
 	listing
 }
 
 func (importing) Help(kind string) string {
-	return "Keys of those that are there stay. It may be repeated.\n\n" +
+	return "Existing keys stay valid. The import may be repeated.\n\n" +
 		examples("posthorn "+kind+" import "+kind+".json --dry-run", "posthorn "+kind+" import - --replace < "+kind+".json")
 }
 
@@ -82,12 +82,12 @@ func take[T any, P keyring.Held[T]](ctx context.Context, c *console, i importing
 		counts[r.Outcome]++
 	}
 	if err != nil {
-		c.tell("Dealt with %d of %d. The same command goes on with the rest.", len(results), len(document.Entries))
+		c.tell("Processed %d of %d entries. Run the same command again for the rest.", len(results), len(document.Entries))
 		return err
 	}
 	c.tell("%s", summary(counts, i.DryRun))
 	if counts[keyring.Created] > 0 && !k.SameKeys(document) {
-		c.tell("The master key here is another, so keys that were given out before do not work here. %s", newKeys)
+		c.tell("This deployment has another master key. Keys of the old deployment do not work here. %s", newKeys)
 	}
 	if n := counts[keyring.Refused]; n > 0 {
 		return fmt.Errorf("refused %d of %d %s; the list says why", n, len(results), kind)
@@ -113,7 +113,7 @@ func summary(counts map[keyring.Outcome]int, dry bool) string {
 	}
 	text := strings.Join(parts, ", ") + "."
 	if dry {
-		return "It would be: " + text + " Nothing was done."
+		return "The import would give: " + text + " Nothing was done."
 	}
 	return strings.ToUpper(text[:1]) + text[1:]
 }
@@ -123,7 +123,7 @@ type importCallers struct{ importing }
 func (i importCallers) Help() string { return i.importing.Help("callers") }
 
 func (i *importCallers) Run(ctx context.Context, c *console, d keyed) error {
-	return take(ctx, c, i.importing, d.Callers.Keyring, "callers", `Give out new ones: "posthorn callers rotate NAME".`, nil)
+	return take(ctx, c, i.importing, d.Callers.Keyring, "callers", `Make new ones with "posthorn callers rotate NAME".`, nil)
 }
 
 type importHooks struct{ importing }
@@ -131,6 +131,6 @@ type importHooks struct{ importing }
 func (i importHooks) Help() string { return i.importing.Help("hooks") }
 
 func (i *importHooks) Run(ctx context.Context, c *console, d keyed) error {
-	return take(ctx, c, i.importing, d.Hooks.Keyring, "hooks", `Give senders their new addresses: "posthorn hooks show NAME".`,
+	return take(ctx, c, i.importing, d.Hooks.Keyring, "hooks", `"posthorn hooks show NAME" prints the new address.`,
 		func(h hook.Hook) error { return allowed(ctx, d.Callers, h.Policy) })
 }

@@ -86,17 +86,17 @@ func TestMistakesAreTold(t *testing.T) {
 		{"a sender of all", "sending pause shop", `sending pause does not expect "shop".`, "posthorn sending pause"},
 		{"no such state", "messages list --state gone", `a state is waiting, scheduled, backoff, doubt, paused or unreadable.`, "posthorn messages list"},
 		{"no such time", "messages list --older-than soon", `--older-than: expected duration`, "posthorn messages list"},
-		{"all or what", "messages drop", `say which messages: their ids, --caller, --hook, --state, --older-than or --all.`, "posthorn messages drop"},
+		{"all or what", "messages drop", `select messages by id, --caller, --hook, --state, --older-than or --all.`, "posthorn messages drop"},
 		{"given up where", "dead list --state waiting", `dead list has no flag --state.`, "posthorn dead list"},
-		{"retried what", "dead retry --yes", `say which dead letters: their ids, --caller, --hook, --reason or --all.`, "posthorn dead retry"},
-		{"dropped what", "dead drop", `say which dead letters`, "posthorn dead drop"},
+		{"retried what", "dead retry --yes", `select dead letters by id, --caller, --hook, --reason or --all.`, "posthorn dead retry"},
+		{"dropped what", "dead drop", `select dead letters`, "posthorn dead drop"},
 		{"a link that is none", "links revoke https://mail.example.com/files/nothing", `This is no link to a file`, "posthorn links revoke"},
 		{"a test to nobody", "send-test", `send-test needs "<to>"`, "posthorn send-test"},
 		{"a test to no address", "send-test ann", `the recipient is an address`, "posthorn send-test"},
 		{"a key for ACS", "send-test a@example.com --direct --key-file k", `exclude each other`, "posthorn send-test"},
 		{"a key and a caller", "send-test a@example.com --caller shop --key-file k", `exclude each other`, "posthorn send-test"},
 		{"no time", "send-test a@example.com --wait 0s", `--wait must be longer`, "posthorn send-test"},
-		{"released what", "messages release --yes", `say which messages`, "posthorn messages release"},
+		{"released what", "messages release --yes", `select messages`, "posthorn messages release"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -113,7 +113,7 @@ func TestMistakesAreTold(t *testing.T) {
 func TestSettingsAreNamed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, environ, says, not string }{
-		{"none", "", "posthorn: no deployment is known here\nRun \"posthorn connect\"", "is missing"},
+		{"none", "", "posthorn: no deployment is connected\nRun \"posthorn connect\"", "is missing"},
 		{"some", "POSTHORN_BLOB_ENDPOINT=https://a.blob.core.windows.net", "POSTHORN_TABLE_ENDPOINT: is missing", "no deployment"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,6 +1,6 @@
 // Package problem says what can go wrong, in the caller's words.
 //
-// A Problem is made once, where a fault is understood, passes through untouched,
+// A Problem is made once, where a failure is understood, passes through untouched,
 // is turned into an answer once (by api/rest or api/trigger) and logged
 // once. Its Detail is written for the caller on purpose; the inner error is for
 // the log only and never leaves the process. It knows nothing of HTTP beyond the
@@ -24,7 +24,7 @@ type Problem struct {
 	// Upstream is the error code that ACS gave, if it gave one.
 	Upstream string
 
-	counts bool // Detail says no more than how many faults there are
+	counts bool // Detail says no more than how many violations there are
 	inner  error
 }
 

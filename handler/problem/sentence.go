@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// spokenFaults are as many faults as a sentence for a client has room for.
-const spokenFaults = 5
+// spokenViolations are as many violations as a sentence for a client has room for.
+const spokenViolations = 5
 
-// Invalid is the problem of a message with faults, of which there is at least one. The
+// Invalid is the problem of a message with violations, of which there is at least one. The
 // first should be the cause of those that follow from it: some clients show no other.
-func Invalid(faults []Violation) *Problem {
-	p := New(InvalidMessage, "The message has one fault, listed in errors.")
-	if len(faults) > 1 {
-		p = New(InvalidMessage, "The message has %d faults, listed in errors.", len(faults))
+func Invalid(violations []Violation) *Problem {
+	p := New(InvalidMessage, "The message has one violation, listed in errors.")
+	if len(violations) > 1 {
+		p = New(InvalidMessage, "The message has %d violations, listed in errors.", len(violations))
 	}
-	p.Violations, p.counts = faults, true
+	p.Violations, p.counts = violations, true
 	return p
 }
 
@@ -32,11 +32,11 @@ func (p *Problem) Placed(place func(pointer string) string) *Problem {
 }
 
 // Sentence is all that a client shows that knows only a message: the detail, unless it only
-// counts the faults, and the first faults with their places.
+// counts the violations, and the first violations with their places.
 func (p *Problem) Sentence() string {
 	var all []string
 	for i, f := range p.Violations {
-		if i == spokenFaults {
+		if i == spokenViolations {
 			all = append(all, fmt.Sprintf("And %d more.", len(p.Violations)-i))
 			break
 		}
@@ -49,19 +49,19 @@ func (p *Problem) Sentence() string {
 	return strings.Join(all, " ")
 }
 
-// Before puts the detail before the sentence of the first fault, as far as they do not say
+// Before puts the detail before the sentence of the first violation, as far as they do not say
 // the same.
-func (p *Problem) Before(fault string) string {
+func (p *Problem) Before(violation string) string {
 	switch {
 	case p.counts:
-		return fault
+		return violation
 	case strings.Contains(p.Detail, p.Violations[0].Detail): // JSON that is malformed
 		return p.Detail
 	}
-	return p.Detail + " " + fault
+	return p.Detail + " " + violation
 }
 
-// Sentence is the fault with its place before it, where it has one, both written as spell
+// Sentence is the violation with its place before it, where it has one, both written as spell
 // does.
 func (f Violation) Sentence(spell func(pointer string) string) string {
 	if f.Pointer == "" {

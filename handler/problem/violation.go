@@ -26,7 +26,7 @@ type said struct {
 // APIs call members otherwise, so no sentence has the name of a member in its text.
 type Name []string
 
-// NewViolation makes a fault whose sentence may name members.
+// NewViolation makes a violation whose sentence may name members.
 func NewViolation(pointer, format string, args ...any) Violation {
 	f := Violation{Pointer: pointer, said: &said{format, args}}
 	f.Detail = f.Say(asPointer)

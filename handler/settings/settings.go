@@ -26,53 +26,53 @@ type Settings struct {
 
 	PublicURL       string `env:"POSTHORN_PUBLIC_URL" validate:"omitempty,http_url" doc:"Address under which callers and recipients reach the gateway. Default: https:// and WEBSITE_HOSTNAME, which Azure sets."`
 	WebsiteHostname string `env:"WEBSITE_HOSTNAME" validate:"omitempty,hostname_port|hostname_rfc1123" doc:"Set by Azure; used when POSTHORN_PUBLIC_URL is not."`
-	Production      bool   `env:"POSTHORN_PRODUCTION" envDefault:"false" doc:"Whether callers without a list of recipient domains may write to everybody."`
-	MasterKey       string `env:"POSTHORN_MASTER_KEY" validate:"required_without=MasterKeyFile,omitempty,len=64,hexadecimal" doc:"256 random bits in hex from which the keys of all callers derive. In Azure a Key Vault reference."`
-	MasterKeyFile   string `env:"POSTHORN_MASTER_KEY_FILE" doc:"File with the same, instead of POSTHORN_MASTER_KEY."`
+	Production      bool   `env:"POSTHORN_PRODUCTION" envDefault:"false" doc:"Whether a caller without a list of recipient domains may send to every domain."`
+	MasterKey       string `env:"POSTHORN_MASTER_KEY" validate:"required_without=MasterKeyFile,omitempty,len=64,hexadecimal" doc:"256 random bits in hex. The keys of all callers and hooks derive from them. In Azure a Key Vault reference."`
+	MasterKeyFile   string `env:"POSTHORN_MASTER_KEY_FILE" doc:"File with the master key, instead of POSTHORN_MASTER_KEY."`
 	OldMasterKey    string `env:"POSTHORN_MASTER_KEY_OLD" validate:"omitempty,len=64,hexadecimal" doc:"The master key before the current one, while callers change their keys."`
 
-	EntraTenant    string   `env:"POSTHORN_ENTRA_TENANT" validate:"required_with=EntraAudience,omitempty,uuid" doc:"Id of the Entra ID tenant whose tokens prove callers. Without it no tokens are taken."`
-	EntraAudience  []string `env:"POSTHORN_ENTRA_AUDIENCE" validate:"required_with=EntraTenant,dive,required" doc:"Audiences that tokens may be for, separated by commas: the application id URI (api://...) of the gateway's own app registration, and its application id."`
-	EntraAuthority string   `env:"POSTHORN_ENTRA_AUTHORITY" envDefault:"https://login.microsoftonline.com" validate:"http_url" doc:"Who issues the tokens. Another one in other clouds, and in tests."`
+	EntraTenant    string   `env:"POSTHORN_ENTRA_TENANT" validate:"required_with=EntraAudience,omitempty,uuid" doc:"Id of the Entra ID tenant whose tokens prove callers. Without it every token is refused."`
+	EntraAudience  []string `env:"POSTHORN_ENTRA_AUDIENCE" validate:"required_with=EntraTenant,dive,required" doc:"Accepted audiences of tokens, separated by commas: the application id URI (api://...) of the gateway's own app registration, and its application id."`
+	EntraAuthority string   `env:"POSTHORN_ENTRA_AUTHORITY" envDefault:"https://login.microsoftonline.com" validate:"http_url" doc:"Issuer of the tokens. Other clouds and tests have other issuers."`
 
 	BlobEndpoint    string `env:"POSTHORN_BLOB_ENDPOINT" validate:"required,url,startswith=https://" doc:"Blob service, such as https://ACCOUNT.blob.core.windows.net. The account must be the first part of the host name."`
 	TableEndpoint   string `env:"POSTHORN_TABLE_ENDPOINT" validate:"required,url,startswith=https://" doc:"Table service, such as https://ACCOUNT.table.core.windows.net."`
 	QueueEndpoint   string `env:"POSTHORN_QUEUE_ENDPOINT" validate:"required,url,startswith=https://" doc:"Queue service, such as https://ACCOUNT.queue.core.windows.net."`
 	StorageCAFile   string `env:"POSTHORN_STORAGE_CA_FILE" doc:"PEM file of a certificate authority to trust for storage, beside the system's."`
-	StorageChecksum string `env:"POSTHORN_STORAGE_CHECKSUM" envDefault:"crc64" validate:"oneof=crc64 md5" doc:"What blocks travel with: crc64, which Azure prefers, or md5, which Azurite does faster."`
-	DownloadOrigin  string `env:"POSTHORN_DOWNLOAD_ORIGIN" validate:"omitempty,http_url" doc:"Scheme and host that recipients reach the Blob service under, if not its own: a custom domain or a front door."`
+	StorageChecksum string `env:"POSTHORN_STORAGE_CHECKSUM" envDefault:"crc64" validate:"oneof=crc64 md5" doc:"Checksum of uploaded blocks: crc64, which Azure prefers, or md5, which is faster with Azurite."`
+	DownloadOrigin  string `env:"POSTHORN_DOWNLOAD_ORIGIN" validate:"omitempty,http_url" doc:"Scheme and host under which recipients reach the Blob service: a custom domain or a Front Door. Default: its own."`
 	Credential      string `env:"POSTHORN_CREDENTIAL" envDefault:"managed-identity" validate:"oneof=managed-identity workload-identity azure-cli environment default" doc:"How to prove this deployment's identity to Azure: managed-identity, workload-identity, azure-cli or environment. For the operator's program also default: the first login that is found."`
 	ClientID        string `env:"AZURE_CLIENT_ID" doc:"Client id of a user-assigned managed identity."`
 
 	ACSEndpoint        string `env:"POSTHORN_ACS_ENDPOINT" validate:"required,http_url" doc:"The Communication Services resource, such as https://NAME.REGION.communication.azure.com."`
 	ACSAccessKey       string `env:"POSTHORN_ACS_ACCESS_KEY" validate:"omitempty,base64" doc:"Access key, for emulators only. In Azure leave it out: the identity is used."`
 	ACSScope           string `env:"POSTHORN_ACS_SCOPE" validate:"omitempty,url" doc:"Token scope for clouds other than the public one."`
-	ACSAPIVersion      string `env:"POSTHORN_ACS_API_VERSION" envDefault:"2025-09-01" validate:"oneof=2025-09-01 2025-01-15-preview" doc:"API version of ACS. With 2025-01-15-preview, which is a preview, messages may name their sender (senderDisplayName). It is not known whether ACS grants that to everybody: try it first."`
+	ACSAPIVersion      string `env:"POSTHORN_ACS_API_VERSION" envDefault:"2025-09-01" validate:"oneof=2025-09-01 2025-01-15-preview" doc:"API version of ACS. With 2025-01-15-preview messages may have senderDisplayName. ACS may not allow the preview for every resource: try it first."`
 	ACSMaxRequestBytes int64  `env:"POSTHORN_ACS_MAX_REQUEST_BYTES" envDefault:"10485760" validate:"min=65536,max=104857600" doc:"Largest request that ACS takes, after Base64. Raise it when Microsoft has raised it for the subscription."`
-	ACSConnections     int    `env:"POSTHORN_ACS_CONNECTIONS" envDefault:"32" validate:"min=1,max=250" doc:"Connections to ACS at once for one instance, an eighth of them for questions rather than messages; ACS allows 250 for a subscription."`
+	ACSConnections     int    `env:"POSTHORN_ACS_CONNECTIONS" envDefault:"32" validate:"min=1,max=250" doc:"Connections of one instance to ACS. An eighth of them is for status requests. ACS allows 250 for a subscription."`
 
 	Quota          string `env:"POSTHORN_QUOTA" envDefault:"custom-domain" validate:"oneof=custom-domain managed-domain custom" doc:"Sending limits of the subscription: custom-domain (30 a minute, 100 an hour), managed-domain (5 and 10), or custom with the two settings below."`
 	QuotaPerMinute int    `env:"POSTHORN_QUOTA_PER_MINUTE" validate:"required_if=Quota custom,min=0,max=200000" doc:"Messages a minute, with POSTHORN_QUOTA=custom."`
 	QuotaPerHour   int    `env:"POSTHORN_QUOTA_PER_HOUR" validate:"required_if=Quota custom,min=0,max=5000000" doc:"Messages an hour, with POSTHORN_QUOTA=custom."`
 	// QuotaReservedForHigh is a percentage.
-	QuotaReservedForHigh int    `env:"POSTHORN_QUOTA_RESERVED_FOR_HIGH" envDefault:"0" validate:"min=0,max=90" doc:"Percent of the limits that only messages of high priority may use. What is reserved and not used is lost."`
+	QuotaReservedForHigh int    `env:"POSTHORN_QUOTA_RESERVED_FOR_HIGH" envDefault:"0" validate:"min=0,max=90" doc:"Percent of the limits that only messages of high priority may use. An unused reserve is lost."`
 	QuotaCost            string `env:"POSTHORN_QUOTA_COST" envDefault:"message" validate:"oneof=message recipients" doc:"What one call costs: 1 (message) or its number of recipients (recipients). ACS does not document which."`
 
-	MaxRefusedPercent int `env:"POSTHORN_MAX_REFUSED_PERCENT" envDefault:"5" validate:"min=0,max=100" doc:"Percent of a caller's or a hook's messages of a day that ACS may refuse or drop, from twenty such messages on. Beyond it Posthorn pauses the caller or the hook. 0: never. Microsoft takes sending from subscriptions beyond 1 or 2 percent."`
+	MaxRefusedPercent int `env:"POSTHORN_MAX_REFUSED_PERCENT" envDefault:"5" validate:"min=0,max=100" doc:"Percent of a caller's or hook's messages of a day that ACS may refuse or drop. Beyond it, from twenty such messages on, Posthorn pauses the caller or hook. 0: never. Microsoft blocks subscriptions beyond 1 or 2 percent."`
 
 	HostMaxRequestBytes int64 `env:"POSTHORN_HOST_MAX_REQUEST_BYTES" envDefault:"44040192" validate:"min=65536" doc:"Largest request body that the Functions host takes: the value of the host's own FUNCTIONS_REQUEST_BODY_SIZE_LIMIT. The host answers a larger body with an empty 500."`
 
 	MaxRequestBytes int64         `env:"POSTHORN_MAX_REQUEST_BYTES" envDefault:"42991616" validate:"min=65536,max=104857600" doc:"Largest request body. POSTHORN_HOST_MAX_REQUEST_BYTES must not be smaller."`
-	MemoryMB        int           `env:"POSTHORN_MEMORY_MB" envDefault:"320" validate:"min=128,max=65536" doc:"Memory that the process may use, in MiB: what the plan gives an instance, less the host's part. Large requests that do not fit are sent away with 503."`
+	MemoryMB        int           `env:"POSTHORN_MEMORY_MB" envDefault:"320" validate:"min=128,max=65536" doc:"Memory of the process, in MiB: the memory of an instance, less the host's part. A large request that does not fit gets 503."`
 	MaxUploadBytes  int64         `env:"POSTHORN_MAX_UPLOAD_BYTES" envDefault:"5368709120" validate:"min=1048576" doc:"Largest file that may be uploaded beside a message."`
-	RequestTimeout  time.Duration `env:"POSTHORN_REQUEST_TIMEOUT" envDefault:"100s" validate:"min=5s,max=120s" doc:"Longest time for a request to arrive and be stored. Sending and its end may take 95 s more; the load balancer gives up after 230 s."`
-	Language        string        `env:"POSTHORN_LANGUAGE" envDefault:"en" validate:"bcp47_language_tag" doc:"Language of text that Posthorn adds when the message names none."`
+	RequestTimeout  time.Duration `env:"POSTHORN_REQUEST_TIMEOUT" envDefault:"100s" validate:"min=5s,max=120s" doc:"Longest time for a request to arrive and be stored. Sending may take 95 s more. The load balancer gives up after 230 s."`
+	Language        string        `env:"POSTHORN_LANGUAGE" envDefault:"en" validate:"bcp47_language_tag" doc:"Language of texts that Posthorn adds to a message without a language."`
 
 	LogLevel          slog.Level `env:"POSTHORN_LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error."`
 	OTLPEndpoint      string     `env:"OTEL_EXPORTER_OTLP_ENDPOINT" validate:"omitempty,url" doc:"Where to send spans and metrics by OTLP over HTTP."`
 	AzureMonitor      string     `env:"POSTHORN_AZURE_MONITOR_CONNECTION_STRING" doc:"Where to send spans and metrics in Azure Monitor's form: the connection string of an Application Insights resource."`
-	AzureMonitorToken bool       `env:"POSTHORN_AZURE_MONITOR_IDENTITY" envDefault:"false" doc:"Whether to prove this deployment's identity there: for a resource that takes no local authentication."`
-	TracesSampler     string     `env:"OTEL_TRACES_SAMPLER" doc:"As OpenTelemetry defines it. Without it every span is kept."`
+	AzureMonitorToken bool       `env:"POSTHORN_AZURE_MONITOR_IDENTITY" envDefault:"false" doc:"Whether Azure Monitor gets a token of this deployment's identity. Needed for a resource without local authentication."`
+	TracesSampler     string     `env:"OTEL_TRACES_SAMPLER" doc:"Sampler of spans, as OpenTelemetry defines it. Without it every span is kept."`
 	OTelServiceName   string     `env:"OTEL_SERVICE_NAME" envDefault:"posthorn" doc:"Name of this deployment in telemetry."`
 	WebsiteSiteName   string     `env:"WEBSITE_SITE_NAME" doc:"Set by Azure; kept in telemetry."`
 	WebsiteInstanceID string     `env:"WEBSITE_INSTANCE_ID" doc:"Set by Azure; kept in telemetry."`

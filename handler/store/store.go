@@ -42,7 +42,7 @@ func (e RoleError) Error() string { return "no role at " + e.Host }
 // ETag names one version of a row. Empty means: no condition.
 type ETag string
 
-// Entity is one row of a table. Keys have no control characters and none of
+// Entity is one row of a table. Keys have no control characters and no
 // / \ # ? ' (the last because Azurite cannot find such rows again).
 type Entity struct {
 	Partition, Row string
@@ -83,7 +83,7 @@ type Message struct {
 	ID         string
 	PopReceipt string // names this receipt; Hide and Delete need it
 	Text       string
-	// Foreign says that the message was not base64, so it is none of ours; Text
+	// Foreign says that the message was not base64, so it is not ours; Text
 	// is then as it was found.
 	Foreign bool
 	// DequeueCount is 1 when a message is received for the first time.

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// letters are offered one every offerEvery, so that the limit of the minute is
+	// messages are offered one every offerEvery, so that the limit of the minute is
 	// reached and all have gone when it has passed once more.
-	letters    = 110
+	messages   = 110
 	offerEvery = 300 * time.Millisecond
 	perMinute  = 70
 	perHour    = 280
@@ -49,12 +49,12 @@ func (p *product) testAccidents(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), accidentTime)
 	defer cancel()
-	var all []*letter
+	var all []*loadMessage
 	var callers sync.WaitGroup
 	began := time.Now()
 	tick := time.NewTicker(offerEvery)
 	defer tick.Stop()
-	for n := range letters {
+	for n := range messages {
 		<-tick.C
 		for _, accident := range plan[n] {
 			accident()
@@ -63,8 +63,8 @@ func (p *product) testAccidents(t *testing.T) {
 		all = append(all, m)
 		callers.Go(func() { a.see(ctx, m) })
 	}
-	a.doors[0].ACS.Heal(t)
-	for _, w := range a.doors {
+	a.instances[0].ACS.Heal(t)
+	for _, w := range a.instances {
 		w.Restart(t)
 	}
 	t.Logf("offered after %s", time.Since(began))
@@ -94,22 +94,22 @@ func newAccidents(t *testing.T, p *product) *accidents {
 	for _, name := range []string{"shop", "newsletter"} {
 		a.keys = append(a.keys, w.Operate(t, "callers", "add", name, "--sender", world.Sender, "--recipient-domain", "*"))
 	}
-	a.doors = []*world.World{w, w.Another(t), w.Another(t)}
-	for i, w := range a.doors {
-		tend := time.Duration(0)
+	a.instances = []*world.World{w, w.Another(t), w.Another(t)}
+	for i, w := range a.instances {
+		watchdog := time.Duration(0)
 		if i == 0 {
-			tend = 5 * time.Second
+			watchdog = 5 * time.Second
 		}
-		w.PlayHost(t, tend)
+		w.PlayHost(t, watchdog)
 	}
 	transport := &http.Transport{DisableKeepAlives: true} // no connection to an instance of the past
 	a.client = &http.Client{Transport: transport}
 	return a
 }
 
-// plan says what befalls whom before which letter is offered.
+// plan says what befalls whom before which message is offered.
 func (a *accidents) plan(t *testing.T, rng *rand.Rand) map[int][]func() {
-	w := a.doors[0]
+	w := a.instances[0]
 	plan := map[int][]func(){
 		8: {
 			func() { w.ACS.Fault(t, `{"kind":"lost","count":8,"probability":0.1}`) },
@@ -120,8 +120,8 @@ func (a *accidents) plan(t *testing.T, rng *rand.Rand) map[int][]func() {
 		storageStarts: {func() { w.StartStorage(t) }},
 	}
 	kills := 0
-	for n := 16; n < letters-20; n += 4 + rng.IntN(10) {
-		victim := a.doors[rng.IntN(len(a.doors))]
+	for n := 16; n < messages-20; n += 4 + rng.IntN(10) {
+		victim := a.instances[rng.IntN(len(a.instances))]
 		back := n + 1 + rng.IntN(10)
 		plan[n] = append(plan[n], func() { victim.Handler.Kill(t) })
 		plan[back] = append(plan[back], func() { victim.Restart(t) })
@@ -131,17 +131,17 @@ func (a *accidents) plan(t *testing.T, rng *rand.Rand) map[int][]func() {
 	return plan
 }
 
-// awaitEnds wants each letter to have ended, and then that nothing stands in line.
-func (a *accidents) awaitEnds(ctx context.Context, t *testing.T, all []*letter) {
+// awaitEnds wants each message to have ended, and then that nothing stands in line.
+func (a *accidents) awaitEnds(ctx context.Context, t *testing.T, all []*loadMessage) {
 	t.Helper()
 	for _, m := range all {
 		if m.state == "" {
-			t.Errorf("letter %d has not ended: %s", m.n, m.last)
+			t.Errorf("message %d has not ended: %s", m.n, m.last)
 		}
 	}
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
-	for a.doors[0].Rows(t, "posthornqueue") > 0 {
+	for a.instances[0].Rows(t, "posthornqueue") > 0 {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -151,9 +151,9 @@ func (a *accidents) awaitEnds(ctx context.Context, t *testing.T, all []*letter) 
 }
 
 // count holds what callers were told against what ACS knows and what storage holds.
-func (a *accidents) count(t *testing.T, all []*letter) {
+func (a *accidents) count(t *testing.T, all []*loadMessage) {
 	t.Helper()
-	w := a.doors[0]
+	w := a.instances[0]
 	arrived := map[string][]world.Received{}
 	for _, m := range w.ACS.Messages(t) {
 		arrived[m.Subject] = append(arrived[m.Subject], m)
@@ -164,17 +164,17 @@ func (a *accidents) count(t *testing.T, all []*letter) {
 		there := arrived[m.subject]
 		switch n := len(there); {
 		case n > 1:
-			t.Errorf("letter %d has arrived %d times", m.n, n)
+			t.Errorf("message %d has arrived %d times", m.n, n)
 		case m.state == "accepted" && n == 0:
-			t.Errorf("letter %d is lost: %s", m.n, m.last)
+			t.Errorf("message %d is lost: %s", m.n, m.last)
 		case m.state != "accepted" && m.state != "unknown" && n == 1:
-			t.Errorf("letter %d is said to have %s, and has arrived", m.n, m.state)
+			t.Errorf("message %d is said to have %s, and has arrived", m.n, m.state)
 		case m.state == "failed" && !m.dead:
-			t.Errorf("letter %d has failed: %s", m.n, m.last)
+			t.Errorf("message %d has failed: %s", m.n, m.last)
 		case n == 1 && m.linked:
 			link := strings.TrimPrefix(anyAddress.FindString(there[0].Text), w.URL)
 			if got := w.Get(t, link); got.StatusCode != http.StatusFound {
-				t.Errorf("the link of letter %d: %s", m.n, got.Status)
+				t.Errorf("the link of message %d: %s", m.n, got.Status)
 			}
 		}
 		if m.state == "failed" && m.id != "" {
@@ -189,11 +189,11 @@ func (a *accidents) count(t *testing.T, all []*letter) {
 	a.countCalls(t)
 }
 
-// countLeft wants nothing in storage but what could not be sent, and letters of
-// sends that were cut off, which the sweep takes when they are old.
+// countLeft wants nothing in storage but what could not be sent, and messages of
+// sends that were cut off, which the clean-up takes when they are old.
 func (a *accidents) countLeft(t *testing.T, failed, unknown int) {
 	t.Helper()
-	w := a.doors[0]
+	w := a.instances[0]
 	dead := w.Rows(t, "posthorndeadletters")
 	if dead < failed || dead > failed+unknown {
 		t.Errorf("%d could not be sent, and %d ended unknown; %d are listed", failed, unknown, dead)
@@ -202,7 +202,7 @@ func (a *accidents) countLeft(t *testing.T, failed, unknown int) {
 		t.Errorf("the list of %d is\n%s", dead, list)
 	}
 	if kept := w.BlobsIn(t, "posthorn-messages"); kept < dead || kept > dead+int(a.unanswered.Load()) {
-		t.Errorf("%d letters are kept, %d of them are listed, and %d sends had no 202", kept, dead, a.unanswered.Load())
+		t.Errorf("%d messages are kept, %d of them are listed, and %d sends had no 202", kept, dead, a.unanswered.Load())
 	}
 }
 
@@ -210,7 +210,7 @@ func (a *accidents) countLeft(t *testing.T, failed, unknown int) {
 // arrival, whatever became of them.
 func (a *accidents) countCalls(t *testing.T) {
 	t.Helper()
-	calls := a.doors[0].ACS.Arrivals(t)
+	calls := a.instances[0].ACS.Arrivals(t)
 	slices.SortFunc(calls, func(a, b world.Arrival) int { return a.At.Compare(b.At) })
 	for i := perMinute; i < len(calls); i++ {
 		if span := calls[i].At.Sub(calls[i-perMinute].At); span < time.Minute {

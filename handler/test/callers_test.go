@@ -15,7 +15,7 @@ import (
 
 // A caller's way from its first key to its end, as its operator goes it.
 func (p *product) testCallers(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	first := w.Key
 	if !regexp.MustCompile(`^ph_` + w.Caller + `_1_[0-9a-f]{64}$`).MatchString(first) {
 		t.Errorf("the key is %q", first)
@@ -37,7 +37,7 @@ func (p *product) testCallers(t *testing.T) {
 		}
 		return ""
 	}
-	if got := line("NAME"); got != "KEYS ALIVE AGE LAST USE SENDERS RECIPIENT DOMAINS SENDS HMAC ENTRA ID PAUSED" {
+	if got := line("NAME"); got != "VALID KEYS AGE LAST USE SENDERS RECIPIENT DOMAINS SENDS HMAC ENTRA ID PAUSED" {
 		t.Errorf("the head of the list is %q", got)
 	}
 	if got := line(plain); got != "1 0d - *@example.com,a@example.org example.net yes false app:aaaaaaaa-1111-4111-8111-111111111111,object:bbbbbbbb-1111-4111-8111-111111111111 no" {
@@ -61,7 +61,7 @@ func (p *product) testCallers(t *testing.T) {
 }
 
 // expectTransfer says that callers leave without a secret, and come back unchanged.
-func (w *house) expectTransfer(t *testing.T, key string) {
+func (w *deployment) expectTransfer(t *testing.T, key string) {
 	t.Helper()
 	exported := w.Operate(t, "callers", "export")
 	if _, mac, _ := strings.Cut(key, "_1_"); strings.Contains(exported, mac) || !strings.Contains(exported, `"name": "`+w.Caller+`"`) {
@@ -77,7 +77,7 @@ func (w *house) expectTransfer(t *testing.T, key string) {
 }
 
 // expectKeys says which keys a handler that has just started lets in.
-func (w *house) expectKeys(t *testing.T, keys map[string]bool) {
+func (w *deployment) expectKeys(t *testing.T, keys map[string]bool) {
 	t.Helper()
 	w.Restart(t)
 	for key, alive := range keys {
@@ -109,7 +109,7 @@ func (p *product) testWrongCommands(t *testing.T) {
 		{"rotate nobody", []string{"callers", "rotate", "nobody"}, 3, `There is no caller "nobody"`},
 		{"retire nobody", []string{"callers", "retire", "nobody"}, 3, `There is no caller "nobody"`},
 		{"revoke nobody", []string{"callers", "revoke", "nobody", "--yes"}, 3, `There is no caller "nobody"`},
-		{"revoke without a word", []string{"callers", "revoke", "nobody"}, 2, "say --yes"},
+		{"revoke without a word", []string{"callers", "revoke", "nobody"}, 2, "add --yes"},
 		{"show nothing", []string{"messages", "show", "nothing"}, 3, `message with the id "nothing" waits`},
 		{"a link that was never made", []string{"links", "revoke", "https://mail.example.com/files/20261231-abcdefghijklmnopqrstuvwxyz", "--yes"}, 3, "There is no such link."},
 		{"a dead letter that is none", []string{"dead", "show", "nothing"}, 3, `No dead letter has the id "nothing"`},

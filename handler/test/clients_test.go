@@ -31,7 +31,7 @@ var official = client{
 // testJavaScript sends with @azure/communication-email as its users do: nothing
 // but the connection string is Posthorn's.
 func (p *product) testJavaScript(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	w.expectWhole(t, official)
 	w.expectLinkAndLater(t, official)
 	w.expectRefusals(t, official)
@@ -44,8 +44,8 @@ func (p *product) testJavaScript(t *testing.T) {
 }
 
 // byConnectionString sends messages with the official client. A key that is not the
-// house's stands for a connection string that is not either.
-func byConnectionString(t *testing.T, w *house, key string, messages []string) []clientSaid {
+// deployment's own stands for a connection string that is not either.
+func byConnectionString(t *testing.T, w *deployment, key string, messages []string) []clientSaid {
 	t.Helper()
 	requireClients(t)
 	connection := w.Connection
@@ -59,7 +59,7 @@ func byConnectionString(t *testing.T, w *house, key string, messages []string) [
 	return all
 }
 
-func (w *house) sendByClient(t *testing.T, connection, message string) clientSaid {
+func (w *deployment) sendByClient(t *testing.T, connection, message string) clientSaid {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "node", "send.mjs")
 	cmd.Dir = "clients"

@@ -23,7 +23,7 @@ import (
 type client struct {
 	name string
 	// run makes calls and says what the client says of each.
-	run func(t *testing.T, w *house, key string, calls []string) []clientSaid
+	run func(t *testing.T, w *deployment, key string, calls []string) []clientSaid
 	// whole has all that a message may have; LATER stands for a time, FILE for
 	// the Base64 of a file.
 	whole, large, later, badAddress, otherSender, refuse string
@@ -148,8 +148,8 @@ func filled(call string, file []byte) string {
 }
 
 // byNode runs one of the scripts beside the official clients.
-func byNode(script string) func(*testing.T, *house, string, []string) []clientSaid {
-	return func(t *testing.T, w *house, key string, calls []string) []clientSaid {
+func byNode(script string) func(*testing.T, *deployment, string, []string) []clientSaid {
+	return func(t *testing.T, w *deployment, key string, calls []string) []clientSaid {
 		t.Helper()
 		requireClients(t)
 		cmd := exec.CommandContext(t.Context(), "node", script)
@@ -166,7 +166,7 @@ func requireClients(t *testing.T) {
 	}
 }
 
-func byGo(t *testing.T, w *house, key string, calls []string) []clientSaid {
+func byGo(t *testing.T, w *deployment, key string, calls []string) []clientSaid {
 	t.Helper()
 	return w.calls(t, exec.CommandContext(t.Context(), goProgram(t, ".")), key, calls)
 }
@@ -183,7 +183,7 @@ func goProgram(t *testing.T, dir string) string {
 	return path
 }
 
-func (w *house) calls(t *testing.T, cmd *exec.Cmd, key string, calls []string) []clientSaid {
+func (w *deployment) calls(t *testing.T, cmd *exec.Cmd, key string, calls []string) []clientSaid {
 	t.Helper()
 	cmd.Stdin = strings.NewReader("[" + strings.Join(calls, ",") + "]")
 	var all []clientSaid
@@ -195,7 +195,7 @@ func (w *house) calls(t *testing.T, cmd *exec.Cmd, key string, calls []string) [
 }
 
 // program runs a client with what its users set.
-func (w *house) program(t *testing.T, cmd *exec.Cmd, key string) []byte {
+func (w *deployment) program(t *testing.T, cmd *exec.Cmd, key string) []byte {
 	t.Helper()
 	cmd.Env = append(os.Environ(), "POSTHORN_URL="+w.URL, "POSTHORN_KEY="+key)
 	var complaint bytes.Buffer
@@ -217,7 +217,7 @@ func (p *product) testOtherClients(t *testing.T) {
 			if c.name == "resend-go" { // it writes each byte of a file as a number: 3.6 times its size
 				o.Settings = []string{"POSTHORN_MAX_REQUEST_BYTES=67108864", "POSTHORN_HOST_MAX_REQUEST_BYTES=68157440"}
 			}
-			w := newHouse(t, p, o)
+			w := newDeployment(t, p, o)
 			w.expectWhole(t, c)
 			w.expectLinkAndLater(t, c)
 			w.expectRefusals(t, c)
@@ -225,7 +225,7 @@ func (p *product) testOtherClients(t *testing.T) {
 	}
 }
 
-func (w *house) expectWhole(t *testing.T, c client) {
+func (w *deployment) expectWhole(t *testing.T, c client) {
 	t.Helper()
 	said := c.run(t, w, w.Key, []string{filled(c.whole, []byte("canary-content"))})[0]
 	if w.Ended(t, world.Operation(said.ID)).Status != "Succeeded" {
@@ -253,7 +253,7 @@ func (w *house) expectWhole(t *testing.T, c client) {
 	}
 }
 
-func (w *house) expectLinkAndLater(t *testing.T, c client) {
+func (w *deployment) expectLinkAndLater(t *testing.T, c client) {
 	t.Helper()
 	said := c.run(t, w, w.Key, []string{filled(c.large, file(fileBytes+9))})[0]
 	if d := w.Ended(t, world.Operation(said.ID)); d.Status != "Succeeded" || len(d.Delivery.Links) != 1 || d.Delivery.Links[0].Size != fileBytes+9 {
@@ -274,7 +274,7 @@ func (w *house) expectLinkAndLater(t *testing.T, c client) {
 	}
 }
 
-func (w *house) expectRefusals(t *testing.T, c client) {
+func (w *deployment) expectRefusals(t *testing.T, c client) {
 	t.Helper()
 	bad := c.run(t, w, w.Key, []string{c.badAddress, c.otherSender})
 	for i, want := range []string{"The address contains a space", "The rule `senders` of this caller does not list this address."} {
@@ -297,7 +297,7 @@ func (w *house) expectRefusals(t *testing.T, c client) {
 // testOtherClientsWithoutQuota is about a deployment whose quota is used up, and
 // messages that may not wait.
 func (p *product) testOtherClientsWithoutQuota(t *testing.T) {
-	w := newHouse(t, p, world.Options{Settings: []string{"POSTHORN_QUOTA_PER_MINUTE=1", "POSTHORN_QUOTA_PER_HOUR=1"}})
+	w := newDeployment(t, p, world.Options{Settings: []string{"POSTHORN_QUOTA_PER_MINUTE=1", "POSTHORN_QUOTA_PER_HOUR=1"}})
 	for _, c := range append(slices.Clone(clients), official) {
 		said := c.run(t, w, w.Key, []string{c.refuse, c.refuse})[1]
 		if said.ID != "" || said.Status != 429 || !strings.Contains(said.Message, "quota") {
@@ -308,7 +308,7 @@ func (p *product) testOtherClientsWithoutQuota(t *testing.T) {
 
 // testBatchesOfClients sends several messages in one call.
 func (p *product) testBatchesOfClients(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	const two = `[{"from":"canary-sender@example.com","to":"canary-1@example.net","subject":"canary 1","text":"canary"},{"from":"canary-sender@example.com","to":"TO","subject":"canary 2","text":"canary"}]`
 	good, bad := strings.Replace(two, "TO", "canary-2@example.net", 1), strings.Replace(two, "TO", "canary nobody", 1)
 	r := byNode("resend.mjs")(t, w, w.Key, []string{
@@ -342,7 +342,7 @@ var codeOf = regexp.MustCompile("(?s)```(js|go)\n(.*?)```")
 // testPagesOfClients runs what the pages show, as it stands there.
 func (p *product) testPagesOfClients(t *testing.T) {
 	requireClients(t)
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	key, _, _ := strings.Cut(w.Operate(t, "callers", "add", w.Caller+"-pages", "--sender", "donotreply@example.com", "--recipient-domain", "example.com"), "\n")
 	for _, page := range []string{"resend", "sendgrid", "postmark"} {
 		text, err := os.ReadFile(filepath.Join(root, "docs", "clients", page+".md"))

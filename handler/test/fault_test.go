@@ -19,7 +19,7 @@ import (
 const someID = "0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a1900"
 
 // expectNothing wants no trace of a message: no call to ACS, no file, no record.
-func (w *house) expectNothing(t *testing.T, size int64, calls int) {
+func (w *deployment) expectNothing(t *testing.T, size int64, calls int) {
 	t.Helper()
 	if got := len(w.ACS.Arrivals(t)); got != calls {
 		t.Errorf("ACS saw %d calls, want %d", got, calls)
@@ -31,7 +31,7 @@ func (w *house) expectNothing(t *testing.T, size int64, calls int) {
 }
 
 // expectNext wants the same message to go at the next try.
-func (w *house) expectNext(t *testing.T, message string, size int64) {
+func (w *deployment) expectNext(t *testing.T, message string, size int64) {
 	t.Helper()
 	w.MustSend(t, message, "Operation-Id", someID)
 	if n := w.Blobs(t, size); n != 1 {
@@ -43,7 +43,7 @@ func (w *house) expectNext(t *testing.T, message string, size int64) {
 // A connection that ends in the middle of a body, in each way that it can.
 func (p *product) testCutOff(t *testing.T) {
 	const size = fileBytes + 3
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	whole := world.Message(world.Attached("a.zip", file(size)))
 	half := whole[:len(whole)/2]
 	head := w.head(someID)
@@ -69,7 +69,7 @@ func (p *product) testCutOff(t *testing.T) {
 // A client that says that it has nothing more to say may still listen: it is told
 // what became of its message, and can send it again.
 func (p *product) testHalfClosed(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	small := world.Message()
 	for i := range 5 {
 		id := fmt.Sprintf("0e7c7a4e-7f5c-4a6a-9a3f-5d1c3b2a193%d", i)
@@ -85,12 +85,12 @@ func (p *product) testHalfClosed(t *testing.T) {
 }
 
 // head is that of a request to send, without what says how long its body is.
-func (w *house) head(id string) string {
+func (w *deployment) head(id string) string {
 	return fmt.Sprintf("POST /emails:send HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nOperation-Id: %s\r\n",
 		strings.TrimPrefix(w.URL, "http://"), w.Key, id)
 }
 
-func (w *house) dial(t *testing.T, request string) *net.TCPConn {
+func (w *deployment) dial(t *testing.T, request string) *net.TCPConn {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "http://"))
 	if err != nil {
@@ -103,7 +103,7 @@ func (w *house) dial(t *testing.T, request string) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-func (w *house) halfClose(t *testing.T, request string) world.Answer {
+func (w *deployment) halfClose(t *testing.T, request string) world.Answer {
 	t.Helper()
 	conn := w.dial(t, request)
 	if err := conn.CloseWrite(); err != nil {
@@ -117,7 +117,7 @@ func (w *house) halfClose(t *testing.T, request string) world.Answer {
 }
 
 // post sends from a caller that need not stay for the answer.
-func (w *house) post(ctx context.Context, body io.Reader, headers ...string) error {
+func (w *deployment) post(ctx context.Context, body io.Reader, headers ...string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL+"/emails:send", body)
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (then whenRead) Read([]byte) (int, error) {
 
 func (p *product) testGoneAway(t *testing.T) {
 	const size = fileBytes + 4
-	w := newHouse(t, p, world.Options{Emulator: []string{"-slow", "500ms"}})
+	w := newDeployment(t, p, world.Options{Emulator: []string{"-slow", "500ms"}})
 	whole := world.Message(world.Attached("a.zip", file(size)))
 	ctx, leave := context.WithCancel(t.Context())
 	body := io.MultiReader(strings.NewReader(whole[:len(whole)/2]), whenRead(leave), strings.NewReader(whole[len(whole)/2:]))
@@ -177,7 +177,7 @@ func (p *product) testNoAnswer(t *testing.T) {
 	const size = fileBytes + 5
 	own := &product{p.Anew(t)} // a failing ACS closes the ledger
 	// Longer than the questions about an operation take, shorter than ACS may.
-	w := newHouse(t, own, world.Options{Settings: []string{"POSTHORN_REQUEST_TIMEOUT=8s"}})
+	w := newDeployment(t, own, world.Options{Settings: []string{"POSTHORN_REQUEST_TIMEOUT=8s"}})
 	for i, c := range []struct {
 		to       string
 		accepted bool
@@ -209,7 +209,7 @@ func (p *product) testNoAnswer(t *testing.T) {
 
 // sendOnceOpen sends what would rather be refused than wait, until the ledger lets
 // it go.
-func (w *house) sendOnceOpen(t *testing.T, message string, headers ...string) (a world.Answer) {
+func (w *deployment) sendOnceOpen(t *testing.T, message string, headers ...string) (a world.Answer) {
 	t.Helper()
 	world.Await(t, "the ledger to open", func(context.Context) bool {
 		a = w.Send(t, message, headers...)
@@ -220,7 +220,7 @@ func (w *house) sendOnceOpen(t *testing.T, message string, headers ...string) (a
 
 func (p *product) testRefusals(t *testing.T) {
 	const size = fileBytes + 6
-	w := newHouse(t, &product{p.Anew(t)}, world.Options{})
+	w := newDeployment(t, &product{p.Anew(t)}, world.Options{})
 	refused := world.Message(world.To("400@example.net"), world.Attached("a.zip", file(size)))
 	for range 2 { // the second is told what the first was
 		a := w.Send(t, refused, "Operation-Id", someID)
@@ -244,7 +244,7 @@ func (p *product) testRefusals(t *testing.T) {
 
 func (p *product) testACSDown(t *testing.T) {
 	const size = fileBytes + 7
-	w := newHouse(t, &product{p.Anew(t)}, world.Options{})
+	w := newDeployment(t, &product{p.Anew(t)}, world.Options{})
 	w.MustSend(t, world.Message())
 	w.ACS.Kill(t)
 	whole := world.Message(world.Refusing, world.Attached("a.zip", file(size)))
@@ -270,7 +270,7 @@ func (p *product) testACSDown(t *testing.T) {
 // message and has not said so.
 func (p *product) testKilled(t *testing.T) {
 	const size = fileBytes + 8
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	whole := world.Message(world.Attached("a.zip", file(size)))
 	body := io.MultiReader(strings.NewReader(whole[:len(whole)/2]), whenRead(func() { w.Handler.Kill(t) }), strings.NewReader(whole[len(whole)/2:]))
 	if err := w.post(t.Context(), body, "Operation-Id", someID); err == nil {
@@ -303,7 +303,7 @@ func (p *product) testKilled(t *testing.T) {
 
 // 429 of ACS closes the ledger for all instances, for as long as ACS says.
 func (p *product) testACSBusy(t *testing.T) {
-	w := newHouse(t, &product{p.Anew(t)}, world.Options{})
+	w := newDeployment(t, &product{p.Anew(t)}, world.Options{})
 	w.ACS.Fault(t, `{"kind":"429","count":1,"retryAfterSeconds":2}`)
 	a := w.Send(t, world.Message(world.Refusing))
 	a.Want(t, http.StatusTooManyRequests, "acs-busy")
@@ -320,7 +320,7 @@ func (p *product) testACSBusy(t *testing.T) {
 
 func (p *product) testStorageAway(t *testing.T) {
 	const size = fileBytes + 9
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	before := w.MustSend(t, world.Message(world.Attached("a.zip", file(size))))
 	link := strings.TrimPrefix(anyAddress.FindString(w.ACS.Message(t).Text), w.URL)
 
@@ -334,11 +334,11 @@ func (p *product) testStorageAway(t *testing.T) {
 	if a := w.Get(t, "/readyz"); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(a.Body), `"tables":"failed"`) {
 		t.Errorf("%s: %s", a.Status, a.Body)
 	}
-	fresh := &house{w.Another(t)}
+	fresh := &deployment{w.Another(t)}
 	fresh.Send(t, later).Want(t, http.StatusServiceUnavailable, "unavailable")
 
 	p.StartStorage(t)
-	for _, w := range []*house{w, fresh} {
+	for _, w := range []*deployment{w, fresh} {
 		if d := w.Ended(t, world.Operation(before.ID)); d.Status != "Succeeded" {
 			t.Errorf("after the outage the record says %+v", d)
 		}

@@ -25,7 +25,7 @@ func (p *product) testSize(t *testing.T) {
 }
 
 func (p *product) testIdleMemory(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	w.MustSend(t, world.Message())
 	resident := w.Handler.ResidentBytes(t)
 	t.Logf("%.1f MB", float64(resident)/1e6)

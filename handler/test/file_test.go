@@ -32,7 +32,7 @@ var anyAddress = regexp.MustCompile(`https?://[^\s"<]+`)
 // its operator withdraws it.
 func (p *product) testFile(t *testing.T) {
 	const size = fileBytes + 1
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	content := file(size)
 	d := w.MustSend(t, world.Message(world.Attached("Jahres bericht ä.zip", content)), "Content-Language", "de")
 	if l := d.Delivery.Links; len(l) != 1 || l[0].Name != "Jahres bericht ä.zip" || l[0].Size != size || l[0].Attachment != 0 {
@@ -74,7 +74,7 @@ func (p *product) testFile(t *testing.T) {
 
 // expectSAS wants a signature of an identity, for reading one blob by HTTPS, that
 // ends at the latest a minute after a time.
-func (w *house) expectSAS(t *testing.T, location string, latest time.Time) {
+func (w *deployment) expectSAS(t *testing.T, location string, latest time.Time) {
 	t.Helper()
 	u, err := url.Parse(location)
 	if err != nil {
@@ -90,7 +90,7 @@ func (w *house) expectSAS(t *testing.T, location string, latest time.Time) {
 	}
 }
 
-func (w *house) expectFile(t *testing.T, location string, content []byte) {
+func (w *deployment) expectFile(t *testing.T, location string, content []byte) {
 	t.Helper()
 	a := w.fetch(t, location)
 	if a.StatusCode != http.StatusOK || sha256.Sum256(a.Body) != sha256.Sum256(content) {
@@ -106,7 +106,7 @@ func (w *house) expectFile(t *testing.T, location string, content []byte) {
 
 // expectPrivate wants the signature to be the only way to the blob, and the blob
 // to be all that it opens.
-func (w *house) expectPrivate(t *testing.T, location string) {
+func (w *deployment) expectPrivate(t *testing.T, location string) {
 	t.Helper()
 	u, err := url.Parse(location)
 	if err != nil {
@@ -126,7 +126,7 @@ func (w *house) expectPrivate(t *testing.T, location string) {
 	}
 }
 
-func (w *house) fetch(t *testing.T, location string) world.Answer {
+func (w *deployment) fetch(t *testing.T, location string) world.Answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, location, http.NoBody)
 	if err != nil {

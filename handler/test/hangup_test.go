@@ -23,7 +23,7 @@ const (
 // Callers leave at a random moment, and nothing stays in between: each message is sent
 // once and known to be, or its id is free, so that a repeat sends it.
 func (p *product) testHangUps(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	ids, next := make([]string, hangUps), make(chan int)
 	subject := world.With("content", map[string]any{"subject": "THE-SUBJECT", "plainText": "canary"})
 	small, large := world.Message(subject), world.Message(subject, world.Attached("a.zip", file(3<<19)))
@@ -72,14 +72,14 @@ func (p *product) testHangUps(t *testing.T) {
 }
 
 // between says whether a message has neither ended, nor waits, nor is free.
-func (w *house) between(t *testing.T, id string) bool {
+func (w *deployment) between(t *testing.T, id string) bool {
 	t.Helper()
 	a := w.Get(t, world.Operation(id))
 	return a.StatusCode == http.StatusOK && slices.Contains([]string{"claimed", "sending", "unknown"}, a.Document(t).Delivery.State)
 }
 
 // told is how many messages are said to be sent.
-func (w *house) told(t *testing.T, ids []string) (sent int) {
+func (w *deployment) told(t *testing.T, ids []string) (sent int) {
 	t.Helper()
 	for _, id := range ids {
 		switch a := w.Get(t, world.Operation(id)); a.StatusCode {
@@ -96,7 +96,7 @@ func (w *house) told(t *testing.T, ids []string) (sent int) {
 }
 
 // arrived is how many of these messages ACS has, none of them twice.
-func (w *house) arrived(t *testing.T, ids []string) int {
+func (w *deployment) arrived(t *testing.T, ids []string) int {
 	t.Helper()
 	seen := map[string]int{}
 	for _, m := range w.ACS.Messages(t) {

@@ -23,7 +23,7 @@ const stripeSecret = "whsec_canaryMfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 // hooked adds a hook and returns what the command printed: the path with its key,
 // and the secret if there is one.
-func (w *house) hooked(t *testing.T, name, builtin string, flags ...string) (path, secret string) {
+func (w *deployment) hooked(t *testing.T, name, builtin string, flags ...string) (path, secret string) {
 	t.Helper()
 	said := w.Operate(t, slices.Concat([]string{"hooks", "add", w.hookName(name), "--builtin", builtin, "--caller", w.Caller,
 		"--sender", world.Sender, "--to", world.Recipient}, flags)...)
@@ -36,12 +36,12 @@ func (w *house) hooked(t *testing.T, name, builtin string, flags ...string) (pat
 }
 
 // hookName keeps the hooks of tests apart, which share the table.
-func (w *house) hookName(name string) string {
+func (w *deployment) hookName(name string) string {
 	return name + strings.TrimPrefix(w.Caller, "caller")
 }
 
 // deliver posts as a sender does, without the caller's key.
-func (w *house) deliver(t *testing.T, path, body string, headers ...string) world.Answer {
+func (w *deployment) deliver(t *testing.T, path, body string, headers ...string) world.Answer {
 	t.Helper()
 	return w.Do(t, http.MethodPost, path, strings.NewReader(body), append([]string{"Authorization", ""}, headers...)...)
 }
@@ -56,7 +56,7 @@ func mac(secret string, parts ...string) []byte {
 
 // Each sender's own sample, signed as it signs, arrives at ACS once.
 func (p *product) testWebhooks(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	now := strconv.FormatInt(time.Now().Unix(), 10)
 	secretFile := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secretFile, []byte(stripeSecret+"\n"), 0o600); err != nil {
@@ -126,7 +126,7 @@ func (p *product) testWebhooks(t *testing.T) {
 
 // A hook's way from its first key to its end, as its operator goes it.
 func (p *product) testHooks(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	first, _ := w.hooked(t, "mine", "alertmanager", "--cc", "canary-cc@example.net", "--tag", "team=ops")
 	name := w.hookName("mine")
 	shown := w.Operate(t, "hooks", "show", name)
@@ -156,7 +156,7 @@ func (p *product) testHooks(t *testing.T) {
 
 // The commands of the documentation work, and its template says what it should.
 func (p *product) testHookPages(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "secret.txt")
 	if err := os.WriteFile(secret, []byte(stripeSecret), 0o600); err != nil {
@@ -217,7 +217,7 @@ func (p *product) testHookPages(t *testing.T) {
 
 // expectCopies: a copy of each built-in template is one that a hook can have, and
 // says the same.
-func (p *product) expectCopies(t *testing.T, w *house) {
+func (p *product) expectCopies(t *testing.T, w *deployment) {
 	t.Helper()
 	for _, builtin := range []string{"grafana", "github", "generic", "stripe"} {
 		dir := filepath.Join(t.TempDir(), builtin)
@@ -235,7 +235,7 @@ func (p *product) expectCopies(t *testing.T, w *house) {
 
 // testWrongHooks: what cannot be done says why.
 func (p *product) testWrongHooks(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	add := func(flags ...string) []string {
 		return slices.Concat([]string{"hooks", "add", "wrong", "--caller", w.Caller, "--sender", world.Sender, "--to", world.Recipient}, flags)
 	}
@@ -280,7 +280,7 @@ func (p *product) testWrongHooks(t *testing.T) {
 
 // A form from a browser, a robot, and a site that has no such form.
 func (p *product) testForm(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	path, _ := w.hooked(t, "contact", "form", "--origin", "https://www.example.com", "--redirect", "https://www.example.com/thanks")
 	send := func(origin, more string) world.Answer {
 		return w.deliver(t, path, "name=canary&email=canary-ann%40example.com&message=Hello"+more,

@@ -15,7 +15,7 @@ import (
 // nothing comes of it.
 func (p *product) testWrongRequests(t *testing.T) {
 	const send = "/emails:send"
-	w := newHouse(t, p, world.Options{Settings: []string{"POSTHORN_MAX_REQUEST_BYTES=100000"}})
+	w := newDeployment(t, p, world.Options{Settings: []string{"POSTHORN_MAX_REQUEST_BYTES=100000"}})
 	good := world.Message()
 	replace := func(part, by string) string { return strings.Replace(good, part, by, 1) }
 	recipients := func(n int) []string {
@@ -87,7 +87,7 @@ func (p *product) testWrongRequests(t *testing.T) {
 // are refused as the caller's fault.
 func (p *product) testNaughtyStrings(t *testing.T) {
 	naughty := require.NaughtyStrings(t)
-	w := newHouse(t, p, world.Options{Emulator: []string{"-max-messages", "10000"}})
+	w := newDeployment(t, p, world.Options{Emulator: []string{"-max-messages", "10000"}})
 	type offer struct{ number, subject, name, body string }
 	next := make(chan offer)
 	var mu sync.Mutex

@@ -14,8 +14,8 @@ import (
 	"github.com/posthorn/posthorn/handler/test/world"
 )
 
-// letter is a message of a load, and what its caller knows of it.
-type letter struct {
+// loadMessage is a message of a load, and what its caller knows of it.
+type loadMessage struct {
 	n       int
 	subject string // no other's
 	key     string // of its caller
@@ -31,10 +31,10 @@ type letter struct {
 	last  string // the last answer, for a complaint
 }
 
-// compose makes letter n: what it is like is drawn from rng. The first one, which comes
+// compose makes message n: what it is like is drawn from rng. The first one, which comes
 // before any accident, surely waits and is then refused: such ones are rare.
-func compose(n int, rng *rand.Rand, keys []string) *letter {
-	m := &letter{n: n, subject: fmt.Sprintf("%s %d", world.Subject, n), key: keys[rng.IntN(len(keys))]}
+func compose(n int, rng *rand.Rand, keys []string) *loadMessage {
+	m := &loadMessage{n: n, subject: fmt.Sprintf("%s %d", world.Subject, n), key: keys[rng.IntN(len(keys))]}
 	delivery := map[string]any{"priority": []string{"high", "normal", "normal", "bulk"}[rng.IntN(4)]}
 	in := func(least, most int) {
 		at := time.Now().Add(time.Duration(least+rng.IntN(most-least)) * time.Second)
@@ -71,13 +71,13 @@ func compose(n int, rng *rand.Rand, keys []string) *letter {
 	return m
 }
 
-// load gives letters to several instances, as callers do who want to know: they
+// load gives messages to several instances, as callers do who want to know: they
 // repeat with the same key, at another instance, until they are told.
 type load struct {
-	doors  []*world.World
-	client *http.Client
+	instances []*world.World
+	client    *http.Client
 	// unanswered are the sends that did not end in a 202: each may have left a
-	// letter in the spool that nobody was promised.
+	// message in the spool that nobody was promised.
 	unanswered atomic.Int64
 }
 
@@ -89,10 +89,10 @@ const (
 
 // see sends m until it is safe or refused for good, takes it back if it is one of
 // those, and follows it to its end.
-func (l *load) see(ctx context.Context, m *letter) {
-	steps := []func(context.Context, *letter) bool{l.send, l.follow}
+func (l *load) see(ctx context.Context, m *loadMessage) {
+	steps := []func(context.Context, *loadMessage) bool{l.send, l.follow}
 	if m.cancels {
-		steps = []func(context.Context, *letter) bool{l.send, l.cancel, l.follow}
+		steps = []func(context.Context, *loadMessage) bool{l.send, l.cancel, l.follow}
 	}
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
@@ -107,7 +107,7 @@ func (l *load) see(ctx context.Context, m *letter) {
 	}
 }
 
-func (l *load) send(ctx context.Context, m *letter) (done bool) {
+func (l *load) send(ctx context.Context, m *loadMessage) (done bool) {
 	status, d := l.ask(ctx, m, http.MethodPost, "/emails:send", m.body)
 	switch {
 	case status == http.StatusAccepted:
@@ -124,14 +124,14 @@ func (l *load) send(ctx context.Context, m *letter) (done bool) {
 	return false
 }
 
-func (l *load) cancel(ctx context.Context, m *letter) (done bool) {
+func (l *load) cancel(ctx context.Context, m *loadMessage) (done bool) {
 	status, _ := l.ask(ctx, m, http.MethodDelete, world.Operation(m.id), "")
 	return status == http.StatusOK || status == http.StatusConflict
 }
 
 // follow asks once what became of m. A caller who is told that nobody knows, and
 // nobody asks, repeats the message: then somebody does.
-func (l *load) follow(ctx context.Context, m *letter) (done bool) {
+func (l *load) follow(ctx context.Context, m *loadMessage) (done bool) {
 	status, d := l.ask(ctx, m, http.MethodGet, world.Operation(m.id), "")
 	if status != http.StatusOK {
 		return false
@@ -155,10 +155,10 @@ func (l *load) follow(ctx context.Context, m *letter) (done bool) {
 }
 
 // ask makes one request as m's caller. The status is 0 if there was no answer.
-func (l *load) ask(ctx context.Context, m *letter, method, path, body string) (status int, d world.Document) {
+func (l *load) ask(ctx context.Context, m *loadMessage, method, path, body string) (status int, d world.Document) {
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
-	door := l.doors[(m.n+m.tries)%len(l.doors)]
+	door := l.instances[(m.n+m.tries)%len(l.instances)]
 	m.tries++
 	req, err := http.NewRequestWithContext(ctx, method, door.URL+path, strings.NewReader(body))
 	if err != nil {

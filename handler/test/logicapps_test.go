@@ -175,7 +175,7 @@ func (s *secure) perform(t *testing.T, a action) (answers []world.Answer) {
 	return answers
 }
 
-// trusting is a client that knows the house's certificate.
+// trusting is a client that knows the deployment's certificate.
 func (s *secure) trusting(t *testing.T) *http.Client {
 	t.Helper()
 	text, err := os.ReadFile(s.certFile)

@@ -11,7 +11,7 @@ import (
 
 // What waits, as its operator sees and treats it.
 func (p *product) testMessages(t *testing.T) {
-	w := newHouse(t, &product{p.Anew(t)}, world.Options{})
+	w := newDeployment(t, &product{p.Anew(t)}, world.Options{})
 	ids := make([]string, 4)
 	for i := range ids {
 		ids[i] = w.MustSend(t, world.Message(later(time.Hour))).ID
@@ -41,8 +41,8 @@ func (p *product) testMessages(t *testing.T) {
 		if d := w.Get(t, world.Operation(ids[0])).Document(t); d.Status != "Canceled" {
 			t.Errorf("it is %v", d.Status)
 		}
-		if rows, letters := w.Rows(t, "posthornqueue"), w.BlobsIn(t, "posthorn-messages"); rows != 3 || letters != 3 {
-			t.Errorf("%d rows and %d letters are left, want 3", rows, letters)
+		if rows, blobs := w.Rows(t, "posthornqueue"), w.BlobsIn(t, "posthorn-messages"); rows != 3 || blobs != 3 {
+			t.Errorf("%d rows and %d messages are left, want 3", rows, blobs)
 		}
 		(&product{w.Product}).expectFailure(t, w.Env, []string{"messages", "drop", ids[0], "--yes"}, 3, "waits")
 	})
@@ -57,14 +57,14 @@ func (p *product) testMessages(t *testing.T) {
 	t.Run("pause", func(t *testing.T) { w.expectPause(t, ids[2]) })
 	t.Run("revoke", func(t *testing.T) {
 		w.Operate(t, "callers", "revoke", w.Caller, "--drop", "--yes")
-		if rows, letters := w.Rows(t, "posthornqueue"), w.BlobsIn(t, "posthorn-messages"); rows != 0 || letters != 0 {
-			t.Errorf("%d rows and %d letters are left", rows, letters)
+		if rows, blobs := w.Rows(t, "posthornqueue"), w.BlobsIn(t, "posthorn-messages"); rows != 0 || blobs != 0 {
+			t.Errorf("%d rows and %d messages are left", rows, blobs)
 		}
 	})
 }
 
 // expectPause stops all sending, releases a message meanwhile, and lets it go.
-func (w *house) expectPause(t *testing.T, id string) {
+func (w *deployment) expectPause(t *testing.T, id string) {
 	t.Helper()
 	w.Operate(t, "sending", "pause", "--reason", "canary-reason")
 	other := w.Caller + "-z" // the handler keeps what it has read of a caller for a while
@@ -91,12 +91,12 @@ func (w *house) expectPause(t *testing.T, id string) {
 	w.awaitState(t, id, "accepted")
 }
 
-func (w *house) waiting(t *testing.T) int {
+func (w *deployment) waiting(t *testing.T) int {
 	t.Helper()
 	return strings.Count(w.Operate(t, "messages", "list"), "\n")
 }
 
-func (w *house) expectList(t *testing.T, ids []string) {
+func (w *deployment) expectList(t *testing.T, ids []string) {
 	t.Helper()
 	for _, c := range []struct {
 		name string

@@ -18,7 +18,7 @@ import (
 // Only the Functions host, on the same machine, may reach the handler, and there
 // is one handler to a port.
 func (p *product) testListen(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	if a := w.Do(t, http.MethodGet, "/", nil, "Authorization", ""); a.StatusCode != http.StatusNoContent {
 		t.Errorf("the host's question was answered %s", a.Status)
 	}
@@ -51,7 +51,7 @@ func (p *product) testListen(t *testing.T) {
 
 // SIGTERM lets a request that has begun come to its end.
 func (p *product) testDrain(t *testing.T) {
-	w := newHouse(t, p, world.Options{Emulator: []string{"-slow", "500ms"}})
+	w := newDeployment(t, p, world.Options{Emulator: []string{"-slow", "500ms"}})
 	var all sync.WaitGroup
 	all.Go(func() { w.MustSend(t, world.Message(world.To("slow@example.net"))) })
 	world.Await(t, "the call to ACS", func(context.Context) bool { return len(w.ACS.Arrivals(t)) == 1 })
@@ -69,7 +69,7 @@ func (p *product) testDrain(t *testing.T) {
 // Whoever sends all before it looks, as the Functions host does, finds the answer,
 // also where the host itself calls.
 func (p *product) testEarlyAnswer(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	for path, want := range map[string]int{"/emails:send": http.StatusUnauthorized, "/dispatch": http.StatusBadRequest} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.URL+path, strings.NewReader(strings.Repeat(" ", 30_000_000)))
 		if err != nil {
@@ -91,7 +91,7 @@ func (p *product) testEarlyAnswer(t *testing.T) {
 // A host that is killed leaves its handler behind, and the next one starts another
 // beside it. Together they send each message once.
 func (p *product) testTwoHandlers(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	left, next := w.World, w.Another(t)
 	const messages = 10
 	var all sync.WaitGroup

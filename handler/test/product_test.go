@@ -69,7 +69,7 @@ func (p *product) testTogether(t *testing.T) {
 		{"messages that wait, for their operator", p.testMessages},
 		{"a test message of the operator", p.testSendTest},
 		{"stolen tables", p.testStolenTables},
-		{"a tick that failed too often", p.testPoisonedTick},
+		{"a wake-up message that failed too often", p.testPoisonedWakeUp},
 		{"the address that it listens at", p.testListen},
 		{"the version", p.testVersion},
 		{"an end with a request under way", p.testDrain},
@@ -87,10 +87,10 @@ func (p *product) testTogether(t *testing.T) {
 // product has the tests for methods.
 type product struct{ *world.Product }
 
-// house is a world with the assertions of these tests.
-type house struct{ *world.World }
+// deployment is a world with the assertions of these tests.
+type deployment struct{ *world.World }
 
-func newHouse(tb testing.TB, p *product, o world.Options) *house {
+func newDeployment(tb testing.TB, p *product, o world.Options) *deployment {
 	tb.Helper()
-	return &house{world.New(tb, p.Product, o)}
+	return &deployment{world.New(tb, p.Product, o)}
 }

@@ -14,7 +14,7 @@ import (
 // and ACS does not hear of the others.
 func (p *product) testQuota(t *testing.T) {
 	const offered, allowed = 1000, 30
-	w := newHouse(t, p, world.Options{Settings: []string{"POSTHORN_QUOTA=custom-domain"}, Emulator: []string{"-preset", "custom"}})
+	w := newDeployment(t, p, world.Options{Settings: []string{"POSTHORN_QUOTA=custom-domain"}, Emulator: []string{"-preset", "custom"}})
 	var mu sync.Mutex
 	statuses := map[int]int{}
 	var all sync.WaitGroup

@@ -28,10 +28,10 @@ const (
 	audience = "api://posthorn"
 )
 
-// secure is a house behind TLS, as the Functions host is, with a tenant of Entra ID
+// secure is a deployment behind TLS, as the Functions host is, with a tenant of Entra ID
 // and a caller for whom the tokens of one application stand.
 type secure struct {
-	*house
+	*deployment
 	issuer     *issuer.Issuer
 	authority  string // the issuer's address
 	public     string // https
@@ -56,7 +56,7 @@ func newSecure(t *testing.T, p *product, audiences string) *secure {
 	}})
 	t.Cleanup(proxy.Close)
 	s := &secure{issuer: tenant, authority: listed.URL, public: proxy.URL, app: uuid.NewString()}
-	s.house = newHouse(t, p, world.Options{Settings: []string{
+	s.deployment = newDeployment(t, p, world.Options{Settings: []string{
 		"POSTHORN_PUBLIC_URL=" + proxy.URL, "POSTHORN_ENTRA_TENANT=" + tenantID,
 		"POSTHORN_ENTRA_AUDIENCE=" + audiences, "POSTHORN_ENTRA_AUTHORITY=" + listed.URL,
 	}})

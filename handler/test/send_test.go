@@ -14,7 +14,7 @@ import (
 
 // Everything that a small message may have arrives at ACS as it was sent.
 func (p *product) testSend(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	image := []byte("\x89PNG canary")
 	sent := world.Message(
 		world.With("recipients", map[string]any{
@@ -58,7 +58,7 @@ func (p *product) testSend(t *testing.T) {
 	w.Do(t, http.MethodDelete, location.RequestURI(), nil).Want(t, http.StatusConflict, "too-late")
 	w.Do(t, http.MethodGet, location.RequestURI(), nil, "Authorization", "").Want(t, http.StatusUnauthorized, "unauthenticated")
 
-	stranger := newHouse(t, p, world.Options{})
+	stranger := newDeployment(t, p, world.Options{})
 	stranger.Get(t, location.RequestURI()).Want(t, http.StatusNotFound, "not-found")
 }
 
@@ -69,7 +69,7 @@ func (p *product) testRepeat(t *testing.T) {
 		{"an operation id", "Operation-Id", "6f1c9a54-0b1e-4e55-9d53-c2f8e2c0a7d1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newHouse(t, p, world.Options{})
+			w := newDeployment(t, p, world.Options{})
 			first := w.MustSend(t, world.Message(), c.header, c.value)
 			for range 3 {
 				a := w.Send(t, world.Message(), c.header, c.value)
@@ -85,7 +85,7 @@ func (p *product) testRepeat(t *testing.T) {
 			w.ACS.Message(t)
 
 			// Another caller's key of the same name is another message.
-			other := newHouse(t, p, world.Options{})
+			other := newDeployment(t, p, world.Options{})
 			if d := other.MustSend(t, world.Message(), c.header, c.value); c.header == "Idempotency-Key" && strings.EqualFold(d.ID, first.ID) {
 				t.Error("two callers share an id")
 			}

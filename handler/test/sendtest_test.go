@@ -10,7 +10,7 @@ import (
 
 // posthorn's own test message goes both ways to its end, and says what keeps it.
 func (p *product) testSendTest(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	as := []string{"--caller", w.Caller, "--json"}
 	for _, c := range []struct {
 		name  string

@@ -74,7 +74,7 @@ func (p *product) testWrongSettings(t *testing.T) {
 				}
 				want := c.want
 				if args != nil && c.name == "none at all" {
-					want = []string{"no deployment is known here", "posthorn connect"}
+					want = []string{"no deployment is connected", "posthorn connect"}
 				}
 				for _, want := range want {
 					if !strings.Contains(said, want) {

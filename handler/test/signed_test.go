@@ -54,7 +54,7 @@ func authority(u *url.URL) string {
 // testSignedBehindHost signs as each of Microsoft's SDKs does, and sends through the
 // Functions host, which changes Host and the path.
 func (p *product) testSignedBehindHost(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	at := w.behindHost(t)
 	for _, name := range []struct{ name, endpoint string }{
 		{"the public name", at},
@@ -100,7 +100,7 @@ func (p *product) testSignedBehindHost(t *testing.T) {
 // behindHost starts the world's handler once more, under the stand-in for the
 // Functions host, and returns the host's address, which is the public one. Queue and
 // timers are those of the other tests, so this host has none.
-func (w *house) behindHost(t *testing.T) (address string) {
+func (w *deployment) behindHost(t *testing.T) (address string) {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -140,7 +140,7 @@ func (w *house) behindHost(t *testing.T) (address string) {
 }
 
 // sendSigned makes a request as an SDK does.
-func (w *house) sendSigned(t *testing.T, s sdk, at string, endpoint *url.URL, method, target, body string) world.Answer {
+func (w *deployment) sendSigned(t *testing.T, s sdk, at string, endpoint *url.URL, method, target, body string) world.Answer {
 	t.Helper()
 	_, access, _ := strings.Cut(w.Connection, "accesskey=")
 	key, err := base64.StdEncoding.DecodeString(access)

@@ -17,7 +17,7 @@ import (
 // Whoever reads all tables has no key, no secret of a sender, no link, and nothing of what
 // messages say or of whom they go to. What waits is in a blob, with the message.
 func (p *product) testStolenTables(t *testing.T) {
-	w := newHouse(t, &product{p.Anew(t)}, world.Options{})
+	w := newDeployment(t, &product{p.Anew(t)}, world.Options{})
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte(stripeSecret), 0o600); err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func (p *product) testStolenTables(t *testing.T) {
 			}
 		}
 	}
-	if letters := w.BlobsIn(t, wiring.MessagesContainer); found < 10 || letters != 2 {
-		t.Errorf("%d rows and %d letters were there to be looked at", found, letters)
+	if blobs := w.BlobsIn(t, wiring.MessagesContainer); found < 10 || blobs != 2 {
+		t.Errorf("%d rows and %d messages were there to be looked at", found, blobs)
 	}
 }

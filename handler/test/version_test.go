@@ -10,7 +10,7 @@ import (
 
 // Whoever asks which Posthorn this is hears the same, wherever it is asked.
 func (p *product) testVersion(t *testing.T) {
-	w := newHouse(t, p, world.Options{})
+	w := newDeployment(t, p, world.Options{})
 	told := world.Run(t, w.Env, p.HandlerFile, "--version").Stdout.String()
 	version := strings.TrimSuffix(strings.TrimPrefix(told, "handler "), "\n")
 	if version == "" || strings.ContainsAny(version, " \n") {

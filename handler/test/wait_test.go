@@ -13,14 +13,14 @@ import (
 // What waits is sent by the queue function, may be cancelled until then, and what
 // cannot be sent is shown to the operator.
 func (p *product) testWaiting(t *testing.T) {
-	w := newHouse(t, &product{p.Anew(t)}, world.Options{})
+	w := newDeployment(t, &product{p.Anew(t)}, world.Options{})
 	w.PlayHost(t, 5*time.Second)
 	t.Run("until its time", w.testSendAt)
 	t.Run("until it is cancelled", w.testCancel)
 	t.Run("until ACS takes more", w.testWaitsForACS)
 	t.Run("and cannot be sent", w.testDead)
 	if n := w.Rows(t, "posthornqueue") + w.Rows(t, "posthorndeadletters") + w.BlobsIn(t, "posthorn-messages"); n != 0 {
-		t.Errorf("%d rows and letters are left", n)
+		t.Errorf("%d rows and messages are left", n)
 	}
 }
 
@@ -30,7 +30,7 @@ func later(d time.Duration) func(map[string]any) {
 }
 
 // awaitState waits for what becomes of a message.
-func (w *house) awaitState(t *testing.T, id, state string) (d world.Document) {
+func (w *deployment) awaitState(t *testing.T, id, state string) (d world.Document) {
 	t.Helper()
 	var last string
 	defer func() {
@@ -46,7 +46,7 @@ func (w *house) awaitState(t *testing.T, id, state string) (d world.Document) {
 	return d
 }
 
-func (w *house) testSendAt(t *testing.T) {
+func (w *deployment) testSendAt(t *testing.T) {
 	at := time.Now().Add(2 * time.Second)
 	message := world.Message(later(2 * time.Second))
 	d := w.MustSend(t, message, "Idempotency-Key", "canary-later")
@@ -65,7 +65,7 @@ func (w *house) testSendAt(t *testing.T) {
 	w.Do(t, http.MethodDelete, world.Operation(d.ID), nil).Want(t, http.StatusConflict, "too-late")
 }
 
-func (w *house) testCancel(t *testing.T) {
+func (w *deployment) testCancel(t *testing.T) {
 	calls := len(w.ACS.Arrivals(t))
 	d := w.MustSend(t, world.Message(later(time.Hour), world.Attached("a.zip", file(fileBytes+10))))
 	if n := w.Rows(t, "posthornqueue"); n != 1 {
@@ -79,8 +79,8 @@ func (w *house) testCancel(t *testing.T) {
 	if d := w.Get(t, world.Operation(d.ID)).Document(t); d.Status != "Canceled" {
 		t.Errorf("afterwards it is %v", d.Status)
 	}
-	if rows, letters := w.Rows(t, "posthornqueue"), w.BlobsIn(t, "posthorn-messages"); rows != 0 || letters != 0 {
-		t.Errorf("%d rows and %d letters are left", rows, letters)
+	if rows, blobs := w.Rows(t, "posthornqueue"), w.BlobsIn(t, "posthorn-messages"); rows != 0 || blobs != 0 {
+		t.Errorf("%d rows and %d messages are left", rows, blobs)
 	}
 	if n := len(w.ACS.Arrivals(t)); n != calls {
 		t.Errorf("ACS was called %d times", n-calls)
@@ -88,7 +88,7 @@ func (w *house) testCancel(t *testing.T) {
 }
 
 // 429 and 5xx of ACS make a message wait, and nothing is sent twice.
-func (w *house) testWaitsForACS(t *testing.T) {
+func (w *deployment) testWaitsForACS(t *testing.T) {
 	before := len(w.ACS.Messages(t))
 	w.ACS.Fault(t, `{"kind":"429","count":1,"retryAfterSeconds":1}`)
 	busy := w.MustSend(t, world.Message())
@@ -104,7 +104,7 @@ func (w *house) testWaitsForACS(t *testing.T) {
 	}
 }
 
-func (w *house) testDead(t *testing.T) {
+func (w *deployment) testDead(t *testing.T) {
 	const to = "400+canary-dead@example.net"
 	d := w.MustSend(t, world.Message(later(time.Second), world.To(to)))
 	failed := w.awaitState(t, d.ID, "failed")
@@ -142,7 +142,7 @@ func (w *house) testDead(t *testing.T) {
 }
 
 // awaitDead waits until the operator's list holds n, and returns it.
-func (w *house) awaitDead(t *testing.T, n int) (list string) {
+func (w *deployment) awaitDead(t *testing.T, n int) (list string) {
 	t.Helper()
 	world.Await(t, "the list", func(context.Context) bool {
 		list = w.Operate(t, "dead", "list")

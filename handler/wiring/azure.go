@@ -57,8 +57,8 @@ func storageOptions(s settings.Settings) (azcore.ClientOptions, error) {
 	}, nil
 }
 
-// applicationID is how Azure's logs name this program: 24 characters at most, of which azcore
-// cuts the rest.
+// applicationID is how Azure's logs name this program: azcore cuts it after 24
+// characters.
 func applicationID() string { return "posthorn/" + version.String() }
 
 // traceContext passes the trace of a request on to Azure, as W3C Trace Context.

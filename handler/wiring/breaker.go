@@ -18,11 +18,11 @@ const (
 	// briefTime is how long a try may take while the breaker is open, and the SDK makes
 	// no other try after it: a write and the read after it give up within 2 s.
 	briefTime = 500 * time.Millisecond
-	// mostBrief is how many brief tries go at once; the others fail untried. Each that gives
-	// up closes its connection, and the next greets by TLS: many would keep a storage that
-	// is only slow from ever being quick again.
+	// mostBrief is how many brief tries go at once; the others fail untried. A try that
+	// gives up closes its connection, and the next needs a TLS handshake: many of them would
+	// keep a slow storage slow.
 	mostBrief = 4
-	// probePause is the time between two probes, each of which may take answerTime.
+	// probePause is the time between two probes. Each may take answerTime.
 	probePause = 15 * time.Second
 )
 

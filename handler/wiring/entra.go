@@ -9,7 +9,7 @@ import (
 	"github.com/posthorn/posthorn/handler/settings"
 )
 
-// tokens verifies those of the deployment's tenant. The issuer's keys come from
+// tokens verifies tokens of the deployment's tenant. The issuer's keys come from
 // just one address, so a redirect is not followed.
 func tokens(s settings.Settings, log *slog.Logger) *entra.Verifier {
 	return entra.New(entra.Config{

@@ -12,8 +12,8 @@ const (
 	programMB = 32
 )
 
-// What comes without a proof, and what is made of forms, has memory of its own, so that
-// nobody with a key waits for it: where there is enough, 8 MiB and that of the largest form,
+// Requests without a proof, and forms, have memory of their own, so that no caller with a
+// key waits for them. Where there is enough, it is 8 MiB, and the memory of the largest form
 // or of hundreds of usual ones.
 const (
 	mostUnprovenMB = 8

@@ -9,7 +9,7 @@ import (
 
 // dropWakeUp leaves nothing of a wake-up message that has failed as often as the host
 // tries: WatchdogFunction finds in the tables whatever it says. Its text is not logged,
-// since anybody who may write to the queue may have chosen it.
+// since any writer of the queue may have chosen it.
 func dropWakeUp(log *slog.Logger) func(context.Context, trigger.Invocation) error {
 	return func(_ context.Context, in trigger.Invocation) error {
 		if in.Queue != nil {

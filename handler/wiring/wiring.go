@@ -63,8 +63,7 @@ const (
 	DispatchQueue = "posthorn-dispatch"
 )
 
-// Names of the functions that the host alone calls: those of their templates in
-// function.json-templates.
+// Names of the functions that the host alone calls, as in function.json-templates.
 const (
 	// CleanUpFunction is the timer that removes what has expired.
 	CleanUpFunction = "cleanup"

@@ -1,11 +1,11 @@
-// Who is told of what: by platform metrics, which need no log.
+// Alerts on platform metrics, which need no log.
 param prefix string
 param groupName string
 param tags object
 param serviceId string
 param siteId string
 param topicId string
-@description('Address to which alerts and the budget go; empty: alerts are seen in the portal alone.')
+@description('E-mail address for alerts and for the budget. Empty: only the portal shows alerts.')
 param email string
 
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {

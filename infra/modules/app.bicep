@@ -3,7 +3,7 @@ param name string
 param planName string
 param location string
 param tags object
-@description('What an instance gets, and how much it takes at once: see memory.json.')
+@description('Memory of an instance and its concurrent requests: see memory.json.')
 param memory object
 param maximumInstances int
 param zoneRedundant bool
@@ -11,17 +11,17 @@ param identityId string
 param identityClientId string
 param storageName string
 param packagesUrl string
-@description('Empty: the site goes out by itself.')
+@description('Subnet for outbound traffic. Empty: no virtual network.')
 param subnetId string
 param insightsName string
-@description('Settings that a first deployment begins with.')
+@description('Settings of the first deployment.')
 param firstSettings object
 @description('Settings that follow from other resources and parameters.')
 param ownSettings object
 @secure()
 @description('Settings that the operator gives.')
 param givenSettings object
-@description('Address of a zip to deploy; empty: something else brings the package.')
+@description('Address of a zip to deploy. Empty: another tool deploys the package.')
 param packageUri string
 
 resource insights 'Microsoft.Insights/components@2020-02-02' existing = {

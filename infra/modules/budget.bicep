@@ -1,8 +1,8 @@
-// A budget warns, and stops nothing. Azure takes no start in a month that is over, and changes none
-// that stands: so the first deployment chooses it, and all later ones leave the budget alone.
+// A budget warns, and stops nothing. Azure refuses a start in a past month, and never changes the start
+// of a budget. So the first deployment chooses the start, and later ones leave the budget alone.
 param name string
 param amount int
-@description('First day of the month in which it begins.')
+@description('First day of the month in which the budget begins.')
 param start string
 param email string
 

@@ -1,14 +1,14 @@
 // The Communication Services resource, the Email Service, and the managed domain, linked at
-// once: mail leaves minutes after the deployment.
+// once. Mail can leave minutes after the deployment.
 param name string
 param emailServiceName string
 param tags object
-@description('Where messages are kept; it cannot be changed later.')
+@description('Geography in which messages are kept. It cannot be changed later.')
 param dataLocation string
-@description('Ids of domains to link beside those that are linked already and the managed one.')
+@description('Resource ids of domains to link. Linked domains and the managed domain stay linked.')
 param linkedDomains array
 param principalId string
-@description('Id of a role that may only send; empty is the built-in Communication and Email Service Owner.')
+@description('Id of a role that may only send. Empty: the built-in Communication and Email Service Owner.')
 param sendRoleId string
 
 resource email 'Microsoft.Communication/emailServices@2026-03-18' = {

@@ -5,7 +5,7 @@ param serviceId string
 param storageName string
 param queueName string
 param deadContainerName string
-@description('Seconds that a report waits in the queue until something reads it.')
+@description('Seconds for which a report waits in the queue.')
 param secondsToLive int
 
 resource storage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {

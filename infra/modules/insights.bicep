@@ -4,7 +4,7 @@ param workspaceName string
 param location string
 param tags object
 param retentionDays int
-@description('Gigabytes a day after which no more is kept; -1: no limit.')
+@description('Daily cap in gigabytes. -1: no cap.')
 param dailyGB int
 param principalId string
 

@@ -3,7 +3,7 @@ param name string
 param prefix string
 param location string
 param tags object
-@description('Address range of the network, a /24 at least.')
+@description('Address range of the network, at least a /24.')
 param range string
 param storageId string
 param vaultId string

@@ -1,4 +1,4 @@
-// Who runs the program posthorn: what its commands read and write beside the handlers. The rights on
+// Rights of the operators: the commands of posthorn read and write beside the handlers. The rights on
 // Azure's own resources, such as domains, come from the operator's roles on the resource group.
 @description('Object ids of people, groups or applications.')
 param operators array
@@ -18,9 +18,9 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
   }
 }
 
-// - Storage Blob Data Contributor: messages that wait, and files
-// - Storage Queue Data Contributor: wake-ups
-// - Storage Table Data Contributor: callers, hooks, what waits, dead letters
+// - Storage Blob Data Contributor: queued messages, and files
+// - Storage Queue Data Contributor: wake-up messages
+// - Storage Table Data Contributor: callers, hooks, queue entries, dead letters
 var roles = [
   'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
   '974c5e8b-45b9-4653-ba55-5f855dd0fb88'

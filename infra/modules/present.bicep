@@ -1,6 +1,6 @@
 // What an operator may have changed since the last deployment, read before it is written again.
 param serviceName string
-@description('Name of the email service. It must be there.')
+@description('Name of the Email Service. It must exist.')
 param emailServiceName string
 
 @nullIfNotFound()

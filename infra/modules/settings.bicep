@@ -2,15 +2,15 @@
 // here: what an operator has set stays. Secure parameters are not kept in the history of deployments.
 param siteName string
 @secure()
-@description('What is set now.')
+@description('Current settings.')
 param present object
-@description('What a first deployment begins with. What is set now counts more.')
+@description('Settings of the first deployment. Current settings override them.')
 param first object
 @secure()
-@description('What follows from the resources and the parameters of this deployment. It counts more than what is set now.')
+@description('Settings that follow from the resources and parameters of this deployment. They override the current settings.')
 param own object
 @secure()
-@description('What the operator gives to this deployment. It counts most.')
+@description('Settings that the operator gives to this deployment. They override all others.')
 param given object
 
 resource site 'Microsoft.Web/sites@2024-11-01' existing = {

@@ -3,9 +3,9 @@ param name string
 param location string
 param tags object
 param sku string
-@description('Whether the account is reached by private endpoints alone, and by services that Azure trusts.')
+@description('Whether only private endpoints, and services that Azure trusts, reach the account.')
 param closed bool
-@description('Days for which a deleted blob can be brought back; 0: not at all.')
+@description('Days for which a deleted blob can be recovered. 0: not at all.')
 param softDeleteDays int
 param principalId string
 
@@ -109,7 +109,7 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06
 
 // On the account, since the host makes its own containers, queues and tables, and Posthorn its tables:
 // - Storage Blob Data Owner: the host's leases and secrets; the package; files, and the keys that sign their links
-// - Storage Queue Data Contributor: wake-ups, and the host's poison queues
+// - Storage Queue Data Contributor: wake-up messages, and the host's poison queues
 // - Storage Table Data Contributor: all that Posthorn knows, and the host's diagnostic events
 var roles = [
   'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'

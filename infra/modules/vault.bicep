@@ -3,7 +3,7 @@ param name string
 param location string
 param tags object
 param closed bool
-@description('Whether a deleted vault is kept for its days even from its owner. It cannot be taken back.')
+@description('Whether purge protection is on. It cannot be switched off later.')
 param purgeProtection bool
 param retentionDays int
 param principalId string

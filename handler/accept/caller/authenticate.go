@@ -48,7 +48,7 @@ type Proof struct {
 	Caller Caller
 	// By is how the caller has proven itself: ByKey, BySignature or ByToken.
 	By string
-	// Generation is that of the caller's key; 0 for a token.
+	// Generation is the generation of the caller's key; 0 for a token.
 	Generation int64
 	// BodySHA256 is what the body's hash must be; nil unless the request was
 	// signed. Nothing of the body counts before it was compared.
@@ -68,7 +68,7 @@ const (
 func (r *Registry) Authenticate(ctx context.Context, req Request) (Proof, error) {
 	proof, err := r.authenticate(ctx, req)
 	if err == nil {
-		r.Note(ctx, keyring.KeyID{Name: proof.Caller.Name, Generation: proof.Generation})
+		r.NoteUse(ctx, keyring.KeyID{Name: proof.Caller.Name, Generation: proof.Generation})
 	}
 	return proof, err
 }
@@ -80,7 +80,7 @@ func (r *Registry) authenticate(ctx context.Context, req Request) (Proof, error)
 	}
 	if len(authorization) == 1 {
 		if parameters, ok := strings.CutPrefix(authorization[0], "HMAC-SHA256 "); ok {
-			return r.signed(ctx, req, parameters)
+			return r.bySignature(ctx, req, parameters)
 		}
 		scheme, key, found := strings.Cut(authorization[0], " ")
 		if !found {
@@ -88,15 +88,15 @@ func (r *Registry) authenticate(ctx context.Context, req Request) (Proof, error)
 		}
 		if key = strings.TrimSpace(key); strings.EqualFold(scheme, "Bearer") {
 			if looksLikeToken(key) {
-				return r.tokened(ctx, key)
+				return r.byToken(ctx, key)
 			}
-			return r.keyed(ctx, key)
+			return r.byKey(ctx, key)
 		}
 		return Proof{}, problem.New(problem.Unauthenticated, "The Authorization scheme is not understood. Send `Authorization: Bearer` with a key (`ph_…`) or a token of Entra ID, or sign the request with an ACS access key.")
 	}
 	for _, name := range keyHeaders {
 		if key := req.Header.Get(name); key != "" {
-			return r.keyed(ctx, key)
+			return r.byKey(ctx, key)
 		}
 	}
 	return Proof{}, problem.New(problem.Unauthenticated, "The request has no key. Send `Authorization: Bearer ph_…`; the operator makes one with `posthorn callers add`.")
@@ -105,21 +105,21 @@ func (r *Registry) authenticate(ctx context.Context, req Request) (Proof, error)
 var (
 	// errUnlisted says that a proof is good, and that its caller is in no list yet.
 	errUnlisted = errors.New("the list does not have the caller")
-	// errUnproven is the same of a signature, which anybody can make up: nobody waits for
-	// a list on its account.
+	// errUnproven is errUnlisted for a signature. Anyone can make up a signature, so no
+	// request waits for a list.
 	errUnproven = fmt.Errorf("%w, if there is one", errUnlisted)
 )
 
-// listed lets find look for a caller in the list and, if it is not there, in the list as
+// findListed lets find look for a caller in the list and, if it is not there, in the list as
 // it is now: the caller, or its key, may just have been made.
-func (r *Registry) listed(ctx context.Context, find func(map[string]Caller) (Proof, error)) (Proof, error) {
+func (r *Registry) findListed(ctx context.Context, find func(map[string]Caller) (Proof, error)) (Proof, error) {
 	came := r.Moment()
 	known, err := r.Known(ctx)
 	if err != nil {
 		return Proof{}, err
 	}
 	proof, err := find(known)
-	if !errors.Is(err, errUnlisted) || errors.Is(err, errUnproven) && !r.Rested() {
+	if !errors.Is(err, errUnlisted) || errors.Is(err, errUnproven) && !r.CanReadNow() {
 		return proof, err
 	}
 	if known, err = r.Since(ctx, came); err != nil {
@@ -128,14 +128,14 @@ func (r *Registry) listed(ctx context.Context, find func(map[string]Caller) (Pro
 	return find(known)
 }
 
-// keyed reads no list for a key that this deployment has not made.
-func (r *Registry) keyed(ctx context.Context, key string) (Proof, error) {
+// byKey reads no list for a key that this deployment has not made.
+func (r *Registry) byKey(ctx context.Context, key string) (Proof, error) {
 	const no = "The key is not valid: it is incomplete, was made by another deployment, or has been revoked."
 	id, ok := r.Issued(key)
 	if !ok {
 		return Proof{}, problem.New(problem.Unauthenticated, no)
 	}
-	return r.listed(ctx, func(known map[string]Caller) (Proof, error) {
+	return r.findListed(ctx, func(known map[string]Caller) (Proof, error) {
 		switch c := known[id.Name]; {
 		case slices.Contains(c.Generations, id.Generation):
 			return Proof{Caller: c, By: ByKey, Generation: id.Generation}, nil
@@ -150,11 +150,11 @@ func (r *Registry) keyed(ctx context.Context, key string) (Proof, error) {
 // write just that; another order or choice would sign something else.
 const signedPrefix = "SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="
 
-// signed checks ACS's HMAC scheme. It names no key, so the MAC of every live
+// bySignature checks ACS's HMAC scheme. It names no key, so the MAC of every live
 // generation of every caller that may sign is tried. It reads no list for what cannot be a
 // signature.
 // Source: learn.microsoft.com, "Sign an HTTP request" (Communication Services).
-func (r *Registry) signed(ctx context.Context, req Request, parameters string) (Proof, error) {
+func (r *Registry) bySignature(ctx context.Context, req Request, parameters string) (Proof, error) {
 	no := func(why string) (Proof, error) {
 		return Proof{}, problem.New(problem.Unauthenticated, "The HMAC signature was not accepted: %s", why)
 	}
@@ -188,7 +188,7 @@ func (r *Registry) signed(ctx context.Context, req Request, parameters string) (
 			texts = append(texts, []byte(req.Method+"\n"+target+"\n"+date+";"+host+";"+contentHash))
 		}
 	}
-	return r.listed(ctx, func(known map[string]Caller) (Proof, error) {
+	return r.findListed(ctx, func(known map[string]Caller) (Proof, error) {
 		for _, c := range known {
 			if !c.Policy.HMAC {
 				continue

@@ -58,14 +58,14 @@ type Registry struct {
 // empty list of recipient domains means all of them. now is a local clock.
 func NewRegistry(t keyring.Table, masters keyring.Masters, production bool, now func() time.Time) *Registry {
 	return &Registry{now: now, Keyring: keyring.New(keyring.Kind[Caller]{
-		Noun: "caller", Prefix: "ph_", End: "revoke", Refuses: true, Fit: fit,
-		Ready: func(c *Caller) { c.production = production },
+		Noun: "caller", Prefix: "ph_", End: "revoke", Refuses: true, Normalise: normalise,
+		Init: func(c *Caller) { c.production = production },
 	}, t, masters, now)}
 }
 
-func fit(known map[string]Caller, c Caller) (_ Caller, err error) {
+func normalise(known map[string]Caller, c Caller) (_ Caller, err error) {
 	if c.Policy, err = c.Policy.normalised(); err == nil {
-		err = free(known, c.Name, c.Policy)
+		err = checkIdentities(known, c.Name, c.Policy)
 	}
 	return c, err
 }
@@ -101,7 +101,7 @@ func (r *Registry) secrets(c Caller, err error) (Secrets, error) {
 func (r *Registry) SetPolicy(ctx context.Context, name string, p Policy) error {
 	_, err := r.Change(ctx, name, func(known map[string]Caller, c *Caller) (err error) {
 		c.Policy = p
-		*c, err = fit(known, *c)
+		*c, err = normalise(known, *c)
 		return err
 	})
 	return err

@@ -11,7 +11,7 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// Identity is whom a token of Entra ID was issued to. The ids are UUIDs in lower
+// Identity is the owner of a token of Entra ID. The ids are UUIDs in lower
 // case; App is empty where a person and not an application is behind the token.
 type Identity struct {
 	App    string // application (client) id
@@ -28,13 +28,13 @@ type Tokens interface {
 // Authenticate, if at all.
 func (r *Registry) Trust(t Tokens) { r.tokens = t }
 
-// looksLikeToken tells a token from a key, neither of which can look like the other.
+// looksLikeToken tells a token from a key. No key looks like a token.
 func looksLikeToken(credential string) bool {
 	return strings.Count(credential, ".") == 2 && !strings.HasPrefix(credential, "ph_")
 }
 
-// tokened finds the caller that an Entra ID token stands for.
-func (r *Registry) tokened(ctx context.Context, token string) (Proof, error) {
+// byToken finds the caller that an Entra ID token stands for.
+func (r *Registry) byToken(ctx context.Context, token string) (Proof, error) {
 	if r.tokens == nil {
 		return Proof{}, problem.New(problem.Unauthenticated, "This gateway takes no tokens of Entra ID. Send a key, or ask the operator to set POSTHORN_ENTRA_TENANT and POSTHORN_ENTRA_AUDIENCE.")
 	}
@@ -42,13 +42,13 @@ func (r *Registry) tokened(ctx context.Context, token string) (Proof, error) {
 	if err != nil {
 		return Proof{}, err
 	}
-	return r.listed(ctx, func(known map[string]Caller) (Proof, error) { return mapped(known, id) })
+	return r.findListed(ctx, func(known map[string]Caller) (Proof, error) { return byIdentity(known, id) })
 }
 
-func mapped(known map[string]Caller, id Identity) (Proof, error) {
+func byIdentity(known map[string]Caller, id Identity) (Proof, error) {
 	var found []Caller
 	for _, c := range known {
-		if c.is(id) {
+		if c.standsFor(id) {
 			found = append(found, c)
 		}
 	}
@@ -69,20 +69,20 @@ func orNone(id string) string {
 	return id
 }
 
-// is says whether c lives and is mapped to id.
-func (c Caller) is(id Identity) bool {
+// standsFor says whether c lives and standsFor mapped to id.
+func (c Caller) standsFor(id Identity) bool {
 	return c.Alive() &&
 		(id.App != "" && slices.Contains(c.Policy.EntraApps, id.App) ||
 			id.Object != "" && slices.Contains(c.Policy.EntraObjects, id.Object))
 }
 
-// free refuses a policy with an identity that stands for another caller already: a token would
-// be that of two callers.
-func free(known map[string]Caller, name string, p Policy) error {
+// checkIdentities refuses a policy with an identity that stands for another caller already: a token would
+// stand for two callers.
+func checkIdentities(known map[string]Caller, name string, p Policy) error {
 	for _, c := range known {
 		for _, id := range slices.Concat(p.EntraApps, p.EntraObjects) {
-			if c.Name != name && (c.is(Identity{App: id}) || c.is(Identity{Object: id})) {
-				return problem.New(problem.InvalidRequest, "Tokens of %s stand for the caller %q already.", id, c.Name)
+			if c.Name != name && (c.standsFor(Identity{App: id}) || c.standsFor(Identity{Object: id})) {
+				return wrong("Tokens of %s stand for the caller %q already.", id, c.Name)
 			}
 		}
 	}
@@ -95,7 +95,7 @@ func uuids(what string, ids []string) ([]string, error) {
 	for _, id := range ids {
 		u, err := uuid.Parse(id)
 		if err != nil || len(id) != 36 {
-			return nil, problem.New(problem.InvalidRequest, "The %s %q is no id: it must be a UUID.", what, id)
+			return nil, wrong("The %s %q is no id: it must be a UUID.", what, id)
 		}
 		low = append(low, u.String())
 	}

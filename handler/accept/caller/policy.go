@@ -1,6 +1,7 @@
 package caller
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,7 +12,7 @@ import (
 )
 
 // Any in a list of a policy allows everything.
-const Any = "*"
+const Any = mail.Anyone
 
 // Policy is what a caller may do.
 type Policy struct {
@@ -27,15 +28,14 @@ type Policy struct {
 	MaxRecipients int `json:"maxRecipients,omitempty"`
 	// MaxUploads bounds the uploads that are open at once; 0 means the gateway's limit.
 	MaxUploads int `json:"maxUploads,omitempty"`
-	// Share is the part of the sending quota, in percent, that the caller gets
-	// before others get more; 0 means an equal part of what nobody has a share of.
-	// Cap is the part of the hourly quota that it never passes; 0 means all.
+	// Share is the guaranteed percentage of the hourly quota. Callers with 0 split the
+	// rest equally. Cap is the percentage that the caller never exceeds; 0 means all.
 	Share int `json:"share,omitempty"`
 	Cap   int `json:"cap,omitempty"`
 	// MaxWaiting bounds the messages that wait; 0 means what the quota can send in the
 	// longest time that a message waits. Those of forms do not count.
 	MaxWaiting int `json:"maxWaiting,omitempty"`
-	// Priority is the most urgent one that its messages may have; empty means high.
+	// Priority is the highest that the caller's messages may have; empty means high.
 	Priority mail.Priority `json:"priority,omitempty"`
 	// HMAC lets the caller sign requests as ACS's SDKs do.
 	HMAC bool `json:"hmac,omitempty"`
@@ -51,70 +51,63 @@ type Policy struct {
 }
 
 // normalised returns p with its addresses and domains written as check writes
-// those of a message. One that is none is a problem of kind InvalidRequest.
+// the addresses of a message. What is no address or domain is a problem of kind
+// InvalidRequest.
 func (p Policy) normalised() (Policy, error) {
-	senders := make([]string, len(p.Senders))
-	for i, s := range p.Senders {
-		domain, whole := strings.CutPrefix(s, "*@")
-		var err error
-		switch {
-		case s == Any:
-			senders[i] = Any
-		case whole:
-			domain, err = mail.Domain(domain)
-			senders[i] = "*@" + domain
-		default:
-			senders[i], err = mail.Mailbox(s)
-		}
-		if err != nil {
-			return Policy{}, problem.New(problem.InvalidRequest, "The sender %q is no address, nor *@DOMAIN, nor *: %s.", s, err)
-		}
-	}
-	domains := make([]string, len(p.RecipientDomains))
-	for i, d := range p.RecipientDomains {
-		if d == Any {
-			domains[i] = Any
-			continue
-		}
-		var err error
-		if domains[i], err = mail.Domain(d); err != nil {
-			return Policy{}, problem.New(problem.InvalidRequest, "The recipient domain %q is no domain, nor *: %s.", d, err)
-		}
-	}
-	if p.MaxRequestBytes < 0 || p.MaxUploads < 0 || p.MaxRecipients < 0 || p.MaxRecipients > mail.MaxRecipients {
-		return Policy{}, problem.New(problem.InvalidRequest, "The sizes of a policy must not be negative, and the recipients at most %d.", mail.MaxRecipients)
-	}
-	if err := p.checkQuota(); err != nil {
-		return Policy{}, err
-	}
-	p.Senders, p.RecipientDomains = senders, domains
-	var err error
-	if p.EntraApps, err = uuids("application", p.EntraApps); err != nil {
-		return Policy{}, err
-	}
-	if p.EntraObjects, err = uuids("object", p.EntraObjects); err != nil {
-		return Policy{}, err
-	}
-	if err := p.checkRedirect(); err != nil {
+	if err := cmp.Or(p.normaliseLists(), p.checkSizes(), p.checkQuota(), p.checkRedirect()); err != nil {
 		return Policy{}, err
 	}
 	if len(store.JSON(p)) > store.TextChars {
-		return Policy{}, problem.New(problem.InvalidRequest, "The policy is longer than %d characters. Name domains (*@example.com) in place of single addresses.", store.TextChars)
+		return Policy{}, wrong("The policy is longer than %d characters. Name domains (*@example.com) in place of single addresses.", store.TextChars)
 	}
 	return p, nil
 }
 
-// checkRedirect normalises RedirectTo in place. Whoever names both a mailbox and domains
-// wants both to hold; without domains the mailbox is allowed by its name.
+func wrong(format string, args ...any) error {
+	return problem.New(problem.InvalidRequest, format, args...)
+}
+
+// normaliseLists gives p lists of its own.
+func (p *Policy) normaliseLists() (err error) {
+	p.Senders, p.RecipientDomains = append([]string{}, p.Senders...), slices.Clone(p.RecipientDomains)
+	for i, s := range p.Senders {
+		if p.Senders[i], err = mail.Pattern(s); err != nil {
+			return wrong("The sender %q is no address, nor *@DOMAIN, nor *: %s.", s, err)
+		}
+	}
+	for i, d := range p.RecipientDomains {
+		if d == Any {
+			continue
+		}
+		if p.RecipientDomains[i], err = mail.Domain(d); err != nil {
+			return wrong("The recipient domain %q is no domain, nor *: %s.", d, err)
+		}
+	}
+	if p.EntraApps, err = uuids("application", p.EntraApps); err != nil {
+		return err
+	}
+	p.EntraObjects, err = uuids("object", p.EntraObjects)
+	return err
+}
+
+func (p Policy) checkSizes() error {
+	if p.MaxRequestBytes < 0 || p.MaxUploads < 0 || p.MaxRecipients < 0 || p.MaxRecipients > mail.MaxRecipients {
+		return wrong("The sizes of a policy must not be negative, and the recipients at most %d.", mail.MaxRecipients)
+	}
+	return nil
+}
+
+// checkRedirect normalises RedirectTo in place. Where the policy has recipient domains,
+// the mailbox must be in one of them.
 func (p *Policy) checkRedirect() (err error) {
 	if p.RedirectTo == "" {
 		return nil
 	}
 	if p.RedirectTo, err = mail.Mailbox(p.RedirectTo); err != nil {
-		return problem.New(problem.InvalidRequest, "The address %q, to which all is redirected, is no address: %s.", p.RedirectTo, err)
+		return wrong("The address %q, to which all is redirected, is no address: %s.", p.RedirectTo, err)
 	}
 	if len(p.RecipientDomains) > 0 && !p.listsDomain(p.RedirectTo) {
-		return problem.New(problem.InvalidRequest, "All would be redirected to %s, whose domain is not among the recipient domains. Add its domain, or name no recipient domains.", p.RedirectTo)
+		return wrong("All would be redirected to %s, whose domain is not among the recipient domains. Add its domain, or name no recipient domains.", p.RedirectTo)
 	}
 	return nil
 }
@@ -123,13 +116,13 @@ func (p Policy) checkQuota() error {
 	switch p.Priority {
 	case "", mail.PriorityHigh, mail.PriorityNormal, mail.PriorityBulk:
 	default:
-		return problem.New(problem.InvalidRequest, "The priority of a policy must be high, normal or bulk.")
+		return wrong("The priority of a policy must be high, normal or bulk.")
 	}
 	if p.MaxWaiting < 0 {
-		return problem.New(problem.InvalidRequest, "The number of messages that may wait must not be negative.")
+		return wrong("The number of messages that may wait must not be negative.")
 	}
 	if p.Share < 0 || p.Share > 100 || p.Cap < 0 || p.Cap > 100 || p.Cap > 0 && p.Share > p.Cap {
-		return problem.New(problem.InvalidRequest, "Share and cap are percentages, and the share is at most the cap.")
+		return wrong("Share and cap are percentages, and the share is at most the cap.")
 	}
 	return nil
 }
@@ -157,11 +150,11 @@ func (c Caller) Accept(m *mail.Message) error {
 // Allow says whether c may send m, whose addresses check has normalised. It
 // returns a problem of kind Forbidden that names every rule that says no.
 func (c Caller) Allow(m *mail.Message) error {
-	faults := c.refuses(m)
+	faults := c.violations(m)
 	if !c.Policy.mayUse(m.Delivery.Priority) {
 		faults = append(faults, problem.Violation{Pointer: "/delivery/priority", Detail: "The rule `priority` of this caller allows nothing more urgent than `" + string(c.Policy.Priority) + "`."})
 	}
-	return c.forbids(faults)
+	return c.forbidden(faults)
 }
 
 // StillAllows says whether m, which was allowed, may leave under c's policy of now. What
@@ -170,18 +163,18 @@ func (c Caller) StillAllows(m *mail.Message) error {
 	if c.Policy.Sandbox {
 		return problem.New(problem.Forbidden, "The caller %q is in the sandbox by now, so nothing of it leaves. The message was not sent.", c.Name)
 	}
-	return c.forbids(c.refuses(m))
+	return c.forbidden(c.violations(m))
 }
 
 // AllowsSize is StillAllows for a body of so many bytes.
 func (c Caller) AllowsSize(bytes int64) error {
 	if most := c.Policy.MaxRequestBytes; most > 0 && bytes > most {
-		return c.forbids([]problem.Violation{{Pointer: "/content", Detail: "The rule `maxRequestBytes` of this caller allows smaller messages."}})
+		return c.forbidden([]problem.Violation{{Pointer: "/content", Detail: "The rule `maxRequestBytes` of this caller allows smaller messages."}})
 	}
 	return nil
 }
 
-func (c Caller) forbids(faults []problem.Violation) error {
+func (c Caller) forbidden(faults []problem.Violation) error {
 	if faults == nil {
 		return nil
 	}
@@ -190,8 +183,8 @@ func (c Caller) forbids(faults []problem.Violation) error {
 	return no
 }
 
-// refuses are the rules that say no to m, whatever its priority.
-func (c Caller) refuses(m *mail.Message) (faults []problem.Violation) {
+// violations are the rules that say no to m, whatever its priority.
+func (c Caller) violations(m *mail.Message) (faults []problem.Violation) {
 	p := c.Policy
 	if !p.allowsSender(m.SenderAddress) {
 		faults = append(faults, problem.Violation{Pointer: "/senderAddress", Detail: "The rule `senders` of this caller does not list this address."})
@@ -215,19 +208,11 @@ func (c Caller) refuses(m *mail.Message) (faults []problem.Violation) {
 }
 
 func (p Policy) allowsSender(address string) bool {
-	address = strings.ToLower(address)
-	_, domain, _ := strings.Cut(address, "@")
-	for _, s := range p.Senders {
-		s = strings.ToLower(s)
-		if s == Any || s == address || s == "*@"+domain {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.Senders, func(s string) bool { return mail.Fits(s, address) })
 }
 
 // refusesRecipient is why nothing may be sent to an address. A redirected message reaches
-// none of its recipients, so there is nothing to refuse.
+// the mailbox alone, so no recipient is refused.
 func (c Caller) refusesRecipient(address string) string {
 	p := c.Policy
 	switch {

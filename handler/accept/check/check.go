@@ -1,5 +1,5 @@
 // Package check says whether a mail.Message is well-formed, addressed and within
-// limits: a message goes in; every fault that it has comes out at once, each
+// limits: a message goes in; every violation that it has comes out at once, each
 // with its JSON pointer and a sentence, or else the message with its addresses
 // normalised and the terms of its delivery.
 //
@@ -30,7 +30,6 @@ type Checker struct {
 	// SenderNames says that ACS takes the sender's name. It is set before any use.
 	SenderNames bool
 
-	all   *validator.Validate // forms and sizes in one
 	forms *validator.Validate
 	sizes *validator.Validate
 }
@@ -50,30 +49,27 @@ type Terms struct {
 
 // New compiles the rules.
 func New() *Checker {
-	return &Checker{all: compile(joined(forms, sizes)), forms: compile(forms), sizes: compile(sizes)}
+	return &Checker{forms: compile(forms), sizes: compile(sizes)}
 }
 
 // Message checks m at the time now. A good message is tidied, in place: see tidied.
 // Checking it again changes nothing.
 //
-// The error is a *problem.Problem with all faults in the order of their
+// The error is a *problem.Problem with all violations in the order of their
 // pointers and of kind InvalidMessage, and leaves m as it was. A list that is
-// longer than its limit is one fault; of its elements only as many are looked at
-// as the limit allows, and of all faults maxFaults are told, so that the answer
+// longer than its limit is one violation; of its elements only as many are looked at
+// as the limit allows, and of all violations maxViolations are told, so that the answer
 // stays of a size to be read. No sentence repeats a value.
 func (c *Checker) Message(m *mail.Message, now time.Time) (Terms, error) {
-	var f faults
+	var f violations
 	tidy := tidied(&f, m)
 	if !c.SenderNames {
 		tidy.SenderDisplayName = "" // clients write it as a habit, and ACS passes it over
 	}
 	counts(&f, &tidy)
 	seen := clip(m, &tidy)
-	// Most messages are without fault, and looked at once.
-	if c.all.Struct(&seen) != nil {
-		members(&f, c.forms, &seen)
-		members(&f, c.sizes, &seen)
-	}
+	members(&f, c.forms, &seen)
+	members(&f, c.sizes, &seen)
 	bodies(&f, seen.Content)
 	attachments(&f, seen.Attachments)
 	terms := delivery(&f, &seen.Delivery, now)
@@ -105,7 +101,7 @@ func head[T any](list []T, limit int) []T {
 	return list[:min(len(list), limit)]
 }
 
-// normalise rewrites the addresses of a message without faults.
+// normalise rewrites the addresses of a message without violations.
 func normalise(m *mail.Message) {
 	m.SenderAddress = normal(m.SenderAddress)
 	for _, list := range [][]mail.Address{m.Recipients.To, m.Recipients.CC, m.Recipients.BCC, m.ReplyTo} {

@@ -15,7 +15,7 @@ import (
 )
 
 // delivery holds the delivery member and returns what it asks for.
-func delivery(f *faults, d *mail.Delivery, now time.Time) Terms {
+func delivery(f *violations, d *mail.Delivery, now time.Time) Terms {
 	switch d.Priority {
 	case "", mail.PriorityHigh, mail.PriorityNormal, mail.PriorityBulk:
 	default:
@@ -33,7 +33,7 @@ func delivery(f *faults, d *mail.Delivery, now time.Time) Terms {
 }
 
 // times reads sendAt and deadline. A sendAt that has passed is now.
-func times(f *faults, d *mail.Delivery, now time.Time) (sendAt, deadline time.Time) {
+func times(f *violations, d *mail.Delivery, now time.Time) (sendAt, deadline time.Time) {
 	sendAt = instant(f, "/delivery/sendAt", d.SendAt, now)
 	switch {
 	case sendAt.After(now.Add(mail.MaxWait)):
@@ -52,7 +52,7 @@ func times(f *faults, d *mail.Delivery, now time.Time) (sendAt, deadline time.Ti
 	switch latest := from.Add(mail.MaxWait); {
 	case d.Deadline == "" || deadline.After(latest):
 		deadline = latest
-	case deadline.IsZero(): // a fault that was told
+	case deadline.IsZero(): // a violation that was told
 	case !deadline.After(now):
 		f.add("/delivery/deadline", "The deadline has passed already.")
 	case !deadline.After(from):
@@ -61,7 +61,7 @@ func times(f *faults, d *mail.Delivery, now time.Time) (sendAt, deadline time.Ti
 	return sendAt, deadline
 }
 
-func tagsOnce(f *faults, tags []mail.Tag) {
+func tagsOnce(f *violations, tags []mail.Tag) {
 	first := make(map[string]string)
 	for i, tag := range tags {
 		if tag.Name == "" {
@@ -69,7 +69,7 @@ func tagsOnce(f *faults, tags []mail.Tag) {
 		}
 		here := fmt.Sprintf("/delivery/tags/%d/name", i)
 		if at, twice := first[tag.Name]; twice {
-			f.add(here, "The same name stands at %s.", problem.Name{at})
+			f.add(here, "%s has the same name.", problem.Name{at})
 			continue
 		}
 		first[tag.Name] = here
@@ -88,7 +88,7 @@ var (
 )
 
 // instant reads a time; it is zero if there is none or none that can be read.
-func instant(f *faults, pointer, s string, now time.Time) time.Time {
+func instant(f *violations, pointer, s string, now time.Time) time.Time {
 	if s == "" {
 		return time.Time{}
 	}
@@ -125,7 +125,7 @@ func span(words []string) time.Duration {
 	return unit * time.Duration(n)
 }
 
-func linkLife(f *faults, s string) time.Duration {
+func linkLife(f *violations, s string) time.Duration {
 	if s == "" {
 		return mail.DefaultLinkLife
 	}

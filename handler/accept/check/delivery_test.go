@@ -67,7 +67,7 @@ func TestDeadline(t *testing.T) {
 	later := now.Add(90 * time.Minute)
 	rows := []struct {
 		s    string
-		want time.Time // zero: a fault
+		want time.Time // zero: a violation
 	}{
 		{"2030-01-31T13:30:00Z", later},
 		{"2030-01-31T14:30:00+01:00", later},
@@ -103,10 +103,10 @@ func TestDeadline(t *testing.T) {
 		{"1926208800", time.Time{}},
 	}
 	for _, row := range rows {
-		var f faults
+		var f violations
 		_, got := times(&f, &mail.Delivery{Deadline: row.s}, now)
 		if bad := row.want.IsZero(); bad != (len(f.list) == 1) || !bad && !got.Equal(row.want) {
-			t.Errorf("%q is %v with faults %v, want %v", row.s, got, f.list, row.want)
+			t.Errorf("%q is %v with violations %v, want %v", row.s, got, f.list, row.want)
 		}
 	}
 }
@@ -134,10 +134,10 @@ func TestTermsOfWaiting(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			var f faults
+			var f violations
 			got := delivery(&f, &row.asked, now)
 			if !got.SendAt.Equal(row.sendAt) || !got.Deadline.Equal(row.deadline) || got.Wait != row.wait || len(f.list) > 0 {
-				t.Errorf("got %+v, faults %v", got, f.list)
+				t.Errorf("got %+v, violations %v", got, f.list)
 			}
 		})
 	}

@@ -91,7 +91,7 @@ func rule(folded string) (Header, bool) {
 
 // headers holds each header of m in the order of the names, and returns those that
 // are to be sent, as they are to be sent: all itself, if nothing about it changes.
-func headers(f *faults, m *mail.Message) map[string]string {
+func headers(f *violations, m *mail.Message) map[string]string {
 	all, sent, own := m.Headers, m.Headers, false
 	if len(all) > mail.MaxHeaders {
 		f.add("/headers", "A message has at most %d headers, not %d.", mail.MaxHeaders, len(all))

@@ -3,7 +3,6 @@ package check
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"strconv"
 	"strings"
@@ -57,30 +56,6 @@ var (
 	}
 )
 
-// joined makes one table of two, in which a member has the tags of both.
-func joined(a, b []rules) []rules {
-	all := make([]rules, 0, len(a))
-	for _, r := range a {
-		tags := maps.Clone(r.tags)
-		for _, other := range b {
-			if reflect.TypeOf(other.of) != reflect.TypeOf(r.of) {
-				continue
-			}
-			for name, tag := range other.tags {
-				switch tags[name] {
-				case tag:
-				case "":
-					tags[name] = tag
-				default:
-					tags[name] += "," + tag
-				}
-			}
-		}
-		all = append(all, rules{r.of, tags})
-	}
-	return all
-}
-
 // grammars are our own tags. Each error is a clause for the caller.
 var grammars = map[string]func(string) error{
 	"mailbox":   func(s string) error { _, err := mail.Mailbox(s); return err },
@@ -120,7 +95,7 @@ func compile(table []rules) *validator.Validate {
 }
 
 // members holds v's rules against m.
-func members(f *faults, v *validator.Validate, m *mail.Message) {
+func members(f *violations, v *validator.Validate, m *mail.Message) {
 	broken, _ := errors.AsType[validator.ValidationErrors](v.Struct(m))
 	for _, e := range broken {
 		f.add(pointerOf(e.Namespace()), "%s", sentence(e))

@@ -9,7 +9,7 @@ import (
 
 // counts holds the lengths of the lists; that of headers is held with them. Of
 // addresses that stand twice, m has one.
-func counts(f *faults, m *mail.Message) {
+func counts(f *violations, m *mail.Message) {
 	r := m.Recipients
 	switch n := len(r.To) + len(r.CC) + len(r.BCC); {
 	case n == 0:
@@ -28,13 +28,13 @@ func counts(f *faults, m *mail.Message) {
 	}
 }
 
-func bodies(f *faults, c mail.Content) {
+func bodies(f *violations, c mail.Content) {
 	if c.PlainText == "" && c.HTML == "" {
 		f.add("/content", "The message has no text. Set %s.", problem.Name{"/content/plainText", "/content/html"})
 	}
 }
 
-func attachments(f *faults, list []mail.Attachment) {
+func attachments(f *violations, list []mail.Attachment) {
 	first := make(map[string]string)
 	for i, a := range list {
 		here := fmt.Sprintf("/attachments/%d", i)
@@ -46,7 +46,7 @@ func attachments(f *faults, list []mail.Attachment) {
 			f.add(here+"/placement", "An attachment with %s is shown inside the HTML, so it cannot be a link.", problem.Name{here + "/contentId"})
 		}
 		if at, twice := first[a.ContentID]; twice {
-			f.add(here+"/contentId", "The same id stands at %s.", problem.Name{at})
+			f.add(here+"/contentId", "%s has the same id.", problem.Name{at})
 			continue
 		}
 		first[a.ContentID] = here + "/contentId"
@@ -55,7 +55,7 @@ func attachments(f *faults, list []mail.Attachment) {
 
 // content wants one source of the bytes. ACS's clients refuse an attachment of
 // no bytes, so it would not arrive: github.com/Azure/azure-sdk-for-net issue 36086.
-func content(f *faults, here string, a mail.Attachment) {
+func content(f *violations, here string, a mail.Attachment) {
 	switch {
 	case a.HasContent && a.UploadID != "":
 		f.add(here, "An attachment has %s, not both.", problem.Name{here + "/contentInBase64", here + "/uploadId"})

@@ -13,7 +13,7 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// refusal is a change to a good message and all faults that it must bring, each
+// refusal is a change to a good message and all violations that it must bring, each
 // as "pointer sentence".
 type refusal struct {
 	name   string
@@ -42,14 +42,14 @@ func refuses(t *testing.T, kind problem.Kind, rows []refusal) {
 				t.Fatalf("error %v, want %v", err, kind)
 			}
 			var got []string
-			for _, fault := range problem.Of(err).Violations {
-				got = append(got, fault.Pointer+" "+fault.Detail)
-				if said := fault.Placed(elsewhere).Detail; ours.MatchString(said) {
+			for _, violation := range problem.Of(err).Violations {
+				got = append(got, violation.Pointer+" "+violation.Detail)
+				if said := violation.Placed(elsewhere).Detail; ours.MatchString(said) {
 					t.Errorf("in another API this is said in our words: %s", said)
 				}
 			}
 			if !slices.Equal(got, row.want) {
-				t.Errorf("faults\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(row.want, "\n"))
+				t.Errorf("violations\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(row.want, "\n"))
 			}
 			if terms != (Terms{}) || !reflect.DeepEqual(m, before) {
 				t.Errorf("left behind: %v, %+v", terms, m)
@@ -187,7 +187,7 @@ func TestMessageRefusesTogether(t *testing.T) {
 		}, []string{
 			"/recipients/to/60/address The address has no @.",
 		}},
-		{"more faults than are told", func(m *mail.Message) {
+		{"more violations than are told", func(m *mail.Message) {
 			m.Recipients.To = slices.Repeat([]mail.Address{{Address: "x"}}, 60)
 		}, slices.Collect(func(yield func(string) bool) {
 			indexes := make([]string, 60)
@@ -195,7 +195,7 @@ func TestMessageRefusesTogether(t *testing.T) {
 				indexes[i] = fmt.Sprintf("/recipients/to/%d/address The address has no @.", i)
 			}
 			slices.Sort(indexes)
-			slices.Values(indexes[:maxFaults])(yield)
+			slices.Values(indexes[:maxViolations])(yield)
 		})},
 		{"empty attachment", func(m *mail.Message) { m.Attachments[0].Size = 0 }, []string{
 			"/attachments/0/contentInBase64 The attachment is empty, which ACS refuses.",
@@ -219,7 +219,7 @@ func TestMessageRefusesTogether(t *testing.T) {
 			"/attachments/1/placement An attachment with contentId is shown inside the HTML, so it cannot be a link.",
 		}},
 		{"the same contentId", func(m *mail.Message) { m.Attachments = append(m.Attachments, m.Attachments[1]) }, []string{
-			"/attachments/2/contentId The same id stands at /attachments/1/contentId.",
+			"/attachments/2/contentId /attachments/1/contentId has the same id.",
 		}},
 	})
 }
@@ -326,7 +326,7 @@ func TestMessageRefusesDelivery(t *testing.T) {
 			"/delivery/tags/1/name This is required and may not be empty.",
 			"/delivery/tags/2/name This is required and may not be empty.",
 			"/delivery/tags/3/value" + bidi,
-			"/delivery/tags/4/name The same name stands at /delivery/tags/3/name.",
+			"/delivery/tags/4/name /delivery/tags/3/name has the same name.",
 			"/delivery/tags/5/name This is longer than 256 bytes.",
 			"/delivery/tags/5/value This is longer than 256 bytes.",
 		}},

@@ -13,7 +13,7 @@ import (
 // tidied is m as it is sent: each address once, the first time it stands; names of
 // files and of inline images that are safe; headers as headers has them. The parts of
 // m that change are copied. Its domains are not yet normal.
-func tidied(f *faults, m *mail.Message) mail.Message {
+func tidied(f *violations, m *mail.Message) mail.Message {
 	tidy, r := *m, m.Recipients
 	seen := make(map[string]bool, len(r.To)+len(r.CC)+len(r.BCC))
 	tidy.Recipients = mail.Recipients{To: once(seen, r.To), CC: once(seen, r.CC), BCC: once(seen, r.BCC)}

@@ -107,7 +107,7 @@ func TestMessageTidies(t *testing.T) {
 	}
 }
 
-// What is tidied is a copy: a message with a fault is as it came.
+// What is tidied is a copy: a message with a violation is as it came.
 func TestMessageLeavesWhatIsNotSent(t *testing.T) {
 	t.Parallel()
 	change := func(m *mail.Message) {

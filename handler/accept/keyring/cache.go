@@ -48,14 +48,14 @@ func newCache[T any](now func() time.Time, read func(context.Context) (map[strin
 	return &cache[T]{now: now, read: read}
 }
 
-// fresh is the list, no older than CacheLife. An error is the read's, or that of ctx.
+// fresh is the list, no older than CacheLife. An error comes from the read or from ctx.
 func (c *cache[T]) fresh(ctx context.Context) (map[string]T, error) {
 	return c.wait(ctx, func() bool { return c.now().Sub(c.asked) < CacheLife })
 }
 
 // known is fresh or, while the list cannot be read, the last one, no older than Grace.
 func (c *cache[T]) known(ctx context.Context) (map[string]T, error) {
-	if known := c.last(ctx, true); known != nil { // nobody waits for a read that will likely fail
+	if known := c.last(ctx, true); known != nil { // the next read will likely fail: do not wait for it
 		return known, nil
 	}
 	known, err := c.fresh(ctx)
@@ -67,7 +67,7 @@ func (c *cache[T]) known(ctx context.Context) (map[string]T, error) {
 	return known, err
 }
 
-// last is the last list while the reading fails, nil if there is none that still holds.
+// last is the last list while the reading fails, nil without a list that still holds.
 // again lets it be read once more meanwhile.
 func (c *cache[T]) last(ctx context.Context, again bool) map[string]T {
 	c.mu.Lock()
@@ -100,7 +100,7 @@ func (c *cache[T]) rested() bool {
 }
 
 // since is the list as it was after a moment. As it is read once a second at most, that may
-// take as long. Errors are those of fresh.
+// take as long. Errors are as in fresh.
 func (c *cache[T]) since(ctx context.Context, m Moment) (map[string]T, error) {
 	return c.wait(ctx, func() bool { return c.of > m })
 }

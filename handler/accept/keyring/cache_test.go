@@ -12,8 +12,8 @@ import (
 
 var errAway = errors.New("storage is away")
 
-// desk is a list whose reading a test decides on.
-type desk struct {
+// testCache is a list whose reading a test decides on.
+type testCache struct {
 	*cache[int64]
 	reads atomic.Int64
 	away  atomic.Bool
@@ -21,8 +21,8 @@ type desk struct {
 }
 
 // newDesk lists the number of the read under "n".
-func newDesk() *desk {
-	d := &desk{}
+func newDesk() *testCache {
+	d := &testCache{}
 	d.cache = newCache(time.Now, func(ctx context.Context) (map[string]int64, error) {
 		n := d.reads.Add(1)
 		select {
@@ -38,8 +38,8 @@ func newDesk() *desk {
 	return d
 }
 
-func (d *desk) letIn(ctx context.Context) (map[string]int64, error) { return d.known(ctx) }
-func (d *desk) anew(ctx context.Context) (map[string]int64, error) {
+func (d *testCache) letIn(ctx context.Context) (map[string]int64, error) { return d.known(ctx) }
+func (d *testCache) anew(ctx context.Context) (map[string]int64, error) {
 	return d.since(ctx, d.moment())
 }
 
@@ -56,19 +56,19 @@ func TestHowFreshAListIs(t *testing.T) {
 		name string
 		age  time.Duration // of the list
 		away bool
-		ask  func(*desk, context.Context) (map[string]int64, error)
+		ask  func(*testCache, context.Context) (map[string]int64, error)
 		want int64 // 0: errAway
 		took time.Duration
 	}{
-		{"young", CacheLife - 1, false, (*desk).fresh, 1, 0},
-		{"old", CacheLife, false, (*desk).fresh, 2, 0},
-		{"old, to let in", CacheLife, false, (*desk).letIn, 2, 0},
-		{"old, and storage away", CacheLife, true, (*desk).fresh, 0, 0},
-		{"old, and storage away, to let in", Grace - 1, true, (*desk).letIn, 1, 0},
-		{"too old, and storage away", Grace, true, (*desk).letIn, 0, 0},
-		{"anew", time.Minute, false, (*desk).anew, 2, 0},
-		{"anew, right after a read", 0, false, (*desk).anew, 2, time.Second},
-		{"young, and storage away", time.Second, true, (*desk).letIn, 1, 0},
+		{"young", CacheLife - 1, false, (*testCache).fresh, 1, 0},
+		{"old", CacheLife, false, (*testCache).fresh, 2, 0},
+		{"old, to let in", CacheLife, false, (*testCache).letIn, 2, 0},
+		{"old, and storage away", CacheLife, true, (*testCache).fresh, 0, 0},
+		{"old, and storage away, to let in", Grace - 1, true, (*testCache).letIn, 1, 0},
+		{"too old, and storage away", Grace, true, (*testCache).letIn, 0, 0},
+		{"anew", time.Minute, false, (*testCache).anew, 2, 0},
+		{"anew, right after a read", 0, false, (*testCache).anew, 2, time.Second},
+		{"young, and storage away", time.Second, true, (*testCache).letIn, 1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -152,14 +152,14 @@ func TestAFailureIsSharedForASecond(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		before     bool // a list was read, too long ago to let in by
-		ask        func(*desk, context.Context) (map[string]int64, error)
+		ask        func(*testCache, context.Context) (map[string]int64, error)
 		reads      int64
 		firstTakes time.Duration
 	}{
-		{"with no list", false, (*desk).letIn, 1, 5 * time.Second},
-		{"with no list, fresh", false, (*desk).fresh, 1, 5 * time.Second},
-		{"with a list that is too old", true, (*desk).letIn, 2, 5 * time.Second},
-		{"anew", true, (*desk).anew, 2, 5 * time.Second},
+		{"with no list", false, (*testCache).letIn, 1, 5 * time.Second},
+		{"with no list, fresh", false, (*testCache).fresh, 1, 5 * time.Second},
+		{"with a list that is too old", true, (*testCache).letIn, 2, 5 * time.Second},
+		{"anew", true, (*testCache).anew, 2, 5 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

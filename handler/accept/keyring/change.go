@@ -24,7 +24,7 @@ func (k *Keyring[T, P]) Add(ctx context.Context, t T) (T, error) {
 	if err != nil {
 		return *new(T), err
 	}
-	if t, err = k.kind.Fit(known, t); err != nil {
+	if t, err = k.kind.Normalise(known, t); err != nil {
 		return *new(T), err
 	}
 	old, taken := known[h.Name]

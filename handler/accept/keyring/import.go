@@ -37,7 +37,7 @@ type Options struct {
 // Import takes entries over, each for itself, and says what became of each. It may be
 // repeated. A holder that is there keeps its keys and its secret. The rest is replaced if o
 // says so, and otherwise an entry that differs is refused. allowed, if not nil, refuses more.
-// An error is that of storage; what was taken over before it stays.
+// An error comes from storage; the entries before it stay taken over.
 func (k *Keyring[T, P]) Import(ctx context.Context, entries []T, o Options, allowed func(T) error) (results []Result, err error) {
 	known, err := k.load(ctx)
 	if err != nil {
@@ -66,7 +66,7 @@ func (k *Keyring[T, P]) Import(ctx context.Context, entries []T, o Options, allo
 // importOne takes one entry over, and keeps known as the table then is.
 func (k *Keyring[T, P]) importOne(ctx context.Context, known map[string]T, t T, o Options, allowed func(T) error) (Result, error) {
 	name := P(&t).holder().Name
-	t, err := k.fit(known, t)
+	t, err := k.checkEntry(known, t)
 	if err != nil {
 		return Result{}, err
 	}
@@ -97,8 +97,8 @@ func (k *Keyring[T, P]) importOne(ctx context.Context, known map[string]T, t T, 
 	return result, err
 }
 
-// fit is an entry of untrusted origin in its normal form.
-func (k *Keyring[T, P]) fit(known map[string]T, t T) (T, error) {
+// checkEntry is an entry of untrusted origin in its normal form.
+func (k *Keyring[T, P]) checkEntry(known map[string]T, t T) (T, error) {
 	t = k.public(t)
 	h := *P(&t).holder()
 	err := k.checkName(h.Name)
@@ -112,7 +112,7 @@ func (k *Keyring[T, P]) fit(known map[string]T, t T) (T, error) {
 		return t, err
 	}
 	if h.Made = h.made(); h.Alive() {
-		t, err = k.kind.Fit(known, t)
+		t, err = k.kind.Normalise(known, t)
 	} else {
 		t = *new(T)
 	}
@@ -162,8 +162,8 @@ func (k *Keyring[T, P]) merge(there T, taken bool, comes T, replace bool) (T, Re
 		return there, result, wrong("It is here with another policy or template. Replace that with --replace.")
 	}
 	result.Outcome, result.Note = Changed, "Its policy or template is another. Its keys stay."
-	if k.kind.Take != nil {
-		comes = k.kind.Take(there, comes)
+	if k.kind.Merge != nil {
+		comes = k.kind.Merge(there, comes)
 	}
 	*P(&comes).holder() = *old
 	return comes, result, nil

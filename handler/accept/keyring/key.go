@@ -52,7 +52,7 @@ func (k *Keyring[T, P]) Key(t T) string {
 	return k.Keys(h.Name, h.Generations[len(h.Generations)-1])[0]
 }
 
-// Issued says whether this deployment has made a key, and for whom. The key need not be alive.
+// Issued says whether this deployment has made a key, and names it. The key need not be alive.
 func (k *Keyring[T, P]) Issued(key string) (id KeyID, ok bool) {
 	rest, ok := strings.CutPrefix(key, k.kind.Prefix)
 	parts := strings.Split(rest, "_")

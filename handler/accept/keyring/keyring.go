@@ -1,6 +1,6 @@
 // Package keyring keeps those who hold keys in a table: callers, and hooks.
 //
-// In: rows of a table, keys that somebody shows, and the changes that the operator makes.
+// In: rows of a table, keys of requests, and the changes that the operator makes.
 // Out: the list of holders, as fresh as its reader needs it; proof that this deployment has
 // made a key; the days on which keys were used; a document that another deployment takes
 // over. It knows no policy and no request: packages caller and hook do.
@@ -27,8 +27,8 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// Holder is what a caller and a hook have in common; both embed it. Its JSON is that of a
-// row and of an export.
+// Holder is what a caller and a hook have in common; both embed it. A row and an export
+// have its JSON.
 type Holder struct {
 	Name        string  `json:"name"`
 	Generations []int64 `json:"generations"` // of keys that are alive, ascending
@@ -62,15 +62,15 @@ type Kind[T any] struct {
 	End    string // the operator's command that ends it: revoke or remove
 	// Refuses says that new messages of a suspended holder are refused; otherwise they wait.
 	Refuses bool
-	// Fit returns a T in its normal form. What cannot work beside those that are known is a
+	// Normalise returns a T in its normal form. What cannot work beside those that are known is a
 	// problem of kind InvalidRequest.
-	Fit func(known map[string]T, t T) (T, error)
-	// Ready, if not nil, sets what is not stored.
-	Ready func(*T)
+	Normalise func(known map[string]T, t T) (T, error)
+	// Init, if not nil, sets what is not stored.
+	Init func(*T)
 	// Public, if not nil, takes out what does not leave the deployment.
 	Public func(T) T
-	// Take, if not nil, returns what comes by an import with what stays of the one there.
-	Take func(there, comes T) T
+	// Merge, if not nil, returns what comes by an import with what stays of the one there.
+	Merge func(there, comes T) T
 	// Todo, if not nil, says what the operator must still do after an import; "" is nothing.
 	Todo func(T) string
 }
@@ -90,7 +90,7 @@ type Keyring[T any, P Held[T]] struct {
 	table   Table
 	masters Masters
 	now     func() time.Time
-	days    *days // nil: no use is noted
+	days    *lastUses // nil: no use is noted
 	cache   *cache[T]
 }
 
@@ -103,7 +103,7 @@ func New[T any, P Held[T]](kind Kind[T], t Table, masters Masters, now func() ti
 
 func (k *Keyring[T, P]) plural() string { return k.kind.Noun + "s" }
 
-// load reads all rows, those of ended holders too.
+// load reads all rows, with the ended holders.
 func (k *Keyring[T, P]) load(ctx context.Context) (map[string]T, error) {
 	rows, err := k.table.List(ctx, k.plural())
 	if err != nil {
@@ -116,8 +116,8 @@ func (k *Keyring[T, P]) load(ctx context.Context) (map[string]T, error) {
 			return nil, k.unavailable(fmt.Errorf("decode %s %s: %w", k.kind.Noun, row.Row, err))
 		}
 		P(&t).holder().etag = row.ETag
-		if k.kind.Ready != nil {
-			k.kind.Ready(&t)
+		if k.kind.Init != nil {
+			k.kind.Init(&t)
 		}
 		known[row.Row] = t
 	}
@@ -185,15 +185,15 @@ func (k *Keyring[T, P]) Since(ctx context.Context, m Moment) (map[string]T, erro
 // Moment is now.
 func (k *Keyring[T, P]) Moment() Moment { return k.cache.moment() }
 
-// Rested says that the list can be read at once.
-func (k *Keyring[T, P]) Rested() bool { return k.cache.rested() }
+// CanReadNow says whether the list can be read at once.
+func (k *Keyring[T, P]) CanReadNow() bool { return k.cache.rested() }
 
 // NoteUses lets the days be noted on which keys are used. It is called before the first Note,
 // if at all.
 func (k *Keyring[T, P]) NoteUses(log *slog.Logger) { k.days = newDays(k.table, k.now, log) }
 
-// Note says that a key has just been used. It waits for nothing.
-func (k *Keyring[T, P]) Note(ctx context.Context, id KeyID) { k.days.note(ctx, id) }
+// NoteUse says that a key has just been used. It waits for nothing.
+func (k *Keyring[T, P]) NoteUse(ctx context.Context, id KeyID) { k.days.note(ctx, id) }
 
 // LastUses is the day, at midnight UTC, on which each key was last used, freshly read. A key
 // that is not in it was never used.

@@ -32,11 +32,11 @@ type KeyID struct {
 // row is no other key's: a name has no underscore.
 func (k KeyID) row() string { return k.Name + "_" + strconv.FormatInt(k.Generation, 10) }
 
-// days notes on what day a key was last used, in a row a key, so that the operator can tell
-// which keys nobody needs. A row is written at most once a day and instance, beside the
+// lastUses notes on what day a key was last used, in a row a key, so that the operator sees which
+// keys are unused. A row is written at most once a day and instance, beside the
 // request and never before its answer; where that fails, the day may be missing. It is safe
 // for concurrent use; a nil one notes nothing.
-type days struct {
+type lastUses struct {
 	table Table
 	now   func() time.Time
 	log   *slog.Logger
@@ -46,12 +46,12 @@ type days struct {
 }
 
 // newDays notes days in t. now is a local clock.
-func newDays(t Table, now func() time.Time, log *slog.Logger) *days {
-	return &days{table: t, now: now, log: log, next: map[KeyID]time.Time{}}
+func newDays(t Table, now func() time.Time, log *slog.Logger) *lastUses {
+	return &lastUses{table: t, now: now, log: log, next: map[KeyID]time.Time{}}
 }
 
 // note says that a key has just been used. It waits for nothing.
-func (d *days) note(ctx context.Context, k KeyID) {
+func (d *lastUses) note(ctx context.Context, k KeyID) {
 	if d == nil {
 		return
 	}
@@ -73,7 +73,7 @@ func (d *days) note(ctx context.Context, k KeyID) {
 }
 
 // due says whether a key may be noted now, and that it may be again at next.
-func (d *days) due(k KeyID, now, next time.Time) bool {
+func (d *lastUses) due(k KeyID, now, next time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	due := !now.Before(d.next[k])
@@ -84,7 +84,7 @@ func (d *days) due(k KeyID, now, next time.Time) bool {
 }
 
 // write keeps a day unless a later one, or another instance's note, is there.
-func (d *days) write(ctx context.Context, k KeyID, today time.Time) error {
+func (d *lastUses) write(ctx context.Context, k KeyID, today time.Time) error {
 	e, _, err := d.table.Get(ctx, usedPartition, k.row())
 	put := d.table.Replace
 	switch last, _ := e.Values[valueDay].(time.Time); {
@@ -104,7 +104,7 @@ func (d *days) write(ctx context.Context, k KeyID, today time.Time) error {
 
 // last is the day, at midnight UTC, on which each key was last used, freshly read. A key
 // that is not in it was never used.
-func (d *days) last(ctx context.Context) (map[KeyID]time.Time, error) {
+func (d *lastUses) last(ctx context.Context) (map[KeyID]time.Time, error) {
 	if d == nil {
 		return nil, nil
 	}

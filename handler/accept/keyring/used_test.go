@@ -110,7 +110,7 @@ func TestNotesOfOthersStay(t *testing.T) {
 
 func TestNothingIsNotedNowhere(t *testing.T) {
 	t.Parallel()
-	var d *days
+	var d *lastUses
 	d.note(t.Context(), noted)
 	if last, err := d.last(t.Context()); err != nil || last != nil {
 		t.Errorf("%v, %v", last, err)

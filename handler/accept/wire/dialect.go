@@ -23,9 +23,9 @@ type Parsed struct {
 
 // Source reads the messages of a body in another API's words. What Message says
 // of sinks and errors holds, with pointers to the members that the caller wrote.
-// Letters may come with an InvalidMessage, as Message's message may.
+// Messages may come with an InvalidMessage, as Message's message may.
 type Source interface {
-	// Read reads a body that is one object. Its letters share the attachments.
+	// Read reads a body that is one object. Its messages share the attachments.
 	Read(ctx context.Context, body io.Reader, sink Sink) ([]Parsed, error)
 	// Each reads a body that is an array of such objects, one after the other: each
 	// calls read once for the i-th, with the sink for its attachments. Pointers in
@@ -39,13 +39,13 @@ type Dialect[T any] struct {
 	Members  Object[T]
 	Spelling Spelling
 	// Messages makes the messages of what was read, of which some may have been
-	// wrong. Its faults have pointers to the caller's members. It is pure.
+	// wrong. Its violations have pointers to the caller's members. It is pure.
 	Messages func(*T) ([]Parsed, []problem.Violation)
 }
 
 // Read implements Source.
 func (d Dialect[T]) Read(ctx context.Context, body io.Reader, sink Sink) ([]Parsed, error) {
-	r := newReader(incoming{ctx, body}, 0)
+	r := newReader(incoming{ctx, body})
 	r.spelling = d.Spelling
 	read, err := d.read(ctx, r, sink)
 	if err != nil {
@@ -54,12 +54,12 @@ func (d Dialect[T]) Read(ctx context.Context, body io.Reader, sink Sink) ([]Pars
 	if err := r.finish(); err != nil {
 		return nil, err
 	}
-	return d.letters(r, read)
+	return d.messages(r, read)
 }
 
 // Each implements Source.
 func (d Dialect[T]) Each(ctx context.Context, body io.Reader, each func(i int, read func(Sink) ([]Parsed, error)) error) error {
-	r := newReader(incoming{ctx, body}, 0)
+	r := newReader(incoming{ctx, body})
 	r.spelling = d.Spelling
 	if ok, err := r.starts(isArray); err != nil {
 		return err
@@ -67,13 +67,13 @@ func (d Dialect[T]) Each(ctx context.Context, body io.Reader, each func(i int, r
 		return r.found()
 	}
 	err := r.items(func(i int) error {
-		r.pointer, r.faults = r.pointer[:0], nil
+		r.pointer, r.violations = r.pointer[:0], nil
 		return each(i, func(sink Sink) ([]Parsed, error) {
 			read, err := d.read(ctx, r, sink)
 			if err != nil {
 				return nil, err
 			}
-			return d.letters(r, read)
+			return d.messages(r, read)
 		})
 	})
 	if err != nil {
@@ -96,13 +96,13 @@ func (d Dialect[T]) read(ctx context.Context, r *reader, sink Sink) (*T, error) 
 	return read, d.Members.read(r, read)
 }
 
-// letters adds what is wrong with the meaning to what is wrong with the form.
-func (d Dialect[T]) letters(r *reader, read *T) ([]Parsed, error) {
-	letters, faults := d.Messages(read)
-	for _, f := range faults {
+// messages adds what is wrong with the meaning to what is wrong with the form.
+func (d Dialect[T]) messages(r *reader, read *T) ([]Parsed, error) {
+	all, violations := d.Messages(read)
+	for _, f := range violations {
 		if err := r.collect(f); err != nil {
 			return nil, err
 		}
 	}
-	return letters, r.found()
+	return all, r.found()
 }

@@ -74,7 +74,7 @@ func (r *reader) whole(most int64) (int64, error) {
 	}
 	n, whole, err := r.number()
 	if err == nil && (!whole || n < 0 || n > most) {
-		return 0, r.fault("It must be a whole number, not negative and not too large.")
+		return 0, r.note("It must be a whole number, not negative and not too large.")
 	}
 	return n, err
 }
@@ -88,7 +88,7 @@ func Refused[T any](name, why string) Member[T] {
 		if err != nil || empty {
 			return err
 		}
-		return r.fault(why)
+		return r.note(why)
 	}}
 }
 

@@ -307,9 +307,6 @@ func FuzzMultipart(f *testing.F) {
 			}
 			return
 		}
-		if _, err := wire.Multipart(t.Context(), bytes.NewReader(bytes.TrimRight(body, " \t\r\n-")), mixedType, keep{}); err == nil {
-			t.Error("accepted without its end")
-		}
 		if !bytes.HasPrefix(body, []byte("--b\r\n")) {
 			return // mime/multipart takes a line break of another kind before the first boundary
 		}

@@ -13,7 +13,7 @@ func TestFaultsOfMembers(t *testing.T) {
 	t.Parallel()
 	const (
 		unknown = "There is no such member."
-		twice   = "This member stands twice."
+		twice   = "This member is given twice."
 		nul     = "It contains U+0000, which no message may have."
 		of2021  = "This is of the form that ACS had in 2021-10-01-preview. "
 	)
@@ -202,7 +202,7 @@ func TestMalformed(t *testing.T) {
 		"lone surrogate in a name":       {`{"\udc00":1}`, "", "Half of a surrogate pair stands alone.", 2},
 		"lone surrogate in Base64":       {`{"attachments":[{"contentInBase64":"QUJD\udc00"}]}`, "/attachments/0/contentInBase64", "Half of a surrogate pair stands alone.", 40},
 		"no such escape":                 {`{"senderAddress":"\x41"}`, "/senderAddress", "There is no such escape sequence.", 18},
-		"escape cut short":               {`{"senderAddress":"\u00g0"}`, "/senderAddress", "Expected a hexadecimal digit.", 22},
+		"escape cut short":               {`{"senderAddress":"\u00g0"}`, "/senderAddress", "There is no such escape sequence.", 18},
 		"not UTF-8":                      {"{\"senderAddress\":\"ü\xff\"}", "/senderAddress", "This byte is not UTF-8.", 20},
 		"character cut short":            {"{\"senderAddress\":\"\xf0\x9f\x93\"}", "/senderAddress", "This byte is not UTF-8.", 18},
 		"not UTF-8 in Base64":            {"{\"attachments\":[{\"contentInBase64\":\"QUJD\xc3\"}]}", "/attachments/0/contentInBase64", "This byte is not UTF-8.", 40},

@@ -1,10 +1,14 @@
 package wire
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
+	"mime/multipart"
+	"net/textproto"
 	"strings"
 
 	"github.com/posthorn/posthorn/handler/mail"
@@ -21,33 +25,42 @@ import (
 // Content-ID. Content-Transfer-Encoding, if there is one, is binary, 8bit or 7bit.
 //
 // A contentType that is neither of the two is a problem.UnsupportedMediaType, one
-// without a boundary a problem.InvalidRequest; a body that is not such parts, one
-// that ends early included, is a problem.InvalidMessage that says where. All else
-// is as Message has it; offsets are those in the whole body.
+// without a boundary a problem.InvalidRequest; a body that mime/multipart does not
+// read as such parts, one that ends early included, is a problem.InvalidMessage. All
+// else is as Message has it; offsets are those in the first part.
 func Multipart(ctx context.Context, body io.Reader, contentType string, sink Sink) (*mail.Message, error) {
-	boundary, form, err := multipart(contentType)
+	boundary, form, err := boundaryOf(contentType)
 	if err != nil {
 		return nil, err
 	}
-	p := newParts(incoming{ctx, body}, boundary)
+	p := &parts{body: bufio.NewReaderSize(incoming{ctx, body}, bufferBytes)}
+	p.reader = multipart.NewReader(p, boundary)
 	r, m, err := p.message(ctx, form, sink)
 	if err != nil {
 		return nil, err
 	}
-	for !p.last {
-		if err := p.file(r, m, form); err != nil {
+	for {
+		p.pointer = fmt.Sprintf("/attachments/%d", len(m.Attachments))
+		file, err := p.next()
+		if err != nil {
+			return nil, err
+		}
+		if file == nil {
+			break
+		}
+		if err := p.file(r, m, file, form); err != nil {
 			return nil, err
 		}
 	}
-	p.pointer = ""
-	if err := p.finish(); err != nil {
+	// What follows the last boundary means nothing: RFC 2046 section 5.1.1.
+	if _, err := io.Copy(io.Discard, p.body); err != nil {
 		return nil, err
 	}
 	return m, r.found()
 }
 
-// multipart returns the boundary, and whether the body is a form.
-func multipart(contentType string) (boundary string, form bool, err error) {
+// boundaryOf returns the boundary, and whether the body is a form.
+func boundaryOf(contentType string) (boundary string, form bool, err error) {
 	media, params, err := mime.ParseMediaType(contentType)
 	form = media == "multipart/form-data"
 	switch {
@@ -59,47 +72,47 @@ func multipart(contentType string) (boundary string, form bool, err error) {
 	return params["boundary"], form, nil
 }
 
-// message reads the first part. It returns the reader of it, to collect faults.
+// isBoundary: RFC 2046 section 5.1.1.
+func isBoundary(s string) bool {
+	const chars = alphabet + "'(),-.:?_ "
+	return s != "" && len(s) <= 70 && s[len(s)-1] != ' ' && strings.Trim(s, chars) == ""
+}
+
+// message reads the first part. It returns the reader of it, to collect violations.
 func (p *parts) message(ctx context.Context, form bool, sink Sink) (*reader, *mail.Message, error) {
-	if err := (&part{of: p}).close(); err != nil { // what stands before the first boundary
-		return nil, nil, err
-	}
-	if p.last {
-		return nil, nil, p.fault(p.offset(), "The body has no parts.")
-	}
-	start := p.offset() + 2
-	lines, err := p.header()
+	part, err := p.next()
 	if err != nil {
 		return nil, nil, err
 	}
-	h, detail := parseHeader(lines, form)
+	if part == nil {
+		return nil, nil, p.violation("The body has no parts.")
+	}
+	h, detail := parseHeader(part.Header, form)
 	if detail == "" && !h.isMessage(form) {
-		detail = "The first part must be the message: application/json, or the field of a form that is called message."
+		detail = "The first part must be the message: application/json, or the form field with the name message."
 	}
 	if detail != "" {
-		return nil, nil, p.fault(start, detail)
+		return nil, nil, p.violation(detail)
 	}
-	r := newReader(&part{of: p}, p.offset())
+	r := newReader(part)
 	m, err := r.message(ctx, sink)
+	if p.ended && problem.Is(err, problem.MalformedJSON) {
+		err = p.early() // the start of a boundary is no JSON
+	}
 	return r, m, err
 }
 
-// file reads a part that is an attachment. Faults of its header are collected by r.
-func (p *parts) file(r *reader, m *mail.Message, form bool) error {
+// file reads a part that is an attachment. r collects violations of its header.
+func (p *parts) file(r *reader, m *mail.Message, part *multipart.Part, form bool) error {
 	i := len(m.Attachments)
 	if i == mail.MaxAttachments {
 		p.pointer = "/attachments"
-		return p.fault(p.offset(), fmt.Sprintf("There are more than %d of them.", i))
+		return p.violation(tooMany(i))
 	}
-	p.pointer = fmt.Sprintf("/attachments/%d", i)
-	start := p.offset() + 2
-	lines, err := p.header()
-	if err != nil {
-		return err
-	}
-	h, detail := parseHeader(lines, form)
+	h, detail := parseHeader(part.Header, form)
+	var err error
 	if detail != "" {
-		err = r.collect(problem.Violation{Pointer: p.pointer, Detail: detail, Offset: &start})
+		err = r.collect(problem.Violation{Pointer: p.pointer, Detail: detail})
 	} else {
 		err = r.guardHeader(p.pointer, h)
 	}
@@ -111,13 +124,13 @@ func (p *parts) file(r *reader, m *mail.Message, form bool) error {
 		known.ContentType = "application/octet-stream"
 	}
 	m.Attachments = append(m.Attachments, known)
-	content := &part{of: p}
-	if len(r.faults) == 0 {
-		if err := r.attach(i, known, content); err != nil && !isOf(content.err, err) {
+	if len(r.violations) == 0 {
+		if err := r.attach(i, known, part); err != nil && !isOf(p.err, err) {
 			return err
 		}
 	}
-	return content.close()
+	_, err = io.Copy(io.Discard, part)
+	return err
 }
 
 // guardHeader holds the texts of a header against what a table asks of them.
@@ -133,7 +146,7 @@ func (r *reader) guardHeader(pointer string, h partHeader) error {
 		var detail string
 		switch {
 		case len(text.value) > text.limit:
-			detail = fmt.Sprintf("It is longer than %d bytes.", text.limit)
+			detail = tooLong(text.limit)
 		case strings.ContainsRune(text.value, 0):
 			detail = withNUL
 		default:
@@ -144,4 +157,95 @@ func (r *reader) guardHeader(pointer string, h partHeader) error {
 		}
 	}
 	return nil
+}
+
+const (
+	// maxPartHeaderBytes bounds the header of a part. The longest file name,
+	// percent-encoded, fits in.
+	maxPartHeaderBytes = 8 << 10
+	// maxGapBytes guard memory: more are not read in search of the content of a part.
+	maxGapBytes = 4 * maxPartHeaderBytes
+)
+
+// parts are the parts of a body. It is also the reader of the body for mime/multipart,
+// which takes io.EOF for the end of a part in some places. So a body that ends early ends
+// with a problem here.
+type parts struct {
+	reader  *multipart.Reader
+	body    io.Reader
+	size    int64  // bytes that were read of the body
+	cr      bool   // the byte read last is a carriage return
+	ended   bool   // the body, and a line break follows
+	gap     bool   // no content is being read
+	left    int    // bytes that the gap may still have
+	pointer string // RFC 6901, to the attachment that is being read
+	err     error  // what ended the reading
+}
+
+// next returns the next part behind its header, nil after the last boundary.
+func (p *parts) next() (*multipart.Part, error) {
+	p.gap, p.left = true, maxGapBytes
+	part, err := p.reader.NextRawPart()
+	p.gap = false
+	_, header := errors.AsType[textproto.ProtocolError](err)
+	switch {
+	case err == io.EOF: //nolint:errorlint // of the last boundary alone; any other is wrapped
+		return nil, nil
+	case p.err != nil:
+		return nil, p.err
+	case p.ended:
+		return nil, p.early()
+	case err == nil:
+		return part, nil
+	case errors.Is(err, io.ErrNoProgress):
+		return nil, explain(err)
+	case header:
+		return nil, p.violation("The header of the part is not made of lines with a name and a value.")
+	}
+	return nil, p.violation("Only a boundary may stand between two parts, alone in its line.")
+}
+
+// Read implements io.Reader for mime/multipart.
+func (p *parts) Read(b []byte) (int, error) {
+	if p.gap {
+		if p.left == 0 {
+			p.err = p.violation(longHeader)
+			return 0, p.err
+		}
+		b = b[:min(len(b), p.left)]
+	}
+	n, err := p.body.Read(b)
+	p.left -= n
+	if n > 0 && !p.ended {
+		p.size += int64(n)
+		p.cr = b[n-1] == '\r'
+	}
+	switch {
+	case err == io.EOF && !p.ended: //nolint:errorlint // a failure may wrap it
+		// mime/multipart wants the line break of the last line, which clients leave out.
+		rest := "\r\n"
+		if p.cr {
+			rest = "\n"
+		}
+		p.ended, p.body, err = true, strings.NewReader(rest), nil
+	case err == io.EOF: //nolint:errorlint // as above
+		err = p.early()
+		p.err = err
+	case err != nil:
+		p.err = err
+	}
+	return n, err
+}
+
+// early is the problem of a body that was cut off.
+func (p *parts) early() error {
+	err := p.violation(endedEarly)
+	err.Violations[0].Offset = &p.size
+	return err
+}
+
+func (p *parts) violation(detail string) *problem.Problem {
+	err := problem.New(problem.InvalidMessage, "The multipart body cannot be read. %s", detail)
+	err.Violations = []problem.Violation{{Pointer: p.pointer, Detail: detail}}
+	return err
 }

@@ -119,8 +119,9 @@ const jsonPart = "--b\nContent-Type: application/json\n\n{}\n"
 func TestFaultsOfParts(t *testing.T) {
 	t.Parallel()
 	const (
-		first = "The first part must be the message: application/json, or the field of a form that is called message."
-		text  = "The header of the part is not UTF-8 in lines that end with CRLF."
+		first = "The first part must be the message: application/json, or the form field with the name message."
+		text  = "The header of the part is not UTF-8."
+		alone = "Only a boundary may stand between two parts, alone in its line."
 		pairs = "The header of the part is not made of lines with a name and a value."
 	)
 	file := func(header string) string { return jsonPart + "--b\n" + header + "\n\nhi\n--b--\n" }
@@ -128,34 +129,30 @@ func TestFaultsOfParts(t *testing.T) {
 		body, pointer, detail string
 		at                    int
 	}{
-		"empty":                      {"", "", stoppedEarly, 0},
-		"no boundary":                {"{}", "", stoppedEarly, 2},
-		"other boundary":             {"--c\nContent-Type: application/json\n\n{}\n--c--\n", "", stoppedEarly, 50},
-		"boundary within a line":     {"x--b\n", "", stoppedEarly, 6},
-		"no parts":                   {"--b--\n", "", "The body has no parts.", 5},
-		"message of no type":         {"--b\n\n{}\n--b--", "", first, 5},
-		"message of another type":    {"--b\nContent-Type: text/json\n\n{}\n--b--", "", first, 5},
-		"field of another name":      {"--b\nContent-Disposition: form-data; name=Message\n\n{}\n--b--", "", first, 5},
-		"boundary goes on":           {jsonPart + "--b1\n\nhi\n--b--", "", "The line of a boundary has something else in it.", 46},
-		"space behind boundary":      {jsonPart + "--b \n\nhi\n--b--", "", "The line of a boundary has something else in it.", 46},
-		"boundary ends with LF":      {lines(jsonPart) + "--b\n\r\nhi\r\n--b--", "", "The line of a boundary has something else in it.", 46},
-		"boundary goes on in a file": {jsonPart + "--b\n\nhi\n--bb\n", "/attachments/0", "The line of a boundary has something else in it.", 57},
-		"end goes on":                {jsonPart + "--b--x", "", "There is something after the last boundary.", 48},
-		"epilogue":                   {jsonPart + "--b--\n\n \tx", "", "There is something after the last boundary.", 54},
-		"no end":                     {jsonPart + "--b\n\nhi\n", "/attachments/0", stoppedEarly, 54},
-		"half an end":                {jsonPart + "--b\n\nhi\n--b-", "/attachments/0", stoppedEarly, 58},
-		"header is not UTF-8":        {file("X: \xff"), "/attachments/0", text, 48},
-		"header with U+0000":         {file("X: \x00"), "/attachments/0", text, 48},
-		"header with bare CR":        {file("X: a\rb"), "/attachments/0", text, 48},
-		"header without colon":       {file("X"), "/attachments/0", pairs, 48},
-		"header starts with space":   {file(" X: a"), "/attachments/0", pairs, 48},
-		"header too long":            {file("X: " + strings.Repeat("a", 9000)), "/attachments/0", "The header of the part is too long.", 48},
-		"Base64":                     {file("Content-Transfer-Encoding: Base64"), "/attachments/0", "Content-Transfer-Encoding must be binary, 8bit or 7bit. Base64 belongs into the JSON.", 48},
-		"type twice":                 {file("Content-Type: a/b\nContent-Type: a/b"), "/attachments/0", "Content-Type stands twice.", 48},
-		"Content-ID twice":           {file("Content-ID: a\ncontent-id: b"), "/attachments/0", "Content-Id stands twice.", 48},
-		"disposition malformed":      {file(`Content-Disposition: attachment; filename="a`), "/attachments/0", "Content-Disposition is not well-formed.", 48},
-		"file name twice":            {file(`Content-Disposition: attachment; filename=a; filename=b`), "/attachments/0", "Content-Disposition is not well-formed.", 48},
-		"file name is not UTF-8":     {file(`Content-Disposition: attachment; filename*=utf-8''%ff`), "/attachments/0", "Content-Disposition is not well-formed.", 48},
+		"empty":                    {"", "", stoppedEarly, 0},
+		"no boundary":              {"{}", "", stoppedEarly, 2},
+		"other boundary":           {"--c\nContent-Type: application/json\n\n{}\n--c--\n", "", stoppedEarly, 50},
+		"boundary within a line":   {"x--b\n", "", stoppedEarly, 6},
+		"no parts":                 {"--b--\n", "", "The body has no parts.", 5},
+		"message of no type":       {"--b\n\n{}\n--b--", "", first, 5},
+		"message of another type":  {"--b\nContent-Type: text/json\n\n{}\n--b--", "", first, 5},
+		"field of another name":    {"--b\nContent-Disposition: form-data; name=Message\n\n{}\n--b--", "", first, 5},
+		"boundary ends with LF":    {lines(jsonPart) + "--b\n\r\nhi\r\n--b--", "/attachments/0", alone, 46},
+		"end goes on":              {jsonPart + "--b--x\n", "/attachments/0", alone, 48},
+		"no end":                   {jsonPart + "--b\n\nhi\n", "/attachments/0", stoppedEarly, 54},
+		"half an end":              {jsonPart + "--b\n\nhi\n--b-", "/attachments/0", stoppedEarly, 58},
+		"header is not UTF-8":      {file("X: \xff"), "/attachments/0", text, 48},
+		"header with U+0000":       {file("X: \x00"), "/attachments/0", pairs, 48},
+		"header with bare CR":      {file("X: a\rb"), "/attachments/0", pairs, 48},
+		"header without colon":     {file("X"), "/attachments/0", pairs, 48},
+		"header starts with space": {file(" X: a"), "/attachments/0", pairs, 48},
+		"header too long":          {file("X: " + strings.Repeat("a", 9000)), "/attachments/0", "The header of the part is too long.", 48},
+		"Base64":                   {file("Content-Transfer-Encoding: Base64"), "/attachments/0", "Content-Transfer-Encoding must be binary, 8bit or 7bit. Base64 belongs in the JSON.", 48},
+		"type twice":               {file("Content-Type: a/b\nContent-Type: a/b"), "/attachments/0", "Content-Type is given twice.", 48},
+		"Content-ID twice":         {file("Content-ID: a\ncontent-id: b"), "/attachments/0", "Content-Id is given twice.", 48},
+		"disposition malformed":    {file(`Content-Disposition: attachment; filename="a`), "/attachments/0", "Content-Disposition is not well-formed.", 48},
+		"file name twice":          {file(`Content-Disposition: attachment; filename=a; filename=b`), "/attachments/0", "Content-Disposition is not well-formed.", 48},
+		"file name is not UTF-8":   {file(`Content-Disposition: attachment; filename*=utf-8''%ff`), "/attachments/0", "Content-Disposition is not well-formed.", 48},
 	}
 	for name, tt := range tests {
 		for chunks, chunked := range chunkings() {
@@ -170,8 +167,11 @@ func TestFaultsOfParts(t *testing.T) {
 				if !problem.Is(err, problem.InvalidMessage) {
 					t.Fatal(err)
 				}
-				at := int64(tt.at)
-				equal(t, problem.Of(err).Violations, []problem.Violation{{Pointer: tt.pointer, Detail: tt.detail, Offset: &at}})
+				want := problem.Violation{Pointer: tt.pointer, Detail: tt.detail}
+				if tt.detail == stoppedEarly {
+					want.Offset = new(int64(tt.at))
+				}
+				equal(t, problem.Of(err).Violations, []problem.Violation{want})
 				equal(t, contents, keep{})
 			})
 		}
@@ -191,11 +191,11 @@ func TestFaultsOfPartsAndMembersAreListedTogether(t *testing.T) {
 	}
 	equal(t, places(err), []string{"/x: There is no such member.", "/attachments/1/name: It contains U+0000, which no message may have.",
 		"/attachments/2/name: It is longer than 1020 bytes.", "/attachments/2/contentId: It is longer than 1020 bytes.",
-		"/attachments/3: Content-Transfer-Encoding must be binary, 8bit or 7bit. Base64 belongs into the JSON."})
+		"/attachments/3: Content-Transfer-Encoding must be binary, 8bit or 7bit. Base64 belongs in the JSON."})
 	equal(t, contents, keep{})
 }
 
-func TestOffsetOfAFaultIsThatInTheWholeBody(t *testing.T) {
+func TestOffsetOfAFaultIsThatInTheFirstPart(t *testing.T) {
 	t.Parallel()
 	for json, detail := range map[string]string{
 		`{"senderAddress":?}`: "Expected a value.", "\ufeff{}": "The body starts with a byte order mark or is not UTF-8.", "": "The body is empty.",
@@ -207,7 +207,7 @@ func TestOffsetOfAFaultIsThatInTheWholeBody(t *testing.T) {
 		}
 		f := problem.Of(err).Violations[0]
 		equal(t, f.Detail, detail)
-		equal(t, *f.Offset, int64(39+max(0, strings.IndexByte(json, '?'))))
+		equal(t, *f.Offset, int64(max(0, strings.IndexByte(json, '?'))))
 	}
 }
 
@@ -415,4 +415,35 @@ func TestSinkKnowsWhatStandsBeforeTheContent(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, got, want)
+}
+
+func TestWhatRFC2046AllowsBesideTheParts(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ body, content string }{
+		"an epilogue":                        {jsonPart + "--b\n\nhi\n--b--\n\n \tx", "hi"},
+		"space behind a boundary":            {jsonPart + "--b \t\n\nhi\n--b-- \n", "hi"},
+		"a line that begins like a boundary": {jsonPart + "--b\n\nhi\n--bb\n--b--", "hi\r\n--bb"},
+	} {
+		for chunks, chunked := range chunkings() {
+			t.Run(name+", "+chunks, func(t *testing.T) {
+				t.Parallel()
+				contents := keep{}
+				if _, err := wire.Multipart(t.Context(), chunked(strings.NewReader(lines(tt.body))), formType, contents); err != nil {
+					t.Fatal(err)
+				}
+				equal(t, contents, keep{0: tt.content})
+			})
+		}
+	}
+}
+
+func TestWhatStandsBetweenPartsIsBounded(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]string{"a preamble": "", "a header": lines(jsonPart) + "--b\r\n"} {
+		body := io.MultiReader(strings.NewReader(start+strings.Repeat("X: a\r\n", 8<<10)), iotest.ErrReader(errors.New("read on")))
+		_, err := wire.Multipart(t.Context(), body, mixedType, keep{})
+		if !problem.Is(err, problem.InvalidMessage) || !strings.Contains(problem.Of(err).Detail, "too long") {
+			t.Error(name, err)
+		}
+	}
 }

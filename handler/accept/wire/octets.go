@@ -48,7 +48,7 @@ func (r *reader) buffer(known mail.Attachment) error {
 		case "type":
 			word, err := r.hold(MaxWordBytes)
 			if err == nil && word != "Buffer" {
-				err = r.fault("The only such type is Buffer.")
+				err = r.note("The only such type is Buffer.")
 			}
 			return err
 		case "data":
@@ -69,108 +69,64 @@ func (r *reader) buffer(known mail.Attachment) error {
 	return err
 }
 
-// octets is an array of numbers, read as the bytes that they are.
-type octets struct {
-	r     *reader
-	err   error // what ended it; io.EOF is its closing bracket
-	bad   bool  // err is a fault of a number, so the JSON can be read on
-	begun bool
-}
+// octetsBytes are read of an array at a time.
+const octetsBytes = 4 << 10
 
-// octets reads the array at the reader into the sink, as content does a string.
+// octets reads the array at the reader, of numbers, into the sink as the bytes that
+// they are.
 func (r *reader) octets(known mail.Attachment) error {
 	if err := r.open(); err != nil {
 		return err
 	}
-	o := &octets{r: r}
-	if len(r.faults) == 0 {
-		if err := r.attach(r.item, known, o); err != nil && !isOf(o.err, err) {
-			return err
+	s := &stream{r: r, skip: r.skipItems}
+	more, piece := r.first, make([]byte, 0, octetsBytes)
+	s.next = func() ([]byte, error) {
+		piece = piece[:0]
+		for len(piece) < cap(piece) && (len(piece) == 0 || r.pos < r.end) {
+			if ok, err := more(']'); err != nil {
+				return piece, err
+			} else if !ok {
+				return piece, io.EOF
+			}
+			more = r.next
+			b, err := s.octet()
+			if err != nil {
+				return piece, err
+			}
+			piece = append(piece, b)
 		}
+		return piece, nil
 	}
-	err := o.close()
+	err := r.stream(known, s)
 	r.depth--
 	return err
 }
 
-// close reads to the end of the array. Reading octets after it ends at once.
-func (o *octets) close() error {
-	if _, err := io.Copy(io.Discard, o); err == nil {
-		return nil
-	}
-	if !o.bad {
-		return o.err
-	}
+// skipItems reads an array on to its end from behind an item.
+func (r *reader) skipItems() error {
 	for {
-		more, err := o.r.next(']')
-		if err != nil {
+		if more, err := r.next(']'); err != nil || !more {
 			return err
 		}
-		if !more {
-			return o.r.collect(problem.Of(o.err).Violations[0])
-		}
-		if err := o.r.skip(); err != nil {
+		if err := r.skip(); err != nil {
 			return err
 		}
 	}
 }
 
-// Read returns io.EOF only once the array has ended.
-func (o *octets) Read(p []byte) (n int, err error) {
-	for n < len(p) && o.err == nil {
-		if n > 0 && o.r.pos == o.r.end {
-			return n, nil // the next byte is to be waited for
-		}
-		var b byte
-		if b, o.err = o.octet(); o.err == nil {
-			p[n] = b
-			n++
-		}
-	}
-	if n > 0 || len(p) == 0 {
-		return n, nil
-	}
-	return 0, o.err
-}
-
-func (o *octets) octet() (byte, error) {
-	more, err := o.more()
+func (s *stream) octet() (byte, error) {
+	c, err := s.r.token()
 	if err != nil {
 		return 0, err
 	}
-	if !more {
-		return 0, io.EOF
+	offset, n, whole := s.r.offset(), int64(0), false
+	if c == '-' || isDigit(c) {
+		n, whole, err = s.r.number()
+	} else {
+		err = s.r.skip()
 	}
-	c, err := o.r.token()
-	if err != nil {
-		return 0, err
+	if err == nil && (!whole || n < 0 || n > 255) {
+		err = s.violation(offset, "The content of an attachment is not an array of bytes.", "This is not a whole number from 0 to 255.")
 	}
-	offset := o.r.offset()
-	if c != '-' && !isDigit(c) {
-		return 0, o.fault(offset, o.r.skip())
-	}
-	n, whole, err := o.r.number()
-	if err != nil || !whole || n < 0 || n > 255 {
-		return 0, o.fault(offset, err)
-	}
-	return byte(n), nil
-}
-
-func (o *octets) more() (bool, error) {
-	if o.begun {
-		return o.r.next(']')
-	}
-	o.begun = true
-	return o.r.first(']')
-}
-
-// fault is err or, if the value was JSON, that it is no byte.
-func (o *octets) fault(offset int64, err error) error {
-	if err != nil {
-		return err
-	}
-	o.bad = true
-	p := problem.New(problem.InvalidMessage, "The content of an attachment is not an array of bytes.")
-	p.Violations = []problem.Violation{{Pointer: string(o.r.pointer), Detail: "This is not a whole number from 0 to 255.", Offset: &offset}}
-	return p
+	return byte(n), err
 }

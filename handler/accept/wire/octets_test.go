@@ -68,7 +68,7 @@ func TestContentThatIsNoBytes(t *testing.T) {
 		"another type":        {`{"type":"Blob","data":[1]}`, "/attachments/0/content/type: The only such type is Buffer."},
 		"data as Base64":      {`{"type":"Buffer","data":"aGk="}`, "/attachments/0/content/data: It must be an array, not a string."},
 		"no data":             {`{"type":"Buffer"}`, "/attachments/0/content: It has no data."},
-		"data twice":          {`{"data":[1],"data":[2]}`, "/attachments/0/content/data: This member stands twice."},
+		"data twice":          {`{"data":[1],"data":[2]}`, "/attachments/0/content/data: This member is given twice."},
 		"something else":      {`{"data":[1],"x":2}`, "/attachments/0/content/x: There is no such member."},
 		"data with a fault":   {`{"data":[300],"type":"Buffer"}`, "/attachments/0/content/data: This is not a whole number from 0 to 255."},
 		"Base64 with a fault": {`"aGkaG"`, "/attachments/0/content: The Base64 ends within a group of four characters."},

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bufio"
 	"mime"
 	"net/textproto"
 	"strings"
@@ -16,23 +15,29 @@ type partHeader struct {
 	filename    string
 }
 
-// parseHeader reads the lines of a header, each of which ends with CRLF. The
-// detail is that of a fault, or empty.
-func parseHeader(lines string, form bool) (h partHeader, detail string) {
-	if !utf8.ValidString(lines) || strings.ContainsFunc(strings.ReplaceAll(lines, "\r\n", ""), isControl) {
-		return h, "The header of the part is not UTF-8 in lines that end with CRLF."
+const longHeader = "The header of the part is too long."
+
+// parseHeader returns what a header says. The detail is that of a violation, or empty.
+func parseHeader(fields textproto.MIMEHeader, form bool) (h partHeader, detail string) {
+	size := 0
+	for name, values := range fields {
+		for _, value := range values {
+			size += len(name) + len(value)
+			if !utf8.ValidString(value) {
+				return h, "The header of the part is not UTF-8."
+			}
+		}
 	}
-	fields, err := textproto.NewReader(bufio.NewReader(strings.NewReader(lines + "\r\n"))).ReadMIMEHeader()
-	if err != nil {
-		return h, "The header of the part is not made of lines with a name and a value."
+	if size > maxPartHeaderBytes {
+		return h, longHeader
 	}
 	for _, name := range []string{"Content-Type", "Content-Disposition", "Content-Id", "Content-Transfer-Encoding"} {
 		if len(fields[name]) > 1 {
-			return h, name + " stands twice."
+			return h, name + " is given twice."
 		}
 	}
 	if !isIdentity(fields.Get("Content-Transfer-Encoding")) {
-		return h, "Content-Transfer-Encoding must be binary, 8bit or 7bit. Base64 belongs into the JSON."
+		return h, "Content-Transfer-Encoding must be binary, 8bit or 7bit. Base64 belongs in the JSON."
 	}
 	h.contentType = fields.Get("Content-Type")
 	h.contentID = fields.Get("Content-Id")
@@ -77,5 +82,3 @@ func isIdentity(encoding string) bool {
 	}
 	return false
 }
-
-func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7F }

@@ -11,7 +11,6 @@ import (
 // reader is a place in a JSON text. The fields of one group belong to one file.
 type reader struct {
 	source
-	start int64 // offset of the text in the body
 
 	depth    int
 	spelling Spelling
@@ -19,17 +18,19 @@ type reader struct {
 	name     []byte // of the member read last; the next one overwrites it
 	held     []byte // room for the text being read
 
-	pointer []byte // RFC 6901, to the value being read
-	faults  []problem.Violation
+	pointer    []byte // RFC 6901, to the value being read
+	violations []problem.Violation
 
 	item    int // index of the item begun last of a list in a table
 	attach  func(i int, known mail.Attachment, content io.Reader) error
-	scratch []byte // scratchBytes, once content needs them
+	scratch *scratch // once content needs it
 }
 
-func newReader(src io.Reader, start int64) *reader {
-	return &reader{source: source{src: src, base: start}, start: start}
+func newReader(src io.Reader) *reader {
+	return &reader{source: source{src: src}}
 }
+
+const endedEarly = "The body ended early."
 
 // more is fill where the text must go on.
 func (r *reader) more() error {
@@ -37,10 +38,10 @@ func (r *reader) more() error {
 	if !errors.Is(err, errEnd) {
 		return err
 	}
-	if r.base == r.start && r.end == 0 {
+	if r.base == 0 && r.end == 0 {
 		return r.malformed("The body is empty.")
 	}
-	return r.malformedAt(r.base+int64(r.end), "The body ended early.")
+	return r.malformedAt(r.base+int64(r.end), endedEarly)
 }
 
 // peek returns the next byte, which must exist.

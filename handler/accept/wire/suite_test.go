@@ -116,7 +116,7 @@ func TestValidNamesWhatStandsTwice(t *testing.T) {
 	if !problem.Is(err, problem.InvalidMessage) {
 		t.Fatal(err)
 	}
-	equal(t, places(err), []string{"/1/a/b: This member stands twice.", "/1/a: This member stands twice."})
+	equal(t, places(err), []string{"/1/a/b: This member is given twice.", "/1/a: This member is given twice."})
 }
 
 // TestNaughtyStrings sends each string through every text of a message.

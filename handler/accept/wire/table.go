@@ -21,7 +21,7 @@ type Member[T any] struct {
 	inner   []Row  // of an object or a list of objects
 }
 
-// Text is a member that is a string. What passes limit is a fault here; limits
+// Text is a member that is a string. What passes limit is a violation here; limits
 // guard memory and leave the precise rule to accept/check.
 func Text[T any, S ~string](name string, limit int, at func(*T) *S) Member[T] {
 	return Member[T]{name: name, read: func(r *reader, to *T) error {
@@ -72,7 +72,7 @@ func Switch[T any](name string, at func(*T) **bool) Member[T] {
 		case err != nil || word == "":
 			return err
 		case !on && !strings.EqualFold(word, "false"):
-			return r.fault("It must be true or false, not a string.")
+			return r.note("It must be true or false, not a string.")
 		}
 		*at(to) = &on
 		return nil
@@ -153,14 +153,18 @@ func Encoded[T any](name string, at func(*T) *mail.Attachment) Member[T] {
 	}}
 }
 
-// The faults that a table finds.
+// The violations that a table finds.
 const (
-	twice   = "This member stands twice."
+	twice   = "This member is given twice."
 	withNUL = "It contains U+0000, which no message may have."
 )
 
+func tooLong(limit int) string { return fmt.Sprintf("It is longer than %d bytes.", limit) }
+
+func tooMany(limit int) string { return fmt.Sprintf("There are more than %d of them.", limit) }
+
 // emptyMap reads [], which is how PHP writes a map without members. Any other array
-// is a fault.
+// is a violation.
 func (r *reader) emptyMap() (isArrayHere bool, err error) {
 	c, err := r.token()
 	if err != nil || c != '[' {
@@ -172,7 +176,7 @@ func (r *reader) emptyMap() (isArrayHere bool, err error) {
 		return r.skip()
 	})
 	if err == nil && items > 0 {
-		err = r.fault("It must be an object, not an array.")
+		err = r.note("It must be an object, not an array.")
 	}
 	return true, err
 }
@@ -252,24 +256,24 @@ func (r *reader) hold(limit int) (string, error) {
 		r.held = held
 	}
 	if size > limit {
-		return "", r.fault(fmt.Sprintf("It is longer than %d bytes.", limit))
+		return "", r.note(tooLong(limit))
 	}
 	if bytes.IndexByte(held, 0) >= 0 {
-		return "", r.fault(withNUL)
+		return "", r.note(withNUL)
 	}
 	return string(held), nil
 }
 
-// overflow skips what is one too many. That is a fault of the whole.
+// overflow skips what is one too many. That is a violation of the whole.
 func (r *reader) overflow(limit int) error {
 	if err := r.skip(); err != nil {
 		return err
 	}
 	r.pointer = r.pointer[:bytes.LastIndexByte(r.pointer, '/')]
-	return r.fault(fmt.Sprintf("There are more than %d of them.", limit))
+	return r.note(tooMany(limit))
 }
 
-// The types of JSON, as a fault calls them.
+// The types of JSON, as a violation calls them.
 const (
 	isObject  = "an object"
 	isArray   = "an array"
@@ -280,7 +284,7 @@ const (
 )
 
 // starts says whether the value at the reader is of type want. If not, it is
-// skipped and a fault.
+// skipped and a violation.
 func (r *reader) starts(want string) (bool, error) {
 	c, err := r.token()
 	if err != nil {

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"math/bits"
 	"slices"
 	"strings"
@@ -133,46 +135,45 @@ func validBytes(run []byte) int {
 // escape reads the escape sequence at the reader, or the two that are one
 // character.
 func (r *reader) escape() (rune, error) {
-	if c, size := unescape(r.ahead()); size > 0 {
-		r.pos += size
-		return c, nil
-	}
-	start := r.offset()
-	c, err := r.escaped()
-	if err != nil || !utf16.IsSurrogate(c) {
-		return c, err
-	}
-	next, err := r.peek()
-	if err != nil {
-		return 0, err
-	}
-	low := rune(0)
-	if next == '\\' {
-		if low, err = r.escaped(); err != nil {
+	const one = len(`\u0000`)
+	for r.end-r.pos < 2*one {
+		if err := r.fill(); errors.Is(err, errEnd) {
+			break
+		} else if err != nil {
 			return 0, err
 		}
 	}
-	pair := utf16.DecodeRune(c, low)
-	if pair == utf8.RuneError {
-		return 0, r.malformedAt(start, "Half of a surrogate pair stands alone.")
+	window := r.ahead()
+	c, size := unescape(window)
+	wrong := "There is no such escape sequence."
+	if utf16.IsSurrogate(c) {
+		low, more := unescape(window[size:])
+		if c, size = utf16.DecodeRune(c, low), size+more; c == utf8.RuneError {
+			size, wrong = 0, "Half of a surrogate pair stands alone."
+		}
 	}
-	return pair, nil
+	switch {
+	case size > 0:
+	case len(window) < 2*one && bytes.IndexByte(window, '"') < 0:
+		return 0, r.more() // which says that the body has ended
+	default:
+		return 0, r.malformed(wrong)
+	}
+	r.pos += size
+	return c, nil
 }
 
 // unescape returns the character of the escape sequence that window begins with,
-// and its size there. That is 0 for any of which escape has more to say: one that
-// is wrong, goes on behind window or is half of a surrogate pair.
+// which may be half of a surrogate pair, and its size there. That is 0 for any that
+// is wrong or goes on behind window.
 func unescape(window []byte) (c rune, size int) {
-	if len(window) < 2 {
+	if len(window) < 2 || window[0] != '\\' {
 		return 0, 0
 	}
-	if window[1] != 'u' {
-		if c := rune(escapes[window[1]]); c != 0 {
-			return c, 2
-		}
-		return 0, 0
+	if c := rune(escapes[window[1]]); c != 0 {
+		return c, 2
 	}
-	if len(window) < 6 {
+	if window[1] != 'u' || len(window) < 6 {
 		return 0, 0
 	}
 	for _, digit := range window[2:6] {
@@ -181,9 +182,6 @@ func unescape(window []byte) (c rune, size int) {
 			return 0, 0
 		}
 		c = c<<4 | rune(value)
-	}
-	if utf16.IsSurrogate(c) {
-		return 0, 0
 	}
 	return c, 6
 }
@@ -201,39 +199,3 @@ var hexadecimal = func() (values [256]int8) {
 	}
 	return values
 }()
-
-// escaped reads one escape sequence, which may be half of a surrogate pair.
-func (r *reader) escaped() (rune, error) {
-	start := r.offset()
-	r.pos++
-	c, err := r.peek()
-	if err != nil {
-		return 0, err
-	}
-	r.pos++
-	if c == 'u' {
-		return r.unit()
-	}
-	if char := escapes[c]; char != 0 {
-		return rune(char), nil
-	}
-	return 0, r.malformedAt(start, "There is no such escape sequence.")
-}
-
-// unit reads the four hexadecimal digits of a UTF-16 code unit.
-func (r *reader) unit() (rune, error) {
-	unit := rune(0)
-	for range 4 {
-		c, err := r.peek()
-		if err != nil {
-			return 0, err
-		}
-		value := hexadecimal[c]
-		if value < 0 {
-			return 0, r.malformed("Expected a hexadecimal digit.")
-		}
-		unit = unit<<4 | rune(value)
-		r.pos++
-	}
-	return unit, nil
-}

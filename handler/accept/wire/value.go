@@ -38,7 +38,7 @@ func (r *reader) skip() error {
 		_, _, err := r.number()
 		return err
 	}
-	if c == 0xEF && r.offset() == r.start {
+	if c == 0xEF && r.offset() == 0 {
 		return r.malformed("The body starts with a byte order mark or is not UTF-8.")
 	}
 	return r.malformed("Expected a value.")
@@ -58,12 +58,12 @@ func (r *reader) skipObject() error {
 	})
 }
 
-// refuse skips a value and collects a fault for it.
+// refuse skips a value and collects a violation for it.
 func (r *reader) refuse(detail string) error {
 	if err := r.skip(); err != nil {
 		return err
 	}
-	return r.fault(detail)
+	return r.note(detail)
 }
 
 // members reads the object at the reader. It calls each with the name of each
@@ -251,7 +251,7 @@ func (r *reader) numeral() (string, error) {
 	}
 	switch {
 	case size > len(text):
-		return "", r.fault(fmt.Sprintf("It is longer than %d bytes.", len(text)))
+		return "", r.note(fmt.Sprintf("It is longer than %d bytes.", len(text)))
 	case !numerals.Match(text[:size]):
 		return "", r.malformedAt(start, "Expected a value.")
 	}

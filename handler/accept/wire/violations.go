@@ -8,7 +8,7 @@ import (
 // Violations are what a dialect finds wrong with the meaning of what was read.
 type Violations []problem.Violation
 
-// Add notes a fault at a place in the caller's body.
+// Add notes a violation at a place in the caller's body.
 func (f *Violations) Add(pointer, detail string) {
 	*f = append(*f, problem.Violation{Pointer: pointer, Detail: detail})
 }

@@ -36,13 +36,13 @@ import (
 // Sink takes the content of attachments while the body is being read.
 type Sink interface {
 	// Attachment is called for each attachments[i].contentInBase64 in the order
-	// of the body, then for each part that is a file; not again after a fault was
+	// of the body, then for each part that is a file; not again after a violation was
 	// found. Of attachments[i], known has the members that stand before the
 	// content, as they came: in JSON, which has no order, any may follow.
 	//
 	// Attachment reads the decoded bytes from content, which is of no use after
 	// it returned; what it leaves unread is checked and dropped. An error of
-	// content other than io.EOF is a fault of the body: Attachment returns it,
+	// content other than io.EOF is a violation of the body: Attachment returns it,
 	// unchanged or wrapped, and keeps nothing. Any other error of Attachment
 	// stops the reading. Even content that came to its end belongs to a message
 	// only when Message or Multipart returns without an error.
@@ -54,15 +54,15 @@ type Sink interface {
 // A body that is not acceptable JSON, one that ends early included, is a
 // problem.MalformedJSON that says where; members that are unknown, stand twice
 // or have the wrong type are one problem.InvalidMessage that lists them all, up
-// to maxFaults. An error of the body's reader comes back wrapped, as
+// to maxViolations. An error of the body's reader comes back wrapped, as
 // problem.TooLarge if it is an http.MaxBytesError, untouched if it holds a
 // problem; so does, untouched, an error of the sink.
 //
 // With an InvalidMessage the message comes too if it was read to its end, without
-// what was wrong with it and without content after the first fault, so that the
+// what was wrong with it and without content after the first violation, so that the
 // caller can be told what else is wrong.
 func Message(ctx context.Context, body io.Reader, sink Sink) (*mail.Message, error) {
-	r := newReader(incoming{ctx, body}, 0)
+	r := newReader(incoming{ctx, body})
 	m, err := r.message(ctx, sink)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func Message(ctx context.Context, body io.Reader, sink Sink) (*mail.Message, err
 // U+0000 in strings, which only a message must not have. It holds the names of
 // the objects that it is in, so text must have a limit.
 func Valid(ctx context.Context, text io.Reader) error {
-	r := newReader(incoming{ctx, text}, 0)
+	r := newReader(incoming{ctx, text})
 	r.unique = true
 	if err := r.skip(); err != nil {
 		return err
@@ -104,46 +104,46 @@ func (r *reader) message(ctx context.Context, sink Sink) (*mail.Message, error) 
 	return m, nil
 }
 
-// found is the problem that the faults collected make.
+// found is the problem that the violations collected make.
 func (r *reader) found() error {
-	if len(r.faults) == 0 {
+	if len(r.violations) == 0 {
 		return nil
 	}
-	return problem.Invalid(r.faults)
+	return problem.Invalid(r.violations)
 }
 
-// maxFaults is how many faults of members are collected before reading stops.
-const maxFaults = 50
+// maxViolations is how many violations of members are collected before reading stops.
+const maxViolations = 50
 
-// fault collects one fault of the member where the reader is. It returns an
+// note collects one violation of the member where the reader is. It returns an
 // error when there are too many to go on.
-func (r *reader) fault(detail string) error {
+func (r *reader) note(detail string) error {
 	return r.collect(problem.Violation{Pointer: string(r.pointer), Detail: detail})
 }
 
-// collect keeps a fault once, however often an unknown member stands there.
+// collect keeps a violation once, however often an unknown member stands there.
 func (r *reader) collect(f problem.Violation) error {
-	for _, known := range r.faults {
+	for _, known := range r.violations {
 		if known.Pointer == f.Pointer && known.Detail == f.Detail {
 			return nil
 		}
 	}
-	r.faults = append(r.faults, f)
-	if len(r.faults) == maxFaults {
-		p := problem.New(problem.InvalidMessage, "The message has too many faults to read on. These are the first.")
-		p.Violations = r.faults
+	r.violations = append(r.violations, f)
+	if len(r.violations) == maxViolations {
+		p := problem.New(problem.InvalidMessage, "The message has too many violations. These are the first.")
+		p.Violations = r.violations
 		return p
 	}
 	return nil
 }
 
-// malformed is the fault of a body that is not acceptable JSON from here on.
+// malformed is the violation of a body that is not acceptable JSON from here on.
 func (r *reader) malformed(detail string) error {
 	return r.malformedAt(r.offset(), detail)
 }
 
 func (r *reader) malformedAt(offset int64, detail string) error {
-	p := problem.New(problem.MalformedJSON, "Reading the body stopped at byte %d. %s", offset, detail)
+	p := problem.New(problem.MalformedJSON, "Reading the JSON stopped at byte %d. %s", offset, detail)
 	p.Violations = []problem.Violation{{Pointer: string(r.pointer), Detail: detail, Offset: new(offset)}}
 	return p
 }

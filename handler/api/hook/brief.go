@@ -66,7 +66,7 @@ func forPrograms(name, content string) bool {
 	switch name {
 	case "html_url", "target_url", "web_url":
 		return false
-	case "url": // GitHub's is that of its API, GitLab's that of a page
+	case "url": // GitHub's leads to its API, GitLab's to a page
 		return webAddress(content) == "" || strings.Contains(content, "//api.") || strings.Contains(content, "/api/")
 	case "id", "node_id", "gravatar_id", "_links", "body_html", "permissions", "client_secret":
 		return true

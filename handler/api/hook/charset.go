@@ -11,10 +11,9 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// fieldsIn makes an object of fields. Each is in the charset that it says itself, else in
-// that of the field _charset_, which browsers fill in, else in that of the Content-Type.
-// Where nobody says it, a form is in UTF-8 or, if it cannot be, in windows-1252, as
-// browsers take a page that says nothing. Sources: html.spec.whatwg.org, "Constructing the
+// fieldsIn makes an object of fields. A field names its charset; else the field _charset_,
+// which browsers fill in, names it; else the Content-Type. Without a name a form is UTF-8
+// or, if its bytes are not, windows-1252, as browsers read a page without a charset. Sources: html.spec.whatwg.org, "Constructing the
 // entry list"; RFC 7578 section 4.6; encoding.spec.whatwg.org, "Names and labels".
 func fieldsIn(raw []rawField, charset string) (value, error) {
 	whole := charsetOf(charset)
@@ -46,8 +45,7 @@ func fieldsIn(raw []rawField, charset string) (value, error) {
 	return v, nil
 }
 
-// charsetOf is nil for a name that is none. Browsers send no form in UTF-16, and what is
-// called so is none.
+// charsetOf is nil for an unknown name, and for UTF-16: browsers send no form in UTF-16.
 func charsetOf(label string) encoding.Encoding {
 	e, err := htmlindex.Get(label)
 	if err != nil {

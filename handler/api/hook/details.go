@@ -12,9 +12,8 @@ import (
 // maxUnfoldedBytes bounds the JSON within strings that one table lays out.
 const maxUnfoldedBytes = 64 << 10
 
-// details are the rows of what a pointer leads to, as somebody wants to read them:
-// without those of its members that are named, without what is empty, and with JSON
-// laid out that stands in a string, as Azure writes it into the properties of events.
+// details are the rows of a value for a reader: without the named members, without empty
+// ones, and with JSON in strings laid out, as Azure writes it into the properties of events.
 func details(v value, without []string) []row {
 	if v.kind == object {
 		v.members = slices.DeleteFunc(slices.Clone(v.members), func(m member) bool { return slices.Contains(without, m.name) })
@@ -113,20 +112,20 @@ func valueOf(v any, depth int, left *int) (of value, err error) {
 	return of, nil
 }
 
-// telling are the members by which a payload that nobody knows says what it is about,
-// the most telling first.
-var telling = []string{
+// headlineMembers are the members that tell what an unknown payload is about, the most
+// telling first.
+var headlineMembers = []string{
 	"subject", "title", "summary", "headline", "alertname", "ruleName", "name", "message", "msg", "text",
 	"content", "description", "event", "eventType", "type", "action", "status", "state",
 }
 
-// headline is one line for a payload that nobody knows: the most telling of its own
+// headline is one line for an unknown payload: the most telling of its own
 // members, else the first word in it; "" if it has none. A number tells nothing.
 func headline(v value) string {
 	if inner := v.step("payload"); inner.kind == object && len(v.members) == 1 {
 		return headline(inner)
 	}
-	for _, name := range telling {
+	for _, name := range headlineMembers {
 		for _, m := range v.members {
 			if strings.EqualFold(m.name, name) && m.value.kind == text && !m.value.empty() {
 				return firstLine(prose(m.value.text))

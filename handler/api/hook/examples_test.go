@@ -87,8 +87,8 @@ func TestTheExamplesOfTheSendersReadWell(t *testing.T) {
 // mustRead fails on what nobody should have to read.
 func mustRead(t *testing.T, m Message) {
 	t.Helper()
-	if m.Violation != nil || m.Refused != nil {
-		t.Errorf("fault %v, refused %v", m.Violation, m.Refused)
+	if m.TemplateError != nil || m.Refused != nil {
+		t.Errorf("fault %v, refused %v", m.TemplateError, m.Refused)
 	}
 	if _, err := check.New().Message(&m.Message, noon); err != nil {
 		t.Errorf("the message is refused: %v", err)
@@ -146,8 +146,8 @@ func TestMembersOfOtherTypesAreShownUnderTheSendersName(t *testing.T) {
 				t.Fatal(len(all), err)
 			}
 			m := all[0]
-			if m.Violation != nil || m.Content.Subject != c.subject {
-				t.Errorf("fault %v, the subject is %q", m.Violation, m.Content.Subject)
+			if m.TemplateError != nil || m.Content.Subject != c.subject {
+				t.Errorf("fault %v, the subject is %q", m.TemplateError, m.Content.Subject)
 			}
 			if !strings.Contains(m.Content.PlainText, "x-4711") || !strings.Contains(shownText(t, m.Content.HTML), "x-4711") {
 				t.Errorf("the text is %s", m.Content.PlainText)

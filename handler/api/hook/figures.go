@@ -51,7 +51,7 @@ func (b *budget) money(amount, currency any) (string, error) {
 }
 
 // moment reads a time as senders write it: RFC 3339, or seconds since 1970. The
-// year 1 is Go's way to say that there is none.
+// year 1 is Go's zero time.
 func moment(s string) (time.Time, bool) {
 	if n, ok := seconds(s); ok && n > 0 && n < 1<<40 {
 		return time.Unix(n, 0).UTC(), true
@@ -72,7 +72,7 @@ func date(s string) string {
 	return s
 }
 
-// span is the time between two times; "" if one of them is none.
+// span is the time between two times; "" if one of them is no time.
 func (b *budget) span(from, to any) (string, error) {
 	first, err := b.text(from)
 	if err != nil {

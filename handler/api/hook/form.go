@@ -19,7 +19,7 @@ import (
 // token in the form.
 const (
 	nextField    = "_next"    // the page after success
-	replyToField = "_replyto" // whom to answer
+	replyToField = "_replyto" // address for Reply-To
 	subjectField = "_subject" // the subject, but for the name of the form
 	charsetField = "_charset_"
 )
@@ -28,26 +28,28 @@ const (
 var honeypots = []string{DefaultHoneypot, "_honey", "bot-field", "botcheck"}
 
 // left out of a message are the tokens of captchas, and what says which form it is.
-var leftOut = []string{
+var hiddenFields = []string{
 	"g-recaptcha-response", "recaptcha_response", "recaptcha-token", "recaptcha_token", "h-captcha-response", "cf-turnstile-response",
 	"frc-captcha-response", "frc-captcha-solution", "form-name",
 }
 
-// usualReplyTo stands for the fields in which forms have the address of whoever fills
-// them in.
+// usualReplyTo stands for the usual fields for the visitor's own address.
 const usualReplyTo = "/email"
 
-// answerFields are those fields, in lower case and in the order in which they count.
-var answerFields = []string{replyToField, "_reply_to", "email", "e-mail", "mail", "email_address", "email-address", "emailaddress", "your-email", "your_email", "from"}
+// replyToFields are those fields, in lower case and in the order in which they count.
+var replyToFields = []string{replyToField, "_reply_to", "email", "e-mail", "mail", "email_address", "email-address", "emailaddress", "your-email", "your_email", "from"}
+
+// anySite among the origins of a form allows every site.
+const anySite = "*"
 
 // IsForm says whether h takes an HTML form.
 func (h Hook) IsForm() bool { return h.Policy.Form != nil }
 
-// AllowsOrigin says whether a site has the form. An origin of "null" is that of a
-// page whose site is hidden, which only * allows.
+// AllowsOrigin says whether a site has the form. The origin "null" stands
+// for a hidden site; only * allows it.
 func (h Hook) AllowsOrigin(origin string) bool {
 	f := h.Policy.Form
-	return f != nil && origin != "" && (slices.Contains(f.Origins, everything) || slices.Contains(f.Origins, strings.ToLower(origin)))
+	return f != nil && origin != "" && (slices.Contains(f.Origins, anySite) || slices.Contains(f.Origins, strings.ToLower(origin)))
 }
 
 // fromItsSite looks at Origin, which browsers send with every form, or at Referer.
@@ -59,10 +61,10 @@ func (h Hook) fromItsSite(header http.Header) error {
 			origin = from
 		}
 	}
-	if h.AllowsOrigin(origin) || slices.Contains(h.Policy.Form.Origins, everything) {
+	if h.AllowsOrigin(origin) || slices.Contains(h.Policy.Form.Origins, anySite) {
 		return nil
 	}
-	return problem.New(problem.Forbidden, "This form is not taken from this site. Its operator can add the site's origin.")
+	return problem.New(problem.Forbidden, "This form takes nothing from this site. The operator can add the site's origin.")
 }
 
 // Submission is what a form asks for beside its message.
@@ -72,8 +74,8 @@ type Submission struct {
 }
 
 // Submission reads the fields of a form that are for us. A page that the form
-// itself names is believed on the form's own sites only, so that nobody can use
-// our address to lead people elsewhere.
+// names must stand on one of the form's own sites, so that our address leads no visitor
+// elsewhere.
 func (h Hook) Submission(ctx context.Context, d Delivery) (Submission, error) {
 	fields, err := h.payload(ctx, d)
 	if err != nil {
@@ -81,7 +83,7 @@ func (h Hook) Submission(ctx context.Context, d Delivery) (Submission, error) {
 	}
 	f := h.Policy.Form
 	s := Submission{Next: f.Redirect}
-	for _, name := range h.traps() {
+	for _, name := range h.honeypotFields() {
 		s.Robot = s.Robot || len(fields.step(name).words()) > 0
 	}
 	next := fields.step(nextField).text
@@ -91,24 +93,24 @@ func (h Hook) Submission(ctx context.Context, d Delivery) (Submission, error) {
 	return s, nil
 }
 
-// traps are the honeypots of h.
-func (h Hook) traps() []string {
+// honeypotFields are the honeypots of h.
+func (h Hook) honeypotFields() []string {
 	if h.Policy.Form.Honeypot == DefaultHoneypot {
 		return honeypots
 	}
 	return []string{h.Policy.Form.Honeypot}
 }
 
-// shown is a form as its message has it: without the fields that are for us, but with
-// whom to answer. A list's brackets are for programs.
-func (h Hook) shown(fields value) value {
-	traps, all := h.traps(), fields.members
+// shownFields is a form as its message has it: without the fields that are for us, but with
+// the address for Reply-To. The brackets of a list are left out.
+func (h Hook) shownFields(fields value) value {
+	traps, all := h.honeypotFields(), fields.members
 	fields.members = nil
 	for _, of := range all {
 		switch {
 		case of.name == replyToField && !of.value.blank():
 			of.name = "reply to"
-		case strings.HasPrefix(of.name, "_"), slices.Contains(traps, of.name), slices.Contains(leftOut, of.name):
+		case strings.HasPrefix(of.name, "_"), slices.Contains(traps, of.name), slices.Contains(hiddenFields, of.name):
 			continue
 		}
 		if of.value.kind == array || of.value.scalar() {
@@ -122,7 +124,7 @@ func (h Hook) shown(fields value) value {
 	return fields
 }
 
-// blank says whether nobody has filled v in.
+// blank says whether v was left empty.
 func (v value) blank() bool {
 	switch v.kind {
 	case object:
@@ -133,9 +135,9 @@ func (v value) blank() bool {
 	return strings.TrimSpace(v.text) == ""
 }
 
-// formMessage is the message of a form. One in which nothing was filled in is none.
+// formMessage is the message of a form. An empty form makes no message.
 func (h Hook) formMessage(d Delivery, fields value) (Message, error) {
-	shown := h.shown(fields)
+	shown := h.shownFields(fields)
 	if shown.blank() {
 		return Message{}, problem.New(problem.InvalidRequest, "The form is empty, so nothing was sent. Fill it in and send it again.")
 	}
@@ -146,26 +148,26 @@ func (h Hook) formMessage(d Delivery, fields value) (Message, error) {
 	if asked := subjectLine(fields.step(subjectField).text); asked != "" && h.Template == (Template{}) {
 		m.Content.Subject = clip(asked, maxSubjectRunes-len(h.Name)-3) + " (" + h.Name + ")"
 	}
-	m.ReplyTo = addresses(h.Policy.answers(fields))
+	m.ReplyTo = addresses(h.Policy.replyTo(fields))
 	if h.Policy.ReplyToFrom == usualReplyTo {
-		m.ReplyTo = addresses(usualAnswers(fields, h.Policy.ReplyTo))
+		m.ReplyTo = addresses(replyToIn(fields, h.Policy.ReplyTo))
 	}
-	m.Delivery.Priority = h.Policy.Urgency()
+	m.Delivery.Priority = h.Policy.MessagePriority()
 	return m, nil
 }
 
-// Urgency is the priority of a hook's messages. A form's come last, unless its operator
+// MessagePriority is the priority of a hook's messages. A form's come last, unless its operator
 // says otherwise.
-func (p Policy) Urgency() mail.Priority {
+func (p Policy) MessagePriority() mail.Priority {
 	if p.Priority == "" && p.Form != nil {
 		return mail.PriorityBulk
 	}
 	return p.Priority
 }
 
-// usualAnswers is the first address in the fields that usually have it, else others.
-func usualAnswers(fields value, others []string) []string {
-	for _, want := range answerFields {
+// replyToIn is the first address in the fields that usually have it, else others.
+func replyToIn(fields value, others []string) []string {
+	for _, want := range replyToFields {
 		for _, of := range fields.members {
 			name := strings.ToLower(strings.TrimSpace(of.name))
 			if inner, ok := strings.CutSuffix(name, "]"); ok { // contact[email]

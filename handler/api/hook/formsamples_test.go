@@ -83,8 +83,8 @@ func mailOf(t *testing.T, file string) string {
 	}
 	var b strings.Builder
 	for _, m := range all {
-		if _, err := check.New().Message(&m.Message, noon); err != nil || m.Violation != nil {
-			t.Errorf("the message is refused: %v, its template failed: %v", err, m.Violation)
+		if _, err := check.New().Message(&m.Message, noon); err != nil || m.TemplateError != nil {
+			t.Errorf("the message is refused: %v, its template failed: %v", err, m.TemplateError)
 		}
 		fmt.Fprintf(&b, "Subject: %s\nTo: %s\nReply-To: %s\nPriority: %s\nNext: %s\n\n%s",
 			m.Content.Subject, strings.Join(texts(m.Recipients.All()), ", "), strings.Join(texts(m.ReplyTo), ", "), m.Delivery.Priority, s.Next, m.Content.PlainText)

@@ -16,12 +16,12 @@ const maxValueBytes = 256 << 10
 
 var errValue = fmt.Errorf("a value of the template is longer than %d bytes", maxValueBytes)
 
-// functions are all that a template can call beside those of allowed. None opens
-// anything, and each takes steps for the bytes that it works through: text does so for
+// functions are all that a template can call beside the functions in allowed. No function
+// opens a file or a connection. Each spends the bytes that it reads or makes; text spends
 // what it returns.
 func (s scope) functions(b *budget) map[string]any {
 	return map[string]any{
-		"step": func() (bool, error) { return true, b.step() },
+		"step": func() (bool, error) { return true, b.spendStep() },
 		"text": b.text,
 		// The payload, the hook and the delivery.
 		"rows": func(pointer string) ([]row, error) { return b.table(s.rows(pointer)) },
@@ -46,7 +46,9 @@ func (s scope) functions(b *budget) map[string]any {
 		"subject": func() string { return s.subject },
 		"header":  func(name string) string { return header(s.header, name) },
 		// Words.
-		"print": b.print, "printf": b.printf, "join": b.join,
+		"print":   func(all ...any) (string, error) { return b.join("", all) },
+		"printf":  b.printf,
+		"join":    b.join,
 		"phrase":  func(v any) (string, error) { t, err := b.text(v); return phrase(t), err },
 		"capital": func(v any) (string, error) { t, err := b.text(v); return capital(t), err },
 		"prose":   func(v any) (string, error) { t, err := b.text(v); return prose(t), err },
@@ -56,7 +58,7 @@ func (s scope) functions(b *budget) map[string]any {
 		},
 		"lower":    func(v any) (string, error) { t, err := b.text(v); return strings.ToLower(t), err },
 		"upper":    func(v any) (string, error) { t, err := b.text(v); return strings.ToUpper(t), err },
-		"default":  func(other, v any) (string, error) { return b.otherwise(other, v) },
+		"default":  func(other, v any) (string, error) { return b.first(v, other) },
 		"first":    b.first,
 		"clip":     func(n int, v any) (string, error) { t, err := b.text(v); return clip(t, n), err },
 		"lines":    b.lines,
@@ -82,7 +84,7 @@ func (s scope) functions(b *budget) map[string]any {
 // rows are those at a pointer. What people write into a form stands as they mean it.
 func (s scope) rows(pointer string) []row {
 	if s.form {
-		return lay(s.payload.at(pointer), asItCame)
+		return layOut(s.payload.at(pointer), verbatimRow)
 	}
 	return rows(s.payload.at(pointer))
 }
@@ -94,7 +96,7 @@ func (b *budget) text(v any) (string, error) {
 	case nil:
 		return "", nil
 	case string:
-		return v, b.touch(len(v))
+		return v, b.spendBytes(len(v))
 	case bool:
 		return strconv.FormatBool(v), nil
 	case int:
@@ -102,12 +104,12 @@ func (b *budget) text(v any) (string, error) {
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64), nil
 	}
-	if err := b.step(); err != nil {
+	if err := b.spendStep(); err != nil {
 		return "", err
 	}
 	var w structure
 	err := w.write(v, 0)
-	return w.String(), errors.Join(err, b.touch(w.Len()))
+	return w.String(), errors.Join(err, b.spendBytes(w.Len()))
 }
 
 // builder makes a string of bounded length.
@@ -121,25 +123,11 @@ func (w *builder) add(t string) error {
 		return errValue
 	}
 	w.WriteString(t)
-	return w.touch(len(t))
+	return w.spendBytes(len(t))
 }
 
-func (b *budget) print(all ...any) (string, error) {
-	out := builder{budget: b}
-	for _, v := range all {
-		t, err := b.text(v)
-		if err == nil {
-			err = out.add(t)
-		}
-		if err != nil {
-			return "", err
-		}
-	}
-	return out.String(), nil
-}
-
-// verbs are those of fmt that printf knows: no index of a value, which could stand
-// any number of times, no width out of one, and none of more than two digits.
+// verbs are the verbs of fmt that printf knows: without an index, which could repeat a value
+// any number of times, without a width from a value, and with a width of at most two digits.
 var verbs = regexp.MustCompile(`%[-+# 0]*[0-9]{0,2}(?:\.[0-9]{0,2})?[a-zA-Z%]`)
 
 func (b *budget) printf(format string, all ...any) (string, error) {
@@ -191,14 +179,14 @@ func (b *budget) format(verb string, of ...any) (string, error) {
 	return fmt.Sprintf(verb, of...), nil
 }
 
-// lines are those of a text, of which each costs as much as it takes to hold it.
+// lines are the lines of a text. Each line costs the memory that holds it.
 func (b *budget) lines(v any) ([]string, error) {
 	t, err := b.text(v)
 	if err != nil {
 		return nil, err
 	}
 	t = strings.TrimRight(t, "\r\n")
-	if err := b.touch(lineBytes * strings.Count(t, "\n")); err != nil {
+	if err := b.spendBytes(lineBytes * strings.Count(t, "\n")); err != nil {
 		return nil, err
 	}
 	return strings.Split(t, "\n"), nil
@@ -217,7 +205,7 @@ func (b *budget) join(separator string, v any) (string, error) {
 	if !ok {
 		return b.text(v)
 	}
-	if err := b.step(); err != nil {
+	if err := b.spendStep(); err != nil {
 		return "", err
 	}
 	out := builder{budget: b}
@@ -236,28 +224,20 @@ func (b *budget) join(separator string, v any) (string, error) {
 	return out.String(), nil
 }
 
-func (b *budget) otherwise(other, v any) (string, error) {
-	t, err := b.text(v)
-	if err != nil || t != "" {
-		return t, err
-	}
-	return b.text(other)
-}
-
 // table is rows that were made of the payload.
 func (b *budget) table(all []row) ([]row, error) {
-	if err := b.step(); err != nil {
+	if err := b.spendStep(); err != nil {
 		return nil, err
 	}
-	return all, b.touch(bytesOf(all))
+	return all, b.spendBytes(bytesOf(all))
 }
 
 // walk takes the steps for a walk through v.
 func (b *budget) walk(v value) error {
-	if err := b.step(); err != nil {
+	if err := b.spendStep(); err != nil {
 		return err
 	}
-	return b.touch(lineBytes * v.count())
+	return b.spendBytes(lineBytes * v.count())
 }
 
 // first is the first of some values that is not empty.
@@ -277,12 +257,12 @@ func (b *budget) json(v any) (any, error) {
 		return v, nil
 	}
 	if inner, ok := structureIn(s, maxUnfoldedBytes); ok {
-		return inner.plain(), b.step()
+		return inner.plain(), b.spendStep()
 	}
-	return v, b.step()
+	return v, b.spendStep()
 }
 
-// clip cuts s to n characters, the last of which then is an ellipsis.
+// clip cuts s to n characters. The last character of a cut text is an ellipsis.
 func clip(s string, n int) string {
 	last, seen := 0, 0 // where the ellipsis would stand, and how many characters were seen
 	for at := range s {
@@ -350,5 +330,5 @@ func (b *budget) count(list any, name, want string) (int, error) {
 			n++
 		}
 	}
-	return n, b.touch(len(items) * lineBytes)
+	return n, b.spendBytes(len(items) * lineBytes)
 }

@@ -34,7 +34,7 @@ const (
 	// readable message is small; Event Grid's largest is 1 MB.
 	MaxBodyBytes = 1 << 20
 	// MaxItems bounds the messages of one delivery, so that all of them are taken
-	// before the sender's patience ends: Event Grid's is 30 s.
+	// before the sender's time-out: Event Grid's is 30 s.
 	MaxItems = 100
 	// maxValues bounds the tree of a payload: a megabyte of commas is half a million
 	// values. GitHub's largest sample has a thousand.
@@ -65,12 +65,12 @@ type Hook struct {
 	Sealed []byte `json:"sealed,omitempty"`
 }
 
-// wanted says that the sender's secret is not here.
-func (h Hook) wanted() bool { return h.Dictated && h.Sealed == nil }
+// lacksSecret says that the sender's secret is not here.
+func (h Hook) lacksSecret() bool { return h.Dictated && h.Sealed == nil }
 
 // Policy is what the operator has decided for a hook.
 type Policy struct {
-	Caller string `json:"caller"` // as whom it sends
+	Caller string `json:"caller"` // the caller in whose name it sends
 	Sender string `json:"sender"` // senderAddress of its messages
 	// Builtin names the sender whose ways of signing, splitting and naming
 	// deliveries hold, and whose template does where Template is empty.
@@ -85,7 +85,7 @@ type Policy struct {
 	// payload names none, To holds.
 	ToFrom string   `json:"toFrom,omitempty"`
 	Allow  []string `json:"allow,omitempty"`
-	// ReplyToFrom points at whom to answer; a value that is no address is left out.
+	// ReplyToFrom points at the address for Reply-To; a value that is no address is left out.
 	ReplyToFrom string `json:"replyToFrom,omitempty"`
 
 	// Check is how a delivery proves where it comes from.
@@ -108,7 +108,7 @@ type Form struct {
 	Origins []string `json:"origins"`
 	// Redirect is where a browser goes after success; empty means our own page.
 	Redirect string `json:"redirect,omitempty"`
-	// Honeypot is a field that people do not see. Whoever fills it in is told of
+	// Honeypot is a field that people do not see. A robot that fills it in is told of
 	// success, and nothing is sent.
 	Honeypot string `json:"honeypot"`
 	// PerAddress and PerHour are how many posts of an hour are taken from one client
@@ -159,9 +159,9 @@ type Message struct {
 	mail.Message
 	// OperationID makes a repeat harmless; empty means that nothing does.
 	OperationID string
-	// Violation is where the hook's template failed; nil if it did not. It quotes
-	// nothing of the payload.
-	Violation error
+	// TemplateError is where the hook's template failed; nil without a failure. It
+	// quotes nothing of the payload.
+	TemplateError error
 	// Refused is why this message can never be sent, of a kind InvalidMessage; the
 	// rest of it is empty then.
 	Refused error

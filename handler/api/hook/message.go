@@ -25,7 +25,7 @@ const maxSubjectRunes = 200
 
 // Messages are what d asks for. A subject that comes out empty asks for nothing.
 // What is wrong with the payload is a problem for its sender; a template that
-// cannot render it is the Fault of a message in the generic layout.
+// cannot render it is the TemplateError of a message in the generic layout.
 func (h Hook) Messages(ctx context.Context, d Delivery) ([]Message, error) {
 	all, err := h.items(ctx, d)
 	if err != nil {
@@ -71,10 +71,10 @@ func (h Hook) message(d Delivery, item value) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	m := Message{Violation: place(fault), Message: mail.Message{
+	m := Message{TemplateError: templateLocation(fault), Message: mail.Message{
 		SenderAddress: p.Sender, Content: content,
 		Recipients: mail.Recipients{To: addresses(to), CC: addresses(p.CC), BCC: addresses(p.BCC)},
-		ReplyTo:    addresses(p.answers(item)),
+		ReplyTo:    addresses(p.replyTo(item)),
 		Delivery:   mail.Delivery{Priority: p.Priority, Tags: p.Tags},
 	}}
 	if !h.IsForm() {
@@ -102,32 +102,32 @@ func fallback(s scope) mail.Content {
 	return mail.Content{Subject: "Webhook " + s.hook, PlainText: lead + text.String()}
 }
 
-// places is where a template failed, in its own words. What follows them in an
+// templateLocations is where a template failed, in its own words. What follows them in an
 // error of text/template may quote a value.
-var places = regexp.MustCompile(`^(?:subject|text|html): (?:template: )?[a-z]+:[0-9]+(?::[0-9]+)?(?:: executing "[^"]*" at <[^>]*>)?`)
+var templateLocations = regexp.MustCompile(`^(?:subject|text|html): (?:template: )?[a-z]+:[0-9]+(?::[0-9]+)?(?:: executing "[^"]*" at <[^>]*>)?`)
 
-// place leaves out of a fault all that is not the template's.
-func place(fault error) error {
+// templateLocation leaves out of a fault all that is not the template's.
+func templateLocation(fault error) error {
 	switch {
 	case fault == nil:
 		return nil
-	case outOfBounds(fault), errors.Is(fault, errEmpty):
+	case wasStopped(fault), errors.Is(fault, errEmpty):
 		return fault
 	}
-	if at := places.FindString(fault.Error()); at != "" {
+	if at := templateLocations.FindString(fault.Error()); at != "" {
 		return errors.New(at)
 	}
 	return errors.New("the template failed")
 }
 
-// outOfBounds says whether a template was stopped.
-func outOfBounds(fault error) bool {
+// wasStopped says whether a template was stopped.
+func wasStopped(fault error) bool {
 	return errors.Is(fault, errSteps) || errors.Is(fault, errOutput) || errors.Is(fault, errValue)
 }
 
 // content renders the hook's own template, or else the sender's. Where the sender's
-// finds members of other types than the sender documents, somebody has shaped the
-// payload, and it is laid out as one that nobody knows.
+// finds members of other types than the sender documents, the operator of the sender has
+// shaped the payload. It is then laid out as an unknown payload.
 func (h Hook) content(s scope) (mail.Content, error) {
 	if h.Template != (Template{}) {
 		return h.Template.render(s)
@@ -137,7 +137,7 @@ func (h Hook) content(s scope) (mail.Content, error) {
 		return mail.Content{}, err
 	}
 	c, err := t.render(s)
-	if err != nil && senders[h.Policy.Builtin].shaped && !outOfBounds(err) {
+	if err != nil && senders[h.Policy.Builtin].shaped && !wasStopped(err) {
 		s.payload = wrapped(s.payload)
 		return t.render(s)
 	}
@@ -159,7 +159,7 @@ func (t Template) render(s scope) (c mail.Content, err error) {
 		if c.PlainText, err = execute(t.Text, false, s); err != nil {
 			return c, fmt.Errorf("text: %w", err)
 		}
-		if t.Text == t.HTML { // made of parts, each of which keeps its distance to the next
+		if t.Text == t.HTML { // each part begins and ends with a gap
 			c.PlainText = gaps.ReplaceAllString(c.PlainText, "\n\n")
 		}
 		c.PlainText = strings.TrimSpace(c.PlainText) + "\n"
@@ -215,7 +215,7 @@ func (p Policy) recipients(item value) ([]string, error) {
 	for _, word := range item.at(p.ToFrom).words() {
 		mailbox, err := mail.Mailbox(word)
 		if err != nil || !p.allows(mailbox) {
-			return nil, problem.New(problem.InvalidMessage, "The payload names a recipient at %s whom this hook does not allow.", p.ToFrom)
+			return nil, problem.New(problem.InvalidMessage, "The payload names a recipient at %s that this hook does not allow.", p.ToFrom)
 		}
 		if !slices.Contains(to, mailbox) {
 			to = append(to, mailbox)
@@ -231,14 +231,11 @@ func (p Policy) recipients(item value) ([]string, error) {
 }
 
 func (p Policy) allows(mailbox string) bool {
-	_, domain, _ := strings.Cut(mailbox, "@")
-	return slices.ContainsFunc(p.Allow, func(a string) bool {
-		return a == everything || strings.EqualFold(a, mailbox) || strings.EqualFold(a, "*@"+domain)
-	})
+	return slices.ContainsFunc(p.Allow, func(a string) bool { return mail.Fits(a, mailbox) })
 }
 
-// answers are whom to reply to.
-func (p Policy) answers(item value) []string {
+// replyTo are the addresses for Reply-To.
+func (p Policy) replyTo(item value) []string {
 	if p.ReplyToFrom != "" {
 		if mailbox, err := mail.Mailbox(strings.TrimSpace(item.at(p.ReplyToFrom).text)); err == nil {
 			return []string{mailbox}

@@ -83,7 +83,7 @@ p { margin: 0 0 .5rem }
 </html>
 `))
 
-// Note is a page for whoever has sent a form.
+// Note is the page that a visitor sees after a form was sent.
 func Note(title, text string) []byte {
 	var page bytes.Buffer
 	// The template is ours and a buffer takes all.

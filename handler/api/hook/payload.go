@@ -168,7 +168,7 @@ func multipartForm(body []byte, boundary, charset string) (value, error) {
 			if len(content) > 0 {
 				return value{}, problem.New(problem.InvalidRequest, "The field %q is a file, and no files are taken here. Send it without the file.", visible(part.FormName()))
 			}
-			continue // a file that nobody chose
+			continue // a file field left empty
 		}
 		_, own, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
 		if raw = append(raw, rawField{[]byte(part.FormName()), content, own["charset"]}); len(raw) > maxPairs {

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"cmp"
 	"net/textproto"
 	"net/url"
 	"regexp"
@@ -16,7 +17,7 @@ import (
 const DefaultHoneypot = "_gotcha"
 
 var (
-	pointers    = regexp.MustCompile(`^(?:/(?:[^~/]|~[01])*)+$`)
+	jsonPointer = regexp.MustCompile(`^(?:/(?:[^~/]|~[01])*)+$`)
 	headerNames = regexp.MustCompile("^[A-Za-z0-9-]{1,64}$")
 )
 
@@ -26,9 +27,9 @@ func (p Policy) normalised() (Policy, error) {
 	if p.Builtin == "" {
 		p.Builtin = "generic"
 	}
-	s, ok := senders[p.Builtin]
-	if !ok {
-		return Policy{}, wrong("There is no built-in %q; there are %s.", p.Builtin, strings.Join(Builtins(), ", "))
+	s, err := builtinSender(p.Builtin)
+	if err != nil {
+		return Policy{}, err
 	}
 	if p.Check == "" {
 		p.Check = s.checks[0]
@@ -39,13 +40,7 @@ func (p Policy) normalised() (Policy, error) {
 	if p.Caller == "" || p.Sender == "" {
 		return Policy{}, wrong("A hook needs a caller whose policy holds, and a sender address.")
 	}
-	if err := p.addresses(); err != nil {
-		return Policy{}, err
-	}
-	if err := p.places(); err != nil {
-		return Policy{}, err
-	}
-	if err := p.forms(); err != nil {
+	if err := cmp.Or(p.addresses(), p.pointers(), p.form()); err != nil {
 		return Policy{}, err
 	}
 	if len(store.JSON(p)) > store.TextChars {
@@ -103,16 +98,7 @@ func (p *Policy) addresses() error {
 	}
 	p.Allow = slices.Clone(p.Allow)
 	for i, a := range p.Allow {
-		domain, whole := strings.CutPrefix(a, "*@")
-		switch {
-		case a == everything:
-		case whole:
-			domain, err = mail.Domain(domain)
-			p.Allow[i] = "*@" + domain
-		default:
-			p.Allow[i], err = mail.Mailbox(a)
-		}
-		if err != nil {
+		if p.Allow[i], err = mail.Pattern(a); err != nil {
 			return wrong("%q is no address, nor *@DOMAIN, nor *: %s.", a, err)
 		}
 	}
@@ -122,11 +108,8 @@ func (p *Policy) addresses() error {
 	return nil
 }
 
-// everything in a list allows everything, as in the policy of a caller.
-const everything = "*"
-
-// places holds the members of p that name a part of the delivery.
-func (p *Policy) places() error {
+// pointers checks the members of p that name a part of the delivery.
+func (p *Policy) pointers() error {
 	switch {
 	case p.ToFrom == "" && len(p.To) == 0:
 		return wrong("A hook needs recipients: fixed ones, or a pointer to them in the payload.")
@@ -136,7 +119,7 @@ func (p *Policy) places() error {
 		return wrong("A list of allowed recipients is for those from the payload, and no pointer leads there.")
 	}
 	for _, pointer := range []string{p.ToFrom, p.ReplyToFrom} {
-		if pointer != "" && !pointers.MatchString(pointer) {
+		if pointer != "" && !jsonPointer.MatchString(pointer) {
 			return wrong("%q is no JSON pointer such as /commonLabels/email.", pointer)
 		}
 	}
@@ -145,14 +128,14 @@ func (p *Policy) places() error {
 	}
 	p.TokenHeader = textproto.CanonicalMIMEHeaderKey(p.TokenHeader)
 	kind, of, _ := strings.Cut(p.Dedupe, ":")
-	if ok := p.Dedupe == "" || p.Dedupe == "none" || kind == "header" && headerNames.MatchString(of) || kind == "member" && pointers.MatchString(of); !ok {
+	if ok := p.Dedupe == "" || p.Dedupe == "none" || kind == "header" && headerNames.MatchString(of) || kind == "member" && jsonPointer.MatchString(of); !ok {
 		return wrong("%q does not say what names a delivery: use none, header:NAME or member:/POINTER.", p.Dedupe)
 	}
 	return nil
 }
 
-// forms holds what an HTML form may and must have.
-func (p *Policy) forms() error {
+// form checks what an HTML form may and must have, and sets its defaults.
+func (p *Policy) form() error {
 	if p.Builtin != "form" {
 		if p.Form != nil {
 			return wrong("Origins, a redirect, a honeypot, rates and a cap are for hooks with the built-in form.")
@@ -168,7 +151,7 @@ func (p *Policy) forms() error {
 	f := *p.Form
 	f.Origins = slices.Clone(f.Origins)
 	for i, o := range f.Origins {
-		if o == everything {
+		if o == anySite {
 			continue
 		}
 		origin, ok := originOf(o)

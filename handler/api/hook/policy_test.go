@@ -40,7 +40,7 @@ func TestTheHeaderOfTheKey(t *testing.T) {
 			r := newRegistry(func() time.Time { return noon })
 			p := Policy{Caller: "ops", Sender: "a@example.com", To: []string{"b@example.com"}, Builtin: c.builtin, Check: c.check, TokenHeader: c.header}
 			if c.builtin == "form" {
-				p.Form = &Form{Origins: []string{everything}}
+				p.Form = &Form{Origins: []string{anySite}}
 			}
 			h, err := r.Add(t.Context(), Hook{Holder: keyring.Holder{Name: "mine"}, Policy: p}, c.secret)
 			if c.kept == "" {

@@ -13,21 +13,20 @@ const (
 	// ratesKept bounds the memory of Rates, about a megabyte. Addresses beyond it are
 	// bounded by the rate of their form alone.
 	ratesKept = 10_000
-	// networkBits are those of IPv6 that one household or one server has: RFC 6177.
+	// networkBits is the IPv6 prefix of one household or one server: RFC 6177.
 	networkBits = 64
 	rateWindow  = time.Hour
-	// forgetEvery is how often Rates looks for whom to forget while it is full: it looks
-	// at all that it has seen.
+	// forgetEvery is how often a full Rates looks for addresses to forget: it looks at all.
 	forgetEvery = time.Minute
 )
 
-// Rates bound how often forms are posted, by form and by client address. They are those of
-// one process, and its memory is the only place where addresses are. The zero value has
-// seen nobody. It is safe for concurrent use.
+// Rates bound how often forms are posted, by form and by client address. Each
+// process counts for itself, and addresses stand in its memory alone. The zero value is
+// ready. It is safe for concurrent use.
 type Rates struct {
 	mu     sync.Mutex
 	seen   map[rateKey]rate
-	forgot time.Time // when it last looked for whom to forget
+	forgot time.Time // when it last looked for addresses to forget
 }
 
 // rateKey is a form and who posts it; the form as a whole has no network.
@@ -46,9 +45,9 @@ func (r rate) now(most int, now time.Time) float64 {
 	return max(0, r.used-float64(most)*now.Sub(r.at).Seconds()/rateWindow.Seconds())
 }
 
-// Take counts a post of a form from an address, which may be unknown. It is a problem of
+// Count counts a post of a form from an address, which may be unknown. It is a problem of
 // kind TooManyRequests, and counts nothing, if there were too many.
-func (r *Rates) Take(h Hook, from netip.Addr, now time.Time) error {
+func (r *Rates) Count(h Hook, from netip.Addr, now time.Time) error {
 	form, one := rateKey{form: h.Name}, rateKey{form: h.Name, from: network(from)}
 	perAddress, perHour := h.Policy.Form.Rates()
 	r.mu.Lock()
@@ -64,15 +63,15 @@ func (r *Rates) Take(h Hook, from netip.Addr, now time.Time) error {
 		r.seen = map[rateKey]rate{}
 	}
 	r.seen[form] = rate{all + 1, now}
-	if from.IsValid() && r.room(one, now) {
+	if from.IsValid() && r.hasRoom(one, now) {
 		r.seen[one] = rate{own + 1, now}
 	}
 	return nil
 }
 
-// room says whether there is a place for an address. Who has not posted for as long as
+// hasRoom says whether there is a place for an address. Who has not posted for as long as
 // rateWindow is forgotten then.
-func (r *Rates) room(one rateKey, now time.Time) bool {
+func (r *Rates) hasRoom(one rateKey, now time.Time) bool {
 	if _, known := r.seen[one]; known || len(r.seen) < ratesKept {
 		return true
 	}

@@ -55,11 +55,11 @@ func TestWhoPostsAFormTooOftenIsToldWhenToComeAgain(t *testing.T) {
 			var r Rates
 			h := formHook(c.perAddr, c.all)
 			for _, from := range c.before {
-				if err := r.Take(h, from, noon); err != nil {
+				if err := r.Count(h, from, noon); err != nil {
 					t.Fatal(err)
 				}
 			}
-			err := r.Take(h, c.now, noon.Add(c.wait))
+			err := r.Count(h, c.now, noon.Add(c.wait))
 			if (err == nil) != c.taken {
 				t.Fatal(err)
 			}
@@ -69,12 +69,12 @@ func TestWhoPostsAFormTooOftenIsToldWhenToComeAgain(t *testing.T) {
 			if p := problem.Of(err); p.Kind != problem.TooManyRequests || p.RetryAfter < c.waits || p.RetryAfter > c.atMost {
 				t.Errorf("%v, again in %v", err, p.RetryAfter)
 			}
-			if err := r.Take(formHook(c.perAddr, c.all), c.now, noon.Add(c.wait+problem.Of(err).RetryAfter)); err != nil {
+			if err := r.Count(formHook(c.perAddr, c.all), c.now, noon.Add(c.wait+problem.Of(err).RetryAfter)); err != nil {
 				t.Errorf("after the wait: %v", err)
 			}
 			elsewhere := h
 			elsewhere.Name = "another"
-			if err := r.Take(elsewhere, c.now, noon.Add(c.wait)); err != nil {
+			if err := r.Count(elsewhere, c.now, noon.Add(c.wait)); err != nil {
 				t.Errorf("another form: %v", err)
 			}
 		})
@@ -128,17 +128,17 @@ func TestTheMemoryOfRatesIsBounded(t *testing.T) {
 		return netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
 	}
 	for n := range 3 * ratesKept {
-		if err := r.Take(h, from(n), noon); err != nil {
+		if err := r.Count(h, from(n), noon); err != nil {
 			t.Fatal(n, err)
 		}
 	}
 	if len(r.seen) != ratesKept {
 		t.Errorf("%d are kept", len(r.seen))
 	}
-	if err := r.Take(h, from(7), noon); !problem.Is(err, problem.TooManyRequests) {
+	if err := r.Count(h, from(7), noon); !problem.Is(err, problem.TooManyRequests) {
 		t.Errorf("one that is kept: %v", err)
 	}
-	if err := r.Take(h, from(1<<20), noon.Add(2*rateWindow)); err != nil || len(r.seen) > 2 {
+	if err := r.Count(h, from(1<<20), noon.Add(2*rateWindow)); err != nil || len(r.seen) > 2 {
 		t.Errorf("later %d are kept, %v", len(r.seen), err)
 	}
 }

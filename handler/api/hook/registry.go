@@ -25,16 +25,16 @@ type Registry struct {
 // the nonces of sealed secrets, now a local clock.
 func NewRegistry(t keyring.Table, masters keyring.Masters, random io.Reader, now func() time.Time) *Registry {
 	return &Registry{masters: masters, random: random, Keyring: keyring.New(keyring.Kind[Hook]{
-		Noun: "hook", Prefix: KeyPrefix, End: "remove", Fit: fit,
+		Noun: "hook", Prefix: KeyPrefix, End: "remove", Normalise: normalise,
 		Public: func(h Hook) Hook { h.Sealed = nil; return h },
-		Take: func(there, comes Hook) Hook {
+		Merge: func(there, comes Hook) Hook {
 			if comes.Dictated {
 				comes.Sealed = there.Sealed
 			}
 			return comes
 		},
 		Todo: func(h Hook) string {
-			if !h.wanted() {
+			if !h.lacksSecret() {
 				return ""
 			}
 			return fmt.Sprintf("Set its sender's secret with \"posthorn hooks rotate %s --secret-file FILE\".", h.Name)
@@ -42,7 +42,7 @@ func NewRegistry(t keyring.Table, masters keyring.Masters, random io.Reader, now
 	}, t, masters, now)}
 }
 
-func fit(_ map[string]Hook, h Hook) (_ Hook, err error) {
+func normalise(_ map[string]Hook, h Hook) (_ Hook, err error) {
 	if h.Policy, err = h.Policy.normalised(); err == nil {
 		err = cmp.Or(h.Policy.Check.allows(h.Dictated), h.Template.check())
 	}
@@ -59,7 +59,7 @@ func (r *Registry) Find(ctx context.Context, name string, d Delivery) (Hook, err
 		return Hook{}, err
 	}
 	h := live(known, name)
-	if !h.IsForm() && d.Header.Get("Origin") != "" && r.Rested() {
+	if !h.IsForm() && d.Header.Get("Origin") != "" && r.CanReadNow() {
 		if known, err := r.Since(ctx, came); err == nil {
 			h = live(known, name)
 		}
@@ -122,8 +122,8 @@ func (r *Registry) dictate(h Hook, secret string) (_ Hook, err error) {
 	return h, nil
 }
 
-// SetForm changes what holds for a form. InvalidRequest is for a hook that is none, and for
-// what cannot work.
+// SetForm changes what holds for a form. A hook that is no form, and
+// what cannot work, are problems of kind InvalidRequest.
 func (r *Registry) SetForm(ctx context.Context, name string, change func(Form) Form) error {
 	_, err := r.Change(ctx, name, func(_ map[string]Hook, h *Hook) (err error) {
 		if !h.IsForm() {
@@ -161,36 +161,36 @@ func (r *Registry) Secret(h Hook) string {
 // hook's own or, as generation 0, by a sender's secret or a form's site.
 func (r *Registry) Used(ctx context.Context, h Hook, d Delivery) {
 	if h.Dictated || h.Policy.Check == CheckOrigin {
-		r.Note(ctx, keyring.KeyID{Name: h.Name})
+		r.NoteUse(ctx, keyring.KeyID{Name: h.Name})
 		return
 	}
 	for _, generation := range h.Generations {
 		one := h
-		if one.Generations = []int64{generation}; len(h.Generations) == 1 || r.fits(one, d) {
-			r.Note(ctx, keyring.KeyID{Name: h.Name, Generation: generation})
+		if one.Generations = []int64{generation}; len(h.Generations) == 1 || r.provenBy(one, d) {
+			r.NoteUse(ctx, keyring.KeyID{Name: h.Name, Generation: generation})
 		}
 	}
 }
 
-// fits says whether d, which is read whole, is opened or signed by a key of h.
-func (r *Registry) fits(h Hook, d Delivery) bool {
+// provenBy says whether d, which is read whole, is opened or signed by a key of h.
+func (r *Registry) provenBy(h Hook, d Delivery) bool {
 	if h.Policy.Check == CheckKey {
-		return r.opens(h, d)
+		return r.hasLiveKey(h, d)
 	}
 	d.Pieces = [][]byte{d.Body}
 	return r.signed(h, d) == nil
 }
 
-// opens says whether d has a key of h that is alive.
-func (r *Registry) opens(h Hook, d Delivery) bool {
-	given, _ := h.given(d)
+// hasLiveKey says whether d has a key of h that is alive.
+func (r *Registry) hasLiveKey(h Hook, d Delivery) bool {
+	given, _ := h.givenKey(d)
 	id, ok := r.Issued(given)
 	return ok && id.Name == h.Name && slices.Contains(h.Generations, id.Generation)
 }
 
-// newer says whether d has, in any header, a key of h that was made after h was read.
-func (r *Registry) newer(h Hook, d Delivery) bool {
-	given, _ := h.given(d)
+// hasNewerKey says whether d has, in any header, a key of h that was made after h was read.
+func (r *Registry) hasNewerKey(h Hook, d Delivery) bool {
+	given, _ := h.givenKey(d)
 	all := []string{given}
 	for _, values := range d.Header { // which of them h takes a key from is not known yet
 		all = append(all, values...)

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// maxRows is what somebody may still look through in a message.
+	// maxRows is what a person still reads in a message.
 	maxRows = 300
 	// maxRowRunes is what one row shows of its value, maxNameRunes of its name.
 	maxRowRunes, maxNameRunes = 4000, 400
@@ -34,11 +34,11 @@ func newRow(name, content string) row {
 	if markup.MatchString(content) {
 		content = prose(content)
 	}
-	return asItCame(name, content)
+	return verbatimRow(name, content)
 }
 
-// asItCame makes no link of what is cut: it would lead nowhere.
-func asItCame(name, content string) row {
+// verbatimRow makes no link of what is cut: it would lead nowhere.
+func verbatimRow(name, content string) row {
 	content = clip(content, maxRowRunes)
 	return row{clip(name, maxNameRunes), content, webAddress(content)}
 }
@@ -66,9 +66,9 @@ func inHTML(s string) int {
 	return n
 }
 
-// fitting cuts the values until all rows fit: a person reads what is there, and the
+// shrinkToFit cuts the values until all rows fit: a person reads what is there, and the
 // rest with the sender.
-func fitting(all []row) []row {
+func shrinkToFit(all []row) []row {
 	for runes := maxRowRunes / 2; bytesOf(all) > maxRowsBytes && runes > fewRunes/2; runes /= 2 {
 		for i, r := range all {
 			all[i].Name, all[i].Text = clip(r.Name, runes), clip(r.Text, runes)
@@ -83,9 +83,9 @@ func fitting(all []row) []row {
 // rows lays any value out as a table, in its order, that a template can always show.
 // The names of nested members are joined; a list of words is one row, and structures in
 // a list are numbered.
-func rows(v value) []row { return lay(v, newRow) }
+func rows(v value) []row { return layOut(v, newRow) }
 
-func lay(v value, newRow func(name, content string) row) []row {
+func layOut(v value, newRow func(name, content string) row) []row {
 	if v.kind == null {
 		return nil // it is not there
 	}
@@ -97,7 +97,7 @@ func lay(v value, newRow func(name, content string) row) []row {
 	if l.left > 0 {
 		l.rows = append(l.rows, row{Name: "…", Text: fmt.Sprintf("and %d more", l.left)})
 	}
-	return fitting(l.rows)
+	return shrinkToFit(l.rows)
 }
 
 type layout struct {
@@ -170,7 +170,7 @@ func (b *budget) facts(pairs ...any) ([]row, error) {
 			all = append(all, newRow(name, content))
 		}
 	}
-	return all, b.step()
+	return all, b.spendStep()
 }
 
 // pairs makes rows of an object, by name, without the names that are left out and

@@ -74,8 +74,8 @@ func TestTheSamplesOfTheSendersBecomeMessages(t *testing.T) {
 				t.Fatalf("%d messages, %v", len(all), err)
 			}
 			m := all[0]
-			if m.Violation != nil {
-				t.Errorf("the template failed: %v", m.Violation)
+			if m.TemplateError != nil {
+				t.Errorf("the template failed: %v", m.TemplateError)
 			}
 			if m.Content.Subject != s.subject {
 				t.Errorf("the subject is %q", m.Content.Subject)
@@ -122,8 +122,8 @@ func TestAPayloadThatIsNotAsItsSenderDocumentsIsShown(t *testing.T) {
 		}
 		c := all[0].Content
 		for _, body := range []string{c.PlainText, shownText(t, c.HTML)} {
-			if !strings.Contains(body, "x-4711") || all[0].Violation != nil {
-				t.Errorf("%s says %s, %v", builtin, body, all[0].Violation)
+			if !strings.Contains(body, "x-4711") || all[0].TemplateError != nil {
+				t.Errorf("%s says %s, %v", builtin, body, all[0].TemplateError)
 			}
 		}
 	}

@@ -14,8 +14,8 @@ import (
 // dictate its secret, that is the hook's key, or for Standard Webhooks, whose
 // secrets are bytes in Base64, the MAC in it.
 func (r *Registry) secrets(h Hook) ([][]byte, error) {
-	if h.wanted() {
-		return nil, errWanted
+	if h.lacksSecret() {
+		return nil, errNoSecret
 	}
 	if h.Dictated {
 		secret, err := r.unseal(h.Name, h.Sealed)
@@ -53,7 +53,7 @@ func (c Check) secret(shown []byte) ([]byte, error) {
 // seal keeps a secret that a sender dictates: AES-256-GCM under a key that derives
 // from the master, bound to the hook's name. The nonce stands before it.
 func (r *Registry) seal(name string, secret []byte) ([]byte, error) {
-	boxes, err := r.boxes()
+	boxes, err := r.ciphers()
 	if err != nil {
 		return nil, err
 	}
@@ -66,11 +66,11 @@ func (r *Registry) seal(name string, secret []byte) ([]byte, error) {
 
 var errSealed = errors.New("the hook's secret was sealed under another master key: set it again with hooks rotate --secret-file")
 
-// errWanted is for a hook that came from another deployment without its sender's secret.
-var errWanted = errors.New("the secret of the hook's sender is not set: set it with hooks rotate --secret-file")
+// errNoSecret is for a hook that came from another deployment without its sender's secret.
+var errNoSecret = errors.New("the secret of the hook's sender is not set: set it with hooks rotate --secret-file")
 
 func (r *Registry) unseal(name string, sealed []byte) ([]byte, error) {
-	boxes, err := r.boxes()
+	boxes, err := r.ciphers()
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +83,8 @@ func (r *Registry) unseal(name string, sealed []byte) ([]byte, error) {
 	return nil, errSealed
 }
 
-// boxes seal and unseal, one for each master.
-func (r *Registry) boxes() (all []cipher.AEAD, err error) {
+// ciphers seal and unseal, one for each master.
+func (r *Registry) ciphers() (all []cipher.AEAD, err error) {
 	for _, key := range r.masters.Derive("posthorn hook secret 1") {
 		block, err := aes.NewCipher(key)
 		if err != nil {

@@ -22,7 +22,7 @@ type sender struct {
 	// it is one.
 	items func(payload value) []value
 	// shaped says that its operator may give its payload another form, with words or a
-	// list instead of an object; an item that is none becomes the member payload then.
+	// list instead of an object; an item that is no object becomes the member payload then.
 	shaped bool
 	// id names an item, so that one that comes again is known; nil and "" mean that
 	// the sender gives none.
@@ -32,8 +32,8 @@ type sender struct {
 // senders are those built in, by the name of their template. Sources of the names
 // of deliveries:
 //   - GitHub: docs.github.com, "Webhook events and payloads". X-GitHub-Delivery is
-//     not under the signature, so whoever replays a body can change it: the body
-//     itself, which has times and ids in it, is the name.
+//     not under the signature, so a replay can change it: the body itself, which
+//     has times and ids in it, is the name.
 //   - Azure Monitor: learn.microsoft.com, "Common alert schema". An alert has one id
 //     from its firing to its end, and a test of an action group has the same each time:
 //     the body counts, too, which a repeat after an error leaves as it is.
@@ -62,6 +62,14 @@ var senders = map[string]sender{
 
 // Builtins are the names of the senders that are built in, sorted.
 func Builtins() []string { return slices.Sorted(maps.Keys(senders)) }
+
+func builtinSender(name string) (sender, error) {
+	s, ok := senders[name]
+	if !ok {
+		return s, wrong("There is no built-in %q; there are %s.", name, strings.Join(Builtins(), ", "))
+	}
+	return s, nil
+}
 
 func eventID(_ http.Header, item value, _ []byte) string {
 	id := item.at("/id").text

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ const (
 // budget is what one template may still use. Every template gets its own.
 type budget struct {
 	steps   int
-	touched int // bytes for which no step was taken yet
+	unspent int // bytes for which no step was taken yet
 	end     time.Time
 	now     func() time.Time
 }
@@ -47,9 +48,9 @@ var (
 	errOutput = fmt.Errorf("the template writes more than %d bytes", maxOutputBytes)
 )
 
-// step is called at the start of each template and of each round of a loop, and by
+// spendStep is called at the start of each template and of each round of a loop, and by
 // every function whose work depends on the payload.
-func (b *budget) step() error {
+func (b *budget) spendStep() error {
 	b.steps--
 	if b.steps < 0 || b.now().After(b.end) {
 		return errSteps
@@ -57,15 +58,15 @@ func (b *budget) step() error {
 	return nil
 }
 
-// touch takes the steps for n bytes that a function works through or makes.
-func (b *budget) touch(n int) error {
-	b.touched += n
-	if b.touched < stepBytes {
+// spendBytes takes the steps for n bytes that a function works through or makes.
+func (b *budget) spendBytes(n int) error {
+	b.unspent += n
+	if b.unspent < stepBytes {
 		return nil
 	}
-	b.steps -= b.touched/stepBytes - 1
-	b.touched %= stepBytes
-	return b.step()
+	b.steps -= b.unspent/stepBytes - 1
+	b.unspent %= stepBytes
+	return b.spendStep()
 }
 
 // bounded stops a template that writes too much.
@@ -90,8 +91,7 @@ type scope struct {
 	now     func() time.Time
 }
 
-// execute runs one source. The tree is checked and changed before it runs, which is
-// why it is parsed each time: what the functions reach is that of one delivery.
+// execute runs one source. It is parsed each time, as its functions reach one delivery.
 func execute(source string, html bool, s scope) (string, error) {
 	b := &budget{steps: maxSteps, end: s.now().Add(maxRenderTime), now: s.now}
 	functions := s.functions(b)
@@ -100,38 +100,30 @@ func execute(source string, html bool, s scope) (string, error) {
 		return "", err
 	}
 	var t interface {
-		Execute(to io.Writer, data any) error
+		ExecuteTemplate(to io.Writer, name string, data any) error
 	}
 	if html {
-		t, err = htmlTemplate(trees, functions)
+		t, err = withTrees(htmltemplate.New("").Funcs(functions), trees)
 	} else {
-		t, err = textTemplate(trees, functions)
+		t, err = withTrees(texttemplate.New("").Funcs(functions), trees)
 	}
 	if err != nil {
 		return "", err
 	}
 	out := new(bounded)
-	if err := t.Execute(out, s.payload.plain()); err != nil {
+	if err := t.ExecuteTemplate(out, rootName, s.payload.plain()); err != nil {
 		return "", err
 	}
 	return visible(out.String()), nil // a template can cut a character in two
 }
 
-func htmlTemplate(trees map[string]*parse.Tree, functions map[string]any) (*htmltemplate.Template, error) {
-	t := htmltemplate.New(rootName).Funcs(functions)
+// withTrees is t, a template of either package, with all trees.
+func withTrees[T interface {
+	AddParseTree(name string, tree *parse.Tree) (T, error)
+}](t T, trees map[string]*parse.Tree) (T, error) {
 	for name, tree := range trees {
 		if _, err := t.AddParseTree(name, tree); err != nil {
-			return nil, err
-		}
-	}
-	return t.Lookup(rootName), nil // t itself is a name without a tree
-}
-
-func textTemplate(trees map[string]*parse.Tree, functions map[string]any) (*texttemplate.Template, error) {
-	t := texttemplate.New(rootName).Funcs(functions)
-	for name, tree := range trees {
-		if _, err := t.AddParseTree(name, tree); err != nil {
-			return nil, err
+			return t, err
 		}
 	}
 	return t, nil
@@ -147,8 +139,7 @@ var allowed = map[string]any{
 	"eq": true, "ne": true, "lt": true, "le": true, "gt": true, "ge": true,
 }
 
-// prepare parses source, with its frame beside it, refuses templates
-// that call themselves, and puts a step into every loop and template.
+// prepare parses source with its frame beside it, and weaves the trees.
 func prepare(source string, html bool, functions map[string]any) (map[string]*parse.Tree, error) {
 	trees, err := parse.Parse(rootName, source, "", "", allowed, functions)
 	if err != nil {
@@ -174,131 +165,91 @@ func prepare(source string, html bool, functions map[string]any) (map[string]*pa
 	if trees[rootName] == nil {
 		return nil, errors.New("the template is empty")
 	}
-	if name := cycle(trees); name != "" {
-		return nil, fmt.Errorf("the template %q calls itself", name)
-	}
-	w, err := newWeaver()
-	if err != nil {
-		return nil, err
-	}
-	for _, tree := range trees {
-		w.weave(tree.Root, true)
+	w := weaver{trees, map[string]bool{}}
+	for name := range trees {
+		if err := w.template(name); err != nil {
+			return nil, err
+		}
 	}
 	return trees, nil
 }
 
-// weaver puts two things into a tree: a step where it can go on for long, and the
-// function text at the end of what it prints, so that what is missing prints as
-// nothing and a structure as JSON.
+// weaver puts two things into the trees: a step at the start of each template and of each
+// round of a loop, and the function text at the end of what is printed. So nothing goes on
+// uncounted, a missing value prints as nothing, and a structure prints as JSON.
 type weaver struct {
-	step *parse.ActionNode
-	text *parse.CommandNode
+	trees map[string]*parse.Tree
+	woven map[string]bool // false: it has begun
 }
 
-func newWeaver() (*weaver, error) {
-	trees, err := parse.Parse("w", `{{$_ := step}}{{"" | text}}`, "", "", map[string]any{"step": true, "text": true})
-	if err != nil {
-		return nil, err
+// template weaves into one template, after those that it calls. It refuses a template that
+// calls itself, through others or not.
+func (w weaver) template(name string) error {
+	tree := w.trees[name]
+	woven, begun := w.woven[name]
+	switch {
+	case woven, tree == nil:
+		return nil
+	case begun:
+		return fmt.Errorf("the template %q calls itself", name)
 	}
-	nodes := trees["w"].Root.Nodes
-	step, isAction := nodes[0].(*parse.ActionNode)
-	said, isSaid := nodes[1].(*parse.ActionNode)
-	if !isAction || !isSaid {
-		return nil, errors.New("text/template parses differently")
+	w.woven[name] = false
+	if err := w.list(tree.Root, true); err != nil {
+		return err
 	}
-	return &weaver{step, said.Pipe.Cmds[1]}, nil
+	w.woven[name] = true
+	return nil
 }
 
-func (w *weaver) weave(list *parse.ListNode, loop bool) {
-	if list == nil {
-		return
-	}
-	for _, node := range list.Nodes {
-		switch n := node.(type) {
-		case *parse.ActionNode:
-			if len(n.Pipe.Decl) == 0 {
-				n.Pipe.Cmds = append(n.Pipe.Cmds, copyCommand(w.text))
-			}
-		case *parse.IfNode:
-			w.weave(n.List, false)
-			w.weave(n.ElseList, false)
-		case *parse.WithNode:
-			w.weave(n.List, false)
-			w.weave(n.ElseList, false)
-		case *parse.RangeNode:
-			w.weave(n.List, true)
-			w.weave(n.ElseList, false)
-		}
-	}
-	if loop {
-		list.Nodes = slices.Insert(list.Nodes, 0, w.step.Copy())
-	}
-}
-
-func copyCommand(c *parse.CommandNode) *parse.CommandNode {
-	copied, _ := c.Copy().(*parse.CommandNode) // it is what it is a copy of
-	return copied
-}
-
-// cycle is the name of a template that calls itself, through others or not.
-func cycle(trees map[string]*parse.Tree) string {
-	const begun, done = 1, 2
-	state := map[string]int{}
-	var visit func(name string) string
-	visit = func(name string) string {
-		if state[name] == done || trees[name] == nil {
-			return ""
-		}
-		if state[name] == begun {
-			return name
-		}
-		state[name] = begun
-		for _, called := range calls(trees[name].Root) {
-			if found := visit(called); found != "" {
-				return found
-			}
-		}
-		state[name] = done
-		return ""
-	}
-	for name := range trees {
-		if found := visit(name); found != "" {
-			return found
-		}
-	}
-	return ""
-}
-
-// calls are the names of the templates that a list calls.
-func calls(list *parse.ListNode) []string {
+func (w weaver) list(list *parse.ListNode, counted bool) error {
 	if list == nil {
 		return nil
 	}
-	var names []string
 	for _, node := range list.Nodes {
+		var err error
 		switch n := node.(type) {
+		case *parse.ActionNode:
+			if len(n.Pipe.Decl) == 0 {
+				n.Pipe.Cmds = append(n.Pipe.Cmds, call("text"))
+			}
 		case *parse.TemplateNode:
-			names = append(names, n.Name)
+			err = w.template(n.Name)
 		case *parse.IfNode:
-			names = append(append(names, calls(n.List)...), calls(n.ElseList)...)
+			err = w.branches(n.BranchNode, false)
 		case *parse.WithNode:
-			names = append(append(names, calls(n.List)...), calls(n.ElseList)...)
+			err = w.branches(n.BranchNode, false)
 		case *parse.RangeNode:
-			names = append(append(names, calls(n.List)...), calls(n.ElseList)...)
+			err = w.branches(n.BranchNode, true)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return names
+	if counted { // assigned, since HTML escapes what is printed
+		step := &parse.PipeNode{NodeType: parse.NodePipe, Cmds: []*parse.CommandNode{call("step")}}
+		step.Decl = []*parse.VariableNode{{NodeType: parse.NodeVariable, Ident: []string{"$_"}}}
+		list.Nodes = slices.Insert(list.Nodes, 0, parse.Node(&parse.ActionNode{NodeType: parse.NodeAction, Pipe: step}))
+	}
+	return nil
 }
 
-// Builtin is the template of a sender, for whoever wants to begin with it.
+func (w weaver) branches(n parse.BranchNode, counted bool) error {
+	return cmp.Or(w.list(n.List, counted), w.list(n.ElseList, false))
+}
+
+func call(function string) *parse.CommandNode {
+	return &parse.CommandNode{NodeType: parse.NodeCommand, Args: []parse.Node{parse.NewIdentifier(function)}}
+}
+
+// Builtin is the template of a built-in sender. An operator begins an own template with it.
 func Builtin(name string) (Template, error) {
-	if _, ok := senders[name]; !ok {
-		return Template{}, wrong("There is no built-in %q; there are %s.", name, strings.Join(Builtins(), ", "))
+	if _, err := builtinSender(name); err != nil {
+		return Template{}, err
 	}
 	return builtinTemplate(name)
 }
 
-// builtinTemplate is that of a sender.
+// builtinTemplate reads the template of a sender.
 func builtinTemplate(name string) (Template, error) {
 	var t Template
 	for file, to := range map[string][]*string{"subject.tmpl": {&t.Subject}, "text.tmpl": {&t.Text}, "html.tmpl": {&t.HTML}, "body.tmpl": {&t.Text, &t.HTML}} {
@@ -319,8 +270,8 @@ func builtinTemplate(name string) (Template, error) {
 // Usable says whether the template of h, if it has one of its own, can be used.
 // What is wrong is a problem of kind InvalidRequest.
 func (h Hook) Usable() error {
-	if _, ok := senders[h.Policy.Builtin]; !ok {
-		return wrong("There is no built-in %q; there are %s.", h.Policy.Builtin, strings.Join(Builtins(), ", "))
+	if _, err := builtinSender(h.Policy.Builtin); err != nil {
+		return err
 	}
 	return h.Template.check()
 }

@@ -38,6 +38,11 @@ func TestTemplatesThatGoOnForeverStop(t *testing.T) {
 		{"a loop over a number", `{{range 1000000000}}{{end}}`, errSteps},
 		{"a loop over a number that writes", `{{range 1000000000}}x{{end}}`, errSteps},
 		{"loops in loops", nested, errSteps},
+		{"loops in loops that do nothing", strings.Replace(nested, "x", "", 1), errSteps},
+		{"loops over what a list multiplies", `{{$x := list 1 2 3 4 5 6 7 8 9}}{{range 6}}{{$x = list $x $x $x $x $x $x $x $x $x}}{{end}}` +
+			strings.Repeat(`{{range $x}}{{$x = .}}`, 6) + strings.Repeat(`{{end}}`, 6), errSteps},
+		{"a loop over a number out of the template", `{{$n := 1000000000}}{{range $n}}{{end}}`, errSteps},
+		{"templates that call templates and write nothing", strings.Replace(laughs.String(), "ha", "", 1) + `{{template "l9"}}`, errSteps},
 		{"templates that call templates", laughs.String() + `{{template "l9"}}`, errSteps},
 		{"a loop that writes much", `{{range 90000}}` + strings.Repeat("x", 1000) + `{{end}}`, errOutput},
 		{"a string that doubles", `{{$x := "xxxxxxxx"}}{{range 60}}{{$x = print $x $x}}{{end}}`, errValue},
@@ -192,8 +197,8 @@ func TestATemplateThatFailsSendsThePayloadAsItCame(t *testing.T) {
 				t.Fatal(len(all), err)
 			}
 			m := all[0]
-			if m.Violation == nil || !strings.Contains(m.Violation.Error(), c.says) || strings.Contains(m.Violation.Error(), "canary") {
-				t.Errorf("the fault is %v", m.Violation)
+			if m.TemplateError == nil || !strings.Contains(m.TemplateError.Error(), c.says) || strings.Contains(m.TemplateError.Error(), "canary") {
+				t.Errorf("the fault is %v", m.TemplateError)
 			}
 			if !strings.Contains(m.Content.HTML, "canary") || !strings.Contains(m.Content.PlainText, "as it came") {
 				t.Errorf("the message is %+v", m.Content)

@@ -190,7 +190,7 @@ func (v value) count() int {
 	return n
 }
 
-// words are the strings of v: its own, those of a list, and several with commas.
+// words are the strings of v: one, the items of a list, or several with commas.
 func (v value) words() []string {
 	if v.kind == array {
 		var all []string

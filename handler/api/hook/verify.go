@@ -32,8 +32,7 @@ const (
 	// CheckStandard: Standard Webhooks 1.0.0, "Verifying webhook authenticity", with
 	// symmetric secrets. Svix's own headers are the same under another name.
 	CheckStandard Check = "standard"
-	// CheckOrigin is that of HTML forms, which anybody may send from the sites that
-	// the policy lists.
+	// CheckOrigin is for HTML forms. Anyone may send one from the sites of the policy.
 	CheckOrigin Check = "origin"
 )
 
@@ -52,14 +51,14 @@ const standardPrefix = "whsec_"
 // there is nothing to sign then.
 func (r *Registry) Greet(ctx context.Context, h Hook, d Delivery) (Hook, error) {
 	came := r.Moment()
-	if r.opens(h, d) {
+	if r.hasLiveKey(h, d) {
 		return h, nil
 	}
-	if !r.newer(h, d) {
+	if !r.hasNewerKey(h, d) {
 		return h, Refusal()
 	}
 	h, err := r.since(ctx, came, h.Name)
-	if err == nil && !r.opens(h, d) {
+	if err == nil && !r.hasLiveKey(h, d) {
 		err = Refusal()
 	}
 	return h, err
@@ -94,12 +93,12 @@ func (d Delivery) scheme() Check {
 
 // Prove is h, as it is now, if d is signed for it. A signature that does not fit may be that
 // of a hook, or of a key, that was just made: where the list can be read at once, it is.
-// Anybody can make up a signature, so nobody waits longer on its account. A secret that
+// Anyone can make up a signature, so no request waits longer for the list. A secret that
 // cannot be read is Unavailable.
 func (r *Registry) Prove(ctx context.Context, h Hook, d Delivery) (Hook, error) {
 	came := r.Moment()
 	err := r.signed(h, d)
-	if !problem.Is(err, problem.Unauthenticated) || !r.Rested() {
+	if !problem.Is(err, problem.Unauthenticated) || !r.CanReadNow() {
 		return h, err
 	}
 	if h, err = r.since(ctx, came, h.Name); err != nil {
@@ -143,9 +142,9 @@ func Refusal() error {
 	return problem.New(problem.Unauthenticated, "There is no hook of this name that takes this key or signature.")
 }
 
-// given is the key that came with d. Several keys are none: it would be open which
+// givenKey is the key that came with d. Several keys are none: it would be open which
 // of them was checked.
-func (h Hook) given(d Delivery) (string, bool) {
+func (h Hook) givenKey(d Delivery) (string, bool) {
 	keys := append([]string(nil), d.Query["key"]...)
 	for _, a := range d.Header.Values("Authorization") {
 		scheme, rest, _ := strings.Cut(a, " ")
@@ -166,7 +165,7 @@ func (h Hook) given(d Delivery) (string, bool) {
 	return keys[0], true
 }
 
-// password is that of HTTP's Basic scheme; the user may be anybody.
+// password reads HTTP's Basic scheme; any user name does.
 func password(credentials string) string {
 	pair, err := base64.StdEncoding.DecodeString(strings.TrimSpace(credentials))
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/keyring"
 )
 
-// LoggedName is a hook's name for the log: what is no name may be anything that a stranger wrote.
+// LoggedName is a hook's name for the log. A stranger may have written anything else.
 func LoggedName(name string) string {
 	if keyring.IsName(name) {
 		return name
@@ -17,9 +17,9 @@ func LoggedName(name string) string {
 	return "(not a name)"
 }
 
-// Why says, for the log alone, what is wrong with the proof of a delivery that was
-// refused: its sender is told the same of all. It is "" where nothing is known.
-func (r *Registry) Why(ctx context.Context, name string, d Delivery) string {
+// WhyRefused says, for the log alone, why the proof of a delivery was refused. The sender
+// gets one answer for all reasons. The result is "" while the list cannot be read.
+func (r *Registry) WhyRefused(ctx context.Context, name string, d Delivery) string {
 	known, err := r.Known(ctx)
 	if err != nil {
 		return ""
@@ -35,7 +35,7 @@ func (h Hook) why(d Delivery) string {
 	signature, at := "", ""
 	switch h.Policy.Check {
 	case CheckOrigin:
-		return "the site is none of the form's origins"
+		return "the form does not list the site among its origins"
 	case CheckKey:
 		return h.whyKey(d)
 	case CheckGitHub:
@@ -62,7 +62,7 @@ func (h Hook) why(d Delivery) string {
 }
 
 func (h Hook) whyKey(d Delivery) string {
-	given, one := h.given(d)
+	given, one := h.givenKey(d)
 	switch {
 	case !one:
 		return "the key is missing, or stands in several places"

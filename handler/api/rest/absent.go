@@ -7,25 +7,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/posthorn/posthorn/handler/accept/wire/postmark"
-	"github.com/posthorn/posthorn/handler/accept/wire/resend"
-	"github.com/posthorn/posthorn/handler/accept/wire/sendgrid"
-	"github.com/posthorn/posthorn/handler/problem"
 )
-
-// The forms of other APIs. Of a path that two of them have, the header of the key tells
-// which API the client speaks.
-func inResend(p *problem.Problem, keyed bool) (int, any) { return resend.Refusal(p, keyed) }
-
-func inSendGrid(p *problem.Problem, _ bool) (int, any) { return sendgrid.Refusal(p) }
-
-func inPostmark(p *problem.Problem, _ bool) (int, any) { s, b := postmark.Refusal(p); return s, b }
 
 // absence is a path that clients of another API call, and all below it, behind which
 // nothing is.
 type absence struct {
-	form    form
+	dialect *dialect
 	instead string // what to know, and what to do
 }
 
@@ -116,7 +103,7 @@ var absent = map[string]absence{
 func Absent() []string { return slices.Sorted(maps.Keys(absent)) }
 
 // Dialects lists the paths of other APIs that are here.
-func Dialects() []string { return slices.Sorted(maps.Keys(forms)) }
+func Dialects() []string { return slices.Sorted(maps.Keys(dialects)) }
 
 // unchanged says what to do instead of a method that a path of another API has there and
 // not here.
@@ -140,13 +127,15 @@ func absentAbove(asked string) (of string, is bool) {
 	return "", false
 }
 
-// wordsOf is the form of another API in which a problem is told; nil is ours.
-func wordsOf(path string, h http.Header) form {
-	if a, is := absent[path]; is && forms[path] == nil {
-		if h.Get("X-Postmark-Server-Token") != "" || h.Get("X-Postmark-Account-Token") != "" {
-			return inPostmark
-		}
-		return a.form
+// dialectOf is that in which a client is answered; nil is ours. Of a path that two APIs
+// have, the header of the key tells which of them the client speaks.
+func dialectOf(path string, h http.Header) *dialect {
+	known, absence := dialects[path], absent[path]
+	switch {
+	case known != nil:
+		return known
+	case absence.dialect != nil && (h.Get("X-Postmark-Server-Token") != "" || h.Get("X-Postmark-Account-Token") != ""):
+		return inPostmark
 	}
-	return forms[path]
+	return absence.dialect
 }

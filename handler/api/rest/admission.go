@@ -185,6 +185,14 @@ type steadyBody struct {
 	ended  bool
 }
 
+// steady is the body of req, of at most limit bytes.
+func (a *api) steady(w http.ResponseWriter, req *http.Request, limit int64) *steadyBody {
+	return &steadyBody{
+		body: http.MaxBytesReader(w, req.Body, limit), connection: http.NewResponseController(w),
+		now: a.Now, end: a.Now().Add(a.RequestTimeout),
+	}
+}
+
 func (s *steadyBody) Read(p []byte) (int, error) {
 	if s.ended { // net/http watches the connection now: a deadline would end the request
 		return 0, io.EOF

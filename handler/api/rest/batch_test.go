@@ -56,8 +56,8 @@ func TestBatchOfResend(t *testing.T) {
 		{"no array", "permissive", "{}", 422, "It must be an array", nil},
 		{"something behind it", "strict", batch(inResend, "1") + "x", 400, "There is something after the value.", nil},
 		{"something behind it, permissive", "permissive", batch(inResend, "1") + "x", 200, `"}]}`, []string{"1"}},
-		{"broken in the middle", "strict", strings.Replace(batch(inResend, "1", "2"), `"2"`, `x`, 1), 400, "Reading the body stopped", nil},
-		{"broken in the middle, permissive", "permissive", strings.Replace(batch(inResend, "1", "2", "3"), `"2"`, `x`, 1), 200, `"errors":[{"index":1,"message":"Reading the body stopped`, []string{"1"}},
+		{"broken in the middle", "strict", strings.Replace(batch(inResend, "1", "2"), `"2"`, `x`, 1), 400, "Reading the JSON stopped", nil},
+		{"broken in the middle, permissive", "permissive", strings.Replace(batch(inResend, "1", "2", "3"), `"2"`, `x`, 1), 200, `"errors":[{"index":1,"message":"Reading the JSON stopped`, []string{"1"}},
 		{"broken at once", "permissive", "[{", 400, "The body ended early.", nil},
 		{"too many", "strict", "[" + strings.Repeat("{},", 100) + "{}]", 422, "at most 100 messages", nil},
 	} {
@@ -149,7 +149,7 @@ func TestPersonalizationsAreSentTogether(t *testing.T) {
 		t.Parallel()
 		d := newDoor(t, plenty)
 		res := d.do(t, d.request(t, "POST", "/v3/mail/send", body(people("a@example.com", "b@example.com", "c@example.com"), apis["sendgrid"].attachments)))
-		ids := strings.Split(res.Header.Get("X-Posthorn-Message-Ids"), ",")
+		ids := strings.Split(res.Header.Get("Posthorn-Message-Ids"), ",")
 		if res.StatusCode != http.StatusAccepted || res.text != "" || len(ids) != 3 || ids[0] != res.Header.Get("X-Message-Id") || len(d.ACS.Sent) != 3 {
 			t.Fatalf("%d %s, ids %v", res.StatusCode, res.text, ids)
 		}
@@ -170,7 +170,7 @@ func TestPersonalizationsAreSentTogether(t *testing.T) {
 		d := newDoor(t, plenty)
 		later := fmt.Sprintf(`,"send_at":%d`, time.Now().Add(time.Hour).Unix())
 		res := d.do(t, d.request(t, "POST", "/v3/mail/send", body(people("a@example.com", "b@example.com"), apis["sendgrid"].attachments+later)))
-		ids := strings.Split(res.Header.Get("X-Posthorn-Message-Ids"), ",")
+		ids := strings.Split(res.Header.Get("Posthorn-Message-Ids"), ",")
 		if gone := d.do(t, d.request(t, "DELETE", "/emails/operations/"+ids[0], "")); gone.StatusCode != http.StatusOK {
 			t.Fatal(gone.text)
 		}

@@ -276,8 +276,8 @@ func TestClientsShowWhatIsNotHere(t *testing.T) {
 	const id, later = "11111111-1111-4111-8111-111111111111", "tells what became of a message."
 	for script, calls := range map[string][][2]string{
 		"resend.mjs": {
-			{`["fetch","/emails"]`, "GET is not understood here; this route takes POST. Messages are not listed. GET /emails/{id} tells of one."},
-			{`["patch","/emails/` + id + `",{"scheduledAt":"x"}]`, "PATCH is not understood here; this route takes GET. A message that waits cannot be changed. Cancel it, and send it again."},
+			{`["fetch","/emails"]`, "This route does not take GET. It takes POST. Messages are not listed. GET /emails/{id} tells of one."},
+			{`["patch","/emails/` + id + `",{"scheduledAt":"x"}]`, "This route does not take PATCH. It takes GET. A message that waits cannot be changed. Cancel it, and send it again."},
 			{`["domains.list"]`, "Domains are kept by ACS. GET /callers/me tells what the key may do."},
 			{`["domains.get","` + id + `"]`, "Domains are kept by ACS."},
 			{`["domains.verify","` + id + `"]`, "Domains are kept by ACS."},
@@ -331,7 +331,7 @@ func TestClientsShowWhatIsNotHere(t *testing.T) {
 			{`["editWebhook",1,{}]`, "Posthorn calls no webhooks."},
 		},
 		"sendgrid.mjs": {
-			{`["request",{"method":"GET","url":"/v3/mail/send"}]`, "GET is not understood here; this route takes POST."},
+			{`["request",{"method":"GET","url":"/v3/mail/send"}]`, "This route does not take GET. It takes POST."},
 			{`["request",{"method":"POST","url":"/v3/mail/batch"}]`, "Messages are cancelled one by one."},
 			{`["request",{"method":"GET","url":"/v3/scopes"}]`, "Keys have no scopes here. GET /callers/me tells what the key may do."},
 			{`["request",{"method":"GET","url":"/v3/api_keys/x"}]`, "The operator makes keys"},

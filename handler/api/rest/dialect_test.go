@@ -143,10 +143,10 @@ func TestOtherAPIsTellErrorsInTheirForm(t *testing.T) {
 		}{
 			{"no key", good, []string{"Authorization", ""}, map[string]int{"": 401}, "The request has no key."},
 			{"wrong key", good, []string{"Authorization", "Bearer ph_shop_1_00"}, map[string]int{"": 401, "resend": 403}, "The key is not valid"},
-			{"no JSON", "hello", nil, map[string]int{"": 400, "postmark": 422}, "Reading the body stopped at byte 0."},
+			{"no JSON", "hello", nil, map[string]int{"": 400, "postmark": 422}, "Reading the JSON stopped at byte 0."},
 			{"media type", good, []string{"Content-Type", "text/plain"}, map[string]int{"": 415, "postmark": 422}, "The body must be JSON in UTF-8"},
 			{"parts", good, []string{"Content-Type", "multipart/mixed; boundary=b"}, map[string]int{"": 415, "postmark": 422}, "The body must be JSON in UTF-8"},
-			{"encoding", good, []string{"Content-Encoding", "br"}, map[string]int{"": 415, "postmark": 422}, "Content-Encoding is not understood."},
+			{"encoding", good, []string{"Content-Encoding", "br"}, map[string]int{"": 415, "postmark": 422}, "This Content-Encoding is not supported."},
 			{"too large", strings.Repeat(" ", 100_001), nil, map[string]int{"": 413}, "The body is larger than the 100000 bytes"},
 			{"another sender", strings.Replace(good, "donotreply@example.com", "a@example.org", 1), nil, map[string]int{"": 403, "postmark": 422}, "The rule `senders` of this caller"},
 			{"another recipient", strings.Replace(good, "ann@example.com", "a@example.org", 1), nil, map[string]int{"": 403, "postmark": 422}, "The rule `recipientDomains` of this caller"},
@@ -286,7 +286,7 @@ func TestSignaturesAreNotForOtherAPIs(t *testing.T) {
 		req := d.request(t, "POST", api.path, fmt.Sprintf(api.message, ""), "Authorization", "")
 		d.sign(t, req, fmt.Sprintf(api.message, ""))
 		status, text := api.told(d.do(t, req))
-		if status != map[string]int{"resend": 403, "sendgrid": 401, "postmark": 401}[name] || !strings.Contains(text, "A signature is understood on ACS's own routes alone.") {
+		if status != map[string]int{"resend": 403, "sendgrid": 401, "postmark": 401}[name] || !strings.Contains(text, "Only ACS's own routes take a signature.") {
 			t.Errorf("%s: %d %s", name, status, text)
 		}
 	}

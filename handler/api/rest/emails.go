@@ -64,12 +64,12 @@ type link struct {
 	Revoked    bool      `json:"revoked"`
 }
 
-func (f *front) send(w http.ResponseWriter, req *http.Request) error {
+func (a *api) send(w http.ResponseWriter, req *http.Request) error {
 	version, err := apiVersion(req)
 	if err != nil {
 		return err
 	}
-	proof, err := f.authenticate(w, req)
+	proof, err := a.authenticate(w, req)
 	if err != nil {
 		return err
 	}
@@ -90,25 +90,25 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 	if message.OperationID, message.IdempotencyKey, err = names(req.Header); err != nil {
 		return err
 	}
-	body, release, err := f.admit(w, req, proof.Caller, message.BodyBytes, f.limit(proof.Caller))
+	body, release, err := a.admit(w, req, proof.Caller, message.BodyBytes, a.limit(proof.Caller))
 	if err != nil {
 		return err
 	}
 	defer release()
 	message.Body = body
 
-	answer, err := f.Gateway.Send(req.Context(), message)
+	answer, err := a.Gateway.Send(req.Context(), message)
 	if answer.Replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Operation-Location", f.operations+answer.Record.ID+"?api-version="+version)
-	w.Header().Set("Location", f.resultURL(answer.Record.ID))
+	w.Header().Set("Operation-Location", a.operations+answer.Record.ID+"?api-version="+version)
+	w.Header().Set("Location", a.resultURL(answer.Record.ID))
 	markSandbox(w, answer.Record)
 	sent := gateway.Found{Record: answer.Record}
-	w.Header().Set("Retry-After", f.askAgain(sent))
+	w.Header().Set("Retry-After", a.askAgain(sent))
 	o := describe(sent)
 	// ACS's own answer to a POST is always Running, and its clients poll then.
 	o.Status, o.Error = "Running", nil
@@ -117,83 +117,75 @@ func (f *front) send(w http.ResponseWriter, req *http.Request) error {
 }
 
 // limit is how large a body of this caller may be.
-func (f *front) limit(c caller.Caller) int64 {
-	if own := c.Policy.MaxRequestBytes; own > 0 && own < f.MaxRequestBytes {
+func (a *api) limit(c caller.Caller) int64 {
+	if own := c.Policy.MaxRequestBytes; own > 0 && own < a.MaxRequestBytes {
 		return own
 	}
-	return f.MaxRequestBytes
+	return a.MaxRequestBytes
 }
 
 // admit finds room for a caller's body of so many bytes as JSON (-1: not known), and bounds
 // its length and its patience. release gives the room back. The caller has proved who it is,
 // also where it signs: the hash of the body is under its signature.
-func (f *front) admit(w http.ResponseWriter, req *http.Request, c caller.Caller, bytes, limit int64) (body io.Reader, release func(), err error) {
+func (a *api) admit(w http.ResponseWriter, req *http.Request, c caller.Caller, bytes, limit int64) (body io.Reader, release func(), err error) {
 	if req.ContentLength > limit {
 		return nil, nil, problem.New(problem.TooLarge, "The body is larger than the %d bytes that this caller may send. Upload large files by POST /attachments, and send the message by POST /emails:send.", limit)
 	}
-	body = &steadyBody{
-		body: http.MaxBytesReader(w, req.Body, limit), connection: http.NewResponseController(w),
-		now: f.Now, end: f.Now().Add(f.RequestTimeout),
-	}
-	need := f.Memory(bytes)
+	body = a.steady(w, req, limit)
+	need := a.Memory(bytes)
 	if bytes >= 0 {
-		release, err = f.Admission.take(c.Name, need)
+		release, err = a.Admission.take(c.Name, need)
 		return body, release, err
 	}
-	first, err := f.Admission.take(c.Name, SmallBytes)
+	first, err := a.Admission.take(c.Name, SmallBytes)
 	if err != nil {
 		return nil, nil, err
 	}
-	growing := &growingBody{body: body, grow: func() (func(), error) { return f.Admission.take(c.Name, need) }}
+	growing := &growingBody{body: body, grow: func() (func(), error) { return a.Admission.take(c.Name, need) }}
 	return growing, func() { growing.close(); first() }, nil
 }
 
-func (f *front) operation(w http.ResponseWriter, req *http.Request) error {
+// withVersion refuses an api-version that ACS never had.
+func withVersion(serve handle) handle {
+	return func(a *api, w http.ResponseWriter, req *http.Request) error {
+		if _, err := apiVersion(req); err != nil {
+			return err
+		}
+		return serve(a, w, req)
+	}
+}
+
+// withMessage tells a route of one message who asks, and for the message of which id.
+func withMessage(serve func(a *api, w http.ResponseWriter, req *http.Request, c caller.Caller, id string) error) handle {
+	return func(a *api, w http.ResponseWriter, req *http.Request) error {
+		proof, err := a.authenticate(w, req)
+		if err != nil {
+			return err
+		}
+		id, ok := parseUUID(req.PathValue("id"))
+		if !ok {
+			return problem.New(problem.NotFound, "This caller has no message with that id.")
+		}
+		return serve(a, w, req, proof.Caller, id)
+	}
+}
+
+// operation tells the state of a message, or cancels one that waits.
+func (a *api) operation(w http.ResponseWriter, req *http.Request, c caller.Caller, id string) error {
+	act := a.Gateway.Find
 	if req.Method == http.MethodDelete {
-		return f.cancel(w, req)
+		act = a.Gateway.Cancel
 	}
-	if _, err := apiVersion(req); err != nil {
-		return err
-	}
-	proof, err := f.authenticate(w, req)
-	if err != nil {
-		return err
-	}
-	id, err := messageID(req)
-	if err != nil {
-		return err
-	}
-	found, err := f.Gateway.Find(req.Context(), proof.Caller, id)
+	found, err := act(req.Context(), c, id)
 	if err != nil {
 		return err
 	}
 	markSandbox(w, found.Record)
 	o := describe(found)
 	if o.Status == "Running" {
-		w.Header().Set("Retry-After", f.askAgain(found))
+		w.Header().Set("Retry-After", a.askAgain(found))
 	}
 	writeJSON(w, http.StatusOK, "application/json", o)
-	return nil
-}
-
-// cancel ends a message that waits.
-func (f *front) cancel(w http.ResponseWriter, req *http.Request) error {
-	if _, err := apiVersion(req); err != nil {
-		return err
-	}
-	proof, err := f.authenticate(w, req)
-	if err != nil {
-		return err
-	}
-	id, err := messageID(req)
-	if err != nil {
-		return err
-	}
-	found, err := f.Gateway.Cancel(req.Context(), proof.Caller, id)
-	if err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, "application/json", describe(found))
 	return nil
 }
 
@@ -202,13 +194,13 @@ func (f *front) cancel(w http.ResponseWriter, req *http.Request) error {
 const longestAsk = 5 * time.Minute
 
 // askAgain is when a status is worth asking for again, in seconds.
-func (f *front) askAgain(r gateway.Found) string {
+func (a *api) askAgain(r gateway.Found) string {
 	wait := time.Second
 	switch {
 	case r.Again > 0:
 		wait = r.Again
 	case r.State == record.Waiting:
-		wait = min(max(r.Expected.Sub(f.Now()), wait), longestAsk)
+		wait = min(max(r.Expected.Sub(a.Now()), wait), longestAsk)
 	case r.State == record.Accepted || r.State == record.Sending:
 		wait = gateway.FirstAsk
 	}
@@ -261,14 +253,17 @@ func describe(r gateway.Found) operation {
 // authenticate finds the caller and lets every answer to it carry the quota. The
 // Functions host sends 127.0.0.1:PORT as Host, and the name that the caller used as
 // X-Forwarded-Host. Who could forge that header could forge Host too.
-func (f *front) authenticate(w http.ResponseWriter, req *http.Request) (caller.Proof, error) {
-	proof, err := f.Callers.Authenticate(req.Context(), caller.Request{
+func (a *api) authenticate(w http.ResponseWriter, req *http.Request) (caller.Proof, error) {
+	proof, err := a.Callers.Authenticate(req.Context(), caller.Request{
 		Method: req.Method, Target: req.RequestURI, Header: req.Header,
-		Hosts: []string{req.Header.Get("X-Forwarded-Host"), req.Host, f.Public.Host},
+		Hosts: []string{req.Header.Get("X-Forwarded-Host"), req.Host, a.Public.Host},
 	})
 	if err == nil {
 		if out, ok := w.(*recorder); ok {
-			out.last = f.rateLimit
+			out.last = a.rateLimit
+			if out.dialect != nil && out.dialect.limits != nil {
+				out.last = func(h http.Header) { a.rateLimit(h); out.dialect.limits(a, h) }
+			}
 		}
 		if req.ContentLength == 0 && proof.BodySHA256 != nil && !emptyHash(proof.BodySHA256) {
 			return caller.Proof{}, problem.New(problem.Unauthenticated, "The signed hash is not that of an empty body.")
@@ -279,8 +274,8 @@ func (f *front) authenticate(w http.ResponseWriter, req *http.Request) (caller.P
 
 // rateLimit tells the sending quota as draft-ietf-httpapi-ratelimit-headers does,
 // and as it is when the answer goes.
-func (f *front) rateLimit(h http.Header) {
-	limit, policy := f.Gateway.Quota().Headers()
+func (a *api) rateLimit(h http.Header) {
+	limit, policy := a.Gateway.Quota().Headers()
 	h.Set("Ratelimit-Policy", policy) // in net/http's spelling, which spares a copy
 	if limit != "" {
 		h.Set("Ratelimit", limit)
@@ -344,7 +339,7 @@ func apiVersion(req *http.Request) (string, error) {
 // unencoded refuses a body that is compressed.
 func unencoded(req *http.Request) error {
 	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return problem.New(problem.UnsupportedMediaType, "Content-Encoding is not understood. Send the body as it is.")
+		return problem.New(problem.UnsupportedMediaType, "This Content-Encoding is not supported. Send the body uncompressed.")
 	}
 	return nil
 }
@@ -370,15 +365,6 @@ func jsonBytes(contentType string, bytes int64) int64 {
 		return bytes
 	}
 	return (bytes + 2) / 3 * 4
-}
-
-// messageID reads the id in the path.
-func messageID(req *http.Request) (string, error) {
-	id, ok := parseUUID(req.PathValue("id"))
-	if !ok {
-		return "", problem.New(problem.NotFound, "This caller has no message with that id.")
-	}
-	return id, nil
 }
 
 // contentLanguage is the first language of the header, or "".

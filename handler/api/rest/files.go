@@ -6,13 +6,14 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // file answers a recipient who clicked a link: with the way to a file, the page
 // that lists several, or the page that says why there is none.
-func (f *front) file(w http.ResponseWriter, req *http.Request) error {
+func (a *api) file(w http.ResponseWriter, req *http.Request) error {
 	h := w.Header()
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Robots-Tag", "noindex, nofollow")
@@ -20,11 +21,11 @@ func (f *front) file(w http.ResponseWriter, req *http.Request) error {
 	defer cancel()
 	n, err := fileNumber(req.PathValue("number"))
 	if err != nil {
-		return f.noFile(w, req, err)
+		return a.noFile(w, req, err)
 	}
-	opened, err := f.Gateway.Open(ctx, req.PathValue("token"), n, req.Header.Get("Accept-Language"))
+	opened, err := a.Gateway.Open(ctx, req.PathValue("token"), n, req.Header.Get("Accept-Language"))
 	if err != nil {
-		return f.noFile(w, req, err)
+		return a.noFile(w, req, err)
 	}
 	if opened.Page != nil {
 		writePage(w, http.StatusOK, opened.Page, opened.Language)
@@ -50,12 +51,12 @@ func fileNumber(text string) (int, error) {
 	return n, nil
 }
 
-func (f *front) noFile(w http.ResponseWriter, req *http.Request, err error) error {
+func (a *api) noFile(w http.ResponseWriter, req *http.Request, err error) error {
 	p := problem.Of(err)
 	if wait := retryAfter(p); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(wait))
 	}
-	page, language := offload.Page(p.Kind, req.Header.Get("Accept-Language"), f.Language)
+	page, language := offload.Page(p.Kind, req.Header.Get("Accept-Language"), a.Language)
 	writePage(w, p.Kind.Status(), page, language)
 	return err
 }
@@ -81,18 +82,18 @@ type slotAnswer struct {
 }
 
 // slot answers a caller who has a file that is too large for a request.
-func (f *front) slot(w http.ResponseWriter, req *http.Request) error {
-	if req.ContentLength != 0 && f.tellOldHost(w, req) { // its function has the route's name
+func (a *api) slot(w http.ResponseWriter, req *http.Request) error {
+	if req.ContentLength != 0 && a.tellOldHost(w, req) { // its function has the route's name
 		return nil
 	}
-	if err := f.noBody(w, req); err != nil {
+	if err := a.noBody(w, req); err != nil {
 		return err
 	}
-	proof, err := f.authenticate(w, req)
+	proof, err := a.authenticate(w, req)
 	if err != nil {
 		return err
 	}
-	s, err := f.Gateway.Slot(req.Context(), proof.Caller)
+	s, err := a.Gateway.Slot(req.Context(), proof.Caller)
 	if err != nil {
 		return err
 	}
@@ -101,16 +102,8 @@ func (f *front) slot(w http.ResponseWriter, req *http.Request) error {
 }
 
 // revokeLinks withdraws the links of one message.
-func (f *front) revokeLinks(w http.ResponseWriter, req *http.Request) error {
-	proof, err := f.authenticate(w, req)
-	if err != nil {
-		return err
-	}
-	id, err := messageID(req)
-	if err != nil {
-		return err
-	}
-	if err := f.Gateway.RevokeLinks(req.Context(), proof.Caller, id); err != nil {
+func (a *api) revokeLinks(w http.ResponseWriter, req *http.Request, c caller.Caller, id string) error {
+	if err := a.Gateway.RevokeLinks(req.Context(), c, id); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

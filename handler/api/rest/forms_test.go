@@ -30,7 +30,7 @@ func (d *door) written() *int {
 }
 
 // usageOf is what a caller may know of the quota.
-func (d *door) usageOf(t *testing.T, name string) quota.Usage {
+func (d *door) usageOf(t *testing.T, name string) quota.Overview {
 	t.Helper()
 	u, err := d.Usage(t.Context(), caller.Caller{Holder: keyring.Holder{Name: name}})
 	if err != nil {
@@ -107,7 +107,7 @@ func TestABrowserGetsAPageWhateverIsWrong(t *testing.T) {
 		says                     string
 	}{
 		{"no such form", "POST", "/hooks/nobody", filled, sent, nil, 401, "There is no form at this address."},
-		{"another site", "POST", "/hooks/contact", filled, []string{"Origin", "https://evil.example", "Content-Type", formType}, nil, 403, "This form is not taken from this site."},
+		{"another site", "POST", "/hooks/contact", filled, []string{"Origin", "https://evil.example", "Content-Type", formType}, nil, 403, "This form takes nothing from this site."},
 		{"an empty form", "POST", "/hooks/contact", "name=&_next=x&_gotcha=", sent, nil, 400, "The form is empty"},
 		{"broken multipart", "POST", "/hooks/contact", "--x\r\nContent-Dispo", []string{"Origin", site, "Content-Type", multi}, nil, 400, "not multipart/form-data"},
 		{"multipart without a boundary", "POST", "/hooks/contact", "--x", []string{"Origin", site, "Content-Type", "multipart/form-data"}, nil, 400, "without a boundary"},
@@ -131,7 +131,7 @@ func TestABrowserGetsAPageWhateverIsWrong(t *testing.T) {
 		}, 503, "Please go back and try again in a minute."},
 		{"another method", "PATCH", "/hooks/contact", filled, sent, nil, 405, "The owner of the website can correct it."},
 		{"looking at what is none", "GET", "/hooks/nobody", "", nil, nil, 401, "There is no form at this address."},
-		{"another site's preflight", "OPTIONS", "/hooks/contact", "", []string{"Origin", "https://evil.example"}, nil, 403, "This form is not taken from this site."},
+		{"another site's preflight", "OPTIONS", "/hooks/contact", "", []string{"Origin", "https://evil.example"}, nil, 403, "This form takes nothing from this site."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

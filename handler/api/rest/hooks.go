@@ -29,17 +29,17 @@ const hookMemoryFactor = 32
 
 // hook answers all requests for one hook. Who proves nothing is answered the same whether
 // there is a hook or not: only a form shows itself.
-func (f *front) hook(w http.ResponseWriter, req *http.Request) (err error) {
-	defer func() { err = f.ofHook(req, err) }()
-	d := hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()}
+func (a *api) hook(w http.ResponseWriter, req *http.Request) (err error) {
+	defer func() { err = a.ofHook(req, err) }()
+	d := hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: a.Now()}
 	if req.Method != http.MethodPost && req.Method != http.MethodPut {
-		if err := f.noBody(w, req); err != nil {
+		if err := a.noBody(w, req); err != nil {
 			return err
 		}
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), 5*time.Second)
 	defer cancel()
-	h, err := f.Hooks.Find(ctx, req.PathValue("name"), d)
+	h, err := a.Hooks.Find(ctx, req.PathValue("name"), d)
 	if err != nil {
 		return err
 	}
@@ -50,15 +50,15 @@ func (f *front) hook(w http.ResponseWriter, req *http.Request) (err error) {
 	}
 	switch req.Method {
 	case http.MethodOptions:
-		return f.preflight(w, req, h, d)
+		return a.preflight(w, req, h, d)
 	case http.MethodPost, http.MethodPut: // a contact point of Grafana may have either
-		err := f.deliver(w, req, h, d)
+		err := a.deliver(w, req, h, d)
 		if h.IsForm() && problem.Is(err, problem.Paused) { // what the operator says is not for strangers
 			err = unavailableNow(err)
 		}
 		return err
 	default:
-		return f.greet(w, req, h, d)
+		return a.greet(w, req, h, d)
 	}
 }
 
@@ -72,25 +72,25 @@ type hookError struct {
 func (e hookError) Unwrap() error { return e.error }
 
 // ofHook notes which hook failed, and why where its sender must not know.
-func (f *front) ofHook(req *http.Request, err error) error {
+func (a *api) ofHook(req *http.Request, err error) error {
 	if err == nil {
 		return nil
 	}
 	name := req.PathValue("name")
 	e := hookError{error: err, hook: hook.LoggedName(name)}
 	if problem.Is(err, problem.Unauthenticated) || problem.Is(err, problem.Forbidden) {
-		e.reason = f.Hooks.Why(req.Context(), name, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: f.Now()})
+		e.reason = a.Hooks.WhyRefused(req.Context(), name, hook.Delivery{Header: req.Header, Query: req.URL.Query(), At: a.Now()})
 	}
 	return e
 }
 
 // greet answers a sender, or its operator, who looks whether somebody is there.
-func (f *front) greet(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) error {
+func (a *api) greet(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) error {
 	if h.IsForm() {
 		writePage(w, http.StatusOK, hook.Note("A form's address", "This address takes what a form sends. There is nothing to see here."), "en")
 		return nil
 	}
-	if _, err := f.Hooks.Greet(req.Context(), h, d); err != nil {
+	if _, err := a.Hooks.Greet(req.Context(), h, d); err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ready"})
@@ -104,12 +104,12 @@ var origins = regexp.MustCompile(`^[A-Za-z0-9.:*-]{1,255}$`)
 // fetch, and the abuse protection of CloudEvents, which wants the key of a signed hook too:
 // there is no body to sign. Source: HTTP 1.1 Web Hooks for Event Delivery 1.0.1 section 4. A
 // WebHook-Request-Callback is never called: its address is a stranger's.
-func (f *front) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) error {
+func (a *api) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) error {
 	head := w.Header()
 	if h.IsForm() {
 		head.Set("Allow", strings.Join(hookMethods, ", "))
 		if head.Get("Access-Control-Allow-Origin") == "" {
-			return problem.New(problem.Forbidden, "This form is not taken from this site. Its operator can add the site's origin.")
+			return problem.New(problem.Forbidden, "This form takes nothing from this site. The operator can add the site's origin.")
 		}
 		head.Set("Access-Control-Allow-Methods", http.MethodPost)
 		head.Set("Access-Control-Allow-Headers", "Content-Type, Accept")
@@ -117,7 +117,7 @@ func (f *front) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook,
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	if _, err := f.Hooks.Greet(req.Context(), h, d); err != nil {
+	if _, err := a.Hooks.Greet(req.Context(), h, d); err != nil {
 		return err
 	}
 	head.Set("Allow", strings.Join(hookMethods, ", "))
@@ -135,51 +135,51 @@ func (f *front) preflight(w http.ResponseWriter, req *http.Request, h hook.Hook,
 // deliver takes one delivery: proof first, then what is in it. Without a key, or a
 // signature of the right shape, strangers are sent away before the body is read, and
 // without proof nobody gets memory that those with proof need.
-func (f *front) deliver(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) error {
-	opened, err := f.Hooks.Admit(req.Context(), h, d)
+func (a *api) deliver(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) error {
+	opened, err := a.Hooks.Admit(req.Context(), h, d)
 	switch {
 	case err == nil && !h.IsForm():
-		return f.deliverProven(w, req, opened, d)
+		return a.deliverProven(w, req, opened, d)
 	case err == nil, d.Signed() && !h.IsForm() && problem.Is(err, problem.Unauthenticated):
-		return f.deliverUnproven(w, req, h, d)
+		return a.deliverUnproven(w, req, h, d)
 	}
 	return err
 }
 
-func (f *front) deliverProven(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) error {
-	body, release, err := f.hookBody(w, req, h.Policy.Caller)
+func (a *api) deliverProven(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) error {
+	body, release, err := a.hookBody(w, req, h.Policy.Caller)
 	if err != nil {
 		return err
 	}
 	defer release()
-	more, err := f.Admission.take(h.Policy.Caller, hookMemoryFactor*int64(len(body)))
+	more, err := a.Admission.take(h.Policy.Caller, hookMemoryFactor*int64(len(body)))
 	if err != nil {
 		return err
 	}
 	defer more()
-	d.Body, d.At = body, f.Now()
-	return f.take(w, req, h, d)
+	d.Body, d.At = body, a.Now()
+	return a.take(w, req, h, d)
 }
 
 // deliverUnproven takes what is signed, or what a person sends by a form.
-func (f *front) deliverUnproven(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) (err error) {
+func (a *api) deliverUnproven(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) (err error) {
 	if h.IsForm() {
-		if err := f.rates.Take(h, clientAddress(req.Header), f.Now()); err != nil {
+		if err := a.rates.Count(h, clientAddress(req.Header), a.Now()); err != nil {
 			return err
 		}
 	}
 	var leave func()
-	if d.Pieces, leave, err = f.gather(w, req, h.Name); err != nil {
+	if d.Pieces, leave, err = a.gather(w, req, h.Name); err != nil {
 		return err
 	}
 	defer func() { leave() }()
-	d.At = f.Now()
-	room, who := f.Admission.takeForForm, h.Name
+	d.At = a.Now()
+	room, who := a.Admission.takeForForm, h.Name
 	if !h.IsForm() {
-		if h, err = f.Hooks.Prove(req.Context(), h, d); err != nil {
+		if h, err = a.Hooks.Prove(req.Context(), h, d); err != nil {
 			return err
 		}
-		room, who = f.Admission.take, h.Policy.Caller
+		room, who = a.Admission.take, h.Policy.Caller
 	}
 	var size int64
 	for _, piece := range d.Pieces {
@@ -193,12 +193,12 @@ func (f *front) deliverUnproven(w http.ResponseWriter, req *http.Request, h hook
 	d.Body, d.Pieces = joined(d.Pieces), nil
 	leave()
 	leave = func() {} // what it had is accounted for by room
-	return f.take(w, req, h, d)
+	return a.take(w, req, h, d)
 }
 
 // take makes messages of a delivery that has proved itself.
-func (f *front) take(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) (err error) {
-	f.Hooks.Used(req.Context(), h, d)
+func (a *api) take(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) (err error) {
+	a.Hooks.Used(req.Context(), h, d)
 	if code, asked := h.Validation(req.Context(), d); asked {
 		writeJSON(w, http.StatusOK, "application/json", map[string]string{"validationResponse": code})
 		return nil
@@ -215,11 +215,11 @@ func (f *front) take(w http.ResponseWriter, req *http.Request, h hook.Hook, d ho
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), 5*time.Second)
 	defer cancel()
-	c, err := f.Callers.Named(ctx, h.Policy.Caller)
+	c, err := a.Callers.Named(ctx, h.Policy.Caller)
 	if err != nil {
 		return forSender(err)
 	}
-	told, err := f.sendAll(req.Context(), h, c.ByHook(h.Pause), messages)
+	told, err := a.sendAll(req.Context(), h, c.ByHook(h.Pause), messages)
 	if err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func (f *front) take(w http.ResponseWriter, req *http.Request, h hook.Hook, d ho
 }
 
 // hookBody reads the whole delivery of a sender with a key.
-func (f *front) hookBody(w http.ResponseWriter, req *http.Request, who string) (body []byte, release func(), err error) {
+func (a *api) hookBody(w http.ResponseWriter, req *http.Request, who string) (body []byte, release func(), err error) {
 	if err := deliverable(req); err != nil {
 		return nil, nil, err
 	}
@@ -242,14 +242,10 @@ func (f *front) hookBody(w http.ResponseWriter, req *http.Request, who string) (
 	if bytes < 0 {
 		bytes = hook.MaxBodyBytes
 	}
-	if release, err = f.Admission.take(who, bytes); err != nil {
+	if release, err = a.Admission.take(who, bytes); err != nil {
 		return nil, nil, err
 	}
-	body, err = io.ReadAll(&steadyBody{
-		body: http.MaxBytesReader(w, req.Body, hook.MaxBodyBytes), connection: http.NewResponseController(w),
-		now: f.Now, end: f.Now().Add(f.RequestTimeout),
-	})
-	if err == nil {
+	if body, err = io.ReadAll(a.steady(w, req, hook.MaxBodyBytes)); err == nil {
 		return body, release, nil
 	}
 	release()
@@ -277,15 +273,15 @@ type deliveredMessage struct {
 // sendAll gives all messages to the gateway. One that can be sent later makes the
 // sender come again, and what was taken is then known by its operation id. One that
 // can never be sent holds up none of the others.
-func (f *front) sendAll(ctx context.Context, h hook.Hook, c caller.Caller, messages []hook.Message) (deliveryAnswer, error) {
+func (a *api) sendAll(ctx context.Context, h hook.Hook, c caller.Caller, messages []hook.Message) (deliveryAnswer, error) {
 	told := deliveryAnswer{Messages: []deliveredMessage{}}
 	var refused error
 	taken := 0
 	for _, m := range messages {
-		if m.Violation != nil {
-			f.Log.WarnContext(ctx, "the template of a hook failed", "hook", h.Name, "error", m.Violation)
+		if m.TemplateError != nil {
+			a.Log.WarnContext(ctx, "template of a hook failed", "hook", h.Name, "error", m.TemplateError)
 		}
-		one, err := f.sendHooked(ctx, h, c, m)
+		one, err := a.sendHooked(ctx, h, c, m)
 		switch {
 		case err == nil:
 			taken++
@@ -303,7 +299,7 @@ func (f *front) sendAll(ctx context.Context, h hook.Hook, c caller.Caller, messa
 	return told, nil
 }
 
-func (f *front) sendHooked(ctx context.Context, h hook.Hook, c caller.Caller, m hook.Message) (deliveredMessage, error) {
+func (a *api) sendHooked(ctx context.Context, h hook.Hook, c caller.Caller, m hook.Message) (deliveredMessage, error) {
 	if m.Refused != nil {
 		return deliveredMessage{}, m.Refused
 	}
@@ -311,12 +307,12 @@ func (f *front) sendHooked(ctx context.Context, h hook.Hook, c caller.Caller, m 
 	if err != nil {
 		return deliveredMessage{}, err
 	}
-	answer, err := f.Gateway.Send(ctx, gateway.Request{
+	answer, err := a.Gateway.Send(ctx, gateway.Request{
 		Caller: c, Hook: h.Name, Form: formOf(h), Body: bytes.NewReader(text), BodyBytes: int64(len(text)), ContentType: "application/json",
-		OperationID: m.OperationID, Language: f.Language,
+		OperationID: m.OperationID, Language: a.Language,
 	})
 	if problem.Is(err, problem.KeyReused) {
-		return f.sameDelivery(ctx, c, m)
+		return a.sameDelivery(ctx, c, m)
 	}
 	if h.IsForm() && problem.Is(err, problem.TooManyQueued) {
 		return deliveredMessage{}, err // a person reads it, or a script of the site
@@ -324,13 +320,13 @@ func (f *front) sendHooked(ctx context.Context, h hook.Hook, c caller.Caller, m 
 	if err != nil {
 		return deliveredMessage{}, forSender(err)
 	}
-	return deliveredMessage{ID: answer.Record.ID, State: answer.Record.State, Replayed: answer.Replayed, Sandbox: answer.Record.Sandbox, Fallback: m.Violation != nil}, nil
+	return deliveredMessage{ID: answer.Record.ID, State: answer.Record.State, Replayed: answer.Replayed, Sandbox: answer.Record.Sandbox, Fallback: m.TemplateError != nil}, nil
 }
 
 // sameDelivery answers a delivery that came before and read differently then: its
 // template was changed, or the sender counts its attempts. What was sent was sent.
-func (f *front) sameDelivery(ctx context.Context, c caller.Caller, m hook.Message) (deliveredMessage, error) {
-	found, err := f.Gateway.Find(ctx, c, m.OperationID)
+func (a *api) sameDelivery(ctx context.Context, c caller.Caller, m hook.Message) (deliveredMessage, error) {
+	found, err := a.Gateway.Find(ctx, c, m.OperationID)
 	if err != nil {
 		return deliveredMessage{}, forSender(err)
 	}

@@ -46,7 +46,7 @@ func TestTheLogSaysWhyAHookRefuses(t *testing.T) {
 		{"one without a time", "/hooks/money", "{}", []string{"Stripe-Signature", "v1=" + strings.Repeat("ab", 32)}, "money", "the signature has no time"},
 		{"an old one of Svix's", "/hooks/svix", "{}", svix("1700000000"), "svix", "the signature is stale: its time is off by"},
 		{"one of Svix's without a time", "/hooks/svix", "{}", svix("now"), "svix", "the signature has no time"},
-		{"another site", "/hooks/form", "name=a", []string{"Content-Type", "application/x-www-form-urlencoded", "Origin", "https://evil.example"}, "form", "the site is none of the form's origins"},
+		{"another site", "/hooks/form", "name=a", []string{"Content-Type", "application/x-www-form-urlencoded", "Origin", "https://evil.example"}, "form", "the form does not list the site among its origins"},
 		{"too large", path, `"` + strings.Repeat("x", hook.MaxBodyBytes) + `"`, nil, "mine", ""},
 		{"no JSON", path, `{"canary`, nil, "mine", ""},
 	} {

@@ -23,8 +23,8 @@ type myKey struct {
 
 // whoAmI tells a caller that its key, signature or token is good, and what it may
 // do. It sends nothing and costs no quota, so it is what a connection is tested by.
-func (f *front) whoAmI(w http.ResponseWriter, req *http.Request) error {
-	proof, err := f.authenticate(w, req)
+func (a *api) whoAmI(w http.ResponseWriter, req *http.Request) error {
+	proof, err := a.authenticate(w, req)
 	if err != nil {
 		return err
 	}

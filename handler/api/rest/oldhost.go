@@ -18,11 +18,11 @@ var jsonCall = regexp.MustCompile(`^\s*\{\s*"Data"\s*:\s*\{\s*"[^"]*"\s*:\s*\{\s
 // tellOldHost answers such a call in its own form, so that the caller behind the host
 // reads what is wrong, and logs it once. It says whether it was one. If it was not, the
 // request still has all of its body.
-func (f *front) tellOldHost(w http.ResponseWriter, req *http.Request) bool {
+func (a *api) tellOldHost(w http.ResponseWriter, req *http.Request) bool {
 	if req.Method != http.MethodPost || req.Header.Get(InvocationHeader) == "" {
 		return false
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(f.Now().Add(firstByteTime))
+	_ = http.NewResponseController(w).SetReadDeadline(a.Now().Add(firstByteTime))
 	// Whatever ends the reading, there is more of it or it is no such call.
 	start, _ := io.ReadAll(io.LimitReader(req.Body, 1<<10))
 	if !jsonCall.Match(start) {
@@ -30,8 +30,8 @@ func (f *front) tellOldHost(w http.ResponseWriter, req *http.Request) bool {
 		return false
 	}
 	p := problem.New(problem.HostUnsupported, "The Functions host does not proxy HTTP requests. %s", problem.HostUnsupported.Advice())
-	f.oldHost.Do(func() {
-		f.Log.ErrorContext(req.Context(), "Functions host does not proxy HTTP requests", "host_version", req.Header.Get("X-Azure-Functions-HostVersion"), "advice", p.Kind.Advice())
+	a.oldHost.Do(func() {
+		a.Log.ErrorContext(req.Context(), "Functions host does not proxy HTTP requests", "host_version", req.Header.Get("X-Azure-Functions-HostVersion"), "advice", p.Kind.Advice())
 	})
 	text, _ := json.Marshal(newDocument(p)) //nolint:errchkjson // of types that always encode
 	type output struct {

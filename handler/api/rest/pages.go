@@ -13,11 +13,11 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-func (f *front) healthz(w http.ResponseWriter, _ *http.Request) error {
+func (a *api) healthz(w http.ResponseWriter, _ *http.Request) error {
 	writeJSON(w, http.StatusOK, "application/json", struct {
 		Status  string `json:"status"`
 		Version string `json:"version"`
-	}{"alive", f.Version})
+	}{"alive", a.Version})
 	return nil
 }
 
@@ -34,12 +34,12 @@ type readiness struct {
 	probing chan struct{} // closed at the end of what is under way; nil without that
 }
 
-func (f *front) readyz(w http.ResponseWriter, req *http.Request) error {
-	r := &f.ready
+func (a *api) readyz(w http.ResponseWriter, req *http.Request) error {
+	r := &a.ready
 	r.mu.Lock()
-	if r.probing == nil && (r.checks == nil || f.Now().Sub(r.at) > readyLife) {
+	if r.probing == nil && (r.checks == nil || a.Now().Sub(r.at) > readyLife) {
 		r.probing = make(chan struct{})
-		go f.look(context.WithoutCancel(req.Context()), r.probing)
+		go a.look(context.WithoutCancel(req.Context()), r.probing)
 	}
 	probing := r.probing
 	r.mu.Unlock()
@@ -67,22 +67,22 @@ func (f *front) readyz(w http.ResponseWriter, req *http.Request) error {
 }
 
 // look probes for all who wait.
-func (f *front) look(ctx context.Context, done chan struct{}) {
+func (a *api) look(ctx context.Context, done chan struct{}) {
 	defer close(done)
-	checks, paused, ok := f.probe(ctx)
-	r := &f.ready
+	checks, paused, ok := a.probe(ctx)
+	r := &a.ready
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.checks, r.paused, r.ok, r.at, r.probing = checks, paused, ok, f.Now(), nil
+	r.checks, r.paused, r.ok, r.at, r.probing = checks, paused, ok, a.Now(), nil
 }
 
 // probe asks all probes at once, and the ledger whether sending is paused. Their errors are
 // for the log alone.
-func (f *front) probe(ctx context.Context) (checks map[string]string, paused *problem.Pause, ok bool) {
+func (a *api) probe(ctx context.Context) (checks map[string]string, paused *problem.Pause, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	ledger := Probe{"quota", func(ctx context.Context) (err error) { paused, err = f.Gateway.Paused(ctx); return err }}
-	probes := append(slices.Clip(f.Probes), ledger)
+	ledger := Probe{"quota", func(ctx context.Context) (err error) { paused, err = a.Gateway.Paused(ctx); return err }}
+	probes := append(slices.Clip(a.Probes), ledger)
 	errs := make([]error, len(probes))
 	var all sync.WaitGroup
 	for i, p := range probes {
@@ -94,27 +94,32 @@ func (f *front) probe(ctx context.Context) (checks map[string]string, paused *pr
 		checks[probes[i].Name] = "ok"
 		if err != nil {
 			checks[probes[i].Name], ok = "failed", false
-			f.Log.WarnContext(ctx, "probe failed", "probe", probes[i].Name, "error", err)
+			a.Log.WarnContext(ctx, "probe failed", "probe", probes[i].Name, "error", err)
 		}
 	}
 	return checks, paused, ok
 }
 
-func (f *front) openapi(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "public, max-age=300")
-	doc := f.versioned(openAPI)
-	w.Header().Set("Content-Length", strconv.Itoa(len(doc)))
-	_, _ = w.Write(doc)
+func (a *api) openapi(w http.ResponseWriter, _ *http.Request) error {
+	writeDocument(w, a.versioned(openAPI))
 	return nil
+}
+
+// writeDocument answers with a document of the API.
+func writeDocument(w http.ResponseWriter, doc []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "public, max-age=300")
+	h.Set("Content-Length", strconv.Itoa(len(doc)))
+	_, _ = w.Write(doc)
 }
 
 // documentVersion stands in openapi.json and swagger.json for that of the program.
 var documentVersion = []byte(`"version": "devel"`)
 
 // versioned is a document of the API with the version of the program.
-func (f *front) versioned(doc []byte) []byte {
-	return bytes.Replace(doc, documentVersion, []byte(`"version": `+strconv.Quote(f.Version)), 1)
+func (a *api) versioned(doc []byte) []byte {
+	return bytes.Replace(doc, documentVersion, []byte(`"version": `+strconv.Quote(a.Version)), 1)
 }
 
 func emptyHash(sum []byte) bool {

@@ -44,7 +44,7 @@ type acsError struct {
 // receives it. It is nginx's 499.
 const StatusClientGone = 499
 
-func (f *front) writeProblem(w *recorder, req *http.Request, path string, err error) {
+func (a *api) writeProblem(w *recorder, req *http.Request, path string, err error) {
 	p := understand(err)
 	h := w.Header()
 	if p.Kind == problem.Unauthenticated {
@@ -56,8 +56,8 @@ func (f *front) writeProblem(w *recorder, req *http.Request, path string, err er
 	if path == hookPath && wantsPage(req) {
 		h.Set("X-Ms-Error-Code", acsCode(p))
 		tellPerson(w, req, p)
-	} else if form := wordsOf(path, req.Header); form != nil {
-		status, body := form(p, caller.Keyed(req.Header))
+	} else if w.dialect != nil {
+		status, body := w.dialect.refusal(p, caller.Keyed(req.Header))
 		writeJSON(w, status, "application/json", body)
 	} else {
 		h.Set("X-Ms-Error-Code", acsCode(p))

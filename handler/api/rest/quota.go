@@ -48,12 +48,12 @@ func newPause(p *problem.Pause, waiting int) *pause {
 	return &pause{p.Reason, p.Since, p.Refuse, waiting}
 }
 
-func (f *front) quota(w http.ResponseWriter, req *http.Request) error {
-	proof, err := f.authenticate(w, req)
+func (a *api) quota(w http.ResponseWriter, req *http.Request) error {
+	proof, err := a.authenticate(w, req)
 	if err != nil {
 		return err
 	}
-	u, err := f.Gateway.Usage(req.Context(), proof.Caller)
+	u, err := a.Gateway.Usage(req.Context(), proof.Caller)
 	if err != nil {
 		return err
 	}

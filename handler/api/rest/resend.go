@@ -3,6 +3,7 @@ package rest
 import (
 	"net/http"
 
+	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/wire/resend"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway"
@@ -10,23 +11,11 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-func (f *front) resendEmail(w http.ResponseWriter, req *http.Request) error {
-	message, release, err := f.letter(w, req, f.resendLimits, 0)
+func (a *api) resendEmail(w http.ResponseWriter, req *http.Request) error {
+	sent, err := a.sendInDialect(w, req, inResend)
 	if err != nil {
 		return err
 	}
-	defer release()
-	if _, message.IdempotencyKey, err = names(req.Header); err != nil {
-		return err
-	}
-	sent, err := f.Gateway.SendAll(req.Context(), message, resend.Source())
-	if err != nil {
-		return err
-	}
-	if sent[0].Replayed {
-		w.Header().Set("Idempotency-Replayed", "true")
-	}
-	markSandbox(w, sent[0].Record)
 	writeJSON(w, http.StatusOK, "application/json", resend.Sent{ID: sent[0].Record.ID})
 	return nil
 }
@@ -40,26 +29,23 @@ const (
 // maxStrictBytes bounds a batch whose texts are held until all of it was read.
 const maxStrictBytes = mail.MaxACSRequestBytes
 
-func (f *front) resendBatch(w http.ResponseWriter, req *http.Request) error {
+func (a *api) resendBatch(w http.ResponseWriter, req *http.Request) error {
 	mode, atMost := req.Header.Get("X-Batch-Validation"), int64(0)
-	send := f.Gateway.SendEach
+	send := a.Gateway.SendEach
 	switch mode {
 	case "", strict:
-		atMost, send = maxStrictBytes, f.Gateway.SendAllOrNone
+		atMost, send = maxStrictBytes, a.Gateway.SendAllOrNone
 	case permissive:
 	default:
 		return problem.New(problem.InvalidMessage, "X-Batch-Validation must be strict or permissive.")
 	}
-	message, release, err := f.letter(w, req, f.resendLimits, atMost)
+	message, release, err := a.requestInDialect(w, req, inResend, atMost)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if _, message.IdempotencyKey, err = names(req.Header); err != nil {
-		return err
-	}
 	answer, first := resend.Batch{Data: []resend.Sent{}}, error(nil)
-	err = send(req.Context(), message, resend.Source(), func(i int, s gateway.Sent, err error) {
+	err = send(req.Context(), message, inResend.source, func(i int, s gateway.Sent, err error) {
 		if err == nil {
 			markSandbox(w, s.Record)
 			answer.Data = append(answer.Data, resend.Sent{ID: s.Record.ID})
@@ -68,7 +54,7 @@ func (f *front) resendBatch(w http.ResponseWriter, req *http.Request) error {
 		if first == nil {
 			first = err
 		}
-		answer.Errors = append(answer.Errors, resend.BatchError{Index: i, Message: f.item(req.Context(), err).Sentence()})
+		answer.Errors = append(answer.Errors, resend.BatchError{Index: i, Message: a.item(req.Context(), err).Sentence()})
 	})
 	if err == nil && len(answer.Data) == 0 && mode != permissive {
 		err = first
@@ -80,17 +66,8 @@ func (f *front) resendBatch(w http.ResponseWriter, req *http.Request) error {
 	return nil
 }
 
-func (f *front) resendFind(w http.ResponseWriter, req *http.Request) error {
-	proof, err := f.authenticate(w, req)
-	if err != nil {
-		return err
-	}
-	tell(w, f.resendLimits)
-	id, err := messageID(req)
-	if err != nil {
-		return err
-	}
-	found, err := f.Gateway.Find(req.Context(), proof.Caller, id)
+func (a *api) resendFind(w http.ResponseWriter, req *http.Request, c caller.Caller, id string) error {
+	found, err := a.Gateway.Find(req.Context(), c, id)
 	if err != nil {
 		return err
 	}
@@ -110,17 +87,8 @@ func (f *front) resendFind(w http.ResponseWriter, req *http.Request) error {
 	return nil
 }
 
-func (f *front) resendCancel(w http.ResponseWriter, req *http.Request) error {
-	proof, err := f.authenticate(w, req)
-	if err != nil {
-		return err
-	}
-	tell(w, f.resendLimits)
-	id, err := messageID(req)
-	if err != nil {
-		return err
-	}
-	found, err := f.Gateway.Cancel(req.Context(), proof.Caller, id)
+func (a *api) resendCancel(w http.ResponseWriter, req *http.Request, c caller.Caller, id string) error {
+	found, err := a.Gateway.Cancel(req.Context(), c, id)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-// Package front is the HTTP door: routes, methods, media types and sizes come
+// Package rest is the HTTP API: routes, methods, media types and sizes come
 // in, answers and problems go out. A problem becomes an answer here and nowhere
 // else; an error is logged here, once.
 //
@@ -31,7 +31,7 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// Config is what a Front is made of.
+// Config is what the HTTP API is made of.
 type Config struct {
 	Gateway *gateway.Gateway
 	Callers *caller.Registry
@@ -75,32 +75,35 @@ var openAPI []byte
 type route struct {
 	path    string
 	methods []string
-	serve   func(*front, http.ResponseWriter, *http.Request) error
+	serve   handle
 	body    bool
 }
 
+// handle serves a route.
+type handle func(*api, http.ResponseWriter, *http.Request) error
+
 var routes = []route{
-	{"/emails:send", []string{http.MethodPost}, (*front).send, true},
-	{"/emails/operations/{id}", []string{http.MethodGet, http.MethodDelete}, (*front).operation, false},
-	{"/emails/operations/{id}/result", []string{http.MethodGet}, (*front).result, false},
-	{"/emails/operations/{id}/links", []string{http.MethodDelete}, (*front).revokeLinks, false},
-	{"/emails", []string{http.MethodPost}, (*front).resendEmail, true},
-	{"/emails/batch", []string{http.MethodPost}, (*front).resendBatch, true},
-	{"/emails/{id}", []string{http.MethodGet}, (*front).resendFind, false},
-	{"/emails/{id}/cancel", []string{http.MethodPost}, (*front).resendCancel, false},
-	{"/v3/mail/send", []string{http.MethodPost}, (*front).sendgridMail, true},
-	{"/email", []string{http.MethodPost}, (*front).postmarkEmail, true},
-	{"/email/batch", []string{http.MethodPost}, (*front).postmarkBatch, true},
-	{"/attachments", []string{http.MethodPost}, (*front).slot, true},
-	{"/files/{token}", []string{http.MethodGet, http.MethodHead}, (*front).file, false},
-	{"/files/{token}/{number}", []string{http.MethodGet, http.MethodHead}, (*front).file, false},
-	{"/quota", []string{http.MethodGet}, (*front).quota, false},
-	{"/callers/me", []string{http.MethodGet}, (*front).whoAmI, false},
-	{hookPath, hookMethods, (*front).hook, true},
-	{"/healthz", []string{http.MethodGet, http.MethodHead}, (*front).healthz, false},
-	{"/readyz", []string{http.MethodGet, http.MethodHead}, (*front).readyz, false},
-	{"/openapi.json", []string{http.MethodGet, http.MethodHead}, (*front).openapi, false},
-	{"/swagger.json", []string{http.MethodGet, http.MethodHead}, (*front).swagger, false},
+	{"/emails:send", []string{http.MethodPost}, (*api).send, true},
+	{"/emails/operations/{id}", []string{http.MethodGet, http.MethodDelete}, withVersion(withMessage((*api).operation)), false},
+	{"/emails/operations/{id}/result", []string{http.MethodGet}, withVersion(withMessage((*api).result)), false},
+	{"/emails/operations/{id}/links", []string{http.MethodDelete}, withMessage((*api).revokeLinks), false},
+	{"/emails", []string{http.MethodPost}, (*api).resendEmail, true},
+	{"/emails/batch", []string{http.MethodPost}, (*api).resendBatch, true},
+	{"/emails/{id}", []string{http.MethodGet}, withMessage((*api).resendFind), false},
+	{"/emails/{id}/cancel", []string{http.MethodPost}, withMessage((*api).resendCancel), false},
+	{"/v3/mail/send", []string{http.MethodPost}, (*api).sendgridMail, true},
+	{"/email", []string{http.MethodPost}, (*api).postmarkEmail, true},
+	{"/email/batch", []string{http.MethodPost}, (*api).postmarkBatch, true},
+	{"/attachments", []string{http.MethodPost}, (*api).slot, true},
+	{"/files/{token}", []string{http.MethodGet, http.MethodHead}, (*api).file, false},
+	{"/files/{token}/{number}", []string{http.MethodGet, http.MethodHead}, (*api).file, false},
+	{"/quota", []string{http.MethodGet}, (*api).quota, false},
+	{"/callers/me", []string{http.MethodGet}, (*api).whoAmI, false},
+	{hookPath, hookMethods, (*api).hook, true},
+	{"/healthz", []string{http.MethodGet, http.MethodHead}, (*api).healthz, false},
+	{"/readyz", []string{http.MethodGet, http.MethodHead}, (*api).readyz, false},
+	{"/openapi.json", []string{http.MethodGet, http.MethodHead}, (*api).openapi, false},
+	{"/swagger.json", []string{http.MethodGet, http.MethodHead}, (*api).swagger, false},
 }
 
 // Routes lists path and methods of every public route, in the form of
@@ -113,7 +116,7 @@ func Routes() map[string][]string {
 	return all
 }
 
-type front struct {
+type api struct {
 	Config
 	operations string // the URL of all messages, with a slash at its end
 	ready      readiness
@@ -123,14 +126,14 @@ type front struct {
 
 // New returns the handler of all public routes. Anything else is 404.
 func New(c Config) http.Handler {
-	f := &front{Config: c, operations: c.Public.JoinPath("emails", "operations").String() + "/"}
+	a := &api{Config: c, operations: c.Public.JoinPath("emails", "operations").String() + "/"}
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		for _, m := range r.methods {
-			mux.Handle(m+" "+r.path, f.door(r))
+			mux.Handle(m+" "+r.path, a.handler(r))
 		}
 	}
-	elsewhere := f.elsewhere(mux)
+	elsewhere := a.elsewhere(mux)
 	mux.Handle("/", elsewhere)
 	// Of Resend's API, and no id of a message.
 	mux.Handle("GET /emails/metrics", elsewhere)
@@ -158,7 +161,7 @@ func plainly(mux http.Handler) http.Handler {
 
 // elsewhere answers what no route does. Only the router knows which routes a path
 // has under other methods: two that overlap may each have some of them.
-func (f *front) elsewhere(mux *http.ServeMux) http.Handler {
+func (a *api) elsewhere(mux *http.ServeMux) http.Handler {
 	paths := map[string]route{}
 	for _, r := range routes {
 		for _, m := range r.methods {
@@ -174,12 +177,12 @@ func (f *front) elsewhere(mux *http.ServeMux) http.Handler {
 				path, allow = paths[pattern].path, append(allow, m)
 			}
 		}
-		instead := "There is nothing at this path. GET /openapi.json lists what there is."
+		instead := "Nothing is at this path. GET /openapi.json lists all paths."
 		if of, is := absentAbove(req.URL.Path); is && len(allow) == 0 {
 			path, instead = of, absent[of].instead
 		}
-		f.door(route{path: path, body: true, serve: func(_ *front, w http.ResponseWriter, req *http.Request) error {
-			if f.tellOldHost(w, req) {
+		a.handler(route{path: path, body: true, serve: func(_ *api, w http.ResponseWriter, req *http.Request) error {
+			if a.tellOldHost(w, req) {
 				return nil
 			}
 			if len(allow) == 0 {
@@ -187,7 +190,7 @@ func (f *front) elsewhere(mux *http.ServeMux) http.Handler {
 			}
 			list := strings.Join(allow, ", ")
 			w.Header().Set("Allow", list)
-			return problem.New(problem.MethodNotAllowed, "%s is not understood here; this route takes %s.%s", req.Method, list, unchanged[req.Method+" "+path])
+			return problem.New(problem.MethodNotAllowed, "This route does not take %s. It takes %s.%s", req.Method, list, unchanged[req.Method+" "+path])
 		}}).ServeHTTP(w, req)
 	})
 }

@@ -20,12 +20,9 @@ var (
 	swaggerScheme = []byte("\"schemes\": [\n    \"https\"\n  ]")
 )
 
-func (f *front) swagger(w http.ResponseWriter, _ *http.Request) error {
-	doc := bytes.Replace(f.versioned(swaggerJSON), swaggerHost, []byte(`"host": `+strconv.Quote(f.Public.Host)), 1)
-	doc = bytes.Replace(doc, swaggerScheme, []byte(`"schemes": [`+strconv.Quote(f.Public.Scheme)+`]`), 1)
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "public, max-age=300")
-	w.Header().Set("Content-Length", strconv.Itoa(len(doc)))
-	_, _ = w.Write(doc)
+func (a *api) swagger(w http.ResponseWriter, _ *http.Request) error {
+	doc := bytes.Replace(a.versioned(swaggerJSON), swaggerHost, []byte(`"host": `+strconv.Quote(a.Public.Host)), 1)
+	doc = bytes.Replace(doc, swaggerScheme, []byte(`"schemes": [`+strconv.Quote(a.Public.Scheme)+`]`), 1)
+	writeDocument(w, doc)
 	return nil
 }

@@ -16,15 +16,13 @@ import (
 
 // gather reads the body of a delivery to a hook of a name before anything proves who sent
 // it. What comes is held in the pool until leave.
-func (f *front) gather(w http.ResponseWriter, req *http.Request, name string) (pieces [][]byte, leave func(), err error) {
+func (a *api) gather(w http.ResponseWriter, req *http.Request, name string) (pieces [][]byte, leave func(), err error) {
 	if err := deliverable(req); err != nil {
 		return nil, nil, err
 	}
-	guest := f.Admission.unproven.Enter(name, http.NewResponseController(w))
-	body := &steadyBody{
-		body: http.MaxBytesReader(w, req.Body, hook.MaxBodyBytes), connection: guest,
-		now: f.Now, end: f.Now().Add(f.RequestTimeout), stranger: true,
-	}
+	guest := a.Admission.unproven.Enter(name, http.NewResponseController(w))
+	body := a.steady(w, req, hook.MaxBodyBytes)
+	body.connection, body.stranger = guest, true
 	pieces, err = inPieces(req.Context(), guest, body, req.ContentLength)
 	if err == nil {
 		return pieces, guest.Leave, nil
@@ -32,7 +30,7 @@ func (f *front) gather(w http.ResponseWriter, req *http.Request, name string) (p
 	guest.Leave()
 	switch {
 	case errors.Is(err, pool.ErrSlow):
-		err = problem.Wrap(problem.Unavailable, "This instance has no memory left for deliveries whose sender it does not know yet, and this one came most slowly. Nothing was sent. Deliver it again after Retry-After.", err)
+		err = problem.Wrap(problem.Unavailable, "This instance has no memory left for unauthenticated deliveries, and this one was the slowest. Nothing was sent. Deliver it again after Retry-After.", err)
 	case tooLarge(err):
 		err = largeDelivery()
 	}
@@ -100,8 +98,8 @@ func joined(pieces [][]byte) []byte {
 
 // deliverable refuses what no hook takes, which the headers say.
 func deliverable(req *http.Request) error {
-	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return problem.New(problem.UnsupportedMediaType, "Content-Encoding is not understood. Send the body as it is.")
+	if err := unencoded(req); err != nil {
+		return err
 	}
 	if req.ContentLength > hook.MaxBodyBytes {
 		return largeDelivery()
@@ -128,7 +126,7 @@ const maxNothing = 16
 
 // noBody refuses a body where none is read: whoever sends one means something by it. After
 // it the request has none.
-func (f *front) noBody(w http.ResponseWriter, req *http.Request) error {
+func (a *api) noBody(w http.ResponseWriter, req *http.Request) error {
 	if req.ContentLength == 0 {
 		return nil
 	}
@@ -136,7 +134,7 @@ func (f *front) noBody(w http.ResponseWriter, req *http.Request) error {
 	if req.ContentLength > maxNothing {
 		return refusal
 	}
-	body := &steadyBody{body: io.LimitReader(req.Body, maxNothing+1), connection: http.NewResponseController(w), now: f.Now, end: f.Now().Add(firstByteTime)}
+	body := &steadyBody{body: io.LimitReader(req.Body, maxNothing+1), connection: http.NewResponseController(w), now: a.Now, end: a.Now().Add(firstByteTime)}
 	text, err := io.ReadAll(body)
 	said := string(bytes.TrimSpace(text))
 	signed := strings.HasPrefix(req.Header.Get("Authorization"), "HMAC-SHA256 ")

@@ -41,9 +41,9 @@ func (u *unzipped) Read(p []byte) (int, error) {
 	u.size += int64(n)
 	switch {
 	case u.size > u.limit:
-		return n, problem.New(problem.TooLarge, "The body is, once unpacked, larger than the %d bytes that this caller may send.", u.limit)
+		return n, problem.New(problem.TooLarge, "The unpacked body is larger than the %d bytes that this caller may send.", u.limit)
 	case u.size > freeBytes && u.size > maxGrowth*u.body.size:
-		return n, problem.New(problem.TooLarge, "The body grows to more than %d times its size when it is unpacked. Send it as it is.", maxGrowth)
+		return n, problem.New(problem.TooLarge, "The body grows to more than %d times its size when it is unpacked. Send it uncompressed.", maxGrowth)
 	}
 	return n, u.explain(err)
 }

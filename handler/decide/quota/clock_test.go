@@ -71,7 +71,7 @@ func TestTheTimeOnTheWayIsOnTheSafeSide(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					logged := times(f.entity)[0]
+					logged := newest(f.entity)
 					if written := begin.Add(ways[0] + ways[1]); logged.After(written) {
 						t.Errorf("logged %v before it was time", logged.Sub(written))
 					}
@@ -97,7 +97,7 @@ func TestTheLocalClockMayShowAnything(t *testing.T) {
 				if err != nil || g.UseBy.Sub(now()) != 4*time.Second {
 					t.Fatalf("Book = %v from now, %v; want 4s", g.UseBy.Sub(now()), err)
 				}
-				if logged := times(f.entity)[4]; !logged.Equal(time.Now()) {
+				if logged := newest(f.entity); !logged.Equal(time.Now()) {
 					t.Errorf("logged at %v, storage's clock shows %v", logged, time.Now())
 				}
 				_, err = l.Reserve(t.Context(), costing(1))

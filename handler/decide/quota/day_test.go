@@ -9,7 +9,7 @@ import (
 )
 
 // A day at the limits of a new subscription: 10,000 messages come in bursts to ten
-// instances, and one tick in twenty is lost.
+// instances, and one wake-up message in twenty is lost.
 func TestADayOfWaiting(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

@@ -18,7 +18,7 @@ func wanting(caller string, class quota.Class, n, share, most int) quota.Want {
 	return w
 }
 
-// One look of a pump gives every caller its part of a hundred tokens: first the
+// One look of a dispatcher gives every caller its part of a hundred tokens: first the
 // guaranteed shares, then to each by its weight, where those without a share divide
 // what the shares leave.
 func TestHowOneLookDividesTheRoom(t *testing.T) {

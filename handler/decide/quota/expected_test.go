@@ -15,7 +15,7 @@ import (
 // know that a share goes first: the message then goes sooner.
 func TestWhatIsPromisedComesTrue(t *testing.T) {
 	t.Parallel()
-	const prompt = 15 * time.Second // for ticks and for the calls before
+	const prompt = 15 * time.Second // for wake-up messages and for the calls before
 	for _, c := range []struct {
 		name   string
 		call   quota.Call

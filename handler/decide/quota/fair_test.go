@@ -116,7 +116,7 @@ func TestAUrgentMessageDoesNotWaitBehindAMailing(t *testing.T) {
 		urgent := quota.Call{Caller: "shop", Class: quota.High, Cost: 1}
 		begin := time.Now()
 		o.offer(o.one(), urgent)
-		u, err := o.one().Usage(t.Context(), quota.Call{Caller: "mailing", Class: quota.Bulk, Cost: 1})
+		u, err := o.one().Overview(t.Context(), quota.Call{Caller: "mailing", Class: quota.Bulk, Cost: 1})
 		if err != nil || u.WaitingOwn < 750 || u.WaitingAll != u.WaitingOwn+1 || u.Used < 95 || u.Expected.Sub(begin) < 7*time.Hour {
 			t.Errorf("Usage = %+v, %v", u, err)
 		}

@@ -2,12 +2,14 @@ package quota_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -200,7 +202,7 @@ func (r *row) set(e store.Entity, skew time.Duration) (store.Receipt, bool) {
 	return r.receipt(skew), true
 }
 
-// touch is a write by somebody else that books nothing.
+// touch is a write by somebody else that reserves nothing.
 func (r *row) touch() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -208,25 +210,56 @@ func (r *row) touch() {
 		return // nobody writes such a row as it was before there were any
 	}
 	if r.entity.Values == nil {
-		r.entity.Values = map[string]any{"format": int64(1), "log": []byte{}, "attempts": "", "backoffUntil": int64(0)}
+		r.entity.Values = emptyRow()
 	}
 	r.version++
 	r.entity.ETag = store.ETag(strconv.Itoa(r.version))
 }
 
-// added counts what a log has that the one before had not: a log loses only its
-// oldest entries.
+// emptyRow is what a ledger writes that has reserved nothing.
+func emptyRow() map[string]any {
+	values := map[string]any{"format": int64(4), "attempts": "", "layout": []byte(`{"shards":1,"homes":1}`)}
+	for _, name := range []string{"usage", "health", "callers", "queues", "next", "pause"} {
+		values[name] = []byte("null")
+	}
+	return values
+}
+
+// added counts what a row has that the one before had not: it loses only its oldest
+// reservations.
 func added(before, after []time.Time) int {
 	kept := slices.DeleteFunc(before, func(t time.Time) bool { return len(after) == 0 || t.Before(after[0]) })
 	return len(after) - len(kept)
 }
 
-// times are those of the log, read as the format says.
-func times(e store.Entity) []time.Time {
-	log, _ := e.Values["log"].([]byte)
-	var all []time.Time
-	for part := range slices.Chunk(log, 8) {
-		all = append(all, time.UnixMilli(int64(binary.BigEndian.Uint64(part))))
+// times are when each token was reserved, to the second that then ended, read as the format
+// says.
+func times(e store.Entity) (all []time.Time) {
+	text := usageOf(e)
+	number := func() int64 {
+		v, n := binary.Uvarint(text)
+		text = text[n:]
+		return int64(v)
 	}
+	if len(text) > 0 {
+		number() // the time of the newest
+	}
+	for second := int64(0); len(text) > 0; {
+		second += number()
+		all = append(all, slices.Repeat([]time.Time{time.Unix(second, 0)}, int(number()))...)
+	}
+	return all
+}
+
+// newest is the time of the newest reservation.
+func newest(e store.Entity) time.Time {
+	ms, _ := binary.Uvarint(usageOf(e))
+	return time.UnixMilli(int64(ms))
+}
+
+// usageOf is what a row says was reserved: a JSON string of Base64 without padding.
+func usageOf(e store.Entity) []byte {
+	text, _ := e.Values["usage"].([]byte)
+	all, _ := base64.RawStdEncoding.DecodeString(strings.Trim(string(text), `"`))
 	return all
 }

@@ -1,6 +1,7 @@
 package quota_test
 
 import (
+	"encoding/json"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -279,7 +280,13 @@ func TestBackoffUnderFaults(t *testing.T) {
 				if (err == nil) != test.stored || (err != nil && !problem.Is(err, problem.Unavailable)) {
 					t.Errorf("Backoff: %v", err)
 				}
-				until, _ := f.entity.Values["backoffUntil"].(int64)
+				var health struct{ BackoffUntil int64 }
+				if text, ok := f.entity.Values["health"].([]byte); ok {
+					if err := json.Unmarshal(text, &health); err != nil {
+						t.Fatal(err)
+					}
+				}
+				until := health.BackoffUntil
 				if (until > time.Now().Add(time.Minute).UnixMilli()) != test.stored {
 					t.Errorf("backoffUntil %d", until)
 				}

@@ -11,7 +11,8 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// The limits of every form of ledger: a log, rings in one row, in two, in six.
+// The limits of every form of ledger: in one row, the same with tokens leased ahead, in one
+// of a hundred thousand an hour, in several.
 var forms = []quota.Limits{
 	{PerMinute: 100, PerHour: 400}, {PerMinute: 600, PerHour: 9000}, {PerMinute: 2100, PerHour: 100_000}, {PerMinute: 6000, PerHour: 300_000},
 }
@@ -55,9 +56,9 @@ func TestNoWindowHoldsMoreWhileTheLayoutChanges(t *testing.T) {
 	})
 }
 
-// As TestTheWindowIsAsWideAsTheWorstCase, and the first burst is booked at the end
-// of a bucket: the one bucket more than the window needs cannot be left out.
-func TestTheRingsAreAsWideAsTheWorstCase(t *testing.T) {
+// As TestTheWindowIsAsWideAsTheWorstCase, and the first burst is reserved at the end of a
+// second: the call that opened the second is not asked for, it leaves earlier.
+func TestTheWindowOfALargeLimitIsAsWideAsTheWorstCase(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		shared, limits, newID := &row{}, quota.Limits{PerMinute: 600, PerHour: 9000}, ids()
@@ -69,17 +70,36 @@ func TestTheRingsAreAsWideAsTheWorstCase(t *testing.T) {
 		if _, err := first.Reserve(t.Context(), costing(1)); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(990 * time.Millisecond) // and the bucket is nearly over
+		time.Sleep(990 * time.Millisecond) // and the second is nearly over
 		g, err := first.Reserve(t.Context(), costing(599))
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * time.Millisecond) // to the second, when Date is at its most
-		for err = problem.New(problem.OverQuota, ""); err != nil; _, err = second.Reserve(t.Context(), costing(1)) {
+		for err = problem.New(problem.OverQuota, ""); err != nil; _, err = second.Reserve(t.Context(), costing(2)) {
 			time.Sleep(time.Second)
 		}
 		if gap := time.Since(g.UseBy); gap < time.Minute || gap > time.Minute+50*time.Millisecond {
-			t.Errorf("the 601st call can arrive %v after the 600th, want 1m0s to 1m0.05s", gap)
+			t.Errorf("the 2nd call of the second burst can arrive %v after the last of the first, want 1m0s to 1m0.05s", gap)
+		}
+	})
+}
+
+// A row that is seen to be full is passed over: the next one may have room.
+func TestAFullRowIsPassedOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 1500, PerHour: 54_000}) // three rows
+		first, err := l.Reserve(t.Context(), costing(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.ReserveAgain(t.Context(), first.Shard(), costing(499)); err != nil {
+			t.Fatal(err)
+		}
+		next, err := l.Reserve(t.Context(), costing(1))
+		if err != nil || next.Shard() == first.Shard() {
+			t.Errorf("row %d, after row %d was full: %v", next.Shard(), first.Shard(), err)
 		}
 	})
 }

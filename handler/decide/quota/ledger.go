@@ -1,177 +1,131 @@
 package quota
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"reflect"
-	"slices"
-	"strings"
+	"cmp"
+	"hash/fnv"
+	"sync/atomic"
+	"time"
 
+	"github.com/posthorn/posthorn/handler/decide/quota/row"
+	"github.com/posthorn/posthorn/handler/decide/quota/window"
 	"github.com/posthorn/posthorn/handler/problem"
-	"github.com/posthorn/posthorn/handler/store"
 )
 
-// The row.
+type (
+	// Limits are the calls that ACS allows in any 60 s and in any 3,600 s.
+	Limits = window.Limits
+	// Call is one call to ACS that wants to go.
+	Call = window.Call
+	// Class orders waiting messages.
+	Class = window.Class
+	// Grant allows one call to ACS.
+	Grant = window.Grant
+	// Position is where a message waits.
+	Position = window.Position
+	// Line names those who wait for the same.
+	Line = window.Line
+	// LineView is a line as the ledger knows it, or as somebody saw it in the table.
+	LineView = window.LineView
+	// Opening is what a dispatcher finds at a shard.
+	Opening = window.Opening
+	// Want is what a dispatcher has read of a line.
+	Want = window.Want
+	// Overview is what a caller may know of the quota.
+	Overview = window.Overview
+	// View is what the ledger looked like when it was last seen.
+	View = window.View
+	// Table is where the ledger is kept.
+	Table = row.Table
+)
+
+// The classes, the most urgent first.
 const (
-	partition = "quota"
-	// format is raised when the meaning of a row changes, so that an older
-	// instance refuses it instead of misreading it. Format 1 had a log only.
-	format = 2
-	// pausedFormat is that of a row that is paused, which an older instance refuses.
-	pausedFormat = 3
-	// keptAttempts is how many writes a lost answer may lie back.
-	keptAttempts = 32
+	High   = window.High
+	Normal = window.Normal
+	Bulk   = window.Bulk
 )
 
-// ledger is the content of a row.
-type ledger struct {
-	tally    tally
-	attempts attempts
-	health   health
-	desks    []desk // the row's own shard's first
-	use      use
-	layout   layout  // the one that the row is of
-	next     *layout // not nil: the row is closed, and this is where it leads
-	pause    *problem.Pause
+// What window says of time.
+const (
+	MaxAge     = window.MaxAge
+	ClockError = window.ClockError
+	LeaseLife  = window.LeaseLife
+	JoinGrace  = window.JoinGrace
+)
+
+// The limits of a new subscription. Source: learn.microsoft.com, "Service limits
+// for Azure Communication Services", section Email, rate limits.
+var (
+	CustomDomainSend    = Limits{PerMinute: 30, PerHour: 100}
+	CustomDomainStatus  = Limits{PerMinute: 60, PerHour: 200}
+	ManagedDomainSend   = Limits{PerMinute: 5, PerHour: 10}
+	ManagedDomainStatus = Limits{PerMinute: 10, PerHour: 20}
+)
+
+// What a dispatcher is told.
+var (
+	ErrLeaseTaken = window.ErrLeaseTaken
+	ErrJoined     = window.ErrJoined
+)
+
+// Ledger reserves calls under one limit. It is safe for concurrent use; any number
+// of Ledgers, in any number of processes, share its rows.
+type Ledger struct {
+	rows       *row.Rows
+	limits     Limits
+	now        func() time.Time
+	prefetched prefetched
+	turn       int // where this process begins with the shards
+
+	reserved, refused, joined, taken, backoffs atomic.Int64
 }
 
-func (b ledger) clone() ledger {
-	b.desks = slices.Clone(b.desks)
-	for i := range b.desks {
-		b.desks[i] = b.desks[i].clone()
-	}
-	b.use, b.tally = b.use.clone(), b.tally.own()
-	return b
+// Options are what a ledger need not be told.
+type Options struct {
+	// ReservedForHigh is the percentage of the limits that only High may use.
+	ReservedForHigh int
+	// CallTime is how long a call may take; 0: a minute.
+	CallTime time.Duration
 }
 
-func (b ledger) sign(id string) ledger {
-	b.attempts = b.attempts.with(id)
-	return b
+// New returns the ledger kept in the row called name, or in rows whose names begin
+// with it. now is the local clock, read for what has
+// elapsed only, so its times carry a monotonic reading. newID returns an id that
+// no other call of any instance returns, of at most 64 characters, none a space.
+func New(t Table, name string, limits Limits, now func() time.Time, newID func() string, options ...Options) *Ledger {
+	terms := window.Terms{Limits: limits, CallTime: time.Minute}
+	for _, o := range options {
+		terms.ReservedForHigh, terms.CallTime = o.ReservedForHigh, cmp.Or(o.CallTime, terms.CallTime)
+	}
+	h := fnv.New32a()
+	h.Write([]byte(newID()))
+	l := &Ledger{limits: limits, now: now, turn: int(h.Sum32() >> 1)}
+	l.prefetched.of = map[callKey]*demand{}
+	l.rows = row.New(t, name, terms, now, newID, l.prefetched.drop)
+	return l
 }
 
-// attempts are the ids of the last writes, newest last, as the row has them.
-type attempts string
+// Limits are those of the whole ledger.
+func (l *Ledger) Limits() Limits { return l.limits }
 
-func (a attempts) with(id string) attempts {
-	if a == "" {
-		return attempts(id)
+// check refuses what no ledger could reserve.
+func (l *Ledger) check(c Call) error {
+	if c.Cost < 1 || len(c.Caller) > window.CallerBytes {
+		return problem.New(problem.Internal, "A call that costs %d, of a caller of %d bytes, cannot be reserved.", c.Cost, len(c.Caller))
 	}
-	for n := strings.Count(string(a), " ") + 1; n >= keptAttempts; n-- {
-		a = a[strings.IndexByte(string(a), ' ')+1:]
+	if most := min(l.limits.PerMinute, l.limits.PerHour); c.Cost > most {
+		return problem.New(problem.InvalidMessage,
+			"The message needs %d of the sending quota at once, and the quota is %d. Send it to fewer recipients.", c.Cost, most)
 	}
-	return a + attempts(" "+id)
+	return nil
 }
 
-func (a attempts) has(id string) bool {
-	for made := range strings.SplitSeq(string(a), " ") {
-		if made == id {
-			return true
-		}
+// refuse counts a refusal.
+func (l *Ledger) refuse(err error) error {
+	if isOverQuota(err) || problem.Is(err, problem.TooManyQueued) {
+		l.refused.Add(1)
 	}
-	return false
+	return err
 }
 
-func (b ledger) encode() (map[string]any, error) {
-	values := map[string]any{
-		"format":       int64(format),
-		"attempts":     string(b.attempts),
-		"backoffUntil": int64(b.health.BackoffUntil),
-	}
-	if err := b.tally.encode(values); err != nil {
-		return nil, err
-	}
-	well := b.health
-	well.BackoffUntil = 0
-	parts := [...]struct {
-		name    string
-		value   any
-		nothing bool // said without a look at it: most rows have none of these
-		text    string
-	}{
-		{"health", b.health, reflect.ValueOf(well).IsZero(), "{}"},
-		{"desks", b.desks, len(b.desks) == 0, "null"},
-		{"next", b.next, b.next == nil, "null"},
-		{"layout", b.layout, false, ""},
-	}
-	for _, part := range parts {
-		text := []byte(part.text)
-		if !part.nothing {
-			var err error
-			if text, err = json.Marshal(part.value); err != nil {
-				return nil, fmt.Errorf("write quota ledger: %w", err)
-			}
-		}
-		values[part.name] = text
-	}
-	values["use"] = b.use.encode()
-	if b.pause != nil {
-		text, err := json.Marshal(b.pause)
-		if err != nil {
-			return nil, fmt.Errorf("write quota ledger: %w", err)
-		}
-		values["pause"], values["format"] = text, int64(pausedFormat)
-	}
-	return values, nil
-}
-
-// decode refuses whatever encode cannot have written: a misread log would let
-// too many calls through.
-func decode(e store.Entity) (ledger, error) {
-	version, ok1 := e.Values["format"].(int64)
-	made, ok2 := e.Values["attempts"].(string)
-	backoff, ok3 := e.Values["backoffUntil"].(int64)
-	switch {
-	case !ok1 || !ok2 || !ok3:
-		return ledger{}, errors.New("quota ledger is corrupt: a property is missing or of another type")
-	case version < 1 || version > pausedFormat:
-		return ledger{}, fmt.Errorf("quota ledger has format %d, not %d", version, format)
-	case backoff < 0:
-		return ledger{}, fmt.Errorf("quota ledger is corrupt: backoffUntil is %d", backoff)
-	}
-	b := ledger{attempts: attempts(made)}
-	var err error
-	if b.tally, err = decodeTally(e.Values); err != nil {
-		return ledger{}, err
-	}
-	parts := map[string]any{"health": &b.health, "desks": &b.desks, "use": &b.use, "layout": &b.layout, "next": &b.next}
-	if version == pausedFormat {
-		parts["pause"] = &b.pause
-	}
-	for name, part := range parts {
-		text, ok := e.Values[name].([]byte)
-		if !ok && version == 1 {
-			continue
-		}
-		d := json.NewDecoder(bytes.NewReader(text))
-		d.DisallowUnknownFields()
-		if err := d.Decode(part); err != nil {
-			return ledger{}, fmt.Errorf("quota ledger is corrupt: %s: %w", name, err)
-		}
-	}
-	b.health.BackoffUntil = instant(backoff)
-	if version == 1 {
-		b.layout = layout{Shards: 1, Homes: 1}
-	}
-	if _, isLog := b.tally.(log); isLog == b.layout.Rings || b.layout.Shards < 1 || b.layout.Homes < b.layout.Shards {
-		return ledger{}, fmt.Errorf("quota ledger is corrupt: its layout is %+v", b.layout)
-	}
-	for caller, counts := range b.use.Callers {
-		if len(counts) != capBuckets {
-			return ledger{}, fmt.Errorf("quota ledger is corrupt: %d buckets of use by %q", len(counts), caller)
-		}
-	}
-	return b, nil
-}
-
-func decodeTally(values map[string]any) (tally, error) {
-	if text, ok := values["rings"].([]byte); ok {
-		return decodeRings(text)
-	}
-	text, ok := values["log"].([]byte)
-	if !ok {
-		return nil, errors.New("quota ledger is corrupt: its log is missing or of another type")
-	}
-	return decodeLog(text)
-}
+func isOverQuota(err error) bool { return problem.Is(err, problem.OverQuota) }

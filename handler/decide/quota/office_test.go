@@ -18,7 +18,7 @@ import (
 var simFirst = flag.Uint64("sim.first", 1, "seed of each simulation that rapid does not draw")
 
 // office is what a gateway makes of the ledger: messages go or wait in a table,
-// ticks wake pumps, a timer looks for what was forgotten.
+// wake-up messages wake dispatchers, a timer looks for what was forgotten.
 type office struct {
 	t       *testing.T
 	ctx     context.Context
@@ -26,8 +26,8 @@ type office struct {
 	rnd     *random
 	row     *row
 	ledgers []*quota.Ledger
-	gap     time.Duration // of a pump between two looks at most, before it rests
-	lose    int           // of 100 ticks
+	gap     time.Duration // of a dispatcher between two looks at most, before it rests
+	lose    int           // of 100 wake-up messages
 	acs     func(o *office, l *quota.Ledger, g quota.Grant) bool
 
 	mu      sync.Mutex

@@ -9,7 +9,7 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// Room that has come belongs to those who wait for it, until a pump has served
+// Room that has come belongs to those who wait for it, until a dispatcher has served
 // them; only what is more urgent goes before.
 func TestNobodyOvertakesThoseWhoWait(t *testing.T) {
 	t.Parallel()
@@ -26,7 +26,7 @@ func TestNobodyOvertakesThoseWhoWait(t *testing.T) {
 				if _, place, err := l.ReserveOrJoin(t.Context(), waits, time.Now().Add(time.Hour)); err != nil || place == nil {
 					t.Fatalf("place %v, %v", place, err)
 				}
-				time.Sleep(2 * time.Minute) // both tokens are free again, and nobody pumps
+				time.Sleep(2 * time.Minute) // both tokens are free again, and nobody dispatchers
 				_, err := l.Reserve(t.Context(), quota.Call{Caller: "bank", Class: c.class, Cost: 1})
 				if c.overtakes != (err == nil) || err != nil && !problem.Is(err, problem.OverQuota) {
 					t.Errorf("got %v", err)

@@ -2,6 +2,8 @@ package quota_test
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,7 +34,7 @@ func newLedger(f *front, limits quota.Limits) *quota.Ledger {
 	return quota.New(f, "send", limits, time.Now, ids())
 }
 
-// book books n tokens, one by one, and counts what was granted.
+// book reserves n tokens, one by one, and counts what was granted.
 func book(t *testing.T, l *quota.Ledger, n int) (granted int) {
 	t.Helper()
 	for range n {
@@ -166,7 +168,7 @@ func TestRoomThatCameWhileOthersWereBooked(t *testing.T) {
 		book(t, l, 1)
 		time.Sleep(66 * time.Second)
 		f.way = func() time.Duration { return 500 * time.Millisecond }
-		errs := make([]error, 3) // the 1st is booked at 67 s, the others at 69 s by a read at 68.5 s
+		errs := make([]error, 3) // the 1st is reserved at 67 s, the others at 69 s by a read at 68.5 s
 		var wg sync.WaitGroup
 		for i, cost := range []int{1, 3, 1} {
 			wg.Go(func() { _, errs[i] = l.Reserve(t.Context(), costing(cost)) })
@@ -199,7 +201,7 @@ func TestWhoLeavesDoesNotBreakTheOthers(t *testing.T) {
 		}
 		call(short, context.DeadlineExceeded) // leads, and leaves while its write is under way
 		call(t.Context(), nil)
-		call(before, context.Canceled) // leaves before its booking begins
+		call(before, context.Canceled) // leaves before its reservation begins
 		call(t.Context(), nil)
 		cancelBefore()
 		wg.Wait()
@@ -269,35 +271,47 @@ func TestALowerLimitHoldsForWhatIsBooked(t *testing.T) {
 
 func TestARowThatCannotBeReadIsRefused(t *testing.T) {
 	t.Parallel()
-	second := []byte{0, 0, 0, 0xdc, 0x6a, 0, 0, 0} // within 1999, and synctest begins in 2000
-	values := func(name string, v any) map[string]any {
-		all := map[string]any{"format": int64(1), "log": second, "attempts": "a b", "backoffUntil": int64(0)}
-		all[name] = v
-		return all
+	usage := func(numbers ...uint64) (text []byte) {
+		for _, n := range numbers {
+			text = binary.AppendUvarint(text, n)
+		}
+		return []byte(`"` + base64.RawStdEncoding.EncodeToString(text) + `"`)
 	}
-	for name, row1 := range map[string]struct {
-		values map[string]any
-		want   string
+	const second = 946_684_000 // within 1999, and synctest begins in 2000
+	for name, c := range map[string]struct {
+		property string
+		value    any
+		want     string
 	}{
-		"no properties":       {map[string]any{}, "missing"},
-		"log is a string":     {values("log", "x"), "another type"},
-		"no attempts":         {values("attempts", nil), "missing"},
-		"of a later version":  {values("format", int64(4)), "format 4"},
-		"log cut off":         {values("log", second[:7]), "7 bytes"},
-		"log too long":        {values("log", make([]byte, 8*quota.LogEntries+8)), "65544 bytes"},
-		"times run backwards": {values("log", append(slices.Clone(second), 0, 0, 0, 0xdc, 0x69, 0, 0, 0)), "follow each other"},
-		"a time before 1970":  {values("log", []byte{0xff, 0, 0, 0, 0, 0, 0, 0}), "follow each other"},
-		"negative backoff":    {values("backoffUntil", int64(-1)), "backoffUntil"},
-		"hours ahead":         {values("log", []byte{0, 0, 0, 0xdc, 0x6d, 0, 0, 0}), "ahead"},
+		"no format":               {"format", nil, "format <nil>"},
+		"of an earlier version":   {"format", int64(3), "format 3, not 4"},
+		"of a later version":      {"format", int64(5), "format 5, not 4"},
+		"no attempts":             {"attempts", nil, "missing"},
+		"usage is a string":       {"usage", "x", "usage"},
+		"usage is empty":          {"usage", []byte(`""`), "cut off"},
+		"a booking is cut off":    {"usage", usage(second*1000, second), "cut off"},
+		"a number is cut off":     {"usage", []byte(`"gA"`), "cut off"},
+		"a number is too large":   {"usage", usage(second*1000, 1<<62, 1), "cut off"},
+		"two of one second":       {"usage", usage(second*1000, second, 1, 0, 1), "ascend"},
+		"newer than the newest":   {"usage", usage(second*1000, second, 1, 1, 1), "ascend"},
+		"hours ahead":             {"usage", usage((second+9000)*1000, second+9000, 1), "ahead"},
+		"health is no JSON":       {"health", []byte("{"), "health"},
+		"health of another time":  {"health", []byte(`{"mood":1}`), "health"},
+		"no lines":                {"queues", nil, "queues"},
+		"no layout":               {"layout", []byte("{}"), "layout"},
+		"fewer homes than shards": {"layout", []byte(`{"shards":2,"homes":1}`), "layout"},
+		"a caller ahead":          {"callers", []byte(`{"a":` + string(usage(second*1000, second+600, 1)) + `}`), "ascend"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := &front{row: &row{entity: store.Entity{ETag: "1", Values: row1.values}, version: 1}}
+				values := emptyRow()
+				values[c.property] = c.value
+				f := &front{row: &row{entity: store.Entity{ETag: "1", Values: values}, version: 1}}
 				l := newLedger(f, quota.CustomDomainSend)
 				_, err := l.Reserve(t.Context(), costing(1))
-				if !problem.Is(err, problem.Unavailable) || !strings.Contains(err.Error(), row1.want) {
-					t.Errorf("Book: %v, want %q", err, row1.want)
+				if !problem.Is(err, problem.Unavailable) || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("Reserve: %v, want %q", err, c.want)
 				}
 				if err := l.Backoff(t.Context(), 0, quota.Grant{}); !problem.Is(err, problem.Unavailable) {
 					t.Errorf("Backoff: %v", err)

@@ -100,8 +100,8 @@ func TestShardsUseTheLimitWhileMessagesWait(t *testing.T) {
 		backlog int
 		length  time.Duration
 	}{
-		"a log":            {quota.Limits{PerMinute: 1000, PerHour: 2000}, 7_000, 3 * time.Hour},
-		"rings in one row": {quota.Limits{PerMinute: 1000, PerHour: 9000}, 13_000, 80 * time.Minute},
+		"small":             {quota.Limits{PerMinute: 1000, PerHour: 2000}, 7_000, 3 * time.Hour},
+		"large, in one row": {quota.Limits{PerMinute: 1000, PerHour: 9000}, 13_000, 80 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -185,7 +185,7 @@ func TestLinesOutliveAChangeOfLayout(t *testing.T) {
 				if o.gone() < 1000 || o.waiting() != 0 {
 					t.Errorf("%d sent, %d still wait, of %d shards", o.gone(), o.waiting(), shards)
 				}
-				u, err := o.one().Usage(context.Background(), costing(1))
+				u, err := o.one().Overview(context.Background(), costing(1))
 				if err != nil || u.WaitingAll != 0 || u.Limits != test.after {
 					t.Errorf("Usage = %+v, %v", u, err)
 				}

@@ -284,7 +284,7 @@ func TestRetryAfterIsExact(t *testing.T) {
 }
 
 // A reading that was asked for just after the second tells more than a fresh one
-// just before the next; a booking must not leave earlier for it.
+// just before the next; a reservation must not leave earlier for it.
 func TestRetryAfterIsExactForASharperClock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -123,7 +123,7 @@ func TestThePumpServesTheLineAndRests(t *testing.T) {
 	})
 }
 
-// A line whose caller may use a less urgent class by now does not wake its pump for room that
+// A line whose caller may use a less urgent class by now does not wake its dispatcher for room that
 // only its old class has.
 func TestALineInALessUrgentClassWaitsForItsRoom(t *testing.T) {
 	t.Parallel()

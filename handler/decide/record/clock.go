@@ -36,7 +36,7 @@ func (c *serverClock) observe(r store.Receipt, asked time.Time) {
 	}
 }
 
-// resolution is that of HTTP's Date, with the way of an answer.
+// resolution covers the whole seconds of HTTP's Date, and the way of an answer.
 const resolution = 2 * time.Second
 
 // now returns false as long as the service has not answered once.

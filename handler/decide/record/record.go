@@ -12,19 +12,18 @@
 // answer is lost, or storage says "exists" or "changed", the row is read back,
 // and our own attempt id in it means that our write had won.
 //
-// Whoever works on a message owns its record until OwnerUntil, which every write
-// renews. After that anyone may take over: what is Claimed as if it were new;
-// what is Sending may have been sent, so whoever takes it over asks ACS first, and
-// whoever only reads it may at any time. What was refused in the end is free: its row
-// says why to whoever was told that it is under way, and a new claim takes it over. A
-// message that waits has a copy in the spool and no owner; it is taken by writing
-// Sending over the version that its place in the line names.
+// A request or a dispatcher that works on a message owns its record until OwnerUntil.
+// Every write renews OwnerUntil. After it another may take over. A Claimed record is taken
+// over as a new one. A Sending one may have been sent: the new owner asks ACS first, and a
+// reader may ask ACS at any time. A refused record is free: its row has the reason for
+// polls, and a new claim takes it over. A queued message has a copy in the spool and no
+// owner. The dispatcher takes it by writing Sending over the version in its queue entry.
 //
-// A message whose id nobody else can know needs no claim: the first step that is
-// written makes its record.
+// A message with a random id needs no claim: the first step that is written makes its
+// record.
 //
-// What a process works on it notes in a row of its own, with Begin, before a record says
-// more than a claim. Left finds there what a dead process has left behind.
+// A process notes its work in a row of its own, with Begin, before a record says more than
+// a claim. VisitAbandoned finds there what a dead process has left.
 //
 // # The states
 //
@@ -71,7 +70,7 @@ const (
 	Accepted  State = "accepted"  // ACS has taken it over
 	Failed    State = "failed"    // it will not be sent
 	Cancelled State = "cancelled" // by its caller, before it was sent
-	Unknown   State = "unknown"   // ACS may have it, and nobody can tell, or not yet
+	Unknown   State = "unknown"   // ACS may have it, and it is not known, or not yet
 )
 
 // Record is one message's row.
@@ -86,7 +85,7 @@ type Record struct {
 	// Moved are the attachments that became links, without their URLs: a token
 	// is a secret of the recipients and is kept nowhere.
 	Moved []mail.Link
-	// Links names their row, and opens none of them. Shared says that other
+	// Links names their row, and opens no link. Shared says that other
 	// messages have the same links, so that they do not end with this one.
 	Links   store.Key
 	Shared  bool

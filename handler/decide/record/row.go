@@ -21,8 +21,8 @@ type body struct {
 	details
 }
 
-// details are what most messages, which are sent at once, have none of but a
-// deadline.
+// details are left out of the rows of most messages: a message that is sent at once has a
+// deadline alone.
 type details struct {
 	Tags       []mail.Tag  `json:"tags,omitempty"`
 	Moved      []mail.Link `json:"moved,omitempty"`

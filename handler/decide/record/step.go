@@ -30,15 +30,15 @@ func (b *Store) MarkResolving(ctx context.Context, r *Record) error {
 	return b.write(ctx, r)
 }
 
-// MarkResolvingAfter marks that ACS may have the message, which stands in no line: whoever asks
-// for the record, or repeats the message, has ACS asked once a time has passed.
+// MarkResolvingAfter marks that ACS may have the message, which has no queue entry. Once a
+// time has passed, a poll or a repeat asks ACS.
 func (b *Store) MarkResolvingAfter(ctx context.Context, r *Record, after time.Duration) error {
 	r.State, r.Resolving = Unknown, true
 	return b.writeFor(ctx, r, after)
 }
 
-// MarkUnsent marks that ACS did not know the message long after its owner had died. Nobody
-// asks any more, and a repeat sends it.
+// MarkUnsent marks that ACS did not know the message long after its owner had died. ACS is
+// asked no more, and a repeat sends the message.
 func (b *Store) MarkUnsent(ctx context.Context, r *Record) error {
 	r.State, r.Resolving, r.Repeatable = Unknown, false, true
 	return b.write(ctx, r)
@@ -80,8 +80,8 @@ func (b *Store) Cancel(ctx context.Context, caller, id string) (*Record, error) 
 // put back to wait once or twice.
 const cancelTries = 5
 
-// Refuse ends a message of which nothing was sent, so that its id can be used again:
-// whoever was told that it is under way reads why. A record that is gone, or that
+// Refuse ends a message before anything was sent, so that its id can be used again. A poll
+// reads the reason. A record that is gone, or that
 // another has taken over, is left.
 func (b *Store) Refuse(ctx context.Context, r *Record, why *Failure) error {
 	if r.etag == "" {
@@ -105,7 +105,7 @@ func unlessLost(err error) error {
 	return err
 }
 
-// Release forgets a record of which nothing was sent and of whose id nobody knows. A
+// Release deletes the record of an unsent message whose id no caller knows. A
 // record that is gone, or that another has taken over, is left.
 func (b *Store) Release(ctx context.Context, r *Record) error {
 	if r.etag == "" {
@@ -115,7 +115,7 @@ func (b *Store) Release(ctx context.Context, r *Record) error {
 }
 
 // write replaces the row if it is still the version that r was read or written
-// as, or inserts that of an r which was neither. Afterwards r is the current version.
+// as, or inserts the row of a new r. Afterwards r is the current version.
 func (b *Store) write(ctx context.Context, r *Record) error { return b.writeFor(ctx, r, b.life) }
 
 // writeFor is write for an owner who lives so long.

@@ -36,7 +36,7 @@ const (
 type works struct {
 	mu   sync.Mutex
 	open map[*Work]struct{}
-	next *flight // the write that has not begun; nil if nobody waits for one
+	next *flight // the write that has not begun; nil while no caller waits for one
 	busy bool    // a write is under way
 	// sealed says that the row lists what this process has left. The next write makes
 	// another row.
@@ -106,7 +106,7 @@ func (w *Work) End(left bool) {
 	w.of.sealed = w.of.sealed || left
 }
 
-// noteAll writes the row as long as somebody waits for it.
+// noteAll writes the row as long as callers wait for it.
 func (b *Store) noteAll(ctx context.Context) {
 	a := &b.works
 	for {
@@ -127,7 +127,7 @@ func (b *Store) noteAll(ctx context.Context) {
 	}
 }
 
-// keys are those of all that is at work, 16 bytes each.
+// keys are the keys of all open work, 16 bytes each.
 func (a *works) keys() []byte {
 	var keys []byte
 	for w := range a.open {
@@ -138,8 +138,8 @@ func (a *works) keys() []byte {
 	return keys
 }
 
-// note writes the row. After an error nobody knows what it holds, and after Left has
-// taken it away there is none: then another is made, and Left deals with the first.
+// note writes the row. After an error its content is unknown, and after VisitAbandoned it is
+// gone. Then another row is made, and VisitAbandoned deals with the first.
 func (b *Store) note(ctx context.Context, keys []byte) error {
 	var errs []error
 	for range noteTries {
@@ -175,10 +175,10 @@ func workEntity(row string, etag store.ETag, now time.Time, keys []byte) store.E
 	return store.Entity{Partition: row, Row: workRow, ETag: etag, Values: map[string]any{"at": now, "keys": keys}}
 }
 
-// VisitAbandoned calls end for the record of each message that a process has noted and may have
-// left: those of rows that were not written for a while. end says whether nobody need
-// look at it again. It costs one operation, and for each such row one for each message
-// in it and one to take it away. An error is Unavailable, or end's.
+// VisitAbandoned calls end for the record of each message in rows that were not written for
+// a while: their process may be dead. end says whether the record needs no further look. It
+// costs one operation, and for each such row one for each message and one to delete it. An
+// error is Unavailable, or end's.
 func (b *Store) VisitAbandoned(ctx context.Context, end func(context.Context, *Record) (over bool, err error)) error {
 	now, err := b.now(ctx, "", "")
 	if err != nil {

@@ -1,6 +1,5 @@
-// Package reputation pauses a sender of whose messages ACS refuses or drops too many:
-// Microsoft takes sending from a subscription that fails too often, and so from all its
-// callers.
+// Package reputation pauses a caller or a hook when ACS refuses or drops too many of its
+// messages. Microsoft blocks a subscription that fails too often, and so all its callers.
 //
 // In: what ACS said of each message, as it becomes known. Out: the pause of the caller or,
 // for what came by a hook, of the hook alone. What is taken is counted in memory; a row is
@@ -72,7 +71,7 @@ type Watch struct {
 type Config struct {
 	Table          Table
 	Callers, Hooks Pauser
-	// Percent of a sender's messages may be refused or dropped; 0: nobody is paused.
+	// Percent of a sender's messages may be refused or dropped; 0: no sender is paused.
 	Percent int
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -116,12 +115,12 @@ func (w *Watch) CountOutcome(ctx context.Context, caller, hook string, o Outcome
 	if err == nil && w.tooMany(sent, bad) {
 		reason := fmt.Sprintf("ACS refused or dropped %d of its last %d messages, more than %d percent.", bad, sent, w.Percent)
 		if err = pauser.Suspend(ctx, name, reason); err == nil {
-			w.Log.ErrorContext(ctx, "a sender was paused: ACS refuses or drops too many of its messages", kind, name, "sent", sent, "bad", bad)
+			w.Log.ErrorContext(ctx, "sender paused: ACS refuses or drops too many of its messages", kind, name, "sent", sent, "bad", bad)
 			err = w.forget(ctx, sender)
 		}
 	}
 	if err != nil {
-		w.Log.WarnContext(ctx, "what ACS refuses could not be counted", kind, name, "error", err)
+		w.Log.WarnContext(ctx, "refusals of ACS could not be counted", kind, name, "error", err)
 	}
 }
 

@@ -91,7 +91,7 @@ func (a *answer) operation(operationID string) Operation {
 // {"error":{"code","message","target"}}, and the code in a header besides.
 func (a *answer) refused(method string, wrote int64) *Error {
 	var said struct{ Error OperationError }
-	_ = json.Unmarshal(a.text, &said) // an answer of a proxy has none of it
+	_ = json.Unmarshal(a.text, &said) // an answer of a proxy has no such members
 	if code := a.header.Get("X-Ms-Error-Code"); code != "" {
 		said.Error.Code = code
 	}

@@ -26,7 +26,7 @@ const (
 	APIVersion20250115Preview = "2025-01-15-preview"
 )
 
-// DefaultScope is that of Microsoft's own SDKs. The double slash is meant: the
+// DefaultScope is the scope that Microsoft's own SDKs use. The double slash is meant: the
 // audience of the token is "https://communication.azure.com/".
 const DefaultScope = "https://communication.azure.com//.default"
 
@@ -65,11 +65,11 @@ type Client struct {
 	endpoint string // without a slash at its end
 	version  string
 	now      func() time.Time
-	owns     bool // its connections, of which net/http then tells what they take
+	owns     bool // owns its connections, so net/http tells what they send
 }
 
 // NewClient returns a client that identifies itself with tokens of cred.
-// endpoint is that of the Communication Services resource.
+// endpoint is the endpoint of the Communication Services resource.
 func NewClient(endpoint string, cred azcore.TokenCredential, o *ClientOptions) (*Client, error) {
 	if cred == nil {
 		return nil, errors.New("acs: no credential")

@@ -45,7 +45,7 @@ const (
 type Acceptance int
 
 const (
-	// MayBeAccepted means that nobody can tell: ask for Status, or send the
+	// MayBeAccepted means that it is not known: ask for Status, or send the
 	// same message again under the same operation id.
 	MayBeAccepted Acceptance = iota
 	// NotAccepted means that the service has not taken the message by this

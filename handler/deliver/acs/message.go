@@ -1,8 +1,7 @@
 package acs
 
-// Message is one e-mail. Its fields are those of EmailMessage in the service's
-// specification; what the service requires of them it checks itself, and
-// answers with an *Error. Text that is not UTF-8 is sent with U+FFFD in place
+// Message is one e-mail. It has the fields of EmailMessage in the service's
+// specification. The service checks them, and answers with an *Error. Text that is not UTF-8 is sent with U+FFFD in place
 // of every wrong byte.
 //
 // A Message must not change while a Send is under way.

@@ -24,8 +24,8 @@ const (
 	// DefaultAnswerTimeout counts from the last byte of the request.
 	DefaultAnswerTimeout = 30 * time.Second
 
-	// Whoever may send now may not a little later: a connection that takes longer
-	// to open is not worth waiting for.
+	// A token of the quota is soon too old: a connection that takes longer to open is
+	// not worth waiting for.
 	dialTimeout         = 2 * time.Second
 	tlsHandshakeTimeout = 2 * time.Second
 	// idleTimeout is well below the minutes after which the far side drops an

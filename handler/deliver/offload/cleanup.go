@@ -60,7 +60,7 @@ func (o *Offload) sweepRange(ctx context.Context, after store.Key, partitionPref
 	}
 }
 
-// deleteFiles deletes what the row of a link lists; that of counts lists nothing.
+// deleteFiles deletes the files in the row of a link. A row of counts lists no file.
 func (o *Offload) deleteFiles(ctx context.Context, e store.Entity) (deleted int, err error) {
 	all, err := files(e)
 	if err != nil {

@@ -19,15 +19,15 @@ const (
 	valueCounts  = "counts" // a JSON list, by number
 )
 
-// Download is how often a file was asked for, by whom being nobody's business.
-// Programs that look at mail before people do count too.
+// Download is how often a file was asked for. Programs that scan mail count, too. Who asked
+// is not stored.
 type Download struct {
 	Index int // in the caller's attachments
 	Count int64
 }
 
 // Downloads tells what became of a message's links. A count may be too low, since
-// counting never stands in a download's way. Errors are those of Open.
+// a count never delays a download. Errors are as in OpenLink.
 func (o *Offload) Downloads(ctx context.Context, k Key) (downloads []Download, revoked bool, err error) {
 	e, err := o.link(ctx, k)
 	if err != nil {

@@ -70,8 +70,8 @@ type taken struct {
 }
 
 // NewIntake returns one for a body of so many bytes, -1 if that is not known, where
-// limit is what a request to ACS may have. The length is that of a body with
-// Base64; of raw files it is what they would have in Base64. Close must be called.
+// limit is the size of a request to ACS. bodyBytes counts files in Base64, also where
+// the body has them raw. Close must be called.
 func (o *Offload) NewIntake(bodyBytes, limit int64) *Intake {
 	in := &Intake{offload: o, limit: limit, most: int(decoded(limit)), fits: fits(bodyBytes, limit), budget: budget(limit), all: map[int]*taken{}}
 	in.memory = semaphore.NewWeighted(in.budget)
@@ -199,8 +199,7 @@ func (in *Intake) makeRoom(ctx context.Context, t *taken) error {
 	}), t)
 }
 
-// reserve waits for so much memory. An error is Unavailable: that of a block that has
-// failed, or that of ctx.
+// reserve waits for so much memory. An error is Unavailable: a block has failed, or ctx has ended.
 func (in *Intake) reserve(ctx context.Context, n int64) error {
 	if err := in.memory.Acquire(ctx, n); err != nil {
 		return notStored(err)

@@ -94,7 +94,7 @@ func (o Opened) Downloaded(ctx context.Context) {
 
 // OpenLink resolves the n-th file behind a link's token, counted from 1, or for n = 0
 // the only one, or the page that lists them all in the language that the browser
-// asks for, else that of the message. The location is a SAS URL that lives at
+// asks for, else in the message's language. The location is a SAS URL that lives at
 // most mail.ClickSASLife and never longer than the link. OpenLink may be
 // repeated. An error is NotFound for a token that was never made or a number
 // that it does not have, Gone for one that has expired or was revoked,
@@ -136,7 +136,7 @@ func (o *Offload) OpenLink(ctx context.Context, token string, n int, acceptLangu
 
 // RevokeLinks ends all links of a message before their time. A SAS that OpenLink has
 // already given out lives on for its minutes. The blobs go on the day they would
-// have gone anyway. It may be repeated. Errors are those of OpenLink.
+// have gone anyway. It may be repeated. Errors are as in OpenLink.
 func (o *Offload) RevokeLinks(ctx context.Context, token string) error {
 	k, ok := keyOf(token, "")
 	if !ok {
@@ -153,7 +153,7 @@ type Summary struct {
 	Revoked   bool
 }
 
-// Summarize tells what RevokeLinks would end. Errors are those of OpenLink.
+// Summarize tells what RevokeLinks would end. Errors are as in OpenLink.
 func (o *Offload) Summarize(ctx context.Context, token string) (l Summary, err error) {
 	k, ok := keyOf(token, "")
 	if !ok {

@@ -70,8 +70,8 @@ func tags(ls []locale) []language.Tag {
 	return all
 }
 
-// maxWishBytes is more than browsers send. Whoever opens a link chooses how long its list
-// is, and 27 kB of one take 10 ms.
+// maxWishBytes is more than browsers send. A stranger chooses the length of the list, and
+// 27 kB of it take 10 ms.
 const maxWishBytes = 1 << 10
 
 // localeFor picks the best locale for the first wish that any locale meets. A

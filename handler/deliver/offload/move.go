@@ -183,8 +183,8 @@ func (mv *Move) commit(ctx context.Context) error {
 	return nil
 }
 
-// unlessOurs takes ErrExists for success: nobody else makes a name of our 128
-// random bits, so it is our own first try, whose answer was lost.
+// unlessOurs takes ErrExists for success: the name has 128 random bits, so the blob is
+// from our own first try, whose answer was lost.
 func unlessOurs(err error) error {
 	if errors.Is(err, store.ErrExists) {
 		return nil

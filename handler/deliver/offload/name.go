@@ -31,8 +31,7 @@ var (
 	tokenForm   = regexp.MustCompile(`^[0-9]{8}-[a-z2-7]{26}$`)
 )
 
-// random returns 128 bits that nobody can guess: what keeps a link from whoever
-// was not sent it.
+// random returns 128 bits that cannot be guessed: they keep a link from strangers.
 func random(r io.Reader) (string, error) {
 	var bits [randomBytes]byte
 	if _, err := io.ReadFull(r, bits[:]); err != nil {

@@ -7,14 +7,14 @@
 // mail.Message and the size that a request to ACS may have; or the id of an
 // upload. Out: the same message made to fit, links for the answer, blobs and
 // rows; later the address behind a link, the page that lists a message's files,
-// or the page that says why there is none.
+// or the page that says why the link does not work.
 //
 // The order is Intake, Plan, Stage, Commit, and Discard if the message was not
 // sent; Intake.Close in any case.
 //
 // Base64 and the reading of requests are accept/wire's work, limits and names
 // are accept/check's, HTTP is api/rest's, the signature is store/blob's, and
-// how many requests may be under way at once is for whoever asks Memory.
+// how many requests may be under way at once is decided with Memory.
 //
 // # What is held in memory
 //
@@ -30,23 +30,22 @@
 // A message has one token, DAY-RANDOM, where DAY (20060102) is the last day of
 // its links in UTC and RANDOM is 128 bits in lower-case Base32. Its row has DAY as
 // its partition and the SHA-256 of the token as its row key: a copy of the table
-// opens no file. The row lists the message's blobs, and is how Sweep finds them:
+// opens no file. The row lists the message's blobs, and is how CleanUp finds them:
 // it is written before a blob is committed and deleted after all of them. Names
 // of blobs say nothing, since an attachment may come before the member that says
 // how long it is kept.
 //
 // The row of an upload slot is made alike, from its id, in the partition
-// upload-DAY-CALLER. Once a message has claimed the upload, its row names that of the
-// message's links, and whichever of the two lists the blob last deletes it.
+// upload-DAY-CALLER. Once a message has claimed the upload, its row names the row of
+// the message's links. The row that lists the blob last deletes it.
 //
-// Downloads are counted in a row of their own, beside that of the links, so that
-// counting never stands in the way of revoking.
+// Downloads are counted in a row beside the row of the links, so that a count never
+// delays a revocation.
 //
 // # What a crash leaves behind
 //
-// Staged blocks are invisible. Those of a message that came to nothing are dropped at
-// once; those of a process that died Azure drops a week after the last write to their
-// blob. A row without blobs is swept on its day. A committed blob
+// Staged blocks are invisible. Blocks of a failed message are dropped at once. Azure
+// drops the blocks of a dead process a week after the last write to their blob. A row without blobs is swept on its day. A committed blob
 // always has a row; where it cannot be known whether a commit has happened or
 // will yet, the row stays until its day. A slot goes SlotGrace after its end:
 // with its blob, unless the row of a message lists that.
@@ -57,8 +56,7 @@
 // in the HTML shows the alternative text, because a mail client would not show
 // an image that storage serves as a download of unknown type, which is how all
 // senders' bytes must be served. The answer lists it among the links. A sender
-// for whom that is not good enough sets placement to inline, before the content,
-// and has the message refused instead.
+// who sets placement to inline, before the content, has the message refused instead.
 //
 // # To add a language
 //
@@ -119,7 +117,7 @@ type Uploads interface {
 	// SignWrite makes an HTTPS-only user delegation SAS URL that writes this blob
 	// and can do nothing else.
 	SignWrite(ctx context.Context, name string, from, until time.Time) (string, error)
-	// Size is that of a blob; ErrMissing if nothing was committed.
+	// Size is the size of a blob; ErrMissing if nothing was committed.
 	Size(ctx context.Context, name string) (int64, error)
 	// Seal ends all writing to a blob, sets its headers and returns its size.
 	Seal(ctx context.Context, name string, h store.BlobHeaders) (int64, error)
@@ -160,7 +158,7 @@ type Config struct {
 // Owner is whose files they are.
 type Owner struct{ Caller, Message string }
 
-// Key names the links of one message and opens none of them.
+// Key names the links of one message and opens no link.
 type Key = store.Key
 
 // Offload moves attachments to blobs and resolves the links to them. It is safe
@@ -184,8 +182,8 @@ func New(c Config) *Offload {
 	}
 }
 
-// signRead makes a SAS URL with which a browser saves a file and never shows it. That of
-// an upload says so itself: whoever has uploaded it may write something else in its place,
+// signRead makes a SAS URL with which a browser saves a file and never shows it. The
+// URL of an upload has the headers itself: its uploader may write another blob in its place,
 // under other headers.
 func (o *Offload) signRead(ctx context.Context, blob, name string, expires time.Time) (string, error) {
 	var h store.BlobHeaders
@@ -212,7 +210,7 @@ func (o *Offload) sign(ctx context.Context, sign signer, blob string, expires ti
 	address, err := url.Parse(signed)
 	if err != nil {
 		// The cause quotes the URL, and with it the signature.
-		return "", problem.New(problem.Internal, "Storage gave an address that is none.")
+		return "", problem.New(problem.Internal, "Storage returned an address that is not valid.")
 	}
 	if origin := o.config.DownloadOrigin; origin != nil {
 		address.Scheme, address.Host = origin.Scheme, origin.Host

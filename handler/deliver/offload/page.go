@@ -13,7 +13,7 @@ import (
 const PageSecurityPolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // pageHTML is a notice or a list of files. A button's name is its own word and
-// that of its file, for those who hear the page.
+// the name of its file, for screen readers.
 var pageHTML = template.Must(template.New("page").Parse(
 	`<!DOCTYPE html>
 <html lang="{{.Language}}">

@@ -14,9 +14,9 @@ import (
 const maxWrapped = 4
 
 var (
-	// tokenIn finds a token that no letter or digit continues.
+	// tokenIn finds a token before a character that is no letter or digit.
 	tokenIn = regexp.MustCompile(`([0-9]{8}-[a-z2-7]{26})(?:[^a-z0-9]|$)`)
-	// hyphened is how Proofpoint's first two forms write what is no letter or digit.
+	// hyphened is how Proofpoint's first two forms write other characters than letters and digits.
 	hyphened = regexp.MustCompile(`-[0-9A-Fa-f]{2}`)
 	// softBreak is a line that quoted-printable has broken.
 	softBreak = regexp.MustCompile(`=\r?\n`)
@@ -47,7 +47,7 @@ func Token(link string) (string, error) {
 	return "", problem.New(problem.NotFound, "This is no link to a file: …/files/ and a token such as 20261231-abcdefghijklmnopqrstuvwxyz are not in it.")
 }
 
-// tokens are those in a text, each once. Hyphened forms are those of Proofpoint.
+// tokens are the tokens in a text, each once, also in Proofpoint's hyphened forms.
 func tokens(text string) []string {
 	var all []string
 	for _, form := range []string{text, hyphened.ReplaceAllStringFunc(text, unhyphen)} {

@@ -69,7 +69,7 @@ func (s *Shared) Commit(ctx context.Context) error {
 }
 
 // Discard does nothing: one of the messages may have the links. DiscardAll is for
-// when none of them was sent.
+// the case that no message was sent.
 func (s *Shared) Discard(context.Context) error { return nil }
 
 // DiscardAll is Move's Discard.

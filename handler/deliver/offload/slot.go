@@ -28,7 +28,7 @@ const (
 	DefaultOpenSlots = mail.MaxAttachments
 
 	// slotPartition begins the partitions of slots: the day of the end follows, and the
-	// caller, so that those of one can be counted.
+	// caller, so that the slots of one caller can be counted.
 	slotPartition = "upload-"
 	slotPage      = 1000
 

@@ -6,13 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// crowd is how many readers nobody has to wait long for.
+// crowd is how many readers run without yielding.
 const crowd = 4
 
-// yielding is one of several readers, and when they are a crowd it lets others go
-// first before each Read. Whoever decodes and hashes a body that is there already
-// waits for nothing, and then has a processor for 10 ms at a time: behind 32 of them
-// a new request, be it only to be refused, waits for 160 ms on two processors.
+// yielding is one of several readers. When they are more than crowd, it yields before each
+// Read. A reader of a body that is already there keeps a processor for 10 ms at a time.
+// Behind 32 such readers a new request waits for 160 ms on two processors.
 type yielding struct {
 	r       io.Reader
 	readers *atomic.Int32

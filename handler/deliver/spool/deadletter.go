@@ -10,33 +10,32 @@ import (
 
 const (
 	deadPartition = "dead"
-	// DeadLetterLife is how long what could not be sent is kept for the operator.
+	// DeadLetterLife is how long a dead letter is kept for the operator.
 	DeadLetterLife = 14 * 24 * time.Hour
 )
 
-// DeadLetter is a message that waited and could not be sent. Its letter is kept.
+// DeadLetter is a queued message that was given up. Its content is kept.
 type DeadLetter struct {
 	Entry
 	At     time.Time // when it was given up
 	Reason string    // a sentence
 }
 
-// MoveToDeadLetters moves a letter from its line to the list of what could not be sent. It may
-// be repeated.
+// MoveToDeadLetters moves a message from its line to the dead letters. It may be repeated.
 func (s *Spool) MoveToDeadLetters(ctx context.Context, d DeadLetter) error {
 	e := d.encode()
 	e.Partition, e.Row = deadPartition, d.row()
 	e.Values["at"], e.Values["reason"], e.Values["partition"] = d.At, d.Reason, d.Key.Partition
 	if _, err := s.dead.Insert(ctx, e); err != nil && !isThere(err) {
-		return unavailable("keep what could not be sent", err)
+		return unavailable("insert a dead letter", err)
 	}
 	return s.DeleteEntry(ctx, &d.Entry)
 }
 
 func (d *DeadLetter) row() string { return d.Key.Row }
 
-// ListDeadLetters returns at most n of what could not be sent, the oldest first, after
-// one of them; zero to begin.
+// ListDeadLetters returns at most n dead letters, the oldest first, after one of them; nil
+// to begin.
 func (s *Spool) ListDeadLetters(ctx context.Context, after *DeadLetter, n int) ([]DeadLetter, error) {
 	from := store.Key{Partition: deadPartition}
 	if after != nil {
@@ -44,15 +43,15 @@ func (s *Spool) ListDeadLetters(ctx context.Context, after *DeadLetter, n int) (
 	}
 	rows, err := s.dead.ListBefore(ctx, from, deadPartition+afterDash, n)
 	if err != nil {
-		return nil, unavailable("list what could not be sent", err)
+		return nil, unavailable("list dead letters", err)
 	}
 	list := make([]DeadLetter, 0, len(rows))
 	for _, e := range rows {
-		slip, err := decodeSlip(e)
+		entry, err := decodeEntry(e)
 		if err != nil {
-			return nil, problem.Wrap(problem.Internal, "The list of what could not be sent cannot be read.", err)
+			return nil, problem.Wrap(problem.Internal, "The dead letters cannot be read.", err)
 		}
-		d := DeadLetter{Entry: slip}
+		d := DeadLetter{Entry: entry}
 		d.Key.Partition, _ = e.Values["partition"].(string)
 		d.At, _ = e.Values["at"].(time.Time)
 		d.Reason, _ = e.Values["reason"].(string)
@@ -61,12 +60,12 @@ func (s *Spool) ListDeadLetters(ctx context.Context, after *DeadLetter, n int) (
 	return list, nil
 }
 
-// RemoveFromDeadLetters takes one out of the list, and leaves its letter.
+// RemoveFromDeadLetters deletes the row of a dead letter, and leaves the message.
 func (s *Spool) RemoveFromDeadLetters(ctx context.Context, d *DeadLetter) error {
-	return unavailable("take from what could not be sent", unlessMissing(s.dead.Delete(ctx, deadPartition, d.row(), "")))
+	return unavailable("delete a dead letter", unlessMissing(s.dead.Delete(ctx, deadPartition, d.row(), "")))
 }
 
-// DiscardDeadLetter takes one out of the list and deletes its letter.
+// DiscardDeadLetter deletes a dead letter with its message.
 func (s *Spool) DiscardDeadLetter(ctx context.Context, d *DeadLetter) error {
 	if err := s.DeleteMessage(ctx, d.Key); err != nil {
 		return err
@@ -74,7 +73,7 @@ func (s *Spool) DiscardDeadLetter(ctx context.Context, d *DeadLetter) error {
 	return s.RemoveFromDeadLetters(ctx, d)
 }
 
-// ExpireDeadLetters discards what has been in the list for DeadLife. It may be repeated.
+// ExpireDeadLetters discards all that are older than DeadLetterLife. It may be repeated.
 func (s *Spool) ExpireDeadLetters(ctx context.Context, now time.Time) (discarded int, err error) {
 	for after := (*DeadLetter)(nil); ; {
 		page, err := s.ListDeadLetters(ctx, after, strayPage)

@@ -7,39 +7,37 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// Entry is a letter's row in its line: all that must be known to choose who goes
-// next.
+// Entry is the row of a queued message: all that is needed to choose the next one.
 type Entry struct {
 	Key  store.Key
 	Line Line
-	// Due is when the letter may go, or since when it waits: its order.
+	// Due is when the message may go, or since when it waits: its order.
 	Due time.Time
-	// ID is the caller's name for the message, Version that of its record when it
-	// began to wait.
+	// ID is the caller's name for the message. Version is the version of its record when
+	// the message was queued.
 	ID      string
 	Version store.ETag
 	Hook    string // by which the message came; empty: its caller sent it
-	Bytes   int    // of the letter
+	Bytes   int    // of the message
 	Cost    int    // of the call to ACS, in tokens
-	// Share and Cap are the caller's, in percent, and Terms name what it was allowed, when
-	// the message was accepted or last looked at. Class is that of the call, if it is less
-	// urgent than the line's; it is not kept.
-	// FormCap is that of a form's line.
+	// Share and Cap are the caller's, in percent, and Terms its policy, when the message was
+	// accepted or last looked at. FormCap is the cap of a form. Class is the class of the
+	// call, where it is less urgent than the line's; it is not stored.
 	Share, Cap, FormCap int
 	Terms               string
 	Class               int
 	// Sender stands for the address that the message is from; 0 if it is not known.
 	Sender uint32
-	// Tries are calls to ACS that failed for reasons of the message's own, Repeats
-	// those made again after a doubt.
+	// Tries are calls to ACS that failed because of the message. Repeats are calls after a
+	// doubt.
 	Tries, Repeats int
-	// NotBefore is the end of a pause; zero if there is none.
+	// NotBefore is the end of a pause; zero without one.
 	NotBefore time.Time
 	// Doubt says that ACS may have the message: it is asked before anything else.
 	Doubt Doubt
-	// UnknownAnswers counts the questions that ACS has answered with "unknown".
+	// UnknownAnswers counts the status requests that ACS answered with "unknown".
 	UnknownAnswers int
-	// Ticket is what the ledger knows the letter by.
+	// Ticket names the message in the ledger.
 	Ticket int64
 	// Unreadable says that nothing but the Key is known.
 	Unreadable bool
@@ -79,9 +77,9 @@ func (s *Entry) encode() store.Entity {
 	return e
 }
 
-// decodeSlip reads a row, also of a version that did not know all of its properties. One
-// that does not say whose it is cannot be read.
-func decodeSlip(e store.Entity) (Entry, error) {
+// decodeEntry reads a row, also of a version that knew fewer properties. A row without a
+// caller, an id or a time cannot be read.
+func decodeEntry(e store.Entity) (Entry, error) {
 	number := func(name string) int {
 		n, _ := e.Values[name].(int64)
 		return int(n)
@@ -105,14 +103,14 @@ func decodeSlip(e store.Entity) (Entry, error) {
 	s.Due, _ = e.Values["due"].(time.Time)
 	s.NotBefore, _ = e.Values["notBefore"].(time.Time)
 	if s.ID == "" || s.Line.Caller == "" || s.Due.IsZero() {
-		return Entry{Key: s.Key, Unreadable: true}, fmt.Errorf("the row %s of a line is corrupt", e.Row)
+		return Entry{Key: s.Key, Unreadable: true}, fmt.Errorf("the queue entry %s is corrupt", e.Row)
 	}
 	return s, nil
 }
 
-// UnknownAnswersNeeded is how many questions ACS must have answered with "unknown" before the
-// message may be sent again. One that failed and said so has most likely taken
-// nothing.
+// UnknownAnswersNeeded is how many status requests ACS must have answered with "unknown"
+// before the message may be sent again. After an answer of failure one is enough: ACS has
+// most likely not accepted the message.
 func (s *Entry) UnknownAnswersNeeded() int {
 	if s.Doubt == FailureAnswer {
 		return 1

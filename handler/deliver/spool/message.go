@@ -10,18 +10,17 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// Message is a message that waits, complete, with its record as its owner keeps it.
+// Message is a queued message, complete, with its record as its owner keeps it.
 type Message struct {
 	Record  []byte // JSON
 	Message *mail.Message
 }
 
-// format is raised when a letter's form changes, so that an older instance refuses
-// it instead of sending something else.
+// format is raised when the stored form changes, so that an older instance refuses a
+// message instead of sending something else.
 const format = 1
 
-// head is the first line of a letter. What follows are the contents of the
-// attachments, one after another.
+// head is the first line of the blob. The contents of the attachments follow.
 type head struct {
 	Format     int             `json:"format"`
 	Record     json.RawMessage `json:"record"`
@@ -31,7 +30,7 @@ type head struct {
 	Contents   []int           `json:"contents,omitempty"` // their lengths; -1 for what has become a link
 }
 
-func encodeLetter(l Message) []byte {
+func encodeMessage(l Message) []byte {
 	h := head{Format: format, Record: l.Record, Message: l.Message, Language: l.Message.Language, Redirected: l.Message.Redirected}
 	size := 0
 	for _, a := range l.Message.Attachments {
@@ -53,19 +52,19 @@ func encodeLetter(l Message) []byte {
 	return data
 }
 
-var errCutOff = errors.New("the letter is cut off")
+var errCutOff = errors.New("the message is cut off")
 
-func decodeLetter(data []byte) (Message, error) {
+func decodeMessage(data []byte) (Message, error) {
 	text, contents, found := bytes.Cut(data, []byte{'\n'})
 	if !found {
 		return Message{}, errCutOff
 	}
 	var h head
 	if err := json.Unmarshal(text, &h); err != nil {
-		return Message{}, fmt.Errorf("decode letter: %w", err)
+		return Message{}, fmt.Errorf("decode message: %w", err)
 	}
 	if h.Format != format || h.Message == nil || len(h.Contents) != len(h.Message.Attachments) {
-		return Message{}, fmt.Errorf("the letter has format %d, or parts are missing", h.Format)
+		return Message{}, fmt.Errorf("the message has format %d, or parts are missing", h.Format)
 	}
 	h.Message.Language, h.Message.Redirected = h.Language, h.Redirected
 	for i, n := range h.Contents {
@@ -80,7 +79,7 @@ func decodeLetter(data []byte) (Message, error) {
 		a.Size = int64(n)
 	}
 	if len(contents) > 0 {
-		return Message{}, errors.New("the letter is longer than it says")
+		return Message{}, errors.New("the message is longer than it says")
 	}
 	return Message{Record: h.Record, Message: h.Message}, nil
 }

@@ -1,32 +1,29 @@
-// Package spool keeps what must wait: each message whole in a blob, its place in
-// a line of others as a row, and what could not be sent in a list for the
-// operator.
+// Package spool keeps queued messages: each message whole in a blob, its entry in the
+// queue as a row, and dead letters in a table of their own.
 //
-// In: a letter, the line it stands in and its order there. Out: the heads of a
-// line in that order, and the letters. Whose turn it is and when, decide/quota
-// says; what became of a message, decide/record keeps; gateway calls all three.
+// In: a message, its line and its order there. Out: the heads of the lines, and the
+// messages. decide/quota says which message goes next, and when. decide/record keeps
+// what became of a message. gateway calls all three.
 //
 // # What stands where
 //
-// A letter's key names its blob and its row alike: PARTITION is its line (shard,
-// class, caller, and whether it waits for its time or for quota), ROW the moment
-// since which it waits, or at which it may go, and a name of its own. So a
-// line is one partition, read from its head, and blobs are listed in the same
-// order as rows.
+// A message has one key for its blob and its row. PARTITION is its line: shard, class,
+// caller, and whether the message waits for its time or for quota. ROW is the moment
+// since which the message waits, or at which it may go, and a name of its own. So a
+// line is one partition, read from its head, and blobs are listed in the order of rows.
 //
-// The row is small and changes (tries, questions to ACS, a pause); the blob is
-// written once. The queue carries ticks, not messages: a tick says that a shard
-// is worth looking at. It may be lost or doubled.
+// The row is small and changes (tries, status requests, a pause). The blob is written
+// once. The dispatch queue carries wake-up messages alone: each says that a shard is
+// worth looking at. A wake-up message may be lost or doubled.
 //
 // # What a crash leaves behind
 //
-// A letter is put down before its record says that it waits, and its row is
-// entered after that, before the caller hears of it. It is taken away when its
-// message has ended: the blob first, then the row. So a row without a blob is one
-// that was being taken away, and a blob without a row is either just being put
-// down or was never promised to anyone: Strays finds those.
+// The blob is written before the record says that the message waits. The row follows,
+// before the caller has an answer. When the message has ended, the blob is deleted
+// first, then the row. So a row without a blob was being deleted. A blob without a row
+// is being written, or was promised to no caller: FindOrphans finds it.
 //
-// Sizes are bytes, times those of the storage service's clock.
+// Sizes are bytes. Times are of the storage service's clock.
 package spool
 
 import (
@@ -67,38 +64,39 @@ type Table interface {
 	ListBefore(ctx context.Context, after store.Key, partition string, n int) ([]store.Entity, error)
 }
 
-// Queue carries ticks.
+// Queue is the dispatch queue.
 type Queue interface {
-	// Send may be repeated: a tick too many does no harm.
+	// Send may be repeated: one wake-up message too many does no harm.
 	Send(ctx context.Context, text string, delay time.Duration) error
 }
 
-// Spool keeps letters. It is safe for concurrent use.
+// Spool keeps queued messages. It is safe for concurrent use.
 type Spool struct {
-	blobs Blobs
-	lines Table
-	dead  Table
-	ticks Queue
+	blobs   Blobs
+	lines   Table
+	dead    Table
+	wakeUps Queue
 }
 
-// New makes a Spool of a container, the table of lines, that of what could not be
-// sent, and the queue of ticks.
-func New(b Blobs, lines, dead Table, ticks Queue) *Spool {
-	return &Spool{b, lines, dead, ticks}
+// New makes a Spool of a container, the table of lines, the table of dead letters, and
+// the dispatch queue.
+func New(b Blobs, lines, dead Table, wakeUps Queue) *Spool {
+	return &Spool{b, lines, dead, wakeUps}
 }
 
-// Line is what a letter stands in, behind others.
+// Line is one queue of messages in their order: of a caller, or of a form.
 type Line struct {
 	Shard  int // of the quota's ledger: 0 to 999
 	Class  int // 0 goes first: 0 to 9
 	Caller string
-	// Form is the hook of a line that its caller's form has for itself; empty for others.
+	// Form is the hook of a form, which has a line of its own; empty for other lines.
 	Form string
-	// Later says that letters wait for their time rather than for quota.
+	// Later says that messages wait for their time rather than for quota.
 	Later bool
 }
 
-// partition is a line's in the table. Names of callers are not for keys.
+// partition is the line's partition. Caller names may have characters that keys forbid,
+// so they are hashed.
 func (l Line) partition() string {
 	name := l.Caller
 	if l.Form != "" {
@@ -112,65 +110,64 @@ func (l Line) partition() string {
 	return fmt.Sprintf("%03d-%d-%s-%s", l.Shard, l.Class, kind, hex.EncodeToString(h[:8]))
 }
 
-// KeyFor is where a letter stands that has waited since, or may go at, a moment.
-// name is its own: two letters of one message, which a repeat may make for a
-// while, must not share it.
+// KeyFor is the key of a message that has waited since, or may go at, a moment. name is
+// unique: a repeat may store one message twice for a while.
 func KeyFor(l Line, order time.Time, name string) store.Key {
 	return store.Key{Partition: l.partition(), Row: fmt.Sprintf("%016d-%s", order.UnixMicro(), name)}
 }
 
 func blobName(k store.Key) string { return k.Partition + "/" + k.Row }
 
-// PutMessage keeps a letter under a key. It may be repeated. An error is Unavailable, and
-// the letter may then be there.
+// PutMessage stores a message under a key. It may be repeated. An error is Unavailable, and
+// the message may then be there.
 func (s *Spool) PutMessage(ctx context.Context, k store.Key, l Message) error {
-	err := s.blobs.Put(ctx, blobName(k), encodeLetter(l))
+	err := s.blobs.Put(ctx, blobName(k), encodeMessage(l))
 	if errors.Is(err, store.ErrExists) {
-		err = nil // nobody else has this key
+		err = nil // no other message has this key
 	}
-	return unavailable("keep a letter", err)
+	return unavailable("store a queued message", err)
 }
 
-// ReadMessage reads a letter. found is false if it is gone. An error is Unavailable, or
-// Internal for a letter that nobody can read.
+// ReadMessage reads a message. found is false if it is gone. An error is Unavailable, or
+// Internal for a message that cannot be read.
 func (s *Spool) ReadMessage(ctx context.Context, k store.Key) (l Message, found bool, err error) {
 	data, err := s.blobs.Read(ctx, blobName(k))
 	if errors.Is(err, store.ErrMissing) {
 		return Message{}, false, nil
 	}
 	if err != nil {
-		return Message{}, false, unavailable("read a letter", err)
+		return Message{}, false, unavailable("read a queued message", err)
 	}
-	l, err = decodeLetter(data)
+	l, err = decodeMessage(data)
 	return l, err == nil, problem.Wrap(problem.Internal, "A message that waits cannot be read.", err)
 }
 
-// DeleteMessage deletes a letter that has no row. It may be repeated.
+// DeleteMessage deletes a message that has no row. It may be repeated.
 func (s *Spool) DeleteMessage(ctx context.Context, k store.Key) error {
-	return unavailable("delete a letter", unlessMissing(s.blobs.Delete(ctx, blobName(k))))
+	return unavailable("delete a queued message", unlessMissing(s.blobs.Delete(ctx, blobName(k))))
 }
 
-// InsertEntry puts a letter's row into its line. It may be repeated.
-func (s *Spool) InsertEntry(ctx context.Context, slip *Entry) error {
-	receipt, err := s.lines.Insert(ctx, slip.encode())
+// InsertEntry writes the row of a message. It may be repeated.
+func (s *Spool) InsertEntry(ctx context.Context, entry *Entry) error {
+	receipt, err := s.lines.Insert(ctx, entry.encode())
 	if errors.Is(err, store.ErrExists) {
 		return nil
 	}
-	slip.etag = receipt.ETag
-	return unavailable("enter a line", err)
+	entry.etag = receipt.ETag
+	return unavailable("insert a queue entry", err)
 }
 
 // ReadEntry reads the row under a key. found is false if there is none.
-func (s *Spool) ReadEntry(ctx context.Context, k store.Key) (slip Entry, found bool, err error) {
+func (s *Spool) ReadEntry(ctx context.Context, k store.Key) (entry Entry, found bool, err error) {
 	e, _, err := s.lines.Get(ctx, k.Partition, k.Row)
 	if errors.Is(err, store.ErrMissing) {
 		return Entry{}, false, nil
 	}
 	if err != nil {
-		return Entry{}, false, unavailable("read a place in line", err)
+		return Entry{}, false, unavailable("read a queue entry", err)
 	}
-	slip, err = decodeSlip(e)
-	return slip, err == nil, problem.Wrap(problem.Internal, "A line cannot be read.", err)
+	entry, err = decodeEntry(e)
+	return entry, err == nil, problem.Wrap(problem.Internal, "A line cannot be read.", err)
 }
 
 // HasEntry says whether there is a row under a key.
@@ -179,39 +176,39 @@ func (s *Spool) HasEntry(ctx context.Context, k store.Key) (bool, error) {
 	return found, err
 }
 
-// UpdateEntry writes what has changed of a slip. A slip that has gone stays gone.
-func (s *Spool) UpdateEntry(ctx context.Context, slip *Entry) error {
-	e := slip.encode()
-	e.ETag = slip.etag
+// UpdateEntry writes an entry that has changed. A deleted entry stays deleted.
+func (s *Spool) UpdateEntry(ctx context.Context, entry *Entry) error {
+	e := entry.encode()
+	e.ETag = entry.etag
 	receipt, err := s.lines.Replace(ctx, e)
 	if err == nil {
-		slip.etag = receipt.ETag
+		entry.etag = receipt.ETag
 	}
-	return unavailable("change a place in line", unlessMissing(err))
+	return unavailable("update a queue entry", unlessMissing(err))
 }
 
-// DeleteQueued takes a letter and its row away. It may be repeated.
-func (s *Spool) DeleteQueued(ctx context.Context, slip *Entry) error {
-	if err := s.DeleteMessage(ctx, slip.Key); err != nil {
+// DeleteQueued deletes a message and its row. It may be repeated.
+func (s *Spool) DeleteQueued(ctx context.Context, entry *Entry) error {
+	if err := s.DeleteMessage(ctx, entry.Key); err != nil {
 		return err
 	}
-	return s.DeleteEntry(ctx, slip)
+	return s.DeleteEntry(ctx, entry)
 }
 
-// DeleteEntry takes a row away and leaves the letter, if there is one.
-func (s *Spool) DeleteEntry(ctx context.Context, slip *Entry) error {
-	err := s.lines.Delete(ctx, slip.Key.Partition, slip.Key.Row, "")
-	return unavailable("leave a line", unlessMissing(err))
+// DeleteEntry deletes a row and leaves the message, if there is one.
+func (s *Spool) DeleteEntry(ctx context.Context, entry *Entry) error {
+	err := s.lines.Delete(ctx, entry.Key.Partition, entry.Key.Row, "")
+	return unavailable("delete a queue entry", unlessMissing(err))
 }
 
-// ListEntries returns the first n slips of a line in their order, behind one of them; nil
+// ListEntries returns the first n entries of a line in their order, behind one of them; nil
 // to begin. Some may be Unreadable.
 func (s *Spool) ListEntries(ctx context.Context, l Line, behind *Entry, n int) ([]Entry, error) {
 	after := store.Key{Partition: l.partition()}
 	if behind != nil {
 		after = behind.Key
 	}
-	return s.slips(ctx, after, l.partition()+afterDash, n)
+	return s.entries(ctx, after, l.partition()+afterDash, n)
 }
 
 // afterDash is greater than nothing and less than all that could follow a
@@ -221,25 +218,25 @@ const afterDash = "!"
 // afterDigits is greater than every partition, which begin with a digit.
 const afterDigits = "a"
 
-func (s *Spool) slips(ctx context.Context, after store.Key, before string, n int) ([]Entry, error) {
+func (s *Spool) entries(ctx context.Context, after store.Key, before string, n int) ([]Entry, error) {
 	rows, err := s.lines.ListBefore(ctx, after, before, n)
 	if err != nil {
-		return nil, unavailable("read a line", err)
+		return nil, unavailable("list queue entries", err)
 	}
-	slips := make([]Entry, 0, len(rows))
+	entries := make([]Entry, 0, len(rows))
 	for _, e := range rows {
-		slip, _ := decodeSlip(e) // an unreadable one says so
-		slips = append(slips, slip)
+		entry, _ := decodeEntry(e) // it is marked as unreadable
+		entries = append(entries, entry)
 	}
-	return slips, nil
+	return entries, nil
 }
 
-// ListHeads returns the slip at the head of every line that is not empty, and before it those
-// that are Unreadable. It costs one operation for each.
+// ListHeads returns the entry at the head of every line that is not empty, and before it the
+// entries that are Unreadable. It costs one operation for each.
 func (s *Spool) ListHeads(ctx context.Context) (heads []Entry, err error) {
 	after := store.Key{}
 	for {
-		head, err := s.slips(ctx, after, afterDigits, 1)
+		head, err := s.entries(ctx, after, afterDigits, 1)
 		if err != nil || len(head) == 0 {
 			return heads, err
 		}
@@ -250,15 +247,15 @@ func (s *Spool) ListHeads(ctx context.Context) (heads []Entry, err error) {
 	}
 }
 
-// allPage is how many rows All reads at once: as many as a table gives.
+// allPage is how many rows AllEntries reads at once: as many as a table gives.
 const allPage = 1000
 
-// AllEntries goes through all that waits, line by line, each in its order. It costs one
+// AllEntries goes through all queued messages, line by line, each in its order. It costs one
 // operation for every thousand.
 func (s *Spool) AllEntries(ctx context.Context) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for after := (store.Key{}); ; {
-			page, err := s.slips(ctx, after, afterDigits, allPage)
+			page, err := s.entries(ctx, after, afterDigits, allPage)
 			if err != nil {
 				yield(Entry{}, err)
 				return
@@ -276,28 +273,28 @@ func (s *Spool) AllEntries(ctx context.Context) iter.Seq2[Entry, error] {
 	}
 }
 
-// SendWakeUp sends a tick for a shard, to be seen after delay.
+// SendWakeUp sends a wake-up message for a shard, to be seen after delay.
 func (s *Spool) SendWakeUp(ctx context.Context, shard int, delay time.Duration) error {
-	err := s.ticks.Send(ctx, tick(shard), min(max(delay, 0), longestDelay))
-	return unavailable("send a tick", err)
+	err := s.wakeUps.Send(ctx, wakeUpText(shard), min(max(delay, 0), longestDelay))
+	return unavailable("send a wake-up message", err)
 }
 
 // longestDelay is less than the 7 days that a message of a queue can stay hidden:
-// a tick that comes early is sent on.
+// a wake-up message that comes early is sent on.
 const longestDelay = 6 * 24 * time.Hour
 
-const tickPrefix = "shard "
+const wakeUpPrefix = "shard "
 
-func tick(shard int) string { return tickPrefix + strconv.Itoa(shard) }
+func wakeUpText(shard int) string { return wakeUpPrefix + strconv.Itoa(shard) }
 
-// ParseWakeUp reads what Wake has sent.
+// ParseWakeUp reads what SendWakeUp has sent.
 func ParseWakeUp(text string) (shard int, err error) {
-	if len(text) <= len(tickPrefix) || text[:len(tickPrefix)] != tickPrefix {
-		return 0, errors.New("this is no tick")
+	if len(text) <= len(wakeUpPrefix) || text[:len(wakeUpPrefix)] != wakeUpPrefix {
+		return 0, errors.New("this is no wake-up message")
 	}
-	shard, err = strconv.Atoi(text[len(tickPrefix):])
+	shard, err = strconv.Atoi(text[len(wakeUpPrefix):])
 	if err != nil || shard < 0 {
-		return 0, errors.New("this tick names no shard")
+		return 0, errors.New("this wake-up message names no shard")
 	}
 	return shard, nil
 }

@@ -23,11 +23,11 @@ import (
 // house is a spool over storage in memory; fault befalls the next calls of op.
 type house struct {
 	*spool.Spool
-	blobs *mem.Container
-	lines *mem.Table
-	ticks *mem.Queue
-	op    mem.Op
-	fault mem.Outcome
+	blobs   *mem.Container
+	lines   *mem.Table
+	wakeUps *mem.Queue
+	op      mem.Op
+	fault   mem.Outcome
 
 	before func(mem.Op) mem.Outcome // what befalls any call; nil is nothing
 }
@@ -43,18 +43,18 @@ func newHouse() *house {
 		}
 		return mem.Fault{}
 	}
-	h.blobs, h.lines, h.ticks = mem.NewContainer(time.Now, plan), mem.NewTable(time.Now, plan), mem.NewQueue(time.Now, plan)
-	h.Spool = spool.New(h.blobs, h.lines, mem.NewTable(time.Now, plan), h.ticks)
+	h.blobs, h.lines, h.wakeUps = mem.NewContainer(time.Now, plan), mem.NewTable(time.Now, plan), mem.NewQueue(time.Now, plan)
+	h.Spool = spool.New(h.blobs, h.lines, mem.NewTable(time.Now, plan), h.wakeUps)
 	return h
 }
 
 var start = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
 
-func slip(line spool.Line, order time.Time, id string) *spool.Entry {
+func entry(line spool.Line, order time.Time, id string) *spool.Entry {
 	return &spool.Entry{Key: spool.KeyFor(line, order, id), Line: line, Due: order, ID: id, Version: "v", Cost: 1}
 }
 
-func letter(subject string) spool.Message {
+func message(subject string) spool.Message {
 	return spool.Message{Record: []byte(`{"ID":"` + subject + `"}`), Message: &mail.Message{
 		SenderAddress: "a@example.com", Content: mail.Content{Subject: subject, PlainText: "line\nline"}, Language: "de",
 		Attachments: []mail.Attachment{
@@ -72,9 +72,9 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func TestALetterComesBackAsItWas(t *testing.T) {
+func TestAMessageComesBackAsItWas(t *testing.T) {
 	t.Parallel()
-	h, want := newHouse(), letter("one")
+	h, want := newHouse(), message("one")
 	key := spool.KeyFor(spool.Line{Caller: "shop"}, start, "r")
 	must(t, h.PutMessage(t.Context(), key, want))
 	must(t, h.PutMessage(t.Context(), key, want)) // a repeat after a lost answer
@@ -96,11 +96,11 @@ func TestALetterComesBackAsItWas(t *testing.T) {
 	}
 }
 
-func TestALetterThatIsDamagedIsNotRead(t *testing.T) {
+func TestAMessageThatIsDamagedIsNotRead(t *testing.T) {
 	t.Parallel()
 	h := newHouse()
 	key := spool.KeyFor(spool.Line{Caller: "shop"}, start, "r")
-	must(t, h.PutMessage(t.Context(), key, letter("one")))
+	must(t, h.PutMessage(t.Context(), key, message("one")))
 	name := key.Partition + "/" + key.Row
 	whole, err := h.blobs.Read(t.Context(), name)
 	must(t, err)
@@ -129,7 +129,7 @@ func TestALineIsReadInOrder(t *testing.T) {
 		want := map[spool.Line][]string{}
 		for i, n := range rapid.SliceOfN(rapid.IntRange(0, 999), 0, 60).Draw(rt, "arrivals") {
 			line := lines[n%len(lines)]
-			s := slip(line, start.Add(time.Duration(n)*time.Minute), strconv.Itoa(1000+i))
+			s := entry(line, start.Add(time.Duration(n)*time.Minute), strconv.Itoa(1000+i))
 			if err := h.InsertEntry(context.Background(), s); err != nil {
 				rt.Fatal(err)
 			}
@@ -146,7 +146,7 @@ func TestALineIsReadInOrder(t *testing.T) {
 			for _, s := range got {
 				rows = append(rows, s.Key.Row)
 				if s.Line != line {
-					rt.Errorf("a slip of %+v in %+v", s.Line, line)
+					rt.Errorf("an entry of %+v in %+v", s.Line, line)
 				}
 			}
 			if first := want[line][:min(n, len(want[line]))]; !slices.Equal(rows, first) {
@@ -165,10 +165,10 @@ func TestALineIsReadInOrder(t *testing.T) {
 	})
 }
 
-func TestWhatChangesOfASlipIsKept(t *testing.T) {
+func TestWhatChangesOfAnEntryIsKept(t *testing.T) {
 	t.Parallel()
 	h, line := newHouse(), spool.Line{Shard: 3, Class: 2, Caller: "shop", Later: true}
-	s := slip(line, start, "r")
+	s := entry(line, start, "r")
 	s.Bytes, s.Cost, s.Share, s.Cap = 7, 2, 10, 50
 	must(t, h.InsertEntry(t.Context(), s))
 	must(t, h.InsertEntry(t.Context(), s))
@@ -185,15 +185,15 @@ func TestWhatChangesOfASlipIsKept(t *testing.T) {
 	}
 }
 
-func TestStraysAreLettersWithoutARow(t *testing.T) {
+func TestStraysAreMessagesWithoutARow(t *testing.T) {
 	t.Parallel()
 	h := newHouse()
 	const n = 40
 	var want []string
 	for i := range n {
 		line := spool.Line{Shard: i % 3, Class: i % 2, Caller: "shop"}
-		s := slip(line, start.Add(time.Duration(i)*time.Minute), fmt.Sprintf("%02d", i))
-		must(t, h.PutMessage(t.Context(), s.Key, letter(s.ID)))
+		s := entry(line, start.Add(time.Duration(i)*time.Minute), fmt.Sprintf("%02d", i))
+		must(t, h.PutMessage(t.Context(), s.Key, message(s.ID)))
 		switch i % 5 {
 		case 0, 1, 2: // in its line, with others around it
 			must(t, h.InsertEntry(t.Context(), s))
@@ -205,7 +205,7 @@ func TestStraysAreLettersWithoutARow(t *testing.T) {
 				want = append(want, s.ID)
 			}
 		}
-		other := slip(line, start.Add(time.Duration(i)*time.Minute), "row only")
+		other := entry(line, start.Add(time.Duration(i)*time.Minute), "row only")
 		must(t, h.InsertEntry(t.Context(), other))
 	}
 	var got []string
@@ -226,8 +226,8 @@ func TestTheDeadAreListedUntilTheyExpire(t *testing.T) {
 	t.Parallel()
 	h, line := newHouse(), spool.Line{Class: 1, Caller: "shop", Later: true}
 	for i := range 3 {
-		s := slip(line, start.Add(time.Duration(i)*time.Minute), strconv.Itoa(i))
-		must(t, h.PutMessage(t.Context(), s.Key, letter(s.ID)))
+		s := entry(line, start.Add(time.Duration(i)*time.Minute), strconv.Itoa(i))
+		must(t, h.PutMessage(t.Context(), s.Key, message(s.ID)))
 		must(t, h.InsertEntry(t.Context(), s))
 		d := spool.DeadLetter{Entry: *s, At: start.Add(time.Duration(i) * 24 * time.Hour), Reason: "why " + s.ID}
 		must(t, h.MoveToDeadLetters(t.Context(), d))
@@ -237,7 +237,7 @@ func TestTheDeadAreListedUntilTheyExpire(t *testing.T) {
 		t.Errorf("still in line: %v, %v", heads, err)
 	}
 	list, err := h.ListDeadLetters(t.Context(), nil, 2)
-	if err != nil || len(list) != 2 || list[1].Reason != "why 1" || list[1].Line != line || list[1].Key != slip(line, start.Add(time.Minute), "1").Key {
+	if err != nil || len(list) != 2 || list[1].Reason != "why 1" || list[1].Line != line || list[1].Key != entry(line, start.Add(time.Minute), "1").Key {
 		t.Fatalf("list %+v, %v", list, err)
 	}
 	rest, err := h.ListDeadLetters(t.Context(), &list[1], 2)
@@ -246,7 +246,7 @@ func TestTheDeadAreListedUntilTheyExpire(t *testing.T) {
 	}
 	must(t, h.RemoveFromDeadLetters(t.Context(), &list[0]))
 	if _, found, err := h.ReadMessage(t.Context(), list[0].Key); !found || err != nil {
-		t.Errorf("the letter of one taken out: %t, %v", found, err)
+		t.Errorf("the message of one taken out: %t, %v", found, err)
 	}
 	for _, c := range []struct {
 		at   time.Time
@@ -257,7 +257,7 @@ func TestTheDeadAreListedUntilTheyExpire(t *testing.T) {
 		}
 	}
 	if _, found, err := h.ReadMessage(t.Context(), list[1].Key); found || err != nil {
-		t.Errorf("the letter of one that expired: %t, %v", found, err)
+		t.Errorf("the message of one that expired: %t, %v", found, err)
 	}
 }
 
@@ -271,13 +271,13 @@ func TestATickWakesItsShard(t *testing.T) {
 		seen := map[int]time.Duration{}
 		begun := time.Now()
 		for range 10 * 24 {
-			messages, err := h.ticks.Receive(t.Context(), 10, time.Hour)
+			messages, err := h.wakeUps.Receive(t.Context(), 10, time.Hour)
 			must(t, err)
 			for _, m := range messages {
 				shard, err := spool.ParseWakeUp(m.Text)
 				must(t, err)
 				seen[shard] = time.Since(begun)
-				must(t, h.ticks.Delete(t.Context(), m.ID, m.PopReceipt))
+				must(t, h.wakeUps.Delete(t.Context(), m.ID, m.PopReceipt))
 			}
 			time.Sleep(time.Hour)
 		}
@@ -286,7 +286,7 @@ func TestATickWakesItsShard(t *testing.T) {
 		}
 		for _, text := range []string{"", "shard", "shard ", "shard x", "shard -1", "shard 1 ", `{"shard":1}`} {
 			if shard, err := spool.ParseWakeUp(text); err == nil {
-				t.Errorf("%q is a tick of %d", text, shard)
+				t.Errorf("%q is a wake-up message of %d", text, shard)
 			}
 		}
 	})
@@ -300,7 +300,7 @@ func TestStorageOutOfReach(t *testing.T) {
 		call func(context.Context, *house, *spool.Entry) error
 	}{
 		"put": {mem.Put, func(ctx context.Context, h *house, s *spool.Entry) error {
-			return h.PutMessage(ctx, s.Key, letter("x"))
+			return h.PutMessage(ctx, s.Key, message("x"))
 		}},
 		"open": {mem.Read, func(ctx context.Context, h *house, s *spool.Entry) error {
 			_, _, err := h.ReadMessage(ctx, s.Key)
@@ -315,7 +315,7 @@ func TestStorageOutOfReach(t *testing.T) {
 			return err
 		}},
 		"lines": {mem.List, func(ctx context.Context, h *house, _ *spool.Entry) error { _, err := h.ListHeads(ctx); return err }},
-		"slip": {mem.Get, func(ctx context.Context, h *house, s *spool.Entry) error {
+		"entry": {mem.Get, func(ctx context.Context, h *house, s *spool.Entry) error {
 			_, _, err := h.ReadEntry(ctx, s.Key)
 			return err
 		}},
@@ -328,7 +328,7 @@ func TestStorageOutOfReach(t *testing.T) {
 			t.Parallel()
 			h := newHouse()
 			h.op, h.fault = c.op, mem.Refused
-			if err := c.call(t.Context(), h, slip(line, start, "r")); !problem.Is(err, problem.Unavailable) {
+			if err := c.call(t.Context(), h, entry(line, start, "r")); !problem.Is(err, problem.Unavailable) {
 				t.Errorf("got %v", err)
 			}
 		})

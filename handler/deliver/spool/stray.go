@@ -11,12 +11,12 @@ import (
 
 const strayPage = 5000
 
-// FindOrphans calls found for every letter that has no row, neither in a line nor in
-// the list of what could not be sent, and whose order lies before a moment. It
-// goes on after an error of found, and returns the first.
+// FindOrphans calls found for every message without a row, neither in a line nor among the
+// dead letters, whose order lies before a moment. It goes on after an error of found, and
+// returns the first.
 func (s *Spool) FindOrphans(ctx context.Context, before time.Time, found func(ctx context.Context, k store.Key) error) error {
 	known := rowsInOrder{spool: s}
-	buried, err := s.buried(ctx)
+	dead, err := s.deadRows(ctx)
 	if err != nil {
 		return err
 	}
@@ -24,12 +24,12 @@ func (s *Spool) FindOrphans(ctx context.Context, before time.Time, found func(ct
 	for after := ""; ; {
 		page, err := s.blobs.List(ctx, "", after, strayPage)
 		if err != nil {
-			return unavailable("list letters", err)
+			return unavailable("list queued messages", err)
 		}
 		for _, b := range page {
 			after = b.Name
 			k, order, ok := parseName(b.Name)
-			if !ok || !order.Before(before) || buried[k.Row] {
+			if !ok || !order.Before(before) || dead[k.Row] {
 				continue
 			}
 			there, err := known.has(ctx, k)
@@ -57,7 +57,7 @@ func parseName(name string) (k store.Key, order time.Time, ok bool) {
 	return k, time.UnixMicro(us).UTC(), ok && dash && err == nil
 }
 
-func (s *Spool) buried(ctx context.Context) (map[string]bool, error) {
+func (s *Spool) deadRows(ctx context.Context) (map[string]bool, error) {
 	rows := map[string]bool{}
 	for after := (*DeadLetter)(nil); ; {
 		page, err := s.ListDeadLetters(ctx, after, strayPage)
@@ -99,7 +99,7 @@ func (r *rowsInOrder) has(ctx context.Context, k store.Key) (bool, error) {
 		if len(r.page) > 0 {
 			after = r.page[0].Key
 		}
-		page, err := r.spool.slips(ctx, after, afterDigits, strayPage)
+		page, err := r.spool.entries(ctx, after, afterDigits, strayPage)
 		if err != nil {
 			return false, err
 		}

@@ -16,18 +16,18 @@ import (
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// page is how many letters, or rows, one listing of Strays has.
+// page is how many messages, or rows, one listing of Strays has.
 const page = 5000
 
 // place is what stands under one key.
-type place struct{ letter, row, dead bool }
+type place struct{ message, row, dead bool }
 
 var (
 	nothing = place{}
-	whole   = place{letter: true, row: true}
-	stray   = place{letter: true}
-	rowOnly = place{row: true} // of a letter that was being taken away
-	dead    = place{letter: true, dead: true}
+	whole   = place{message: true, row: true}
+	stray   = place{message: true}
+	rowOnly = place{row: true} // of a message that was being taken away
+	dead    = place{message: true, dead: true}
 )
 
 // fill puts down what stands in each of n places, in the order of their keys over
@@ -43,9 +43,9 @@ func (h *house) fill(t *testing.T, n int, at func(i int) place) (strays []store.
 		if i >= page {
 			shard = 2
 		}
-		s := slip(spool.Line{Shard: shard, Caller: "shop"}, start.Add(time.Duration(i)*time.Millisecond), fmt.Sprintf("%05d", i))
+		s := entry(spool.Line{Shard: shard, Caller: "shop"}, start.Add(time.Duration(i)*time.Millisecond), fmt.Sprintf("%05d", i))
 		p := at(i)
-		if p.letter {
+		if p.message {
 			must(t, h.PutMessage(t.Context(), s.Key, small))
 		}
 		if p.row || p.dead {
@@ -71,8 +71,8 @@ func only(at int, this, others place) func(int) place {
 	}
 }
 
-// A walk over rows beside a walk over letters, each a page at a time, finds every
-// letter without a row, and takes no letter for one that has its row.
+// A walk over rows beside a walk over messages, each a page at a time, finds every
+// message without a row, and takes no message for one that has its row.
 func TestStraysWhereverTheyStand(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(7, 7))
@@ -86,14 +86,14 @@ func TestStraysWhereverTheyStand(t *testing.T) {
 		at   func(i int) place
 	}{
 		{"nothing at all", 0, nil},
-		{"one letter, no row", 1, only(0, stray, nothing)},
-		{"one row, no letter", 1, only(0, rowOnly, nothing)},
-		{"one letter and its row", 1, only(0, whole, nothing)},
+		{"one message, no row", 1, only(0, stray, nothing)},
+		{"one row, no message", 1, only(0, rowOnly, nothing)},
+		{"one message and its row", 1, only(0, whole, nothing)},
 		{"one that is dead", 1, only(0, dead, nothing)},
 		{"a stray before the only row", 2, only(0, stray, whole)},
 		{"a stray after the only row", 2, only(1, stray, whole)},
-		{"a stray after a row without a letter", 2, only(1, stray, rowOnly)},
-		{"a letter after a row without one", 2, only(1, whole, rowOnly)},
+		{"a stray after a row without a message", 2, only(1, stray, rowOnly)},
+		{"a message after a row without one", 2, only(1, whole, rowOnly)},
 		{"a stray after a dead one", 2, only(1, stray, dead)},
 		{"strays alone, a full page", page, only(-1, nothing, stray)},
 		{"strays alone, one more than a page", page + 1, only(-1, nothing, stray)},
@@ -104,12 +104,12 @@ func TestStraysWhereverTheyStand(t *testing.T) {
 		{"the first of a page is a stray", page + 2, only(page, stray, whole)},
 		{"the second of a page is a stray", page + 2, only(page+1, stray, whole)},
 		{"the very last is a stray, behind a full page", page + 1, only(page, stray, whole)},
-		{"the last of a page has no letter", page + 2, only(page-1, rowOnly, whole)},
-		{"the first of a page has no letter", page + 2, only(page, rowOnly, whole)},
+		{"the last of a page has no message", page + 2, only(page-1, rowOnly, whole)},
+		{"the first of a page has no message", page + 2, only(page, rowOnly, whole)},
 		{"a page of rows before the only stray", page + 1, only(page, stray, rowOnly)},
-		{"a page of rows before the only letter", page + 1, only(page, whole, rowOnly)},
+		{"a page of rows before the only message", page + 1, only(page, whole, rowOnly)},
 		{"two pages of rows before the only stray", 2*page + 1, only(2*page, stray, rowOnly)},
-		{"two pages of rows before the only letter", 2*page + 1, only(2*page, whole, rowOnly)},
+		{"two pages of rows before the only message", 2*page + 1, only(2*page, whole, rowOnly)},
 		{"two pages of rows behind the only stray", 2*page + 1, only(0, stray, rowOnly)},
 		{"a page of the dead, and one more, before the only stray", page + 2, only(page+1, stray, dead)},
 		{"all kinds mixed", len(mixed), func(i int) place { return mixed[i] }},
@@ -132,7 +132,7 @@ func TestStraysWhereverTheyStand(t *testing.T) {
 
 // Only what was put down before a moment can be a stray: what is younger may be on
 // the way to its row.
-func TestAYoungLetterIsNoStray(t *testing.T) {
+func TestAYoungMessageIsNoStray(t *testing.T) {
 	t.Parallel()
 	h := newHouse()
 	strays := h.fill(t, 3, only(-1, nothing, stray))
@@ -144,16 +144,16 @@ func TestAYoungLetterIsNoStray(t *testing.T) {
 			return nil
 		}))
 		if !slices.Equal(got, want) {
-			t.Errorf("before the order of letter %d: %v, want %v", i, got, want)
+			t.Errorf("before the order of message %d: %v, want %v", i, got, want)
 		}
 	}
 }
 
-// Whichever listing fails, no letter that has its row is called a stray, and the
+// Whichever listing fails, no message that has its row is called a stray, and the
 // failure is told.
 func TestStraysWithoutStorage(t *testing.T) {
 	t.Parallel()
-	// The listings are those of the dead, and of two pages of letters and of rows.
+	// The listings are those of the dead, and of two pages of messages and of rows.
 	for failing := 1; ; failing++ {
 		h := newHouse()
 		var strays []store.Key
@@ -223,11 +223,11 @@ func TestTheFirstErrorOfAStrayIsTold(t *testing.T) {
 	}
 }
 
-// A blob that no key can name is nobody's letter.
+// A blob that no key can name is nobody's message.
 func TestABlobWithAnotherNameIsNoStray(t *testing.T) {
 	t.Parallel()
 	h := newHouse()
-	key := slip(spool.Line{}, start, "x").Key
+	key := entry(spool.Line{}, start, "x").Key
 	for _, name := range []string{"x", key.Row, key.Partition + "/", key.Partition + "/x", key.Partition + "/-x", key.Partition + "/0001", key.Partition + "/1x-x"} {
 		must(t, h.blobs.Put(t.Context(), name, []byte("x")))
 	}

@@ -141,7 +141,7 @@ func (x *Watcher) tickIsLost(ctx context.Context, now time.Time) bool {
 // counts looks whether nothing is counted as waiting where nothing waits. What a dead
 // process has counted, the watchdog counts off.
 func (x *Watcher) counts(ctx context.Context, rows int, now time.Time) {
-	u, err := x.sends.Usage(ctx, quota.Call{Class: quota.Normal, Cost: 1})
+	u, err := x.sends.Overview(ctx, quota.Call{Class: quota.Normal, Cost: 1})
 	switch {
 	case err != nil || rows > 0 || u.WaitingAll == 0:
 		x.empty = time.Time{}
@@ -243,7 +243,7 @@ func (x *Watcher) free(ctx context.Context, l *quota.Ledger, c quota.Call) int {
 	k := roomKey{l, c.Class}
 	n, known := x.room[k]
 	if !known {
-		if u, err := l.Usage(ctx, c); err == nil {
+		if u, err := l.Overview(ctx, c); err == nil {
 			n = min(u.RemainingMinute, u.RemainingHour)
 		}
 		x.room[k] = n

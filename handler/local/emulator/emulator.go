@@ -1,5 +1,5 @@
-// Package emulator stands in for Azure Communication Services (ACS) Email on a
-// desk or in a test: in come the calls of the published API, api-versions
+// Package emulator stands in for Azure Communication Services (ACS) Email on one
+// computer or in a test: in come the calls of the published API, api-versions
 // 2023-03-31, 2025-09-01 and 2025-01-15-preview, out come ACS's answers, and each accepted message
 // goes to Config.Deliver. It enforces the limits of a subscription, checks
 // signatures in full, reports deliveries to a webhook as Event Grid does, and

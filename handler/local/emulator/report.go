@@ -23,7 +23,7 @@ const (
 	// pauses double, so an event is given up after about half a minute.
 	hookTries  = 6
 	firstPause = time.Second
-	// hookCalls at a time are enough for a desk.
+	// hookCalls at a time are enough for one computer.
 	hookCalls = 8
 )
 

@@ -1,4 +1,4 @@
-// Package host stands in for the Azure Functions host on a desk and in tests. In:
+// Package host stands in for the Azure Functions host in the local run and in tests. In:
 // a directory as it is deployed (host.json, NAME/function.json, the handler).
 // Out: the handler, started, watched and restarted by the host's rules; its HTTP
 // functions on a listener; its timer and queue functions

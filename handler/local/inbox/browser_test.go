@@ -82,7 +82,7 @@ func addSamples(t *testing.T, s *site) {
 		{id: "order", to: "ann@example.com", name: "Ann Becker", subject: "Your order is on its way", text: "Hello Ann, we packed your order this morning. It should be with you by Thursday.",
 			html: orderHTML, files: file("logo.svg", "image/svg+xml", "logo", logoSVG) + "," + file("invoice-10-4471.pdf", "application/pdf", "", "%PDF-1.4 invoice")},
 	} {
-		request := strings.Replace(string(letter{to: l.to, subject: l.subject, text: l.text, html: l.html, files: []string{l.files}}.request()), "Ann Becker", l.name, 1)
+		request := strings.Replace(string(message{to: l.to, subject: l.subject, text: l.text, html: l.html, files: []string{l.files}}.request()), "Ann Becker", l.name, 1)
 		if err := s.Add(l.id, at.Add(time.Duration(i)*11*time.Minute), []byte(request)); err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +108,7 @@ func TestBrowser(t *testing.T) {
 		until(`location.search === '?q=okafor'`), until(`document.querySelector('#list .subject').textContent === 'Your weekly report is ready'`))
 	run(ctx, t, "end of search", chromedp.Click(`.home`), until(`document.querySelectorAll('#list li').length === 4`))
 
-	add(t, s.Inbox, "fresh", letter{to: "eva@example.com", subject: "Just now", text: "Fresh"})
+	add(t, s.Inbox, "fresh", message{to: "eva@example.com", subject: "Just now", text: "Fresh"})
 	run(ctx, t, "live", until(`document.querySelector('#list li .subject').textContent === 'Just now'`))
 
 	run(ctx, t, "keys", chromedp.KeyEvent("j"), until(`document.querySelector('#message h1')?.textContent === 'Just now'`),
@@ -163,7 +163,7 @@ func TestBrowserRunsNothing(t *testing.T) {
 	s := newSite(t)
 	attack := `"><script>fetch('/ran')</script><img src=x onerror="fetch('/ran');new Image().src='/ran'"><svg onload="location='/ran'"></svg>` +
 		`<iframe src="javascript:top.location='/ran'"></iframe><meta http-equiv=refresh content="0;url=javascript:fetch('/ran')"><form action=/ran><input autofocus onfocus="this.form.submit()"></form>`
-	add(t, s.Inbox, "evil", letter{from: attack, to: attack, subject: attack, text: attack, html: attack + `<img src="` + s.url + `/shown">`,
+	add(t, s.Inbox, "evil", message{from: attack, to: attack, subject: attack, text: attack, html: attack + `<img src="` + s.url + `/shown">`,
 		files: []string{file(attack, "image/svg+xml", attack, `<svg xmlns="http://www.w3.org/2000/svg" onload="fetch('/ran')"><script>fetch('/ran')</script></svg>`)}})
 	for _, path := range []string{"/", "/messages/evil?tab=text", "/messages/evil?tab=headers", "/messages/evil?tab=attachments", "/messages/evil?tab=raw", "/messages/evil", "/messages/evil/html"} {
 		s.mu.Lock()

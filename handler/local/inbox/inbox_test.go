@@ -19,13 +19,13 @@ import (
 
 var noon = time.Date(2026, time.March, 2, 12, 0, 30, 0, time.UTC)
 
-// letter is a request whose parts a test replaces.
-type letter struct {
+// message is a request whose parts a test replaces.
+type message struct {
 	from, fromName, to, bcc, subject, text, html string
 	files                                        []string // JSON
 }
 
-func (l letter) request() []byte {
+func (l message) request() []byte {
 	if l.from == "" {
 		l.from = "donotreply@example.com"
 	}
@@ -60,7 +60,7 @@ func newTest(t *testing.T, cfg Config) *Inbox {
 	return b
 }
 
-func add(t *testing.T, b *Inbox, id string, l letter) {
+func add(t *testing.T, b *Inbox, id string, l message) {
 	t.Helper()
 	if err := b.Add(id, noon, l.request()); err != nil {
 		t.Fatal(err)
@@ -95,9 +95,9 @@ func ids(t *testing.T, b *Inbox, query string) string {
 func TestListAndSearch(t *testing.T) {
 	t.Parallel()
 	b := newTest(t, Config{})
-	add(t, b, "one", letter{to: "ann@example.com", subject: "Your ORDER", text: "on its way"})
-	add(t, b, "two", letter{to: "bob@example.org", bcc: "hidden@example.com", from: "billing@example.com", subject: "Invoice", html: "<style>.way{}</style><p>Gr&uuml;&szlig;e &amp; thanks</p>"})
-	add(t, b, "three", letter{to: "ann@example.com", subject: "Order again", text: "plain", html: "<p>only here</p>"})
+	add(t, b, "one", message{to: "ann@example.com", subject: "Your ORDER", text: "on its way"})
+	add(t, b, "two", message{to: "bob@example.org", bcc: "hidden@example.com", from: "billing@example.com", subject: "Invoice", html: "<style>.way{}</style><p>Gr&uuml;&szlig;e &amp; thanks</p>"})
+	add(t, b, "three", message{to: "ann@example.com", subject: "Order again", text: "plain", html: "<p>only here</p>"})
 	tests := []struct{ name, query, want string }{
 		{"all, newest first", "", "three two one"},
 		{"at most two", "?limit=2", "three two"},
@@ -130,7 +130,7 @@ func TestListAndSearch(t *testing.T) {
 func TestOneMessage(t *testing.T) {
 	t.Parallel()
 	b := newTest(t, Config{})
-	l := letter{fromName: "Shop", to: "ann@example.com", subject: "Hello", text: "Hi", html: "<p>Hi</p>", files: []string{file("a.txt", "text/plain", "", "hello"), file("p.png", "image/png", "pic", "png")}}
+	l := message{fromName: "Shop", to: "ann@example.com", subject: "Hello", text: "Hi", html: "<p>Hi</p>", files: []string{file("a.txt", "text/plain", "", "hello"), file("p.png", "image/png", "pic", "png")}}
 	add(t, b, "one", l)
 	var got map[string]any
 	if err := json.Unmarshal(do(b, "GET", "/api/messages/one").Body.Bytes(), &got); err != nil {
@@ -163,7 +163,7 @@ func TestOneMessage(t *testing.T) {
 func TestWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	b := newTest(t, Config{})
-	add(t, b, "one", letter{to: "ann@example.com"})
+	add(t, b, "one", message{to: "ann@example.com"})
 	for _, path := range []string{"/api/messages/x", "/api/messages/x/request", "/api/messages/x/attachments/0", "/api/messages/one/attachments/0",
 		"/api/messages/one/attachments/-1", "/api/messages/one/attachments/a", "/messages/x", "/messages/x/html", "/assets/", "/assets/page.html", "/nothing"} {
 		if w := do(b, "GET", path); w.Code != 404 {
@@ -182,7 +182,7 @@ func TestDelete(t *testing.T) {
 	t.Parallel()
 	b := newTest(t, Config{})
 	for _, id := range []string{"one", "two", "three"} {
-		add(t, b, id, letter{to: "ann@example.com"})
+		add(t, b, id, message{to: "ann@example.com"})
 	}
 	if w := do(b, "DELETE", "/api/messages/two", "Sec-Fetch-Site", "cross-site"); w.Code != 403 {
 		t.Errorf("another site's DELETE: %d, want 403", w.Code)
@@ -199,7 +199,7 @@ func TestSameOperationTwice(t *testing.T) {
 	t.Parallel()
 	b := newTest(t, Config{})
 	for range 3 {
-		add(t, b, "one", letter{to: "ann@example.com"})
+		add(t, b, "one", message{to: "ann@example.com"})
 	}
 	if got := ids(t, b, ""); got != "one.3 one.2 one" {
 		t.Errorf("got %s", got)
@@ -208,7 +208,7 @@ func TestSameOperationTwice(t *testing.T) {
 
 func TestOldestMakeRoom(t *testing.T) {
 	t.Parallel()
-	size := int64(len(letter{to: "a@example.com"}.request()))
+	size := int64(len(message{to: "a@example.com"}.request()))
 	tests := []struct {
 		name string
 		cfg  Config
@@ -226,7 +226,7 @@ func TestOldestMakeRoom(t *testing.T) {
 			test.cfg.Dir = t.TempDir()
 			b := newTest(t, test.cfg)
 			for _, id := range []string{"a", "b", "c", "d"} {
-				add(t, b, id, letter{to: "a@example.com"})
+				add(t, b, id, message{to: "a@example.com"})
 			}
 			if got := ids(t, b, ""); got != test.want {
 				t.Errorf("kept %q, want %q", got, test.want)
@@ -254,9 +254,9 @@ func TestFolderOutlivesTheInbox(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "made", "by", "it")
 	b := newTest(t, Config{Dir: dir})
-	l := letter{to: "ann@example.com", subject: "Hello", files: []string{file("a.txt", "text/plain", "", "hello")}}
+	l := message{to: "ann@example.com", subject: "Hello", files: []string{file("a.txt", "text/plain", "", "hello")}}
 	add(t, b, "3f0b52c1-9a4d-4f7e-8c21-5d6e7f809a1b", l)
-	if err := b.Add("3f0b52c1-9a4d-4f7e-8c21-5d6e7f809a1b", noon.Add(1), letter{to: "bob@example.com"}.request()); err != nil {
+	if err := b.Add("3f0b52c1-9a4d-4f7e-8c21-5d6e7f809a1b", noon.Add(1), message{to: "bob@example.com"}.request()); err != nil {
 		t.Fatal(err)
 	}
 	for name, content := range map[string]string{"20260302T120031.000000000Z_broken.json": "{", "notes.txt": "mine", "20260302T120031.000000000Z_half.json.part": "{}"} {
@@ -293,7 +293,7 @@ func TestFolderThatCannotBeUsed(t *testing.T) {
 func TestIDThatIsNoFileName(t *testing.T) {
 	t.Parallel()
 	b := newTest(t, Config{Dir: t.TempDir()})
-	if err := b.Add("../../etc/x", noon, letter{to: "ann@example.com"}.request()); err == nil || ids(t, b, "") != "" {
+	if err := b.Add("../../etc/x", noon, message{to: "ann@example.com"}.request()); err == nil || ids(t, b, "") != "" {
 		t.Errorf("got %v, kept %q", err, ids(t, b, ""))
 	}
 }
@@ -318,7 +318,7 @@ func TestEventStream(t *testing.T) {
 		return "the end"
 	}
 	lines.Scan() // the first line says that the stream is open
-	add(t, b, "one", letter{to: "ann@example.com"})
+	add(t, b, "one", message{to: "ann@example.com"})
 	if got := next(); got != `{"type":"added","id":"one"}` {
 		t.Errorf("got %s", got)
 	}

@@ -13,7 +13,7 @@ func TestPageEscapes(t *testing.T) {
 	t.Parallel()
 	b := newTest(t, Config{Hint: nasty})
 	empty := do(b, "GET", "/").Body.String()
-	add(t, b, "one", letter{from: nasty, to: nasty, subject: nasty, text: nasty, html: nasty, files: []string{file(nasty, "image/"+nasty, nasty, "x")}})
+	add(t, b, "one", message{from: nasty, to: nasty, subject: nasty, text: nasty, html: nasty, files: []string{file(nasty, "image/"+nasty, nasty, "x")}})
 	pages := map[string]string{"empty": empty}
 	for _, path := range []string{"/", "/?q=" + "%22%3E%3Cscript%3E", "/messages/one", "/messages/one?tab=text", "/messages/one?tab=headers", "/messages/one?tab=attachments", "/messages/one?tab=raw"} {
 		w := do(b, "GET", path)
@@ -32,7 +32,7 @@ func TestPageEscapes(t *testing.T) {
 func TestMessageHTMLIsSandboxed(t *testing.T) {
 	t.Parallel()
 	b := newTest(t, Config{})
-	add(t, b, "one", letter{html: nasty, files: []string{file("x.html", "text/html", "", nasty)}})
+	add(t, b, "one", message{html: nasty, files: []string{file("x.html", "text/html", "", nasty)}})
 	policy := do(b, "GET", "/messages/one/html").Header().Get("Content-Security-Policy")
 	if !strings.HasPrefix(policy, "sandbox ") || strings.Contains(policy, "allow-scripts") || strings.Contains(policy, "allow-same-origin") || strings.Contains(policy, "script-src") {
 		t.Errorf("policy of the message: %q", policy)
@@ -60,7 +60,7 @@ func TestMessagePage(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b := newTest(t, Config{})
-			add(t, b, "one", letter{html: test.html, files: []string{file("l.png", "image/png", "logo", "x"), file("m.png", "image/png", "<a b&c>", "x")}})
+			add(t, b, "one", message{html: test.html, files: []string{file("l.png", "image/png", "logo", "x"), file("m.png", "image/png", "<a b&c>", "x")}})
 			if got := do(b, "GET", "/messages/one/html").Body.String(); got != test.want {
 				t.Errorf("got %s\nwant %s", got, test.want)
 			}
@@ -75,9 +75,9 @@ func TestPages(t *testing.T) {
 		t.Error("the empty page does not say what to do")
 	}
 	for i := range defaultLimit + 5 {
-		add(t, b, string(rune('a'+i%26))+strings.Repeat("x", i/26), letter{to: "ann@example.com", subject: "Order"})
+		add(t, b, string(rune('a'+i%26))+strings.Repeat("x", i/26), message{to: "ann@example.com", subject: "Order"})
 	}
-	add(t, b, "plain", letter{to: "ann@example.com", subject: "No HTML", text: "Hello <Ann>", files: []string{file("a.bin", "application/x-b", "", strings.Repeat("x", 300))}})
+	add(t, b, "plain", message{to: "ann@example.com", subject: "No HTML", text: "Hello <Ann>", files: []string{file("a.bin", "application/x-b", "", strings.Repeat("x", 300))}})
 	tests := []struct {
 		name, path string
 		want       []string

@@ -1,6 +1,6 @@
 // Package issuer stands in for Microsoft Entra ID as an issuer of tokens: it lists
-// the keys that it signs with, changes them, and signs what a test or the desk
-// asks for, good or bad. Nothing outside this machine believes its tokens.
+// the keys that it signs with, changes them, and signs what a test or the
+// local run asks for, good or bad. Nothing outside this machine believes its tokens.
 //
 // In: claims. Out: a token; and over HTTP the keys of one tenant, under the path
 // that Entra ID has for them. It knows no applications and gives no token to a

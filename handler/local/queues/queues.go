@@ -1,5 +1,5 @@
 // Package queues opens queues of Azurite for the Functions host's stand-in: for
-// the desk and for tests of the built product.
+// the local run and for tests of the built product.
 //
 // An endpoint and Azurite's certificate go in, a function that opens a queue by
 // its name comes out, as host.Config wants it. The queues speak HTTPS with a token,

@@ -93,6 +93,80 @@ func TestPermissionsAreTheLeast(t *testing.T) {
 	}
 }
 
+// What a change does not need is looked for in each night, and vulnerabilities in changes too.
+func TestLongJobsRunAtNight(t *testing.T) {
+	t.Parallel()
+	all := workflows(t)
+	if _, scheduled := all["nightly.yml"].On["schedule"]; !scheduled {
+		t.Errorf("nightly.yml runs on %v", all["nightly.yml"].On)
+	}
+	for file, wanted := range map[string][]string{
+		"ci.yml":      {"make build", "make test", "make check", "make vulns"},
+		"nightly.yml": {"make sim SEEDS=1000", "make scale", "make quick", "make vulns"},
+	} {
+		var ran []string
+		for _, job := range all[file].Jobs {
+			for _, s := range job.Steps {
+				ran = append(ran, s.Run)
+			}
+		}
+		for _, command := range wanted {
+			if !slices.Contains(ran, command) {
+				t.Errorf("%s does not run %s", file, command)
+			}
+		}
+	}
+}
+
+// updated are the files that Dependabot raises, by the name of their kind there.
+var updated = map[string]string{"go.mod": "gomod", "package.json": "npm"}
+
+// A folder that Dependabot is not told of grows old unseen.
+func TestUpdatesCoverAllModules(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(root, ".github", "dependabot.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config struct {
+		Updates []struct {
+			Ecosystem   string `yaml:"package-ecosystem"`
+			Directory   string
+			Directories []string
+		}
+	}
+	if err := yaml.Unmarshal(text, &config); err != nil {
+		t.Fatal(err)
+	}
+	got, want := []string{}, []string{"github-actions /"}
+	for _, u := range config.Updates {
+		for _, folder := range append(u.Directories, u.Directory) {
+			if folder != "" {
+				got = append(got, u.Ecosystem+" "+folder)
+			}
+		}
+	}
+	err = filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err == nil && path != root && d.IsDir() && (strings.HasPrefix(d.Name(), ".") || slices.Contains([]string{"node_modules", "testdata", "dist"}, d.Name())) {
+			return filepath.SkipDir
+		}
+		if kind := updated[filepath.Base(path)]; err == nil && kind != "" {
+			folder, err := filepath.Rel(root, filepath.Dir(path))
+			want = append(want, kind+" /"+strings.TrimPrefix(filepath.ToSlash(folder), "."))
+			return err
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("it looks at %v, and should at %v", got, want)
+	}
+}
+
 // A tag is tested, and then all that the command writes is proven and published.
 func TestATagPublishesAllFiles(t *testing.T) {
 	t.Parallel()
@@ -114,7 +188,7 @@ func TestATagPublishesAllFiles(t *testing.T) {
 			did = append(did, "write")
 		case strings.HasPrefix(s.Uses, "actions/attest-build-provenance@") && s.With["subject-path"] == all:
 			did = append(did, "prove")
-		case strings.HasPrefix(s.Run, `gh release create "$GITHUB_REF_NAME" `+all+" "):
+		case s.Run == `gh release create "$GITHUB_REF_NAME" `+all+" --verify-tag --notes-file dist/"+notesFile:
 			did = append(did, "publish")
 		}
 	}

@@ -108,22 +108,6 @@ func (c *Client) Secret(ctx context.Context, address string) (string, error) {
 	return body.Value, nil
 }
 
-// IsStorage tells whether an address is a storage account's in one of the clouds, so that
-// a token for its data may be sent there.
-func IsStorage(address string) bool {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" {
-		return false
-	}
-	_, domain, _ := strings.Cut(u.Hostname(), ".")
-	_, domain, _ = strings.Cut(domain, ".") // blob, queue, table
-	switch domain {
-	case "core.windows.net", "core.chinacloudapi.cn", "core.usgovcloudapi.net":
-		return true
-	}
-	return false
-}
-
 // vaultDomain is of the clouds that there are.
 // Source: learn.microsoft.com, "Azure Key Vault keys, secrets and certificates overview".
 func vaultDomain(domain string) bool {

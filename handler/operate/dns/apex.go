@@ -28,7 +28,7 @@ func (c *check) checkToken(ctx context.Context, apex view) {
 			return []Finding{{Level: Green, Code: "domain-good", Sentence: "The domain's ms-domain-verification stands."}}
 		case slices.ContainsFunc(g.values, func(v string) bool { return strings.EqualFold(clean(v), want) }):
 			f.Code, f.Sentence = "domain-pasted", "The token of the domain stands with quotes, blanks or other letters around it."
-			f.Remedy = "Write it anew, without quotes and blanks: " + want
+			f.Remedy = "Rewrite it, without quotes and blanks: " + want
 		case len(g.values) > 0:
 			f.Sentence = fmt.Sprintf("There are %d ms-domain-verification records, and none is %s.", len(g.values), want)
 		default:
@@ -73,16 +73,16 @@ func (c *check) checkAlias(alias, apex view) (stands bool) {
 func (c *check) checkMX(ctx context.Context) {
 	c.judge(KindMX, c.look(ctx, c.domain.Name, miekg.TypeMX), nil, func(g group) []Finding {
 		g.values = slices.Compact(slices.Clone(g.values))
-		f := Finding{Level: Green, Code: "mx-good", Sentence: "The domain takes mail: " + listed(g.values) + "."}
+		f := Finding{Level: Green, Code: "mx-good", Sentence: "The domain accepts mail: " + listed(g.values) + "."}
 		switch {
 		case len(g.values) == 0:
-			f.Code, f.Sentence = "mx-missing", "The domain has no MX, and takes no mail. ACS sends without it."
-			f.Remedy = "Set one if people should be able to answer. Microsoft looks at it before it raises a quota."
+			f.Code, f.Sentence = "mx-missing", "The domain has no MX, and accepts no mail. ACS sends without it."
+			f.Remedy = "Set one if people should be able to answer. Microsoft checks it before raising a quota."
 		case slices.Equal(g.values, []string{""}):
-			f.Code, f.Sentence = "mx-null", "The domain says that it takes no mail (MX 0 .). ACS sends all the same."
-			f.Remedy = "Some receivers refuse senders that nobody can answer. Microsoft looks at it before it raises a quota."
+			f.Code, f.Sentence = "mx-null", "The domain says that it accepts no mail (MX 0 .). ACS sends all the same."
+			f.Remedy = "Some receivers refuse senders that nobody can answer. Microsoft checks it before raising a quota."
 		case g.values[0] == "":
-			f.Level, f.Code, f.Sentence, f.Remedy = Yellow, "mx-null-and-others", "The domain says that it takes no mail (MX 0 .), and names servers that do.", "Delete one of the two."
+			f.Level, f.Code, f.Sentence, f.Remedy = Yellow, "mx-null-and-others", "The domain says that it accepts no mail (MX 0 .), but it names mail servers.", "Delete one of the two."
 		}
 		return []Finding{f}
 	})

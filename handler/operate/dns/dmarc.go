@@ -30,10 +30,10 @@ func (c *check) withoutDMARC(ctx context.Context, name string) []Finding {
 			return c.judgeDMARC(ctx, org, values)
 		}
 		if what < absent {
-			return []Finding{{Level: Yellow, Code: "dmarc-unknown", Sentence: "There is no DMARC record at " + shown(name) + ", and _dmarc." + shown(org) + " gives no answer.", Remedy: "Run it again."}}
+			return []Finding{{Level: Yellow, Code: "dmarc-unknown", Sentence: "There is no DMARC record at " + shown(name) + ", and _dmarc." + shown(org) + " gives no answer.", Remedy: "Run doctor again."}}
 		}
 	}
-	f := Finding{Level: Yellow, Code: "dmarc-missing", Sentence: "There is no DMARC record. Large receivers want one, and so does Microsoft before it raises a quota.",
+	f := Finding{Level: Yellow, Code: "dmarc-missing", Sentence: "There is no DMARC record. Large receivers want one. Microsoft wants one before raising a quota.",
 		Remedy: "Add a TXT record at " + name + ": v=DMARC1; p=none; rua=mailto:dmarc@" + c.domain.Name}
 	for _, doubled := range []string{name + "." + c.zone, name + "." + c.domain.Name} {
 		if c.stands(ctx, doubled, miekg.TypeTXT, likeDMARC) {
@@ -43,7 +43,7 @@ func (c *check) withoutDMARC(ctx context.Context, name string) []Finding {
 		}
 	}
 	if c.stands(ctx, c.domain.Name, miekg.TypeTXT, dmarcBegin.MatchString) {
-		f.Level, f.Code, f.Sentence, f.Remedy = Red, "dmarc-wrong-name", "The DMARC record stands at the domain itself, where nobody looks.", "Move it: type "+relative(name, c.zone)+" as the name."
+		f.Level, f.Code, f.Sentence, f.Remedy = Red, "dmarc-wrong-name", "The DMARC record stands at the domain itself, where receivers do not look.", "Move it: type "+relative(name, c.zone)+" as the name."
 	}
 	return []Finding{f}
 }
@@ -52,7 +52,7 @@ func (c *check) withoutDMARC(ctx context.Context, name string) []Finding {
 func (c *check) judgeDMARC(ctx context.Context, owner string, values []string) (all []Finding) {
 	valid := slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !dmarcBegin.MatchString(v) })
 	if len(valid) > 1 {
-		return []Finding{{Level: Red, Code: "dmarc-two-records", Sentence: fmt.Sprintf("There are %d DMARC records. Receivers then use none.", len(valid)), Remedy: "Keep one."}}
+		return []Finding{{Level: Red, Code: "dmarc-two-records", Sentence: fmt.Sprintf("There are %d DMARC records. Receivers then ignore all of them.", len(valid)), Remedy: "Keep one."}}
 	}
 	text := values[0]
 	if len(valid) == 1 {
@@ -77,7 +77,7 @@ func (c *check) judgeDMARC(ctx context.Context, owner string, values []string) (
 	}
 	all = append(all, good)
 	if _, err := second.Parse(text); err != nil {
-		all = append(all, Finding{Level: Green, Code: "dmarc-unusual", Sentence: "Some receivers may stumble over how the DMARC record is written, though it is valid (" + shown(strings.TrimPrefix(err.Error(), "dmarc: ")) + ").",
+		all = append(all, Finding{Level: Green, Code: "dmarc-unusual", Sentence: "The DMARC record is valid, but some receivers may not read it (" + shown(strings.TrimPrefix(err.Error(), "dmarc: ")) + ").",
 			Remedy: "Write it without blanks around \"=\", and in small letters: v=DMARC1; p=" + d.policy + "; …"})
 	}
 	return all
@@ -92,13 +92,13 @@ func (c *check) reportsOf(ctx context.Context, owner string, d dmarc) (all []Fin
 		}
 		name := owner + "._report._dmarc." + domain
 		values, what := c.values(ctx, name, miekg.TypeTXT)
-		f := Finding{Level: Yellow, Code: "dmarc-reports-refused", Sentence: shown(domain) + " has not agreed to take DMARC reports on " + owner + ". They are dropped.",
+		f := Finding{Level: Yellow, Code: "dmarc-reports-refused", Sentence: shown(domain) + " has not agreed to receive DMARC reports on " + owner + ". They are dropped.",
 			Remedy: "Ask it for a TXT record at " + shown(name) + ": v=DMARC1\nOr name another address."}
 		switch {
 		case slices.ContainsFunc(values, dmarcBegin.MatchString):
 			continue
 		case what < absent:
-			f.Code, f.Sentence, f.Remedy = "dmarc-reports-unknown", "Whether "+shown(domain)+" takes DMARC reports is unknown: it gives no answer.", "Run it again."
+			f.Code, f.Sentence, f.Remedy = "dmarc-reports-unknown", "Whether "+shown(domain)+" receives DMARC reports is unknown: it gives no answer.", "Run doctor again."
 		}
 		all = append(all, f)
 	}
@@ -127,16 +127,16 @@ func (c *check) checkAlignment() {
 	f := Finding{Level: Green, Code: "dmarc-aligned", Kind: KindDMARC, Record: c.domain.Name}
 	switch {
 	case !sure, dkim != Green && spf != Green && (dkim == Yellow || spf == Yellow):
-		f.Level, f.Code, f.Sentence, f.Remedy = Yellow, "dmarc-alignment-unknown", "Whether mail from @"+c.domain.Name+" passes DMARC is unknown.", "Mend what is said on DKIM, SPF and DMARC, and run it again."
+		f.Level, f.Code, f.Sentence, f.Remedy = Yellow, "dmarc-alignment-unknown", "Whether mail from @"+c.domain.Name+" passes DMARC is unknown.", "Fix the faults of DKIM, SPF and DMARC, and run doctor again."
 	case dkim == Green && spf == Green:
 		f.Sentence = "Mail from @" + c.domain.Name + " can pass DMARC by DKIM and by SPF."
 	case dkim == Green:
 		f.Sentence = "Mail from @" + c.domain.Name + " can pass DMARC by DKIM. SPF does not help it now."
 	case spf == Green:
-		f.Level, f.Code, f.Sentence, f.Remedy = Yellow, "dmarc-spf-only", "Mail from @"+c.domain.Name+" can pass DMARC by SPF alone. Forwarding breaks that.", "Mend DKIM."
+		f.Level, f.Code, f.Sentence, f.Remedy = Yellow, "dmarc-spf-only", "Mail from @"+c.domain.Name+" can pass DMARC by SPF alone. Forwarding breaks that.", "Fix DKIM."
 	default:
 		f.Level, f.Code, f.Sentence = Yellow, "dmarc-unaligned", "Mail from @"+c.domain.Name+" cannot pass DMARC: neither DKIM nor SPF is in order."
-		f.Remedy = "Mend DKIM, both selectors."
+		f.Remedy = "Fix DKIM, both selectors."
 		if c.policy.policy != "none" {
 			f.Level = Red
 			f.Sentence += " Its policy is " + c.policy.policy + "."

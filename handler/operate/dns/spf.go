@@ -17,15 +17,15 @@ func (c *check) checkSPF(ctx context.Context, apex view) {
 		switch {
 		case len(valid) == 1 && len(g.values) > 1:
 			return append(c.judgeSPF(ctx, valid[0]), Finding{Level: Yellow, Code: "spf-stray",
-				Sentence: "Beside the SPF record stands one that looks like it and counts for nothing.", Remedy: "Delete the TXT record that does not begin with v=spf1."})
+				Sentence: "Another TXT record looks like SPF, but receivers ignore it.", Remedy: "Delete the TXT record that does not begin with v=spf1."})
 		case len(valid) == 1:
 			return c.judgeSPF(ctx, valid[0])
 		case len(valid) > 1:
-			return []Finding{{Level: Red, Code: "spf-two-records", Sentence: fmt.Sprintf("There are %d SPF records. Receivers then use none (permerror).", len(valid)),
+			return []Finding{{Level: Red, Code: "spf-two-records", Sentence: fmt.Sprintf("There are %d SPF records. Receivers then ignore all of them (permerror).", len(valid)),
 				Remedy: "Keep one: " + c.proposal(valid...) + "\n" + c.others(ctx, valid...)}}
 		case len(g.values) > 0:
-			return []Finding{{Level: Red, Code: "spf-pasted", Sentence: "A TXT record was meant as SPF, and does not begin with \"v=spf1 \": " + shown(g.values[0]),
-				Remedy: "Write it anew, without quotes, and without blanks before it: " + c.proposal(g.values...)}}
+			return []Finding{{Level: Red, Code: "spf-pasted", Sentence: "A TXT record looks like SPF, but does not begin with \"v=spf1 \": " + shown(g.values[0]),
+				Remedy: "Rewrite it, without quotes, and without blanks before it: " + c.proposal(g.values...)}}
 		}
 		return []Finding{c.missingSPF(ctx)}
 	})
@@ -39,7 +39,7 @@ func (c *check) missingSPF(ctx context.Context) Finding {
 		f.Sentence = "The SPF record stands at " + shown(doubled) + ": the provider added the name of the zone."
 		f.Remedy = "Move it: type " + relative(c.domain.Name, c.zone) + " as the name."
 	} else if org := organization(c.domain.Name); org != c.domain.Name && c.stands(ctx, org, miekg.TypeTXT, isSPF) {
-		f.Sentence += " That of " + shown(org) + " does not count for it."
+		f.Sentence += " The record of " + shown(org) + " does not apply to it."
 	}
 	return f
 }
@@ -49,7 +49,7 @@ func (c *check) judgeSPF(ctx context.Context, text string) []Finding {
 	terms, wrong := parseSPF(text)
 	var all []Finding
 	for _, w := range wrong {
-		all = append(all, Finding{Level: Red, Code: "spf-syntax", Sentence: "The SPF record " + w + ".", Remedy: "Write it anew by hand: " + c.proposal(text)})
+		all = append(all, Finding{Level: Red, Code: "spf-syntax", Sentence: "The SPF record " + w + ".", Remedy: "Rewrite it by hand: " + c.proposal(text)})
 	}
 	if len(wrong) > 0 {
 		return all // the proposal mends what else is wrong
@@ -88,7 +88,7 @@ func (c *check) wantedBySPF(ctx context.Context, text string, terms []spfTerm, t
 		case has(before, name, "+"):
 			continue
 		case has(idle, name, "+-~?"):
-			f.Code, f.Sentence = "spf-include-after-all", "include:"+name+" stands behind all, where no receiver reads it."
+			f.Code, f.Sentence = "spf-include-after-all", "include:"+name+" stands after all, where no receiver reads it."
 		case has(before, name, "-~?"):
 			f.Code, f.Sentence = "spf-include-refused", "A sign before include:"+name+" forbids what it should allow."
 		case slices.Contains(tree.names, name):
@@ -127,16 +127,16 @@ func (c *check) flattened(ctx context.Context, name string, tree spfTree) bool {
 func shapeOfSPF(terms []spfTerm) (all []Finding) {
 	before, idle := reached(terms)
 	for _, t := range idle {
-		f := Finding{Level: Yellow, Code: "spf-after-all", Sentence: shown(t.text) + " stands behind all, where no receiver reads it.", Remedy: "Move it before all, or delete it."}
+		f := Finding{Level: Yellow, Code: "spf-after-all", Sentence: shown(t.text) + " stands after all, where no receiver reads it.", Remedy: "Move it before all, or delete it."}
 		if t.modifier {
-			f.Code, f.Sentence, f.Remedy = "spf-redirect-with-all", shown(t.text)+" counts for nothing beside all.", "Delete it, or write it as an include before all."
+			f.Code, f.Sentence, f.Remedy = "spf-redirect-with-all", shown(t.text)+" has no effect beside all.", "Delete it, or write it as an include before all."
 		}
 		if t.name != "include" || canonical(t.value) != acsInclude {
 			all = append(all, f)
 		}
 	}
 	if slices.ContainsFunc(before, func(t spfTerm) bool { return t.name == "ptr" && !t.modifier }) {
-		all = append(all, Finding{Level: Yellow, Code: "spf-ptr", Sentence: "The SPF record uses ptr, which is slow, and which many receivers pass over.", Remedy: "Delete ptr. Name the servers with ip4, ip6 or include."})
+		all = append(all, Finding{Level: Yellow, Code: "spf-ptr", Sentence: "The SPF record uses ptr, which is slow. Many receivers skip it.", Remedy: "Delete ptr. Name the servers with ip4, ip6 or include."})
 	}
 	return all
 }
@@ -144,18 +144,18 @@ func shapeOfSPF(terms []spfTerm) (all []Finding) {
 // countOfSPF holds the record against the limits of receivers.
 func countOfSPF(t spfTree) (all []Finding) {
 	for _, d := range t.dead {
-		all = append(all, Finding{Level: Red, Code: "spf-dead-end", Sentence: "The SPF record " + d + ". Receivers then use none of it (permerror).", Remedy: "Delete that word, or mend the record that it names."})
+		all = append(all, Finding{Level: Red, Code: "spf-dead-end", Sentence: "The SPF record " + d + ". Receivers then ignore the record (permerror).", Remedy: "Delete that word, or fix the record that it names."})
 	}
 	if t.lookups > maxLookups {
 		all = append(all, Finding{Level: Red, Code: "spf-many-lookups", Sentence: fmt.Sprintf("The SPF record needs %d lookups. Receivers stop at %d (permerror).", t.lookups, maxLookups),
-			Remedy: "Delete includes of services that are used no more. Give others a subdomain of their own."})
+			Remedy: "Delete includes of services that you no longer use. Give others a subdomain of their own."})
 	}
 	if t.voids > maxVoids {
 		all = append(all, Finding{Level: Red, Code: "spf-void-lookups", Sentence: fmt.Sprintf("The SPF record names %d things that do not exist. Receivers stop at %d (permerror).", t.voids, maxVoids),
 			Remedy: "Delete the words whose names do not exist."})
 	}
 	if len(t.unknown) > 0 && len(all) == 0 {
-		all = append(all, Finding{Level: Yellow, Code: "spf-not-counted", blocks: true, Sentence: "The lookups of SPF could not be counted: no answer for " + listed(t.unknown) + ".", Remedy: "Run it again."})
+		all = append(all, Finding{Level: Yellow, Code: "spf-not-counted", blocks: true, Sentence: "The lookups of SPF could not be counted: no answer for " + listed(t.unknown) + ".", Remedy: "Run doctor again."})
 	}
 	return all
 }
@@ -170,19 +170,19 @@ func (c *check) endOfSPF(ctx context.Context, text string, terms []spfTerm) []Fi
 	case end == "-all", end == "~all" && c.domain.Verified:
 		return nil
 	case end == "+all":
-		f.Level, f.Code, f.Sentence = Red, "spf-everyone", "The SPF record ends in +all: everybody may send as this domain."
+		f.Level, f.Code, f.Sentence = Red, "spf-everyone", "The SPF record ends in +all: anyone may send as this domain."
 	case end == "":
-		f.Sentence = "The SPF record has no ending, which is the same as ?all: it forbids nobody."
+		f.Sentence = "The SPF record has no ending, which is the same as ?all: it forbids no server."
 	case !strings.HasSuffix(end, "all"):
 		f.Sentence = "The SPF record ends in " + shown(end) + ". Microsoft's check wants the include and -all in the record itself."
 	default:
-		f.Sentence = "The SPF record ends in " + end + ". Microsoft writes that its check then fails: it wants -all."
+		f.Sentence = "The SPF record ends in " + end + ". Microsoft's documentation says that its check then fails: it wants -all."
 	}
 	if c.domain.Verified {
 		f.Remedy = "ACS has verified it. End it in ~all or -all."
 		return []Finding{f}
 	}
-	f.Remedy = "1. " + c.others(ctx, text) + "\n2. Set it to: " + c.proposal(text) + "\n3. Once ACS has verified it, ~all may return."
+	f.Remedy = "1. " + c.others(ctx, text) + "\n2. Set it to: " + c.proposal(text) + "\n3. After ACS has verified SPF, ~all may return."
 	return []Finding{f}
 }
 
@@ -193,9 +193,9 @@ func (c *check) secondOpinion(ctx context.Context, text string) []Finding {
 	case spf.PermError:
 		return []Finding{{Level: Red, Code: "spf-permerror", Sentence: "Receivers give up on the SPF record (permerror): " + shown(err.Error()) + ".", Remedy: "Set it to: " + c.proposal(text)}}
 	case spf.Pass:
-		return []Finding{{Level: Red, Code: "spf-everyone", Sentence: "The SPF record lets everybody send as this domain.", Remedy: "Name the networks that are yours alone: " + c.proposal(text)}}
+		return []Finding{{Level: Red, Code: "spf-everyone", Sentence: "The SPF record lets anyone send as this domain.", Remedy: "Name the networks that are yours alone: " + c.proposal(text)}}
 	case spf.TempError:
-		return []Finding{{Level: Yellow, Code: "spf-not-counted", blocks: true, Sentence: "The SPF record could not be evaluated: a name in it gives no answer.", Remedy: "Run it again."}}
+		return []Finding{{Level: Yellow, Code: "spf-not-counted", blocks: true, Sentence: "The SPF record could not be evaluated: a name in it gives no answer.", Remedy: "Run doctor again."}}
 	}
 	return nil
 }

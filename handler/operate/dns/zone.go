@@ -64,7 +64,7 @@ func (c *check) findZone(ctx context.Context) (names []string, ok bool) {
 		return nil, false
 	}
 	c.add(Finding{Level: Yellow, Code: "resolver-silent", blocks: true, Record: c.domain.Name, Sentence: "No resolver answers: " + listed(c.resolvers) + ".",
-		Remedy: "Look at the network, or name a resolver with --resolver HOST:PORT."})
+		Remedy: "Check the network, or name a resolver with --resolver HOST:PORT."})
 	return nil, false
 }
 

@@ -12,15 +12,15 @@ func adviceOn(code string) string {
 	case acs.CodeInvalidSenderUserName:
 		return `The domain does not know the part before the @: "posthorn sender add ADDRESS" adds it. donotreply is on every domain.`
 	case acs.CodeInvalidEmailAddress:
-		return "Look at the recipient's address."
+		return "Check the recipient's address."
 	case acs.CodeRecipientsSuppressed:
 		return "The recipient is on ACS's list of addresses that bounced. ACS drops its mail for a day, and each try makes that longer: use another recipient."
 	case acs.CodeDropped:
-		return "ACS gave up after several tries. Look at the recipient's domain, and try another recipient."
+		return "ACS gave up after several tries. Check the recipient's domain, and try another recipient."
 	case acs.CodeTooManyRequests:
 		return "A limit of the subscription is reached. Try again later."
 	case "OutcomeUnknown":
-		return "Look into the mailbox before you try again."
+		return "Check the mailbox before you try again."
 	}
 	return ""
 }

@@ -21,7 +21,7 @@ func (d Direct) Send(ctx context.Context, id string, m Message) (Status, error) 
 	f := errorOf(ctx, "refused the message", err)
 	e, ok := errors.AsType[*acs.Error](err)
 	if said, is := errors.AsType[*Error](f); ok && is && e.Accepted == acs.MayBeAccepted {
-		said.Advice = "It is not known whether ACS has taken the message. Look into the mailbox before you try again."
+		said.Advice = "It is not known whether ACS has taken the message. Check the mailbox before you try again."
 	}
 	return statusOf(op), f
 }
@@ -58,7 +58,7 @@ func errorOf(ctx context.Context, did string, err error) error {
 	f := &Error{Away: e.StatusCode == 0 || e.StatusCode >= http.StatusInternalServerError || e.Misconfigured(), passing: e.Temporary(), again: e.RetryAfter, Advice: adviceOn(e.Code)}
 	if e.StatusCode == 0 {
 		f.Detail = "ACS could not be asked: " + strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(e.Error(), "acs: send: "), "acs: status: "), ", "+e.Accepted.String()) + "."
-		f.Advice = "Look at POSTHORN_ACS_ENDPOINT, the network, and the login: \"az login\" with POSTHORN_CREDENTIAL=azure-cli."
+		f.Advice = "Check POSTHORN_ACS_ENDPOINT, the network, and the login: \"az login\" with POSTHORN_CREDENTIAL=azure-cli."
 		return f
 	}
 	if e.StatusCode >= http.StatusInternalServerError {
@@ -76,7 +76,7 @@ func errorOf(ctx context.Context, did string, err error) error {
 	case e.StatusCode == http.StatusTooManyRequests:
 		f.Advice = fmt.Sprintf("A limit of the subscription is reached. Try again in %s.", e.RetryAfter)
 	case f.Advice == "" && e.StatusCode == http.StatusNotFound:
-		f.Advice = "Look at POSTHORN_ACS_ENDPOINT: there is no such Communication Services resource, or it is no Email one."
+		f.Advice = "Check POSTHORN_ACS_ENDPOINT: there is no such Communication Services resource, or it has no email."
 	}
 	return f
 }

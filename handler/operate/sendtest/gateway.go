@@ -56,7 +56,7 @@ func (g *Gateway) Me(ctx context.Context) (me Me, err error) {
 	defer cancel()
 	a, err := g.do(bounded, http.MethodGet, "/callers/me", "", nil)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return me, &Error{Detail: fmt.Sprintf("%s does not answer within %s.", g.base, startTime), Advice: "Look at POSTHORN_PUBLIC_URL, the network, and the state of the function app.", Away: true}
+		return me, &Error{Detail: fmt.Sprintf("%s does not answer within %s.", g.base, startTime), Advice: "Check POSTHORN_PUBLIC_URL, the network, and the state of the function app.", Away: true}
 	}
 	if err != nil {
 		return me, err

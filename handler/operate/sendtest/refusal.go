@@ -70,7 +70,7 @@ func (a *answer) foreign() *Error {
 	}
 	switch {
 	case a.status < 300:
-		f.Advice = "Something else answers there. Look at POSTHORN_PUBLIC_URL."
+		f.Advice = "Something else answers there. Check POSTHORN_PUBLIC_URL."
 	case a.status < 400:
 		to := "another address"
 		if at, err := url.Parse(a.header.Get("Location")); err == nil && at.Host != "" {
@@ -80,11 +80,11 @@ func (a *answer) foreign() *Error {
 	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
 		f.Advice = "The platform refuses before Posthorn is asked: the app is stopped, its access restrictions do not allow this network, or App Service's own authentication is on."
 	case a.status == http.StatusNotFound:
-		f.Advice = "The function app has no such function, or it is another app. Look at POSTHORN_PUBLIC_URL, and at the list of functions of the app."
+		f.Advice = "The function app has no such function, or it is another app. Check POSTHORN_PUBLIC_URL, and the functions of the app."
 	case a.status == http.StatusTooManyRequests:
 		f.Advice = "The platform asks to wait. Try again later."
 	case a.status >= http.StatusInternalServerError:
-		f.Advice = "The host runs, but the handler gives it no answer: it has just started, or it has ended. Try again; then look at the log of the function app."
+		f.Advice = "The host runs, but the handler does not answer: it has just started, or it has ended. Try again. If it fails again, check the log of the function app."
 	}
 	return f
 }
@@ -111,14 +111,14 @@ func (a *answer) words() string {
 // unreached says why there is no answer. Nothing is known of what was sent: the message
 // may have been taken if the connection broke late.
 func unreached(host string, err error) *Error {
-	f := &Error{Away: true, Advice: "Look at POSTHORN_PUBLIC_URL and the network."}
+	f := &Error{Away: true, Advice: "Check POSTHORN_PUBLIC_URL and the network."}
 	if name, ok := errors.AsType[*net.DNSError](err); ok {
 		f.Detail = fmt.Sprintf("The name %s is not known, or the name servers do not answer.", name.Name)
 		return f
 	}
 	if said := certificate(host, err); said != "" {
 		f.Detail = said
-		f.Advice = "Look at the certificate of the custom domain. A proxy that opens TLS needs its authority in this computer's list."
+		f.Advice = "Check the certificate of the custom domain. A proxy that opens TLS needs its authority in this computer's list."
 		return f
 	}
 	_, plain := errors.AsType[tls.RecordHeaderError](err)
@@ -130,7 +130,7 @@ func unreached(host string, err error) *Error {
 		f.Detail = host + " refuses connections: nothing listens there."
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		f.Detail = host + " closed the connection without an answer."
-		f.Advice = "It is not known whether the message was taken. Look into the mailbox, then try again."
+		f.Advice = "It is not known whether the message was taken. Check the mailbox, then try again."
 	case ok && timeout.Timeout():
 		f.Detail = host + " does not answer."
 	default:

@@ -113,7 +113,7 @@ func (t *Trial) run(ctx context.Context, id string, m Message) error {
 	if err != nil {
 		return t.late(ctx, err, &Error{
 			Detail: fmt.Sprintf("There was no answer within %s, so it is not known whether the message was taken. Its operation is %s.", t.Wait, id), Away: true,
-			Advice: "Look into the mailbox before you try again.",
+			Advice: "Check the mailbox before you try again.",
 		})
 	}
 	t.report.ID = id
@@ -190,9 +190,9 @@ func (t *Trial) late(ctx context.Context, err error, over *Error) error {
 
 // unfinished is the end of following, and not of the message.
 func (t *Trial) unfinished(s Status, format string, args ...any) *Error {
-	f := &Error{Detail: fmt.Sprintf(format, args...), Advice: "It goes on by itself. Look into the mailbox later, or say a longer --wait."}
+	f := &Error{Detail: fmt.Sprintf(format, args...), Advice: "The message continues by itself. Check the mailbox later, or set a longer --wait."}
 	if s.State == "waiting" {
-		f.Advice = fmt.Sprintf("It goes on by itself. \"posthorn messages show %s\" says why it waits, and \"posthorn send-test TO --direct\" shows ACS's own words.", t.report.ID)
+		f.Advice = fmt.Sprintf("The message continues by itself. \"posthorn messages show %s\" says why it waits, and \"posthorn send-test TO --direct\" shows ACS's own words.", t.report.ID)
 	}
 	return f
 }

@@ -1,7 +1,7 @@
 // Package blob keeps files in one container of Azure Blob Storage.
 //
 // Blocks go in under a name and a number; after Commit they are a blob, before it
-// nobody can read them, and the service drops them after a week. A small blob goes
+// no reader sees them, and the service drops them after a week. A small blob goes
 // in whole with Put and comes out whole with Read. What else comes out is a listing
 // and URLs that read or write one blob for a while, which the service itself
 // answers. What a stranger wrote can be sealed. A container that does not exist is

@@ -12,15 +12,15 @@ import (
 	"github.com/posthorn/posthorn/handler/store/sdk"
 )
 
-// sealID is the lease of every sealed blob. It is no secret: whoever may write to
-// a blob may also break its lease.
+// sealID is the lease of every sealed blob. It is no secret: a writer of a blob
+// may also break its lease.
 const sealID = "5ea1ed00-0000-4000-8000-000000000000"
 
 // endless is the duration of a lease that does not end by itself.
 const endless = -1
 
-// Size tells the size of a committed blob. ErrMissing if there is none, or one
-// that is no block blob, such as a page blob that a stranger made.
+// Size tells the size of a committed blob. ErrMissing without a block blob:
+// a stranger may have made a page blob.
 func (c *Container) Size(ctx context.Context, name string) (int64, error) {
 	var p blob.GetPropertiesResponse
 	err := sdk.Do(ctx, "look at blob", c.Create, func(ctx context.Context) (err error) {
@@ -76,8 +76,8 @@ func (c *Container) Seal(ctx context.Context, name string, h store.BlobHeaders) 
 }
 
 // Delete removes a blob, sealed or not, with the snapshots that a signed URL that
-// writes can make. ErrMissing if there is none; of one that is not committed
-// nothing is promised, services differ.
+// writes can make. ErrMissing without a blob. Services differ for
+// one that is not committed.
 func (c *Container) Delete(ctx context.Context, name string) error {
 	b := c.client.NewBlobClient(name)
 	all := &blob.DeleteOptions{DeleteSnapshots: new(blob.DeleteSnapshotsOptionTypeInclude)}

@@ -31,7 +31,7 @@ func (c *Container) sign(ctx context.Context, name string, allow sas.BlobPermiss
 		return "", err
 	}
 	if allow.Create && !c.created.Load() {
-		// Whoever has only the URL cannot create the container at its first use.
+		// The URL cannot create the container at its first use.
 		if err := c.Create(ctx); err != nil {
 			return "", err
 		}
@@ -54,8 +54,8 @@ func (c *Container) sign(ctx context.Context, name string, allow sas.BlobPermiss
 type signer struct {
 	account *service.Client
 	now     func() time.Time
-	// turn holds the one place of whoever may look at key, so that one fetch
-	// serves all who wait and each can give up waiting.
+	// turn is a lock of key that a caller can stop waiting for. One fetch serves all
+	// callers that wait.
 	turn chan struct{}
 	key  delegation
 }

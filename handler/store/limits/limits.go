@@ -2,7 +2,7 @@
 // storage refuses the same things before a call, with the same error.
 //
 // A row, the span of a signed URL or a delay goes in, nil or an error comes out. The
-// errors are none of store's: nothing happened, and the fault is in the program,
+// errors wrap no error of store: nothing happened, and the bug is in the program,
 // not in storage. They name no key and no value. What a service checks and
 // Azurite checks too is left to the service. Sizes are bytes where not said
 // otherwise.
@@ -77,7 +77,7 @@ func Entity(e store.Entity) error {
 	if len(e.Values) > EntityValues {
 		return fmt.Errorf("row has %d values, more than %d", len(e.Values), EntityValues)
 	}
-	// The weights are those of the service: 4 bytes a row, 8 a value, two a
+	// The service's weights: 4 bytes a row, 8 a value, two a
 	// character of keys and names.
 	size := 4 + 2*(chars(e.Partition)+chars(e.Row))
 	for name, v := range e.Values {

@@ -1,13 +1,12 @@
-// Package sdk is where errors of the Azure SDK end: it turns them into those of
-// package store.
+// Package sdk turns errors of the Azure SDK into errors of package store.
 //
 // Whatever an SDK call returned goes in; store.ErrExists, ErrMissing, ErrChanged
 // or ErrUnavailable comes out, wrapped with what was being done, the status and
-// the service's code. An error that wraps none of them is a request that the
-// service will never take: a fault of the program. SDK texts do not pass, since
+// the service's code. Any other error is a request that the service will never
+// accept: a bug of the program. SDK texts do not pass, since
 // they hold URLs, bodies and headers; context.Canceled and DeadlineExceeded stay
 // findable. It neither retries nor logs: the first is set by wiring in the
-// client's options, the second is for whoever answers.
+// client's options, the second is for the caller of package store.
 //
 // The codes: "Table service error codes", "Blob service error codes" and "Queue
 // service error codes" of the Azure Storage REST reference.
@@ -94,8 +93,8 @@ func Translate(doing string, err error) error {
 }
 
 // kindOf returns nil for a request that will never be taken. Statuses decide only
-// where the code is none of ours: access refused, throttled, a table that is just
-// being deleted, all of which may pass.
+// where the code is unknown here: access refused, throttled, a table that is just
+// being deleted. All of these may pass.
 func kindOf(r *azcore.ResponseError) error {
 	if kind := kinds[r.ErrorCode]; kind != nil {
 		return kind

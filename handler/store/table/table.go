@@ -1,12 +1,11 @@
 // Package table keeps rows in one table of Azure Table Storage.
 //
 // Entities go in and out, with a Receipt that tells the service's clock. Errors
-// are those of package store; one that is none of them is a fault of the program,
-// and nothing happened. A table that does not exist is created at its first use.
+// wrap those of package store. Any other error is a bug of the program, and nothing
+// happened. A table that does not exist is created at its first use.
 //
-// It sets no retries: the client's options do. Whoever allows them must know that
-// a repeated call can meet its own first write, and so ErrExists or ErrChanged
-// may follow a success whose answer was lost. It has no transactions.
+// It sets no retries: the client's options do. A retry can meet its own first write. So
+// ErrExists or ErrChanged may follow a success whose answer was lost. It has no transactions.
 //
 // Source: Table service REST API, version 2019-02-02, as aztables v1.4.1 speaks it.
 package table
@@ -68,7 +67,7 @@ func (t *Table) Insert(ctx context.Context, e store.Entity) (store.Receipt, erro
 	})
 }
 
-// Get reads a row. ErrMissing if there is none; the Receipt then has the time.
+// Get reads a row. ErrMissing without a row; the Receipt then has the time.
 func (t *Table) Get(ctx context.Context, partition, row string) (store.Entity, store.Receipt, error) {
 	if err := limits.Keys(partition, row); err != nil {
 		return store.Entity{}, store.Receipt{}, err

@@ -9,7 +9,7 @@ const outcomes = [];
 for (const [name, ...args] of await json(process.stdin)) {
   try {
     const [{ statusCode, headers }] = await (name === "request" ? sgMail.client.request(...args) : sgMail[name](...args));
-    outcomes.push({ id: headers["x-message-id"], value: { statusCode, ids: headers["x-posthorn-message-ids"] } });
+    outcomes.push({ id: headers["x-message-id"], value: { statusCode, ids: headers["posthorn-message-ids"] } });
   } catch (error) {
     outcomes.push({ status: error.code, name: error.constructor.name, message: error.toString() });
   }

@@ -17,15 +17,15 @@ import (
 )
 
 // PlayHost does for the world's handler what the Functions host does beside HTTP,
-// until stop: it calls dispatch for what is in the queue, and tend at every second
-// that tend divides, at most a minute apart; 0 leaves tend to another instance, as
-// the real host does. There is no sweep.
+// until stop: it calls dispatch for what is in the queue, and watchdog at every second
+// that watchdog divides, at most a minute apart; 0 leaves the watchdog to another instance, as
+// the real host does. There is no cleanup.
 //
 // It outlives the handler: while that is killed, calls wait. To lose an instance as
 // a whole, stop it and kill the handler; what it had received stays hidden for ten
 // minutes then. All handlers of a Product share the queue, so a world that plays
 // the host wants a Product of its own; see Anew.
-func (w *World) PlayHost(tb testing.TB, tend time.Duration) (stop func()) {
+func (w *World) PlayHost(tb testing.TB, watchdog time.Duration) (stop func()) {
 	tb.Helper()
 	at, err := url.Parse(w.URL)
 	if err != nil {
@@ -36,7 +36,7 @@ func (w *World) PlayHost(tb testing.TB, tend time.Duration) (stop func()) {
 		tb.Fatal(err)
 	}
 	said := &Output{}
-	c := host.Config{Dir: layOut(tb, tend), Env: w.Env, Log: slog.New(slog.NewTextHandler(said, nil)), Queue: queue}
+	c := host.Config{Dir: layOut(tb, watchdog), Env: w.Env, Log: slog.New(slog.NewTextHandler(said, nil)), Queue: queue}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- host.Triggers(ctx, c, at) }()
@@ -54,7 +54,7 @@ func (w *World) PlayHost(tb testing.TB, tend time.Duration) (stop func()) {
 }
 
 // layOut makes an app of the product's triggers, in a folder of its own.
-func layOut(tb testing.TB, tend time.Duration) string {
+func layOut(tb testing.TB, watchdog time.Duration) string {
 	tb.Helper()
 	dir, from := tb.TempDir(), root(tb)
 	move := func(source, to string, edit func(string) string) {
@@ -75,9 +75,9 @@ func layOut(tb testing.TB, tend time.Duration) string {
 	for _, name := range []string{"dispatch", "dispatch-poison"} {
 		move("function.json-templates/"+name+".json", name+"/function.json", same)
 	}
-	if tend > 0 {
+	if watchdog > 0 {
 		move("function.json-templates/watchdog.json", "watchdog/function.json", func(text string) string {
-			return strings.Replace(text, `"0 * * * * *"`, fmt.Sprintf(`"*/%d * * * * *"`, max(1, tend/time.Second)), 1)
+			return strings.Replace(text, `"0 * * * * *"`, fmt.Sprintf(`"*/%d * * * * *"`, max(1, watchdog/time.Second)), 1)
 		})
 	}
 	return dir

@@ -4,10 +4,10 @@
 //
 // The OTLP exporters and the SDK read the OTEL_* variables of the process by
 // themselves: endpoint, headers, time-outs, the sampler. Without OTEL_TRACES_SAMPLER
-// every span is kept: the Functions host may mark the traces that it hands on as
-// not sampled although nobody has decided so (open-telemetry/opentelemetry-js#3057).
+// every span is kept: the Functions host may mark its traces as not
+// sampled without such a setting (open-telemetry/opentelemetry-js#3057).
 //
-// It sets none of OpenTelemetry's global variables. What an exporter cannot send
+// It sets no global variable of OpenTelemetry. What an exporter cannot send
 // is told to the log given to New; only what the SDK has to say of a malformed
 // OTEL_* variable goes to standard error, where OpenTelemetry's global handler
 // writes.

@@ -52,7 +52,7 @@ var stsOf = map[string]string{
 type Config struct {
 	Tenant    string   // id of the tenant, a UUID
 	Audiences []string // a token is for at least one of them
-	Authority string   // PublicAuthority, or that of another cloud
+	Authority string   // PublicAuthority, or the authority of another cloud
 	Client    *http.Client
 	Now       func() time.Time // a local clock
 	Log       *slog.Logger
@@ -82,7 +82,7 @@ func New(c Config) *Verifier {
 	}
 }
 
-// claims are those of a token that say whom it was issued to. v1.0 says appid
+// claims are the claims of a token that name its owner. v1.0 says appid
 // where v2.0 says azp.
 type claims struct {
 	App       string `json:"appid"`
@@ -93,9 +93,9 @@ type claims struct {
 	Issuer    string `json:"iss"`
 }
 
-// Verify returns whom a token was issued to.
+// Verify returns the owner of a token.
 func (v *Verifier) Verify(ctx context.Context, token string) (caller.Identity, error) {
-	keyID, said, err := peek(token)
+	keyID, said, err := unverifiedClaims(token)
 	if err != nil {
 		return caller.Identity{}, refuse("it is not a signed JSON Web Token.")
 	}
@@ -156,8 +156,8 @@ func refuse(why string) error {
 	return problem.New(problem.Unauthenticated, "The Entra ID token was not accepted: %s", why)
 }
 
-// peek reads what a token says before anything of it is proven.
-func peek(token string) (keyID string, c claims, err error) {
+// unverifiedClaims reads what a token says before anything of it is proven.
+func unverifiedClaims(token string) (keyID string, c claims, err error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		return "", c, errors.New("not three parts")

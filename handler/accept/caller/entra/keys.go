@@ -32,7 +32,7 @@ const (
 	maxKeySetSize = 1 << 20 // bytes; Entra ID's have 20 kB
 )
 
-// keys are those of the issuer. Those that were read last stay good while the
+// keys are the keys of the issuer. The keys that were read last stay good while the
 // issuer cannot be reached.
 type keys struct {
 	url    string
@@ -59,7 +59,7 @@ func (k *keys) find(ctx context.Context, id string) ([]crypto.PublicKey, error) 
 	k.mu.Lock()
 	key, ok := k.byID[id]
 	due := !ok || k.now().Sub(k.read) >= KeyLife
-	if due && k.asking == nil && !k.rests() {
+	if due && k.asking == nil && !k.mustWait() {
 		k.ask(ctx)
 	}
 	asking, failed := k.asking, k.err != nil
@@ -85,8 +85,8 @@ func (k *keys) find(ctx context.Context, id string) ([]crypto.PublicKey, error) 
 	return nil, refuse("its issuer lists no key of that id (kid).")
 }
 
-// rests says whether to let the issuer in peace until later. k.mu is held, here and in ask.
-func (k *keys) rests() bool {
+// mustWait says that the issuer was asked too recently. k.mu is held, here and in ask.
+func (k *keys) mustWait() bool {
 	pause := AskEvery
 	if k.byID == nil {
 		pause = RetryEvery
@@ -105,7 +105,7 @@ func (k *keys) ask(ctx context.Context) {
 		defer cancel()
 		byID, err := k.fetch(ctx)
 		if err != nil {
-			k.log.WarnContext(ctx, "the keys of Entra ID could not be read", "error", err)
+			k.log.WarnContext(ctx, "keys of Entra ID could not be read, will retry", "error", err)
 		}
 		k.mu.Lock()
 		defer k.mu.Unlock()

@@ -1,7 +1,7 @@
 // Package postmark is the dialect of Postmark: POST /email and /email/batch.
 //
 // In: what wire has read by the table here. Out: a mail.Message, and where its
-// places stand in the caller's body; the other way, what became of a message and
+// pointers stand in the caller's body; the other way, what became of a message and
 // a problem in the form of Postmark's answers. It reads no JSON (wire does), holds
 // no limit (accept/check does) and knows no HTTP beyond the numbers of statuses.
 //
@@ -78,13 +78,13 @@ var attachment = wire.Object[mail.Attachment]{
 
 // Source reads messages in Postmark's words.
 func Source() wire.Source {
-	return wire.Dialect[email]{Members: members, Spelling: wire.AnyCase, Messages: letters}
+	return wire.Dialect[email]{Members: members, Spelling: wire.AnyCase, Messages: messages}
 }
 
 // Rows are all members, for the page that tells of them.
 func Rows() []wire.Row { return members.Rows() }
 
-func letters(e *email) ([]wire.Parsed, []problem.Violation) {
+func messages(e *email) ([]wire.Parsed, []problem.Violation) {
 	var f wire.Violations
 	from := f.Named("/From", e.from)
 	m := &mail.Message{
@@ -107,7 +107,7 @@ func letters(e *email) ([]wire.Parsed, []problem.Violation) {
 	if e.stream == broadcast && m.Delivery.Priority == "" {
 		m.Delivery.Priority = mail.PriorityBulk
 	}
-	return []wire.Parsed{{Message: m, Pointer: e.place}}, f
+	return []wire.Parsed{{Message: m, Pointer: e.pointer}}, f
 }
 
 // named are the headers by their names.
@@ -165,7 +165,7 @@ func (e *email) tags() []mail.Tag {
 	return all
 }
 
-var places = wire.Pointers{
+var pointers = wire.Pointers{
 	{Ours: "/senderAddress", Theirs: "/From"},
 	{Ours: "/senderDisplayName", Theirs: "/From"},
 	{Ours: "/content/subject", Theirs: "/Subject"},
@@ -188,15 +188,15 @@ var places = wire.Pointers{
 	{Ours: "", Theirs: ""},
 }
 
-// place is wire.Letter's Place. Headers and tags are lists there and none here.
-func (e *email) place(ours string) string {
+// pointer is wire.Parsed's Pointer. Headers and tags are lists there and none here.
+func (e *email) pointer(ours string) string {
 	if name, ok := strings.CutPrefix(ours, "/headers/"); ok {
 		return e.placeOfHeader(name)
 	}
 	if tag, ok := strings.CutPrefix(ours, "/delivery/tags/"); ok {
 		return e.placeOfTag(tag)
 	}
-	return places.Of(ours)
+	return pointers.Of(ours)
 }
 
 func (e *email) placeOfHeader(escaped string) string {

@@ -93,7 +93,7 @@ func TestFaults(t *testing.T) {
 		"a header twice":       {`{"Headers":[{"Name":"X-A","Value":"1"},{"Name":"X-A","Value":"2"}]}`, []string{"/Headers/1/Name: The same header stands there already."}},
 		"a word that is none":  {`{"TrackLinks":"yes"}`, []string{"/TrackLinks: This must be one of: None, HtmlAndText, HtmlOnly, TextOnly."}},
 		"templates":            {`{"TemplateId":1,"TemplateModel":{"a":1}}`, []string{"/TemplateId: Templates are kept by Postmark and not known here. Send HtmlBody or TextBody.", "/TemplateModel: Templates are kept by Postmark and not known here. Send HtmlBody or TextBody."}},
-		"twice, in two cases":  {`{"To":"a@example.com","to":"b@example.com"}`, []string{"/to: This member stands twice."}},
+		"twice, in two cases":  {`{"To":"a@example.com","to":"b@example.com"}`, []string{"/to: This member is given twice."}},
 		"an array of bytes":    {`{"Attachments":[{"Content":[1]}]}`, []string{"/Attachments/0/Content: It must be a string, not an array."}},
 		"a list of recipients": {`{"To":["a@example.com"]}`, []string{"/To: It must be a string, not an array."}},
 	} {

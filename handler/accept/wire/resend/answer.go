@@ -53,15 +53,15 @@ type Failure struct {
 	Message string `json:"message"`
 }
 
-// placeOfACS is a place before a reason, as records keep them.
-var placeOfACS = regexp.MustCompile(`(^| )(/[^ :]+): `)
+// pointerOfACS is a place before a reason, as records keep them.
+var pointerOfACS = regexp.MustCompile(`(^| )(/[^ :]+): `)
 
 // Failed is why a message failed. What is kept of it names places as ACS does, and not what
 // the caller wrote.
 func Failed(code, kept string) *Failure {
-	return &Failure{code, placeOfACS.ReplaceAllStringFunc(kept, func(found string) string {
-		parts := placeOfACS.FindStringSubmatch(found)
-		return parts[1] + places.Of(parts[2]) + ": "
+	return &Failure{code, pointerOfACS.ReplaceAllStringFunc(kept, func(found string) string {
+		parts := pointerOfACS.FindStringSubmatch(found)
+		return parts[1] + pointers.Of(parts[2]) + ": "
 	})}
 }
 

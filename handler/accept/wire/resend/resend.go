@@ -1,7 +1,7 @@
 // Package resend is the dialect of Resend: POST /emails and /emails/batch.
 //
 // In: what wire has read by the table here. Out: a mail.Message, and where its
-// places stand in the caller's body; the other way, what became of a message and
+// pointers stand in the caller's body; the other way, what became of a message and
 // a problem in the form of Resend's answers. It reads no JSON (wire does), holds
 // no limit (accept/check does) and knows no HTTP beyond the numbers of statuses.
 //
@@ -59,13 +59,13 @@ var attachment = wire.Object[mail.Attachment]{
 
 // Source reads messages in Resend's words.
 func Source() wire.Source {
-	return wire.Dialect[email]{Members: members, Spelling: wire.SnakeOrCamel, Messages: letters}
+	return wire.Dialect[email]{Members: members, Spelling: wire.SnakeOrCamel, Messages: messages}
 }
 
 // Rows are all members, for the page that tells of them.
 func Rows() []wire.Row { return members.Rows() }
 
-func letters(e *email) ([]wire.Parsed, []problem.Violation) {
+func messages(e *email) ([]wire.Parsed, []problem.Violation) {
 	var f wire.Violations
 	from := f.Named("/from", e.from)
 	m := &mail.Message{
@@ -83,7 +83,7 @@ func letters(e *email) ([]wire.Parsed, []problem.Violation) {
 			m.Attachments[i].ContentType = mail.FileType(a.Name)
 		}
 	}
-	return []wire.Parsed{{Message: m, Pointer: e.place}}, f
+	return []wire.Parsed{{Message: m, Pointer: e.pointer}}, f
 }
 
 // addresses are those at a place. An empty text is as good as none. One text may have
@@ -104,7 +104,7 @@ func addresses(f *wire.Violations, pointer string, m wire.Many) []mail.Address {
 	return all
 }
 
-var places = wire.Pointers{
+var pointers = wire.Pointers{
 	{Ours: "/senderAddress", Theirs: "/from"},
 	{Ours: "/senderDisplayName", Theirs: "/from"},
 	{Ours: "/content/subject", Theirs: "/subject"},
@@ -130,9 +130,9 @@ var places = wire.Pointers{
 	{Ours: "", Theirs: ""},
 }
 
-// place is wire.Letter's Place. A list that was one text has no items.
-func (e *email) place(ours string) string {
-	theirs := places.Of(ours)
+// pointer is wire.Parsed's Pointer. A list that was one text has no items.
+func (e *email) pointer(ours string) string {
+	theirs := pointers.Of(ours)
 	for pointer, m := range map[string]wire.Many{"/to": e.to, "/cc": e.cc, "/bcc": e.bcc, "/reply_to": e.replyTo} {
 		if m.Alone && strings.HasPrefix(theirs, pointer+"/") {
 			return pointer

@@ -87,7 +87,7 @@ func TestFaults(t *testing.T) {
 		"a list that is a text": {`{"bcc":"Bo <b@example.com"}`, []string{"/bcc: An address with a name is written Name <ann@example.com>."}},
 		"a list that is neither": {`{"to":{"email":"a@example.com"},"cc":[1]}`, []string{
 			"/to: It must be a string or an array of strings, not an object.", "/cc/0: It must be a string, not a number."}},
-		"one member, twice spelt": {`{"reply_to":"a@example.com","replyTo":"b@example.com"}`, []string{"/replyTo: This member stands twice."}},
+		"one member, twice spelt": {`{"reply_to":"a@example.com","replyTo":"b@example.com"}`, []string{"/replyTo: This member is given twice."}},
 		"no such member":          {`{"Subject":"a","sender":"b"}`, []string{"/Subject: There is no such member.", "/sender: There is no such member."}},
 		"a body that is a batch":  {`[{}]`, []string{": It must be an object, not an array."}},
 	} {

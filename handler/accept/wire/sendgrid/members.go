@@ -2,7 +2,7 @@
 //
 // In: what wire has read by the tables here. Out: a mail.Message for each
 // personalization, which share the content and the attachments, and where the
-// places of each stand in the caller's body; the other way, a problem in the form
+// pointers of each stand in the caller's body; the other way, a problem in the form
 // of SendGrid's answers. It reads no JSON (wire does), holds no limit but that of
 // its own substitutions (accept/check does) and knows no HTTP beyond the numbers
 // of statuses.
@@ -62,7 +62,7 @@ func (s setting) on() bool { return s.enable != nil && *s.enable }
 
 func (s setting) off() bool { return s.enable != nil && !*s.enable }
 
-// refusedSetting is a switch that must be off, at its place.
+// refusedSetting is a switch that must be off, at its pointer.
 type refusedSetting struct {
 	setting
 	pointer, why string

@@ -24,7 +24,7 @@ const (
 type substitution struct{ left int }
 
 // message fills the subject, the bodies and the addresses to reply to. It returns
-// a fault, if there is one, and then has changed nothing more.
+// a violation, if there is one, and then has changed nothing more.
 func (s *substitution) message(m *mail.Message, values map[string]string) string {
 	if len(values) == 0 {
 		return ""

@@ -32,18 +32,18 @@ func (k Keep) Attachment(_ context.Context, i int, _ mail.Attachment, content io
 func Read(t *testing.T, s wire.Source, body string) ([]wire.Parsed, Keep, error) {
 	t.Helper()
 	kept := Keep{}
-	letters, err := s.Read(t.Context(), strings.NewReader(body), kept)
-	return letters, kept, err
+	messages, err := s.Read(t.Context(), strings.NewReader(body), kept)
+	return messages, kept, err
 }
 
 // One is Read for a body that must be one good message.
 func One(t *testing.T, s wire.Source, body string) (wire.Parsed, Keep) {
 	t.Helper()
-	letters, kept, err := Read(t, s, body)
-	if err != nil || len(letters) != 1 {
-		t.Fatalf("%d messages, %v", len(letters), err)
+	messages, kept, err := Read(t, s, body)
+	if err != nil || len(messages) != 1 {
+		t.Fatalf("%d messages, %v", len(messages), err)
 	}
-	return letters[0], kept
+	return messages[0], kept
 }
 
 // Faults are those of err as "pointer: detail", each.
@@ -63,7 +63,7 @@ func Equal(t *testing.T, got, want any) {
 	}
 }
 
-// Invalid wants a body to have just these faults.
+// Invalid wants a body to have just these violations.
 func Invalid(t *testing.T, s wire.Source, body string, want ...string) {
 	t.Helper()
 	_, _, err := Read(t, s, body)

@@ -31,7 +31,7 @@ import (
 
 // Config says where to send to.
 type Config struct {
-	// ConnectionString is that of the Application Insights resource.
+	// ConnectionString names the Application Insights resource.
 	ConnectionString string
 	// Credential adds a Microsoft Entra token, for a resource that takes no
 	// telemetry on the strength of the key alone. nil sends none.

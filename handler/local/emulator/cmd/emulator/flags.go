@@ -42,7 +42,7 @@ func flags(o *options) *flag.FlagSet {
 	f := flag.NewFlagSet("emulator", flag.ContinueOnError)
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8026", "`address` of the emulator")
 	f.StringVar(&o.inbox, "inbox", "127.0.0.1:8025", "`address` of the inbox")
-	f.StringVar(&o.names, "names", "", "more `names` of this machine, separated by commas, such as that of a container")
+	f.StringVar(&o.names, "names", "", "more `names` of this machine, separated by commas, such as the name of a container")
 	f.StringVar(&o.dir, "dir", "", "`folder` that keeps the messages across restarts; none: memory")
 	f.IntVar(&o.maxMessages, "max-messages", inbox.DefaultMaxMessages, "messages to keep; the oldest make room")
 	f.Int64Var(&o.maxBytes, "max-bytes", inbox.DefaultMaxBytes, "`bytes` of messages to keep; the oldest make room")

@@ -1,4 +1,4 @@
-// Command emulator is ACS Email on one's own desk: the emulator on one port, an
+// Command emulator is ACS Email on one's own computer: the emulator on one port, an
 // inbox with what was sent on another. See README.md two folders up.
 package main
 
