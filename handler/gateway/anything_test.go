@@ -78,6 +78,12 @@ func (s *storm) plan(_ *sim.Instance, site sim.Site, _ string) sim.Fault {
 	return sim.Pass
 }
 
+func (s *storm) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calm = false
+}
+
 func (s *storm) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

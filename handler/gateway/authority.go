@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
-	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/mail"
@@ -25,9 +24,9 @@ type Authority interface {
 const (
 	// pausedLook is how often it is asked whether what a paused caller sent may go on.
 	pausedLook = 30 * time.Second
-	// pumpVets are how many letters are looked through at once, since what their callers
-	// may do has changed.
-	pumpVets = 8
+	// mostReviews is how many queued messages are looked through at once, since what their
+	// callers may send has changed.
+	mostReviews = 8
 )
 
 // cleared asks whether a message may still leave, and to whom. It is the last question before
@@ -51,121 +50,74 @@ func (g *Gateway) cleared(ctx context.Context, rec *record.Record, m *mail.Messa
 // pausedCaller is what a problem calls the one whose message it is about.
 const pausedCaller = "this caller"
 
-// stopped deals with a message that did not pass the fence.
-func (d *delivery) stopped(ctx context.Context, rec *record.Record, cause error) error {
-	switch problem.Of(cause).Kind {
-	case problem.Forbidden:
-		if rec.State == record.Sending { // by this fence, and nothing has left
-			return d.giveUp(ctx, rec, forbidden(cause))
-		}
-		return d.forbid(ctx, cause)
-	case problem.Paused, problem.OverQuota:
-		return d.again(ctx, rec, quota.Grant{}, cause)
-	}
-	return cause
-}
-
-// forbid gives up a message that may not leave any more. Of one that was sent before, and
-// is not known to ACS, nobody can be certain.
-func (d *delivery) forbid(ctx context.Context, cause error) error {
-	rec, err := d.unsent(ctx)
-	if rec == nil || err != nil {
-		return err
-	}
-	f := forbidden(cause)
-	if d.slip.Repeats > 0 {
-		f.Detail += " ACS gave no clear answer when it was sent before, and does not know it: it may or may not have been sent then."
-		return d.bury(ctx, rec, record.Unknown, f)
-	}
-	return d.giveUp(ctx, rec, f)
-}
-
-func forbidden(cause error) *record.Failure {
-	p := problem.Of(cause)
-	return &record.Failure{Kind: p.Kind.Slug(), Detail: p.Sentence()}
-}
-
-// vet is a slip in the hands of a pump that is not sent, but looked at: its caller may not
-// send any more (err), or something else than when the message was taken.
-type vet struct {
-	slip *spool.Entry
-	by   caller.Caller
-	err  error
+// review is a queued message that is not sent, but looked at: its caller may not send any
+// more (err), or something else than when the message was accepted.
+type review struct {
+	entry *spool.Entry
+	by    caller.Caller
+	err   error
 }
 
 // authorise leaves of heads what may leave now, as far as that can be told without the
-// letters, under what its callers have now of the quota. A letter that is to be looked at
-// holds up those behind it, so that their order is kept.
-func (p *pump) authorise(ctx context.Context, all []*heads) (vets []vet) {
+// messages, under what its callers have now of the quota. A message to be reviewed holds
+// up those behind it, so that their order is kept.
+func (p *dispatcher) authorise(ctx context.Context, heads []*head) (reviews []review) {
 	p.mu.Lock()
-	free := pumpVets - p.vetting
+	free := mostReviews - p.reviewing
 	p.mu.Unlock()
-	for _, h := range all {
+	for _, h := range heads {
 		ready, behind := h.ready[:0], false
-		for _, s := range h.ready {
-			c, err := p.Authority.Sender(ctx, s.Line.Caller, s.Hook)
-			forbidden := problem.Is(err, problem.Forbidden)
-			changed := err == nil && c.Pause == nil && c.Terms() != s.Terms
-			behind = behind || changed
+		for _, e := range h.ready {
+			c, err := p.Authority.Sender(ctx, e.Line.Caller, e.Hook)
+			revoked := problem.Is(err, problem.Forbidden)
+			differs := err == nil && c.Pause == nil && c.Terms() != e.Terms
+			behind = behind || differs
 			switch {
-			case (forbidden || changed) && len(vets) < free:
+			case (revoked || differs) && len(reviews) < free:
 				h.Asked++
-				vets = append(vets, vet{s, c, err})
-			case forbidden, behind:
-				h.held(s, p.now.Add(shortestPause))
+				reviews = append(reviews, review{e, c, err})
+			case revoked, behind:
+				h.hold(e, p.now.Add(shortestPoll))
 			case err != nil:
-				h.held(s, p.now.Add(retryPause))
+				h.hold(e, p.now.Add(retryPause))
 			case c.Pause != nil:
-				h.held(s, p.now.Add(pausedLook))
+				h.hold(e, p.now.Add(pausedLook))
 			default:
-				s.Share, s.Cap, s.Class = c.Policy.Share, c.Policy.Cap, max(s.Line.Class, int(classOf(c.Policy.Priority)))
-				ready = append(ready, s)
+				e.Share, e.Cap, e.Class = c.Policy.Share, c.Policy.Cap, max(e.Line.Class, int(classOf(c.Policy.Priority)))
+				ready = append(ready, e)
 			}
 		}
 		h.ready = ready
 	}
-	return vets
-}
-
-// lookInto works on slips for which no token is needed: ACS is asked about some, and the
-// letters of others are looked at.
-func (p *pump) lookInto(ctx context.Context, asked []*spool.Entry, vets []vet) {
-	for _, s := range asked {
-		p.launch(ctx, s, p.ask)
-	}
-	for _, v := range vets {
-		p.vet(ctx, v)
-	}
-}
-
-// vet lets a slip go on, or gives it up.
-func (p *pump) vet(ctx context.Context, v vet) {
 	p.mu.Lock()
-	p.vetting++
-	p.mu.Unlock()
-	p.launch(ctx, v.slip, func(ctx context.Context, d *delivery) error {
-		defer func() {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.vetting--
-		}()
-		if v.err != nil {
-			return d.forbid(ctx, v.err)
-		}
-		letter, found, err := d.letter(ctx)
-		if !found {
-			return err
-		}
-		err = v.by.StillAllows(letter.Message)
-		if err == nil && !letter.Message.Redirected { // its bodies are longer than those that came
-			err = v.by.AllowsSize(bodyBytes(letter.Message))
-		}
-		if err != nil {
-			return d.forbid(ctx, err)
-		}
-		d.slip.Terms, d.slip.NotBefore = v.by.Terms(), time.Time{}
-		return d.returned(ctx)
-	})
+	defer p.mu.Unlock()
+	p.reviewing += len(reviews)
+	return reviews
+}
+
+// review lets a queued message go on, or gives it up.
+func (p *dispatcher) review(ctx context.Context, d *dispatched, r review) error {
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.reviewing--
+	}()
+	if r.err != nil {
+		return d.look(ctx, outcome{result: forbidden, err: r.err})
+	}
+	m, _, err := d.open(ctx)
+	if m == nil {
+		return err
+	}
+	err = r.by.StillAllows(m)
+	if err == nil && !m.Redirected { // its bodies are longer than those that came
+		err = r.by.AllowsSize(bodyBytes(m))
+	}
+	if err != nil {
+		return d.look(ctx, outcome{result: forbidden, err: err})
+	}
+	d.entry.Terms, d.entry.NotBefore = r.by.Terms(), time.Time{}
+	return d.requeue(ctx)
 }
 
 // bodyBytes is how long the body of m's request was at least: an upload came beside it.
@@ -177,16 +129,4 @@ func bodyBytes(m *mail.Message) int64 {
 		}
 	}
 	return int64(n)
-}
-
-// letter opens the letter of a slip. If it is not found, the slip was dealt with.
-func (d *delivery) letter(ctx context.Context) (letter spool.Message, found bool, err error) {
-	letter, found, err = d.Spool.ReadMessage(ctx, d.slip.Key)
-	switch {
-	case err != nil && !problem.Is(err, problem.Internal):
-		return letter, false, err
-	case err != nil || !found:
-		return letter, false, d.withoutLetter(ctx, err)
-	}
-	return letter, true, nil
 }

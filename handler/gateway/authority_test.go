@@ -365,7 +365,7 @@ func TestSimAuthorityHoldsInAStorm(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				lists, s := &gatewaytest.Lists{}, &storm{odds: map[sim.Fault]int{}, random: rand.New(rand.NewPCG(seed, 3))}
+				lists, s := &gatewaytest.Lists{}, &storm{odds: map[sim.Fault]int{}, random: rand.New(rand.NewPCG(seed, 3)), calm: true}
 				for _, f := range []sim.Fault{sim.Refuse, sim.Lose, sim.Repeat, sim.Stall, sim.KillBefore, sim.KillAfter, sim.Freeze} {
 					s.odds[f] = 5
 				}
@@ -376,7 +376,15 @@ func TestSimAuthorityHoldsInAStorm(t *testing.T) {
 				w.Play()
 				ended := make(chan struct{})
 				go replace(t, w, 3, ended)
-				c := newCrowd(w)
+				c, due := newCrowd(w), map[string]bool{}
+				for n := range 3 { // queued for certain: how many of the rest are accepted is the storm's
+					c.offer(t, sim.Caller("thief", caller.Policy{}), fmt.Sprint("due ", n), sim.Message("due", `"delivery":{"sendAt":"`+rfc(20*time.Minute)+`"}`))
+				}
+				c.all.Wait()
+				for _, p := range c.promises {
+					due[p.ID] = true
+				}
+				s.begin()
 				for n := range 90 {
 					who := sim.Caller([]string{"thief", "slow", "shop"}[n%3], caller.Policy{})
 					more := ""
@@ -417,8 +425,12 @@ func TestSimAuthorityHoldsInAStorm(t *testing.T) {
 					}
 				}
 				states, faults := w.Ends(t.Context(), c.promises)
-				if _, rows := w.Left(t.Context()); len(faults) > 0 || rows > 0 || states[record.Failed] == 0 {
-					t.Errorf("%v, %d rows left, %v", states, rows, faults)
+				if _, rows := w.Left(t.Context()); len(faults) > 0 || rows > 0 || len(due) != 3 {
+					t.Errorf("%v, %d rows left, %v, %d wait for a time", states, rows, faults, len(due))
+				}
+				waited := slices.DeleteFunc(c.promises, func(p sim.Promise) bool { return !due[p.ID] })
+				if states, _ := w.Ends(t.Context(), waited); states[record.Failed] != len(due) {
+					t.Errorf("what a revoked caller had waiting is %v", states)
 				}
 			})
 		})

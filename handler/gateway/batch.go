@@ -8,6 +8,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/check"
 	"github.com/posthorn/posthorn/handler/accept/wire"
+	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
@@ -28,7 +29,7 @@ var errStop = errors.New("the rest of the batch is not read")
 func (g *Gateway) SendEach(ctx context.Context, req Request, source wire.Source, told func(i int, s Sent, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
 	defer cancel()
-	batch, stop := g.several(ctx)
+	batch, stop := g.newBatch(ctx)
 	defer stop()
 	defer batch.flight.Wait() // with a panic of the reader, too
 	err := source.Each(ctx, req.Body, func(i int, read func(wire.Sink) ([]wire.Parsed, error)) error {
@@ -81,26 +82,25 @@ func element(req Request, i int) Request {
 
 // beginElement reads one message and begins to send it. readable says that the body can be
 // read on behind it.
-func (g *Gateway) beginElement(ctx context.Context, batch *several, req Request, read func(wire.Sink) ([]wire.Parsed, error)) (readable bool) {
+func (g *Gateway) beginElement(ctx context.Context, batch *batch, req Request, read func(wire.Sink) ([]wire.Parsed, error)) (readable bool) {
 	// Only of a batch that fits as a whole is it known that its messages do.
 	bytes := req.BodyBytes
 	if bytes > g.MaxACSRequestBytes {
 		bytes = -1
 	}
 	in := g.intake(req, bytes)
-	letters, faults := g.readLetters(ctx, func(context.Context) ([]wire.Parsed, error) { return read(in) })
-	if letters == nil {
+	parsed, violations := g.readParsed(ctx, req, in, func(_ context.Context, in *offload.Intake) ([]wire.Parsed, error) { return read(in) })
+	if parsed == nil {
 		in.Close()
-		faults = unread(ctx, faults)
-		g.tally(ctx, Answer{}, faults)
-		batch.refuse(faults)
+		violations = unread(ctx, violations)
+		g.countMessage(ctx, Answer{}, violations)
+		batch.refuse(violations)
 		return false
 	}
-	completeAll(letters, in, req.Language)
-	batch.begin(letters[0].Message.Bytes(), func(late bool) (Sent, error) {
+	batch.begin(parsed[0].Message.Bytes(), func(late bool) (Sent, error) {
 		defer in.Close()
 		req.late = late
-		all, err := g.sendLetters(ctx, req, in, letters, faults)
+		all, err := g.sendParsed(ctx, req, in, parsed, violations)
 		if all == nil {
 			return Sent{}, err
 		}
@@ -116,21 +116,20 @@ func (g *Gateway) beginElement(ctx context.Context, batch *several, req Request,
 func (g *Gateway) SendAllOrNone(ctx context.Context, req Request, source wire.Source, told func(i int, s Sent, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
 	defer cancel()
-	letters, terms, err := g.vetBatch(ctx, req, source)
+	parsed, terms, err := g.vetBatch(ctx, req, source)
 	if err != nil {
-		g.tally(ctx, Answer{}, err)
+		g.countMessage(ctx, Answer{}, err)
 		return err
 	}
-	batch, stop := g.several(ctx)
+	batch, stop := g.newBatch(ctx)
 	defer stop()
-	for i, l := range letters {
+	for i, l := range parsed {
 		batch.begin(l.Message.Bytes(), func(late bool) (Sent, error) {
 			in := g.intake(req, 0)
 			defer in.Close()
 			req, to := element(req, i), l.Message.Recipients.To
 			req.late = late
-			answer, err := g.sendVetted(ctx, req, in, l.Message, terms[i])
-			g.tally(ctx, answer, err)
+			answer, err := g.sendOne(ctx, req, in, l.Message, terms[i])
 			return Sent{answer, to}, placed(err, l.Pointer)
 		})
 		if i == 0 {
@@ -147,7 +146,7 @@ func (g *Gateway) SendAllOrNone(ctx context.Context, req Request, source wire.So
 }
 
 // vetBatch reads a batch and says all that is wrong with any of it.
-func (g *Gateway) vetBatch(ctx context.Context, req Request, source wire.Source) (letters []wire.Parsed, terms []check.Terms, err error) {
+func (g *Gateway) vetBatch(ctx context.Context, req Request, source wire.Source) (parsed []wire.Parsed, terms []check.Terms, err error) {
 	in := g.intake(req, 0)
 	defer in.Close()
 	var all *problem.Problem
@@ -156,17 +155,16 @@ func (g *Gateway) vetBatch(ctx context.Context, req Request, source wire.Source)
 			return problem.New(problem.InvalidMessage, "A batch has at most %d messages. Nothing was sent.", MaxBatch)
 		}
 		of := func(place string) string { return fmt.Sprintf("/%d%s", i, place) }
-		one, faults := g.readLetters(ctx, func(context.Context) ([]wire.Parsed, error) { return read(noRoom{}) })
+		one, violations := g.readParsed(ctx, req, in, func(context.Context, *offload.Intake) ([]wire.Parsed, error) { return read(noAttachments{}) })
 		if one == nil {
-			return placed(faults, of)
+			return placed(violations, of)
 		}
-		complete(one[0].Message, in, req.Language)
-		good, err := g.vet(req, one, faults)
+		good, err := g.vet(req, one, violations)
 		if err != nil {
 			all = joined(all, problem.Of(placed(err, of)))
 			return nil
 		}
-		letters, terms = append(letters, one[0]), append(terms, good[0])
+		parsed, terms = append(parsed, one[0]), append(terms, good[0])
 		return nil
 	})
 	switch {
@@ -174,19 +172,19 @@ func (g *Gateway) vetBatch(ctx context.Context, req Request, source wire.Source)
 		return nil, nil, err
 	case all != nil:
 		return nil, nil, all
-	case letters == nil:
+	case parsed == nil:
 		return nil, nil, errNoMessages()
 	}
-	return letters, terms, nil
+	return parsed, terms, nil
 }
 
 func errNoMessages() error { return problem.New(problem.InvalidMessage, "The batch has no messages.") }
 
-// noRoom is the sink of messages that may have no attachments.
-type noRoom struct{}
+// noAttachments is the sink of messages that may have no attachments.
+type noAttachments struct{}
 
 // Attachment implements wire.Sink.
-func (noRoom) Attachment(_ context.Context, i int, _ mail.Attachment, _ io.Reader) error {
+func (noAttachments) Attachment(_ context.Context, i int, _ mail.Attachment, _ io.Reader) error {
 	p := problem.New(problem.InvalidMessage, "A batch that is sent as a whole or not at all can have no attachments. Nothing was sent.")
 	p.Violations = []problem.Violation{{Pointer: fmt.Sprintf("/attachments/%d", i), Detail: "Send this message by itself, or the batch with x-batch-validation: permissive."}}
 	return p

@@ -1,34 +1,34 @@
 // Package gateway is the order in which a message is received, decided on and
-// delivered, and what holds after a crash between any two steps. Read Send
+// delivered, and what holds after a crash between any two steps. Read send.go
 // downwards: it is the product. What must wait comes back through Dispatch.
 //
-// In: a request whose caller is known, or the tick of a shard. Out: the message's
+// In: a request whose caller is known, or the wake-up message of a shard. Out: the message's
 // record, or a problem. It speaks neither HTTP (api/rest does) nor Azure
 // (store/* and wiring do).
 //
-//	                                      ┌─> commit -> fence -> offer -> finish
-//	read -> check -> allow -> plan -> claim -> stage -> book
-//	                                      └─> commit -> keep -> wait -> enter      202
-//	tick ──> open -> heads -> authorise -> take ─> fence -> offer -> finish -> leave
+//	                                        ┌─> commit -> fence -> offer -> conclude
+//	read -> vet -> plan -> claim -> stage -> reserve
+//	                                        └─> enqueue                            202
+//	wake-up ─> look -> authorise -> take ─> fence -> offer -> next -> apply
 //
-// Who may send is asked where a message comes (allow), and again at the fence, on every
+// Who may send is asked where a message comes (vet), and again at the fence, on every
 // way there: it may have waited for days. authorise spares the tokens of what may not.
 //
 // A message that its caller has not named is not claimed: its record begins with the
 // fence, or with the wait. Before the claim nothing is stored but blocks of attachments
 // that stream away while they are read. Those are invisible, and storage drops them by
-// itself. From the claim on the caller's going away stops nothing. A booked token is spent
+// itself. From the claim on the caller's going away stops nothing. A reserved token is spent
 // whatever happens. Before the fence and the wait it is noted that the message is at work,
-// so that Tend ends what a dead process leaves. From the fence on ACS may have the
-// message; an end that is not known is settled by asking ACS before anything is sent again.
+// so that Watch ends what a dead process leaves. From the fence on ACS may have the
+// message; an end that is not known is resolved by asking ACS before anything is sent again.
 //
 // What ACS says of each message is noted (reputation), so that nobody spoils sending for all.
 //
-// What a caller in the sandbox sends ends behind the claim, with nothing staged or booked; what
+// What a caller in the sandbox sends ends behind the claim, with nothing staged or reserved; what
 // a caller's policy redirects has its one mailbox before the plan, and again at the fence.
 //
 // A caller that has 202 has a message that ACS has taken, or one that is kept in
-// the spool with its place in line.
+// the spool with its entry in a queue.
 package gateway
 
 import (
@@ -37,23 +37,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
-	"github.com/posthorn/posthorn/handler/accept/wire"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/mail"
-	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // ACS is the service that sends. Its errors are problems of kind RefusedByACS,
@@ -95,7 +91,7 @@ var ErrRepeat = errors.New("ACS has the message already")
 // this deployment sends. It comes in a problem of kind ACSMisconfigured.
 var ErrSender = errors.New("ACS does not know the sender")
 
-// Config is what a Gateway is made of. All but Log are required.
+// Config is what a Gateway is made of. All is required but Log: without it nothing is logged.
 type Config struct {
 	Check   *check.Checker
 	Records *record.Store
@@ -130,13 +126,16 @@ type Gateway struct {
 	Config
 	meters
 	times
-	calls  chan struct{} // holds MaxCalls
-	polls  polls
-	places places
+	calls chan struct{} // holds MaxCalls
+	polls polls
+	known knownEntries
 }
 
 // New makes a Gateway of c.
 func New(c Config) (*Gateway, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	g := &Gateway{Config: c, times: timesFor(c.RequestTimeout), calls: make(chan struct{}, c.MaxCalls)}
 	err := g.measure(c.Meter)
 	return g, err
@@ -172,126 +171,6 @@ type Answer struct {
 	Record *record.Record
 	// Replayed says that the answer is that of an earlier request.
 	Replayed bool
-}
-
-// Send does all that there is to do for one message. An error is a problem for
-// the caller, or the reader's own error when the body did not arrive.
-func (g *Gateway) Send(ctx context.Context, req Request) (Answer, error) {
-	answer, err := g.send(ctx, req)
-	g.tally(ctx, answer, err)
-	return answer, err
-}
-
-// tally counts a message by what became of the request for it.
-func (g *Gateway) tally(ctx context.Context, answer Answer, err error) {
-	outcome := "not-read"
-	if p, ok := errors.AsType[*problem.Problem](err); ok {
-		outcome = p.Kind.Slug()
-	} else if err == nil && answer.Record.Sandbox {
-		outcome = "sandbox"
-	} else if err == nil {
-		outcome = string(answer.Record.State)
-	}
-	g.messages.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
-}
-
-func (g *Gateway) send(ctx context.Context, req Request) (Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
-	defer cancel()
-
-	in := g.intake(req, req.BodyBytes)
-	defer in.Close()
-	m, faults, err := g.read(ctx, req, in)
-	if err != nil {
-		return Answer{}, err
-	}
-	terms, err := g.check(m, faults)
-	if err != nil {
-		return Answer{}, err
-	}
-	if err := req.Caller.Accept(m); err != nil {
-		return Answer{}, err
-	}
-	return g.sendVetted(ctx, req, in, m, terms)
-}
-
-// sendVetted sends a message that is good and allowed.
-func (g *Gateway) sendVetted(ctx context.Context, req Request, in *offload.Intake, m *mail.Message, terms check.Terms) (Answer, error) {
-	claim := newRecord(req, m, g.NewID)
-	redirect(m, req.Caller.Policy.RedirectTo)
-	owner := offload.Owner{Caller: claim.Caller, Message: claim.ID}
-	move, err := g.Offload.Plan(ctx, m, in, owner, g.linkLife(terms), g.MaxACSRequestBytes, g.ACS.Size)
-	if err != nil {
-		return g.earlier(ctx, req, claim, err)
-	}
-	claim.Moved, claim.Links, claim.Deadline, claim.Redirected = move.Links(), move.Key(), terms.Deadline, m.Redirected
-	return g.carry(ctx, &parcel{rec: &claim, m: m, move: move, terms: terms, call: g.call(req, m), by: req.Caller, named: req.named(), late: req.late})
-}
-
-// linkLife is how long links must work that are made now.
-func (g *Gateway) linkLife(t check.Terms) time.Duration {
-	if t.SendAt.IsZero() {
-		return t.LinkLife
-	}
-	return t.LinkLife + t.SendAt.Sub(g.Now())
-}
-
-// earlier is the answer of an earlier request with the same id, if there was one
-// for the same message: its upload may have ended since. Otherwise it is refusal.
-func (g *Gateway) earlier(ctx context.Context, req Request, claim record.Record, refusal error) (Answer, error) {
-	if !req.named() {
-		return Answer{}, refusal
-	}
-	rec, err := g.Records.Find(ctx, claim.Caller, claim.ID)
-	if err != nil || rec.Fingerprint != claim.Fingerprint || !rec.Final() || rec.Repeatable {
-		return Answer{}, refusal
-	}
-	return Answer{rec, true}, failed(rec)
-}
-
-// read takes the message off the wire, and its attachments with it. faults is a
-// problem of its members that left the rest of it readable.
-func (g *Gateway) read(ctx context.Context, req Request, in *offload.Intake) (m *mail.Message, faults, err error) {
-	ctx, span := g.Tracer.Start(ctx, "read")
-	defer span.End()
-	body := req.Body
-	if req.BodySHA256 != nil {
-		body = newSignedBody(body, req.BodySHA256)
-	}
-	m, err = g.message(ctx, req.ContentType, body, in)
-	if m == nil {
-		return nil, nil, err
-	}
-	complete(m, in, req.Language)
-	return m, err, nil
-}
-
-// complete gives a message what stands elsewhere in the request.
-func complete(m *mail.Message, in *offload.Intake, language string) {
-	in.Fill(m)
-	m.Language = language
-	for name, value := range m.Headers {
-		if isContentLanguage(name) {
-			first, _, _ := strings.Cut(value, ",")
-			m.Language = strings.TrimSpace(first)
-		}
-	}
-}
-
-// check says all that is wrong with a message, of which read has found faults.
-func (g *Gateway) check(m *mail.Message, faults error) (check.Terms, error) {
-	terms, err := g.Check.Message(m, g.Now())
-	if faults == nil {
-		return terms, err
-	}
-	return check.Terms{}, merged(problem.Of(faults), err, nil)
-}
-
-func (g *Gateway) message(ctx context.Context, contentType string, body io.Reader, in *offload.Intake) (*mail.Message, error) {
-	if strings.HasPrefix(contentType, "multipart/") {
-		return wire.Multipart(ctx, body, contentType, in)
-	}
-	return wire.Message(ctx, body, in)
 }
 
 // Quota is what is known of the sending quota without asking storage.

@@ -11,7 +11,7 @@ import (
 
 // RevokeLinks withdraws the links of a message of this caller. It may be repeated.
 func (g *Gateway) RevokeLinks(ctx context.Context, c caller.Caller, id string) error {
-	ctx, cancel := attended(ctx)
+	ctx, cancel := withoutCaller(ctx)
 	defer cancel()
 	rec, err := g.Records.Find(ctx, c.Name, id)
 	if err != nil {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // meters are what an operator can see of the gateway, see docs/operate.md.
@@ -97,14 +99,29 @@ func (g *Gateway) oldest(heads []spool.Entry) {
 	g.since.Store(first.UnixMilli())
 }
 
-// delivered counts what came of an offer of a message that waited.
-func (g *Gateway) delivered(ctx context.Context, o outcome) {
-	name := string(o.state)
-	switch {
-	case o.doubt != spool.NoDoubt:
+// countDelivery counts what came of the offer of a queued message.
+func (g *Gateway) countDelivery(ctx context.Context, o outcome) {
+	name := "rejected"
+	switch o.result {
+	case accepted:
+		name = string(record.Accepted)
+	case rejected:
+		name = string(record.Failed)
+	case silent, failing:
 		name = string(record.Unknown)
-	case o.state == "":
-		name = "rejected"
 	}
 	g.deliveries.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", name)))
+}
+
+// countMessage counts a message by what became of the request for it.
+func (g *Gateway) countMessage(ctx context.Context, answer Answer, err error) {
+	outcome := "not-read"
+	if p, ok := errors.AsType[*problem.Problem](err); ok {
+		outcome = p.Kind.Slug()
+	} else if err == nil && answer.Record.Sandbox {
+		outcome = "sandbox"
+	} else if err == nil {
+		outcome = string(answer.Record.State)
+	}
+	g.messages.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
 }

@@ -26,7 +26,7 @@ func (p *permit) done(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.g.undoTimeout)
 	defer cancel()
 	if err := p.g.Sends.Unused(ctx, p.grant); err != nil {
-		p.g.Log.WarnContext(ctx, "a probe of ACS that was not made could not be given back", "error", err)
+		p.g.Log.WarnContext(ctx, "could not return an unused probe to the quota table", "error", err)
 	}
 }
 
@@ -46,6 +46,6 @@ func (p *permit) tell(ctx context.Context, say func(context.Context, quota.Grant
 	ctx, cancel := context.WithTimeout(ctx, p.g.undoTimeout)
 	defer cancel()
 	if err := say(ctx, p.grant); err != nil {
-		p.g.Log.ErrorContext(ctx, "other instances could not be told how ACS is", "error", err)
+		p.g.Log.ErrorContext(ctx, "could not write ACS back-off to quota table", "error", err)
 	}
 }

@@ -20,7 +20,7 @@ const crashRuns = " -sim.seeds=8"
 
 var plantedBugs = []planted{
 	{
-		"no fence before ACS", "gateway/carry.go",
+		"no fence before ACS", "gateway/send.go",
 		`if err := g.Records.MarkSending(ctx, rec); err != nil {`, `if err := error(nil); err != nil {`,
 		"gateway", "TestSimCrashPointsWithAForgetfulACS/^20_",
 	},
@@ -42,8 +42,8 @@ var plantedBugs = []planted{
 	},
 	{
 		"sent again at once when ACS does not answer", "gateway/offer.go",
-		`o.doubt, tell = spool.NoAnswer, failing`,
-		`o.doubt, tell = spool.NoAnswer, func(context.Context, quota.Grant) error { return g.ACS.Send(ctx, rec.OperationID, m, again) }`,
+		`o.result, tell = silent, fails`,
+		`o.result, tell = silent, func(context.Context, quota.Grant) error { return g.ACS.Send(ctx, rec.OperationID, m, again) }`,
 		"gateway", "TestSimCrashPointsWithAForgetfulACS/^9_",
 	},
 	{
@@ -63,8 +63,8 @@ var plantedBugs = []planted{
 		"decide/record", "TestOnlyWhatWaitsCanBeCancelled|TestAnOwnerWhoWakesTooLateCannotSend",
 	},
 	{
-		"what died while sending is sent again unasked", "gateway/serve.go",
-		`return nil, d.abandoned(ctx, there)`, `return there, d.fence(ctx, there, m, callOf(d.slip), permit)`,
+		"what died while sending is sent again unasked", "gateway/next.go",
+		`return resolve(rec, e, spool.FailureAnswer, now)`, `return action{step: fenceAgain}`,
 		"gateway", "TestSimCrashPointsWithAForgetfulACS/^(17|19)_",
 	},
 	{
@@ -73,17 +73,19 @@ var plantedBugs = []planted{
 		"decide/quota", "TestAllInstancesAtOnceFindTheirTurn",
 	},
 	{
-		"202 before the place in line is safe", "gateway/park.go",
-		`return g.Spool.InsertEntry(ctx, slip)`, `go g.Spool.InsertEntry(context.WithoutCancel(ctx), slip); return nil`,
+		"202 before the queue entry is safe", "gateway/queue.go",
+		`return g.Spool.InsertEntry(ctx, entry)`, `go g.Spool.InsertEntry(context.WithoutCancel(ctx), entry); return nil`,
 		"gateway", "TestSimCrashPoints$/^(14|18)_",
 	},
 	{
-		"a seat that is kept by a pump that has ended", "gateway/pump.go",
-		`return round{other: !p.seat}, nil`, `return round{other: true}, nil`,
+		"a lease that is kept by a dispatcher that has ended", "gateway/dispatch.go",
+		`return found{state: idle}, nil
+	default:`, `return found{state: taken}, nil
+	default:`,
 		"gateway", "TestWhatComesAfterThePumpHasEndedIsServedSoon",
 	},
 	{
-		"nobody looks for lost ticks", "gateway/watchdog.go",
+		"nobody looks for lost wake-up messages", "gateway/watchdog.go",
 		`for _, shard := range shards {`, `for _, shard := range shards[:0] {`,
 		"gateway", "TestSimCrashPoints$/^(15|16|17)_",
 	},
@@ -99,27 +101,27 @@ var plantedBugs = []planted{
 		"gateway", "TestSimNothingIsLeft",
 	},
 	{
-		"what was sent stays in its line", "gateway/serve.go",
-		"return err // a later look asks ACS\n		}\n		return d.leave(ctx)", "return err\n		}\n		d.done = true\n		return nil",
+		"what was sent stays in its queue", "gateway/apply.go",
+		`err = d.Spool.DeleteQueued(ctx, d.entry)`, `err = nil`,
 		"gateway", "TestEveryWayOutOfTheQueue/sent",
 	},
 	{
-		"what was resolved stays in its line", "gateway/question.go",
-		"		return err\n	}\n	return d.leave(ctx)", "		return err\n	}\n	d.done = true\n	return nil",
+		"what was resolved stays in its queue", "gateway/apply.go",
+		`err = d.Spool.DeleteQueued(ctx, d.entry)`, `err = nil`,
 		"gateway", "TestEveryWayOutOfTheQueue/resolved",
 	},
 	{
-		"what was given up stays in its line", "deliver/spool/deadletter.go",
+		"what was given up stays in its queue", "deliver/spool/deadletter.go",
 		`return s.DeleteEntry(ctx, &d.Entry)`, `return nil`,
 		"gateway", "TestEveryWayOutOfTheQueue/(refused|expired)",
 	},
 	{
-		"what was cancelled stays in its line", "gateway/park.go",
-		"	if found {\n		g.leave(ctx, &slip)", "	if found {\n		_ = slip",
+		"what was cancelled stays in its queue", "gateway/queue.go",
+		"	if found {\n		g.dequeue(ctx, &entry)", "	if found {\n		_ = entry",
 		"gateway", "TestEveryWayOutOfTheQueue/cancelled",
 	},
 	{
-		"what was dropped is kept", "gateway/dead.go",
+		"what was dropped is kept", "gateway/deadletters.go",
 		"!problem.Is(err, problem.Gone) {\n		return err\n	}\n	return g.Spool.DiscardDeadLetter(ctx, &d)", "!problem.Is(err, problem.Gone) {\n		return err\n	}\n	return nil",
 		"gateway", "TestEveryWayOutOfTheQueue/dropped",
 	},
@@ -129,7 +131,7 @@ var plantedBugs = []planted{
 		"gateway", "TestSimCrashPoints$/^(9|11)_",
 	},
 	{
-		"a canary that is not used is not given back", "gateway/serve.go",
+		"a probe that is not used is not given back", "gateway/apply.go",
 		"	defer permit.done(ctx)\n", "",
 		"gateway", "TestPassedDeadlinesDoNotDelayOthers",
 	},
@@ -139,18 +141,18 @@ var plantedBugs = []planted{
 		"gateway", "TestQuestionsDoNotWaitForRoomToSend",
 	},
 	{
-		"a caller who leaves takes the work with him", "gateway/carry.go",
-		`ctx, cancel := attended(ctx)`, `ctx, cancel := context.WithCancel(ctx)`,
+		"a caller who leaves takes the work with him", "gateway/send.go",
+		`ctx, cancel := withoutCaller(ctx)`, `ctx, cancel := context.WithCancel(ctx)`,
 		"gateway", "TestSimCallersHangUp/^8_",
 	},
 	{
-		"a repeat has no time left to ask ACS", "gateway/carry.go",
-		"	known, failure, err := g.ask(ctx", "	ctx, cancel := context.WithTimeout(ctx, g.undoTimeout)\n	defer cancel()\n	for _, wait := range settleWaits {\n		if err := sleep(ctx, wait); err != nil {\n			return Answer{}, false, err\n		}\n	}\n	known, failure, err := g.ask(ctx",
+		"a repeat has no time left to ask ACS", "gateway/claim.go",
+		"	switch o := g.ask(ctx", "	ctx, cancel := context.WithTimeout(ctx, g.undoTimeout)\n	defer cancel()\n	for _, wait := range resolveWaits {\n		if err := sleep(ctx, wait); err != nil {\n			return Answer{}, false, err\n		}\n	}\n	switch o := g.ask(ctx",
 		"gateway", "TestARepeatSendsWhatItsDeadOwnerDidNot",
 	},
 	{
-		"the record of a doubt is written before its slip", "gateway/serve.go",
-		"	if err := d.returned(ctx); err != nil {\n		return err\n	}\n	return d.Records.MarkResolving(ctx, rec)", "	if err := d.Records.MarkResolving(ctx, rec); err != nil {\n		return err\n	}\n	return d.returned(ctx)",
+		"the record of a doubt is written before its entry", "gateway/apply.go",
+		`case "", resolving:`, "case \"\":\n	case resolving:\n		a.state, err = \"\", d.Records.MarkResolving(ctx, rec)",
 		"gateway", "TestADoubtThatCannotBeNotedStaysWhatItWas",
 	},
 	{
@@ -159,27 +161,27 @@ var plantedBugs = []planted{
 		"gateway", "TestAnEndThatCannotBeRecordedIsNotResolvingForEver",
 	},
 	{
-		"what is refused in the end leaves no word", "gateway/carry.go",
-		"	if p.named && !problem.Is(why, problem.TooManyQueued) {", "	if false {",
+		"what is refused in the end leaves no word", "gateway/undo.go",
+		"	if s.named && !problem.Is(why, problem.TooManyQueued) {", "	if false {",
 		"gateway", "TestARepeatOfWhatIsUnderWay",
 	},
 	{
-		"a batch is sent to its end", "gateway/carry.go",
-		"!p.terms.SendAt.IsZero() || p.late", "!p.terms.SendAt.IsZero()",
+		"a batch is sent to its end", "gateway/send.go",
+		"notNow := s.late || s.by.Pause != nil", "notNow := s.by.Pause != nil",
 		"gateway", "TestAMessageOfABatchIsSentOrWaits",
 	},
 	{
-		"a tick is sent only for what waits after all", "gateway/park.go",
-		"	defer g.wake(ctx, place)\n	joined", "	defer func() {\n		if p.rec.State == record.Waiting {\n			g.wake(ctx, place)\n		}\n	}()\n	joined",
+		"a wake-up message is sent only for what is queued after all", "gateway/queue.go",
+		"	defer g.wake(ctx, place)\n	joined", "	defer func() {\n		if s.rec.State == record.Waiting {\n			g.wake(ctx, place)\n		}\n	}()\n	joined",
 		"gateway", "TestWhatCannotBeKeptDoesNotKeepTheLineFromBeingServed",
 	},
 	{
-		"polls take all questions", "gateway/settle.go",
+		"polls take all questions", "gateway/resolve.go",
 		"quota.Options{ReservedForHigh: askReserve}", "quota.Options{}",
 		"gateway", "TestPollsLeaveHalfOfTheQuestionsToDoubts",
 	},
 	{
-		"a pump looks again while all pauses", "gateway/heads.go",
+		"a dispatcher looks again while all pauses", "gateway/due.go",
 		"sooner(h.Next, until)", "time.Unix(1, 0)",
 		"gateway", "TestAPauseCostsNoLooks",
 	},

@@ -18,8 +18,8 @@ const (
 	// endKnown is when a poll no longer waits for the end of an operation that ACS has
 	// taken: what it has dropped by then, it has said.
 	endKnown = 10 * time.Minute
-	// unasked is the pause of a poller when ACS could not be asked.
-	unasked = 10 * time.Second
+	// pollPause is the pause of a poller when ACS could not be asked.
+	pollPause = 10 * time.Second
 	// longestSilence is the longest pause while ACS does not know what was to be sent.
 	longestSilence = 30 * time.Second
 )
@@ -41,8 +41,8 @@ func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (Found, 
 	if err != nil {
 		return Found{}, err
 	}
-	g.mourn(ctx, rec)
-	f := Found{Record: rec, Again: g.inquire(ctx, rec)}
+	g.endUnsent(ctx, rec)
+	f := Found{Record: rec, Again: g.askForCaller(ctx, rec)}
 	if len(rec.Moved) == 0 {
 		return f, nil
 	}
@@ -61,31 +61,31 @@ func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (Found, 
 	return f, nil
 }
 
-// mourn ends a message whose owner has died before anything of it was sent, so that
+// endUnsent ends a message whose owner has died before anything of it was sent, so that
 // whoever polls comes to an end. A repeat sends it.
-func (g *Gateway) mourn(ctx context.Context, rec *record.Record) {
+func (g *Gateway) endUnsent(ctx context.Context, rec *record.Record) {
 	if rec.State != record.Claimed && rec.State != record.Waiting || !g.Records.Abandoned(rec) {
 		return
 	}
 	if inLine, err := g.inLine(ctx, rec); inLine || err != nil {
 		return
 	}
-	if err := g.Records.Refuse(ctx, rec, forsaken()); err != nil {
-		g.Log.WarnContext(ctx, "the end of a message could not be noted", "id", rec.ID, "error", err)
+	if err := g.Records.Refuse(ctx, rec, ownerDied()); err != nil {
+		g.Log.WarnContext(ctx, "could not record the end of a message", "id", rec.ID, "error", err)
 	}
 }
 
-// inquire has ACS asked about a message of which it may know more than the record: ACS
+// askForCaller has ACS asked about a message of which it may know more than the record: ACS
 // has taken it and not said the end, or its owner is silent. Asking is always safe. What
 // ACS says is kept. again is as in Found.
-func (g *Gateway) inquire(ctx context.Context, rec *record.Record) (again time.Duration) {
+func (g *Gateway) askForCaller(ctx context.Context, rec *record.Record) (again time.Duration) {
 	taken := rec.State == record.Accepted
 	if taken && rec.Ended || !taken && !g.silent(ctx, rec) {
 		return 0
 	}
 	now, err := g.Records.Time(ctx)
 	if err != nil {
-		return unasked
+		return pollPause
 	}
 	age := now.Sub(rec.Updated)
 	pause, most := max(FirstAsk, age), endKnown-age // so it doubles
@@ -122,11 +122,11 @@ func (g *Gateway) learn(ctx context.Context, rec *record.Record, pause time.Dura
 	case problem.Is(err, problem.OverQuota):
 		return max(problem.Of(err).RetryAfter, time.Second), err
 	case err != nil:
-		g.Log.WarnContext(ctx, "ACS could not be asked for an operation", "id", rec.ID, "error", err)
-		return unasked, err
+		g.Log.WarnContext(ctx, "could not ask ACS for an operation", "id", rec.ID, "error", err)
+		return pollPause, err
 	case fate.Ended, fate.Known && !taken, last:
 		rec.Ended = fate.Failure == nil && (fate.Ended || last)
-		g.finish(ctx, rec, ended(fate.Failure))
+		g.finish(ctx, rec, fate.outcome())
 		if !fate.Ended && !last {
 			return pause, nil
 		}
@@ -134,7 +134,7 @@ func (g *Gateway) learn(ctx context.Context, rec *record.Record, pause time.Dura
 		return pause, nil
 	default: // its owner has died
 		if err := g.Records.MarkUnsent(ctx, rec); err != nil {
-			g.Log.WarnContext(ctx, "that ACS does not know a message could not be noted", "id", rec.ID, "error", err)
+			g.Log.WarnContext(ctx, "could not record that ACS does not know a message", "id", rec.ID, "error", err)
 		}
 	}
 	return 0, nil

@@ -6,9 +6,9 @@ import "time"
 // which ends at the fence. They shrink with it, so that a deployment with little
 // patience is soon done with an owner that has died.
 type times struct {
-	// sendTimeout bounds the one call to ACS, settleTimeout all questions after it.
-	sendTimeout   time.Duration
-	settleTimeout time.Duration
+	// sendTimeout bounds the one call to ACS, resolveTimeout all questions after it.
+	sendTimeout    time.Duration
+	resolveTimeout time.Duration
 	// undoTimeout bounds the record of an end, and the removal of what is left.
 	undoTimeout time.Duration
 	// turnTimeout bounds how long a repeat waits for the request before it.
@@ -19,11 +19,11 @@ type times struct {
 
 func timesFor(request time.Duration) times {
 	return times{
-		sendTimeout:   min(request, time.Minute),
-		settleTimeout: min(2*request, 20*time.Second), // twice: its pauses alone are settleWaits
-		undoTimeout:   min(request, 15*time.Second),
-		turnTimeout:   request / 2,
-		spare:         min(request, 25*time.Second),
+		sendTimeout:    min(request, time.Minute),
+		resolveTimeout: min(2*request, 20*time.Second), // twice: its pauses alone are resolveWaits
+		undoTimeout:    min(request, 15*time.Second),
+		turnTimeout:    request / 2,
+		spare:          min(request, 25*time.Second),
 	}
 }
 
@@ -43,5 +43,5 @@ func OwnerLife(request time.Duration) time.Duration {
 // FenceLife is said at OwnerLife.
 func FenceLife(request time.Duration) time.Duration {
 	t := timesFor(request)
-	return t.sendTimeout + t.settleTimeout + t.undoTimeout + t.spare
+	return t.sendTimeout + t.resolveTimeout + t.undoTimeout + t.spare
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// strayAge is how old a letter without a row must be before it counts as left
+// orphanAge is how old a message without a row must be before it counts as left
 // behind: longer than any request is at work.
-const strayAge = 2 * record.OwnerLife
+const orphanAge = 2 * record.OwnerLife
 
 // Watch sees to what a lost tick, a killed process, or storage that was away has left: it
 // wakes the shards on which somebody waits and which nobody serves, and ends the work on
 // messages that stand in no line and whose owner has died. It is called every minute.
 func (g *Gateway) Watch(ctx context.Context) error {
-	return errors.Join(g.wakeAll(ctx), g.endLeft(ctx))
+	return errors.Join(g.wakeAll(ctx), g.endAbandonedWork(ctx))
 }
 
 // wakeAll wakes the shards on which somebody waits and which nobody serves.
@@ -32,7 +32,7 @@ func (g *Gateway) wakeAll(ctx context.Context) error {
 	found := map[int][]quota.LineView{}
 	for _, s := range heads {
 		if s.Unreadable {
-			g.Log.ErrorContext(ctx, "a row of a line cannot be read, and is passed over", "partition", s.Key.Partition, "row", s.Key.Row)
+			g.Log.ErrorContext(ctx, "queue entry cannot be read and is skipped", "partition", s.Key.Partition, "row", s.Key.Row)
 			continue
 		}
 		v := quota.LineView{Line: lineOf(s.Line), Waiting: 1}
@@ -57,7 +57,7 @@ func (g *Gateway) wakeAll(ctx context.Context) error {
 }
 
 // CleanUp removes what has outlived its time: files behind links, uploads that no
-// message named, letters that were left behind, old records, and what could not
+// message named, messages that were left behind, old records, and what could not
 // be sent and nobody looked at. It may be repeated at will, and is called every
 // hour.
 func (g *Gateway) CleanUp(ctx context.Context) error {
@@ -67,21 +67,21 @@ func (g *Gateway) CleanUp(ctx context.Context) error {
 	}
 	files, filesErr := g.Offload.CleanUp(ctx)
 	strays := 0
-	strayErr := g.Spool.FindOrphans(ctx, now.Add(-strayAge), func(ctx context.Context, k store.Key) error {
+	strayErr := g.Spool.FindOrphans(ctx, now.Add(-orphanAge), func(ctx context.Context, k store.Key) error {
 		strays++
-		return g.stray(ctx, k)
+		return g.removeOrphan(ctx, k)
 	})
 	dead, deadErr := g.Spool.ExpireDeadLetters(ctx, now)
 	hour := int(now.Unix()/int64(time.Hour/time.Second)) % record.CleanUpSlices
 	records, recordErr := g.Records.CleanUp(ctx, hour)
-	g.Log.InfoContext(ctx, "sweep", "attachments", files, "letters", strays, "dead", dead, "records", records)
+	g.Log.InfoContext(ctx, "clean-up done", "attachments", files, "messages", strays, "dead_letters", dead, "records", records)
 	return errors.Join(filesErr, strayErr, deadErr, recordErr)
 }
 
-// stray removes a letter without a row. Its request died before it was sent, so its id is
+// removeOrphan removes a message without a row. Its request died before it was sent, so its id is
 // free again; or its message has ended.
-func (g *Gateway) stray(ctx context.Context, k store.Key) error {
-	letter, found, err := g.Spool.ReadMessage(ctx, k)
+func (g *Gateway) removeOrphan(ctx context.Context, k store.Key) error {
+	message, found, err := g.Spool.ReadMessage(ctx, k)
 	if !found && err == nil {
 		return nil
 	}
@@ -89,9 +89,9 @@ func (g *Gateway) stray(ctx context.Context, k store.Key) error {
 		return err
 	}
 	if err == nil {
-		kept, restoreErr := record.Restore(letter.Record, "")
+		kept, restoreErr := record.Restore(message.Record, "")
 		if restoreErr == nil {
-			err = g.releaseStray(ctx, kept, k)
+			err = g.releaseOrphan(ctx, kept, k)
 		}
 		if err != nil {
 			return err
@@ -100,7 +100,7 @@ func (g *Gateway) stray(ctx context.Context, k store.Key) error {
 	return g.Spool.DeleteMessage(ctx, k)
 }
 
-func (g *Gateway) releaseStray(ctx context.Context, kept *record.Record, k store.Key) error {
+func (g *Gateway) releaseOrphan(ctx context.Context, kept *record.Record, k store.Key) error {
 	rec, err := g.Records.Read(ctx, kept.Caller, kept.ID)
 	switch {
 	case problem.Is(err, problem.NotFound):
@@ -112,10 +112,10 @@ func (g *Gateway) releaseStray(ctx context.Context, kept *record.Record, k store
 	case !g.Records.Abandoned(rec):
 		return problem.New(problem.InProgress, "A message that waits is being taken care of.")
 	}
-	return g.Records.Refuse(ctx, rec, forsaken())
+	return g.Records.Refuse(ctx, rec, ownerDied())
 }
 
-// forsaken is why a message failed whose owner died before anything of it was sent.
-func forsaken() *record.Failure {
+// ownerDied is why a message failed whose owner died before anything of it was sent.
+func ownerDied() *record.Failure {
 	return &record.Failure{Kind: problem.Unavailable.Slug(), Detail: "The process that had the message ended before it was sent. Send it again."}
 }

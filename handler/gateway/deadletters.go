@@ -48,20 +48,20 @@ func (g *Gateway) DeadRetry(ctx context.Context, d spool.DeadLetter) error {
 			return g.Spool.DiscardDeadLetter(ctx, &d)
 		}
 	}
-	letter, found, err := g.Spool.ReadMessage(ctx, d.Key)
+	message, found, err := g.Spool.ReadMessage(ctx, d.Key)
 	if err != nil && !problem.Is(err, problem.Internal) {
 		return err
 	}
 	if found && gone {
-		rec, err = outlived(letter)
+		rec, err = outlived(message)
 	}
 	if err != nil || !found {
 		return problem.New(problem.Gone, "What was kept of the message is lost, so it cannot be sent.")
 	}
-	if err := g.cleared(ctx, rec, letter.Message); err != nil && !problem.Is(err, problem.Paused) {
+	if err := g.cleared(ctx, rec, message.Message); err != nil && !problem.Is(err, problem.Paused) {
 		return err
 	}
-	if err := g.lineUp(ctx, rec, letter.Message, d); err != nil {
+	if err := g.requeueDead(ctx, rec, message.Message, d); err != nil {
 		return err
 	}
 	return g.Spool.DiscardDeadLetter(ctx, &d)
@@ -77,33 +77,33 @@ func outlived(l spool.Message) (*record.Record, error) {
 	return rec, err
 }
 
-// lineUp gives a message a new place in line, at which it begins anew.
-func (g *Gateway) lineUp(ctx context.Context, rec *record.Record, m *mail.Message, d spool.DeadLetter) error {
-	slip, wait := d.Entry, g.Records.MarkWaiting
-	slip.Tries, slip.Repeats, slip.UnknownAnswers, slip.NotBefore, slip.Doubt = 0, 0, 0, time.Time{}, spool.NoDoubt
+// requeueDead gives a message a new place in line, at which it begins anew.
+func (g *Gateway) requeueDead(ctx context.Context, rec *record.Record, m *mail.Message, d spool.DeadLetter) error {
+	entry, wait := d.Entry, g.Records.MarkWaiting
+	entry.Tries, entry.Repeats, entry.UnknownAnswers, entry.NotBefore, entry.Doubt = 0, 0, 0, time.Time{}, spool.NoDoubt
 	var place quota.Position
 	var err error
-	if slip.Line.Later = rec.State == record.Unknown; slip.Line.Later {
-		slip.Doubt, wait = spool.NoAnswer, g.Records.MarkResolving
-		place, err = g.doubtPlace(ctx, callOf(&slip), d.Line.Shard, 0)
+	if entry.Line.Later = rec.State == record.Unknown; entry.Line.Later {
+		entry.Doubt, wait = spool.NoAnswer, g.Records.MarkResolving
+		place, err = g.doubtPlace(ctx, callOf(&entry), d.Line.Shard, 0)
 	} else {
-		place, err = g.Sends.Join(ctx, callOf(&slip), time.Time{}, time.Time{})
+		place, err = g.Sends.Join(ctx, callOf(&entry), time.Time{}, time.Time{})
 	}
 	if err != nil {
 		return err
 	}
 	defer g.wake(ctx, place)
-	slip.Line.Shard, slip.Due, slip.Ticket = place.Shard, place.At, place.Ticket
-	slip.Key = spool.KeyFor(slip.Line, place.At, record.Key(rec.Caller, rec.ID))
-	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = slip.Key, place.At.Add(mail.MaxWait), nil, place.Expected, false
-	if err := g.Spool.PutMessage(ctx, slip.Key, spool.Message{Record: rec.Snapshot(), Message: m}); err != nil {
+	entry.Line.Shard, entry.Due, entry.Ticket = place.Shard, place.At, place.Ticket
+	entry.Key = spool.KeyFor(entry.Line, place.At, record.Key(rec.Caller, rec.ID))
+	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = entry.Key, place.At.Add(mail.MaxWait), nil, place.Expected, false
+	if err := g.Spool.PutMessage(ctx, entry.Key, spool.Message{Record: rec.Snapshot(), Message: m}); err != nil {
 		return err
 	}
 	if err := wait(ctx, rec); err != nil {
 		return err
 	}
-	slip.Version = rec.Version()
-	return g.Spool.InsertEntry(ctx, &slip)
+	entry.Version = rec.Version()
+	return g.Spool.InsertEntry(ctx, &entry)
 }
 
 // isBack says whether a message was put back already. A retry that died before the row

@@ -10,14 +10,14 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 )
 
-// leftTime bounds how long one round of the watchdog looks at what processes have left.
-const leftTime = 30 * time.Second
+// abandonedTime bounds how long one round of the watchdog looks at what processes have left.
+const abandonedTime = 30 * time.Second
 
 // errNotAsked says that ACS could not be asked.
 var errNotAsked = errors.New("ACS could not be asked for an operation")
 
-// attended is ctx without the caller's leave, and with the deadline of ctx.
-func attended(ctx context.Context) (context.Context, context.CancelFunc) {
+// withoutCaller is ctx without the caller's leave, and with the deadline of ctx.
+func withoutCaller(ctx context.Context) (context.Context, context.CancelFunc) {
 	if end, ok := ctx.Deadline(); ok {
 		return context.WithDeadline(context.WithoutCancel(ctx), end)
 	}
@@ -25,18 +25,18 @@ func attended(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // begin lets it be noted that p is at work, so that the watchdog ends what a process
-// leaves that dies. The note must stand before p's record says more than a claim.
-func (g *Gateway) begin(ctx context.Context, p *parcel) *record.Work {
-	if p.work == nil {
-		p.work = g.Records.BeginWork(ctx, p.rec)
+// leaves that dies. The note must stand before s's record says more than a claim.
+func (g *Gateway) begin(ctx context.Context, s *sending) *record.Work {
+	if s.work == nil {
+		s.work = g.Records.BeginWork(ctx, s.rec)
 	}
-	return p.work
+	return s.work
 }
 
-// endLeft ends what processes have begun and left. Once ACS cannot be asked about one
+// endAbandonedWork ends what processes have begun and left. Once ACS cannot be asked about one
 // message, it is asked about no other.
-func (g *Gateway) endLeft(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, leftTime)
+func (g *Gateway) endAbandonedWork(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, abandonedTime)
 	defer cancel()
 	silent := false
 	return g.Records.VisitAbandoned(ctx, func(ctx context.Context, rec *record.Record) (over bool, err error) {
@@ -46,7 +46,7 @@ func (g *Gateway) endLeft(ctx context.Context) error {
 		over, err = g.endAbandoned(ctx, rec)
 		if errors.Is(err, errNotAsked) {
 			silent = true
-			g.Log.WarnContext(ctx, "what a dead process left must wait", "id", rec.ID, "error", err)
+			g.Log.WarnContext(ctx, "could not resolve what a dead process left, will retry", "id", rec.ID, "error", err)
 			err = nil
 		}
 		return over, err
@@ -65,15 +65,14 @@ func (g *Gateway) endAbandoned(ctx context.Context, rec *record.Record) (over bo
 		return false, nil
 	}
 	if rec.State == record.Claimed || rec.State == record.Waiting {
-		err := g.Records.Refuse(ctx, rec, forsaken())
+		err := g.Records.Refuse(ctx, rec, ownerDied())
 		return err == nil, err
 	}
-	known, failure, err := g.ask(ctx, rec, quota.Call{Caller: rec.Caller, Class: quota.Normal})
-	switch {
-	case err != nil:
-		return false, fmt.Errorf("%w: %w", errNotAsked, err)
-	case known:
-		return g.finish(ctx, rec, ended(failure)), nil
+	switch o := g.ask(ctx, rec, quota.Call{Caller: rec.Caller, Class: quota.Normal}); o.result {
+	case unasked:
+		return false, fmt.Errorf("%w: %w", errNotAsked, o.err)
+	case accepted, rejected:
+		return g.finish(ctx, rec, o), nil
 	}
 	err = g.Records.MarkUnsent(ctx, rec)
 	return err == nil, err

@@ -26,64 +26,41 @@ type Sent struct {
 // error is as for Send, with places in the caller's own members; when there are
 // several it says which of them went all the same.
 func (g *Gateway) SendAll(ctx context.Context, req Request, source wire.Source) ([]Sent, error) {
-	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
-	defer cancel()
-	in := g.intake(req, req.BodyBytes)
-	defer in.Close()
-	letters, err := g.readLetters(ctx, func(ctx context.Context) ([]wire.Parsed, error) { return source.Read(ctx, req.Body, in) })
-	if letters == nil {
-		g.tally(ctx, Answer{}, err)
-		return nil, err
-	}
-	completeAll(letters, in, req.Language)
-	return g.sendLetters(ctx, req, in, letters, err)
+	return g.sendObject(ctx, req, func(ctx context.Context, in *offload.Intake) ([]wire.Parsed, error) {
+		return source.Read(ctx, req.Body, in)
+	})
 }
 
-func completeAll(letters []wire.Parsed, in *offload.Intake, language string) {
-	for _, l := range letters {
-		complete(l.Message, in, language)
-	}
-}
-
-func (g *Gateway) readLetters(ctx context.Context, read func(context.Context) ([]wire.Parsed, error)) ([]wire.Parsed, error) {
-	ctx, span := g.Tracer.Start(ctx, "read")
-	defer span.End()
-	return read(ctx)
-}
-
-// sendLetters does all that follows the reading. faults is what reading has found.
-func (g *Gateway) sendLetters(ctx context.Context, req Request, in *offload.Intake, letters []wire.Parsed, faults error) ([]Sent, error) {
-	terms, err := g.vet(req, letters, faults)
-	if err != nil {
-		g.tally(ctx, Answer{}, err)
-		return nil, err
-	}
-	if letters[0].Pretend {
-		if err := g.try(ctx, req, in, letters, terms); err != nil {
-			g.tally(ctx, Answer{}, err)
-			return nil, err
+// sendParsed does all that follows the reading. violations are what reading has found.
+func (g *Gateway) sendParsed(ctx context.Context, req Request, in *offload.Intake, parsed []wire.Parsed, violations error) ([]Sent, error) {
+	terms, err := g.vet(req, parsed, violations)
+	if err == nil && parsed[0].Pretend {
+		if err = g.try(ctx, req, in, parsed, terms); err == nil {
+			return []Sent{{}}, nil
 		}
-		return []Sent{{}}, nil
 	}
-	if len(letters) == 1 {
-		l, to := letters[0], letters[0].Message.Recipients.To
-		answer, err := g.sendVetted(ctx, req, in, l.Message, terms[0])
-		g.tally(ctx, answer, err)
+	if err != nil {
+		g.countMessage(ctx, Answer{}, err)
+		return nil, err
+	}
+	if len(parsed) == 1 {
+		l, to := parsed[0], parsed[0].Message.Recipients.To
+		answer, err := g.sendOne(ctx, req, in, l.Message, terms[0])
 		return []Sent{{answer, to}}, placed(err, l.Pointer)
 	}
-	return g.sendTogether(ctx, req, in, letters, terms)
+	return g.sendTogether(ctx, req, in, parsed, terms)
 }
 
 // vet says all that is wrong with any of the messages.
-func (g *Gateway) vet(req Request, letters []wire.Parsed, faults error) ([]check.Terms, error) {
-	terms := make([]check.Terms, len(letters))
+func (g *Gateway) vet(req Request, parsed []wire.Parsed, violations error) ([]check.Terms, error) {
+	terms := make([]check.Terms, len(parsed))
 	var all *problem.Problem
-	for i, l := range letters {
+	for i, l := range parsed {
 		var err error
 		terms[i], err = g.Check.Message(l.Message, g.Now())
 		switch {
-		case faults != nil:
-			err = merged(problem.Of(faults), err, l.Pointer)
+		case violations != nil:
+			err = merged(problem.Of(violations), err, l.Pointer)
 		case err != nil:
 			err = placed(err, l.Pointer)
 		default:
@@ -108,31 +85,31 @@ func joined(all, one *problem.Problem) *problem.Problem {
 	case one.Kind != all.Kind:
 		return all
 	}
-	faults := slices.Clone(all.Violations)
+	violations := slices.Clone(all.Violations)
 	for _, f := range one.Violations {
-		known := slices.ContainsFunc(faults, func(k problem.Violation) bool { return k.Pointer == f.Pointer && k.Detail == f.Detail })
-		if !known && len(faults) < maxFaults {
-			faults = append(faults, f)
+		known := slices.ContainsFunc(violations, func(k problem.Violation) bool { return k.Pointer == f.Pointer && k.Detail == f.Detail })
+		if !known && len(violations) < maxViolations {
+			violations = append(violations, f)
 		}
 	}
-	if all.Kind == problem.InvalidMessage && len(faults) > len(all.Violations) {
-		return problem.Invalid(faults)
+	if all.Kind == problem.InvalidMessage && len(violations) > len(all.Violations) {
+		return problem.Invalid(violations)
 	}
 	both := *all
-	both.Violations = faults
+	both.Violations = violations
 	return &both
 }
 
-// maxFaults is how many faults of several messages are told.
-const maxFaults = 50
+// maxViolations is how many violations of several messages are told.
+const maxViolations = 50
 
 // sendTogether sends several messages that have the attachments in common. Those
 // that move are planned for the largest of them, and all get its links.
-func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Intake, letters []wire.Parsed, terms []check.Terms) ([]Sent, error) {
+func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Intake, parsed []wire.Parsed, terms []check.Terms) ([]Sent, error) {
 	largest, life := 0, time.Duration(0)
 	var size int64
-	claims, to := make([]record.Record, len(letters)), make([][]mail.Address, len(letters))
-	for i, l := range letters {
+	claims, to := make([]record.Record, len(parsed)), make([][]mail.Address, len(parsed))
+	for i, l := range parsed {
 		claims[i] = newRecord(req, l.Message, g.NewID)
 		to[i] = l.Message.Recipients.To
 		redirect(l.Message, req.Caller.Policy.RedirectTo)
@@ -142,17 +119,17 @@ func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Int
 		}
 		life = max(life, g.linkLife(terms[i]))
 	}
-	planned := *letters[largest].Message
+	planned := *parsed[largest].Message
 	owner := offload.Owner{Caller: req.Caller.Name, Message: claims[largest].ID}
 	move, err := g.Offload.Plan(ctx, &planned, in, owner, life, g.MaxACSRequestBytes, g.ACS.Size)
 	if err != nil {
-		g.tally(ctx, Answer{}, err)
-		return nil, placed(err, letters[largest].Pointer)
+		g.countMessage(ctx, Answer{}, err)
+		return nil, placed(err, parsed[largest].Pointer)
 	}
 	shared := offload.NewShared(move)
-	all, stop := g.several(ctx)
+	all, stop := g.newBatch(ctx)
 	defer stop()
-	for i, l := range letters {
+	for i, l := range parsed {
 		if err := shared.ApplyTo(l.Message); err != nil {
 			all.refuse(err)
 			continue
@@ -163,23 +140,23 @@ func (g *Gateway) sendTogether(ctx context.Context, req Request, in *offload.Int
 		all.begin(l.Message.Bytes(), func(late bool) (Sent, error) {
 			sent := Sent{To: to[i]}
 			var err error
-			sent.Answer, err = g.carry(ctx, &parcel{
-				rec: &claims[i], m: l.Message, move: shared, terms: terms[i], call: g.call(req, l.Message),
+			sent.Answer, err = g.deliver(ctx, &sending{
+				rec: &claims[i], m: l.Message, files: shared, terms: terms[i], call: g.call(req, l.Message),
 				by: req.Caller, named: req.named(), late: late,
 			})
 			*l.Message = mail.Message{} // its links were written into a copy of the bodies
-			g.tally(ctx, sent.Answer, err)
+			g.countMessage(ctx, sent.Answer, err)
 			return sent, err
 		})
 	}
-	sent, errs := make([]Sent, len(letters)), make([]error, len(letters))
+	sent, errs := make([]Sent, len(parsed)), make([]error, len(parsed))
 	for i, one := range all.ends() {
 		sent[i], errs[i] = one.sent, one.err
 	}
 	if !slices.ContainsFunc(sent, went) {
-		g.discard(ctx, &parcel{rec: &claims[0], move: discarding{shared}})
+		g.discard(ctx, &sending{rec: &claims[0], files: discarding{shared}})
 	}
-	return sent, partly(errs, letters)
+	return sent, partly(errs, parsed)
 }
 
 // went says whether a message was taken, by ACS or to wait.
@@ -193,25 +170,25 @@ func (d discarding) Discard(ctx context.Context) error { return d.DiscardAll(ctx
 
 // partly is the problem of messages of which some were not taken: that of the
 // first, and a fault for each.
-func partly(errs []error, letters []wire.Parsed) error {
+func partly(errs []error, parsed []wire.Parsed) error {
 	var all *problem.Problem
-	var faults []problem.Violation
+	var violations []problem.Violation
 	for i, err := range errs {
 		if err == nil {
 			continue
 		}
-		p := problem.Of(err).Placed(letters[i].Pointer)
+		p := problem.Of(err).Placed(parsed[i].Pointer)
 		if all == nil {
 			all = p
 		}
-		faults = append(faults, problem.Violation{Pointer: letters[i].Pointer("/recipients"), Detail: p.Sentence()})
+		violations = append(violations, problem.Violation{Pointer: parsed[i].Pointer("/recipients"), Detail: p.Sentence()})
 	}
 	if all == nil {
 		return nil
 	}
-	if taken := len(errs) - len(faults); taken > 0 {
+	if taken := len(errs) - len(violations); taken > 0 {
 		all.Detail = fmt.Sprintf("%d of the %d messages were taken; send only the others again, which errors lists.", taken, len(errs))
-		all.Violations = faults
+		all.Violations = violations
 	}
 	return all
 }

@@ -7,36 +7,34 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
-	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// settleWaits are the pauses before each question about a doubtful operation
+// resolveWaits are the pauses before each question about a doubtful operation
 // within a request. ACS shows an operation a little after it has taken it, so a
 // first "not found" proves nothing.
-var settleWaits = [...]time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second}
+var resolveWaits = [...]time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second}
 
-// settle asks ACS for an operation that it may or may not have taken, while a
-// request waits. If ACS does not know it, what follows depends on the doubt: one
-// that has failed and said so has taken nothing, and the outcome is an error with
-// the doubt kept; after silence, and if ACS cannot be asked, the doubt is Silent.
-func (g *Gateway) settle(ctx context.Context, rec *record.Record, o outcome) outcome {
-	ctx, cancel := context.WithTimeout(ctx, g.settleTimeout)
+// resolve asks ACS for an operation that it may or may not have taken, while a
+// request waits. What ACS does not know is in doubt as before; but the error of an ACS
+// that failed and said so is that the message was not sent. What ACS cannot be asked about
+// has got no answer.
+func (g *Gateway) resolve(ctx context.Context, rec *record.Record, o outcome) outcome {
+	ctx, cancel := context.WithTimeout(ctx, g.resolveTimeout)
 	defer cancel()
-	for _, wait := range settleWaits {
+	for _, wait := range resolveWaits {
 		if err := sleep(ctx, wait); err != nil {
-			return outcome{doubt: spool.NoAnswer, err: err}
+			return outcome{result: silent, err: err}
 		}
-		known, failure, err := g.ask(ctx, rec, quota.Call{Class: quota.High})
-		switch {
-		case err != nil:
-			g.Log.WarnContext(ctx, "ACS could not be asked for an operation", "error", err)
-			return outcome{doubt: spool.NoAnswer, err: err}
-		case known:
-			return ended(failure)
+		switch answer := g.ask(ctx, rec, quota.Call{Class: quota.High}); answer.result {
+		case unasked:
+			g.Log.WarnContext(ctx, "could not ask ACS for an operation", "id", rec.ID, "error", answer.err)
+			return outcome{result: silent, err: answer.err}
+		case accepted, rejected:
+			return answer
 		}
 	}
-	if o.doubt == spool.FailureAnswer {
+	if o.result == failing {
 		p := problem.Of(problem.Wrap(problem.ACSFailed, "ACS answered with an error and has not taken the message: it was not sent. Send it again.", o.err))
 		p.RetryAfter = 10 * time.Second
 		o.err = p
@@ -50,7 +48,7 @@ func (g *Gateway) abandon(ctx context.Context, rec *record.Record, after time.Du
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
 	if err := g.Records.MarkResolvingAfter(ctx, rec, after); err != nil {
-		g.Log.ErrorContext(ctx, "a message in doubt could not be noted", "id", rec.ID, "error", err)
+		g.Log.ErrorContext(ctx, "could not record message in doubt", "id", rec.ID, "error", err)
 		rec.State, rec.Resolving = record.Unknown, true // so will Find, after the owner's life
 	}
 }
@@ -58,24 +56,30 @@ func (g *Gateway) abandon(ctx context.Context, rec *record.Record, after time.Du
 // unshown is after what time ACS shows an operation for certain that it has taken.
 const unshown = time.Minute
 
-// ended is the outcome of an operation that ACS knows.
-func ended(failure *record.Failure) outcome {
-	if failure != nil {
-		return outcome{state: record.Failed, failure: failure}
+// ask asks ACS what became of an operation.
+func (g *Gateway) ask(ctx context.Context, rec *record.Record, c quota.Call) outcome {
+	switch fate, err := g.fate(ctx, rec, c); {
+	case err != nil:
+		return outcome{result: unasked, err: err}
+	case !fate.Known:
+		return outcome{result: unknown}
+	default:
+		return fate.outcome()
 	}
-	return outcome{state: record.Accepted}
 }
 
-// ask asks about a doubt that the gateway has.
-func (g *Gateway) ask(ctx context.Context, rec *record.Record, c quota.Call) (known bool, failure *record.Failure, err error) {
-	fate, err := g.fate(ctx, rec, c)
-	return fate.Known, fate.Failure, err
+// outcome is that of an operation that ACS knows.
+func (f Fate) outcome() outcome {
+	if f.Failure != nil {
+		return outcome{result: rejected, failure: f.Failure}
+	}
+	return outcome{result: accepted}
 }
 
 // fate books a question and asks it. A High one is about a doubt that the gateway has;
 // those of callers who poll leave askReserve of the limit to them.
 func (g *Gateway) fate(ctx context.Context, rec *record.Record, c quota.Call) (Fate, error) {
-	ctx, cancel := context.WithTimeout(ctx, g.settleTimeout)
+	ctx, cancel := context.WithTimeout(ctx, g.resolveTimeout)
 	defer cancel()
 	c.Cost = 1
 	if _, err := g.StatusRequests.Reserve(ctx, c); err != nil {

@@ -13,17 +13,17 @@ import (
 )
 
 // Held is the record of a message that waits, and the message. The message is nil if
-// its letter is lost.
+// its message is lost.
 func (g *Gateway) Held(ctx context.Context, s *spool.Entry) (*record.Record, *mail.Message, error) {
 	rec, err := g.Records.Read(ctx, s.Line.Caller, s.ID)
 	if err != nil {
 		return nil, nil, err
 	}
-	letter, _, err := g.Spool.ReadMessage(ctx, s.Key)
+	message, _, err := g.Spool.ReadMessage(ctx, s.Key)
 	if problem.Is(err, problem.Internal) {
 		err = nil
 	}
-	return rec, letter.Message, err
+	return rec, message.Message, err
 }
 
 // Drop ends a message that waits as its caller's cancelling does, whoever the caller
@@ -37,19 +37,19 @@ func (g *Gateway) Drop(ctx context.Context, s *spool.Entry) error {
 		return err
 	}
 	if rec == nil || rec.Spooled != s.Key { // it was never promised, or stands elsewhere
-		g.leave(ctx, s)
+		g.dequeue(ctx, s)
 	}
 	return nil
 }
 
-// dropUnreadable drops a message whose row does not say which it is. Its letter may.
+// dropUnreadable drops a message whose row does not say which it is. Its message may.
 func (g *Gateway) dropUnreadable(ctx context.Context, s *spool.Entry) error {
-	letter, found, err := g.Spool.ReadMessage(ctx, s.Key)
+	message, found, err := g.Spool.ReadMessage(ctx, s.Key)
 	if err != nil && !problem.Is(err, problem.Internal) {
 		return err
 	}
 	if err == nil && found {
-		if kept, err := record.Restore(letter.Record, ""); err == nil {
+		if kept, err := record.Restore(message.Record, ""); err == nil {
 			if _, err := g.cancel(ctx, kept.Caller, kept.ID); err != nil && !problem.Is(err, problem.NotFound) {
 				return err
 			}
@@ -59,7 +59,7 @@ func (g *Gateway) dropUnreadable(ctx context.Context, s *spool.Entry) error {
 }
 
 // Release lets a message that waits for a time go as soon as the quota has room. It
-// moves to the end of the line of those that wait for room. The order is letter, row,
+// moves to the end of the line of those that wait for room. The order is message, row,
 // record: until the record names the new place, the old one holds, and a pump that
 // meets a row at another place than the record's takes it away. It may be repeated.
 // TooLate is for a message that does not wait there any more.
@@ -71,7 +71,7 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	if rec.State != record.Waiting || rec.Spooled != old.Key {
 		return moved(rec)
 	}
-	letter, found, err := g.Spool.ReadMessage(ctx, old.Key)
+	message, found, err := g.Spool.ReadMessage(ctx, old.Key)
 	if err == nil && !found {
 		err = problem.New(problem.Gone, "What was kept of the message is lost, so it cannot be sent.")
 	}
@@ -83,33 +83,33 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 		return err
 	}
 	defer g.wake(ctx, place)
-	slip := *old
-	slip.Line.Shard, slip.Line.Later = place.Shard, false
-	slip.Due, slip.NotBefore, slip.Ticket = place.At, time.Time{}, place.Ticket
-	slip.Key = spool.KeyFor(slip.Line, place.At, record.Key(rec.Caller, rec.ID)+"-"+g.NewID())
-	rec.Spooled, rec.Expected = slip.Key, place.Expected
-	err = g.Spool.PutMessage(ctx, slip.Key, spool.Message{Record: rec.Snapshot(), Message: letter.Message})
+	entry := *old
+	entry.Line.Shard, entry.Line.Later = place.Shard, false
+	entry.Due, entry.NotBefore, entry.Ticket = place.At, time.Time{}, place.Ticket
+	entry.Key = spool.KeyFor(entry.Line, place.At, record.Key(rec.Caller, rec.ID)+"-"+g.NewID())
+	rec.Spooled, rec.Expected = entry.Key, place.Expected
+	err = g.Spool.PutMessage(ctx, entry.Key, spool.Message{Record: rec.Snapshot(), Message: message.Message})
 	if err == nil {
-		err = g.Spool.InsertEntry(ctx, &slip)
+		err = g.Spool.InsertEntry(ctx, &entry)
 	}
 	if err != nil {
-		g.leave(ctx, &slip)
+		g.dequeue(ctx, &entry)
 		return err
 	}
-	return g.resettle(ctx, rec, old, &slip)
+	return g.moveRecord(ctx, rec, old, &entry)
 }
 
-// resettle makes the record name a message's new place, and gives back the one that
+// moveRecord makes the record name a message's new place, and gives back the one that
 // it does not name.
-func (g *Gateway) resettle(ctx context.Context, rec *record.Record, old, slip *spool.Entry) error {
+func (g *Gateway) moveRecord(ctx context.Context, rec *record.Record, old, entry *spool.Entry) error {
 	err := g.Records.MarkWaiting(ctx, rec)
 	if errors.Is(err, store.ErrChanged) {
 		there, readErr := g.Records.Read(ctx, rec.Caller, rec.ID)
 		switch {
 		case readErr != nil:
 			return readErr // pumps take away the place that the record does not name
-		case there.Spooled != slip.Key:
-			g.leave(ctx, slip)
+		case there.Spooled != entry.Key:
+			g.dequeue(ctx, entry)
 			return moved(there)
 		}
 		err = nil // a pump was quick to take it from there
@@ -117,7 +117,7 @@ func (g *Gateway) resettle(ctx context.Context, rec *record.Record, old, slip *s
 	if err != nil {
 		return err
 	}
-	g.leave(ctx, old)
+	g.dequeue(ctx, old)
 	return nil
 }
 

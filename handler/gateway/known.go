@@ -8,26 +8,26 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// places are those in line that this process has seen. A message leaves its place only
+// knownEntries are those in line that this process has seen. A message leaves its place only
 // when its record has changed, so to have seen it once is enough.
-type places struct {
+type knownEntries struct {
 	mu   sync.Mutex
 	seen map[store.Key]bool
 }
 
-// mostPlaces bounds what places keeps; to forget one costs a read.
-const mostPlaces = 10_000
+// mostKnown bounds what knownEntries keeps; to forget one costs a read.
+const mostKnown = 10_000
 
-func (p *places) has(k store.Key) bool {
+func (p *knownEntries) has(k store.Key) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.seen[k]
 }
 
-func (p *places) add(k store.Key) {
+func (p *knownEntries) add(k store.Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.seen == nil || len(p.seen) >= mostPlaces {
+	if p.seen == nil || len(p.seen) >= mostKnown {
 		p.seen = map[store.Key]bool{}
 	}
 	p.seen[k] = true
@@ -35,12 +35,12 @@ func (p *places) add(k store.Key) {
 
 // inLine says whether a message stands at the place that its record names.
 func (g *Gateway) inLine(ctx context.Context, rec *record.Record) (bool, error) {
-	if rec.Spooled == (store.Key{}) || g.places.has(rec.Spooled) {
+	if rec.Spooled == (store.Key{}) || g.known.has(rec.Spooled) {
 		return rec.Spooled != store.Key{}, nil
 	}
 	there, err := g.Spool.HasEntry(ctx, rec.Spooled)
 	if there {
-		g.places.add(rec.Spooled)
+		g.known.add(rec.Spooled)
 	}
 	return there, err
 }

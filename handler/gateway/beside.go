@@ -16,14 +16,14 @@ const (
 	besideBytes = 1 << 20
 )
 
-// several are the messages of one request. What is left when half of the request's time
+// batch is the messages of one request. What is left when half of the request's time
 // is over is not sent any more: it waits if it may, or is refused. It is for one goroutine.
-type several struct {
-	time            context.Context // of the request
-	half            context.Context // until what is left is to wait
-	sending, laying seats
-	flight          sync.WaitGroup
-	all             []*part
+type batch struct {
+	time              context.Context // of the request
+	half              context.Context // until what is left is to wait
+	sending, queueing slots
+	flight            sync.WaitGroup
+	all               []*part
 }
 
 // part is what became of one of them.
@@ -32,22 +32,22 @@ type part struct {
 	err  error
 }
 
-func (g *Gateway) several(ctx context.Context) (s *several, stop func()) {
+func (g *Gateway) newBatch(ctx context.Context) (s *batch, stop func()) {
 	half, stop := context.WithTimeout(ctx, g.RequestTimeout/2)
-	return &several{time: ctx, half: half, sending: make(seats, beside), laying: make(seats, beside)}, stop
+	return &batch{time: ctx, half: half, sending: make(slots, beside), queueing: make(slots, beside)}, stop
 }
 
 // refuse notes of a message that it was not taken.
-func (s *several) refuse(err error) { s.all = append(s.all, &part{err: err}) }
+func (s *batch) refuse(err error) { s.all = append(s.all, &part{err: err}) }
 
-// begin does what there is to do for a message of so many bytes once there is a seat for
+// begin does what there is to do for a message of so many bytes once there is a slot for
 // it. late says that it is to wait.
-func (s *several) begin(bytes int, do func(late bool) (Sent, error)) {
+func (s *batch) begin(bytes int, do func(late bool) (Sent, error)) {
 	n := min(1+bytes*beside/besideBytes, beside)
 	taken := s.sending
 	late := !taken.take(s.half, n)
 	if late {
-		taken = s.laying
+		taken = s.queueing
 		taken.take(context.Background(), n) // each of them ends with the request's time
 	}
 	one := &part{}
@@ -69,7 +69,7 @@ func (s *several) begin(bytes int, do func(late bool) (Sent, error)) {
 }
 
 // ends waits for all that has begun and says what became of each.
-func (s *several) ends() []*part {
+func (s *batch) ends() []*part {
 	s.flight.Wait()
 	return s.all
 }
@@ -84,11 +84,11 @@ func noTime() error {
 	return problem.New(problem.Unavailable, "The time of the request ran out before this message could be sent. It was not sent. Send it again.")
 }
 
-// seats are those of messages that are on their way.
-type seats chan struct{}
+// slots bound how much is on its way.
+type slots chan struct{}
 
-// take takes n seats. It is false if ctx ends before.
-func (s seats) take(ctx context.Context, n int) bool {
+// take takes n slots. It is false if ctx ends before.
+func (s slots) take(ctx context.Context, n int) bool {
 	for i := range n {
 		select {
 		case <-ctx.Done():
@@ -106,7 +106,7 @@ func (s seats) take(ctx context.Context, n int) bool {
 	return true
 }
 
-func (s seats) leave(n int) {
+func (s slots) leave(n int) {
 	for range n {
 		<-s
 	}

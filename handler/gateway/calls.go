@@ -1,12 +1,13 @@
 package gateway
 
 import (
-	"context"
+	"cmp"
+	"hash/fnv"
 	"strings"
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/mail"
-	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // Form says how much a form may send. To the ledger it is a part of its caller, with lines
@@ -52,30 +53,54 @@ func partName(caller, form string) string {
 	return caller + "/" + form
 }
 
-func partOf(name string) (caller, form string) {
+func splitPart(name string) (caller, form string) {
 	caller, form, _ = strings.Cut(name, "/")
 	return caller, form
 }
 
-// admit refuses a message for which there is no place to wait, before anything is written
-// of it. A repeat of one that was taken passes, and hears what became of that.
-func (g *Gateway) admit(ctx context.Context, p *parcel) error {
-	if p.by.Policy.Sandbox { // nothing of it waits
-		return nil
+// callOf is what the ledger must know of a queued message.
+func callOf(e *spool.Entry) quota.Call {
+	c := quota.Call{Caller: e.Line.Caller, Class: quota.Class(max(e.Line.Class, e.Class)), Cost: e.Cost, Share: e.Share, Cap: e.Cap, Sender: e.Sender}
+	if e.Line.Form != "" {
+		c = ofForm(c, e.Line.Form, e.FormCap)
 	}
-	waits := p.terms.Wait && (p.late || p.by.Pause != nil || g.Sends.Busy(p.call)) || !p.terms.SendAt.IsZero()
-	if !waits {
-		return nil
+	return c
+}
+
+// call is what the ledger must know of a message of a request.
+func (g *Gateway) call(req Request, m *mail.Message) quota.Call {
+	c := req.Caller
+	q := quota.Call{
+		Caller: c.Name, Class: quota.Normal, Cost: 1, Share: c.Policy.Share, Cap: c.Policy.Cap, Sender: senderOf(m),
+		MostWaiting: cmp.Or(c.Policy.MaxWaiting, g.mostWaiting()),
 	}
-	crowded := g.Sends.Crowded(ctx, p.call)
-	if !problem.Is(crowded, problem.TooManyQueued) {
-		return nil // whatever else is wrong, the ledger says again
+	if f := req.Form; f != nil {
+		q = ofForm(q, req.Hook, cmp.Or(f.Cap, g.formCap()))
+		q.MostWaiting = f.MaxWaiting
 	}
-	if p.named {
-		if _, err := g.Records.Find(ctx, p.rec.Caller, p.rec.ID); !problem.Is(err, problem.NotFound) {
-			return err
-		}
+	if m.Delivery.Priority != "" {
+		q.Class = classOf(m.Delivery.Priority)
 	}
-	g.discard(ctx, p)
-	return crowded
+	if g.CostRecipients {
+		q.Cost = len(m.Recipients.All())
+	}
+	return q
+}
+
+// senderOf stands for the address that a message is from, and is never 0.
+func senderOf(m *mail.Message) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(strings.ToLower(m.SenderAddress)))
+	return max(h.Sum32(), 1)
+}
+
+// classOf is the class of a priority, the most urgent one if it is empty.
+func classOf(p mail.Priority) quota.Class {
+	switch p {
+	case mail.PriorityNormal:
+		return quota.Normal
+	case mail.PriorityBulk:
+		return quota.Bulk
+	}
+	return quota.High
 }

@@ -1,0 +1,240 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
+)
+
+// queueInstead makes a message wait that ACS has certainly not taken.
+func (g *Gateway) queueInstead(ctx context.Context, s *sending) (Answer, error) {
+	call := s.call
+	call.MostWaiting = 0 // it had its turn
+	place, err := g.Sends.Join(ctx, call, time.Time{}, time.Time{})
+	if err != nil {
+		return Answer{}, err
+	}
+	return g.enqueue(ctx, s, place, spool.NoDoubt)
+}
+
+// enqueueDoubt makes a message wait that ACS may have taken. If it cannot, the message
+// must not look as if it had not been sent.
+func (g *Gateway) enqueueDoubt(ctx context.Context, s *sending, doubt spool.Doubt, shard int) (Answer, error) {
+	place, err := g.doubtPlace(ctx, s.call, shard, askPauses[0])
+	if err == nil {
+		var answer Answer
+		if answer, err = g.enqueue(ctx, s, place, doubt); err == nil {
+			return answer, nil
+		}
+	}
+	g.Log.ErrorContext(ctx, "could not queue message in doubt", "id", s.rec.ID, "error", err)
+	g.abandon(ctx, s.rec, unshown)
+	s.unended = true
+	return Answer{s.rec, false}, nil
+}
+
+// doubtPlace is a place for a message about which ACS is asked after a pause. It is
+// with those that wait for a time, so that the question does not wait for those that
+// wait for room.
+func (g *Gateway) doubtPlace(ctx context.Context, c quota.Call, shard int, pause time.Duration) (quota.Position, error) {
+	now, err := g.Records.Time(ctx)
+	if err != nil {
+		return quota.Position{}, err
+	}
+	due := now.Add(pause)
+	place, err := g.Sends.Return(ctx, shard, quota.Line{Class: c.Class, Caller: c.Caller, Later: true}, c, 0, due)
+	place.At, place.Expected = due, due
+	return place, err
+}
+
+// enqueue makes a message wait at a place that the ledger has given it. Then the
+// caller may be told so. The order is message, record, row: what a crash leaves in
+// between was promised to nobody.
+func (g *Gateway) enqueue(ctx context.Context, s *sending, place quota.Position, doubt spool.Doubt) (Answer, error) {
+	ctx, span := g.Tracer.Start(ctx, "queue")
+	defer span.End()
+	defer g.wake(ctx, place)
+	joined := g.Now()
+	entry := g.entry(s, place, doubt)
+	s.rec.Spooled, s.rec.Expected = entry.Key, place.Expected
+	if s.rec.Deadline.IsZero() {
+		s.rec.Deadline = s.terms.Deadline
+	}
+	if err := g.store(ctx, s, entry); err != nil {
+		g.removeEntry(ctx, entry, g.Spool.DeleteEntry)
+		return Answer{}, err
+	}
+	g.known.add(entry.Key)
+	if g.Now().Sub(joined) >= quota.JoinGrace { // pumps no longer look for it
+		until := entry.NotBefore
+		if entry.Line.Later {
+			until = entry.Due
+		}
+		g.count(ctx, entry, until)
+	}
+	return Answer{s.rec, false}, nil
+}
+
+// count lets the ledger count a entry that it does not know, or no longer, and that is
+// held until a time; zero if it needs nothing but room. If that fails, Tend finds it.
+func (g *Gateway) count(ctx context.Context, entry *spool.Entry, until time.Time) {
+	place, err := g.Sends.Return(ctx, entry.Line.Shard, lineOf(entry.Line), callOf(entry), entry.Ticket, until)
+	if err != nil {
+		g.Log.WarnContext(ctx, "could not count queued message in quota table; the watchdog will", "id", entry.ID, "error", err)
+		return
+	}
+	g.wake(ctx, place)
+}
+
+// newTicket is one that the ledger has not given out.
+func (g *Gateway) newTicket() int64 {
+	h := fnv.New64a()
+	h.Write([]byte(g.NewID()))
+	return int64(h.Sum64() >> 1)
+}
+
+// entry is that of one attempt: its key is no other's, not even that of a repeat
+// with the same time, so that whoever gives a place back gives back its own.
+func (g *Gateway) entry(s *sending, place quota.Position, doubt spool.Doubt) *spool.Entry {
+	line := spool.Line{Shard: place.Shard, Class: int(s.call.Class), Later: doubt != spool.NoDoubt || !s.terms.SendAt.IsZero()}
+	line.Caller, line.Form = splitPart(s.call.Caller)
+	e := &spool.Entry{
+		Key:  spool.KeyFor(line, place.At, record.Key(s.rec.Caller, s.rec.ID)+"-"+g.NewID()),
+		Line: line, Due: place.At, ID: s.rec.ID, Hook: s.rec.Hook, Bytes: s.m.Bytes(), Sender: s.call.Sender, Terms: s.by.Terms(),
+		Cost: s.call.Cost, Share: s.call.Share, Cap: s.call.Cap, Doubt: doubt, Ticket: place.Ticket,
+	}
+	if line.Form != "" {
+		e.Cap, e.FormCap = s.call.WholeCap, s.call.Cap
+	}
+	if doubt != spool.NoDoubt {
+		e.UnknownAnswers, e.NotBefore = 1, place.At // the request has asked, in the first seconds
+	}
+	return e
+}
+
+// store stores the message, then that it waits, then its row.
+func (g *Gateway) store(ctx context.Context, s *sending, entry *spool.Entry) error {
+	if err := g.commit(ctx, s); err != nil {
+		return err
+	}
+	var err error
+	if s.rec.Created.IsZero() {
+		if s.rec.Created, err = g.Records.Time(ctx); err != nil {
+			return err
+		}
+	}
+	work := g.begin(ctx, s)
+	if err := g.Spool.PutMessage(ctx, entry.Key, spool.Message{Record: s.rec.Snapshot(), Message: s.m}); err != nil {
+		return err
+	}
+	if err := work.AwaitNote(ctx); err != nil {
+		return err
+	}
+	wait := g.Records.MarkWaiting
+	if entry.Doubt != spool.NoDoubt {
+		wait = g.Records.MarkResolving
+	}
+	if err := wait(ctx, s.rec); err != nil {
+		return err
+	}
+	entry.Version = s.rec.Version()
+	if s.again {
+		entry.Repeats++
+	}
+	return g.Spool.InsertEntry(ctx, entry)
+}
+
+// dequeue gives back the place of a message that does not wait after all.
+func (g *Gateway) dequeue(ctx context.Context, entry *spool.Entry) {
+	g.removeEntry(ctx, entry, g.Spool.DeleteQueued)
+}
+
+// removeEntry does so by taking the row away, and the message with it or not. Where it is not
+// known whether the row was written, the message stays: the row may still come, and would
+// have nothing to send. Sweep finds a message that no row came for.
+func (g *Gateway) removeEntry(ctx context.Context, entry *spool.Entry, away func(context.Context, *spool.Entry) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
+	defer cancel()
+	err := errors.Join(away(ctx, entry), g.Sends.Leave(ctx, entry.Line.Shard, lineOf(entry.Line), entry.Ticket))
+	if err != nil {
+		g.Log.ErrorContext(ctx, "could not delete queue entry; the dispatcher will", "id", entry.ID, "error", err)
+	}
+}
+
+// isSafe says of a message that is in the spool whether its place in line is safe. If it
+// is not, it is only under way, and nobody was promised anything; and if its owner's time
+// is over as well, mine takes over.
+func (g *Gateway) isSafe(ctx context.Context, mine record.Record, there *record.Record) (rec *record.Record, replay bool, err error) {
+	safe, err := g.inLine(ctx, there)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case safe:
+	case g.Records.Abandoned(there):
+		rec, err = g.Records.TakeOver(ctx, mine, there)
+		return rec, false, err
+	case there.State == record.Waiting:
+		there.State = record.Claimed
+	}
+	return there, true, nil
+}
+
+// wake sends the tick that the ledger counts on since it gave a place, if it does:
+// whatever became of the message, and of its caller. If that fails, Tend will.
+func (g *Gateway) wake(ctx context.Context, place quota.Position) {
+	if place.Wake.IsZero() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
+	defer cancel()
+	now, err := g.Records.Time(ctx)
+	if err == nil {
+		err = g.Spool.SendWakeUp(ctx, place.Shard, place.Wake.Sub(now))
+	}
+	if err != nil {
+		g.Log.WarnContext(ctx, "could not send wake-up message; the watchdog will", "shard", place.Shard, "error", err)
+	}
+}
+
+func lineOf(l spool.Line) quota.Line {
+	return quota.Line{Class: quota.Class(l.Class), Caller: partName(l.Caller, l.Form), Later: l.Later}
+}
+
+// Cancel ends a message of this caller that waits. It may be repeated.
+func (g *Gateway) Cancel(ctx context.Context, c caller.Caller, id string) (Found, error) {
+	ctx, cancel := withoutCaller(ctx)
+	defer cancel()
+	rec, err := g.cancel(ctx, c.Name, id)
+	if err != nil {
+		return Found{}, err
+	}
+	return Found{Record: rec}, nil
+}
+
+// cancel ends the record, and takes away all that was kept of the message.
+func (g *Gateway) cancel(ctx context.Context, caller, id string) (*record.Record, error) {
+	rec, err := g.Records.Cancel(ctx, caller, id)
+	if err != nil {
+		return nil, err
+	}
+	// Whatever fails from here on, the pump finds that the record has ended.
+	entry, found, err := g.Spool.ReadEntry(ctx, rec.Spooled)
+	if err != nil {
+		g.Log.WarnContext(ctx, "could not read queue entry of a cancelled message; the dispatcher will delete it", "id", rec.ID, "error", err)
+	}
+	if found {
+		g.dequeue(ctx, &entry)
+	}
+	if len(rec.Moved) > 0 && !rec.Shared {
+		if err := g.Offload.RevokeMessage(ctx, rec.Links); err != nil {
+			g.Log.ErrorContext(ctx, "could not revoke links of a cancelled message", "id", rec.ID, "error", err)
+		}
+	}
+	return rec, nil
+}

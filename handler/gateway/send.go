@@ -1,0 +1,376 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/accept/wire"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/offload"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
+)
+
+// Send sends one message. An error is a problem for the caller, or the reader's own error
+// when the body did not arrive.
+func (g *Gateway) Send(ctx context.Context, req Request) (Answer, error) {
+	sent, err := g.sendObject(ctx, req, func(ctx context.Context, in *offload.Intake) ([]wire.Parsed, error) {
+		m, err := readMessage(ctx, req, in)
+		if m == nil {
+			return nil, err
+		}
+		return []wire.Parsed{{Message: m}}, err
+	})
+	if len(sent) == 0 {
+		return Answer{}, err
+	}
+	return sent[0].Answer, err
+}
+
+// sendObject sends the messages of one object: it reads and vets them all, then plans and
+// delivers each.
+func (g *Gateway) sendObject(ctx context.Context, req Request, read reader) ([]Sent, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
+	defer cancel()
+	in := g.intake(req, req.BodyBytes)
+	defer in.Close()
+	parsed, violations := g.readParsed(ctx, req, in, read)
+	if parsed == nil {
+		g.countMessage(ctx, Answer{}, violations)
+		return nil, violations
+	}
+	return g.sendParsed(ctx, req, in, parsed, violations)
+}
+
+// sendOne plans and delivers a message that is good and allowed.
+func (g *Gateway) sendOne(ctx context.Context, req Request, in *offload.Intake, m *mail.Message, terms check.Terms) (answer Answer, err error) {
+	defer func() { g.countMessage(ctx, answer, err) }()
+	s, err := g.plan(ctx, req, in, m, terms)
+	if err != nil {
+		return g.earlier(ctx, req, s.rec, err)
+	}
+	return g.deliver(ctx, s)
+}
+
+// linkLife is how long links must work that are made now.
+func (g *Gateway) linkLife(t check.Terms) time.Duration {
+	if t.SendAt.IsZero() {
+		return t.LinkLife
+	}
+	return t.LinkLife + t.SendAt.Sub(g.Now())
+}
+
+// sending is a message on its way: well-formed, allowed, made to fit.
+type sending struct {
+	rec   *record.Record
+	m     *mail.Message
+	files files
+	terms check.Terms
+	call  quota.Call
+	by    caller.Caller
+
+	work      *record.Work // nil before begin
+	named     bool         // by its caller, who may repeat it and ask for it
+	committed bool         // its files are readable
+	again     bool         // ACS may have it from an owner who died
+	late      bool         // it must not be sent now: it waits, or is refused
+	unended   bool         // its record says what must not stay
+}
+
+// files are what moves out of a message: *offload.Move, or that of several
+// messages. What the methods leave behind is said there.
+type files interface {
+	Stage(ctx context.Context) error
+	Commit(ctx context.Context) error
+	Discard(ctx context.Context) error
+}
+
+// plan names a message, redirects it, and plans which of its attachments become links.
+func (g *Gateway) plan(ctx context.Context, req Request, in *offload.Intake, m *mail.Message, terms check.Terms) (*sending, error) {
+	rec := newRecord(req, m, g.NewID)
+	redirect(m, req.Caller.Policy.RedirectTo)
+	s := &sending{rec: &rec, m: m, terms: terms, call: g.call(req, m), by: req.Caller, named: req.named(), late: req.late}
+	owner := offload.Owner{Caller: rec.Caller, Message: rec.ID}
+	move, err := g.Offload.Plan(ctx, m, in, owner, g.linkLife(terms), g.MaxACSRequestBytes, g.ACS.Size)
+	if err != nil {
+		return s, err
+	}
+	s.files = move
+	rec.Moved, rec.Links, rec.Deadline, rec.Redirected = move.Links(), move.Key(), terms.Deadline, m.Redirected
+	return s, nil
+}
+
+// route is the way of a message.
+type route int
+
+const (
+	sandboxed      route = iota // it is only recorded
+	refusedNow                  // it can neither be sent now nor wait
+	queued                      // it waits first: for its time, the end of a pause, or quota
+	direct                      // it is sent within the request, or refused
+	directOrQueued              // it is sent within the request if quota has room, or waits
+)
+
+// route decides on the way of a message.
+func (s *sending) route() route {
+	notNow := s.late || s.by.Pause != nil
+	switch {
+	case s.by.Policy.Sandbox:
+		return sandboxed
+	case !s.terms.SendAt.IsZero(), notNow && s.terms.Wait:
+		return queued
+	case notNow:
+		return refusedNow
+	case s.terms.Wait:
+		return directOrQueued
+	}
+	return direct
+}
+
+// refusal is why a message can neither be sent now nor wait.
+func (s *sending) refusal() error {
+	if s.late {
+		return noTime()
+	}
+	return s.by.Pause.Problem(pausedCaller)
+}
+
+// earlier is the answer of an earlier request with the same id, if there was one
+// for the same message: its upload may have ended since. Otherwise it is refusal.
+func (g *Gateway) earlier(ctx context.Context, req Request, claim *record.Record, refusal error) (Answer, error) {
+	if !req.named() {
+		return Answer{}, refusal
+	}
+	rec, err := g.Records.Find(ctx, claim.Caller, claim.ID)
+	if err != nil || rec.Fingerprint != claim.Fingerprint || !rec.Final() || rec.Repeatable {
+		return Answer{}, refusal
+	}
+	return Answer{rec, true}, failed(rec)
+}
+
+// deliver takes a message to its end, or into the queue. When it returns an error nothing
+// was sent, its id is free again, and nothing of the message is left in storage but why,
+// under a name that its caller gave it.
+//
+// Only a message that its caller has named can be repeated, so only that one is claimed,
+// before anything else: then a repeat costs a look at the record. The record of any other
+// begins with the fence or the queue, which spares a write.
+//
+// From here on the work comes to its end within the request's time, whether the caller is
+// there or not.
+func (g *Gateway) deliver(ctx context.Context, s *sending) (answer Answer, err error) {
+	ctx, cancel := withoutCaller(ctx)
+	defer cancel()
+	defer func() {
+		if s.work != nil { // storage that fails may have kept a write whose answer it lost
+			s.work.End(s.unended || problem.Is(err, problem.Unavailable))
+		}
+	}()
+	way := s.route()
+	if err := g.admit(ctx, s, way); err != nil {
+		return Answer{}, err
+	}
+	if s.named {
+		if answer, done, err := g.claim(ctx, s); done || err != nil {
+			return answer, err
+		}
+	}
+	if answer, err = g.follow(ctx, s, way); err != nil {
+		g.undo(ctx, s, err)
+		return answer, err
+	}
+	return answer, failed(answer.Record)
+}
+
+// follow takes the steps of a way.
+func (g *Gateway) follow(ctx context.Context, s *sending, way route) (Answer, error) {
+	switch way {
+	case sandboxed:
+		return g.recordOnly(ctx, s)
+	case refusedNow:
+		return Answer{}, s.refusal()
+	case queued:
+		g.begin(ctx, s)
+		if err := g.stage(ctx, s); err != nil {
+			return Answer{}, err
+		}
+		position, err := g.Sends.Join(ctx, s.call, s.terms.SendAt, s.terms.Deadline)
+		if err != nil {
+			return Answer{}, err
+		}
+		return g.enqueue(ctx, s, position, spool.NoDoubt)
+	}
+	if way == directOrQueued || !g.Sends.Busy(s.call) {
+		g.begin(ctx, s) // while the ledger is asked, which hardly refuses
+	}
+	grant, position, err := g.reserve(ctx, s, way)
+	if err != nil {
+		return Answer{}, err
+	}
+	if position != nil {
+		return g.enqueue(ctx, s, *position, spool.NoDoubt)
+	}
+	permit := g.permit(grant)
+	defer permit.done(ctx)
+	if err := g.commit(ctx, s); err != nil {
+		return Answer{}, err
+	}
+	if err := g.begin(ctx, s).AwaitNote(ctx); err != nil {
+		return Answer{}, err
+	}
+	done, err := g.turn(ctx, way == directOrQueued, grant)
+	if way == directOrQueued && err != nil {
+		return g.queueInstead(ctx, s)
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	defer done()
+	err = g.fence(ctx, s.rec, s.m, s.call, permit)
+	if way == directOrQueued && (problem.Is(err, problem.OverQuota) || problem.Is(err, problem.Paused)) {
+		return g.queueInstead(ctx, s)
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	return g.conclude(context.WithoutCancel(ctx), s, way, permit)
+}
+
+// admit refuses a message for which the queue has no room, before anything is written
+// of it. A repeat of one that was taken passes, and hears what became of that.
+func (g *Gateway) admit(ctx context.Context, s *sending, way route) error {
+	if way != queued && (way != directOrQueued || !g.Sends.Busy(s.call)) {
+		return nil
+	}
+	crowded := g.Sends.Crowded(ctx, s.call)
+	if !problem.Is(crowded, problem.TooManyQueued) {
+		return nil // whatever else is wrong, the ledger says again
+	}
+	if s.named {
+		if _, err := g.Records.Find(ctx, s.rec.Caller, s.rec.ID); !problem.Is(err, problem.NotFound) {
+			return err
+		}
+	}
+	g.discard(ctx, s)
+	return crowded
+}
+
+// stage stores what moves out of a message.
+func (g *Gateway) stage(ctx context.Context, s *sending) error {
+	if err := s.files.Stage(ctx); err != nil {
+		return err
+	}
+	if g.Now().After(s.terms.Deadline) {
+		late := problem.New(problem.InvalidMessage, "The deadline passed before the message could be sent. It was not sent.")
+		late.Violations = []problem.Violation{{Pointer: "/delivery/deadline", Detail: "This has passed."}}
+		return late
+	}
+	return nil
+}
+
+// reserve stages what moves and asks the ledger for a grant. A message that may wait gets
+// a position in the queue instead if there is no room.
+func (g *Gateway) reserve(ctx context.Context, s *sending, way route) (quota.Grant, *quota.Position, error) {
+	ctx, span := g.Tracer.Start(ctx, "prepare")
+	defer span.End()
+	if err := g.stage(ctx, s); err != nil {
+		return quota.Grant{}, nil, err
+	}
+	if way == directOrQueued {
+		return g.Sends.ReserveOrJoin(ctx, s.call, s.terms.Deadline)
+	}
+	grant, err := g.Sends.Reserve(ctx, s.call)
+	return grant, nil, err
+}
+
+func (g *Gateway) commit(ctx context.Context, s *sending) error {
+	if s.committed {
+		return nil
+	}
+	err := s.files.Commit(ctx)
+	s.committed = err == nil
+	return err
+}
+
+// turn waits until a call to ACS may be made, whose end done must tell: as long as ctx
+// lasts or, if brief, until grant is too old.
+func (g *Gateway) turn(ctx context.Context, brief bool, grant quota.Grant) (done func(), err error) {
+	if brief {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, grant.UseBy.Sub(g.Now()))
+		defer cancel()
+	}
+	select {
+	case g.calls <- struct{}{}:
+		return func() { <-g.calls }, nil
+	case <-ctx.Done():
+		return nil, problem.Wrap(problem.Unavailable, "ACS answers too slowly, and as many messages as may be are on their way to it. Nothing was sent. Try again after Retry-After.", ctx.Err())
+	}
+}
+
+// reservations bounds how often a token may grow too old before the fence.
+const reservations = 3
+
+// fence marks that ACS may have the message from now on. It comes back with a
+// grant that is live and a record that was written after the grant was: an owner
+// that was frozen here for long finds that another has taken over.
+func (g *Gateway) fence(ctx context.Context, rec *record.Record, m *mail.Message, call quota.Call, permit *permit) error {
+	for range reservations {
+		if err := g.cleared(ctx, rec, m); err != nil { // again, after a pause that cost the token
+			return err
+		}
+		if err := g.Records.MarkSending(ctx, rec); err != nil {
+			return err
+		}
+		if permit.grant.Live(g.Now()) {
+			return nil
+		}
+		if err := permit.renew(ctx, call); err != nil {
+			return err
+		}
+	}
+	return problem.Wrap(problem.Unavailable, "Storage answers too slowly to send within the quota. Try again after Retry-After.", errors.New("every booked token grew too old"))
+}
+
+// conclude gives the message of a request to ACS and deals with what comes of it.
+func (g *Gateway) conclude(ctx context.Context, s *sending, way route, permit *permit) (Answer, error) {
+	o := g.offer(ctx, s.rec, s.m, permit, s.again)
+	if o.doubt() != spool.NoDoubt {
+		o = g.resolve(ctx, s.rec, o)
+	}
+	mayWait := way == directOrQueued
+	switch {
+	case o.result == accepted, o.result == rejected:
+		s.unended = !g.finish(ctx, s.rec, o)
+		if o.result == rejected {
+			g.discard(ctx, s)
+		}
+	case mayWait && o.doubt() != spool.NoDoubt:
+		return g.enqueueDoubt(ctx, s, o.doubt(), permit.grant.Shard())
+	case mayWait && (problem.Is(o.err, problem.ACSBusy) || problem.Is(o.err, problem.ACSFailed)):
+		return g.queueInstead(ctx, s)
+	case o.result == silent:
+		g.abandon(ctx, s.rec, unshown)
+		s.unended = true
+	default:
+		return Answer{}, o.err
+	}
+	return Answer{s.rec, false}, nil
+}
+
+// recordOnly ends a message of a caller in the sandbox as if ACS had taken it. What is kept is
+// its record alone, so that a poll comes to an end and a repeat gets the same answer.
+func (g *Gateway) recordOnly(ctx context.Context, s *sending) (Answer, error) {
+	s.rec.Sandbox, s.rec.Ended = true, true
+	s.rec.Moved, s.rec.Links, s.rec.Shared = nil, store.Key{}, false // no link was made
+	if err := g.Records.Finish(ctx, s.rec, record.Accepted, nil); err != nil {
+		return Answer{}, err
+	}
+	return Answer{s.rec, false}, nil
+}
