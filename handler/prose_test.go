@@ -80,9 +80,6 @@ func wrapped(text string) string {
 func TestProseFitsATerminal(t *testing.T) {
 	t.Parallel()
 	for _, page := range prosePages(t) {
-		if waits[page] != "" {
-			continue
-		}
 		for _, l := range prose(t, page) {
 			// Tables and pictures cannot be broken.
 			whole := strings.HasPrefix(strings.TrimSpace(l.text), "|") || strings.HasPrefix(l.text, "[![")
@@ -191,9 +188,6 @@ func paragraphs(lines []proseLine) (all []proseLine) {
 func TestSentencesForUsersAreShort(t *testing.T) {
 	t.Parallel()
 	for _, page := range prosePages(t) {
-		if waits[page] != "" || page == "docs/problems.md" { // its sentences are the code's
-			continue
-		}
 		for _, p := range paragraphs(prose(t, page)) {
 			text := linkText.ReplaceAllString(inBackticks.ReplaceAllString(p.text, "X"), "$1")
 			text = listOfNames.ReplaceAllString(text, "X")
@@ -204,14 +198,6 @@ func TestSentencesForUsersAreShort(t *testing.T) {
 			}
 		}
 	}
-}
-
-// waits are pages that are written anew together with their code.
-var waits = map[string]string{
-	"docs/crashes.md":           "follows the gateway",
-	"docs/decisions/doubt.md":   "follows the gateway",
-	"docs/decisions/waiting.md": "follows the gateway",
-	"docs/decisions/quota.md":   "follows the ledger",
 }
 
 var (
@@ -310,9 +296,6 @@ var codeSpan = regexp.MustCompile("`[^`]*`|" + `\]\([^)]*\)`)
 func TestPagesSayTheWordsOfTheGlossary(t *testing.T) {
 	t.Parallel()
 	for _, page := range prosePages(t) {
-		if waits[page] != "" {
-			continue
-		}
 		for _, l := range prose(t, page) {
 			if word := unsaid(codeSpan.ReplaceAllString(l.text, "")); word != "" {
 				t.Errorf("%s:%d: %s\n%s", page, l.number, word, l.text)
