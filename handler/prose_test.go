@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // What people read says the words of docs/glossary.md, in lines that fit a terminal.
@@ -314,5 +316,30 @@ func TestPrivateWordsAreFound(t *testing.T) {
 		if got := unsaid(text); (got != "") != found {
 			t.Errorf("%q: got %q, want %t", text, got, found)
 		}
+	}
+}
+
+var shownProblem = regexp.MustCompile(`problems\.md#([\w-]+)",\s*"title": "([^"]*)",\s*"status": (\d+)`)
+
+// A problem that a page or the OpenAPI document shows has the title and status that it is
+// answered with.
+func TestShownProblemsAreAnswered(t *testing.T) {
+	t.Parallel()
+	shown := 0
+	for _, page := range append(prosePages(t), filepath.Join("handler", "api", "rest", "openapi.json")) {
+		text, err := os.ReadFile(filepath.Join(root, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range shownProblem.FindAllSubmatch(text, -1) {
+			shown++
+			kind := problem.KindOf(string(m[1]))
+			if kind.Slug() != string(m[1]) || kind.Title() != string(m[2]) || strconv.Itoa(kind.Status()) != string(m[3]) {
+				t.Errorf("%s shows %s as %q with %s; it is %q with %d", page, m[1], m[2], m[3], kind.Title(), kind.Status())
+			}
+		}
+	}
+	if shown < 3 {
+		t.Errorf("%d problems are shown", shown)
 	}
 }
