@@ -4,57 +4,36 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 )
 
 // Invocation is one call of a function by the host.
 type Invocation struct {
-	// ID is the host's id of the call, for the log; "" if it gave none.
-	ID string
-	// Function is the name of the function.
-	Function string
 	// Trigger is what the function was triggered by, as JSON: the text of a
 	// queue message (an object or array if it is one, else a JSON string), an
 	// event or an array of events, a timer's state.
 	Trigger json.RawMessage
 	// Queue is set when the trigger is a queue message.
 	Queue *Queue
-	// Timer is set when the trigger is a timer.
-	Timer *Timer
 }
 
 // Text is what a queue message said, if it is no JSON object or array.
 func (in Invocation) Text() string { return text(in.Trigger) }
 
-// Queue says which message of a queue this is. Times are zero when the host did
-// not give them.
+// Queue says which message of a queue this is.
 type Queue struct {
-	// ID and the rest are the word of whoever wrote the message, if it is a JSON
+	// ID and Inserted are the word of whoever wrote the message, if it is a JSON
 	// object: its members take the place of the host's own.
-	ID           string
-	PopReceipt   string
-	DequeueCount int // 1 on the first call; 0: not known
-	Inserted     time.Time
-	Expires      time.Time
-	NextVisible  time.Time
-}
-
-// Timer is the state of a schedule. Times are zero when the host did not give
-// them, as on the first run.
-type Timer struct {
-	PastDue     bool // the call comes later than the schedule says
-	Last        time.Time
-	Next        time.Time
-	LastUpdated time.Time
+	ID       string
+	Inserted time.Time // zero when the host did not give it
 }
 
 var errNoData = errors.New("the envelope needs exactly one member in Data")
 
 // parse reads the host's envelope. The host copies the members of a queue message
 // that is an object into Metadata: nothing in there makes a call fail.
-func parse(function string, body []byte) (Invocation, error) {
+func parse(body []byte) (Invocation, error) {
 	var envelope struct{ Data, Metadata map[string]json.RawMessage }
 	if err := json.Unmarshal(body, &envelope); err != nil {
 		return Invocation{}, fmt.Errorf("envelope: %w", err)
@@ -62,63 +41,14 @@ func parse(function string, body []byte) (Invocation, error) {
 	if len(envelope.Data) != 1 {
 		return Invocation{}, errNoData
 	}
-	in := Invocation{Function: function}
+	var in Invocation
 	for _, value := range envelope.Data {
 		in.Trigger = unwrap(value)
 	}
 	if _, ok := envelope.Metadata["DequeueCount"]; ok {
-		in.Queue = parseQueue(envelope.Metadata)
-		return in, nil
+		in.Queue = &Queue{ID: text(envelope.Metadata["Id"]), Inserted: instant(envelope.Metadata["InsertionTime"])}
 	}
-	var err error
-	in.Timer, err = parseTimer(in.Trigger)
-	return in, err
-}
-
-func parseQueue(metadata map[string]json.RawMessage) *Queue {
-	count, _ := strconv.Atoi(text(metadata["DequeueCount"])) // 0 if it is none
-	return &Queue{
-		ID:           text(metadata["Id"]),
-		PopReceipt:   text(metadata["PopReceipt"]),
-		DequeueCount: max(count, 0),
-		Inserted:     instant(metadata["InsertionTime"]),
-		Expires:      instant(metadata["ExpirationTime"]),
-		NextVisible:  instant(metadata["NextVisibleTime"]),
-	}
-}
-
-// parseTimer returns nil for a trigger that is no timer: an event, an array, a
-// text.
-func parseTimer(trigger json.RawMessage) (*Timer, error) {
-	members := object(trigger)
-	pastDue, ok := members["IsPastDue"]
-	if !ok {
-		return nil, nil
-	}
-	late, err := strconv.ParseBool(strings.ToLower(text(pastDue)))
-	if err != nil {
-		return nil, fmt.Errorf("IsPastDue: %w", err)
-	}
-	var status map[string]json.RawMessage
-	if raw, ok := members["ScheduleStatus"]; ok {
-		if err := json.Unmarshal(unwrap(raw), &status); err != nil {
-			return nil, fmt.Errorf("ScheduleStatus: %w", err)
-		}
-	}
-	return &Timer{
-		PastDue:     late,
-		Last:        instant(status["Last"]),
-		Next:        instant(status["Next"]),
-		LastUpdated: instant(status["LastUpdated"]),
-	}, nil
-}
-
-// object is the members of a JSON object, nil for any other JSON.
-func object(value json.RawMessage) (members map[string]json.RawMessage) {
-	if json.Unmarshal(value, &members) != nil {
-		return nil
-	}
-	return members
+	return in, nil
 }
 
 // unwrap takes off the JSON strings that the host puts round a value: none round

@@ -63,13 +63,12 @@ func Handler(name string, f func(context.Context, Invocation) error, log *slog.L
 			reply(w, http.StatusBadRequest)
 			return
 		}
-		in, err := parse(name, body)
+		in, err := parse(body)
 		if err != nil {
 			log.Error("trigger call not understood", "error", err)
 			reply(w, http.StatusBadRequest)
 			return
 		}
-		in.ID = r.Header.Get(invocationHeader)
 		reply(w, settle(log, run(r.Context(), f, in)))
 	})
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,16 +84,28 @@ type calls struct {
 	all []trigger.Invocation
 	at  []time.Time
 	err error
+	// metadata are what the envelopes had beside the trigger.
+	metadata []map[string]json.RawMessage
 }
 
 func (c *calls) handler(name string) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST /"+name, trigger.Handler(name, func(_ context.Context, in trigger.Invocation) error {
+	handler := trigger.Handler(name, func(_ context.Context, in trigger.Invocation) error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.all, c.at = append(c.all, in), append(c.at, time.Now())
 		return c.err
-	}, slog.New(slog.DiscardHandler)))
+	}, slog.New(slog.DiscardHandler))
+	mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var envelope struct{ Metadata map[string]json.RawMessage }
+		_ = json.Unmarshal(body, &envelope)
+		c.mu.Lock()
+		c.metadata = append(c.metadata, envelope.Metadata)
+		c.mu.Unlock()
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		handler.ServeHTTP(w, r)
+	})
 	return mux
 }
 
@@ -132,7 +145,7 @@ func TestAMessageIsDeliveredAndSettled(t *testing.T) {
 				}
 				return
 			}
-			want := &trigger.Queue{ID: "id-1", PopReceipt: "receipt/+=", DequeueCount: int(c.message.DequeueCount), Inserted: c.message.InsertedAt}
+			want := &trigger.Queue{ID: "id-1", Inserted: c.message.InsertedAt}
 			if len(got.all) != 1 || string(got.all[0].Trigger) != c.trigger || !reflect.DeepEqual(got.all[0].Queue, want) {
 				t.Errorf("calls %+v", got.all)
 			}
@@ -261,10 +274,16 @@ func TestATimerKeepsItsSchedule(t *testing.T) {
 		if fmt.Sprint(utc(got.at)) != fmt.Sprint(want) {
 			t.Errorf("fired at %v", got.at)
 		}
-		if *got.all[0].Timer != (trigger.Timer{}) {
-			t.Errorf("first run was told %+v", got.all[0].Timer)
+		var first, third struct {
+			ScheduleStatus *struct{ Last, Next time.Time }
 		}
-		if last := *got.all[2].Timer; !last.Last.Equal(want[1]) || !last.Next.Equal(want[2]) {
+		if err := errors.Join(json.Unmarshal(got.all[0].Trigger, &first), json.Unmarshal(got.all[2].Trigger, &third)); err != nil {
+			t.Fatal(err)
+		}
+		if first.ScheduleStatus != nil {
+			t.Errorf("first run was told %+v", first.ScheduleStatus)
+		}
+		if last := third.ScheduleStatus; last == nil || !last.Last.Equal(want[1]) || !last.Next.Equal(want[2]) {
 			t.Errorf("third run was told %+v", last)
 		}
 	})
