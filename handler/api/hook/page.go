@@ -2,50 +2,22 @@ package hook
 
 import (
 	"bytes"
+	_ "embed"
 	"html/template"
 	"strings"
 
 	"github.com/posthorn/posthorn/handler/mail"
 )
 
+//go:embed preview.html
+var previewSource string
+
+//go:embed note.html
+var noteSource string
+
 // previewHTML shows a message beside its head. What is inside the frame is the
 // message's own HTML, without scripts and without the rest of the page.
-var previewHTML = template.Must(template.New("preview").Parse(`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>What the hook sends</title>
-<style>
-body { margin: 0; font: 1rem/1.5 system-ui, sans-serif; background: #f4f5f7; color: #1c2430 }
-header { padding: 1rem 1.5rem; background: #fff; border-bottom: 1px solid #d9dde3 }
-h1 { margin: 0 0 .5rem; font-size: 1.25rem }
-dl { margin: 0; display: grid; grid-template-columns: 6rem 1fr; gap: .125rem 1rem; font-size: .9rem }
-dt { color: #5b6472 } dd { margin: 0 }
-iframe { display: block; width: 100%; height: 70vh; border: 0; background: #fff }
-pre { margin: 0; padding: 1rem 1.5rem; background: #fff; border-top: 1px solid #d9dde3; white-space: pre-wrap; overflow-wrap: anywhere }
-</style>
-</head>
-<body>
-{{- range .}}
-<header>
-<h1>{{.Content.Subject}}</h1>
-<dl>
-<dt>From</dt><dd>{{.SenderAddress}}</dd>
-<dt>To</dt><dd>{{range $i, $a := .Recipients.All}}{{if $i}}, {{end}}{{$a.Address}}{{end}}</dd>
-{{- if .ReplyTo}}<dt>Answer to</dt><dd>{{range $i, $a := .ReplyTo}}{{if $i}}, {{end}}{{$a.Address}}{{end}}</dd>{{end}}
-</dl>
-</header>
-{{- if .Content.HTML}}
-<iframe sandbox srcdoc="{{.Content.HTML}}" title="HTML"></iframe>
-{{- end}}
-{{- if .Content.PlainText}}
-<pre>{{.Content.PlainText}}</pre>
-{{- end}}
-{{- end}}
-</body>
-</html>
-`))
+var previewHTML = template.Must(template.New("preview").Parse(previewSource))
 
 // Preview is a page that shows messages to the operator.
 func Preview(messages []Message) ([]byte, error) {
@@ -59,29 +31,7 @@ func Preview(messages []Message) ([]byte, error) {
 }
 
 // noteHTML is what a browser shows after a form was sent.
-var noteHTML = template.Must(template.New("note").Parse(`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex, nofollow">
-<meta name="color-scheme" content="light dark">
-<title>{{.Title}}</title>
-<style>
-body { margin: 0; padding: 18vh 24px 24px; font: 1rem/1.5 system-ui, sans-serif }
-main { max-width: 32rem; margin: 0 auto }
-h1 { margin: 0 0 .5rem; font-size: 1.5rem; line-height: 1.25; font-weight: 600 }
-p { margin: 0 0 .5rem }
-</style>
-</head>
-<body>
-<main>
-<h1>{{.Title}}</h1>
-<p>{{.Text}}</p>
-</main>
-</body>
-</html>
-`))
+var noteHTML = template.Must(template.New("note").Parse(noteSource))
 
 // Note is the page that a visitor sees after a form was sent.
 func Note(title, text string) []byte {
