@@ -3,7 +3,6 @@ package hook
 import (
 	"bytes"
 	"html/template"
-	"strings"
 
 	"github.com/posthorn/posthorn/handler/mail"
 )
@@ -56,37 +55,4 @@ func Preview(messages []Message) ([]byte, error) {
 	}
 	err := previewHTML.Execute(&page, all)
 	return page.Bytes(), err
-}
-
-// noteHTML is what a browser shows after a form was sent.
-var noteHTML = template.Must(template.New("note").Parse(`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex, nofollow">
-<meta name="color-scheme" content="light dark">
-<title>{{.Title}}</title>
-<style>
-body { margin: 0; padding: 18vh 24px 24px; font: 1rem/1.5 system-ui, sans-serif }
-main { max-width: 32rem; margin: 0 auto }
-h1 { margin: 0 0 .5rem; font-size: 1.5rem; line-height: 1.25; font-weight: 600 }
-p { margin: 0 0 .5rem }
-</style>
-</head>
-<body>
-<main>
-<h1>{{.Title}}</h1>
-<p>{{.Text}}</p>
-</main>
-</body>
-</html>
-`))
-
-// Note is the page that a visitor sees after a form was sent.
-func Note(title, text string) []byte {
-	var page bytes.Buffer
-	// The template is ours and a buffer takes all.
-	_ = noteHTML.Execute(&page, struct{ Title, Text string }{title, strings.TrimSpace(text)})
-	return page.Bytes()
 }

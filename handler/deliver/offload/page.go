@@ -3,6 +3,7 @@ package offload
 import (
 	"bytes"
 	"html/template"
+	"strings"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/problem"
@@ -86,6 +87,11 @@ func Page(kind problem.Kind, acceptLanguage, defaultLanguage string) (html []byt
 	}
 	v := pageView{Language: l.tag.String(), Title: said.Title, Text: said.Text}
 	return v.html(), v.Language
+}
+
+// Note is the page that a visitor sees after a form was sent.
+func Note(title, text string) []byte {
+	return pageView{Language: "en", Title: title, Text: strings.TrimSpace(text)}.html()
 }
 
 // list is the page of a link to several files.
