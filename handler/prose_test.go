@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // What people read says the words of docs/glossary.md, in lines that fit a terminal.
@@ -80,9 +82,6 @@ func wrapped(text string) string {
 func TestProseFitsATerminal(t *testing.T) {
 	t.Parallel()
 	for _, page := range prosePages(t) {
-		if waits[page] != "" {
-			continue
-		}
 		for _, l := range prose(t, page) {
 			// Tables and pictures cannot be broken.
 			whole := strings.HasPrefix(strings.TrimSpace(l.text), "|") || strings.HasPrefix(l.text, "[![")
@@ -191,9 +190,6 @@ func paragraphs(lines []proseLine) (all []proseLine) {
 func TestSentencesForUsersAreShort(t *testing.T) {
 	t.Parallel()
 	for _, page := range prosePages(t) {
-		if waits[page] != "" || page == "docs/problems.md" { // its sentences are the code's
-			continue
-		}
 		for _, p := range paragraphs(prose(t, page)) {
 			text := linkText.ReplaceAllString(inBackticks.ReplaceAllString(p.text, "X"), "$1")
 			text = listOfNames.ReplaceAllString(text, "X")
@@ -204,14 +200,6 @@ func TestSentencesForUsersAreShort(t *testing.T) {
 			}
 		}
 	}
-}
-
-// waits are pages that are written anew together with their code.
-var waits = map[string]string{
-	"docs/crashes.md":           "follows the gateway",
-	"docs/decisions/doubt.md":   "follows the gateway",
-	"docs/decisions/waiting.md": "follows the gateway",
-	"docs/decisions/quota.md":   "follows the ledger",
 }
 
 var (
@@ -310,9 +298,6 @@ var codeSpan = regexp.MustCompile("`[^`]*`|" + `\]\([^)]*\)`)
 func TestPagesSayTheWordsOfTheGlossary(t *testing.T) {
 	t.Parallel()
 	for _, page := range prosePages(t) {
-		if waits[page] != "" {
-			continue
-		}
 		for _, l := range prose(t, page) {
 			if word := unsaid(codeSpan.ReplaceAllString(l.text, "")); word != "" {
 				t.Errorf("%s:%d: %s\n%s", page, l.number, word, l.text)
@@ -331,5 +316,30 @@ func TestPrivateWordsAreFound(t *testing.T) {
 		if got := unsaid(text); (got != "") != found {
 			t.Errorf("%q: got %q, want %t", text, got, found)
 		}
+	}
+}
+
+var shownProblem = regexp.MustCompile(`problems\.md#([\w-]+)",\s*"title": "([^"]*)",\s*"status": (\d+)`)
+
+// A problem that a page or the OpenAPI document shows has the title and status that it is
+// answered with.
+func TestShownProblemsAreAnswered(t *testing.T) {
+	t.Parallel()
+	shown := 0
+	for _, page := range append(prosePages(t), filepath.Join("handler", "api", "rest", "openapi.json")) {
+		text, err := os.ReadFile(filepath.Join(root, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range shownProblem.FindAllSubmatch(text, -1) {
+			shown++
+			kind := problem.KindOf(string(m[1]))
+			if kind.Slug() != string(m[1]) || kind.Title() != string(m[2]) || strconv.Itoa(kind.Status()) != string(m[3]) {
+				t.Errorf("%s shows %s as %q with %s; it is %q with %d", page, m[1], m[2], m[3], kind.Title(), kind.Status())
+			}
+		}
+	}
+	if shown < 3 {
+		t.Errorf("%d problems are shown", shown)
 	}
 }

@@ -159,7 +159,7 @@ func TestBrokenLinksAreSaid(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, symbol, file, want, moved string }{
 		{"right", "root", "handler/house_test.go", "", ""},
-		{"a method", "Gateway.Send", "handler/gateway/gateway.go", "", ""},
+		{"a method", "Gateway.Send", "handler/gateway/send.go", "", ""},
 		{"another file", "root", "handler/main.go", "root is not in handler/main.go any more, but in handler/house_test.go: run `make generate`", "handler/house_test.go"},
 		{"a file that is gone", "root", "handler/gone.go", "root is not in handler/gone.go any more, but in handler/house_test.go: run `make generate`", "handler/house_test.go"},
 		{"a name that is gone", "gone", "handler/main.go", "gone is not in handler/main.go, and in no other file beside it: find its new name", ""},

@@ -95,10 +95,12 @@ func (w *World) dispatch(ctx context.Context, m store.Message) {
 	_ = w.ticks.Delete(ctx, m.ID, m.PopReceipt) // as above
 }
 
-// Stop ends the host, and waits for what it has begun.
+// Stop ends the host, and waits for what it has begun, and for the calls that ledgers make
+// for those who do not wait for them.
 func (w *World) Stop() {
 	close(w.stop)
 	w.playing.Wait()
+	time.Sleep(2 * stall)
 }
 
 // Stopped says whether the host has been told to end.

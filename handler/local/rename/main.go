@@ -118,7 +118,7 @@ func rename(root string, names []string, old, to address) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(file, changed, info.Mode()); err != nil {
+		if err := os.WriteFile(file, changed, info.Mode()); err != nil { //nolint:gosec // names are those that git lists
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log"
 	"net/http"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -26,8 +25,7 @@ func (taken) RoundTrip(r *http.Request) (*http.Response, error) {
 // The SDK batches what the exporters send. Its providers are shut down before the program ends:
 // what is in a batch is sent then.
 func ExampleNew() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
+	ctx := context.Background()
 	spans, metrics, err := azuremonitor.New(azuremonitor.Config{
 		ConnectionString: connectionString,
 		Transport:        taken{}, // leave it out
