@@ -99,6 +99,13 @@ func (d Dialect[T]) read(ctx context.Context, r *reader, sink Sink) (*T, error) 
 // messages adds what is wrong with the meaning to what is wrong with the form.
 func (d Dialect[T]) messages(r *reader, read *T) ([]Parsed, error) {
 	all, violations := d.Messages(read)
+	for _, p := range all {
+		for i, a := range p.Message.Attachments {
+			if a.ContentType == "" {
+				p.Message.Attachments[i].ContentType = mail.FileType(a.Name)
+			}
+		}
+	}
 	for _, f := range violations {
 		if err := r.collect(f); err != nil {
 			return nil, err

@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"fmt"
-	"math"
-)
+import "fmt"
 
 // What other APIs have beside the forms of ACS's.
 
@@ -61,19 +58,19 @@ func Whole[T any](name string, at func(*T) *int64) Member[T] {
 		if ok, err := r.starts(isNumber); !ok {
 			return err
 		}
-		n, err := r.whole(math.MaxInt64)
+		n, err := r.whole()
 		*at(to) = n
 		return err
 	}}
 }
 
-// whole reads a number that must be whole, from 0 to most.
-func (r *reader) whole(most int64) (int64, error) {
+// whole reads a number that must be whole, from 0.
+func (r *reader) whole() (int64, error) {
 	if c := r.buf[r.pos]; c != '-' && !isDigit(c) {
 		return 0, r.skip() // which says what is wrong with it
 	}
 	n, whole, err := r.number()
-	if err == nil && (!whole || n < 0 || n > most) {
+	if err == nil && (!whole || n < 0) {
 		return 0, r.note("It must be a whole number, not negative and not too large.")
 	}
 	return n, err

@@ -24,15 +24,11 @@ type Member[T any] struct {
 // Text is a member that is a string. What passes limit is a violation here; limits
 // guard memory and leave the precise rule to accept/check.
 func Text[T any, S ~string](name string, limit int, at func(*T) *S) Member[T] {
-	return Member[T]{name: name, read: func(r *reader, to *T) error {
-		s, err := r.hold(limit)
-		*at(to) = S(s)
-		return err
-	}}
+	return TextAs(name, limit, at, func(s string) S { return S(s) })
 }
 
 // TextAs is Text, of which as makes what is kept.
-func TextAs[T any](name string, limit int, at func(*T) *string, as func(string) string) Member[T] {
+func TextAs[T any, S ~string](name string, limit int, at func(*T) *S, as func(string) S) Member[T] {
 	return Member[T]{name: name, read: func(r *reader, to *T) error {
 		s, err := r.hold(limit)
 		*at(to) = as(s)

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -94,19 +93,8 @@ func attributeValue(s string) (string, bool) {
 	if n := len(s); n > 1 && s[0] == '"' && s[n-1] == '"' {
 		s = quoted.Replace(s[1 : n-1])
 	}
-	var out strings.Builder
-	for len(s) > 0 {
-		if len(s) > 2 && s[0] == '%' {
-			if decoded, err := url.PathUnescape(s[:3]); err == nil {
-				out.WriteString(decoded)
-				s = s[3:]
-				continue
-			}
-		}
-		out.WriteByte(s[0])
-		s = s[1:]
-	}
-	return out.String(), utf8.ValidString(out.String())
+	plain := unescaped([]byte(s))
+	return string(plain), utf8.Valid(plain)
 }
 
 var quoted = strings.NewReplacer(`\\`, `\`, `\"`, `"`)

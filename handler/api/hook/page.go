@@ -4,16 +4,12 @@ import (
 	"bytes"
 	_ "embed"
 	"html/template"
-	"strings"
 
 	"github.com/posthorn/posthorn/handler/mail"
 )
 
 //go:embed preview.html
 var previewSource string
-
-//go:embed note.html
-var noteSource string
 
 // previewHTML shows a message beside its head. What is inside the frame is the
 // message's own HTML, without scripts and without the rest of the page.
@@ -28,15 +24,4 @@ func Preview(messages []Message) ([]byte, error) {
 	}
 	err := previewHTML.Execute(&page, all)
 	return page.Bytes(), err
-}
-
-// noteHTML is what a browser shows after a form was sent.
-var noteHTML = template.Must(template.New("note").Parse(noteSource))
-
-// Note is the page that a visitor sees after a form was sent.
-func Note(title, text string) []byte {
-	var page bytes.Buffer
-	// The template is ours and a buffer takes all.
-	_ = noteHTML.Execute(&page, struct{ Title, Text string }{title, strings.TrimSpace(text)})
-	return page.Bytes()
 }

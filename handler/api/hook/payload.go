@@ -3,6 +3,7 @@ package hook
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"io"
 	"mime"
@@ -87,7 +88,7 @@ func urlencoded(body []byte, charset string) (value, error) {
 		if len(raw) > maxPairs {
 			return value{}, tooManyFields()
 		}
-		name, content, _ := bytes.Cut(pair, []byte("="))
+		name, content, _ := bytes.Cut(bytes.ReplaceAll(pair, []byte("+"), []byte(" ")), []byte("="))
 		raw = append(raw, rawField{name: unescaped(name), content: unescaped(content)})
 	}
 	return fieldsIn(raw, charset)
@@ -96,28 +97,15 @@ func urlencoded(body []byte, charset string) (value, error) {
 func unescaped(text []byte) []byte {
 	plain := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '+':
-			plain = append(plain, ' ')
-		case c == '%' && i+2 < len(text) && isHex(text[i+1]) && isHex(text[i+2]):
-			plain = append(plain, nibble(text[i+1])<<4|nibble(text[i+2]))
-			i += 2
-		default:
-			plain = append(plain, c)
+		if text[i] == '%' && i+2 < len(text) {
+			if more, err := hex.AppendDecode(plain, text[i+1:i+3]); err == nil {
+				plain, i = more, i+2
+				continue
+			}
 		}
+		plain = append(plain, text[i])
 	}
 	return plain
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
-}
-
-func nibble(c byte) byte {
-	if c <= '9' {
-		return c - '0'
-	}
-	return c&0xf + 9
 }
 
 // plainForm reads what browsers make of enctype text/plain: a line for each field, with

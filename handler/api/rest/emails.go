@@ -316,12 +316,6 @@ func names(h http.Header) (operationID, key string, err error) {
 }
 
 func apiVersion(req *http.Request) (string, error) {
-	if req.URL.RawQuery == "" {
-		return apiVersions[len(apiVersions)-1], nil
-	}
-	if alone, ok := strings.CutPrefix(req.URL.RawQuery, "api-version="); ok && slices.Contains(apiVersions, alone) {
-		return alone, nil
-	}
 	query, err := url.ParseQuery(req.URL.RawQuery)
 	if err != nil {
 		return "", problem.New(problem.InvalidRequest, "The query of the request cannot be read.")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/api/hook"
+	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/problem"
 )
@@ -73,7 +74,7 @@ func orThank(w http.ResponseWriter, req *http.Request, form hook.Submission, err
 		w.Header().Set("Location", form.Next)
 		w.WriteHeader(http.StatusSeeOther)
 	default:
-		writePage(w, http.StatusOK, hook.Note("Thank you", "Your message was sent."), "en")
+		writePage(w, http.StatusOK, offload.Note("Thank you", "Your message was sent."), "en")
 	}
 	return nil
 }
@@ -102,7 +103,7 @@ func tellPerson(w http.ResponseWriter, req *http.Request, p *problem.Problem) {
 	default:
 		text = "That is not your fault. Please go back and try again in a minute."
 	}
-	writePage(w, p.Kind.Status(), hook.Note(title, text), "en")
+	writePage(w, p.Kind.Status(), offload.Note(title, text), "en")
 }
 
 // in is a time as people say it.

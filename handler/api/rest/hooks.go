@@ -15,6 +15,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/problem"
 )
@@ -87,7 +88,7 @@ func (a *api) ofHook(req *http.Request, err error) error {
 // greet answers a sender, or its operator, who looks whether somebody is there.
 func (a *api) greet(w http.ResponseWriter, req *http.Request, h hook.Hook, d hook.Delivery) error {
 	if h.IsForm() {
-		writePage(w, http.StatusOK, hook.Note("A form's address", "This address takes what a form sends. There is nothing to see here."), "en")
+		writePage(w, http.StatusOK, offload.Note("A form's address", "This address takes what a form sends. There is nothing to see here."), "en")
 		return nil
 	}
 	if _, err := a.Hooks.Greet(req.Context(), h, d); err != nil {

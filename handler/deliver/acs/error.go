@@ -29,7 +29,6 @@ var (
 
 // Error codes of the service. It publishes no list; these have been seen.
 const (
-	CodeBadRequest            = "BadRequest"
 	CodeDenied                = "Denied"                // 401: key, signature or role
 	CodeDomainNotLinked       = "DomainNotLinked"       // 404
 	CodeInvalidEmailAddress   = "InvalidEmailAddress"   // 400: a recipient

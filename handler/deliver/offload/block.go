@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -48,6 +49,16 @@ func (l locale) view(name string, size int64, address string, expires time.Time)
 }
 
 // text puts each address on a line of its own, which mail clients make a link.
+// addTo appends the block to both bodies; end is where that of the HTML belongs.
+func (b linkBlock) addTo(c *mail.Content, end func() int) {
+	if c.HTML != "" {
+		c.HTML = c.HTML[:end()] + b.html + c.HTML[end():]
+	}
+	if c.PlainText != "" {
+		c.PlainText += b.text
+	}
+}
+
 func (v blockView) text() string {
 	var t strings.Builder
 	t.WriteString("\n\n" + v.Heading + "\n")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"html/template"
+	"strings"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/problem"
@@ -45,6 +46,11 @@ func Page(kind problem.Kind, acceptLanguage, defaultLanguage string) (html []byt
 	}
 	v := pageView{Language: l.tag.String(), Title: said.Title, Text: said.Text}
 	return v.html(), v.Language
+}
+
+// Note is the page that a visitor sees after a form was sent.
+func Note(title, text string) []byte {
+	return pageView{Language: "en", Title: title, Text: strings.TrimSpace(text)}.html()
 }
 
 // list is the page of a link to several files.

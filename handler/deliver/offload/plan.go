@@ -161,12 +161,8 @@ func (d *draft) move(i int, s *slot) error {
 	if err != nil {
 		return err
 	}
-	if html := d.body.HTML; html != "" {
-		d.message.Content.HTML = html[:d.end()] + b.html + html[d.end():]
-	}
-	if text := d.body.PlainText; text != "" {
-		d.message.Content.PlainText = text + b.text
-	}
+	d.message.Content = d.body
+	b.addTo(&d.message.Content, d.end)
 	return nil
 }
 

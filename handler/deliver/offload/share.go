@@ -34,13 +34,7 @@ func (s *Shared) ApplyTo(m *mail.Message) error {
 			a.Content = nil
 		}
 	}
-	if html := m.Content.HTML; html != "" {
-		end := endOfBody(html)
-		m.Content.HTML = html[:end] + b.html + html[end:]
-	}
-	if text := m.Content.PlainText; text != "" {
-		m.Content.PlainText = text + b.text
-	}
+	b.addTo(&m.Content, sync.OnceValue(func() int { return endOfBody(m.Content.HTML) }))
 	return nil
 }
 

@@ -91,15 +91,13 @@ func decodeEntry(e store.Entity) (Entry, error) {
 	s := Entry{
 		Key:  store.Key{Partition: e.Partition, Row: e.Row},
 		Line: Line{Shard: number("shard"), Class: number("class"), Caller: text("caller"), Form: text("form")},
-		ID:   text("id"), Version: store.ETag(text("version")), Bytes: number("bytes"), Cost: max(number("cost"), 1),
+		ID:   text("id"), Hook: text("hook"), Terms: text("terms"), Version: store.ETag(text("version")), Bytes: number("bytes"), Cost: max(number("cost"), 1),
 		Share: number("share"), Cap: number("cap"), FormCap: number("formCap"), Tries: number("tries"), Repeats: number("repeats"),
 		Doubt: Doubt(text("doubt")), UnknownAnswers: number("asked"), Ticket: int64(number("ticket")),
 		Sender: uint32(number("sender")),
 		etag:   e.ETag,
 	}
 	s.Line.Later, _ = e.Values["later"].(bool)
-	s.Hook, _ = e.Values["hook"].(string)
-	s.Terms, _ = e.Values["terms"].(string)
 	s.Due, _ = e.Values["due"].(time.Time)
 	s.NotBefore, _ = e.Values["notBefore"].(time.Time)
 	if s.ID == "" || s.Line.Caller == "" || s.Due.IsZero() {

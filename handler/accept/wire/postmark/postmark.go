@@ -98,9 +98,6 @@ func messages(e *email) ([]wire.Parsed, []problem.Violation) {
 	}
 	for i, a := range m.Attachments {
 		m.Attachments[i].ContentID = strings.TrimPrefix(a.ContentID, "cid:")
-		if a.ContentType == "" {
-			m.Attachments[i].ContentType = mail.FileType(a.Name)
-		}
 	}
 	m.UserEngagementTrackingDisabled = e.untracked(&f)
 	m.Delivery.Tags = e.tags()

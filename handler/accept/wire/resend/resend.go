@@ -78,11 +78,6 @@ func messages(e *email) ([]wire.Parsed, []problem.Violation) {
 		Delivery:    e.delivery,
 	}
 	m.Delivery.SendAt, m.Delivery.Tags = e.scheduledAt, e.tags
-	for i, a := range m.Attachments {
-		if a.ContentType == "" {
-			m.Attachments[i].ContentType = mail.FileType(a.Name)
-		}
-	}
 	return []wire.Parsed{{Message: m, Pointer: e.pointer}}, f
 }
 

@@ -154,9 +154,6 @@ func (b *body) attached(f *wire.Violations, html string) []mail.Attachment {
 		default:
 			f.Add(fmt.Sprintf("/attachments/%d/disposition", i), "This must be inline or attachment.")
 		}
-		if a.ContentType == "" {
-			a.ContentType = mail.FileType(a.Name)
-		}
 		all = append(all, a.Attachment)
 	}
 	return all
