@@ -67,7 +67,7 @@ func (g *Gateway) observe(m metric.Meter) error {
 	}
 	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s := g.Sends.Stats()
-		o.ObserveInt64(booked, s.Booked)
+		o.ObserveInt64(booked, s.Reserved)
 		o.ObserveInt64(refused, s.Refused)
 		o.ObserveInt64(busy, s.Backoffs)
 		o.ObserveInt64(conflicts, s.Conflicts)

@@ -188,14 +188,14 @@ func (g *Gateway) isSafe(ctx context.Context, mine record.Record, there *record.
 // wake sends the tick that the ledger counts on since it gave a place, if it does:
 // whatever became of the message, and of its caller. If that fails, Tend will.
 func (g *Gateway) wake(ctx context.Context, place quota.Position) {
-	if place.Wake.IsZero() {
+	if place.WakeUpAt.IsZero() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
 	now, err := g.Records.Time(ctx)
 	if err == nil {
-		err = g.Spool.SendWakeUp(ctx, place.Shard, place.Wake.Sub(now))
+		err = g.Spool.SendWakeUp(ctx, place.Shard, place.WakeUpAt.Sub(now))
 	}
 	if err != nil {
 		g.Log.WarnContext(ctx, "could not send wake-up message; the watchdog will", "shard", place.Shard, "error", err)

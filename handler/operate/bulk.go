@@ -32,12 +32,12 @@ type job[T any] struct {
 	of         func(T) string  // what a plan counts by
 	list       func([]T) error // shows what would be touched
 	do         func(context.Context, *T) error
-	// stays is why an error leaves one as it is; "" if the error ends the job.
-	stays func(error) string
+	// skipReason is why an error leaves one as it is; "" if the error ends the job.
+	skipReason func(error) string
 }
 
-// touch says what would be done to all, asks, and does it.
-func touch[T any](ctx context.Context, c *console, f careful, j job[T], all []T) error {
+// confirmAndRun says what would be done to all, asks, and does it.
+func confirmAndRun[T any](ctx context.Context, c *console, f careful, j job[T], all []T) error {
 	if len(all) == 0 {
 		c.tell("Nothing to %s: %s.", strings.ToLower(j.verb), j.none)
 		return nil
@@ -89,18 +89,18 @@ func eachOf[T any](ctx context.Context, c *console, j job[T], all []T) error {
 	defer cancel()
 	var mu sync.Mutex
 	var failed error
-	touched, left := 0, map[string]int{}
+	finished, left := 0, map[string]int{}
 	one := func(m *T) {
 		err := j.do(ctx, m)
 		mu.Lock()
 		defer mu.Unlock()
 		if err == nil {
-			if touched++; touched%progressEvery == 0 {
-				c.tell("%s %d of %d ...", j.done, touched, len(all))
+			if finished++; finished%progressEvery == 0 {
+				c.tell("%s %d of %d ...", j.done, finished, len(all))
 			}
 			return
 		}
-		if why := j.stays(err); why != "" {
+		if why := j.skipReason(err); why != "" {
 			left[why]++
 		} else if ctx.Err() == nil {
 			failed = err
@@ -124,18 +124,18 @@ func eachOf[T any](ctx context.Context, c *console, j job[T], all []T) error {
 	}
 	close(next)
 	working.Wait()
-	c.tell("%s %s.", j.done, messages(touched))
-	stayed := 0
+	c.tell("%s %s.", j.done, messages(finished))
+	skipped := 0
 	for _, n := range left {
-		stayed += n
+		skipped += n
 	}
 	switch {
 	case failed != nil:
 		return failed
 	case ctx.Err() != nil:
-		return fmt.Errorf("interrupted with %d left. Run the same command again", len(all)-touched-stayed)
-	case stayed > 0:
-		return fmt.Errorf("%s left: %s", messages(stayed), reasons(left))
+		return fmt.Errorf("interrupted with %d left. Run the same command again", len(all)-finished-skipped)
+	case skipped > 0:
+		return fmt.Errorf("%s left: %s", messages(skipped), reasons(left))
 	}
 	return nil
 }

@@ -59,10 +59,10 @@ func TestASelectionMeansWhatItsFlagsSay(t *testing.T) {
 	}
 }
 
-func some(n int) []held {
-	all := make([]held, n)
+func some(n int) []queuedMessage {
+	all := make([]queuedMessage, n)
 	for i := range all {
-		all[i] = held{Entry: spool.Entry{ID: strconv.Itoa(i), Line: spool.Line{Caller: fmt.Sprintf("c%d", i%10)}}, state: waiting}
+		all[i] = queuedMessage{Entry: spool.Entry{ID: strconv.Itoa(i), Line: spool.Line{Caller: fmt.Sprintf("c%d", i%10)}}, state: waiting}
 	}
 	return all
 }
@@ -117,7 +117,7 @@ func TestAnInterruptionSaysWhatIsLeft(t *testing.T) {
 func TestAPlanNamesCallersAndStates(t *testing.T) {
 	t.Parallel()
 	of := waitingJob(nil, "", "", nil).of
-	if got := plan([]held{{Entry: spool.Entry{Line: spool.Line{Caller: "shop"}}, state: doubt}}, of); got != "1 message (1 doubt of shop)" {
+	if got := plan([]queuedMessage{{Entry: spool.Entry{Line: spool.Line{Caller: "shop"}}, state: doubt}}, of); got != "1 message (1 doubt of shop)" {
 		t.Errorf("got %q", got)
 	}
 	if got := plan(some(20), of); !strings.HasPrefix(got, "20 messages (2 waiting of c0, 2 waiting of c1, ") || !strings.HasSuffix(got, ", others)") {

@@ -82,8 +82,8 @@ func (c *console) connectionFile() (string, error) {
 	return filepath.Join(folder, "posthorn", "connection.json"), nil
 }
 
-// unlocked is how an operator gets the right that Azure misses, and what for.
-func unlocked(e *azure.Error) string {
+// roleAdvice is how an operator gets the right that Azure misses, and what for.
+func roleAdvice(e *azure.Error) string {
 	role := roleFor(e.Action)
 	if e.Action == "" {
 		return "Your account lacks a right. Ask the owner of the subscription for the role " + role + "."

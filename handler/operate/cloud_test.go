@@ -26,8 +26,8 @@ const (
 	testSite    = testGroup + "/providers/Microsoft.Web/sites/posthorn"
 )
 
-// desk is an operator who is connected to a deployment in a stand-in of Azure.
-type desk struct {
+// testOperator is an operator who is connected to a deployment in a stand-in of Azure.
+type testOperator struct {
 	*azuretest.Fake
 	environ []string
 	login   azuretest.Credential
@@ -35,7 +35,7 @@ type desk struct {
 	world   *dnstest.World
 }
 
-func newDesk(t *testing.T) *desk {
+func newTestOperator(t *testing.T) *testOperator {
 	t.Helper()
 	f := azuretest.New(t)
 	f.Put("/subscriptions/00000000-0000-0000-0000-000000000001", azuretest.Object{"subscriptionId": "00000000-0000-0000-0000-000000000001", "displayName": "Work", "state": "Enabled"})
@@ -57,17 +57,17 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &desk{Fake: f, environ: []string{"POSTHORN_CONNECTION=" + file}, clock: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	return &testOperator{Fake: f, environ: []string{"POSTHORN_CONNECTION=" + file}, clock: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 }
 
 // run gives the words to the program.
-func (d *desk) run(t *testing.T, words ...string) (out, said string, code int) {
+func (d *testOperator) run(t *testing.T, words ...string) (out, said string, code int) {
 	t.Helper()
 	return d.runAs(t, func(*console) {}, words...)
 }
 
 // runAs is run at a console that differs.
-func (d *desk) runAs(t *testing.T, differ func(*console), words ...string) (out, said string, code int) {
+func (d *testOperator) runAs(t *testing.T, differ func(*console), words ...string) (out, said string, code int) {
 	t.Helper()
 	var o, s bytes.Buffer
 	c := d.console(t)
@@ -77,7 +77,7 @@ func (d *desk) runAs(t *testing.T, differ func(*console), words ...string) (out,
 	return o.String(), s.String(), code
 }
 
-func (d *desk) console(t *testing.T) *console {
+func (d *testOperator) console(t *testing.T) *console {
 	return &console{
 		environ: d.environ, in: strings.NewReader(""), out: io.Discard, said: io.Discard,
 		arm: func() (*azure.Client, error) { return d.Client(t, d.login), nil },

@@ -12,9 +12,9 @@ import (
 )
 
 // unconnected is a ward whose file is not there yet.
-func unconnected(t *testing.T) (*ward, string) {
+func unconnected(t *testing.T) (*testDeployment, string) {
 	t.Helper()
-	w := newWard(t)
+	w := newTestDeployment(t)
 	w.SetSettings(testSite, w.settings)
 	file := t.TempDir() + "/deep/connection.json"
 	w.environ = []string{"POSTHORN_CONNECTION=" + file}
@@ -26,33 +26,33 @@ func TestConnectFindsADeployment(t *testing.T) {
 	const other = testGroup + "/providers/Microsoft.Web/sites/mail-two"
 	for _, c := range []struct {
 		name  string
-		plant func(*ward)
+		plant func(*testDeployment)
 		words string
 		code  int
 		says  string
 		out   string
 		site  string // connected to; empty: none
 	}{
-		{"the only one", func(*ward) {}, "", 0, `run "posthorn doctor"`, "posthorn.azurewebsites.net", testSite},
-		{"a subscription", func(*ward) {}, "--subscription 00000000-0000-0000-0000-000000000001", 0, "Saved in", "kv-x.vault.azure.net/secrets/posthorn-master-key", testSite},
-		{"none", func(w *ward) { w.Delete(testSite) }, "", exitNotFound, "tag azd-service-name=posthorn", "", ""},
-		{"several", func(w *ward) { tagged(w, other) }, "", exitUsage, "posthorn connect --subscription 00000000-0000-0000-0000-000000000001 --app mail-two", "mail-two", ""},
-		{"one of several", func(w *ward) { tagged(w, other) }, "--app POSTHORN", 0, "Saved in", "posthorn", testSite},
-		{"a list", func(w *ward) { tagged(w, other) }, "--list", 0, "", "mail-two", ""},
-		{"a list as JSON", func(*ward) {}, "--list --json", 0, "", `"app": "posthorn"`, ""},
-		{"an app without the tag", func(w *ward) {
+		{"the only one", func(*testDeployment) {}, "", 0, `run "posthorn doctor"`, "posthorn.azurewebsites.net", testSite},
+		{"a subscription", func(*testDeployment) {}, "--subscription 00000000-0000-0000-0000-000000000001", 0, "Saved in", "kv-x.vault.azure.net/secrets/posthorn-master-key", testSite},
+		{"none", func(w *testDeployment) { w.Delete(testSite) }, "", exitNotFound, "tag azd-service-name=posthorn", "", ""},
+		{"several", func(w *testDeployment) { tagged(w, other) }, "", exitUsage, "posthorn connect --subscription 00000000-0000-0000-0000-000000000001 --app mail-two", "mail-two", ""},
+		{"one of several", func(w *testDeployment) { tagged(w, other) }, "--app POSTHORN", 0, "Saved in", "posthorn", testSite},
+		{"a list", func(w *testDeployment) { tagged(w, other) }, "--list", 0, "", "mail-two", ""},
+		{"a list as JSON", func(*testDeployment) {}, "--list --json", 0, "", `"app": "posthorn"`, ""},
+		{"an app without the tag", func(w *testDeployment) {
 			w.Put(other, object{"properties": object{"defaultHostName": "mail-two.azurewebsites.net"}})
 			w.SetSettings(other, map[string]string{"POSTHORN_ACS_ENDPOINT": "https://post.europe.communication.azure.com"})
 		}, "--app mail-two", 0, "Saved in", "https://mail-two.azurewebsites.net", other},
-		{"an app of something else", func(w *ward) {
+		{"an app of something else", func(w *testDeployment) {
 			w.Put(other, object{"properties": object{}})
 			w.SetSettings(other, map[string]string{})
 		}, "--app mail-two", exitNotFound, `a function app "mail-two" with the setting POSTHORN_ACS_ENDPOINT`, "", ""},
-		{"settings that may not be read", func(w *ward) {
+		{"settings that may not be read", func(w *testDeployment) {
 			w.Fail(http.MethodPost, "/config/appsettings/list", -1, 403, "AuthorizationFailed", denied("Microsoft.Web/sites/config/list/action", testSite))
 		}, "", exitAway, `--role "Website Contributor"`, "", ""},
-		{"nobody is logged in", func(w *ward) { w.login = azuretest.Credential{Err: loggedOutError{}} }, "", exitAway, `Run "az login"`, "", ""},
-		{"no ACS yet", func(w *ward) { w.Delete(testService) }, "", 0, "Saved in", "not found by POSTHORN_ACS_ENDPOINT", testSite},
+		{"nobody is logged in", func(w *testDeployment) { w.login = azuretest.Credential{Err: loggedOutError{}} }, "", exitAway, `Run "az login"`, "", ""},
+		{"no ACS yet", func(w *testDeployment) { w.Delete(testService) }, "", 0, "Saved in", "not found by POSTHORN_ACS_ENDPOINT", testSite},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -81,7 +81,7 @@ func TestConnectFindsADeployment(t *testing.T) {
 	}
 }
 
-func tagged(w *ward, site string) {
+func tagged(w *testDeployment, site string) {
 	w.Put(site, object{"location": "westeurope", "tags": object{"azd-service-name": "posthorn"}, "properties": object{}})
 	w.SetSettings(site, map[string]string{})
 }
@@ -139,29 +139,29 @@ func TestSecretAddress(t *testing.T) {
 func TestCommandsWorkByTheConnection(t *testing.T) {
 	t.Parallel()
 	const vault = "//kv-x.vault.azure.net/secrets/posthorn-master-key"
-	reachable := func(w *ward) { w.says(vault, http.StatusOK, object{"value": secretKey}) }
+	reachable := func(w *testDeployment) { w.says(vault, http.StatusOK, object{"value": secretKey}) }
 	for _, c := range []struct {
 		name    string
-		plant   func(*ward)
+		plant   func(*testDeployment)
 		environ []string
 		keyed   bool
 		asked   int // how often the vault was
 		says    string
 		code    int
 	}{
-		{"no key needed", func(*ward) {}, nil, false, 0, "", 0},
+		{"no key needed", func(*testDeployment) {}, nil, false, 0, "", 0},
 		{"a key", reachable, nil, true, 1, "", 0},
 		{"a key of the environment", reachable, []string{"POSTHORN_MASTER_KEY=" + secretKey}, true, 0, "", 0},
-		{"a vault that refuses", func(w *ward) {
+		{"a vault that refuses", func(w *testDeployment) {
 			w.Fail("", vault, -1, 403, "Forbidden", "Caller is not authorized to perform action on resource.\nAction: 'x'\nResource: '"+testVault+"/secrets/posthorn-master-key'")
 		}, nil, true, 1, `az role assignment create --role "Key Vault Secrets User" --assignee YOUR-ACCOUNT --scope ` + testVault + "/secrets/posthorn-master-key", exitAway},
-		{"a vault that refuses and says less", func(w *ward) { w.Fail("", vault, -1, 403, "Forbidden", "No.") }, nil, true, 1, `--scope "$(az keyvault show --name kv-x --query id --output tsv)/secrets/posthorn-master-key"`, exitAway},
-		{"a vault behind a network", func(w *ward) {
+		{"a vault that refuses and says less", func(w *testDeployment) { w.Fail("", vault, -1, 403, "Forbidden", "No.") }, nil, true, 1, `--scope "$(az keyvault show --name kv-x --query id --output tsv)/secrets/posthorn-master-key"`, exitAway},
+		{"a vault behind a network", func(w *testDeployment) {
 			w.Fail("", vault, -1, 403, "Forbidden", "Client address is not authorized and caller is not a trusted service.")
 		}, nil, true, 1, "takes no requests from this network", exitFailed},
-		{"no such secret", func(w *ward) { w.Fail("", vault, -1, 404, "SecretNotFound", "No such secret.") }, nil, true, 1, "could not read the secret", exitNotFound},
-		{"places of two deployments", func(*ward) {}, []string{"POSTHORN_TABLE_ENDPOINT=https://other.table.core.windows.net"}, false, 0, "lacks POSTHORN_BLOB_ENDPOINT, POSTHORN_QUEUE_ENDPOINT, POSTHORN_ACS_ENDPOINT", exitUsage},
-		{"a setting over the connection's", func(*ward) {}, []string{"POSTHORN_LANGUAGE=quux quux"}, false, 0, "POSTHORN_LANGUAGE: ", exitFailed},
+		{"no such secret", func(w *testDeployment) { w.Fail("", vault, -1, 404, "SecretNotFound", "No such secret.") }, nil, true, 1, "could not read the secret", exitNotFound},
+		{"places of two deployments", func(*testDeployment) {}, []string{"POSTHORN_TABLE_ENDPOINT=https://other.table.core.windows.net"}, false, 0, "lacks POSTHORN_BLOB_ENDPOINT, POSTHORN_QUEUE_ENDPOINT, POSTHORN_ACS_ENDPOINT", exitUsage},
+		{"a setting over the connection's", func(*testDeployment) {}, []string{"POSTHORN_LANGUAGE=quux quux"}, false, 0, "POSTHORN_LANGUAGE: ", exitFailed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -173,7 +173,7 @@ func TestCommandsWorkByTheConnection(t *testing.T) {
 			c.plant(w)
 			w.environ = append(w.environ, c.environ...)
 			code := 0
-			_, said, _ := w.desk.runAs(t, func(con *console) {
+			_, said, _ := w.testOperator.runAs(t, func(con *console) {
 				var err error
 				if c.keyed {
 					_, err = con.openKeyed(t.Context())

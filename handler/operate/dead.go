@@ -113,7 +113,7 @@ func (cmd *showDead) Run(ctx context.Context, c *console, d deployment) error {
 	}
 	for i := range all {
 		l := &all[i]
-		letter, _, err := d.Gateway.Spool.ReadMessage(ctx, l.Key)
+		message, _, err := d.Gateway.Spool.ReadMessage(ctx, l.Key)
 		if err != nil && !problem.Is(err, problem.Internal) {
 			return err
 		}
@@ -121,7 +121,7 @@ func (cmd *showDead) Run(ctx context.Context, c *console, d deployment) error {
 			{"id", l.ID}, {"caller", l.Line.Caller}, {"hook", l.Hook}, {"reason", l.Reason},
 			{"waited since", l.Due.Format(time.RFC3339)}, {"given up", l.At.Format(time.RFC3339)}, {"kept until", l.At.Add(spool.DeadLetterLife).Format(time.RFC3339)},
 			{"tries", strconv.Itoa(l.Tries)}, {"repeats after doubt", strconv.Itoa(l.Repeats)},
-		}, outside(letter.Message)...)...)
+		}, outside(message.Message)...)...)
 		if err != nil {
 			return err
 		}
@@ -143,22 +143,22 @@ func (m *manyDead) Validate() error {
 	return nil
 }
 
-func (m *manyDead) touch(ctx context.Context, c *console, d deployment, verb, done string, do func(context.Context, spool.DeadLetter) error) error {
+func (m *manyDead) confirmAndRun(ctx context.Context, c *console, d deployment, verb, done string, do func(context.Context, spool.DeadLetter) error) error {
 	all, err := d.dead(ctx, m.deadSelection)
 	if err != nil {
 		return err
 	}
-	return touch(ctx, c, m.careful, job[spool.DeadLetter]{
+	return confirmAndRun(ctx, c, m.careful, job[spool.DeadLetter]{
 		verb: verb, done: done, none: "there is no such dead letter",
 		of:    func(l spool.DeadLetter) string { return "of " + l.Line.Caller },
 		list:  func(all []spool.DeadLetter) error { return printDead(c, listing{}, all) },
 		do:    func(ctx context.Context, l *spool.DeadLetter) error { return do(ctx, *l) },
-		stays: staysDead,
+		skipReason: deadSkipReason,
 	}, all)
 }
 
-// staysDead is why a dead letter stays one; "" if the error is not its own.
-func staysDead(err error) string {
+// deadSkipReason is why a dead letter stays one; "" if the error is not its own.
+func deadSkipReason(err error) string {
 	p, ok := errors.AsType[*problem.Problem](err)
 	if !ok || p.Kind == problem.Unavailable {
 		return ""
@@ -174,7 +174,7 @@ func (retryDead) Help() string {
 }
 
 func (cmd *retryDead) Run(ctx context.Context, c *console, d deployment) error {
-	return cmd.touch(ctx, c, d, "Retry", "Put back", d.Gateway.DeadRetry)
+	return cmd.confirmAndRun(ctx, c, d, "Retry", "Put back", d.Gateway.DeadRetry)
 }
 
 type dropDead struct{ manyDead }
@@ -184,5 +184,5 @@ func (dropDead) Help() string {
 }
 
 func (cmd *dropDead) Run(ctx context.Context, c *console, d deployment) error {
-	return cmd.touch(ctx, c, d, "Drop", "Dropped", d.Gateway.DeadDrop)
+	return cmd.confirmAndRun(ctx, c, d, "Drop", "Dropped", d.Gateway.DeadDrop)
 }

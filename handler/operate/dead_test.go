@@ -68,7 +68,7 @@ func TestADeadLetterThatStaysStopsNoOther(t *testing.T) {
 			var said bytes.Buffer
 			all := []spool.DeadLetter{deadLetter("a", "shop", "", ""), deadLetter("b", "shop", "", ""), deadLetter("c", "shop", "", "")}
 			err := eachOf(t.Context(), &console{said: &said}, job[spool.DeadLetter]{
-				done: "Put back", stays: staysDead,
+				done: "Put back", skipReason: deadSkipReason,
 				do: func(_ context.Context, d *spool.DeadLetter) error { return c.errs[d.ID] },
 			}, all)
 			if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) || strings.TrimSpace(said.String()) != c.says {

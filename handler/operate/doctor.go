@@ -64,11 +64,11 @@ func (cmd *doctorCommand) look(c *console) func(context.Context, dns.Domain) dns
 		return c.dns
 	}
 	return func(ctx context.Context, d dns.Domain) dns.Report {
-		asker, err := cmd.asker(ctx, c)
+		checker, err := cmd.checker(ctx, c)
 		if err != nil {
 			return dns.Report{Domain: d.Name}
 		}
-		return asker.Check(ctx, d)
+		return checker.Check(ctx, d)
 	}
 }
 

@@ -60,18 +60,18 @@ func healthySettings() map[string]string {
 	}
 }
 
-// ward is a desk at a whole deployment, as infra makes it, with a domain of its own that
+// testDeployment is a desk at a whole deployment, as infra makes it, with a domain of its own that
 // is linked and used.
-type ward struct {
-	*desk
+type testDeployment struct {
+	*testOperator
 	now      time.Time
 	zone     dns.Report
 	settings map[string]string
 }
 
-func newWard(t *testing.T) *ward {
+func newTestDeployment(t *testing.T) *testDeployment {
 	t.Helper()
-	w := &ward{desk: newDesk(t), now: testNow, settings: healthySettings()}
+	w := &testDeployment{testOperator: newTestOperator(t), now: testNow, settings: healthySettings()}
 	w.zone = dns.Report{Domain: "example.com", Servers: []dns.Server{{Name: "ns1", Answered: true}}, Findings: []dns.Finding{{Level: dns.Green, Code: "spf", Sentence: "SPF is right."}}}
 	w.login.Claims = `{"tid":"` + testTenant + `","oid":"0","idtyp":"user"}`
 	w.Put("/subscriptions/00000000-0000-0000-0000-000000000001", object{"subscriptionId": "00000000-0000-0000-0000-000000000001", "displayName": "Work", "state": "Enabled", "tenantId": testTenant})
@@ -104,7 +104,7 @@ func newWard(t *testing.T) *ward {
 }
 
 // mail has a domain that is verified and linked, and its reports go to their queue.
-func (w *ward) mail() {
+func (w *testDeployment) mail() {
 	states := object{"DMARC": object{"status": "NotStarted"}}
 	for _, kind := range azure.Verifications() {
 		states[kind] = object{"status": "Verified"}
@@ -127,7 +127,7 @@ func dead(n int) object {
 	return object{"value": []any{object{"timeseries": []any{object{"data": []any{object{"total": n}}}}}}}
 }
 
-func (w *ward) storage() {
+func (w *testDeployment) storage() {
 	w.Put(testAccount, object{"properties": object{
 		"allowSharedKeyAccess": false, "allowBlobPublicAccess": false, "minimumTlsVersion": "TLS1_2", "supportsHttpsTrafficOnly": true,
 		"publicNetworkAccess": "Enabled", "networkAcls": object{"bypass": "AzureServices", "defaultAction": "Allow"},
@@ -144,7 +144,7 @@ func (w *ward) storage() {
 }
 
 // says has an address answer so.
-func (w *ward) says(path string, status int, body object) {
+func (w *testDeployment) says(path string, status int, body object) {
 	w.Answer(http.MethodGet, path, -1, func(azuretest.Request) azuretest.Answer {
 		if body == nil {
 			return azuretest.Answer{Status: status}
@@ -154,13 +154,13 @@ func (w *ward) says(path string, status int, body object) {
 }
 
 // set has a setting be so.
-func (w *ward) set(name, value string) { w.settings[name] = value }
+func (w *testDeployment) set(name, value string) { w.settings[name] = value }
 
 // told is a finding as JSON has it.
 type told struct{ Area, Level, Says, Do string }
 
 // examined is the page as JSON, and all that was told.
-func (w *ward) examined(t *testing.T) (all []told, text string, code int) {
+func (w *testDeployment) examined(t *testing.T) (all []told, text string, code int) {
 	t.Helper()
 	w.SetSettings(testSite, w.settings)
 	out, said, code := w.run(t, "doctor", "--json")
@@ -171,9 +171,9 @@ func (w *ward) examined(t *testing.T) (all []told, text string, code int) {
 }
 
 // run is that of the desk, with the ward's clock and DNS.
-func (w *ward) run(t *testing.T, words ...string) (out, said string, code int) {
+func (w *testDeployment) run(t *testing.T, words ...string) (out, said string, code int) {
 	t.Helper()
-	return w.desk.runAs(t, func(c *console) {
+	return w.testOperator.runAs(t, func(c *console) {
 		c.now = func() time.Time { return w.now }
 		c.dns = func(context.Context, dns.Domain) dns.Report { return w.zone }
 	}, words...)
@@ -185,7 +185,7 @@ func notGreen(all []told) []told {
 
 func TestAHealthyDeploymentIsGreen(t *testing.T) {
 	t.Parallel()
-	w := newWard(t)
+	w := newTestDeployment(t)
 	all, text, code := w.examined(t)
 	if code != 0 || len(notGreen(all)) > 0 || len(all) < 40 {
 		t.Errorf("exit code %d, %d findings, %+v", code, len(all), notGreen(all))

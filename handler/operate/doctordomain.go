@@ -14,12 +14,12 @@ func (cmd *doctorCommand) domain(ctx context.Context, c *console) error {
 	if !ok {
 		return usageError(fmt.Sprintf("--domain: %q is no domain. Name one such as example.com.", cmd.Domain))
 	}
-	asker, err := cmd.asker(ctx, c)
+	checker, err := cmd.checker(ctx, c)
 	if err != nil {
 		return err
 	}
 	c.tell("Asking the name servers of %s. This takes at most %.0fs.", name, dns.CheckTime.Seconds())
-	r := asker.Check(ctx, dns.Domain{Name: name})
+	r := checker.Check(ctx, dns.Domain{Name: name})
 	if err := ctx.Err(); err != nil {
 		return err
 	}

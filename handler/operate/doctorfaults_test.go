@@ -21,36 +21,36 @@ func denied(action, scope string) string {
 // green.
 func TestEachFaultHasItsLine(t *testing.T) {
 	t.Parallel()
-	set := func(name, value string) func(*ward) { return func(w *ward) { w.set(name, value) } }
-	lack := func(name string) func(*ward) { return func(w *ward) { delete(w.settings, name) } }
-	change := func(id string, o object) func(*ward) { return func(w *ward) { w.Change(id, o) } }
-	gone := func(id string) func(*ward) { return func(w *ward) { w.Delete(id) } }
-	unassigned := func(principal string, r role) func(*ward) { return func(w *ward) { w.Unassign(principal, r.id) } }
-	status := func(s string) func(*ward) {
+	set := func(name, value string) func(*testDeployment) { return func(w *testDeployment) { w.set(name, value) } }
+	lack := func(name string) func(*testDeployment) { return func(w *testDeployment) { delete(w.settings, name) } }
+	change := func(id string, o object) func(*testDeployment) { return func(w *testDeployment) { w.Change(id, o) } }
+	gone := func(id string) func(*testDeployment) { return func(w *testDeployment) { w.Delete(id) } }
+	unassigned := func(principal string, r role) func(*testDeployment) { return func(w *testDeployment) { w.Unassign(principal, r.id) } }
+	status := func(s string) func(*testDeployment) {
 		return change(testSite+"/config/configreferences/appsettings/POSTHORN_MASTER_KEY", object{"status": s})
 	}
-	host := func(o object) func(*ward) {
-		return func(w *ward) { w.says("/hostruntime/admin/host/status", http.StatusOK, o) }
+	host := func(o object) func(*testDeployment) {
+		return func(w *testDeployment) { w.says("/hostruntime/admin/host/status", http.StatusOK, o) }
 	}
 	for _, c := range []struct {
 		name  string
-		plant func(*ward)
+		plant func(*testDeployment)
 		level string
 		area  string
 		says  string
 		do    string
 	}{
-		{"another tenant", func(w *ward) { w.login.Claims = `{"tid":"other","oid":"0"}` }, "red", "login", "another tenant", "az login --tenant " + testTenant},
-		{"the app's own identity", func(w *ward) { w.login.Claims = `{"tid":"` + testTenant + `","oid":"` + testPrincipal + `"}` }, "yellow", "login", "the app's own identity", "az login"},
-		{"a subscription that is off", func(w *ward) {
+		{"another tenant", func(w *testDeployment) { w.login.Claims = `{"tid":"other","oid":"0"}` }, "red", "login", "another tenant", "az login --tenant " + testTenant},
+		{"the app's own identity", func(w *testDeployment) { w.login.Claims = `{"tid":"` + testTenant + `","oid":"` + testPrincipal + `"}` }, "yellow", "login", "the app's own identity", "az login"},
+		{"a subscription that is off", func(w *testDeployment) {
 			o := w.Resource("/subscriptions/00000000-0000-0000-0000-000000000001")
 			o["state"] = "Disabled"
 			w.Put("/subscriptions/00000000-0000-0000-0000-000000000001", o)
 		}, "red", "login", "state Disabled", "portal"},
-		{"a clock that is late", func(w *ward) { w.now = testNow.Add(-2 * time.Minute) }, "yellow", "login", "wrong by 2m0s", "clock"},
-		{"a clock that is wrong", func(w *ward) { w.now = testNow.Add(time.Hour) }, "red", "login", "wrong by 1h0m0s", "clock"},
+		{"a clock that is late", func(w *testDeployment) { w.now = testNow.Add(-2 * time.Minute) }, "yellow", "login", "wrong by 2m0s", "clock"},
+		{"a clock that is wrong", func(w *testDeployment) { w.now = testNow.Add(time.Hour) }, "red", "login", "wrong by 1h0m0s", "clock"},
 
-		{"a setting that names another's host", func(w *ward) { w.set("POSTHORN_BLOB_ENDPOINT", "https://posthornx.blob.core.windows.net.evil.example") }, "red", "settings", "POSTHORN_BLOB_ENDPOINT names a host that is not Azure's", "--settings POSTHORN_BLOB_ENDPOINT=https://ACCOUNT.blob.core.windows.net"},
+		{"a setting that names another's host", func(w *testDeployment) { w.set("POSTHORN_BLOB_ENDPOINT", "https://posthornx.blob.core.windows.net.evil.example") }, "red", "settings", "POSTHORN_BLOB_ENDPOINT names a host that is not Azure's", "--settings POSTHORN_BLOB_ENDPOINT=https://ACCOUNT.blob.core.windows.net"},
 		{"a setting that is missing", lack("POSTHORN_BLOB_ENDPOINT"), "red", "settings", "POSTHORN_BLOB_ENDPOINT: is missing", "appsettings set --subscription 00000000-0000-0000-0000-000000000001 --resource-group mail --name posthorn --settings POSTHORN_BLOB_ENDPOINT="},
 		{"a setting that is wrong", set("POSTHORN_REQUEST_TIMEOUT", "10m"), "red", "settings", "POSTHORN_REQUEST_TIMEOUT: must be at most 120s", "POSTHORN_REQUEST_TIMEOUT="},
 		{"a setting that nobody reads", set("POSTHORN_QOUTA", "custom"), "yellow", "settings", "POSTHORN_QOUTA is not a setting", "appsettings delete --subscription 00000000-0000-0000-0000-000000000001 --resource-group mail --name posthorn --setting-names POSTHORN_QOUTA"},
@@ -72,7 +72,7 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"a reference to nothing", status("SecretNotFound"), "red", "vault", "no such vault or secret", "Create it"},
 		{"a reference that is misspelt", status("InvalidSyntax"), "red", "vault", "misspelt", "SecretUri="},
 		{"a reference under way", status("Initialized"), "yellow", "vault", "does not work yet", "az rest"},
-		{"a reference of which nothing is said", func(w *ward) {
+		{"a reference of which nothing is said", func(w *testDeployment) {
 			w.Put(testSite+"/config/configreferences/appsettings/OTHER", object{"properties": object{"status": "Resolved"}})
 			w.Delete(testSite + "/config/configreferences/appsettings/POSTHORN_MASTER_KEY")
 		}, "yellow", "vault", "not checked", "Run doctor again"},
@@ -83,7 +83,7 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"no role on queues", unassigned(testPrincipal, roleQueues), "red", "identity", "lacks the role Storage Queue Data Contributor", "az role"},
 		{"no role on tables", unassigned(testPrincipal, roleTables), "red", "identity", "lacks the role Storage Table Data Contributor", "az role"},
 		{"no role on ACS", unassigned(testPrincipal, roleSends), "red", "identity", "lacks the role Communication and Email Service Owner", "--scope " + testService},
-		{"a role of the tenant's own on ACS", func(w *ward) {
+		{"a role of the tenant's own on ACS", func(w *testDeployment) {
 			w.Unassign(testPrincipal, roleSends.id)
 			w.Assign(testService, testPrincipal, "custom")
 		}, "yellow", "identity", "has roles other than", "az role"},
@@ -99,10 +99,10 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"no container", gone(testAccount + "/blobServices/default/containers/posthorn-messages"), "yellow", "storage", "missing containers: posthorn-messages", "first use"},
 		{"no queue", gone(testAccount + "/queueServices/default/queues/posthorn-dispatch"), "yellow", "storage", "missing queues: posthorn-dispatch", "first use"},
 		{"no table", gone(testAccount + "/tableServices/default/tables/posthornqueue"), "yellow", "storage", "missing tables: posthornqueue", "roles"},
-		{"no right of one's own", func(w *ward) { w.says("/posthorncallers()", http.StatusForbidden, nil) }, "yellow", "storage", "you may not read the tables", "Storage Table Data Contributor"},
+		{"no right of one's own", func(w *testDeployment) { w.says("/posthorncallers()", http.StatusForbidden, nil) }, "yellow", "storage", "you may not read the tables", "Storage Table Data Contributor"},
 
-		{"ACS is silent", func(w *ward) { w.says("//post.europe.communication.azure.com", http.StatusServiceUnavailable, nil) }, "green", "mail", "it answers", ""},
-		{"another ACS", func(w *ward) {
+		{"ACS is silent", func(w *testDeployment) { w.says("//post.europe.communication.azure.com", http.StatusServiceUnavailable, nil) }, "green", "mail", "it answers", ""},
+		{"another ACS", func(w *testDeployment) {
 			w.set("POSTHORN_ACS_ENDPOINT", "https://other.communication.azure.com")
 			w.says("//other.communication.azure.com", http.StatusNotFound, nil)
 		}, "red", "mail", "is not the address of post", "POSTHORN_ACS_ENDPOINT=https://post.europe.communication.azure.com"},
@@ -115,19 +115,19 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"the Azure-managed domain is not linked", change(testService, object{"linkedDomains": []any{testCustom}}), "yellow", "domains", "managed domain is not linked", "posthorn domain link AzureManagedDomain"},
 		{"a quota that is too small", set("POSTHORN_QUOTA", "managed-domain"), "red", "domains", "POSTHORN_QUOTA is managed-domain", "POSTHORN_QUOTA=custom-domain"},
 
-		{"a quota that is too large", func(w *ward) {
+		{"a quota that is too large", func(w *testDeployment) {
 			w.Delete(testCustom)
 			w.Change(testService, object{"linkedDomains": []any{testManaged}})
 		}, "red", "domains", "only the Azure-managed domain is linked", "POSTHORN_QUOTA=managed-domain"},
 
-		{"a domain of another Email Service", func(w *ward) {
+		{"a domain of another Email Service", func(w *testDeployment) {
 			w.Delete(testCustom)
 			w.Change(testService, object{"linkedDomains": []any{testManaged, testGroup + "/providers/Microsoft.Communication/emailServices/other/domains/example.org"}})
 		}, "yellow", "domains", "1 linked domains belong to another Email Service", "portal"},
-		{"DNS is wrong", func(w *ward) {
+		{"DNS is wrong", func(w *testDeployment) {
 			w.zone.Findings = append(w.zone.Findings, dns.Finding{Level: dns.Red, Sentence: "There are two SPF records.", Remedy: "Merge them."})
 		}, "red", "dns", "example.com: There are two SPF records", "Merge them."},
-		{"DNS says nothing", func(w *ward) { w.zone.Findings = nil }, "yellow", "dns", "not checked", "posthorn doctor --domain example.com"},
+		{"DNS says nothing", func(w *testDeployment) { w.zone.Findings = nil }, "yellow", "dns", "not checked", "posthorn doctor --domain example.com"},
 
 		{"no topic", gone(testTopic), "red", "reports", "no Event Grid system topic", "Deploy"},
 		{"a topic half made", change(testTopic, object{"provisioningState": "Failed"}), "red", "reports", "state Failed", "Deploy"},
@@ -135,14 +135,14 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"a subscription half made", change(testEvents, object{"provisioningState": "AwaitingManualAction"}), "red", "reports", "AwaitingManualAction", "Deploy"},
 		{"no dead letters", change(testEvents, object{"deadLetterWithResourceIdentity": nil}), "yellow", "reports", "have no container", "Deploy"},
 		{"no queue of reports", gone(testAccount + "/queueServices/default/queues/posthorn-reports"), "red", "reports", "posthorn-reports of delivery reports does not exist", "az storage queue create"},
-		{"another queue of reports", func(w *ward) {
+		{"another queue of reports", func(w *testDeployment) {
 			w.Put(testAccount+"/queueServices/default/queues/other", object{})
 			w.Change(testEvents, object{"deliveryWithResourceIdentity": object{"destination": object{"endpointType": "StorageQueue", "properties": object{"resourceId": testAccount, "queueName": "other"}}}})
 		}, "red", "reports", "go to the queue other, and Posthorn reads posthorn-reports", "Deploy"},
-		{"Event Grid without identity", func(w *ward) {
+		{"Event Grid without identity", func(w *testDeployment) {
 			w.Put(testTopic, object{"identity": object{"type": "None"}, "properties": object{"source": testService}})
 		}, "red", "reports", "the system topic has no identity", "Deploy"},
-		{"Event Grid with another identity", func(w *ward) {
+		{"Event Grid with another identity", func(w *testDeployment) {
 			w.Put(testTopic, object{"identity": object{"type": "UserAssigned"}, "properties": object{"source": testService}})
 		}, "yellow", "reports", "roles of Event Grid: not checked", "portal"},
 		{"Event Grid with a key that is off", change(testEvents, object{
@@ -151,7 +151,7 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		}), "red", "reports", "with an account key, but keys are off", "Deploy"},
 		{"Event Grid may not write", unassigned(testTopicID, roleQueueSender), "red", "reports", "Event Grid lacks the role Storage Queue Data Message Sender", "az role"},
 		{"Event Grid may not bury", unassigned(testTopicID, roleBlobs), "red", "reports", "Event Grid lacks the role Storage Blob Data Contributor", "az role"},
-		{"reports that got lost", func(w *ward) { w.says(testTopic+"/providers/Microsoft.Insights/metrics", http.StatusOK, dead(7)) }, "yellow", "reports", "7 delivery reports failed", "posthorn-dead-events"},
+		{"reports that got lost", func(w *testDeployment) { w.says(testTopic+"/providers/Microsoft.Insights/metrics", http.StatusOK, dead(7)) }, "yellow", "reports", "7 delivery reports failed", "posthorn-dead-events"},
 
 		{"memory that fits nothing", set("POSTHORN_MEMORY_MB", "490"), "red", "memory", "The nearest is standard", "POSTHORN_MEMORY_MB=320"},
 		{"a body larger than the host's", set("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "50000000"), "red", "memory", "The nearest is standard", "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT=44040192"},
@@ -168,18 +168,18 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"a host that begins", host(object{"state": "Starting", "version": "4.1052.1"}), "yellow", "host", `state "Starting"`, "Run doctor again"},
 		{"a host that is old", host(object{"state": "Running", "version": "4.1037.0"}), "red", "host", "must be 4.1040 or newer", "restart"},
 
-		{"another version", func(w *ward) {
+		{"another version", func(w *testDeployment) {
 			w.says("/healthz", http.StatusOK, object{"status": "alive", "version": "v0.0.1"})
 		}, "yellow", "gateway", "the gateway has version v0.0.1", "Deploy the package"},
-		{"no package", func(w *ward) { w.says("/healthz", http.StatusNotFound, nil) }, "red", "gateway", "/healthz answers 404", "Deploy the package"},
-		{"not ready", func(w *ward) {
+		{"no package", func(w *testDeployment) { w.says("/healthz", http.StatusNotFound, nil) }, "red", "gateway", "/healthz answers 404", "Deploy the package"},
+		{"not ready", func(w *testDeployment) {
 			w.says("/readyz", http.StatusServiceUnavailable, object{"status": "not ready", "checks": object{"acs": "ok", "tables": "failed"}})
 		}, "red", "gateway", "the gateway does not reach: tables", "roles"},
-		{"paused", func(w *ward) { w.says("/readyz", http.StatusOK, object{"status": "paused"}) }, "yellow", "gateway", "sending is paused", "posthorn sending resume"},
+		{"paused", func(w *testDeployment) { w.says("/readyz", http.StatusOK, object{"status": "paused"}) }, "yellow", "gateway", "sending is paused", "posthorn sending resume"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWard(t)
+			w := newTestDeployment(t)
 			c.plant(w)
 			all, text, code := w.examined(t)
 			if want := map[string]int{"red": exitFailed}[c.level]; code != want {
@@ -213,14 +213,14 @@ func noSecret(t *testing.T, text string) {
 // named.
 func TestWhatIsNotSeenIsNotGreen(t *testing.T) {
 	t.Parallel()
-	role := func(suffix, action, scope string) func(*ward) {
-		return func(w *ward) {
+	role := func(suffix, action, scope string) func(*testDeployment) {
+		return func(w *testDeployment) {
 			w.Fail("", suffix, -1, http.StatusForbidden, "AuthorizationFailed", denied(action, scope))
 		}
 	}
 	for _, c := range []struct {
 		name  string
-		plant func(*ward)
+		plant func(*testDeployment)
 		area  string
 		do    string
 	}{
@@ -234,11 +234,11 @@ func TestWhatIsNotSeenIsNotGreen(t *testing.T) {
 		{"topics", role("/systemTopics", "Microsoft.EventGrid/systemTopics/read", "/subscriptions/1"), "reports", `"Reader"`},
 		{"metrics", role("/metrics", "Microsoft.Insights/metrics/read", testTopic), "reports", `"Monitoring Reader"`},
 		{"host", role("/host/status", "Microsoft.Web/sites/hostruntime/host/read", testSite), "host", `"Website Contributor"`},
-		{"Azure is away", func(w *ward) { w.Fail("", "/host/status", -1, http.StatusServiceUnavailable, "Away", "Later.") }, "host", "Run doctor again"},
+		{"Azure is away", func(w *testDeployment) { w.Fail("", "/host/status", -1, http.StatusServiceUnavailable, "Away", "Later.") }, "host", "Run doctor again"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWard(t)
+			w := newTestDeployment(t)
 			c.plant(w)
 			all, text, code := w.examined(t)
 			seen := false
@@ -259,7 +259,7 @@ func TestWhatIsNotSeenIsNotGreen(t *testing.T) {
 // A deployment that ended half-way gives a page, at every stage of it.
 func TestADeploymentThatIsHalfDone(t *testing.T) {
 	t.Parallel()
-	w := newWard(t)
+	w := newTestDeployment(t)
 	for _, stage := range []string{testTopic, testInsights, testVault, testAccount, testEmails, testService, testSite} {
 		w.Delete(stage)
 		all, text, code := w.examined(t)
@@ -282,7 +282,7 @@ func TestADeploymentThatIsHalfDone(t *testing.T) {
 // Without answers nothing is green, and nothing is red either.
 func TestTheTimeIsOver(t *testing.T) {
 	t.Parallel()
-	w := newWard(t)
+	w := newTestDeployment(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
 	w.runAs(t, func(c *console) {
@@ -307,7 +307,7 @@ func TestTheTimeIsOver(t *testing.T) {
 // them.
 func TestThePageOfTheEnvironment(t *testing.T) {
 	t.Parallel()
-	w := newWard(t)
+	w := newTestDeployment(t)
 	w.environ = []string{
 		"POSTHORN_PUBLIC_URL=https://posthorn.azurewebsites.net", "POSTHORN_MASTER_KEY=" + secretKey, "POSTHORN_BLOB_ENDPOINT=https://a.blob.localhost:1", "POSTHORN_CREDENTIAL=azure-cli",
 		"POSTHORN_TABLE_ENDPOINT=https://a.table.localhost:1", "POSTHORN_QUEUE_ENDPOINT=https://a.queue.localhost:1", "POSTHORN_ACS_ENDPOINT=https://post.europe.communication.azure.com",
@@ -327,7 +327,7 @@ func TestThePageOfTheEnvironment(t *testing.T) {
 // An environment that is half set is told of, a line a fault.
 func TestThePageOfHalfAnEnvironment(t *testing.T) {
 	t.Parallel()
-	w := newWard(t)
+	w := newTestDeployment(t)
 	w.environ = []string{"POSTHORN_CONNECTION=" + t.TempDir() + "/none", "POSTHORN_TABLE_ENDPOINT=http://a.example.com"}
 	out, said, code := w.run(t, "doctor")
 	for _, want := range []string{"POSTHORN_TABLE_ENDPOINT: must start with https://", "POSTHORN_BLOB_ENDPOINT: is missing", "posthorn connect"} {
@@ -347,7 +347,7 @@ func TestThePageOfHalfAnEnvironment(t *testing.T) {
 // Without a login there is no page of fifty lines that all say so.
 func TestThePageNeedsALogin(t *testing.T) {
 	t.Parallel()
-	w := newWard(t)
+	w := newTestDeployment(t)
 	w.login = azuretest.Credential{Err: loggedOutError{}}
 	out, said, code := w.run(t, "doctor")
 	if code != exitAway || out != "" || !strings.Contains(said, `Run "az login"`) {

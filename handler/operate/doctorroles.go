@@ -140,12 +140,12 @@ func (f *facts) checkRoles(a *area, ofTopic bool) {
 		if n.ofTopic != ofTopic {
 			continue
 		}
-		held, ok := known(a, *f.roles[n.holding], fmt.Sprintf("role %s of %s", n.name, n.who), deployAgain)
+		assigned, ok := known(a, *f.roles[n.holding], fmt.Sprintf("role %s of %s", n.name, n.who), deployAgain)
 		switch {
 		case !ok:
-		case n.heldIn(held):
+		case n.assignedIn(assigned):
 			a.green("%s has the role %s", n.who, n.name)
-		case n.role.id == roleSends.id && len(held) > 0:
+		case n.role.id == roleSends.id && len(assigned) > 0:
 			a.yellow(n.assign(), "%s has roles other than %s on %s: these may not allow sending", n.who, n.name, n.where)
 		default:
 			a.red(n.assign(), "%s lacks the role %s on %s: %s", n.who, n.name, n.where, n.without)
@@ -153,8 +153,8 @@ func (f *facts) checkRoles(a *area, ofTopic bool) {
 	}
 }
 
-func (n roleNeed) heldIn(held []azure.RoleAssignment) bool {
-	return slices.ContainsFunc(held, func(a azure.RoleAssignment) bool {
+func (n roleNeed) assignedIn(assigned []azure.RoleAssignment) bool {
+	return slices.ContainsFunc(assigned, func(a azure.RoleAssignment) bool {
 		id := strings.ToLower(a.Properties.Role.Name())
 		return id == n.id || slices.Contains(n.within, id)
 	})

@@ -56,7 +56,7 @@ func (a *area) unread(what string, err error, do string) {
 	case fault.Kind == azure.NotFound:
 		a.red(do, "%s: it does not exist", what)
 	case fault.Kind == azure.Forbidden:
-		a.yellow(unlocked(fault), "%s: not checked: your account lacks the right", what)
+		a.yellow(roleAdvice(fault), "%s: not checked: your account lacks the right", what)
 	case fault.Status == 0 && strings.HasPrefix(do, "Check"): // an address of the settings
 		a.yellow(do+" Then run doctor again.", "%s: not checked: no answer: %s", what, fault.Message)
 	default:

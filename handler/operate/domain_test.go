@@ -34,7 +34,7 @@ const (
 
 // serves has DNS answer for example.test with records, and one of its two servers with
 // late ones unless they are empty; "SERVFAIL" has it fail.
-func (d *desk) serves(t *testing.T, records, late string) {
+func (d *testOperator) serves(t *testing.T, records, late string) {
 	t.Helper()
 	does := dnstest.Answers
 	if late == "SERVFAIL" {
@@ -51,7 +51,7 @@ func (d *desk) serves(t *testing.T, records, late string) {
 }
 
 // has puts a domain into the Email Service, whose verifications have a status.
-func (d *desk) has(id, status string, others ...string) {
+func (d *testOperator) has(id, status string, others ...string) {
 	records := map[string]azure.Record{
 		"Domain": {Type: "TXT", Name: "example.test", Value: "ms-domain-verification=11111111-2222-3333-4444-555555555555", TTL: 3600},
 		"SPF":    {Type: "TXT", Name: "example.test", Value: "v=spf1 include:spf.protection.outlook.com -all", TTL: 3600},
@@ -72,14 +72,14 @@ func (d *desk) has(id, status string, others ...string) {
 }
 
 // links has a list of linked domains.
-func (d *desk) links(ids ...string) {
+func (d *testOperator) links(ids ...string) {
 	o := d.Resource(testService)
 	properties := o["properties"].(azuretest.Object)
 	properties["linkedDomains"] = ids
 	d.Put(testService, o)
 }
 
-func (d *desk) linked(t *testing.T) []string {
+func (d *testOperator) linked(t *testing.T) []string {
 	t.Helper()
 	var ids []string
 	text, _ := json.Marshal(d.Resource(testService)["properties"].(azuretest.Object)["linkedDomains"])
@@ -90,7 +90,7 @@ func (d *desk) linked(t *testing.T) []string {
 }
 
 // remembered is what the file of the connection says of a setting.
-func (d *desk) remembered(t *testing.T, setting string) string {
+func (d *testOperator) remembered(t *testing.T, setting string) string {
 	t.Helper()
 	var at connection
 	text, err := os.ReadFile(strings.TrimPrefix(d.environ[0], "POSTHORN_CONNECTION="))
@@ -104,7 +104,7 @@ func (d *desk) remembered(t *testing.T, setting string) string {
 }
 
 // begun are the kinds that ACS was asked to verify.
-func (d *desk) begun() (kinds []string) {
+func (d *testOperator) begun() (kinds []string) {
 	for _, r := range d.Requests() {
 		if strings.HasSuffix(r.Path, "/initiateVerification") {
 			kinds = append(kinds, fmt.Sprint(r.Body["verificationType"]))
@@ -114,7 +114,7 @@ func (d *desk) begun() (kinds []string) {
 }
 
 // untouched holds that the service was changed by its list of domains alone.
-func (d *desk) untouched(t *testing.T) {
+func (d *testOperator) untouched(t *testing.T) {
 	t.Helper()
 	for _, r := range d.Requests() {
 		if !strings.EqualFold(r.Path, testService) || r.Method == http.MethodGet {
@@ -143,7 +143,7 @@ func contains(t *testing.T, what, text string, words ...string) {
 // The whole way of a domain, each command twice: the second run changes nothing.
 func TestADomainFromItsNameToItsMail(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newTestOperator(t)
 	d.serves(t, zoneGood, "")
 	for _, step := range []struct {
 		words  string
@@ -233,7 +233,7 @@ func TestADomainThatIsThereIsLeftAsItIs(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
+			d := newTestOperator(t)
 			d.has(testDomain, azure.StatusVerified)
 			o := d.Resource(testDomain)
 			o["properties"].(azuretest.Object)["provisioningState"] = c.state
@@ -266,7 +266,7 @@ func TestNamesThatAzureRefuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
+			d := newTestOperator(t)
 			d.Fail("PUT", "/domains/example.test", -1, c.status, c.code, c.message)
 			_, said, code := d.run(t, "domain", "add", "example.test")
 			if code != c.exit || !strings.Contains(said, c.says) || d.Resource(testDomain) != nil {
@@ -280,15 +280,15 @@ func TestNamesThatAzureRefuses(t *testing.T) {
 // stays linked all the time.
 func TestACommandThatIsStoppedAnywhereIsRunAgain(t *testing.T) {
 	t.Parallel()
-	done := func(d *desk) string {
+	done := func(d *testOperator) string {
 		o := child(d.Resource(testDomain), "properties")
 		return fmt.Sprint(o["verificationStates"], child(d.Resource(testService), "properties")["linkedDomains"], d.Settings(testSite))
 	}
 	for _, verb := range []string{"add", "verify", "link", "unlink"} {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
-			stopped := func(n int) (d *desk, requests int) {
-				d = newDesk(t)
+			stopped := func(n int) (d *testOperator, requests int) {
+				d = newTestOperator(t)
 				d.serves(t, zoneGood, "")
 				if verb != "add" {
 					d.has(testDomain, map[bool]string{true: azure.StatusNotStarted, false: azure.StatusVerified}[verb == "verify"])
@@ -336,7 +336,7 @@ func TestDryRunsChangeNothing(t *testing.T) {
 	} {
 		t.Run(c.words, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
+			d := newTestOperator(t)
 			d.serves(t, zoneGood, "")
 			d.has(testDomain, azure.StatusNotStarted)
 			d.has(testEmails+"/domains/other.test", azure.StatusVerified)
@@ -358,7 +358,7 @@ func TestDryRunsChangeNothing(t *testing.T) {
 
 func TestRecordsAreReadyToPaste(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newTestOperator(t)
 	d.has(testDomain, azure.StatusNotStarted)
 	old := "\n@ TXT \"v=spf1 include:_spf.others.test ip4:203.0.113.7 ~all\"\n@ TXT \"google-site-verification=1\""
 	d.serves(t, old, "")
@@ -392,7 +392,7 @@ func TestRecordsAreReadyToPaste(t *testing.T) {
 // The zone that holds a subdomain is the one that DNS knows.
 func TestRecordsOfASubdomain(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newTestOperator(t)
 	d.has(testEmails+"/domains/mail.example.test", azure.StatusNotStarted)
 	d.serves(t, "\n@ TXT \"v=spf1 ip4:203.0.113.7 -all\"", "")
 	out, said, code := d.run(t, "domain", "records", "mail.example.test")
@@ -405,7 +405,7 @@ func TestRecordsOfASubdomain(t *testing.T) {
 
 func TestStatusAndList(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newTestOperator(t)
 	d.has(testDomain, azure.StatusVerified, "SPF", "VerificationFailed", "SpfNotFound")
 	d.has(foreign, azure.StatusVerified)
 	d.Put(testDomain+"/senderUsernames/donotreply", azuretest.Object{"properties": azuretest.Object{"username": "donotreply"}})
@@ -446,15 +446,15 @@ func TestFaultsOfADomainCommand(t *testing.T) {
 	denied := "The client 'ann' with object id '1' does not have authorization to perform action 'Microsoft.Communication/emailServices/domains/read' over scope '" + testDomain + "' or the scope is invalid."
 	for _, c := range []struct {
 		name string
-		do   func(*desk)
+		do   func(*testOperator)
 		says string
 		code int
 	}{
-		{"no login", func(d *desk) { d.login.Err = &azure.Error{What: "find a login of Azure", Kind: azure.Login} }, "az login", exitAway},
-		{"no right", func(d *desk) { d.Fail("GET", "/domains/example.test", -1, 403, "AuthorizationFailed", denied) }, `az role assignment create --role "Communication and Email Service Owner" --assignee YOUR-ACCOUNT --scope ` + testDomain, exitAway},
-		{"not connected", func(d *desk) { d.environ = []string{"POSTHORN_CONNECTION=/nowhere/connection.json"} }, "posthorn connect", exitUsage},
-		{"half a deployment", func(d *desk) { d.halve() }, "Finish the deployment", exitFailed},
-		{"Azure away", func(d *desk) { d.Fail("GET", "", -1, 503, "ServerBusy", "Later.") }, "Run the command again", exitAway},
+		{"no login", func(d *testOperator) { d.login.Err = &azure.Error{What: "find a login of Azure", Kind: azure.Login} }, "az login", exitAway},
+		{"no right", func(d *testOperator) { d.Fail("GET", "/domains/example.test", -1, 403, "AuthorizationFailed", denied) }, `az role assignment create --role "Communication and Email Service Owner" --assignee YOUR-ACCOUNT --scope ` + testDomain, exitAway},
+		{"not connected", func(d *testOperator) { d.environ = []string{"POSTHORN_CONNECTION=/nowhere/connection.json"} }, "posthorn connect", exitUsage},
+		{"half a deployment", func(d *testOperator) { d.halve() }, "Finish the deployment", exitFailed},
+		{"Azure away", func(d *testOperator) { d.Fail("GET", "", -1, 503, "ServerBusy", "Later.") }, "Run the command again", exitAway},
 	} {
 		for _, words := range []string{"add example.test", "records example.test", "check example.test", "verify example.test", "link example.test", "unlink example.test", "status example.test", "list"} {
 			if words == "list" && c.name == "no right" {
@@ -462,7 +462,7 @@ func TestFaultsOfADomainCommand(t *testing.T) {
 			}
 			t.Run(c.name+" "+words, func(t *testing.T) {
 				t.Parallel()
-				d := newDesk(t)
+				d := newTestOperator(t)
 				d.has(testDomain, azure.StatusVerified)
 				d.links(testManaged)
 				c.do(d)
@@ -477,7 +477,7 @@ func TestFaultsOfADomainCommand(t *testing.T) {
 		}
 	}
 	for _, verb := range []string{"records", "check", "verify", "link", "unlink", "status"} {
-		d := newDesk(t)
+		d := newTestOperator(t)
 		_, said, code := d.run(t, "domain", verb, "nowhere.test")
 		if code != exitNotFound || !strings.Contains(said, "could not read the domain nowhere.test: the Email Service post has no such domain. \"posthorn domain add nowhere.test\" adds it") {
 			t.Errorf("%s: exit code %d, %s", verb, code, said)
@@ -486,7 +486,7 @@ func TestFaultsOfADomainCommand(t *testing.T) {
 }
 
 // halve leaves a connection to a deployment that stopped before its Email Service.
-func (d *desk) halve() {
+func (d *testOperator) halve() {
 	name := strings.TrimPrefix(d.environ[0], "POSTHORN_CONNECTION=")
 	if err := os.WriteFile(name, []byte(`{"site":"`+testSite+`"}`), 0o600); err != nil {
 		panic(err)

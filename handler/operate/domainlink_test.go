@@ -14,7 +14,7 @@ const (
 )
 
 // meanwhile has somebody else make the list so before the nth request of a method.
-func (d *desk) meanwhile(method string, n int, ids ...string) {
+func (d *testOperator) meanwhile(method string, n int, ids ...string) {
 	count := 0
 	d.Before(method, "/communicationServices/post", func() {
 		if count++; count == n {
@@ -28,7 +28,7 @@ func TestTheLinkedListIsChangedByOne(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		before []string
-		do     func(*desk)
+		do     func(*testOperator)
 		words  string
 		after  []string
 		says   string
@@ -39,19 +39,19 @@ func TestTheLinkedListIsChangedByOne(t *testing.T) {
 		{"linked first of all", nil, nil, "link example.test", []string{testDomain}, "Linked ", 0},
 		{"one of another Email Service", []string{testManaged}, nil, "link " + foreign, []string{testManaged, foreign}, "Linked " + foreign, 0},
 		{"the managed one", []string{testDomain}, nil, "link azuremanageddomain", []string{testDomain, testManaged}, "Linked ", 0},
-		{"one that is not verified", []string{testManaged}, func(d *desk) { d.has(testDomain, azure.StatusVerified, "SPF", "NotStarted", "") }, "link example.test", []string{testManaged}, "ACS has not verified SPF of example.test yet. Run \"posthorn domain verify example.test\" first", exitFailed},
-		{"refused by Azure", []string{testManaged}, func(d *desk) {
+		{"one that is not verified", []string{testManaged}, func(d *testOperator) { d.has(testDomain, azure.StatusVerified, "SPF", "NotStarted", "") }, "link example.test", []string{testManaged}, "ACS has not verified SPF of example.test yet. Run \"posthorn domain verify example.test\" first", exitFailed},
+		{"refused by Azure", []string{testManaged}, func(d *testOperator) {
 			d.Fail("PATCH", "/communicationServices/post", -1, 400, "DomainValidationError", "Requested domain is not in the data location.")
 		}, "link example.test", []string{testManaged}, "could not change the linked domains of post: Requested domain is not in the data location", exitFailed},
-		{"without the right", []string{testManaged}, func(d *desk) { d.Fail("PATCH", "/communicationServices/post", -1, 403, "AuthorizationFailed", "No.") }, "link example.test", []string{testManaged}, "lacks a right", exitAway},
-		{"busy once", []string{testManaged}, func(d *desk) { d.Fail("PATCH", "/communicationServices/post", 1, 409, "Conflict", "Busy.") }, "link example.test", []string{testManaged, testDomain}, "Linked ", 0},
-		{"busy for good", []string{testManaged}, func(d *desk) { d.Fail("PATCH", "/communicationServices/post", -1, 409, "Conflict", "Busy.") }, "link example.test", []string{testManaged}, "could not change the linked domains of post: Busy (Conflict)", exitFailed},
-		{"others link meanwhile", []string{testManaged}, func(d *desk) { d.meanwhile("PATCH", 1, testManaged, second) }, "link example.test", []string{testManaged, second, testDomain}, "second.test, example.test.", 0},
-		{"others undo every link", []string{testManaged}, func(d *desk) {
+		{"without the right", []string{testManaged}, func(d *testOperator) { d.Fail("PATCH", "/communicationServices/post", -1, 403, "AuthorizationFailed", "No.") }, "link example.test", []string{testManaged}, "lacks a right", exitAway},
+		{"busy once", []string{testManaged}, func(d *testOperator) { d.Fail("PATCH", "/communicationServices/post", 1, 409, "Conflict", "Busy.") }, "link example.test", []string{testManaged, testDomain}, "Linked ", 0},
+		{"busy for good", []string{testManaged}, func(d *testOperator) { d.Fail("PATCH", "/communicationServices/post", -1, 409, "Conflict", "Busy.") }, "link example.test", []string{testManaged}, "could not change the linked domains of post: Busy (Conflict)", exitFailed},
+		{"others link meanwhile", []string{testManaged}, func(d *testOperator) { d.meanwhile("PATCH", 1, testManaged, second) }, "link example.test", []string{testManaged, second, testDomain}, "second.test, example.test.", 0},
+		{"others undo every link", []string{testManaged}, func(d *testOperator) {
 			d.Before("GET", "/communicationServices/post", func() { d.links(testManaged, second) })
 		}, "link example.test", nil, "but the list stays. Another program may change it too", exitFailed},
-		{"others undo the link", []string{testManaged}, func(d *desk) { d.meanwhile("GET", 2, testManaged, second) }, "link example.test", []string{testManaged, second, testDomain}, "second.test, example.test.", 0},
-		{"others unlink meanwhile", []string{testManaged, second}, func(d *desk) { d.meanwhile("GET", 2, testManaged, testDomain) }, "link example.test", []string{testManaged, testDomain}, "second.test was unlinked at the same time", exitFailed},
+		{"others undo the link", []string{testManaged}, func(d *testOperator) { d.meanwhile("GET", 2, testManaged, second) }, "link example.test", []string{testManaged, second, testDomain}, "second.test, example.test.", 0},
+		{"others unlink meanwhile", []string{testManaged, second}, func(d *testOperator) { d.meanwhile("GET", 2, testManaged, testDomain) }, "link example.test", []string{testManaged, testDomain}, "second.test was unlinked at the same time", exitFailed},
 
 		{"unlinked", []string{testManaged, testDomain, second}, nil, "unlink example.test", []string{testManaged, second}, "Unlinked example.test: ACS refuses mail from it now. The linked domains are: AzureManagedDomain, second.test.", 0},
 		{"unlinked by id, though nobody sees it", []string{testManaged, foreign + "x"}, nil, "unlink " + foreign + "X", []string{testManaged}, "Unlinked ", 0},
@@ -59,11 +59,11 @@ func TestTheLinkedListIsChangedByOne(t *testing.T) {
 		{"not linked", []string{testManaged, second}, nil, "unlink example.test", []string{testManaged, second}, "example.test is not linked.", 0},
 		{"the last one", []string{testDomain}, nil, "unlink example.test", []string{testDomain}, "the last linked domain", exitUsage},
 		{"the last one, said", []string{testDomain}, nil, "unlink example.test --yes", nil, "The linked domains are: none.", 0},
-		{"others link while one is unlinked", []string{testManaged, testDomain}, func(d *desk) { d.meanwhile("PATCH", 1, testManaged, testDomain, second) }, "unlink example.test", []string{testManaged, second}, "second.test.", 0},
+		{"others link while one is unlinked", []string{testManaged, testDomain}, func(d *testOperator) { d.meanwhile("PATCH", 1, testManaged, testDomain, second) }, "unlink example.test", []string{testManaged, second}, "second.test.", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
+			d := newTestOperator(t)
 			for _, id := range []string{testDomain, second, third, foreign} {
 				d.has(id, azure.StatusVerified)
 			}
@@ -107,7 +107,7 @@ func TestTheQuotaSettingFollowsTheLinks(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
+			d := newTestOperator(t)
 			for _, id := range []string{testDomain, second} {
 				d.has(id, azure.StatusVerified)
 			}
@@ -131,7 +131,7 @@ func TestTheQuotaSettingFollowsTheLinks(t *testing.T) {
 // A link whose setting could not be changed is finished by a second run.
 func TestALinkIsFinishedByASecondRun(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newTestOperator(t)
 	d.has(testDomain, azure.StatusVerified)
 	d.Fail("PUT", "/config/appsettings", 1, 403, "AuthorizationFailed", "does not have authorization to perform action 'Microsoft.Web/sites/config/write' over scope '"+testSite+"'.")
 	_, said, code := d.run(t, "domain", "link", "example.test")

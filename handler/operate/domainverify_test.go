@@ -42,7 +42,7 @@ func TestACSIsAskedOnlyForWhatStandsInDNS(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
+			d := newTestOperator(t)
 			d.serves(t, c.records, c.late)
 			d.has(testDomain, c.status, c.others...)
 			out, said, code := d.run(t, append([]string{"domain", "verify", "example.test"}, strings.Fields(c.flags)...)...)
@@ -62,34 +62,34 @@ func TestACSIsAskedOnlyForWhatStandsInDNS(t *testing.T) {
 func TestACSDoesNotVerify(t *testing.T) {
 	t.Parallel()
 	const never = "/initiateVerification"
-	stays := func(d *desk) {
+	stays := func(d *testOperator) {
 		d.Answer("POST", never, -1, func(azuretest.Request) azuretest.Answer { return azuretest.Answer{Status: 202} })
 	}
 	for _, c := range []struct {
 		name string
-		do   func(*desk)
+		do   func(*testOperator)
 		made time.Duration // ago
 		says []string
 		out  []string
 		end  time.Duration // what the clock has gone on by
 	}{
-		{"it fails", func(d *desk) { d.DNS(func(_, kind string) bool { return kind != "SPF" }) }, 0,
+		{"it fails", func(d *testOperator) { d.DNS(func(_, kind string) bool { return kind != "SPF" }) }, 0,
 			[]string{"SPF: ACS could not verify it (RecordNotFound).", "green: SPF lets ACS send", "right at every server"}, nil, 2 * time.Minute},
-		{"it fails for days", func(d *desk) { d.DNS(func(_, kind string) bool { return kind != "SPF" }) }, 48 * time.Hour,
+		{"it fails for days", func(d *testOperator) { d.DNS(func(_, kind string) bool { return kind != "SPF" }) }, 48 * time.Hour,
 			[]string{"for more than a day"}, []string{"the verification of SPF does not end", "Resource: " + testDomain, "VerificationFailed (RecordNotFound)", "ns1.example.test 198.18.9.1: ", "ns2.example.test 198.18.9.2: ", "v=spf1 include:spf.protection.outlook.com -all"}, 2 * time.Minute},
 		{"it does not end", stays, 0, []string{"SPF: NotStarted after 5m0s", "SPF: NotStarted after 30m0s.", `Run "posthorn domain verify example.test" again`}, nil, 30 * time.Minute},
 		{"it has not ended for days", stays, 48 * time.Hour, []string{"for more than a day"}, []string{"State: NotStarted", "Tried since: 2026-11-21"}, 30 * time.Minute},
-		{"the log knows since when", func(d *desk) { stays(d); d.logs(-26*time.Hour, -time.Hour) }, 0, []string{"for more than a day"}, []string{"Tried since: 2026-11-22T10:00:00Z"}, 30 * time.Minute},
-		{"the log knows that it is new", func(d *desk) { stays(d); d.logs(-time.Hour) }, 48 * time.Hour, []string{"right at every server"}, nil, 30 * time.Minute},
-		{"somebody else is faster", func(d *desk) { d.Fail("POST", never, -1, 409, "Conflict", "A verification is in progress.") }, 0, []string{"SPF: asked ACS", "NotStarted after 30m0s."}, nil, 30 * time.Minute},
-		{"Azure is away meanwhile", func(d *desk) {
+		{"the log knows since when", func(d *testOperator) { stays(d); d.logs(-26*time.Hour, -time.Hour) }, 0, []string{"for more than a day"}, []string{"Tried since: 2026-11-22T10:00:00Z"}, 30 * time.Minute},
+		{"the log knows that it is new", func(d *testOperator) { stays(d); d.logs(-time.Hour) }, 48 * time.Hour, []string{"right at every server"}, nil, 30 * time.Minute},
+		{"somebody else is faster", func(d *testOperator) { d.Fail("POST", never, -1, 409, "Conflict", "A verification is in progress.") }, 0, []string{"SPF: asked ACS", "NotStarted after 30m0s."}, nil, 30 * time.Minute},
+		{"Azure is away meanwhile", func(d *testOperator) {
 			stays(d)
 			d.Before("POST", never, func() { d.Fail("GET", "/domains/example.test", -1, 503, "ServerBusy", "Later.") })
 		}, 0, []string{"NotStarted after 30m0s."}, nil, 30 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
+			d := newTestOperator(t)
 			d.serves(t, zoneGood, "")
 			d.has(testDomain, azure.StatusVerified, "SPF", "NotStarted", "")
 			if c.made > 0 {
@@ -118,7 +118,7 @@ func TestACSDoesNotVerify(t *testing.T) {
 // A command that was stopped goes on where it was.
 func TestAVerificationThatIsStopped(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newTestOperator(t)
 	d.serves(t, zoneGood, "")
 	d.has(testDomain, azure.StatusNotStarted)
 	ctx, stop := context.WithCancel(t.Context())
@@ -138,7 +138,7 @@ func TestAVerificationThatIsStopped(t *testing.T) {
 }
 
 // logs has the activity log tell of verifications that were begun, and of other things.
-func (d *desk) logs(ago ...time.Duration) {
+func (d *testOperator) logs(ago ...time.Duration) {
 	events := []any{azuretest.Object{"eventTimestamp": d.clock.Add(-99 * time.Hour), "operationName": azuretest.Object{"value": "Microsoft.Communication/EmailServices/Domains/write"}}}
 	for _, a := range ago {
 		events = append(events, azuretest.Object{"eventTimestamp": d.clock.Add(a), "operationName": azuretest.Object{"value": "Microsoft.Communication/EmailServices/Domains/initiateVerification/action"}})

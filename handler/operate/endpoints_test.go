@@ -66,7 +66,7 @@ func TestNoTokenGoesToAForeignEndpointOfTheEnvironment(t *testing.T) {
 	for name := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWard(t)
+			w := newTestDeployment(t)
 			w.environ = []string{"POSTHORN_PUBLIC_URL=https://posthorn.azurewebsites.net", "POSTHORN_MASTER_KEY=" + secretKey}
 			for n, value := range all {
 				if n == name {

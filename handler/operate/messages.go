@@ -93,29 +93,29 @@ func (s selection) wants(m *spool.Entry, v view) bool {
 
 // selected are the messages that s means, the longest due first. That nothing has an id
 // of s is NotFound.
-func (d deployment) selected(ctx context.Context, s selection) ([]held, error) {
+func (d deployment) selected(ctx context.Context, s selection) ([]queuedMessage, error) {
 	v, err := d.view(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var found []held
-	for slip, err := range d.Gateway.Spool.AllEntries(ctx) {
+	var found []queuedMessage
+	for entry, err := range d.Gateway.Spool.AllEntries(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		if slip.Unreadable {
-			slip.ID = slip.Key.Row
+		if entry.Unreadable {
+			entry.ID = entry.Key.Row
 		}
-		if s.wants(&slip, v) {
-			found = append(found, held{slip, v.stateOf(&slip)})
+		if s.wants(&entry, v) {
+			found = append(found, queuedMessage{entry, v.stateOf(&entry)})
 		}
 	}
 	for _, id := range s.IDs {
-		if !slices.ContainsFunc(found, func(h held) bool { return h.ID == id }) {
+		if !slices.ContainsFunc(found, func(h queuedMessage) bool { return h.ID == id }) {
 			return nil, problem.New(problem.NotFound, "No queued message has the id %q, or the flags exclude it.", id)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b held) int { return a.Due.Compare(b.Due) })
+	slices.SortStableFunc(found, func(a, b queuedMessage) int { return a.Due.Compare(b.Due) })
 	return found, nil
 }
 
@@ -137,21 +137,21 @@ func (d deployment) view(ctx context.Context) (v view, err error) {
 	return v, err
 }
 
-// held is a message that waits.
-type held struct {
+// queuedMessage is a message that waits.
+type queuedMessage struct {
 	spool.Entry
 	state state
 }
 
 // due is when nothing but quota stands in its way.
-func (h held) due() time.Time {
+func (h queuedMessage) due() time.Time {
 	if h.NotBefore.After(h.Due) {
 		return h.NotBefore
 	}
 	return h.Due
 }
 
-func (h held) priority() string {
+func (h queuedMessage) priority() string {
 	names := []string{"high", "normal", "bulk"}
 	if h.Unreadable || h.Line.Class >= len(names) {
 		return "-"
@@ -175,7 +175,7 @@ func (r messageRow) columns() []string {
 	return []string{r.ID, cmp.Or(r.Caller, "-"), cmp.Or(r.Hook, "-"), r.Priority, r.State, r.Due.Format(time.RFC3339), strconv.Itoa(r.Tries), strconv.Itoa(r.Bytes)}
 }
 
-func printList(c *console, l listing, all []held) error {
+func printList(c *console, l listing, all []queuedMessage) error {
 	rows := make([]messageRow, len(all))
 	for i, h := range all {
 		rows[i] = messageRow{h.ID, h.Line.Caller, h.Hook, h.priority(), string(h.state), h.due(), h.Tries, h.Bytes}
@@ -231,7 +231,7 @@ func (cmd *showMessage) Run(ctx context.Context, c *console, d deployment) error
 }
 
 // details tell enough to decide, and nothing of what the message says.
-func (d deployment) details(ctx context.Context, h held) ([][2]string, error) {
+func (d deployment) details(ctx context.Context, h queuedMessage) ([][2]string, error) {
 	rec, m, err := d.Gateway.Held(ctx, &h.Entry)
 	if err != nil {
 		return nil, err
@@ -277,13 +277,13 @@ func (b *bulk) Validate() error {
 }
 
 // waitingJob is done to messages that wait. What ACS may have by now is left.
-func waitingJob(c *console, verb, done string, do func(context.Context, *spool.Entry) error) job[held] {
-	return job[held]{
+func waitingJob(c *console, verb, done string, do func(context.Context, *spool.Entry) error) job[queuedMessage] {
+	return job[queuedMessage]{
 		verb: verb, done: done, none: "no such message is queued",
-		of:   func(h held) string { return string(h.state) + " of " + h.Line.Caller },
-		list: func(all []held) error { return printList(c, listing{}, all) },
-		do:   func(ctx context.Context, h *held) error { return do(ctx, &h.Entry) },
-		stays: func(err error) string {
+		of:   func(h queuedMessage) string { return string(h.state) + " of " + h.Line.Caller },
+		list: func(all []queuedMessage) error { return printList(c, listing{}, all) },
+		do:   func(ctx context.Context, h *queuedMessage) error { return do(ctx, &h.Entry) },
+		skipReason: func(err error) string {
 			if problem.Is(err, problem.TooLate) || problem.Is(err, problem.NotFound) {
 				return "on the way to ACS, ended, or in doubt"
 			}
@@ -303,7 +303,7 @@ func (cmd *dropMessages) Run(ctx context.Context, c *console, d deployment) erro
 	if err != nil {
 		return err
 	}
-	return touch(ctx, c, cmd.careful, waitingJob(c, "Drop", "Dropped", d.Gateway.Drop), all)
+	return confirmAndRun(ctx, c, cmd.careful, waitingJob(c, "Drop", "Dropped", d.Gateway.Drop), all)
 }
 
 type releaseMessages struct{ bulk }
@@ -318,6 +318,6 @@ func (cmd *releaseMessages) Run(ctx context.Context, c *console, d deployment) e
 	if err != nil {
 		return err
 	}
-	all = slices.DeleteFunc(all, func(h held) bool { return h.state != scheduled && h.state != backoff })
-	return touch(ctx, c, cmd.careful, waitingJob(c, "Release", "Released", d.Gateway.Release), all)
+	all = slices.DeleteFunc(all, func(h queuedMessage) bool { return h.state != scheduled && h.state != backoff })
+	return confirmAndRun(ctx, c, cmd.careful, waitingJob(c, "Release", "Released", d.Gateway.Release), all)
 }

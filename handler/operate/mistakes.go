@@ -71,7 +71,7 @@ func (c *console) failed(err error) (code int) {
 		c.tell("Run \"az login\". If POSTHORN_CREDENTIAL is set, it must name that login: azure-cli.")
 		return exitAway
 	case unentitled:
-		c.tell("%s", entitled(role.Host))
+		c.tell("%s", storageRoleAdvice(role.Host))
 		return exitAway
 	case problem.Is(err, problem.Unavailable):
 		c.tell("Check the endpoints in the settings, the network, and your roles on the storage account.")
@@ -80,8 +80,8 @@ func (c *console) failed(err error) (code int) {
 	return exitFailed
 }
 
-// entitled is how an operator gets the right that a service of storage misses.
-func entitled(host string) string {
+// storageRoleAdvice is how an operator gets the right that a service of storage misses.
+func storageRoleAdvice(host string) string {
 	account, rest, _ := strings.Cut(host, ".")
 	service, _, _ := strings.Cut(rest, ".")
 	role := map[string]string{"blob": "Storage Blob Data Contributor", "queue": "Storage Queue Data Contributor"}[service]
@@ -101,7 +101,7 @@ func (c *console) failedAzure(fault *azure.Error) (code int) {
 	case azure.Login:
 		c.tell("Run \"az login\", or set the variables of another credential: docs/operate.md.")
 	case azure.Forbidden:
-		c.tell("%s", unlocked(fault))
+		c.tell("%s", roleAdvice(fault))
 	case azure.Away:
 		c.tell("Azure gave no answer, or was busy. Run the command again.")
 	case azure.Conflict:

@@ -134,7 +134,7 @@ func (cmd *probeCommand) choose(c *console, from []probe, known *probeFindings) 
 
 // ask has the owner's word, and asks one after the other.
 func (cmd *probeCommand) ask(ctx context.Context, c *console, at cloud, chosen []probe, known *probeFindings) error {
-	a := &asker{c: c, cloud: at, sender: cmd.Sender, to: cmd.To, known: known}
+	a := &probeRun{c: c, cloud: at, sender: cmd.Sender, to: cmd.To, known: known}
 	if err := a.open(ctx); err != nil {
 		return err
 	}
@@ -190,18 +190,18 @@ func tellLater(c *console, known *probeFindings) {
 // priceOf is what the owner says yes to; empty if nothing is sent or changed.
 func priceOf(chosen []probe) string {
 	mails, minutes := mailsOf(chosen), 0
-	var touched []string
+	var changes []string
 	for _, p := range chosen {
 		minutes += p.minutes
-		if p.touches != "" && !slices.Contains(touched, p.touches) {
-			touched = append(touched, p.touches)
+		if p.changes != "" && !slices.Contains(changes, p.changes) {
+			changes = append(changes, p.changes)
 		}
 	}
-	if mails == 0 && len(touched) == 0 {
+	if mails == 0 && len(changes) == 0 {
 		return ""
 	}
 	said := []string{fmt.Sprintf("This sends up to %d mails and takes up to %d minutes.", mails, minutes)}
-	for _, t := range touched {
+	for _, t := range changes {
 		said = append(said, "It "+t+".")
 	}
 	return strings.Join(said, " ")

@@ -39,9 +39,9 @@ func (probeLogins) GetToken(_ context.Context, o policy.TokenRequestOptions) (az
 	return azcore.AccessToken{Token: token, ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
-// probeDesk is an operator with a deployment, whose parts are what a test makes of them.
-type probeDesk struct {
-	*desk
+// probeOperator is an operator with a deployment, whose parts are what a test makes of them.
+type probeOperator struct {
+	*testOperator
 	file   string // of the connection
 	mu     sync.Mutex
 	clock  time.Time
@@ -50,9 +50,9 @@ type probeDesk struct {
 	person bool
 }
 
-func newProbeDesk(t *testing.T, settings map[string]string) *probeDesk {
+func newProbeOperator(t *testing.T, settings map[string]string) *probeOperator {
 	t.Helper()
-	d := &probeDesk{desk: newDesk(t), clock: time.Date(2026, 11, 29, 9, 0, 0, 0, time.UTC)}
+	d := &probeOperator{testOperator: newTestOperator(t), clock: time.Date(2026, 11, 29, 9, 0, 0, 0, time.UTC)}
 	d.file = strings.TrimPrefix(d.environ[0], "POSTHORN_CONNECTION=")
 	var at connection
 	text, err := os.ReadFile(d.file)
@@ -71,13 +71,13 @@ func newProbeDesk(t *testing.T, settings map[string]string) *probeDesk {
 	return d
 }
 
-func (d *probeDesk) now() time.Time {
+func (d *probeOperator) now() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.clock
 }
 
-func (d *probeDesk) pass(wait time.Duration) {
+func (d *probeOperator) pass(wait time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.clock = d.clock.Add(wait)
@@ -85,12 +85,12 @@ func (d *probeDesk) pass(wait time.Duration) {
 
 // run gives words to `posthorn doctor --probe`. Whatever happens, no address and no token
 // is printed or kept.
-func (d *probeDesk) run(t *testing.T, words string) (out, said string, code int) {
+func (d *probeOperator) run(t *testing.T, words string) (out, said string, code int) {
 	t.Helper()
 	return d.runUntil(t.Context(), t, words)
 }
 
-func (d *probeDesk) runUntil(ctx context.Context, t *testing.T, words string) (out, said string, code int) {
+func (d *probeOperator) runUntil(ctx context.Context, t *testing.T, words string) (out, said string, code int) {
 	t.Helper()
 	var o, s bytes.Buffer
 	code = run(ctx, append([]string{"doctor", "--probe"}, strings.Fields(words)...), &console{
@@ -116,7 +116,7 @@ func (d *probeDesk) runUntil(ctx context.Context, t *testing.T, words string) (o
 }
 
 // findings reads what was kept.
-func (d *probeDesk) findings(t *testing.T) map[string]*probeFinding {
+func (d *probeOperator) findings(t *testing.T) map[string]*probeFinding {
 	t.Helper()
 	f, err := (&console{environ: d.environ}).openFindings(testService)
 	if err != nil {
@@ -179,9 +179,9 @@ func (s *scriptedACS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // withACS has the emulator as the service, whose clock is the desk's.
-func withACS(t *testing.T, settings map[string]string, c emulator.Config) (*probeDesk, *[]string) {
+func withACS(t *testing.T, settings map[string]string, c emulator.Config) (*probeOperator, *[]string) {
 	t.Helper()
-	d := newProbeDesk(t, nil)
+	d := newProbeOperator(t, nil)
 	c.Now = d.now
 	var mu sync.Mutex
 	var mails []string
@@ -202,8 +202,8 @@ func withACS(t *testing.T, settings map[string]string, c emulator.Config) (*prob
 	for name, value := range settings {
 		all[name] = value
 	}
-	withSettings := newProbeDesk(t, all)
-	d.desk, d.file = withSettings.desk, withSettings.file
+	withSettings := newProbeOperator(t, all)
+	d.testOperator, d.file = withSettings.testOperator, withSettings.file
 	return d, &mails
 }
 
@@ -213,27 +213,27 @@ const toAnn = " --yes --sender donotreply@example.com --to ann@example.org"
 // table of its own.
 func TestProbesAnswer(t *testing.T) {
 	t.Parallel()
-	type setup func(t *testing.T) *probeDesk
+	type setup func(t *testing.T) *probeOperator
 	scripted := func(post, get string) setup {
-		return func(t *testing.T) *probeDesk {
+		return func(t *testing.T) *probeOperator {
 			s := &scriptedACS{post: strings.Split(post, ","), get: strings.Split(get, ",")}
-			return newProbeDesk(t, s.serve(t))
+			return newProbeOperator(t, s.serve(t))
 		}
 	}
 	withEmulator := func(c emulator.Config) setup {
-		return func(t *testing.T) *probeDesk {
+		return func(t *testing.T) *probeOperator {
 			d, _ := withACS(t, map[string]string{"POSTHORN_QUOTA": "managed-domain"}, c)
 			return d
 		}
 	}
 	site := func(status int, body string) setup {
-		return func(t *testing.T) *probeDesk {
+		return func(t *testing.T) *probeOperator {
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(status)
 				_, _ = io.WriteString(w, body)
 			}))
 			t.Cleanup(s.Close)
-			return newProbeDesk(t, map[string]string{"POSTHORN_PUBLIC_URL": s.URL})
+			return newProbeOperator(t, map[string]string{"POSTHORN_PUBLIC_URL": s.URL})
 		}
 	}
 	limits := emulator.Limits{Send: emulator.Limit{PerMinute: 5}}
@@ -295,8 +295,8 @@ func TestProbesAnswer(t *testing.T) {
 		{"P17", "failed", "", withSuppression("202 Running", "200 Failed EmailDroppedAllRecipientsSuppressed")},
 		{"P17", "succeeded", "", withSuppression("202 Running", "200 Succeeded")},
 		{"P17", "refused", "", withSuppression("400 BadRequest", "")},
-		{"P20", "empties", "", func(t *testing.T) *probeDesk { return newProbeDesk(t, nil) }},
-		{"P20", "keeps", "", func(t *testing.T) *probeDesk { return keepingLinks(newProbeDesk(t, nil)) }},
+		{"P20", "empties", "", func(t *testing.T) *probeOperator { return newProbeOperator(t, nil) }},
+		{"P20", "keeps", "", func(t *testing.T) *probeOperator { return keepingLinks(newProbeOperator(t, nil)) }},
 	} {
 		t.Run(c.probe+"="+c.answer, func(t *testing.T) {
 			t.Parallel()
@@ -329,8 +329,8 @@ func TestProbesAnswer(t *testing.T) {
 }
 
 // withReports has a queue of reports, one for each mail that was sent, or one for none.
-func withReports(event string, encoded bool) func(t *testing.T) *probeDesk {
-	return func(t *testing.T) *probeDesk {
+func withReports(event string, encoded bool) func(t *testing.T) *probeOperator {
+	return func(t *testing.T) *probeOperator {
 		var mu sync.Mutex
 		ids := []string{"another"}
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -353,22 +353,22 @@ func withReports(event string, encoded bool) func(t *testing.T) *probeDesk {
 			fmt.Fprint(w, `</QueueMessagesList>`)
 		}))
 		t.Cleanup(server.Close)
-		return newProbeDesk(t, map[string]string{"POSTHORN_ACS_ENDPOINT": server.URL, "POSTHORN_QUEUE_ENDPOINT": server.URL})
+		return newProbeOperator(t, map[string]string{"POSTHORN_ACS_ENDPOINT": server.URL, "POSTHORN_QUEUE_ENDPOINT": server.URL})
 	}
 }
 
 // withSuppression has the domain of the sender.
-func withSuppression(post, get string) func(t *testing.T) *probeDesk {
-	return func(t *testing.T) *probeDesk {
+func withSuppression(post, get string) func(t *testing.T) *probeOperator {
+	return func(t *testing.T) *probeOperator {
 		s := &scriptedACS{post: strings.Split(post, ","), get: strings.Split(get, ",")}
-		d := newProbeDesk(t, s.serve(t))
+		d := newProbeOperator(t, s.serve(t))
 		d.Put(testEmails+"/domains/example.com", azuretest.Object{"properties": azuretest.Object{"fromSenderDomain": "example.com"}})
 		return d
 	}
 }
 
 // keepingLinks has an Azure whose PUT keeps linkedDomains that it does not say.
-func keepingLinks(d *probeDesk) *probeDesk {
+func keepingLinks(d *probeOperator) *probeOperator {
 	linked := []any{}
 	for _, method := range []string{http.MethodPut, http.MethodGet} {
 		for _, suffix := range []string{"-tmp", "-tmp/domains/AzureManagedDomain"} {

@@ -22,13 +22,13 @@ const ownName = "posthorn-probe"
 const clearTime = 10 * time.Minute
 
 // made remembers a resource before it is made, so that a later run can delete it.
-func (a *asker) made(id azure.ID) error {
+func (a *probeRun) made(id azure.ID) error {
 	a.now.Left = append(a.now.Left, id)
 	return a.known.save()
 }
 
 // clear deletes what probes have left. A run that is interrupted still does so.
-func (a *asker) clear(ctx context.Context) error {
+func (a *probeRun) clear(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), clearTime)
 	defer cancel()
 	var faults error
@@ -53,7 +53,7 @@ func (a *asker) clear(ctx context.Context) error {
 
 // askPut is P20. It is asked of resources that it makes and deletes: an Email Service
 // with its managed domain, and a Communication Services resource that links it.
-func askPut(ctx context.Context, a *asker) (answer string, err error) {
+func askPut(ctx context.Context, a *probeRun) (answer string, err error) {
 	connected, err := a.cloud.Service(ctx, a.cloud.at.Service)
 	if err != nil {
 		return "", err
@@ -84,7 +84,7 @@ func askPut(ctx context.Context, a *asker) (answer string, err error) {
 }
 
 // putTwice links a domain by one PUT, and says nothing of it in the next.
-func (a *asker) putTwice(ctx context.Context, service, domain azure.ID, place string) (string, error) {
+func (a *probeRun) putTwice(ctx context.Context, service, domain azure.ID, place string) (string, error) {
 	if err := a.cloud.PutService(ctx, service, map[string]any{"dataLocation": place, "linkedDomains": []azure.ID{domain}}); err != nil {
 		return "", err
 	}
@@ -114,7 +114,7 @@ func (a *asker) putTwice(ctx context.Context, service, domain azure.ID, place st
 }
 
 // askSuppressed is P17. The list holds the operator's own mailbox for some minutes.
-func askSuppressed(ctx context.Context, a *asker) (answer string, err error) {
+func askSuppressed(ctx context.Context, a *probeRun) (answer string, err error) {
 	username, name, _ := strings.Cut(a.sender, "@")
 	domains, err := a.cloud.Domains(ctx, a.cloud.at.EmailService)
 	if err != nil {
@@ -157,13 +157,13 @@ func askSuppressed(ctx context.Context, a *asker) (answer string, err error) {
 }
 
 // withoutMessage is a call that ACS refuses for its body once it has accepted the login.
-func (a *asker) withoutMessage(ctx context.Context) (reply, error) {
+func (a *probeRun) withoutMessage(ctx context.Context) (reply, error) {
 	a.posted = true
 	return a.wire.send(ctx, "", "", []byte("{}"))
 }
 
 // askWithoutRole is P9.
-func askWithoutRole(ctx context.Context, a *asker) (string, error) {
+func askWithoutRole(ctx context.Context, a *probeRun) (string, error) {
 	r, err := a.withoutMessage(ctx)
 	if err != nil {
 		return "", err
@@ -178,7 +178,7 @@ func askWithoutRole(ctx context.Context, a *asker) (string, error) {
 }
 
 // askNewRole is P9.wait: a call a minute until ACS accepts the login.
-func askNewRole(ctx context.Context, a *asker) (string, error) {
+func askNewRole(ctx context.Context, a *probeRun) (string, error) {
 	a.c.tell("  Assign the role now. A call a minute asks whether it works, for half an hour.")
 	began := a.c.now()
 	for range 31 {

@@ -18,7 +18,7 @@ import (
 
 // askRoute is P1: without a key Posthorn answers a problem of its own, and the platform
 // an empty 404 or a page. Nothing is sent.
-func askRoute(ctx context.Context, a *asker) (string, error) {
+func askRoute(ctx context.Context, a *probeRun) (string, error) {
 	base := a.cloud.at.Settings["POSTHORN_PUBLIC_URL"]
 	if base == "" {
 		site, err := a.cloud.Site(ctx, a.cloud.at.Site)
@@ -47,7 +47,7 @@ func askRoute(ctx context.Context, a *asker) (string, error) {
 }
 
 // first gives the probe its message, whose operation others go on from.
-func (a *asker) first(id string) (operation string, m probeMail) {
+func (a *probeRun) first(id string) (operation string, m probeMail) {
 	operation = uuid.NewString()
 	m = a.mail(id, operation, a.to[0])
 	a.now.Operation, a.now.Digest = operation, mailDigest(m)
@@ -61,7 +61,7 @@ func mailDigest(m probeMail) string {
 }
 
 // askTwiceAtOnce is P2.
-func askTwiceAtOnce(ctx context.Context, a *asker) (string, error) {
+func askTwiceAtOnce(ctx context.Context, a *probeRun) (string, error) {
 	operation, m := a.first("P2")
 	body, replies := m.json(), make(chan reply, 2)
 	faults := make(chan error, 2)
@@ -98,7 +98,7 @@ func askTwiceAtOnce(ctx context.Context, a *asker) (string, error) {
 }
 
 // askRepeat is the first message of a probe once more.
-func askRepeat(ctx context.Context, a *asker, base string) (string, error) {
+func askRepeat(ctx context.Context, a *probeRun, base string) (string, error) {
 	before := a.known.of(base)
 	m := a.mail(base, before.Operation, a.to[0])
 	if mailDigest(m) != before.Digest {
@@ -112,7 +112,7 @@ func askRepeat(ctx context.Context, a *asker, base string) (string, error) {
 }
 
 // askOtherBody is P3.
-func askOtherBody(ctx context.Context, a *asker) (string, error) {
+func askOtherBody(ctx context.Context, a *probeRun) (string, error) {
 	operation, m := a.first("P3")
 	m.Content.Subject += " first"
 	if err := a.taken(ctx, "the first body", operation, m); err != nil {
@@ -127,7 +127,7 @@ func askOtherBody(ctx context.Context, a *asker) (string, error) {
 }
 
 // taken is a post that must be accepted for the question to make sense.
-func (a *asker) taken(ctx context.Context, what, operation string, m probeMail) error {
+func (a *probeRun) taken(ctx context.Context, what, operation string, m probeMail) error {
 	r, err := a.post(ctx, what, "", operation, m)
 	if err == nil && !r.taken() {
 		err = askError(fmt.Sprintf("ACS refused %s with %d %s", what, r.status, r.code))
@@ -136,7 +136,7 @@ func (a *asker) taken(ctx context.Context, what, operation string, m probeMail) 
 }
 
 // askDuplicate is P4: two messages that share nothing but their Message-ID.
-func askDuplicate(ctx context.Context, a *asker) (string, error) {
+func askDuplicate(ctx context.Context, a *probeRun) (string, error) {
 	operation, m := a.first("P4")
 	m.Headers = a.messageID(operation)
 	if err := a.taken(ctx, "the first message", operation, m); err != nil {
@@ -146,11 +146,11 @@ func askDuplicate(ctx context.Context, a *asker) (string, error) {
 }
 
 // askSameMessageID is the Message-ID of P4 once more, later.
-func askSameMessageID(ctx context.Context, a *asker) (string, error) {
+func askSameMessageID(ctx context.Context, a *probeRun) (string, error) {
 	return a.duplicate(ctx, a.known.of("P4").Operation)
 }
 
-func (a *asker) duplicate(ctx context.Context, first string) (string, error) {
+func (a *probeRun) duplicate(ctx context.Context, first string) (string, error) {
 	m := a.mail("P4", first, a.to[0])
 	m.Content.Text += "It has the Message-ID of another one.\n"
 	m.Headers = a.messageID(first)
@@ -167,15 +167,15 @@ func (a *asker) duplicate(ctx context.Context, first string) (string, error) {
 }
 
 // messageID are the headers that Posthorn sets.
-func (a *asker) messageID(operation string) map[string]string {
+func (a *probeRun) messageID(operation string) map[string]string {
 	_, domain, _ := strings.Cut(a.sender, "@")
 	return map[string]string{"Message-ID": "<" + operation + "@" + domain + ">", "x-ms-acsemail-validate-message-id": "true"}
 }
 
 // askTwins and askTwinsInCapitals are P6.
-func askTwins(ctx context.Context, a *asker) (string, error) { return a.twins(ctx, "P6", a.to[0]) }
+func askTwins(ctx context.Context, a *probeRun) (string, error) { return a.twins(ctx, "P6", a.to[0]) }
 
-func askTwinsInCapitals(ctx context.Context, a *asker) (string, error) {
+func askTwinsInCapitals(ctx context.Context, a *probeRun) (string, error) {
 	local, domain, _ := strings.Cut(a.to[0], "@")
 	other := strings.ToUpper(local) + "@" + domain
 	if other == a.to[0] {
@@ -184,7 +184,7 @@ func askTwinsInCapitals(ctx context.Context, a *asker) (string, error) {
 	return a.twins(ctx, "P6.case", other)
 }
 
-func (a *asker) twins(ctx context.Context, id, other string) (string, error) {
+func (a *probeRun) twins(ctx context.Context, id, other string) (string, error) {
 	operation, m := a.first(id)
 	m.Recipients.To = append(m.Recipients.To, probeAddress{other})
 	return accepts(a.post(ctx, "one address twice", "", operation, m))
@@ -202,21 +202,21 @@ func accepts(r reply, err error) (string, error) {
 }
 
 // askBlind is P11.
-func askBlind(ctx context.Context, a *asker) (string, error) {
+func askBlind(ctx context.Context, a *probeRun) (string, error) {
 	operation, m := a.first("P11")
 	m.Recipients.To, m.Recipients.BCC = []probeAddress{}, m.Recipients.To
 	return accepts(a.post(ctx, "bcc alone", "", operation, m))
 }
 
 // askSenderName is P15.
-func askSenderName(ctx context.Context, a *asker) (string, error) {
+func askSenderName(ctx context.Context, a *probeRun) (string, error) {
 	operation, m := a.first("P15")
 	m.Name = "Posthorn probe"
 	return accepts(a.post(ctx, "api-version 2025-01-15-preview with senderDisplayName", "2025-01-15-preview", operation, m))
 }
 
 // askNewOperation is P12.
-func askNewOperation(ctx context.Context, a *asker) (string, error) {
+func askNewOperation(ctx context.Context, a *probeRun) (string, error) {
 	operation, m := a.first("P12")
 	if err := a.taken(ctx, "a message", operation, m); err != nil {
 		return "", err
@@ -245,7 +245,7 @@ func askNewOperation(ctx context.Context, a *asker) (string, error) {
 }
 
 // askOldOperation is P12 again, hours or days later.
-func askOldOperation(ctx context.Context, a *asker) (string, error) {
+func askOldOperation(ctx context.Context, a *probeRun) (string, error) {
 	before := a.known.of("P12")
 	if before.Operation == "" {
 		return "", askError("the message of P12 is not known here; ask it with --again")

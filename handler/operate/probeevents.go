@@ -32,7 +32,7 @@ type reportMessage struct {
 }
 
 // peek looks at the front of the queue of reports, and takes nothing out.
-func (a *asker) peek(ctx context.Context) ([]reportMessage, error) {
+func (a *probeRun) peek(ctx context.Context) ([]reportMessage, error) {
 	base := strings.TrimRight(a.cloud.at.Settings[queueEndpoint], "/")
 	if base == "" {
 		return nil, askError("the connection has no POSTHORN_QUEUE_ENDPOINT. Run \"posthorn connect\" again")
@@ -69,7 +69,7 @@ func (a *asker) peek(ctx context.Context) ([]reportMessage, error) {
 }
 
 // askEncoding is P14.
-func askEncoding(ctx context.Context, a *asker) (string, error) {
+func askEncoding(ctx context.Context, a *probeRun) (string, error) {
 	messages, err := a.peek(ctx)
 	if err != nil {
 		return "", err
@@ -97,7 +97,7 @@ type reportEvent struct {
 }
 
 // askReports is P13: one mail that arrives, one that cannot, and their reports.
-func askReports(ctx context.Context, a *asker) (string, error) {
+func askReports(ctx context.Context, a *probeRun) (string, error) {
 	if _, err := a.peek(ctx); err != nil {
 		return "", err // before anything is sent
 	}
@@ -117,7 +117,7 @@ func askReports(ctx context.Context, a *asker) (string, error) {
 }
 
 // reports waits for the reports of operations.
-func (a *asker) reports(ctx context.Context, waiting map[string]string) (answer string, err error) {
+func (a *probeRun) reports(ctx context.Context, waiting map[string]string) (answer string, err error) {
 	a.c.tell("  Waiting for reports, for %s at most.", reportTime)
 	began, messages := a.c.now(), []reportMessage(nil)
 	for len(waiting) > 0 && len(messages) < peekMost && a.c.now().Sub(began) < reportTime {

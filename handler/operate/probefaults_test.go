@@ -46,7 +46,7 @@ func TestProbesMeetRefusals(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := &scriptedACS{post: strings.Split(c.post, ","), get: strings.Split(c.get, ",")}
-			d := newProbeDesk(t, s.serve(t))
+			d := newProbeOperator(t, s.serve(t))
 			_, said, code := d.run(t, "--only "+c.probe+toAnn+" --to ben@example.org --to cat@example.org")
 			k := d.findings(t)[c.probe]
 			if code != c.code || !strings.Contains(said, c.says) || k == nil || k.Answer != "" || len(k.Evidence) != c.evidence {
@@ -127,7 +127,7 @@ func TestProbesAreAskedLater(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := &scriptedACS{post: []string{c.post}, get: []string{"200 Succeeded"}}
-			d := newProbeDesk(t, s.serve(t))
+			d := newProbeOperator(t, s.serve(t))
 			out, said, code := d.run(t, "--only P2,P4,P12"+toAnn)
 			if code != 0 || !strings.Contains(said, "Due later: P2.1h at 2026-11-29 10:0") || strings.Contains(out, "P2.1h") {
 				t.Fatalf("exit code %d\n%s%s", code, out, said)
@@ -176,7 +176,7 @@ func TestARepeatIsOfTheSameMessage(t *testing.T) {
 // What P20 has made goes away however it ends, and what stays is deleted by the next run.
 func TestP20LeavesNothing(t *testing.T) {
 	t.Parallel()
-	left := func(d *probeDesk) (ids []azure.ID) {
+	left := func(d *probeOperator) (ids []azure.ID) {
 		for _, r := range d.Requests() {
 			if strings.Contains(r.Path, "/posthorn-probe-") && d.Resource(r.Path) != nil {
 				ids = append(ids, azure.ID(r.Path))
@@ -195,7 +195,7 @@ func TestP20LeavesNothing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newProbeDesk(t, map[string]string{"POSTHORN_QUEUE_ENDPOINT": ""})
+			d := newProbeOperator(t, map[string]string{"POSTHORN_QUEUE_ENDPOINT": ""})
 			d.Fail(c.method, c.suffix, -1, c.status, "Code", "The client may not.")
 			_, said, code := d.run(t, "--only P20 --yes")
 			k := d.findings(t)["P20"]
@@ -206,7 +206,7 @@ func TestP20LeavesNothing(t *testing.T) {
 	}
 	t.Run("not deleted at first", func(t *testing.T) {
 		t.Parallel()
-		d := newProbeDesk(t, nil)
+		d := newProbeOperator(t, nil)
 		d.Fail(http.MethodDelete, "-tmp", 3, 503, "ServerBusy", "Later.")
 		_, said, code := d.run(t, "--only P20 --yes")
 		if k := d.findings(t)["P20"]; code != exitAway || len(k.Left) != 3 || len(left(d)) == 0 || !strings.Contains(said, "The next run deletes it") {
@@ -218,7 +218,7 @@ func TestP20LeavesNothing(t *testing.T) {
 	})
 	t.Run("stopped", func(t *testing.T) {
 		t.Parallel()
-		d := newProbeDesk(t, nil)
+		d := newProbeOperator(t, nil)
 		ctx, stop := context.WithCancel(t.Context())
 		d.Answer(http.MethodPut, "/AzureManagedDomain", 1, func(azuretest.Request) azuretest.Answer {
 			stop()
@@ -231,7 +231,7 @@ func TestP20LeavesNothing(t *testing.T) {
 	})
 	t.Run("a file that somebody changed", func(t *testing.T) {
 		t.Parallel()
-		d := newProbeDesk(t, nil)
+		d := newProbeOperator(t, nil)
 		f, err := (&console{environ: d.environ}).openFindings(testService)
 		f.here["P20"] = &probeFinding{Left: []azure.ID{testService, testEmails}}
 		if err == nil {
@@ -262,7 +262,7 @@ func TestAnswersAreTyped(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newProbeDesk(t, nil)
+			d := newProbeOperator(t, nil)
 			_, said, code := d.run(t, c.words)
 			if code != c.code || !strings.Contains(said, c.says) {
 				t.Errorf("exit code %d: %s", code, said)
@@ -305,7 +305,7 @@ func TestTheReportCanBePasted(t *testing.T) {
 
 func TestProbesAreListedWithTheirPrice(t *testing.T) {
 	t.Parallel()
-	d := newProbeDesk(t, nil)
+	d := newProbeOperator(t, nil)
 	out, said, code := d.run(t, "--dry-run")
 	if code != 0 || !strings.Contains(said, "P20 makes a Communication Services resource") || len(d.Requests()) != 0 || len(d.findings(t)) != 0 {
 		t.Errorf("exit code %d\n%s", code, said)
@@ -325,7 +325,7 @@ func TestProbesAreListedWithTheirPrice(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newProbeDesk(t, map[string]string{"POSTHORN_ACS_ENDPOINT": "http://127.0.0.1:1"})
+			d := newProbeOperator(t, map[string]string{"POSTHORN_ACS_ENDPOINT": "http://127.0.0.1:1"})
 			if _, said, code := d.run(t, c.words); code != exitUsage || !strings.Contains(said, c.says) || len(d.findings(t)) != 0 {
 				t.Errorf("exit code %d: %s", code, said)
 			}
@@ -335,7 +335,7 @@ func TestProbesAreListedWithTheirPrice(t *testing.T) {
 
 func TestFindingsAreOnesOwn(t *testing.T) {
 	t.Parallel()
-	d := newProbeDesk(t, nil)
+	d := newProbeOperator(t, nil)
 	d.run(t, "--answer P18=wakes")
 	name := filepath.Join(filepath.Dir(d.file), "probes.json")
 	info, err := os.Stat(name)

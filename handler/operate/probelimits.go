@@ -25,7 +25,7 @@ const (
 )
 
 // perMinute is the quota by the settings.
-func (a *asker) perMinute() (int, error) {
+func (a *probeRun) perMinute() (int, error) {
 	s := settings.Settings{Quota: a.cloud.at.Settings[quotaSetting]}
 	s.QuotaPerMinute, _ = strconv.Atoi(a.cloud.at.Settings["POSTHORN_QUOTA_PER_MINUTE"]) // 0 is refused below
 	limit := wiring.SendLimits(s).PerMinute
@@ -36,7 +36,7 @@ func (a *asker) perMinute() (int, error) {
 }
 
 // rested waits until the quota of the minute is whole again.
-func (a *asker) rested(ctx context.Context) error {
+func (a *probeRun) rested(ctx context.Context) error {
 	used := a.posted
 	for _, k := range a.known.here {
 		used = used || k != a.now && a.c.now().Sub(k.At) < 2*time.Minute // by the run before
@@ -49,7 +49,7 @@ func (a *asker) rested(ctx context.Context) error {
 }
 
 // shot is one call that a 429 may answer.
-func (a *asker) shot(ctx context.Context, id string, to ...string) (reply, error) {
+func (a *probeRun) shot(ctx context.Context, id string, to ...string) (reply, error) {
 	operation := uuid.NewString()
 	a.posted = true
 	r, err := a.wire.send(ctx, "", operation, a.mail(id, operation, to...).json())
@@ -67,7 +67,7 @@ func (a *asker) shot(ctx context.Context, id string, to ...string) (reply, error
 // askCost is P7: fewer calls than the quota, to more recipients than it. They are made
 // twice, for the case that a fixed minute ends amid the first series. Calls to one
 // recipient follow until a 429: it proves that the quota is what the settings say.
-func askCost(ctx context.Context, a *asker) (string, error) {
+func askCost(ctx context.Context, a *probeRun) (string, error) {
 	limit, err := a.perMinute()
 	if err != nil {
 		return "", err
@@ -111,7 +111,7 @@ func askCost(ctx context.Context, a *asker) (string, error) {
 }
 
 // askLimit is P8: calls until a 429, then one a second until one passes.
-func askLimit(ctx context.Context, a *asker) (string, error) {
+func askLimit(ctx context.Context, a *probeRun) (string, error) {
 	limit, err := a.perMinute()
 	if err != nil {
 		return "", err
@@ -141,7 +141,7 @@ func askLimit(ctx context.Context, a *asker) (string, error) {
 
 // passes makes a call a second. One that passes about when the first 429 said shows that
 // those in between cost nothing.
-func (a *asker) passes(ctx context.Context, said time.Duration) (string, error) {
+func (a *probeRun) passes(ctx context.Context, said time.Duration) (string, error) {
 	began, refused := a.c.now(), 0
 	for a.c.now().Sub(began) < said+probePatience {
 		if err := a.c.sleep(ctx, time.Second); err != nil {
@@ -176,7 +176,7 @@ const (
 )
 
 // askSize is P10: each size lies just above one meaning of the limit.
-func askSize(ctx context.Context, a *asker) (string, error) {
+func askSize(ctx context.Context, a *probeRun) (string, error) {
 	steps := []struct {
 		size   int
 		answer string
@@ -200,7 +200,7 @@ func askSize(ctx context.Context, a *asker) (string, error) {
 }
 
 // sized sends a request of so many bytes.
-func (a *asker) sized(ctx context.Context, size int) (bool, error) {
+func (a *probeRun) sized(ctx context.Context, size int) (bool, error) {
 	operation, m := a.first("P10")
 	m.Attachments = []probeFile{{Name: "probe.txt", Type: "text/plain", Content: []byte{}}}
 	room := size - len(m.json())

@@ -12,7 +12,7 @@ type probe struct {
 	question string
 	mails    int
 	minutes  int    // at most
-	touches  string // what else it changes, after "It"; empty: nothing
+	changes  string // what else it changes, after "It"; empty: nothing
 	to       int    // how many addresses it needs
 	// after is the probe that it goes on from, and wait how long after that.
 	after string
@@ -20,7 +20,7 @@ type probe struct {
 	// alone is asked only if named, exhausts only with --exhaust, late after all others.
 	alone, exhausts, late bool
 	// ask returns the word of an answer. Nil: a person does steps, and says it.
-	ask     func(context.Context, *asker) (string, error)
+	ask     func(context.Context, *probeRun) (string, error)
 	steps   string
 	answers []probeOutcome
 }
@@ -108,7 +108,7 @@ func mailsCame(one, more string) []probeOutcome {
 func repeatProbes() []probe {
 	again := func(id, when string, wait time.Duration) probe {
 		return probe{id: id, question: "What does the same Operation-Id with the same body get after " + when + "?", mails: 1, minutes: 1, to: 1, after: "P2", wait: wait,
-			ask: func(ctx context.Context, a *asker) (string, error) { return askRepeat(ctx, a, "P2") }, answers: repeated()}
+			ask: func(ctx context.Context, a *probeRun) (string, error) { return askRepeat(ctx, a, "P2") }, answers: repeated()}
 	}
 	return []probe{
 		{id: "P2", question: "What does the same Operation-Id with the same body get, twice at once?", mails: 2, minutes: 1, to: 1, ask: askTwiceAtOnce, answers: repeated()},
@@ -155,15 +155,15 @@ func messageProbes() []probe {
 func limitProbes() []probe {
 	quota := "takes the sending quota of a minute, of all programs of the subscription"
 	return []probe{
-		{id: "P7", question: "Does a call to N recipients cost 1 or N of the quota?", mails: mailsOfP7, minutes: 3, to: 3, late: true, touches: quota, ask: askCost, answers: []probeOutcome{
+		{id: "P7", question: "Does a call to N recipients cost 1 or N of the quota?", mails: mailsOfP7, minutes: 3, to: 3, late: true, changes: quota, ask: askCost, answers: []probeOutcome{
 			{word: "message", means: "A call costs 1.", setting: "POSTHORN_QUOTA_COST=message"},
 			{word: "recipients", means: "A call costs as many as it has recipients.", setting: "POSTHORN_QUOTA_COST=recipients"}}},
-		{id: "P8", question: "What is a 429 like, and does a refused call cost quota?", mails: mailsOfP8, minutes: 6, to: 1, late: true, exhausts: true, touches: "takes the sending quota of an hour: pause sending first (\"posthorn sending pause\")", ask: askLimit, answers: []probeOutcome{
+		{id: "P8", question: "What is a 429 like, and does a refused call cost quota?", mails: mailsOfP8, minutes: 6, to: 1, late: true, exhausts: true, changes: "takes the sending quota of an hour: pause sending first (\"posthorn sending pause\")", ask: askLimit, answers: []probeOutcome{
 			{word: "free", means: "Calls pass when the 429 said: refused calls cost nothing."},
 			{word: "counted", means: "Calls pass later than the 429 said: refused calls cost quota too. Posthorn waits for Retry-After, so that it loses none."},
 			{word: "hour", means: "The limit of the hour came first. The evidence has its 429."},
 			{word: "none", means: "No 429 came: the subscription has more quota than the settings say."}}},
-		{id: "P10", question: "How large may a request be?", mails: 4, minutes: 6, to: 1, touches: "sends mails of 10 to 14 MB", ask: askSize, answers: []probeOutcome{
+		{id: "P10", question: "How large may a request be?", mails: 4, minutes: 6, to: 1, changes: "sends mails of 10 to 14 MB", ask: askSize, answers: []probeOutcome{
 			{word: "10000000", means: "10 MB are 10,000,000 bytes.", setting: "POSTHORN_ACS_MAX_REQUEST_BYTES=10000000"},
 			{word: "10485760", means: "10 MB are 10,485,760 bytes, after Base64.", setting: "POSTHORN_ACS_MAX_REQUEST_BYTES=10485760"},
 			{word: "between", means: "The limit is between 10,485,860 and 13,900,000 bytes.", setting: "POSTHORN_ACS_MAX_REQUEST_BYTES=10485760"},

@@ -88,7 +88,7 @@ func listProbes(c *console, all, chosen []probe, known *probeFindings, json bool
 	var list []planRow
 	var now []probe
 	for _, p := range all {
-		r := planRow{ID: p.id, Asked: "later", Mails: p.mails, Minutes: p.minutes, Touches: p.touches, Question: p.question}
+		r := planRow{ID: p.id, Asked: "later", Mails: p.mails, Minutes: p.minutes, Touches: p.changes, Question: p.question}
 		switch {
 		case known.of(p.id).Answer != "":
 			r.Asked = "answered"
@@ -109,8 +109,8 @@ func listProbes(c *console, all, chosen []probe, known *probeFindings, json bool
 		return err
 	}
 	for _, p := range all {
-		if p.touches != "" {
-			c.tell("%s %s.", p.id, p.touches)
+		if p.changes != "" {
+			c.tell("%s %s.", p.id, p.changes)
 		}
 	}
 	c.tell("This run would send up to %d mails.", mailsOf(now))

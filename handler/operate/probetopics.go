@@ -2,14 +2,14 @@ package main
 
 func reportProbes() []probe {
 	return []probe{
-		{id: "P13", question: "What do delivery reports look like, and when do they come?", mails: 2, minutes: 13, to: 1, touches: "sends one mail that fails, which counts in the failure rate", ask: askReports, answers: []probeOutcome{
+		{id: "P13", question: "What do delivery reports look like, and when do they come?", mails: 2, minutes: 13, to: 1, changes: "sends one mail that fails, which counts in the failure rate", ask: askReports, answers: []probeOutcome{
 			{word: "timestamp", means: "Reports have deliveryAttemptTimestamp, as Posthorn's emulator writes it."},
 			{word: "time-stamp", means: "Reports have deliveryAttemptTimeStamp, as the documentation has it."},
 			{word: "neither", means: "Reports have neither spelling of the time."}}},
 		{id: "P14", question: "Are Event Grid's messages in a storage queue in Base64?", minutes: 1, ask: askEncoding, answers: []probeOutcome{
 			{word: "base64", means: "messageEncoding in host.json is right."},
 			{word: "plain", means: "messageEncoding in host.json must be none, or every report becomes poison."}}},
-		{id: "P17", question: "What becomes of a message to an address of an own suppression list?", mails: 2, minutes: 5, to: 1, touches: "makes a suppression list on the sender's domain for some minutes, and deletes it", ask: askSuppressed, answers: []probeOutcome{
+		{id: "P17", question: "What becomes of a message to an address of an own suppression list?", mails: 2, minutes: 5, to: 1, changes: "makes a suppression list on the sender's domain for some minutes, and deletes it", ask: askSuppressed, answers: []probeOutcome{
 			{word: "failed", means: "The operation fails, so the caller can be told."},
 			{word: "succeeded", means: "Only a delivery report tells it."},
 			{word: "refused", means: "The call is refused, so the caller is told at once."}}},
@@ -35,7 +35,7 @@ func rightProbes() []probe {
 			answers: []probeOutcome{
 				{word: "sends", means: "Give the id of that role to the deployment as the parameter sendRoleId."},
 				{word: "refused", means: "Leave sendRoleId empty: Communication and Email Service Owner on the one resource."}}},
-		{id: "P20", question: "Does a PUT of a Communication Services resource without linkedDomains empty the list?", minutes: 10, touches: "makes a Communication Services resource and an Email Service of its own in the group, and deletes them", ask: askPut, answers: []probeOutcome{
+		{id: "P20", question: "Does a PUT of a Communication Services resource without linkedDomains empty the list?", minutes: 10, changes: "makes a Communication Services resource and an Email Service of its own in the group, and deletes them", ask: askPut, answers: []probeOutcome{
 			{word: "empties", means: "A deployment must repeat every linked domain. Posthorn's template does."},
 			{word: "keeps", means: "A deployment that forgets the list does no harm."}}},
 	}

@@ -212,7 +212,7 @@ type probeFile struct {
 
 // mail is a message of a probe. The first digits of its operation are in the subject,
 // for people to find it.
-func (a *asker) mail(id, operation string, to ...string) probeMail {
+func (a *probeRun) mail(id, operation string, to ...string) probeMail {
 	m := probeMail{Sender: a.sender}
 	m.Content.Subject = fmt.Sprintf("Posthorn probe %s %.8s", id, operation)
 	m.Content.Text = "This mail answers a question about Azure Communication Services. Nothing has to be done.\n"

@@ -94,7 +94,7 @@ func (cl cloud) quotaSettings(ctx context.Context, c *console) (values map[strin
 
 func firstSentenceOf(err error) string {
 	if fault, ok := errors.AsType[*azure.Error](err); ok && fault.Kind == azure.Forbidden {
-		return unlocked(fault)
+		return roleAdvice(fault)
 	}
 	return err.Error()
 }

@@ -92,7 +92,7 @@ type metered struct {
 
 // metrics has Azure Monitor answer from what was metered, as it does: sums by grain and
 // by the dimensions of the filter, nothing of a day that is over 93 days old.
-func (d *desk) metrics(requests, deliveries []metered) {
+func (d *testOperator) metrics(requests, deliveries []metered) {
 	definition := func(name, shown string) azuretest.Object {
 		return azuretest.Object{"name": azuretest.Object{"value": name, "localizedValue": shown}, "primaryAggregationType": "Count"}
 	}
@@ -110,7 +110,7 @@ func (d *desk) metrics(requests, deliveries []metered) {
 	})
 }
 
-func (d *desk) metric(query map[string]string, all []metered) azuretest.Answer {
+func (d *testOperator) metric(query map[string]string, all []metered) azuretest.Answer {
 	first, last, _ := strings.Cut(query["timespan"], "/")
 	from, fromErr := time.Parse(time.RFC3339, first)
 	to, toErr := time.Parse(time.RFC3339, last)
@@ -168,9 +168,9 @@ func end(at time.Time, domain, status, hard string, n int64) metered {
 }
 
 // busy is a desk whose domain has sent for 20 days, much of it.
-func busy(t *testing.T) *desk {
+func busy(t *testing.T) *testOperator {
 	t.Helper()
-	d := newDesk(t)
+	d := newTestOperator(t)
 	d.clock = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	d.owns(testDomain, d.clock.Add(-40*24*time.Hour))
 	d.links(testManaged, testDomain)
@@ -232,7 +232,7 @@ func TestTheRequestForAHigherLimit(t *testing.T) {
 // Without its figures, its words, its DNS and a domain of one's own it is still a text.
 func TestTheRequestThatLacksAll(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newTestOperator(t)
 	d.Fail(http.MethodGet, "/metricdefinitions", -1, http.StatusForbidden, "AuthorizationFailed",
 		"The client 'a' does not have authorization to perform action 'Microsoft.Insights/metricDefinitions/read' over scope '"+testService+"'.")
 	out, said, code := d.run(t, "quota", "report")
@@ -298,27 +298,27 @@ func TestMetricsThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, says string
-		prepare    func(d *desk)
+		prepare    func(d *testOperator)
 	}{
-		{"none of these", `the resource has no metric "Email Service API Requests"`, func(d *desk) {
+		{"none of these", `the resource has no metric "Email Service API Requests"`, func(d *testOperator) {
 			d.Answer(http.MethodGet, "/metricdefinitions", -1, func(azuretest.Request) azuretest.Answer {
 				return azuretest.Answer{Status: http.StatusOK, Body: azuretest.Object{"value": []any{}}}
 			})
 		}},
-		{"refused", "could not read the metric", func(d *desk) {
+		{"refused", "could not read the metric", func(d *testOperator) {
 			d.Fail(http.MethodGet, "microsoft.insights/metrics", -1, http.StatusBadRequest, "BadRequest", "The timespan is not allowed.")
 		}},
-		{"half an answer", "InvalidSeriesFilter", func(d *desk) {
+		{"half an answer", "InvalidSeriesFilter", func(d *testOperator) {
 			d.Answer(http.MethodGet, "microsoft.insights/metrics", -1, func(azuretest.Request) azuretest.Answer {
 				return azuretest.Answer{Status: http.StatusOK, Body: azuretest.Object{"value": []any{azuretest.Object{"errorCode": "InvalidSeriesFilter", "errorMessage": "No."}}}}
 			})
 		}},
-		{"with too many parts", "100 or more combinations", func(d *desk) {
+		{"with too many parts", "100 or more combinations", func(d *testOperator) {
 			d.Answer(http.MethodGet, "microsoft.insights/metrics", -1, func(azuretest.Request) azuretest.Answer {
 				return azuretest.Answer{Status: http.StatusOK, Body: azuretest.Object{"value": []any{azuretest.Object{"timeseries": make([]azuretest.Object, 100)}}}}
 			})
 		}},
-		{"busy", "TooManyRequests", func(d *desk) {
+		{"busy", "TooManyRequests", func(d *testOperator) {
 			d.Fail(http.MethodGet, "microsoft.insights/metrics", -1, http.StatusTooManyRequests, "TooManyRequests", "Wait.")
 		}},
 	} {
@@ -383,19 +383,19 @@ func TestFaultsOfSenderAndQuotaCommands(t *testing.T) {
 	for _, words := range []string{"sender list", "sender add a@example.test", "sender remove a@example.test --yes", "smtp-username list", "quota show", "quota report"} {
 		for _, c := range []struct {
 			name    string
-			prepare func(d *desk)
+			prepare func(d *testOperator)
 			says    string
 			code    int
 		}{
-			{"no login", func(d *desk) { d.login = azuretest.Credential{Err: noLoginError{}} }, `Run "az login"`, exitAway},
-			{"no right", func(d *desk) {
+			{"no login", func(d *testOperator) { d.login = azuretest.Credential{Err: noLoginError{}} }, `Run "az login"`, exitAway},
+			{"no right", func(d *testOperator) {
 				d.Fail("", testService, -1, http.StatusForbidden, "AuthorizationFailed", denied)
 				d.Fail("", "/smtpUsernames", -1, http.StatusForbidden, "AuthorizationFailed", denied)
 			}, "az role assignment create", exitAway},
-			{"throttled", func(d *desk) { d.Fail("", "", -1, http.StatusTooManyRequests, "TooManyRequests", "Wait.") }, "Run the command again", exitAway},
-			{"throttled once", func(d *desk) { d.Fail("", "", 1, http.StatusTooManyRequests, "TooManyRequests", "Wait.") }, "", -1},
-			{"gone", func(d *desk) { d.Fail("", "", -1, http.StatusNotFound, "ResourceGroupNotFound", "No such group.") }, `run "posthorn connect" again`, exitNotFound},
-			{"nobody connected", func(d *desk) { d.environ = []string{"POSTHORN_CONNECTION=" + t.TempDir() + "/none"} }, `Run "posthorn connect" first`, exitUsage},
+			{"throttled", func(d *testOperator) { d.Fail("", "", -1, http.StatusTooManyRequests, "TooManyRequests", "Wait.") }, "Run the command again", exitAway},
+			{"throttled once", func(d *testOperator) { d.Fail("", "", 1, http.StatusTooManyRequests, "TooManyRequests", "Wait.") }, "", -1},
+			{"gone", func(d *testOperator) { d.Fail("", "", -1, http.StatusNotFound, "ResourceGroupNotFound", "No such group.") }, `run "posthorn connect" again`, exitNotFound},
+			{"nobody connected", func(d *testOperator) { d.environ = []string{"POSTHORN_CONNECTION=" + t.TempDir() + "/none"} }, `Run "posthorn connect" first`, exitUsage},
 		} {
 			t.Run(words+", "+c.name, func(t *testing.T) {
 				t.Parallel()

@@ -217,7 +217,7 @@ func (r *quotaReport) read(ctx context.Context, c *console, cl cloud) error {
 	}
 	c.tell("The text has no figures: %s.", err)
 	if fault.Kind == azure.Forbidden {
-		c.tell("%s", unlocked(fault))
+		c.tell("%s", roleAdvice(fault))
 	}
 	return nil
 }

@@ -17,16 +17,16 @@ type resolving struct {
 
 // ask asks every authoritative server of a domain.
 func (f resolving) ask(ctx context.Context, c *console, d azure.Domain) (dns.Report, error) {
-	asker, err := f.asker(ctx, c)
+	checker, err := f.checker(ctx, c)
 	if err != nil {
 		return dns.Report{}, err
 	}
 	c.tell("Asking the name servers of %s.", d.ID.Name())
-	return asker.Check(ctx, inDNS(d)), ctx.Err()
+	return checker.Check(ctx, inDNS(d)), ctx.Err()
 }
 
-// asker begins with the resolver of the flag, or with those of this computer.
-func (f resolving) asker(ctx context.Context, c *console) (*dns.Asker, error) {
+// checker begins with the resolver of the flag, or with those of this computer.
+func (f resolving) checker(ctx context.Context, c *console) (*dns.Checker, error) {
 	var resolvers []string
 	if f.Resolver == "" {
 		resolvers = dns.System(ctx)

@@ -13,7 +13,7 @@ import (
 )
 
 // owns has a verified domain, whose senders are DoNotReply and shop.
-func (d *desk) owns(id string, created time.Time) {
+func (d *testOperator) owns(id string, created time.Time) {
 	states := azuretest.Object{}
 	for _, kind := range azure.Verifications() {
 		states[kind] = azuretest.Object{"status": azure.StatusVerified}
@@ -28,9 +28,9 @@ func (d *desk) owns(id string, created time.Time) {
 
 // newSenders is a desk with the managed domain, one of its own, and one of another
 // Email Service that is linked.
-func newSenders(t *testing.T) *desk {
+func newSenders(t *testing.T) *testOperator {
 	t.Helper()
-	d := newDesk(t)
+	d := newTestOperator(t)
 	d.Put(testManaged+"/senderUsernames/DoNotReply", azuretest.Object{"properties": azuretest.Object{"username": "DoNotReply"}})
 	d.owns(testDomain, d.clock)
 	d.owns(foreign, d.clock)
@@ -39,7 +39,7 @@ func newSenders(t *testing.T) *desk {
 }
 
 // changes are the requests that change something: their method and the end of their path.
-func (d *desk) changes() (all []string) {
+func (d *testOperator) changes() (all []string) {
 	for _, r := range d.Requests() {
 		if r.Method != http.MethodGet && !strings.HasSuffix(r.Path, "/list") {
 			all = append(all, r.Method+" "+azure.ID(r.Path).Name())

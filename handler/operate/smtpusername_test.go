@@ -11,14 +11,14 @@ import (
 
 const testApp = "aaaa1111-bbbb-2222-3333-aaaa111122bb"
 
-func (d *desk) printsBySMTP() {
+func (d *testOperator) printsBySMTP() {
 	d.Put(testService+"/smtpUsernames/printers", azuretest.Object{"properties": azuretest.Object{
 		"username": "printers@example.test", "entraApplicationId": testApp, "tenantId": "aaaa1111-bbbb-2222-3333-aaaa11112222",
 	}})
 }
 
 // graph has Microsoft Graph answer about the application.
-func (d *desk) graph(status int, body any) {
+func (d *testOperator) graph(status int, body any) {
 	d.Answer(http.MethodGet, "/v1.0/applications(appid='"+testApp+"')", -1, func(azuretest.Request) azuretest.Answer {
 		return azuretest.Answer{Status: status, Body: body}
 	})
@@ -30,7 +30,7 @@ func secretOf(id, start, end string) azuretest.Object {
 
 func TestSMTPUsernamesWithTheirSecrets(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newTestOperator(t)
 	d.printsBySMTP()
 	d.graph(http.StatusOK, azuretest.Object{"displayName": "Printers", "passwordCredentials": []any{
 		secretOf("k1", "2024-11-22T12:00:00Z", "2026-11-22T12:00:00Z"), secretOf("k2", "2026-11-01T12:00:00Z", "2027-11-01T12:00:00Z"),
@@ -79,7 +79,7 @@ func TestSMTPUsernamesWhoseSecretsAreNotKnown(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
+			d := newTestOperator(t)
 			d.printsBySMTP()
 			d.graph(c.status, c.body)
 			out, said, code := d.run(t, "smtp-username", "list")
@@ -92,7 +92,7 @@ func TestSMTPUsernamesWhoseSecretsAreNotKnown(t *testing.T) {
 
 func TestNoSMTPUsername(t *testing.T) {
 	t.Parallel()
-	out, said, code := newDesk(t).run(t, "smtp-username", "list")
+	out, said, code := newTestOperator(t).run(t, "smtp-username", "list")
 	if code != 0 || strings.Count(out, "\n") != 1 || !strings.Contains(said, "No SMTP username is left to retire.") {
 		t.Errorf("exit code %d, %q, %q", code, out, said)
 	}

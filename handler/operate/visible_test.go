@@ -15,7 +15,7 @@ const evil = "a\x1b[2K\x1b[1;31m\u009b5m\u202e\x07\r\ngreen  all is right\tb"
 // What others wrote steers no terminal, and makes no row of its own.
 func TestTextOfOthersDoesNotSteer(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newTestOperator(t)
 	d.Put(testManaged+"/senderUsernames/x", object{"properties": object{"username": "x", "displayName": evil}})
 	for name, words := range map[string][]string{
 		"a table": {"sender", "list"}, "JSON": {"sender", "list", "--json"}, "a sentence": {"domain", "status", "example.com"}, "a mistake": {"domain", "lsit" + evil},
@@ -77,7 +77,7 @@ func TestWordsForShells(t *testing.T) {
 // Names of Azure come into lines that are pasted.
 func TestLinesOfAzureAreQuoted(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newTestOperator(t)
 	scope := "/subscriptions/1/resourceGroups/my(mail)'; rm -rf ~; '"
 	d.Fail("GET", "/domains/example.com", -1, http.StatusForbidden, "AuthorizationFailed", denied("Microsoft.Communication/x", "/subscriptions/1/resourceGroups/my(mail); $(rm)"))
 	_, said, _ := d.run(t, "domain", "status", "example.com")

@@ -18,12 +18,12 @@ import (
 func TestTheWindowIsAsWideAsTheWorstCase(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		shared := &row{}
+		shared := &tableRow{}
 		behind := func() time.Duration { return -quota.ClockError }
 		ahead := func() time.Duration { return quota.ClockError }
 		newID := ids()
-		first := quota.New(&front{row: shared, skew: behind}, "send", quota.CustomDomainSend, time.Now, newID)
-		second := quota.New(&front{row: shared, skew: ahead}, "send", quota.CustomDomainSend, time.Now, newID)
+		first := quota.New(&instanceTable{tableRow: shared, skew: behind}, "send", quota.CustomDomainSend, time.Now, newID)
+		second := quota.New(&instanceTable{tableRow: shared, skew: ahead}, "send", quota.CustomDomainSend, time.Now, newID)
 		time.Sleep(990 * time.Millisecond) // Date will be cut by nearly a second
 		var lastArrival time.Time
 		for range 30 {
@@ -66,7 +66,7 @@ func TestTheTimeOnTheWayIsOnTheSafeSide(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					time.Sleep(phase)
 					legs, begin := slices.Clone(ways), time.Now()
-					f := &front{row: &row{}, way: func() (d time.Duration) { d, legs = legs[0], legs[1:]; return d }}
+					f := &instanceTable{tableRow: &tableRow{}, way: func() (d time.Duration) { d, legs = legs[0], legs[1:]; return d }}
 					g, err := newLedger(f, quota.CustomDomainSend).Reserve(t.Context(), costing(1))
 					if err != nil {
 						t.Fatal(err)
@@ -90,7 +90,7 @@ func TestTheLocalClockMayShowAnything(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := &front{row: &row{}}
+				f := &instanceTable{tableRow: &tableRow{}}
 				now := clock(off)
 				l := quota.New(f, "send", quota.ManagedDomainSend, now, ids())
 				g, err := l.Reserve(t.Context(), costing(5))

@@ -16,7 +16,7 @@ func TestADayOfWaiting(t *testing.T) {
 		t.Skip("takes some seconds")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		o := newOffice(t, 10, quota.CustomDomainSend)
+		o := newTestGateway(t, 10, quota.CustomDomainSend)
 		o.lose = 5
 		defer o.end()
 		go o.timer()
@@ -49,7 +49,7 @@ func TestADayOfWaiting(t *testing.T) {
 		}
 		share := float64(right) / float64(right+wrong)
 		t.Logf("%.2f %% used, %.2f %% of %d expected times right, %d waiting, %d refused, %d pumps, %d ticks, %d writes, %d reads",
-			100*used, 100*share, right+wrong, o.waiting(), o.refused, o.pumps, o.ticks, o.row.writes, o.row.gets)
+			100*used, 100*share, right+wrong, o.waiting(), o.refused, o.dispatches, o.wakeUps, o.row.writes, o.row.gets)
 		if used < 0.95 || share < 0.95 {
 			t.Error("want 95 % of both")
 		}

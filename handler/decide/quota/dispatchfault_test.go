@@ -30,9 +30,9 @@ func TestPumpsUnderFaults(t *testing.T) {
 		"not readable":           {repeat(dropped, 100), repeat(dropped, 100), false},
 	} {
 		// begin is a shard with seven waiting, and room for five.
-		begin := func(t *testing.T) (f *front, l *quota.Ledger, places []quota.Position) {
+		begin := func(t *testing.T) (f *instanceTable, l *quota.Ledger, places []quota.Position) {
 			t.Helper()
-			f = &front{row: &row{}}
+			f = &instanceTable{tableRow: &tableRow{}}
 			l = newLedger(f, quota.ManagedDomainSend)
 			for range 7 {
 				place, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{})
@@ -96,8 +96,8 @@ func TestPumpsUnderFaults(t *testing.T) {
 				check(t, "Take", err)
 				time.Sleep(time.Second)
 				f.fate = nil
-				if test.done && (len(grants[0]) != 3 || f.booked != 3 || waiting(t, l) != 4) {
-					t.Errorf("%d granted, %d booked, %d wait; want 3, 3, 4", len(grants[0]), f.booked, waiting(t, l))
+				if test.done && (len(grants[0]) != 3 || f.reserved != 3 || waiting(t, l) != 4) {
+					t.Errorf("%d granted, %d booked, %d wait; want 3, 3, 4", len(grants[0]), f.reserved, waiting(t, l))
 				}
 				if grants, _, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 2)}); err != nil || len(grants[0]) != 2 {
 					t.Errorf("the next Take: %v, %v; the seat is lost", grants, err)
@@ -132,12 +132,12 @@ func TestPumpsUnderFaults(t *testing.T) {
 func TestASeatThatFallsSilentIsFree(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(&front{row: &row{}}, quota.CustomDomainSend)
+		l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.CustomDomainSend)
 		if _, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
-		open := func(pump string) bool {
-			_, _, _, ok, err := opened(l.Open(t.Context(), 0, pump, false))
+		open := func(dispatcher string) bool {
+			_, _, _, ok, err := opened(l.Open(t.Context(), 0, dispatcher, false))
 			if err != nil {
 				t.Error(err)
 			}
@@ -169,7 +169,7 @@ func TestASeatThatFallsSilentIsFree(t *testing.T) {
 func TestWhoJoinsDuringTheLastLookIsSeen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(&front{row: &row{}}, quota.CustomDomainSend)
+		l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.CustomDomainSend)
 		join := func() quota.Position {
 			place, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{})
 			if err != nil {
@@ -183,8 +183,8 @@ func TestWhoJoinsDuringTheLastLookIsSeen(t *testing.T) {
 			t.Fatalf("next %v, %v", next, err)
 		}
 		second := join()
-		if !second.Wake.IsZero() {
-			t.Errorf("a tick for %v, though a pump is there", second.Wake)
+		if !second.WakeUpAt.IsZero() {
+			t.Errorf("a tick for %v, though a pump is there", second.WakeUpAt)
 		}
 		if err := l.Rest(t.Context(), 0, "pump", time.Time{}); !errors.Is(err, quota.ErrJoined) {
 			t.Fatalf("Rest: %v", err)
@@ -207,7 +207,7 @@ func TestWhoJoinsDuringTheLastLookIsSeen(t *testing.T) {
 func TestCountsAreCorrectedByWhatIsSeen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(&front{row: &row{}}, quota.CustomDomainSend)
+		l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.CustomDomainSend)
 		for range 5 { // whose processes died before they wrote the rows
 			if _, err := l.Join(t.Context(), normal("ghost"), time.Time{}, time.Time{}); err != nil {
 				t.Fatal(err)
@@ -257,7 +257,7 @@ func TestCountsAreCorrectedByWhatIsSeen(t *testing.T) {
 func TestATickThatIsFarOffDoesNotHideWhatMayGo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(&front{row: &row{}}, quota.CustomDomainSend)
+		l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.CustomDomainSend)
 		scheduled := quota.Line{Class: quota.Normal, Caller: "a", Later: true}
 		due := time.Now().Add(time.Hour)
 		if _, err := l.Join(t.Context(), normal("a"), due, time.Time{}); err != nil {
@@ -279,7 +279,7 @@ func TestATickThatIsFarOffDoesNotHideWhatMayGo(t *testing.T) {
 func TestALineWithoutRoomIsLookedAtWhenTheTimerComes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 10, PerHour: 10})
+		l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.Limits{PerMinute: 10, PerHour: 10})
 		for range 10 {
 			if _, err := l.Reserve(t.Context(), normal("a")); err != nil {
 				t.Fatal(err)
@@ -321,7 +321,7 @@ func TestABusyPumpKeepsItsSeat(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 1, PerHour: 100})
+				l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.Limits{PerMinute: 1, PerHour: 100})
 				var places []quota.Position
 				for range 2 {
 					place, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{})

@@ -55,7 +55,7 @@ func TestHowOneLookDividesTheRoom(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 100, PerHour: 100})
+				l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.Limits{PerMinute: 100, PerHour: 100})
 				for _, w := range c.wants {
 					for _, call := range w.Calls {
 						call.Caller, call.Class = w.Caller, w.Class

@@ -52,7 +52,7 @@ func TestWhatIsPromisedComesTrue(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				o := newOffice(t, 1, quota.CustomDomainSend)
+				o := newTestGateway(t, 1, quota.CustomDomainSend)
 				defer o.end()
 				go o.timer()
 				c.call.Caller, c.call.Cost, c.other.Caller, c.other.Cost = "shop", 1, "other", 1

@@ -41,7 +41,7 @@ func TestCallersShareTheLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				o := newOffice(t, 3, quota.CustomDomainSend, quota.Options{ReservedForHigh: test.reserved})
+				o := newTestGateway(t, 3, quota.CustomDomainSend, quota.Options{ReservedForHigh: test.reserved})
 				defer o.end()
 				go o.timer()
 				for _, load := range test.loads {
@@ -82,7 +82,7 @@ func TestCallersShareTheLimit(t *testing.T) {
 func TestACapHoldsInEveryHour(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		o := newOffice(t, 4, quota.CustomDomainSend)
+		o := newTestGateway(t, 4, quota.CustomDomainSend)
 		defer o.end()
 		go o.timer()
 		go func() {
@@ -106,7 +106,7 @@ func TestACapHoldsInEveryHour(t *testing.T) {
 func TestAUrgentMessageDoesNotWaitBehindAMailing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		o := newOffice(t, 2, quota.CustomDomainSend)
+		o := newTestGateway(t, 2, quota.CustomDomainSend)
 		defer o.end()
 		go o.timer()
 		for range 1000 {
@@ -135,7 +135,7 @@ func TestAUrgentMessageDoesNotWaitBehindAMailing(t *testing.T) {
 func TestWhatIsScheduledGoesWhenItIsDue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		o := newOffice(t, 2, quota.CustomDomainSend)
+		o := newTestGateway(t, 2, quota.CustomDomainSend)
 		defer o.end()
 		go o.timer()
 		begin := time.Now()
@@ -143,7 +143,7 @@ func TestWhatIsScheduledGoesWhenItIsDue(t *testing.T) {
 			due := begin.Add(time.Duration(5-i) * time.Hour)
 			c := quota.Call{Caller: "a", Class: quota.Normal, Cost: 1}
 			place, err := o.one().Join(t.Context(), c, due, time.Time{})
-			if err != nil || !place.At.Equal(due) || !place.Expected.Equal(due) || !place.Wake.Equal(due) {
+			if err != nil || !place.At.Equal(due) || !place.Expected.Equal(due) || !place.WakeUpAt.Equal(due) {
 				t.Errorf("Join = %+v, %v", place, err)
 			}
 			go o.wait(place, waiter{at: place.At, expected: due, call: c}, true)

@@ -30,50 +30,50 @@ const (
 	timeless       // done, but the answer says no time
 )
 
-// row is one row with ETags, in a world whose clock is synctest's.
-type row struct {
+// tableRow is one tableRow with ETags, in a world whose clock is synctest's.
+type tableRow struct {
 	mu           sync.Mutex
 	entity       store.Entity // Values nil: it is not there
 	version      int
 	gets, writes int // that reached storage
-	booked       int // tokens ever logged, those that were dropped since included
+	reserved       int // tokens ever logged, those that were dropped since included
 
-	others  map[string]*row // beside the one of the ledger's name
+	others  map[string]*tableRow // beside the one of the ledger's name
 	further bool            // whether it is one of those
 }
 
 // named is the row of a name.
-func (r *row) named(name string) *row {
+func (r *tableRow) named(name string) *tableRow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if name == "send" {
 		return r
 	}
 	if r.others == nil {
-		r.others = map[string]*row{}
+		r.others = map[string]*tableRow{}
 	}
 	if r.others[name] == nil {
-		r.others[name] = &row{further: true}
+		r.others[name] = &tableRow{further: true}
 	}
 	return r.others[name]
 }
 
 // all are the rows.
-func (r *row) all() []*row {
+func (r *tableRow) all() []*tableRow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append(slices.Collect(maps.Values(r.others)), r)
 }
 
-// front is the table as one instance reaches it. Its functions may be nil.
-type front struct {
-	*row
+// instanceTable is the table as one instance reaches it. Its functions may be nil.
+type instanceTable struct {
+	*tableRow
 	skew func() time.Duration  // error of the front end's clock, for one answer
 	way  func() time.Duration  // of a request, and of its answer
 	fate func(write bool) fate // of a call
 }
 
-func (f *front) Get(ctx context.Context, _, name string) (store.Entity, store.Receipt, error) {
+func (f *instanceTable) Get(ctx context.Context, _, name string) (store.Entity, store.Receipt, error) {
 	if err := f.travel(ctx); err != nil {
 		return store.Entity{}, store.Receipt{}, err
 	}
@@ -94,11 +94,11 @@ func (f *front) Get(ctx context.Context, _, name string) (store.Entity, store.Re
 	return e, receipt, nil
 }
 
-func (f *front) Insert(ctx context.Context, e store.Entity) (store.Receipt, error) {
+func (f *instanceTable) Insert(ctx context.Context, e store.Entity) (store.Receipt, error) {
 	return f.put(ctx, e, store.ErrExists)
 }
 
-func (f *front) Replace(ctx context.Context, e store.Entity) (store.Receipt, error) {
+func (f *instanceTable) Replace(ctx context.Context, e store.Entity) (store.Receipt, error) {
 	if e.ETag == "" {
 		return store.Receipt{}, errBroken
 	}
@@ -107,7 +107,7 @@ func (f *front) Replace(ctx context.Context, e store.Entity) (store.Receipt, err
 
 var errBroken = errors.New("the table is of another shape")
 
-func (f *front) put(ctx context.Context, e store.Entity, conflict error) (store.Receipt, error) {
+func (f *instanceTable) put(ctx context.Context, e store.Entity, conflict error) (store.Receipt, error) {
 	if err := f.travel(ctx); err != nil {
 		return store.Receipt{}, err
 	}
@@ -119,7 +119,7 @@ func (f *front) put(ctx context.Context, e store.Entity, conflict error) (store.
 		return store.Receipt{}, err
 	}
 	if next == overtaken {
-		f.named(e.Row).touch()
+		f.named(e.Row).rewrite()
 	}
 	receipt, ok := f.named(e.Row).set(e, f.skewed())
 	if err := f.travel(ctx); err != nil {
@@ -147,14 +147,14 @@ func (f fate) instead() error {
 	return nil
 }
 
-func (f *front) next(write bool) fate {
+func (f *instanceTable) next(write bool) fate {
 	if f.fate == nil {
 		return served
 	}
 	return f.fate(write)
 }
 
-func (f *front) travel(ctx context.Context) error {
+func (f *instanceTable) travel(ctx context.Context) error {
 	if f.way == nil {
 		return nil
 	}
@@ -167,18 +167,18 @@ func (f *front) travel(ctx context.Context) error {
 }
 
 // skewed is the error of the front end's clock for one answer.
-func (f *front) skewed() time.Duration {
+func (f *instanceTable) skewed() time.Duration {
 	if f.skew == nil {
 		return 0
 	}
 	return f.skew()
 }
 
-func (r *row) receipt(skew time.Duration) store.Receipt {
+func (r *tableRow) receipt(skew time.Duration) store.Receipt {
 	return store.Receipt{ETag: r.entity.ETag, Time: time.Now().Add(skew).Truncate(time.Second)}
 }
 
-func (r *row) get(skew time.Duration) (store.Entity, store.Receipt) {
+func (r *tableRow) get(skew time.Duration) (store.Entity, store.Receipt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.gets++
@@ -187,14 +187,14 @@ func (r *row) get(skew time.Duration) (store.Entity, store.Receipt) {
 	return e, r.receipt(skew)
 }
 
-func (r *row) set(e store.Entity, skew time.Duration) (store.Receipt, bool) {
+func (r *tableRow) set(e store.Entity, skew time.Duration) (store.Receipt, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.writes++
 	if e.ETag != r.entity.ETag {
 		return r.receipt(skew), false
 	}
-	r.booked += added(times(r.entity), times(e))
+	r.reserved += added(times(r.entity), times(e))
 	r.version++
 	r.entity = e
 	r.entity.Values = maps.Clone(e.Values)
@@ -202,8 +202,8 @@ func (r *row) set(e store.Entity, skew time.Duration) (store.Receipt, bool) {
 	return r.receipt(skew), true
 }
 
-// touch is a write by somebody else that reserves nothing.
-func (r *row) touch() {
+// rewrite is a write by somebody else that reserves nothing.
+func (r *tableRow) rewrite() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.further && r.entity.Values == nil {

@@ -39,7 +39,7 @@ func TestFaultsOfStorage(t *testing.T) {
 	for name, test := range map[string]struct {
 		reads, writes []fate
 		granted       bool
-		booked        int // tokens in the log at the end
+		reserved        int // tokens in the log at the end
 	}{
 		"none":                                   {nil, nil, true, 1},
 		"answer of the write lost":               {nil, []fate{lost}, true, 1},
@@ -64,7 +64,7 @@ func TestFaultsOfStorage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := &front{row: &row{}, fate: script(test.reads, test.writes)}
+				f := &instanceTable{tableRow: &tableRow{}, fate: script(test.reads, test.writes)}
 				g, err := newLedger(f, quota.CustomDomainSend).Reserve(t.Context(), costing(1))
 				if g.Live(time.Now()) != test.granted {
 					t.Errorf("Book = %v, %v; want granted: %v", g, err, test.granted)
@@ -73,8 +73,8 @@ func TestFaultsOfStorage(t *testing.T) {
 					t.Errorf("error %v, want unavailable", err)
 				}
 				time.Sleep(time.Second) // for what comes late
-				if f.booked != test.booked {
-					t.Errorf("%d tokens logged, want %d", f.booked, test.booked)
+				if f.reserved != test.reserved {
+					t.Errorf("%d tokens logged, want %d", f.reserved, test.reserved)
 				}
 			})
 		})
@@ -84,12 +84,12 @@ func TestFaultsOfStorage(t *testing.T) {
 func TestALostWriteOnACachedRow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := &front{row: &row{}}
+		f := &instanceTable{tableRow: &tableRow{}}
 		l := newLedger(f, quota.CustomDomainSend)
-		book(t, l, 1)
+		reserve(t, l, 1)
 		f.fate = script(nil, []fate{lost, repeated, late, dropped})
-		if granted := book(t, l, 4); granted != 4 || f.booked != 5 {
-			t.Errorf("%d granted, %d logged in all; want 4, 5", granted, f.booked)
+		if granted := reserve(t, l, 4); granted != 4 || f.reserved != 5 {
+			t.Errorf("%d granted, %d logged in all; want 4, 5", granted, f.reserved)
 		}
 	})
 }
@@ -97,22 +97,22 @@ func TestALostWriteOnACachedRow(t *testing.T) {
 func TestALostWriteIsFoundAmongThoseOfOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		shared, limits := &row{}, quota.Limits{PerMinute: 100, PerHour: 100}
+		shared, limits := &tableRow{}, quota.Limits{PerMinute: 100, PerHour: 100}
 		newID := ids()
-		others := quota.New(&front{row: shared}, "send", limits, time.Now, newID)
+		others := quota.New(&instanceTable{tableRow: shared}, "send", limits, time.Now, newID)
 		reads := 0
-		f := &front{row: shared, fate: func(write bool) fate {
+		f := &instanceTable{tableRow: shared, fate: func(write bool) fate {
 			if write {
 				return lost
 			}
 			if reads++; reads == 2 {
-				book(t, others, 31)
+				reserve(t, others, 31)
 			}
 			return served
 		}}
 		l := quota.New(f, "send", limits, time.Now, newID)
-		if granted := book(t, l, 1); granted != 1 || shared.booked != 32 {
-			t.Errorf("%d granted, %d logged in all; want 1, 32", granted, shared.booked)
+		if granted := reserve(t, l, 1); granted != 1 || shared.reserved != 32 {
+			t.Errorf("%d granted, %d logged in all; want 1, 32", granted, shared.reserved)
 		}
 	})
 }
@@ -123,10 +123,10 @@ func TestManyInstancesAtOnceAreAllServed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const instances = 20
-		shared, limits, newID := &row{}, quota.Limits{PerMinute: 100, PerHour: 100}, ids()
+		shared, limits, newID := &tableRow{}, quota.Limits{PerMinute: 100, PerHour: 100}, ids()
 		var wg sync.WaitGroup
 		for range instances {
-			l := quota.New(&front{row: shared, way: func() time.Duration { return 5 * time.Millisecond }}, "send", limits, time.Now, newID)
+			l := quota.New(&instanceTable{tableRow: shared, way: func() time.Duration { return 5 * time.Millisecond }}, "send", limits, time.Now, newID)
 			wg.Go(func() {
 				if _, err := l.Reserve(t.Context(), costing(1)); err != nil {
 					t.Error(err)
@@ -134,8 +134,8 @@ func TestManyInstancesAtOnceAreAllServed(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if shared.booked != instances {
-			t.Errorf("%d tokens logged, want %d", shared.booked, instances)
+		if shared.reserved != instances {
+			t.Errorf("%d tokens logged, want %d", shared.reserved, instances)
 		}
 		t.Logf("%d writes", shared.writes)
 	})
@@ -146,7 +146,7 @@ func TestSlowStorageBurnsTokens(t *testing.T) {
 	for name, test := range map[string]struct {
 		way     time.Duration
 		granted bool
-		booked  int
+		reserved  int
 	}{
 		"nearly too slow":           {990 * time.Millisecond, true, 1},
 		"too slow to tell the time": {1001 * time.Millisecond, false, 0},
@@ -155,12 +155,12 @@ func TestSlowStorageBurnsTokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := &front{row: &row{}, way: func() time.Duration { return test.way }}
+				f := &instanceTable{tableRow: &tableRow{}, way: func() time.Duration { return test.way }}
 				// A second each way: read from 0 to 2 s, written from 2 s to 4 s, and
 				// a token lives 4 s from when its clock reading was asked for.
 				g, err := newLedger(f, quota.CustomDomainSend).Reserve(t.Context(), costing(1))
-				if (err == nil) != test.granted || g.Live(time.Now()) != test.granted || f.booked != test.booked {
-					t.Errorf("Book = %v, %v with %d logged", g, err, f.booked)
+				if (err == nil) != test.granted || g.Live(time.Now()) != test.granted || f.reserved != test.reserved {
+					t.Errorf("Book = %v, %v with %d logged", g, err, f.reserved)
 				}
 			})
 		})
@@ -169,29 +169,29 @@ func TestSlowStorageBurnsTokens(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			legs := 0
-			f := &front{row: &row{}, way: func() time.Duration {
+			f := &instanceTable{tableRow: &tableRow{}, way: func() time.Duration {
 				if legs++; legs <= 4 {
 					return 1500 * time.Millisecond
 				}
 				return 10 * time.Millisecond
 			}}
-			if granted := book(t, newLedger(f, quota.CustomDomainSend), 1); granted != 1 || f.booked != 1 {
-				t.Errorf("%d granted, %d logged, want 1", granted, f.booked)
+			if granted := reserve(t, newLedger(f, quota.CustomDomainSend), 1); granted != 1 || f.reserved != 1 {
+				t.Errorf("%d granted, %d logged, want 1", granted, f.reserved)
 			}
 		})
 	})
 	t.Run("a write that is answered too late", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			f := &front{row: &row{}}
+			f := &instanceTable{tableRow: &tableRow{}}
 			l := newLedger(f, quota.CustomDomainSend)
-			book(t, l, 1)
+			reserve(t, l, 1)
 			f.way = func() time.Duration { return 2 * time.Second }
 			if g, err := l.Reserve(t.Context(), costing(1)); !problem.Is(err, problem.Unavailable) || g.Live(time.Now()) {
 				t.Errorf("Book = %v, %v", g, err)
 			}
-			if f.booked != 2 {
-				t.Errorf("%d tokens logged, want 2: one granted, one burnt", f.booked)
+			if f.reserved != 2 {
+				t.Errorf("%d tokens logged, want 2: one granted, one burnt", f.reserved)
 			}
 		})
 	})
@@ -213,9 +213,9 @@ func TestBackoffHoldsForEveryInstance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				shared := &row{}
-				one, two := newLedger(&front{row: shared}, quota.CustomDomainSend), newLedger(&front{row: shared}, quota.CustomDomainSend)
-				book(t, two, 3) // two has the row, and must notice that it has changed
+				shared := &tableRow{}
+				one, two := newLedger(&instanceTable{tableRow: shared}, quota.CustomDomainSend), newLedger(&instanceTable{tableRow: shared}, quota.CustomDomainSend)
+				reserve(t, two, 3) // two has the row, and must notice that it has changed
 				if err := one.Backoff(t.Context(), test.wait, quota.Grant{}); err != nil {
 					t.Fatal(err)
 				}
@@ -230,8 +230,8 @@ func TestBackoffHoldsForEveryInstance(t *testing.T) {
 				}
 				_, err := two.Reserve(t.Context(), costing(1))
 				time.Sleep(problem.Of(err).RetryAfter)
-				if granted := book(t, two, 1); granted != 1 || shared.booked != 4 {
-					t.Errorf("%d granted after the backoff, %d logged", granted, shared.booked)
+				if granted := reserve(t, two, 1); granted != 1 || shared.reserved != 4 {
+					t.Errorf("%d granted after the backoff, %d logged", granted, shared.reserved)
 				}
 			})
 		})
@@ -241,7 +241,7 @@ func TestBackoffHoldsForEveryInstance(t *testing.T) {
 func TestBackoffNeverShortens(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := &front{row: &row{}}
+		f := &instanceTable{tableRow: &tableRow{}}
 		l := newLedger(f, quota.CustomDomainSend)
 		for _, wait := range []time.Duration{time.Hour, time.Minute} {
 			if err := l.Backoff(t.Context(), wait, quota.Grant{}); err != nil {
@@ -275,7 +275,7 @@ func TestBackoffUnderFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := &front{row: &row{}, fate: script(test.reads, test.writes)}
+				f := &instanceTable{tableRow: &tableRow{}, fate: script(test.reads, test.writes)}
 				err := newLedger(f, quota.CustomDomainSend).Backoff(t.Context(), time.Minute, quota.Grant{})
 				if (err == nil) != test.stored || (err != nil && !problem.Is(err, problem.Unavailable)) {
 					t.Errorf("Backoff: %v", err)
@@ -304,7 +304,7 @@ func TestALayoutThatIsNotFoundIsLookedForOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		down := true
-		f := &front{row: &row{}, way: func() time.Duration { return time.Second / 2 }, fate: func(bool) fate {
+		f := &instanceTable{tableRow: &tableRow{}, way: func() time.Duration { return time.Second / 2 }, fate: func(bool) fate {
 			if down {
 				return dropped
 			}

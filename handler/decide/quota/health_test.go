@@ -12,7 +12,7 @@ import (
 )
 
 // flood offers n messages of a caller at once.
-func (o *office) flood(caller string, n int) {
+func (o *testGateway) flood(caller string, n int) {
 	for range n {
 		go o.offer(o.one(), quota.Call{Caller: caller, Class: quota.Normal, Cost: 1})
 	}
@@ -24,8 +24,8 @@ type calls struct {
 	no func(n int) bool // of the nth, counted from 0
 }
 
-func (o *office) answer(c *calls, tell func(*quota.Ledger, quota.Grant)) {
-	o.acs = func(o *office, l *quota.Ledger, g quota.Grant) bool {
+func (o *testGateway) answer(c *calls, tell func(*quota.Ledger, quota.Grant)) {
+	o.acs = func(o *testGateway, l *quota.Ledger, g quota.Grant) bool {
 		o.mu.Lock()
 		n := len(c.at)
 		c.at = append(c.at, time.Now())
@@ -54,7 +54,7 @@ func TestAfterA429OneCanaryGoesAndThenARamp(t *testing.T) {
 		t.Skip("takes a minute under the race detector")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		o := newOffice(t, 10, quota.Limits{PerMinute: 300, PerHour: 3000})
+		o := newTestGateway(t, 10, quota.Limits{PerMinute: 300, PerHour: 3000})
 		defer o.end()
 		go o.timer()
 		begin := time.Now()
@@ -92,7 +92,7 @@ func TestAfterA429OneCanaryGoesAndThenARamp(t *testing.T) {
 func TestAnACSThatIsAwayIsAskedMoreAndMoreRarely(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		o := newOffice(t, 5, quota.CustomDomainSend)
+		o := newTestGateway(t, 5, quota.CustomDomainSend)
 		defer o.end()
 		go o.timer()
 		begin := time.Now()
@@ -142,7 +142,7 @@ func TestOneMessageThatFailsIsNoOutage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := &front{row: &row{}}
+				f := &instanceTable{tableRow: &tableRow{}}
 				processes := []*quota.Ledger{newLedger(f, quota.CustomDomainSend), newLedger(f, quota.CustomDomainSend)}
 				for i, message := range c.calls {
 					l := processes[i%len(processes)]
@@ -173,7 +173,7 @@ func TestOneMessageThatFailsIsNoOutage(t *testing.T) {
 func TestTheCanaryOfAProcessThatDiedIsFollowedByAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(&front{row: &row{}}, quota.CustomDomainSend)
+		l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.CustomDomainSend)
 		for _, message := range []string{"one", "two", "three"} {
 			g, _ := l.Reserve(t.Context(), costing(1))
 			if !g.Healthy() {
@@ -221,7 +221,7 @@ func TestForeignUseLowersTheShareAndItComesBack(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		limits := quota.Limits{PerMinute: 1000, PerHour: 1000}
-		o := newOffice(t, 3, limits)
+		o := newTestGateway(t, 3, limits)
 		defer o.end()
 		go o.timer()
 		const foreign = 500

@@ -62,11 +62,11 @@ func TestNoWindowHoldsMoreWhileTheLayoutChanges(t *testing.T) {
 func TestTheWindowOfALargeLimitIsAsWideAsTheWorstCase(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		shared, limits, newID := &row{}, quota.Limits{PerMinute: 600, PerHour: 9000}, ids()
+		shared, limits, newID := &tableRow{}, quota.Limits{PerMinute: 600, PerHour: 9000}, ids()
 		behind := func() time.Duration { return -quota.ClockError }
 		ahead := func() time.Duration { return quota.ClockError }
-		first := quota.New(&front{row: shared, skew: behind}, "send", limits, time.Now, newID)
-		second := quota.New(&front{row: shared, skew: ahead}, "send", limits, time.Now, newID)
+		first := quota.New(&instanceTable{tableRow: shared, skew: behind}, "send", limits, time.Now, newID)
+		second := quota.New(&instanceTable{tableRow: shared, skew: ahead}, "send", limits, time.Now, newID)
 		time.Sleep(990 * time.Millisecond) // Date will be cut by nearly a second
 		if _, err := first.Reserve(t.Context(), costing(1)); err != nil {
 			t.Fatal(err)
@@ -97,7 +97,7 @@ func TestAFullRowIsPassedOver(t *testing.T) {
 		t.Run(strconv.Itoa(rows), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := newLedger(&front{row: &row{}}, limits)
+				l := newLedger(&instanceTable{tableRow: &tableRow{}}, limits)
 				granted, seen := 0, map[int]bool{}
 				for ; ; granted++ {
 					g, err := l.Reserve(t.Context(), costing(1))

@@ -20,8 +20,8 @@ func TestNobodyOvertakesThoseWhoWait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 2, PerHour: 100})
-				book(t, l, 2)
+				l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.Limits{PerMinute: 2, PerHour: 100})
+				reserve(t, l, 2)
 				waits := quota.Call{Caller: "shop", Class: quota.Normal, Cost: 1}
 				if _, place, err := l.ReserveOrJoin(t.Context(), waits, time.Now().Add(time.Hour)); err != nil || place == nil {
 					t.Fatalf("place %v, %v", place, err)

@@ -13,9 +13,9 @@ type Stats struct {
 	// Reads and Writes of rows, and Conflicts: writes that others overtook or whose
 	// answer was an error.
 	Reads, Writes, Conflicts int64
-	// Booked are the direct calls that got a grant, Refused those that were over
+	// Reserved are the direct calls that got a grant, Refused those that were over
 	// quota, Joined those that went to wait, Taken those that waited and were served.
-	Booked, Refused, Joined, Taken int64
+	Reserved, Refused, Joined, Taken int64
 	// Backoffs are the 429s that were told.
 	Backoffs int64
 	// Waiting are the messages that wait for room.
@@ -30,7 +30,7 @@ type Stats struct {
 func (l *Ledger) Stats() Stats {
 	st := Stats{
 		Reads: l.rows.Reads.Load(), Writes: l.rows.Writes.Load(), Conflicts: l.rows.Conflicts.Load(),
-		Booked: l.reserved.Load(), Refused: l.refused.Load(), Joined: l.joined.Load(), Taken: l.taken.Load(),
+		Reserved: l.reserved.Load(), Refused: l.refused.Load(), Joined: l.joined.Load(), Taken: l.taken.Load(),
 		Backoffs: l.backoffs.Load(),
 	}
 	for seen := range l.rows.Seen() {

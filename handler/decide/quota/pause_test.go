@@ -19,7 +19,7 @@ func TestAPausedLedger(t *testing.T) {
 		t.Run(fmt.Sprintf("refuse %t", refuse), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := &front{row: &row{}}
+				f := &instanceTable{tableRow: &tableRow{}}
 				l := newLedger(f, quota.CustomDomainSend)
 				g, err := l.Reserve(t.Context(), costing(1))
 				if err != nil {
@@ -87,7 +87,7 @@ func TestTheReasonOfAPause(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newLedger(&front{row: &row{}}, quota.CustomDomainSend)
+			l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.CustomDomainSend)
 			err := l.Pause(t.Context(), c.reason, false)
 			if (err == nil) != c.good || err != nil && !problem.Is(err, problem.InvalidRequest) {
 				t.Errorf("%v", err)
@@ -113,9 +113,9 @@ func TestAPauseHoldsOverAllRows(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				ctx, end := context.WithCancel(t.Context())
-				newID, r := ids(), &row{}
+				newID, r := ids(), &tableRow{}
 				process := func(limits quota.Limits) *quota.Ledger {
-					return quota.New(&front{row: r, way: func() time.Duration { return 5 * time.Millisecond }}, "send", limits, time.Now, newID)
+					return quota.New(&instanceTable{tableRow: r, way: func() time.Duration { return 5 * time.Millisecond }}, "send", limits, time.Now, newID)
 				}
 				var paused, late, used atomic.Int64 // Unix ns; calls
 				send := func(l *quota.Ledger) {

@@ -30,12 +30,12 @@ func ids() func() string {
 	return func() string { return fmt.Sprintf("attempt-%d", n.Add(1)) }
 }
 
-func newLedger(f *front, limits quota.Limits) *quota.Ledger {
+func newLedger(f *instanceTable, limits quota.Limits) *quota.Ledger {
 	return quota.New(f, "send", limits, time.Now, ids())
 }
 
-// book reserves n tokens, one by one, and counts what was granted.
-func book(t *testing.T, l *quota.Ledger, n int) (granted int) {
+// reserve reserves n tokens, one by one, and counts what was granted.
+func reserve(t *testing.T, l *quota.Ledger, n int) (granted int) {
 	t.Helper()
 	for range n {
 		if _, err := l.Reserve(t.Context(), costing(1)); err == nil {
@@ -50,7 +50,7 @@ func book(t *testing.T, l *quota.Ledger, n int) (granted int) {
 func TestAThousandAtOnceGetExactlyTheLimits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := &front{row: &row{}}
+		f := &instanceTable{tableRow: &tableRow{}}
 		l := newLedger(f, quota.CustomDomainSend)
 		begin := time.Now()
 		end := begin.Add(3 * time.Hour)
@@ -103,8 +103,8 @@ func TestAThousandAtOnceGetExactlyTheLimits(t *testing.T) {
 				t.Errorf("%d tokens granted before %v, want %d", got, want.until, want.tokens)
 			}
 		}
-		if f.booked != len(granted) {
-			t.Errorf("%d tokens logged, %d granted", f.booked, len(granted))
+		if f.reserved != len(granted) {
+			t.Errorf("%d tokens logged, %d granted", f.reserved, len(granted))
 		}
 		time.Sleep(time.Hour) // the last sleepers leave
 	})
@@ -113,7 +113,7 @@ func TestAThousandAtOnceGetExactlyTheLimits(t *testing.T) {
 func TestWhoArrivesDuringAWriteIsBookedByTheNext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := &front{row: &row{}, way: func() time.Duration { return 200 * time.Millisecond }}
+		f := &instanceTable{tableRow: &tableRow{}, way: func() time.Duration { return 200 * time.Millisecond }}
 		l := newLedger(f, quota.CustomDomainSend)
 		var wg sync.WaitGroup
 		for i := range 21 {
@@ -127,8 +127,8 @@ func TestWhoArrivesDuringAWriteIsBookedByTheNext(t *testing.T) {
 			}
 		}
 		wg.Wait()
-		if f.writes != 2 || f.gets != 1 || f.booked != 21 {
-			t.Errorf("%d writes, %d reads, %d tokens; want 2, 1, 21", f.writes, f.gets, f.booked)
+		if f.writes != 2 || f.gets != 1 || f.reserved != 21 {
+			t.Errorf("%d writes, %d reads, %d tokens; want 2, 1, 21", f.writes, f.gets, f.reserved)
 		}
 	})
 }
@@ -136,7 +136,7 @@ func TestWhoArrivesDuringAWriteIsBookedByTheNext(t *testing.T) {
 func TestInABatchTheFirstGetWhatThereIs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := &front{row: &row{}, way: func() time.Duration { return 200 * time.Millisecond }}
+		f := &instanceTable{tableRow: &tableRow{}, way: func() time.Duration { return 200 * time.Millisecond }}
 		l := newLedger(f, quota.ManagedDomainSend)
 		granted := make([]bool, 8)
 		var wg sync.WaitGroup
@@ -163,9 +163,9 @@ func TestInABatchTheFirstGetWhatThereIs(t *testing.T) {
 func TestRoomThatCameWhileOthersWereBooked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := &front{row: &row{}}
+		f := &instanceTable{tableRow: &tableRow{}}
 		l := newLedger(f, quota.ManagedDomainSend)
-		book(t, l, 1)
+		reserve(t, l, 1)
 		time.Sleep(66 * time.Second)
 		f.way = func() time.Duration { return 500 * time.Millisecond }
 		errs := make([]error, 3) // the 1st is reserved at 67 s, the others at 69 s by a read at 68.5 s
@@ -184,7 +184,7 @@ func TestRoomThatCameWhileOthersWereBooked(t *testing.T) {
 func TestWhoLeavesDoesNotBreakTheOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := &front{row: &row{}, way: func() time.Duration { return 200 * time.Millisecond }}
+		f := &instanceTable{tableRow: &tableRow{}, way: func() time.Duration { return 200 * time.Millisecond }}
 		l := newLedger(f, quota.CustomDomainSend)
 		short, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
@@ -205,8 +205,8 @@ func TestWhoLeavesDoesNotBreakTheOthers(t *testing.T) {
 		call(t.Context(), nil)
 		cancelBefore()
 		wg.Wait()
-		if f.booked != 3 {
-			t.Errorf("%d tokens logged, want 3: two granted, one burnt", f.booked)
+		if f.reserved != 3 {
+			t.Errorf("%d tokens logged, want 3: two granted, one burnt", f.reserved)
 		}
 	})
 }
@@ -214,28 +214,28 @@ func TestWhoLeavesDoesNotBreakTheOthers(t *testing.T) {
 func TestAFreshViewSavesTheRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := &front{row: &row{}}
+		f := &instanceTable{tableRow: &tableRow{}}
 		l := newLedger(f, quota.CustomDomainSend)
-		book(t, l, 10)
+		reserve(t, l, 10)
 		if f.gets != 1 || f.writes != 10 {
 			t.Errorf("%d reads and %d writes for 10 tokens, want 1 and 10", f.gets, f.writes)
 		}
 		time.Sleep(31 * time.Second)
-		book(t, l, 1)
+		reserve(t, l, 1)
 		if f.gets != 2 {
 			t.Errorf("%d reads, want 2: the reading of the clock is too old", f.gets)
 		}
-		f.touch()
-		book(t, l, 1)
-		if f.gets != 3 || f.booked != 12 {
-			t.Errorf("%d reads, %d tokens; want 3, 12: the ETag has changed", f.gets, f.booked)
+		f.rewrite()
+		reserve(t, l, 1)
+		if f.gets != 3 || f.reserved != 12 {
+			t.Errorf("%d reads, %d tokens; want 3, 12: the ETag has changed", f.gets, f.reserved)
 		}
 	})
 }
 
 func TestCostsThatNeverFit(t *testing.T) {
 	t.Parallel()
-	f := &front{row: &row{}}
+	f := &instanceTable{tableRow: &tableRow{}}
 	l := newLedger(f, quota.Limits{PerMinute: 30, PerHour: 20})
 	for cost, want := range map[int]problem.Kind{-1: problem.Internal, 0: problem.Internal, 21: problem.InvalidMessage, 50: problem.InvalidMessage} {
 		if _, err := l.Reserve(t.Context(), costing(cost)); !problem.Is(err, want) {
@@ -248,16 +248,16 @@ func TestCostsThatNeverFit(t *testing.T) {
 	if f.gets+f.writes != 0 {
 		t.Error("storage was asked")
 	}
-	if _, err := l.Reserve(t.Context(), costing(20)); err != nil || f.booked != 20 {
-		t.Errorf("cost 20: %v, %d tokens logged", err, f.booked)
+	if _, err := l.Reserve(t.Context(), costing(20)); err != nil || f.reserved != 20 {
+		t.Errorf("cost 20: %v, %d tokens logged", err, f.reserved)
 	}
 }
 
 func TestALowerLimitHoldsForWhatIsBooked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := &front{row: &row{}}
-		book(t, newLedger(f, quota.CustomDomainSend), 30)
+		f := &instanceTable{tableRow: &tableRow{}}
+		reserve(t, newLedger(f, quota.CustomDomainSend), 30)
 		l := newLedger(f, quota.ManagedDomainSend)
 		_, err := l.Reserve(t.Context(), costing(1))
 		if got := problem.Of(err).RetryAfter; got != 3609*time.Second {
@@ -307,7 +307,7 @@ func TestARowThatCannotBeReadIsRefused(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				values := emptyRow()
 				values[c.property] = c.value
-				f := &front{row: &row{entity: store.Entity{ETag: "1", Values: values}, version: 1}}
+				f := &instanceTable{tableRow: &tableRow{entity: store.Entity{ETag: "1", Values: values}, version: 1}}
 				l := newLedger(f, quota.CustomDomainSend)
 				_, err := l.Reserve(t.Context(), costing(1))
 				if !problem.Is(err, problem.Unavailable) || !strings.Contains(err.Error(), c.want) {

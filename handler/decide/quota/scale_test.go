@@ -14,7 +14,7 @@ import (
 )
 
 // load offers so many messages a second from all instances until the end.
-func (o *office) load(perSecond float64, length time.Duration, c quota.Call) {
+func (o *testGateway) load(perSecond float64, length time.Duration, c quota.Call) {
 	each := time.Duration(float64(time.Second) * float64(len(o.ledgers)) / perSecond)
 	for _, l := range o.ledgers {
 		go func() {
@@ -27,7 +27,7 @@ func (o *office) load(perSecond float64, length time.Duration, c quota.Call) {
 }
 
 // writes are those of the busiest row, and of all.
-func (o *office) writes() (most, all int) {
+func (o *testGateway) writes() (most, all int) {
 	for _, r := range o.row.all() {
 		r.mu.Lock()
 		most, all = max(most, r.writes), all+r.writes
@@ -59,7 +59,7 @@ func TestWritesStayFewHoweverManyInstances(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				o := newOffice(t, test.instances, test.limits)
+				o := newTestGateway(t, test.instances, test.limits)
 				defer o.end()
 				go o.timer()
 				o.load(test.load, test.length, quota.Call{Caller: "a", Class: quota.Normal, Cost: 1})
@@ -74,10 +74,10 @@ func TestWritesStayFewHoweverManyInstances(t *testing.T) {
 				var st quota.Stats
 				for _, l := range o.ledgers {
 					x := l.Stats()
-					st.Reads, st.Writes, st.Conflicts, st.Booked = st.Reads+x.Reads, st.Writes+x.Writes, st.Conflicts+x.Conflicts, st.Booked+x.Booked
+					st.Reads, st.Writes, st.Conflicts, st.Reserved = st.Reads+x.Reads, st.Writes+x.Writes, st.Conflicts+x.Conflicts, st.Reserved+x.Reserved
 					st.Refused, st.Joined, st.Taken = st.Refused+x.Refused, st.Joined+x.Joined, st.Taken+x.Taken
 				}
-				t.Logf("%+v; %d pumps, %d ticks", st, o.pumps, o.ticks)
+				t.Logf("%+v; %d pumps, %d ticks", st, o.dispatches, o.wakeUps)
 				if perRow > 20 {
 					t.Errorf("%.1f writes a second on one row", perRow)
 				}
@@ -106,7 +106,7 @@ func TestShardsUseTheLimitWhileMessagesWait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				o := newOffice(t, 5, test.limits)
+				o := newTestGateway(t, 5, test.limits)
 				defer o.end()
 				go o.timer()
 				go func() {
@@ -155,12 +155,12 @@ func TestLinesOutliveAChangeOfLayout(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				o := newOffice(t, 3, test.before)
+				o := newTestGateway(t, 3, test.before)
 				defer o.end()
 				// ACS is away, so that all lines fill.
 				var away atomic.Bool
 				away.Store(true)
-				o.acs = func(_ *office, l *quota.Ledger, g quota.Grant) bool {
+				o.acs = func(_ *testGateway, l *quota.Ledger, g quota.Grant) bool {
 					if away.Load() {
 						if err := l.Backoff(t.Context(), 10*time.Minute, g); err != nil {
 							t.Error(err)
@@ -175,7 +175,7 @@ func TestLinesOutliveAChangeOfLayout(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
-				fresh := newOfficeOn(o, test.after)
+				fresh := ledgersOn(o, test.after)
 				o.mu.Lock()
 				o.ledgers = fresh
 				shards := len(o.table)
@@ -194,12 +194,12 @@ func TestLinesOutliveAChangeOfLayout(t *testing.T) {
 	}
 }
 
-// newOfficeOn are instances started anew on the same rows.
-func newOfficeOn(o *office, limits quota.Limits) []*quota.Ledger {
+// ledgersOn are instances started anew on the same rows.
+func ledgersOn(o *testGateway, limits quota.Limits) []*quota.Ledger {
 	var ledgers []*quota.Ledger
 	newID := ids()
 	for range o.ledgers {
-		f := &front{row: o.row, way: func() time.Duration { return 5 * time.Millisecond }}
+		f := &instanceTable{tableRow: o.row, way: func() time.Duration { return 5 * time.Millisecond }}
 		ledgers = append(ledgers, quota.New(f, "send", limits, time.Now, func() string { return "again-" + newID() }))
 	}
 	return ledgers
@@ -213,12 +213,12 @@ func TestAllInstancesAtOnceFindTheirTurn(t *testing.T) {
 		t.Run(strconv.Itoa(instances), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				o := newOffice(t, 0, quota.CustomDomainSend)
+				o := newTestGateway(t, 0, quota.CustomDomainSend)
 				newID := ids()
 				var all sync.WaitGroup
 				begun := time.Now()
 				for range instances {
-					f := &front{row: o.row, way: func() time.Duration { return o.rnd.upTo(30 * time.Millisecond) }}
+					f := &instanceTable{tableRow: o.row, way: func() time.Duration { return o.rnd.upTo(30 * time.Millisecond) }}
 					l := quota.New(f, "send", quota.CustomDomainSend, time.Now, newID)
 					all.Go(func() {
 						if _, _, err := l.ReserveOrJoin(t.Context(), normal("a"), time.Time{}); err != nil {

@@ -55,7 +55,7 @@ func TestARefusalOfOneSenderHoldsUpNoOther(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := newLedger(&front{row: &row{}}, c.limits)
+				l := newLedger(&instanceTable{tableRow: &tableRow{}}, c.limits)
 				for i, s := range c.steps {
 					time.Sleep(s.after)
 					g, err := l.Reserve(t.Context(), from(s.sender))
@@ -88,7 +88,7 @@ func TestARefusalOfOneSenderHoldsUpNoOther(t *testing.T) {
 func TestACrowdOfRefusalsIsOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(&front{row: &row{}}, quota.Limits{PerMinute: 100, PerHour: 1000})
+		l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.Limits{PerMinute: 100, PerHour: 1000})
 		book := func(sender uint32) quota.Grant {
 			t.Helper()
 			g, err := l.Reserve(t.Context(), quota.Call{Caller: "a", Class: quota.Normal, Cost: 1, Sender: sender})

@@ -61,7 +61,7 @@ type outcome struct {
 	mu        sync.Mutex
 	arrivals  []time.Time // at ACS, one for every token
 	granted   int         // tokens
-	booked    int
+	reserved    int
 	entity    store.Entity // the row at the end
 	refused   int
 	unserved  int // calls of Book that ended as unavailable
@@ -87,12 +87,12 @@ func (r *random) upTo(d time.Duration) time.Duration { return time.Duration(r.n(
 
 // run is called in a synctest bubble.
 func (w world) run(ctx context.Context) *outcome {
-	shared, newID, out := &row{}, ids(), &outcome{}
+	shared, newID, out := &tableRow{}, ids(), &outcome{}
 	var wg sync.WaitGroup
 	for i := range w.instances {
 		rnd := newRandom(w.seed, uint64(i))
 		steady := rnd.upTo(2*w.error) - w.error
-		f := &front{row: shared, way: func() time.Duration { return rnd.upTo(w.way) }}
+		f := &instanceTable{tableRow: shared, way: func() time.Duration { return rnd.upTo(w.way) }}
 		f.skew = func() time.Duration {
 			if w.steady {
 				return steady
@@ -123,7 +123,7 @@ func (w world) run(ctx context.Context) *outcome {
 	time.Sleep(time.Second) // for writes that are still on their way
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	out.booked, out.entity = shared.booked, shared.entity
+	out.reserved, out.entity = shared.reserved, shared.entity
 	return out
 }
 
@@ -197,8 +197,8 @@ func TestNoWindowOfAnyAlignmentHoldsMoreThanTheLimit(t *testing.T) {
 		if out.wrongKind != nil {
 			rt.Errorf("Book: %v", out.wrongKind)
 		}
-		if out.granted > out.booked || w.faults == 0 && w.way < time.Second/10 && (out.granted != out.booked || out.unserved > 0) {
-			rt.Errorf("%d tokens granted, %d in the log, %d calls unavailable", out.granted, out.booked, out.unserved)
+		if out.granted > out.reserved || w.faults == 0 && w.way < time.Second/10 && (out.granted != out.reserved || out.unserved > 0) {
+			rt.Errorf("%d tokens granted, %d in the log, %d calls unavailable", out.granted, out.reserved, out.unserved)
 		}
 	})
 }
@@ -240,11 +240,11 @@ func TestRetryAfterIsExact(t *testing.T) {
 		cost := costs.Draw(rt, "cost")
 		var faults []string
 		synctest.Test(t, func(t *testing.T) {
-			rnd, shared, newID := newRandom(seed, 0), &row{}, ids()
+			rnd, shared, newID := newRandom(seed, 0), &tableRow{}, ids()
 			var ledgers []*quota.Ledger
 			for range 3 {
 				off := rnd.upTo(48*time.Hour) - 24*time.Hour
-				ledgers = append(ledgers, quota.New(&front{row: shared}, "send", limits, clock(off), newID))
+				ledgers = append(ledgers, quota.New(&instanceTable{tableRow: shared}, "send", limits, clock(off), newID))
 			}
 			one := func() *quota.Ledger { return ledgers[rnd.n(len(ledgers))] }
 			for i, gap := range gaps {
@@ -288,17 +288,17 @@ func TestRetryAfterIsExact(t *testing.T) {
 func TestRetryAfterIsExactForASharperClock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		shared, limits := &row{}, quota.Limits{PerMinute: 6, PerHour: 100}
-		one, two := newLedger(&front{row: shared}, limits), newLedger(&front{row: shared}, limits)
+		shared, limits := &tableRow{}, quota.Limits{PerMinute: 6, PerHour: 100}
+		one, two := newLedger(&instanceTable{tableRow: shared}, limits), newLedger(&instanceTable{tableRow: shared}, limits)
 		refused := func(l *quota.Ledger) time.Duration {
 			_, err := l.Reserve(t.Context(), costing(5))
 			return problem.Of(err).RetryAfter
 		}
-		book(t, one, 1)
+		reserve(t, one, 1)
 		time.Sleep(300 * time.Millisecond)
-		book(t, one, 4) // logged between two seconds
+		reserve(t, one, 4) // logged between two seconds
 		time.Sleep(44700 * time.Millisecond)
-		book(t, two, 1) // reads the clock at 45.0 s
+		reserve(t, two, 1) // reads the clock at 45.0 s
 		time.Sleep(1900 * time.Millisecond)
 		wait := refused(one)
 		if wait != 24*time.Second {

@@ -16,7 +16,7 @@ func TestABookingCountsAWholeWindowFromTheEndOfItsSecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		limits := quota.Limits{PerMinute: 600, PerHour: 20_000}
-		l := newLedger(&front{row: &row{}}, limits)
+		l := newLedger(&instanceTable{tableRow: &tableRow{}}, limits)
 		reserve := func(cost int) error {
 			_, err := l.Reserve(t.Context(), costing(cost))
 			return err

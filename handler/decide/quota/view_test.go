@@ -16,22 +16,22 @@ func TestHeaders(t *testing.T) {
 		want  string
 	}{
 		"never seen": {func(*testing.T, *quota.Ledger) {}, ""},
-		"some booked": {func(t *testing.T, l *quota.Ledger) { t.Helper(); book(t, l, 3) },
+		"some booked": {func(t *testing.T, l *quota.Ledger) { t.Helper(); reserve(t, l, 3) },
 			`"minute";r=27;t=69, "hour";r=97;t=3609`},
 		"some left the minute": {func(t *testing.T, l *quota.Ledger) {
 			t.Helper()
-			book(t, l, 18)
+			reserve(t, l, 18)
 			time.Sleep(60 * time.Second)
-			book(t, l, 12)
+			reserve(t, l, 12)
 			time.Sleep(9*time.Second + 500*time.Millisecond)
 		}, `"minute";r=18;t=60, "hour";r=70;t=3540`},
-		"none left": {func(t *testing.T, l *quota.Ledger) { t.Helper(); book(t, l, 31) },
+		"none left": {func(t *testing.T, l *quota.Ledger) { t.Helper(); reserve(t, l, 31) },
 			`"minute";r=0;t=69, "hour";r=70;t=3609`},
-		"all left again": {func(t *testing.T, l *quota.Ledger) { t.Helper(); book(t, l, 30); time.Sleep(2 * time.Hour) },
+		"all left again": {func(t *testing.T, l *quota.Ledger) { t.Helper(); reserve(t, l, 30); time.Sleep(2 * time.Hour) },
 			`"minute";r=30;t=60, "hour";r=100;t=3600`},
 		"backing off": {func(t *testing.T, l *quota.Ledger) {
 			t.Helper()
-			book(t, l, 10)
+			reserve(t, l, 10)
 			if err := l.Backoff(t.Context(), 10*time.Minute, quota.Grant{}); err != nil {
 				t.Fatal(err)
 			}
@@ -40,7 +40,7 @@ func TestHeaders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := &front{row: &row{}}
+				f := &instanceTable{tableRow: &tableRow{}}
 				l := newLedger(f, quota.CustomDomainSend)
 				test.steps(t, l)
 				asked := f.gets + f.writes

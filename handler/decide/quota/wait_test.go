@@ -35,7 +35,7 @@ func normal(caller string) quota.Call {
 func TestWhoFindsNoRoomWaitsInLine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := &front{row: &row{}}
+		f := &instanceTable{tableRow: &tableRow{}}
 		l := newLedger(f, quota.ManagedDomainSend)
 		begin := time.Now()
 		for range 5 {
@@ -55,14 +55,14 @@ func TestWhoFindsNoRoomWaitsInLine(t *testing.T) {
 			if got := places[i].Expected.Sub(begin); got != after {
 				t.Errorf("waiting message %d is expected after %v, want %v", i, got, after)
 			}
-			if woken := !places[i].Wake.IsZero(); woken != (i == 0) {
+			if woken := !places[i].WakeUpAt.IsZero(); woken != (i == 0) {
 				t.Errorf("waiting message %d asks for a tick: %v", i, woken)
 			}
 			if i > 0 && !places[i].At.After(places[i-1].At) {
 				t.Errorf("waiting message %d has its place at %v, the one before at %v", i, places[i].At, places[i-1].At)
 			}
 		}
-		if at := places[0].Wake.Sub(begin); at != 69*time.Second {
+		if at := places[0].WakeUpAt.Sub(begin); at != 69*time.Second {
 			t.Errorf("the tick is for %v, want 1m9s", at)
 		}
 		if _, err := l.Reserve(t.Context(), normal("b")); problem.Of(err).RetryAfter != 69*time.Second {
@@ -77,9 +77,9 @@ func TestWhoFindsNoRoomWaitsInLine(t *testing.T) {
 func TestThePumpServesTheLineAndRests(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := &front{row: &row{}}
+		f := &instanceTable{tableRow: &tableRow{}}
 		l := newLedger(f, quota.ManagedDomainSend)
-		book(t, l, 5)
+		reserve(t, l, 5)
 		for range 7 {
 			if _, err := l.Join(t.Context(), normal("a"), time.Time{}, time.Time{}); err != nil {
 				t.Fatal(err)
@@ -128,7 +128,7 @@ func TestThePumpServesTheLineAndRests(t *testing.T) {
 func TestALineInALessUrgentClassWaitsForItsRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := quota.New(&front{row: &row{}}, "send", quota.Limits{PerMinute: 10, PerHour: 100}, time.Now, ids(), quota.Options{ReservedForHigh: 50})
+		l := quota.New(&instanceTable{tableRow: &tableRow{}}, "send", quota.Limits{PerMinute: 10, PerHour: 100}, time.Now, ids(), quota.Options{ReservedForHigh: 50})
 		for range 5 {
 			if _, err := l.Reserve(t.Context(), normal("b")); err != nil {
 				t.Fatal(err)

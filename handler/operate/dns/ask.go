@@ -51,7 +51,7 @@ type answer struct {
 var errUnreachable = errors.New("no way to it from this computer")
 
 // ask puts a question to one server: twice over UDP, and over TCP if the answer was cut.
-func (a *Asker) ask(ctx context.Context, address string, q question) answer {
+func (a *Checker) ask(ctx context.Context, address string, q question) answer {
 	ctx, cancel := context.WithTimeout(ctx, QuestionTime)
 	defer cancel()
 	msg, err := a.exchange(ctx, "udp", address, q, true)
@@ -104,7 +104,7 @@ func reason(err error) string {
 }
 
 // exchange asks once. It passes over packets that answer another question.
-func (a *Asker) exchange(ctx context.Context, network, address string, q question, edns bool) (*miekg.Msg, error) {
+func (a *Checker) exchange(ctx context.Context, network, address string, q question, edns bool) (*miekg.Msg, error) {
 	m := new(miekg.Msg).SetQuestion(miekg.Fqdn(q.name), q.kind)
 	m.RecursionDesired, m.CheckingDisabled = q.rd, q.cd
 	if edns {

@@ -38,8 +38,8 @@ const (
 // Dial connects to a DNS server; network is udp or tcp, and address HOST:PORT.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Asker asks DNS servers. It holds no state between checks, and may be used at once.
-type Asker struct {
+// Checker asks DNS servers. It holds no state between checks, and may be used at once.
+type Checker struct {
 	resolvers []string
 	dial      Dial
 }
@@ -47,11 +47,11 @@ type Asker struct {
 // New makes an Asker. The resolvers, each HOST:PORT, find the authoritative servers and
 // answer for other zones; the first that answers counts. System names those of this
 // computer. Without dial it is that of package net.
-func New(resolvers []string, dial Dial) *Asker {
+func New(resolvers []string, dial Dial) *Checker {
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
-	return &Asker{resolvers, dial}
+	return &Checker{resolvers, dial}
 }
 
 // Kind is what a record is for, in the words of ARM's verificationRecords.
@@ -129,11 +129,11 @@ const acsInclude = "spf.protection.outlook.com"
 // Check asks for everything that sending from the domain needs. It ends within
 // CheckTime, and earlier if ctx ends; what was not asked by then is unknown. A name
 // that is no domain gives one red finding.
-func (a *Asker) Check(ctx context.Context, d Domain) Report {
+func (a *Checker) Check(ctx context.Context, d Domain) Report {
 	ctx, cancel := context.WithTimeout(ctx, CheckTime)
 	defer cancel()
 	r := Report{Domain: d.Name, Findings: []Finding{}, Servers: []Server{}, Standing: []Record{}, unready: map[Kind]string{}}
-	c := &check{Asker: a, report: &r, known: map[question]answer{}}
+	c := &check{Checker: a, report: &r, known: map[question]answer{}}
 	name, ok := Name(d.Name)
 	if !ok {
 		c.add(Finding{Level: Red, Code: "domain-name", Record: safe(d.Name, maxShown), Sentence: shown(d.Name) + " is no domain.", Remedy: "Name a domain such as example.com."})

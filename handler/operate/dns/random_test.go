@@ -268,7 +268,7 @@ func FuzzSPF(f *testing.F) {
 		if _, wrong := parseSPF(merged); len(wrong) > 0 || !isSPF(merged) || !strings.HasSuffix(merged, " -all") || !strings.Contains(merged, " include:spf.protection.outlook.com") {
 			t.Errorf("%q is merged into %q: %v", text, merged, wrong)
 		}
-		c := &check{Asker: New(nil, nil), domain: Domain{Name: "example.test"}, known: map[question]answer{}}
+		c := &check{Checker: New(nil, nil), domain: Domain{Name: "example.test"}, known: map[question]answer{}}
 		_, _ = c.evaluate(t.Context(), text)
 	})
 }

@@ -20,7 +20,7 @@ const (
 
 // check is the state of one Check.
 type check struct {
-	*Asker
+	*Checker
 	domain  Domain
 	zone    string
 	servers []*server

@@ -23,9 +23,9 @@ type Position struct {
 	Ticket int64
 	// Expected is when it will probably go.
 	Expected time.Time
-	// Wake, if not zero, is when a wake-up message for Shard must be seen. The instance that
+	// WakeUpAt, if not zero, is when a wake-up message for Shard must be seen. The instance that
 	// joined must send it: the ledger counts on it.
-	Wake time.Time
+	WakeUpAt time.Time
 }
 
 // Return counts c again in a line of a shard, held until a time: zero if it needs nothing
@@ -45,7 +45,7 @@ func (d *Draft) Return(shard int, name Line, c Call, ticket int64, until time.Ti
 		n.Due = min(max(n.Due, 1), d.at)
 	}
 	position := Position{Shard: q.Shard, Ticket: q.announce(arrival{Ticket: ticket, Line: name, At: d.at, Due: due, Held: held})}
-	position.Wake = d.wakeUpAt(q, d.dueAt(q, *n)).Time()
+	position.WakeUpAt = d.wakeUpAt(q, d.dueAt(q, *n)).Time()
 	return position
 }
 
@@ -112,7 +112,7 @@ func (d *Draft) enqueue(name Line, c Call, due Instant) Position {
 		}
 	}
 	position.Ticket = q.announce(arrival{Line: name, At: d.at, Due: until, Held: held})
-	position.Wake = d.wakeUpAt(q, max(d.fits(c), due)).Time()
+	position.WakeUpAt = d.wakeUpAt(q, max(d.fits(c), due)).Time()
 	return position
 }
 

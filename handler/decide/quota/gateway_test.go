@@ -17,25 +17,25 @@ import (
 
 var simFirst = flag.Uint64("sim.first", 1, "seed of each simulation that rapid does not draw")
 
-// office is what a gateway makes of the ledger: messages go or wait in a table,
+// testGateway is what a gateway makes of the ledger: messages go or wait in a table,
 // wake-up messages wake dispatchers, a timer looks for what was forgotten.
-type office struct {
+type testGateway struct {
 	t       *testing.T
 	ctx     context.Context
 	close   context.CancelFunc
 	rnd     *random
-	row     *row
+	row     *tableRow
 	ledgers []*quota.Ledger
 	gap     time.Duration // of a dispatcher between two looks at most, before it rests
 	lose    int           // of 100 wake-up messages
-	acs     func(o *office, l *quota.Ledger, g quota.Grant) bool
+	acs     func(o *testGateway, l *quota.Ledger, g quota.Grant) bool
 
 	mu      sync.Mutex
 	table   map[int]map[quota.Line][]waiter
 	sent    []sending
 	refused int
-	pumps   int // that found something
-	ticks   int
+	dispatches   int // that found something
+	wakeUps   int
 }
 
 // waiter is a row of a line.
@@ -52,45 +52,45 @@ type sending struct {
 	call                 quota.Call
 }
 
-func newOffice(t *testing.T, instances int, limits quota.Limits, options ...quota.Options) *office {
-	o := &office{t: t, rnd: newRandom(*simFirst, 2), row: &row{}, gap: 5 * time.Second, table: map[int]map[quota.Line][]waiter{}}
+func newTestGateway(t *testing.T, instances int, limits quota.Limits, options ...quota.Options) *testGateway {
+	o := &testGateway{t: t, rnd: newRandom(*simFirst, 2), row: &tableRow{}, gap: 5 * time.Second, table: map[int]map[quota.Line][]waiter{}}
 	o.ctx, o.close = context.WithCancel(t.Context())
 	newID := ids()
 	for range instances {
-		f := &front{row: o.row, way: func() time.Duration { return 5*time.Millisecond + o.rnd.upTo(5*time.Millisecond) }}
+		f := &instanceTable{tableRow: o.row, way: func() time.Duration { return 5*time.Millisecond + o.rnd.upTo(5*time.Millisecond) }}
 		o.ledgers = append(o.ledgers, quota.New(f, "send", limits, time.Now, newID, options...))
 	}
 	return o
 }
 
 // end lets all goroutines come to theirs.
-func (o *office) end() {
+func (o *testGateway) end() {
 	o.close()
 	time.Sleep(10 * time.Minute)
 }
 
 // wrong is an error that should not be, unless the end has come.
-func (o *office) wrong(what string, err error) {
+func (o *testGateway) wrong(what string, err error) {
 	if o.ctx.Err() == nil {
 		o.t.Errorf("%s: %v", what, err)
 	}
 }
 
-func (o *office) one() *quota.Ledger {
+func (o *testGateway) one() *quota.Ledger {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.ledgers[o.rnd.n(len(o.ledgers))]
 }
 
 // gone is how many messages were sent.
-func (o *office) gone() int {
+func (o *testGateway) gone() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.sent)
 }
 
 // offer is a message of a caller: it goes now, or waits. It is for a goroutine.
-func (o *office) offer(l *quota.Ledger, c quota.Call) {
+func (o *testGateway) offer(l *quota.Ledger, c quota.Call) {
 	g, place, err := l.ReserveOrJoin(o.ctx, c, time.Time{})
 	switch {
 	case err != nil:
@@ -108,7 +108,7 @@ func (o *office) offer(l *quota.Ledger, c quota.Call) {
 }
 
 // again waits after an attempt that failed.
-func (o *office) again(l *quota.Ledger, w waiter) {
+func (o *testGateway) again(l *quota.Ledger, w waiter) {
 	place, err := l.Join(o.ctx, w.call, time.Time{}, time.Time{})
 	if err != nil {
 		o.wrong("Join", err)
@@ -117,7 +117,7 @@ func (o *office) again(l *quota.Ledger, w waiter) {
 	o.wait(place, waiter{at: place.At, call: w.call, attempts: w.attempts + 1}, false)
 }
 
-func (o *office) wait(place quota.Position, w waiter, later bool) {
+func (o *testGateway) wait(place quota.Position, w waiter, later bool) {
 	time.Sleep(50*time.Millisecond + o.rnd.upTo(200*time.Millisecond)) // blob, record, row
 	w.ticket = place.Ticket
 	o.mu.Lock()
@@ -129,13 +129,13 @@ func (o *office) wait(place quota.Position, w waiter, later bool) {
 	i, _ := slices.BinarySearchFunc(line, w.at.Add(1), func(a waiter, at time.Time) int { return a.at.Compare(at) })
 	o.table[place.Shard][name] = slices.Insert(line, i, w)
 	o.mu.Unlock()
-	if !place.Wake.IsZero() {
-		o.tick(place.Shard, place.Wake)
+	if !place.WakeUpAt.IsZero() {
+		o.wakeUp(place.Shard, place.WakeUpAt)
 	}
 }
 
 // deliver is the call to ACS, and says whether the message is gone.
-func (o *office) deliver(l *quota.Ledger, g quota.Grant, w waiter) bool {
+func (o *testGateway) deliver(l *quota.Ledger, g quota.Grant, w waiter) bool {
 	time.Sleep(20*time.Millisecond + o.rnd.upTo(100*time.Millisecond))
 	if !g.Live(time.Now()) {
 		o.t.Error("a grant is too old after 120 ms")
@@ -152,22 +152,22 @@ func (o *office) deliver(l *quota.Ledger, g quota.Grant, w waiter) bool {
 	return true
 }
 
-func (o *office) tick(shard int, at time.Time) {
+func (o *testGateway) wakeUp(shard int, at time.Time) {
 	if o.rnd.n(100) < o.lose {
 		return
 	}
 	time.AfterFunc(time.Until(at)+o.rnd.upTo(time.Second), func() {
 		if o.ctx.Err() == nil {
 			o.mu.Lock()
-			o.ticks++
+			o.wakeUps++
 			o.mu.Unlock()
-			o.pump(o.one(), shard)
+			o.dispatch(o.one(), shard)
 		}
 	})
 }
 
 // heads are the first rows of a line that may go.
-func (o *office) heads(shard int, name quota.Line, n int) (heads []waiter, w quota.Want) {
+func (o *testGateway) heads(shard int, name quota.Line, n int) (heads []waiter, w quota.Want) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	w = quota.Want{Line: name, Complete: true}
@@ -188,7 +188,7 @@ func (o *office) heads(shard int, name quota.Line, n int) (heads []waiter, w quo
 	return heads, w
 }
 
-func (o *office) pump(l *quota.Ledger, shard int) {
+func (o *testGateway) dispatch(l *quota.Ledger, shard int) {
 	id := fmt.Sprint("pump-", o.rnd.n(1<<40))
 	for o.ctx.Err() == nil {
 		lines, room, next, ok, err := opened(l.Open(o.ctx, shard, id, false))
@@ -197,14 +197,14 @@ func (o *office) pump(l *quota.Ledger, shard int) {
 		}
 		if !ok {
 			if !next.IsZero() {
-				o.tick(shard, next)
+				o.wakeUp(shard, next)
 			}
 			return
 		}
 		o.mu.Lock()
-		o.pumps++
+		o.dispatches++
 		o.mu.Unlock()
-		again, next := o.serve(l, shard, id, lines, room)
+		again, next := o.dispatchOnce(l, shard, id, lines, room)
 		if !again {
 			return
 		}
@@ -214,7 +214,7 @@ func (o *office) pump(l *quota.Ledger, shard int) {
 		}
 		switch err := l.Rest(o.ctx, shard, id, next); {
 		case err == nil && !next.IsZero():
-			o.tick(shard, next)
+			o.wakeUp(shard, next)
 			return
 		case !errors.Is(err, quota.ErrJoined):
 			return
@@ -222,8 +222,8 @@ func (o *office) pump(l *quota.Ledger, shard int) {
 	}
 }
 
-// serve is one look at the lines of a shard.
-func (o *office) serve(l *quota.Ledger, shard int, id string, lines []quota.LineView, room int) (again bool, next time.Time) {
+// dispatchOnce is one look at the lines of a shard.
+func (o *testGateway) dispatchOnce(l *quota.Ledger, shard int, id string, lines []quota.LineView, room int) (again bool, next time.Time) {
 	var wants []quota.Want
 	heads := make([][]waiter, len(lines))
 	for i, v := range lines {
@@ -264,7 +264,7 @@ func (o *office) serve(l *quota.Ledger, shard int, id string, lines []quota.Line
 }
 
 // timer looks every minute, as the function does, until the end.
-func (o *office) timer() {
+func (o *testGateway) timer() {
 	for o.ctx.Err() == nil {
 		time.Sleep(time.Minute)
 		found := map[int][]quota.LineView{}
@@ -286,13 +286,13 @@ func (o *office) timer() {
 			o.wrong("Overdue", err)
 		}
 		for _, shard := range shards {
-			o.tick(shard, time.Now())
+			o.wakeUp(shard, time.Now())
 		}
 	}
 }
 
 // outcome is what ACS saw.
-func (o *office) outcome() *outcome {
+func (o *testGateway) outcome() *outcome {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	out := &outcome{}
@@ -303,7 +303,7 @@ func (o *office) outcome() *outcome {
 }
 
 // waiting are the rows that are left.
-func (o *office) waiting() (n int) {
+func (o *testGateway) waiting() (n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, lines := range o.table {
@@ -315,7 +315,7 @@ func (o *office) waiting() (n int) {
 }
 
 // perCaller counts the messages sent before a time.
-func (o *office) perCaller(until time.Time) map[string]int {
+func (o *testGateway) perCaller(until time.Time) map[string]int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := map[string]int{}
@@ -327,7 +327,7 @@ func (o *office) perCaller(until time.Time) map[string]int {
 	return n
 }
 
-func (o *office) sorted() []sending {
+func (o *testGateway) sorted() []sending {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	all := slices.Clone(o.sent)

@@ -12,8 +12,8 @@ import (
 	"github.com/posthorn/posthorn/handler/operate/azure"
 )
 
-// asker asks probes, one after the other.
-type asker struct {
+// probeRun asks probes, one after the other.
+type probeRun struct {
 	c      *console
 	cloud  cloud
 	wire   *wire
@@ -40,17 +40,17 @@ func (e stopError) Error() string { return string(e) }
 const sendRight = "Microsoft.Communication/communicationServices/write"
 
 // denied is the fault of a login that ACS refuses.
-func (a *asker) denied(r reply) error {
+func (a *probeRun) denied(r reply) error {
 	return &azure.Error{What: "send", Kind: azure.Forbidden, Status: r.status, Code: r.code, Message: "ACS refuses this login; a new role needs some minutes", Action: sendRight, Scope: string(a.cloud.at.Service)}
 }
 
-func (a *asker) open(context.Context) (err error) {
+func (a *probeRun) open(context.Context) (err error) {
 	a.wire, err = newWire(a.cloud)
 	return err
 }
 
 // saw keeps evidence at once: what comes after it may fail.
-func (a *asker) saw(format string, args ...any) error {
+func (a *probeRun) saw(format string, args ...any) error {
 	line := fmt.Sprintf(format, args...)
 	a.c.tell("  %s", line)
 	a.now.Evidence = append(a.now.Evidence, line)
@@ -58,7 +58,7 @@ func (a *asker) saw(format string, args ...any) error {
 }
 
 // one asks a probe, and returns what keeps all others from being asked.
-func (a *asker) one(ctx context.Context, p probe, due time.Time) error {
+func (a *probeRun) one(ctx context.Context, p probe, due time.Time) error {
 	if wait := due.Sub(a.c.now()); wait > 0 {
 		a.c.tell("%s is asked in %s.", p.id, wait.Round(time.Second))
 		if err := a.c.sleep(ctx, wait); err != nil {
@@ -115,7 +115,7 @@ const probePatience = 90 * time.Second
 
 // post sends until it is not for the quota that ACS refuses. What is a 401, 403, 429 of
 // the hour or 5xx is an error: it answers nothing.
-func (a *asker) post(ctx context.Context, what, version, operation string, m probeMail) (reply, error) {
+func (a *probeRun) post(ctx context.Context, what, version, operation string, m probeMail) (reply, error) {
 	body := m.json()
 	for range 3 {
 		a.posted = true
@@ -157,7 +157,7 @@ func judged(r reply) string {
 }
 
 // fate asks for an operation until it has ended; the reply is then its last state.
-func (a *asker) fate(ctx context.Context, operation string) (reply, error) {
+func (a *probeRun) fate(ctx context.Context, operation string) (reply, error) {
 	for range 20 {
 		if err := a.c.sleep(ctx, 5*time.Second); err != nil {
 			return reply{}, err
@@ -177,7 +177,7 @@ func (a *asker) fate(ctx context.Context, operation string) (reply, error) {
 }
 
 // people asks on a terminal, or tells, what only a person can see of what was asked.
-func (a *asker) people(asked []string) {
+func (a *probeRun) people(asked []string) {
 	var open []probe
 	for _, p := range probes() {
 		if p.ask == nil && a.known.of(p.id).Answer == "" && slices.Contains(asked, p.after) && a.known.of(p.after).Answer != "" {
