@@ -33,12 +33,12 @@ type inBatch func(g *gateway.Gateway, t *testing.T, body io.Reader, told func(in
 
 func permissive(g *gateway.Gateway, t *testing.T, body io.Reader, told func(int, gateway.Sent, error)) error {
 	t.Helper()
-	return g.SendEach(t.Context(), gateway.Request{Caller: shop, Body: body, BodyBytes: -1}, resend.Source(), told)
+	return g.SendBatch(t.Context(), gateway.Request{Caller: shop, Body: body, BodyBytes: -1}, resend.Source(), gateway.Each, told)
 }
 
 func strictly(g *gateway.Gateway, t *testing.T, body io.Reader, told func(int, gateway.Sent, error)) error {
 	t.Helper()
-	return g.SendAllOrNone(t.Context(), gateway.Request{Caller: shop, Body: body, BodyBytes: -1}, resend.Source(), told)
+	return g.SendBatch(t.Context(), gateway.Request{Caller: shop, Body: body, BodyBytes: -1}, resend.Source(), gateway.AllOrNone, told)
 }
 
 // At most eight messages of a batch are on their way beside each other. When half of the

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"io"
 	"strings"
 
 	"github.com/posthorn/posthorn/handler/accept/wire"
@@ -25,15 +26,22 @@ func (g *Gateway) readParsed(ctx context.Context, req Request, in *offload.Intak
 }
 
 // readMessage reads a message in the product's own words.
-func readMessage(ctx context.Context, req Request, in *offload.Intake) (*mail.Message, error) {
+func readMessage(ctx context.Context, req Request, in *offload.Intake) ([]wire.Parsed, error) {
 	body := req.Body
 	if req.BodySHA256 != nil {
 		body = newSignedBody(body, req.BodySHA256)
 	}
+	read := wire.Message
 	if strings.HasPrefix(req.ContentType, "multipart/") {
-		return wire.Multipart(ctx, body, req.ContentType, in)
+		read = func(ctx context.Context, body io.Reader, sink wire.Sink) (*mail.Message, error) {
+			return wire.Multipart(ctx, body, req.ContentType, sink)
+		}
 	}
-	return wire.Message(ctx, body, in)
+	m, err := read(ctx, body, in)
+	if m == nil {
+		return nil, err
+	}
+	return []wire.Parsed{{Message: m}}, err
 }
 
 // complete gives a message what stands elsewhere in the request.

@@ -21,9 +21,8 @@ func (g *Gateway) intake(req Request, bodyBytes int64) *offload.Intake {
 // try says of messages that their caller only wants to try whether they would fit.
 func (g *Gateway) try(ctx context.Context, req Request, in *offload.Intake, messages []wire.Parsed, terms []check.Terms) error {
 	for i, l := range messages {
-		redirect(l.Message, req.Caller.Policy.RedirectTo)
-		owner := offload.Owner{Caller: req.Caller.Name, Message: g.NewID()}
-		if _, err := g.Offload.Plan(ctx, l.Message, in, owner, g.linkLife(terms[i]), g.MaxACSRequestBytes, g.ACS.Size); err != nil {
+		s := g.newSending(req, l.Message, terms[i])
+		if _, err := g.planFiles(ctx, s.rec, s.m, in, g.linkLife(terms[i])); err != nil {
 			return placed(err, l.Pointer)
 		}
 	}

@@ -21,11 +21,7 @@ import (
 // when the body did not arrive.
 func (g *Gateway) Send(ctx context.Context, req Request) (Answer, error) {
 	sent, err := g.sendObject(ctx, req, func(ctx context.Context, in *offload.Intake) ([]wire.Parsed, error) {
-		m, err := readMessage(ctx, req, in)
-		if m == nil {
-			return nil, err
-		}
-		return []wire.Parsed{{Message: m}}, err
+		return readMessage(ctx, req, in)
 	})
 	if len(sent) == 0 {
 		return Answer{}, err
@@ -33,8 +29,24 @@ func (g *Gateway) Send(ctx context.Context, req Request) (Answer, error) {
 	return sent[0].Answer, err
 }
 
-// sendObject sends the messages of one object: it reads and vets them all, then plans and
-// delivers each.
+// Sent is what became of one message in another API's words. Its Record is nil if
+// the message was only tried.
+type Sent struct {
+	Answer
+	To []mail.Address
+}
+
+// SendAll sends the messages of a body in another API's words: one, or several
+// that have the attachments in common. All of them are good, or none is sent. An
+// error is as for Send, with places in the caller's own members; when there are
+// several it says which of them went all the same.
+func (g *Gateway) SendAll(ctx context.Context, req Request, source wire.Source) ([]Sent, error) {
+	return g.sendObject(ctx, req, func(ctx context.Context, in *offload.Intake) ([]wire.Parsed, error) {
+		return source.Read(ctx, req.Body, in)
+	})
+}
+
+// sendObject reads the messages of one object, and sends them.
 func (g *Gateway) sendObject(ctx context.Context, req Request, read reader) ([]Sent, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
 	defer cancel()
@@ -48,14 +60,38 @@ func (g *Gateway) sendObject(ctx context.Context, req Request, read reader) ([]S
 	return g.sendParsed(ctx, req, in, parsed, violations)
 }
 
-// sendOne plans and delivers a message that is good and allowed.
-func (g *Gateway) sendOne(ctx context.Context, req Request, in *offload.Intake, m *mail.Message, terms check.Terms) (answer Answer, err error) {
-	defer func() { g.countMessage(ctx, answer, err) }()
-	s, err := g.plan(ctx, req, in, m, terms)
-	if err != nil {
-		return g.earlier(ctx, req, s.rec, err)
+// sendParsed does all that follows the reading. violations are what reading has found.
+func (g *Gateway) sendParsed(ctx context.Context, req Request, in *offload.Intake, parsed []wire.Parsed, violations error) ([]Sent, error) {
+	terms, err := g.vet(req, parsed, violations)
+	if err == nil && parsed[0].Pretend {
+		if err = g.try(ctx, req, in, parsed, terms); err == nil {
+			return []Sent{{}}, nil
+		}
 	}
-	return g.deliver(ctx, s)
+	if err != nil {
+		g.countMessage(ctx, Answer{}, err)
+		return nil, err
+	}
+	if len(parsed) > 1 {
+		return g.sendTogether(ctx, req, in, parsed, terms)
+	}
+	sent, err := g.sendOne(ctx, req, in, parsed[0], terms[0])
+	return []Sent{sent}, err
+}
+
+// sendOne plans and delivers a message that is good and allowed.
+func (g *Gateway) sendOne(ctx context.Context, req Request, in *offload.Intake, l wire.Parsed, terms check.Terms) (sent Sent, err error) {
+	defer func() { g.countMessage(ctx, sent.Answer, err) }()
+	s := g.newSending(req, l.Message, terms)
+	sent.To = s.to
+	move, err := g.planFiles(ctx, s.rec, s.m, in, g.linkLife(terms))
+	if err != nil {
+		sent.Answer, err = g.earlier(ctx, s, err)
+		return sent, placed(err, l.Pointer)
+	}
+	s.moves(move, move)
+	sent.Answer, err = g.deliver(ctx, s)
+	return sent, placed(err, l.Pointer)
 }
 
 // linkLife is how long links must work that are made now.
@@ -70,6 +106,7 @@ func (g *Gateway) linkLife(t check.Terms) time.Duration {
 type sending struct {
 	rec   *record.Record
 	m     *mail.Message
+	to    []mail.Address // to whom the caller wrote, whom a redirection replaces
 	files files
 	terms check.Terms
 	call  quota.Call
@@ -91,19 +128,23 @@ type files interface {
 	Discard(ctx context.Context) error
 }
 
-// plan names a message, redirects it, and plans which of its attachments become links.
-func (g *Gateway) plan(ctx context.Context, req Request, in *offload.Intake, m *mail.Message, terms check.Terms) (*sending, error) {
-	rec := newRecord(req, m, g.NewID)
+// newSending names a message, takes its fingerprint, and redirects it.
+func (g *Gateway) newSending(req Request, m *mail.Message, terms check.Terms) *sending {
+	rec, to := newRecord(req, m, g.NewID), m.Recipients.To
 	redirect(m, req.Caller.Policy.RedirectTo)
-	s := &sending{rec: &rec, m: m, terms: terms, call: g.call(req, m), by: req.Caller, named: req.named(), late: req.late}
+	rec.Deadline, rec.Redirected = terms.Deadline, m.Redirected
+	return &sending{rec: &rec, m: m, to: to, terms: terms, call: g.call(req, m), by: req.Caller, named: req.named(), late: req.late}
+}
+
+// planFiles plans which attachments of a message become links, that work for so long.
+func (g *Gateway) planFiles(ctx context.Context, rec *record.Record, m *mail.Message, in *offload.Intake, life time.Duration) (*offload.Move, error) {
 	owner := offload.Owner{Caller: rec.Caller, Message: rec.ID}
-	move, err := g.Offload.Plan(ctx, m, in, owner, g.linkLife(terms), g.MaxACSRequestBytes, g.ACS.Size)
-	if err != nil {
-		return s, err
-	}
-	s.files = move
-	rec.Moved, rec.Links, rec.Deadline, rec.Redirected = move.Links(), move.Key(), terms.Deadline, m.Redirected
-	return s, nil
+	return g.Offload.Plan(ctx, m, in, owner, life, g.MaxACSRequestBytes, g.ACS.Size)
+}
+
+// moves notes what moves out of a message.
+func (s *sending) moves(f files, move *offload.Move) {
+	s.files, s.rec.Moved, s.rec.Links = f, move.Links(), move.Key()
 }
 
 // route is the way of a message.
@@ -143,12 +184,12 @@ func (s *sending) refusal() error {
 
 // earlier is the answer of an earlier request with the same id, if there was one
 // for the same message: its upload may have ended since. Otherwise it is refusal.
-func (g *Gateway) earlier(ctx context.Context, req Request, claim *record.Record, refusal error) (Answer, error) {
-	if !req.named() {
+func (g *Gateway) earlier(ctx context.Context, s *sending, refusal error) (Answer, error) {
+	if !s.named {
 		return Answer{}, refusal
 	}
-	rec, err := g.Records.Find(ctx, claim.Caller, claim.ID)
-	if err != nil || rec.Fingerprint != claim.Fingerprint || !rec.Final() || rec.Repeatable {
+	rec, err := g.Records.Find(ctx, s.rec.Caller, s.rec.ID)
+	if err != nil || rec.Fingerprint != s.rec.Fingerprint || !rec.Final() || rec.Repeatable {
 		return Answer{}, refusal
 	}
 	return Answer{rec, true}, failed(rec)

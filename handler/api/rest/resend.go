@@ -31,10 +31,10 @@ const maxStrictBytes = mail.MaxACSRequestBytes
 
 func (a *api) resendBatch(w http.ResponseWriter, req *http.Request) error {
 	mode, atMost := req.Header.Get("X-Batch-Validation"), int64(0)
-	send := a.Gateway.SendEach
+	policy := gateway.Each
 	switch mode {
 	case "", strict:
-		atMost, send = maxStrictBytes, a.Gateway.SendAllOrNone
+		atMost, policy = maxStrictBytes, gateway.AllOrNone
 	case permissive:
 	default:
 		return problem.New(problem.InvalidMessage, "X-Batch-Validation must be strict or permissive.")
@@ -45,7 +45,7 @@ func (a *api) resendBatch(w http.ResponseWriter, req *http.Request) error {
 	}
 	defer release()
 	answer, first := resend.Batch{Data: []resend.Sent{}}, error(nil)
-	err = send(req.Context(), message, inResend.source, func(i int, s gateway.Sent, err error) {
+	err = a.Gateway.SendBatch(req.Context(), message, inResend.source, policy, func(i int, s gateway.Sent, err error) {
 		if err == nil {
 			markSandbox(w, s.Record)
 			answer.Data = append(answer.Data, resend.Sent{ID: s.Record.ID})

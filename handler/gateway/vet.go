@@ -5,8 +5,62 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/accept/wire"
 	"github.com/posthorn/posthorn/handler/problem"
 )
+
+// vet says all that is wrong with any of the messages.
+func (g *Gateway) vet(req Request, parsed []wire.Parsed, violations error) ([]check.Terms, error) {
+	terms := make([]check.Terms, len(parsed))
+	var all *problem.Problem
+	for i, l := range parsed {
+		var err error
+		terms[i], err = g.Check.Message(l.Message, g.Now())
+		switch {
+		case violations != nil:
+			err = merged(problem.Of(violations), err, l.Pointer)
+		case err != nil:
+			err = placed(err, l.Pointer)
+		default:
+			err = placed(req.Caller.Accept(l.Message), l.Pointer)
+		}
+		if err != nil {
+			all = joined(all, problem.Of(err))
+		}
+	}
+	if all != nil {
+		return nil, all
+	}
+	return terms, nil
+}
+
+// joined is the problem of several messages. What is not a message at all comes
+// before what may not be sent, and what they have in common is told once.
+func joined(all, one *problem.Problem) *problem.Problem {
+	switch {
+	case all == nil || all.Kind == problem.Forbidden && one.Kind != problem.Forbidden:
+		return one
+	case one.Kind != all.Kind:
+		return all
+	}
+	violations := slices.Clone(all.Violations)
+	for _, f := range one.Violations {
+		known := slices.ContainsFunc(violations, func(k problem.Violation) bool { return k.Pointer == f.Pointer && k.Detail == f.Detail })
+		if !known && len(violations) < maxViolations {
+			violations = append(violations, f)
+		}
+	}
+	if all.Kind == problem.InvalidMessage && len(violations) > len(all.Violations) {
+		return problem.Invalid(violations)
+	}
+	both := *all
+	both.Violations = violations
+	return &both
+}
+
+// maxViolations is how many violations of several messages are told.
+const maxViolations = 50
 
 // merged is one problem of what wire found wrong with a message and what check
 // did, which sees a member that wire could not read as missing, and says nothing
