@@ -85,7 +85,7 @@ func (g *Gateway) requeueDead(ctx context.Context, rec *record.Record, m *mail.M
 	var err error
 	if entry.Line.Later = rec.State == record.Unknown; entry.Line.Later {
 		entry.Doubt, wait = spool.NoAnswer, g.Records.MarkResolving
-		place, err = g.doubtPlace(ctx, callOf(&entry), d.Line.Shard, 0)
+		place, err = g.doubtPosition(ctx, callOf(&entry), d.Line.Shard, 0)
 	} else {
 		place, err = g.Sends.Join(ctx, callOf(&entry), time.Time{}, time.Time{})
 	}

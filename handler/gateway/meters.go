@@ -54,7 +54,7 @@ func (g *Gateway) observe(m metric.Meter) error {
 		all = append(all, c)
 		return c
 	}
-	booked := counter("posthorn.quota.reserved", "Tokens reserved.")
+	reserved := counter("posthorn.quota.reserved", "Tokens reserved.")
 	refused := counter("posthorn.quota.refused", "Calls refused for want of quota.")
 	busy := counter("posthorn.quota.throttled", "Answers 429 of ACS.")
 	conflicts := counter("posthorn.quota.conflicts", "Writes of the ledger that lost against another write.")
@@ -67,7 +67,7 @@ func (g *Gateway) observe(m metric.Meter) error {
 	}
 	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s := g.Sends.Stats()
-		o.ObserveInt64(booked, s.Reserved)
+		o.ObserveInt64(reserved, s.Reserved)
 		o.ObserveInt64(refused, s.Refused)
 		o.ObserveInt64(busy, s.Backoffs)
 		o.ObserveInt64(conflicts, s.Conflicts)

@@ -18,20 +18,20 @@ import (
 func (g *Gateway) queueInstead(ctx context.Context, s *sending) (Answer, error) {
 	call := s.call
 	call.MostWaiting = 0 // it had its turn
-	place, err := g.Sends.Join(ctx, call, time.Time{}, time.Time{})
+	position, err := g.Sends.Join(ctx, call, time.Time{}, time.Time{})
 	if err != nil {
 		return Answer{}, err
 	}
-	return g.enqueue(ctx, s, place, spool.NoDoubt)
+	return g.enqueue(ctx, s, position, spool.NoDoubt)
 }
 
 // enqueueDoubt makes a message wait that ACS may have taken. If it cannot, the message
 // must not look as if it had not been sent.
 func (g *Gateway) enqueueDoubt(ctx context.Context, s *sending, doubt spool.Doubt, shard int) (Answer, error) {
-	place, err := g.doubtPlace(ctx, s.call, shard, askPauses[0])
+	position, err := g.doubtPosition(ctx, s.call, shard, askPauses[0])
 	if err == nil {
 		var answer Answer
-		if answer, err = g.enqueue(ctx, s, place, doubt); err == nil {
+		if answer, err = g.enqueue(ctx, s, position, doubt); err == nil {
 			return answer, nil
 		}
 	}
@@ -41,30 +41,30 @@ func (g *Gateway) enqueueDoubt(ctx context.Context, s *sending, doubt spool.Doub
 	return Answer{s.rec, false}, nil
 }
 
-// doubtPlace is a place for a message about which ACS is asked after a pause. It is
+// doubtPosition is a position for a message about which ACS is asked after a pause. It is
 // with those that wait for a time, so that the question does not wait for those that
 // wait for room.
-func (g *Gateway) doubtPlace(ctx context.Context, c quota.Call, shard int, pause time.Duration) (quota.Position, error) {
+func (g *Gateway) doubtPosition(ctx context.Context, c quota.Call, shard int, pause time.Duration) (quota.Position, error) {
 	now, err := g.Records.Time(ctx)
 	if err != nil {
 		return quota.Position{}, err
 	}
 	due := now.Add(pause)
-	place, err := g.Sends.Return(ctx, shard, quota.Line{Class: c.Class, Caller: c.Caller, Later: true}, c, 0, due)
-	place.At, place.Expected = due, due
-	return place, err
+	position, err := g.Sends.Return(ctx, shard, quota.Line{Class: c.Class, Caller: c.Caller, Later: true}, c, 0, due)
+	position.At, position.Expected = due, due
+	return position, err
 }
 
-// enqueue makes a message wait at a place that the ledger has given it. Then the
+// enqueue makes a message wait at a position that the ledger has given it. Then the
 // caller may be told so. The order is message, record, row: what a crash leaves in
 // between was promised to nobody.
-func (g *Gateway) enqueue(ctx context.Context, s *sending, place quota.Position, doubt spool.Doubt) (Answer, error) {
+func (g *Gateway) enqueue(ctx context.Context, s *sending, position quota.Position, doubt spool.Doubt) (Answer, error) {
 	ctx, span := g.Tracer.Start(ctx, "queue")
 	defer span.End()
-	defer g.wake(ctx, place)
+	defer g.wake(ctx, position)
 	joined := g.Now()
-	entry := g.entry(s, place, doubt)
-	s.rec.Spooled, s.rec.Expected = entry.Key, place.Expected
+	entry := g.entry(s, position, doubt)
+	s.rec.Spooled, s.rec.Expected = entry.Key, position.Expected
 	if s.rec.Deadline.IsZero() {
 		s.rec.Deadline = s.terms.Deadline
 	}
@@ -73,7 +73,7 @@ func (g *Gateway) enqueue(ctx context.Context, s *sending, place quota.Position,
 		return Answer{}, err
 	}
 	g.known.add(entry.Key)
-	if g.Now().Sub(joined) >= quota.JoinGrace { // pumps no longer look for it
+	if g.Now().Sub(joined) >= quota.JoinGrace { // dispatchers no longer look for it
 		until := entry.NotBefore
 		if entry.Line.Later {
 			until = entry.Due
@@ -83,15 +83,15 @@ func (g *Gateway) enqueue(ctx context.Context, s *sending, place quota.Position,
 	return Answer{s.rec, false}, nil
 }
 
-// count lets the ledger count a entry that it does not know, or no longer, and that is
+// count lets the ledger count an entry that it does not know, or no longer, and that is
 // held until a time; zero if it needs nothing but room. If that fails, Tend finds it.
 func (g *Gateway) count(ctx context.Context, entry *spool.Entry, until time.Time) {
-	place, err := g.Sends.Return(ctx, entry.Line.Shard, lineOf(entry.Line), callOf(entry), entry.Ticket, until)
+	position, err := g.Sends.Return(ctx, entry.Line.Shard, lineOf(entry.Line), callOf(entry), entry.Ticket, until)
 	if err != nil {
 		g.Log.WarnContext(ctx, "could not count queued message in quota table; the watchdog will", "id", entry.ID, "error", err)
 		return
 	}
-	g.wake(ctx, place)
+	g.wake(ctx, position)
 }
 
 // newTicket is one that the ledger has not given out.
@@ -102,20 +102,20 @@ func (g *Gateway) newTicket() int64 {
 }
 
 // entry is that of one attempt: its key is no other's, not even that of a repeat
-// with the same time, so that whoever gives a place back gives back its own.
-func (g *Gateway) entry(s *sending, place quota.Position, doubt spool.Doubt) *spool.Entry {
-	line := spool.Line{Shard: place.Shard, Class: int(s.call.Class), Later: doubt != spool.NoDoubt || !s.terms.SendAt.IsZero()}
+// with the same time, so that whoever gives a position back gives back its own.
+func (g *Gateway) entry(s *sending, position quota.Position, doubt spool.Doubt) *spool.Entry {
+	line := spool.Line{Shard: position.Shard, Class: int(s.call.Class), Later: doubt != spool.NoDoubt || !s.terms.SendAt.IsZero()}
 	line.Caller, line.Form = splitPart(s.call.Caller)
 	e := &spool.Entry{
-		Key:  spool.KeyFor(line, place.At, record.Key(s.rec.Caller, s.rec.ID)+"-"+g.NewID()),
-		Line: line, Due: place.At, ID: s.rec.ID, Hook: s.rec.Hook, Bytes: s.m.Bytes(), Sender: s.call.Sender, Terms: s.by.Terms(),
-		Cost: s.call.Cost, Share: s.call.Share, Cap: s.call.Cap, Doubt: doubt, Ticket: place.Ticket,
+		Key:  spool.KeyFor(line, position.At, record.Key(s.rec.Caller, s.rec.ID)+"-"+g.NewID()),
+		Line: line, Due: position.At, ID: s.rec.ID, Hook: s.rec.Hook, Bytes: s.m.Bytes(), Sender: s.call.Sender, Terms: s.by.Terms(),
+		Cost: s.call.Cost, Share: s.call.Share, Cap: s.call.Cap, Doubt: doubt, Ticket: position.Ticket,
 	}
 	if line.Form != "" {
 		e.Cap, e.FormCap = s.call.WholeCap, s.call.Cap
 	}
 	if doubt != spool.NoDoubt {
-		e.UnknownAnswers, e.NotBefore = 1, place.At // the request has asked, in the first seconds
+		e.UnknownAnswers, e.NotBefore = 1, position.At // the request has asked, in the first seconds
 	}
 	return e
 }
@@ -152,14 +152,14 @@ func (g *Gateway) store(ctx context.Context, s *sending, entry *spool.Entry) err
 	return g.Spool.InsertEntry(ctx, entry)
 }
 
-// dequeue gives back the place of a message that does not wait after all.
+// dequeue gives back the position of a message that does not wait after all.
 func (g *Gateway) dequeue(ctx context.Context, entry *spool.Entry) {
 	g.removeEntry(ctx, entry, g.Spool.DeleteQueued)
 }
 
 // removeEntry does so by taking the row away, and the message with it or not. Where it is not
 // known whether the row was written, the message stays: the row may still come, and would
-// have nothing to send. Sweep finds a message that no row came for.
+// have nothing to send. CleanUp finds a message that no entry came for.
 func (g *Gateway) removeEntry(ctx context.Context, entry *spool.Entry, away func(context.Context, *spool.Entry) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
@@ -169,7 +169,7 @@ func (g *Gateway) removeEntry(ctx context.Context, entry *spool.Entry, away func
 	}
 }
 
-// isSafe says of a message that is in the spool whether its place in line is safe. If it
+// isSafe says of a message that is in the spool whether its position in line is safe. If it
 // is not, it is only under way, and nobody was promised anything; and if its owner's time
 // is over as well, mine takes over.
 func (g *Gateway) isSafe(ctx context.Context, mine record.Record, there *record.Record) (rec *record.Record, replay bool, err error) {
@@ -187,20 +187,20 @@ func (g *Gateway) isSafe(ctx context.Context, mine record.Record, there *record.
 	return there, true, nil
 }
 
-// wake sends the tick that the ledger counts on since it gave a place, if it does:
-// whatever became of the message, and of its caller. If that fails, Tend will.
-func (g *Gateway) wake(ctx context.Context, place quota.Position) {
-	if place.WakeUpAt.IsZero() {
+// wake sends the wake-up message that the ledger counts on since it gave a position, if it does:
+// whatever became of the message, and of its caller. If that fails, Watch will.
+func (g *Gateway) wake(ctx context.Context, position quota.Position) {
+	if position.WakeUpAt.IsZero() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
 	now, err := g.Records.Time(ctx)
 	if err == nil {
-		err = g.Spool.SendWakeUp(ctx, place.Shard, place.WakeUpAt.Sub(now))
+		err = g.Spool.SendWakeUp(ctx, position.Shard, position.WakeUpAt.Sub(now))
 	}
 	if err != nil {
-		g.Log.WarnContext(ctx, "could not send wake-up message; the watchdog will", "shard", place.Shard, "error", err)
+		g.Log.WarnContext(ctx, "could not send wake-up message; the watchdog will", "shard", position.Shard, "error", err)
 	}
 }
 
@@ -225,7 +225,7 @@ func (g *Gateway) cancel(ctx context.Context, caller, id string) (*record.Record
 	if err != nil {
 		return nil, err
 	}
-	// Whatever fails from here on, the pump finds that the record has ended.
+	// Whatever fails from here on, the dispatcher finds that the record has ended.
 	entry, found, err := g.Spool.ReadEntry(ctx, rec.Spooled)
 	if err != nil {
 		g.Log.WarnContext(ctx, "could not read queue entry of a cancelled message; the dispatcher will delete it", "id", rec.ID, "error", err)
@@ -241,7 +241,7 @@ func (g *Gateway) cancel(ctx context.Context, caller, id string) (*record.Record
 	return rec, nil
 }
 
-// knownEntries are those in line that this process has seen. A message leaves its place only
+// knownEntries are those in line that this process has seen. A message leaves its position only
 // when its record has changed, so to have seen it once is enough.
 type knownEntries struct {
 	mu   sync.Mutex
@@ -266,7 +266,7 @@ func (p *knownEntries) add(k store.Key) {
 	p.seen[k] = true
 }
 
-// inLine says whether a message stands at the place that its record names.
+// inLine says whether a message stands at the position that its record names.
 func (g *Gateway) inLine(ctx context.Context, rec *record.Record) (bool, error) {
 	if rec.Spooled == (store.Key{}) || g.known.has(rec.Spooled) {
 		return rec.Spooled != store.Key{}, nil

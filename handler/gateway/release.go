@@ -13,7 +13,7 @@ import (
 )
 
 // Held is the record of a message that waits, and the message. The message is nil if
-// its message is lost.
+// its content is lost.
 func (g *Gateway) Held(ctx context.Context, s *spool.Entry) (*record.Record, *mail.Message, error) {
 	rec, err := g.Records.Read(ctx, s.Line.Caller, s.ID)
 	if err != nil {
@@ -60,7 +60,7 @@ func (g *Gateway) dropUnreadable(ctx context.Context, s *spool.Entry) error {
 
 // Release lets a message that waits for a time go as soon as the quota has room. It
 // moves to the end of the line of those that wait for room. The order is message, row,
-// record: until the record names the new place, the old one holds, and a pump that
+// record: until the record names the new place, the old one holds, and a dispatcher that
 // meets a row at another place than the record's takes it away. It may be repeated.
 // TooLate is for a message that does not wait there any more.
 func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
@@ -107,12 +107,12 @@ func (g *Gateway) moveRecord(ctx context.Context, rec *record.Record, old, entry
 		there, readErr := g.Records.Read(ctx, rec.Caller, rec.ID)
 		switch {
 		case readErr != nil:
-			return readErr // pumps take away the place that the record does not name
+			return readErr // dispatchers take away the place that the record does not name
 		case there.Spooled != entry.Key:
 			g.dequeue(ctx, entry)
 			return moved(there)
 		}
-		err = nil // a pump was quick to take it from there
+		err = nil // a dispatcher was quick to take it from there
 	}
 	if err != nil {
 		return err

@@ -376,7 +376,7 @@ func (g *Gateway) fence(ctx context.Context, rec *record.Record, m *mail.Message
 			return err
 		}
 	}
-	return problem.Wrap(problem.Unavailable, "Storage answers too slowly to send within the quota. Try again after Retry-After.", errors.New("every booked token grew too old"))
+	return problem.Wrap(problem.Unavailable, "Storage answers too slowly to send within the quota. Try again after Retry-After.", errors.New("every reserved token grew too old"))
 }
 
 // conclude gives the message of a request to ACS and deals with what comes of it.

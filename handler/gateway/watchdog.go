@@ -16,7 +16,7 @@ import (
 // behind: longer than any request is at work.
 const orphanAge = 2 * record.OwnerLife
 
-// Watch sees to what a lost tick, a killed process, or storage that was away has left: it
+// Watch sees to what a lost wake-up message, a killed process, or storage that was away has left: it
 // wakes the shards on which somebody waits and which nobody serves, and ends the work on
 // messages that stand in no line and whose owner has died. It is called every minute.
 func (g *Gateway) Watch(ctx context.Context) error {

@@ -150,9 +150,9 @@ func (m *manyDead) confirmAndRun(ctx context.Context, c *console, d deployment, 
 	}
 	return confirmAndRun(ctx, c, m.careful, job[spool.DeadLetter]{
 		verb: verb, done: done, none: "there is no such dead letter",
-		of:    func(l spool.DeadLetter) string { return "of " + l.Line.Caller },
-		list:  func(all []spool.DeadLetter) error { return printDead(c, listing{}, all) },
-		do:    func(ctx context.Context, l *spool.DeadLetter) error { return do(ctx, *l) },
+		of:         func(l spool.DeadLetter) string { return "of " + l.Line.Caller },
+		list:       func(all []spool.DeadLetter) error { return printDead(c, listing{}, all) },
+		do:         func(ctx context.Context, l *spool.DeadLetter) error { return do(ctx, *l) },
 		skipReason: deadSkipReason,
 	}, all)
 }

@@ -25,7 +25,9 @@ func TestEachFaultHasItsLine(t *testing.T) {
 	lack := func(name string) func(*testDeployment) { return func(w *testDeployment) { delete(w.settings, name) } }
 	change := func(id string, o object) func(*testDeployment) { return func(w *testDeployment) { w.Change(id, o) } }
 	gone := func(id string) func(*testDeployment) { return func(w *testDeployment) { w.Delete(id) } }
-	unassigned := func(principal string, r role) func(*testDeployment) { return func(w *testDeployment) { w.Unassign(principal, r.id) } }
+	unassigned := func(principal string, r role) func(*testDeployment) {
+		return func(w *testDeployment) { w.Unassign(principal, r.id) }
+	}
 	status := func(s string) func(*testDeployment) {
 		return change(testSite+"/config/configreferences/appsettings/POSTHORN_MASTER_KEY", object{"status": s})
 	}
@@ -50,7 +52,9 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"a clock that is late", func(w *testDeployment) { w.now = testNow.Add(-2 * time.Minute) }, "yellow", "login", "wrong by 2m0s", "clock"},
 		{"a clock that is wrong", func(w *testDeployment) { w.now = testNow.Add(time.Hour) }, "red", "login", "wrong by 1h0m0s", "clock"},
 
-		{"a setting that names another's host", func(w *testDeployment) { w.set("POSTHORN_BLOB_ENDPOINT", "https://posthornx.blob.core.windows.net.evil.example") }, "red", "settings", "POSTHORN_BLOB_ENDPOINT names a host that is not Azure's", "--settings POSTHORN_BLOB_ENDPOINT=https://ACCOUNT.blob.core.windows.net"},
+		{"a setting that names another's host", func(w *testDeployment) {
+			w.set("POSTHORN_BLOB_ENDPOINT", "https://posthornx.blob.core.windows.net.evil.example")
+		}, "red", "settings", "POSTHORN_BLOB_ENDPOINT names a host that is not Azure's", "--settings POSTHORN_BLOB_ENDPOINT=https://ACCOUNT.blob.core.windows.net"},
 		{"a setting that is missing", lack("POSTHORN_BLOB_ENDPOINT"), "red", "settings", "POSTHORN_BLOB_ENDPOINT: is missing", "appsettings set --subscription 00000000-0000-0000-0000-000000000001 --resource-group mail --name posthorn --settings POSTHORN_BLOB_ENDPOINT="},
 		{"a setting that is wrong", set("POSTHORN_REQUEST_TIMEOUT", "10m"), "red", "settings", "POSTHORN_REQUEST_TIMEOUT: must be at most 120s", "POSTHORN_REQUEST_TIMEOUT="},
 		{"a setting that nobody reads", set("POSTHORN_QOUTA", "custom"), "yellow", "settings", "POSTHORN_QOUTA is not a setting", "appsettings delete --subscription 00000000-0000-0000-0000-000000000001 --resource-group mail --name posthorn --setting-names POSTHORN_QOUTA"},
@@ -101,7 +105,9 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"no table", gone(testAccount + "/tableServices/default/tables/posthornqueue"), "yellow", "storage", "missing tables: posthornqueue", "roles"},
 		{"no right of one's own", func(w *testDeployment) { w.says("/posthorncallers()", http.StatusForbidden, nil) }, "yellow", "storage", "you may not read the tables", "Storage Table Data Contributor"},
 
-		{"ACS is silent", func(w *testDeployment) { w.says("//post.europe.communication.azure.com", http.StatusServiceUnavailable, nil) }, "green", "mail", "it answers", ""},
+		{"ACS is silent", func(w *testDeployment) {
+			w.says("//post.europe.communication.azure.com", http.StatusServiceUnavailable, nil)
+		}, "green", "mail", "it answers", ""},
 		{"another ACS", func(w *testDeployment) {
 			w.set("POSTHORN_ACS_ENDPOINT", "https://other.communication.azure.com")
 			w.says("//other.communication.azure.com", http.StatusNotFound, nil)
@@ -151,7 +157,9 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		}), "red", "reports", "with an account key, but keys are off", "Deploy"},
 		{"Event Grid may not write", unassigned(testTopicID, roleQueueSender), "red", "reports", "Event Grid lacks the role Storage Queue Data Message Sender", "az role"},
 		{"Event Grid may not bury", unassigned(testTopicID, roleBlobs), "red", "reports", "Event Grid lacks the role Storage Blob Data Contributor", "az role"},
-		{"reports that got lost", func(w *testDeployment) { w.says(testTopic+"/providers/Microsoft.Insights/metrics", http.StatusOK, dead(7)) }, "yellow", "reports", "7 delivery reports failed", "posthorn-dead-events"},
+		{"reports that got lost", func(w *testDeployment) {
+			w.says(testTopic+"/providers/Microsoft.Insights/metrics", http.StatusOK, dead(7))
+		}, "yellow", "reports", "7 delivery reports failed", "posthorn-dead-events"},
 
 		{"memory that fits nothing", set("POSTHORN_MEMORY_MB", "490"), "red", "memory", "The nearest is standard", "POSTHORN_MEMORY_MB=320"},
 		{"a body larger than the host's", set("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "50000000"), "red", "memory", "The nearest is standard", "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT=44040192"},
@@ -234,7 +242,9 @@ func TestWhatIsNotSeenIsNotGreen(t *testing.T) {
 		{"topics", role("/systemTopics", "Microsoft.EventGrid/systemTopics/read", "/subscriptions/1"), "reports", `"Reader"`},
 		{"metrics", role("/metrics", "Microsoft.Insights/metrics/read", testTopic), "reports", `"Monitoring Reader"`},
 		{"host", role("/host/status", "Microsoft.Web/sites/hostruntime/host/read", testSite), "host", `"Website Contributor"`},
-		{"Azure is away", func(w *testDeployment) { w.Fail("", "/host/status", -1, http.StatusServiceUnavailable, "Away", "Later.") }, "host", "Run doctor again"},
+		{"Azure is away", func(w *testDeployment) {
+			w.Fail("", "/host/status", -1, http.StatusServiceUnavailable, "Away", "Later.")
+		}, "host", "Run doctor again"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -43,7 +43,9 @@ func TestTheLinkedListIsChangedByOne(t *testing.T) {
 		{"refused by Azure", []string{testManaged}, func(d *testOperator) {
 			d.Fail("PATCH", "/communicationServices/post", -1, 400, "DomainValidationError", "Requested domain is not in the data location.")
 		}, "link example.test", []string{testManaged}, "could not change the linked domains of post: Requested domain is not in the data location", exitFailed},
-		{"without the right", []string{testManaged}, func(d *testOperator) { d.Fail("PATCH", "/communicationServices/post", -1, 403, "AuthorizationFailed", "No.") }, "link example.test", []string{testManaged}, "lacks a right", exitAway},
+		{"without the right", []string{testManaged}, func(d *testOperator) {
+			d.Fail("PATCH", "/communicationServices/post", -1, 403, "AuthorizationFailed", "No.")
+		}, "link example.test", []string{testManaged}, "lacks a right", exitAway},
 		{"busy once", []string{testManaged}, func(d *testOperator) { d.Fail("PATCH", "/communicationServices/post", 1, 409, "Conflict", "Busy.") }, "link example.test", []string{testManaged, testDomain}, "Linked ", 0},
 		{"busy for good", []string{testManaged}, func(d *testOperator) { d.Fail("PATCH", "/communicationServices/post", -1, 409, "Conflict", "Busy.") }, "link example.test", []string{testManaged}, "could not change the linked domains of post: Busy (Conflict)", exitFailed},
 		{"others link meanwhile", []string{testManaged}, func(d *testOperator) { d.meanwhile("PATCH", 1, testManaged, second) }, "link example.test", []string{testManaged, second, testDomain}, "second.test, example.test.", 0},

@@ -394,7 +394,9 @@ func TestFaultsOfSenderAndQuotaCommands(t *testing.T) {
 			}, "az role assignment create", exitAway},
 			{"throttled", func(d *testOperator) { d.Fail("", "", -1, http.StatusTooManyRequests, "TooManyRequests", "Wait.") }, "Run the command again", exitAway},
 			{"throttled once", func(d *testOperator) { d.Fail("", "", 1, http.StatusTooManyRequests, "TooManyRequests", "Wait.") }, "", -1},
-			{"gone", func(d *testOperator) { d.Fail("", "", -1, http.StatusNotFound, "ResourceGroupNotFound", "No such group.") }, `run "posthorn connect" again`, exitNotFound},
+			{"gone", func(d *testOperator) {
+				d.Fail("", "", -1, http.StatusNotFound, "ResourceGroupNotFound", "No such group.")
+			}, `run "posthorn connect" again`, exitNotFound},
 			{"nobody connected", func(d *testOperator) { d.environ = []string{"POSTHORN_CONNECTION=" + t.TempDir() + "/none"} }, `Run "posthorn connect" first`, exitUsage},
 		} {
 			t.Run(words+", "+c.name, func(t *testing.T) {

@@ -36,10 +36,10 @@ type tableRow struct {
 	entity       store.Entity // Values nil: it is not there
 	version      int
 	gets, writes int // that reached storage
-	reserved       int // tokens ever logged, those that were dropped since included
+	reserved     int // tokens ever logged, those that were dropped since included
 
 	others  map[string]*tableRow // beside the one of the ledger's name
-	further bool            // whether it is one of those
+	further bool                 // whether it is one of those
 }
 
 // named is the row of a name.

@@ -39,7 +39,7 @@ func TestFaultsOfStorage(t *testing.T) {
 	for name, test := range map[string]struct {
 		reads, writes []fate
 		granted       bool
-		reserved        int // tokens in the log at the end
+		reserved      int // tokens in the log at the end
 	}{
 		"none":                                   {nil, nil, true, 1},
 		"answer of the write lost":               {nil, []fate{lost}, true, 1},
@@ -144,9 +144,9 @@ func TestManyInstancesAtOnceAreAllServed(t *testing.T) {
 func TestSlowStorageBurnsTokens(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		way     time.Duration
-		granted bool
-		reserved  int
+		way      time.Duration
+		granted  bool
+		reserved int
 	}{
 		"nearly too slow":           {990 * time.Millisecond, true, 1},
 		"too slow to tell the time": {1001 * time.Millisecond, false, 0},

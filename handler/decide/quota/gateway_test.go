@@ -30,12 +30,12 @@ type testGateway struct {
 	lose    int           // of 100 wake-up messages
 	acs     func(o *testGateway, l *quota.Ledger, g quota.Grant) bool
 
-	mu      sync.Mutex
-	table   map[int]map[quota.Line][]waiter
-	sent    []sending
-	refused int
-	dispatches   int // that found something
-	wakeUps   int
+	mu         sync.Mutex
+	table      map[int]map[quota.Line][]waiter
+	sent       []sending
+	refused    int
+	dispatches int // that found something
+	wakeUps    int
 }
 
 // waiter is a row of a line.

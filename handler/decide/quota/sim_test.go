@@ -61,7 +61,7 @@ type outcome struct {
 	mu        sync.Mutex
 	arrivals  []time.Time // at ACS, one for every token
 	granted   int         // tokens
-	reserved    int
+	reserved  int
 	entity    store.Entity // the row at the end
 	refused   int
 	unserved  int // calls of Book that ended as unavailable

@@ -92,7 +92,7 @@ func appendTime(text []byte, t time.Time) []byte {
 	return append(t.UTC().AppendFormat(append(text, '"'), time.RFC3339Nano), '"')
 }
 
-// keepUntil is when Sweep may remove the row.
+// keepUntil is when CleanUp may remove the row.
 func (r *Record) keepUntil() time.Time {
 	last := r.Updated
 	if !r.Final() && r.Deadline.After(last) {

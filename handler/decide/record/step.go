@@ -152,12 +152,12 @@ func (b *Store) writeFor(ctx context.Context, r *Record, life time.Duration) err
 }
 
 const (
-	// CleanUpSlices is how many calls of Sweep see all records, one slice each.
+	// CleanUpSlices is how many calls of CleanUp see all records, one slice each.
 	CleanUpSlices = 64
-	sweepPage     = 500
+	cleanUpPage   = 500
 )
 
-// CleanUp removes the records of slice n of SweepSlices that have outlived their
+// CleanUp removes the records of slice n of CleanUpSlices that have outlived their
 // time. It may be repeated. An error is Unavailable.
 func (b *Store) CleanUp(ctx context.Context, n int) (removed int, err error) {
 	now, err := b.now(ctx, "", "")
@@ -171,7 +171,7 @@ func (b *Store) CleanUp(ctx context.Context, n int) (removed int, err error) {
 	}
 	var failed []error
 	for {
-		page, err := b.table.ListBefore(ctx, after, before, sweepPage)
+		page, err := b.table.ListBefore(ctx, after, before, cleanUpPage)
 		if err != nil {
 			return removed, unavailable(errors.Join(append(failed, err)...))
 		}
@@ -187,7 +187,7 @@ func (b *Store) CleanUp(ctx context.Context, n int) (removed int, err error) {
 				failed = append(failed, err)
 			}
 		}
-		if len(page) < sweepPage || ctx.Err() != nil {
+		if len(page) < cleanUpPage || ctx.Err() != nil {
 			return removed, unavailable(errors.Join(append(failed, ctx.Err())...))
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 const (
 	// workPrefix begins the partitions of what processes work on. It is greater than
-	// every partition of a record, so Sweep does not meet them; workEnd is greater still.
+	// every partition of a record, so CleanUp does not meet them; workEnd is greater still.
 	workPrefix, workEnd = "work-", "work."
 	workRow             = "w"
 	// A key is 16 bytes, so a row has room for 4,096. What is at work beyond them is

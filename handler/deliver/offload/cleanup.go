@@ -13,24 +13,24 @@ const (
 	// LinkGrace is how long a file outlives its link, so that an end that was
 	// reckoned by another clock takes no file away.
 	LinkGrace = 24 * time.Hour
-	// CleanUpPage is how many rows Sweep looks at in one listing.
+	// CleanUpPage is how many rows CleanUp looks at in one listing.
 	CleanUpPage = 200
 )
 
 // CleanUp deletes the files of links that ended LinkGrace ago or earlier, and what
 // was uploaded to slots that ended SlotGrace ago and belongs to no message. It
-// deletes a row after all that it lists, so that a sweep that breaks off is found
+// deletes a row after all that it lists, so that a clean-up that breaks off is found
 // again. It may be repeated, and by several at once. deleted counts blobs, with
 // an error too, which is Unavailable. What cannot be deleted does not keep the
 // rest.
 func (o *Offload) CleanUp(ctx context.Context) (deleted int, err error) {
-	links, err := o.sweepRange(ctx, store.Key{}, "", LinkGrace, o.deleteFiles)
-	slots, slotErr := o.sweepRange(ctx, store.Key{Partition: slotPartition}, slotPartition, SlotGrace, o.deleteSlot)
+	links, err := o.cleanUpRange(ctx, store.Key{}, "", LinkGrace, o.deleteFiles)
+	slots, slotErr := o.cleanUpRange(ctx, store.Key{Partition: slotPartition}, slotPartition, SlotGrace, o.deleteSlot)
 	return links + slots, problem.Wrap(problem.Unavailable, "What has expired could not all be deleted.", errors.Join(err, slotErr))
 }
 
-// sweepRange clears rows of partitions that are called by the day of their end.
-func (o *Offload) sweepRange(ctx context.Context, after store.Key, partitionPrefix string, grace time.Duration,
+// cleanUpRange clears rows of partitions that are called by the day of their end.
+func (o *Offload) cleanUpRange(ctx context.Context, after store.Key, partitionPrefix string, grace time.Duration,
 	clearRow func(context.Context, store.Entity) (int, error)) (deleted int, err error) {
 	ended := o.config.Now().Add(-grace) // whatever ended by then may go
 	before := partitionPrefix + day(ended.AddDate(0, 0, 1))

@@ -202,7 +202,7 @@ func (o *Offload) link(ctx context.Context, k Key) (store.Entity, error) {
 	case !errors.Is(err, store.ErrMissing):
 		return store.Entity{}, away(err)
 	case day(o.config.Now()) > k.Partition:
-		// Sweep has been: such a link cannot be told from one never made.
+		// CleanUp has been: such a link cannot be told from one never made.
 		return store.Entity{}, gone()
 	default:
 		return store.Entity{}, notFound()

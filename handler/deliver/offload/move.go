@@ -143,7 +143,7 @@ func headers(name string) store.BlobHeaders {
 }
 
 // Commit makes what was staged readable and its links live. On an error, which
-// is Unavailable, what was done is undone; what cannot be undone now, Sweep
+// is Unavailable, what was done is undone; what cannot be undone now, CleanUp
 // deletes when the links would have ended.
 func (mv *Move) Commit(ctx context.Context) error {
 	if len(mv.files) == 0 {
@@ -194,12 +194,12 @@ func unlessOurs(err error) error {
 
 // Discard deletes what Commit made and gives back the uploads: for a message
 // that was not sent. It goes on for UndoTimeout when ctx is cancelled. An error
-// is Unavailable, and then Sweep deletes the rest in time.
+// is Unavailable, and then CleanUp deletes the rest in time.
 func (mv *Move) Discard(ctx context.Context) error {
 	return problem.Wrap(problem.Unavailable, "The attachments of the message could not all be deleted.", mv.remove(ctx))
 }
 
-// remove deletes the row last, since Sweep finds the blobs by it, and not at all
+// remove deletes the row last, since CleanUp finds the blobs by it, and not at all
 // while a blob may be left. Uploads are given back only when no row will ever
 // list them: it would delete them under their next message.
 func (mv *Move) remove(ctx context.Context) error {

@@ -14,7 +14,7 @@ import (
 const (
 	// SlotLife is how long a slot takes uploads, and a message may name it.
 	SlotLife = 24 * time.Hour
-	// SlotGrace is how much longer Sweep leaves a slot alone: for an upload that
+	// SlotGrace is how much longer CleanUp leaves a slot alone: for an upload that
 	// is just ending and a message that is just being sent.
 	SlotGrace = time.Hour
 	// DefaultMaxUploadBytes is a little more than one Put Blob takes (5,000 MiB);

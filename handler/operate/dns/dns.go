@@ -44,7 +44,7 @@ type Checker struct {
 	dial      Dial
 }
 
-// New makes an Asker. The resolvers, each HOST:PORT, find the authoritative servers and
+// New makes a Checker. The resolvers, each HOST:PORT, find the authoritative servers and
 // answer for other zones; the first that answers counts. System names those of this
 // computer. Without dial it is that of package net.
 func New(resolvers []string, dial Dial) *Checker {
