@@ -12,7 +12,7 @@ import (
 
 // claim makes s's record. done says that there is an answer already. It goes on after
 // the request's time: a row whose answer nobody awaited would keep the caller's id for
-// OwnerLife. carry gives it back.
+// OwnerLife. undo gives it back.
 func (g *Gateway) claim(ctx context.Context, s *sending) (answer Answer, done bool, err error) {
 	ctx = context.WithoutCancel(ctx)
 	rec, replay, err := g.claimInTurn(ctx, *s.rec)
@@ -99,4 +99,17 @@ func (g *Gateway) resume(ctx context.Context, s *sending) (answer Answer, done b
 	}
 	s.again = true
 	return Answer{}, false, nil
+}
+
+// earlier is the answer of an earlier request with the same id, if there was one
+// for the same message: its upload may have ended since. Otherwise it is refusal.
+func (g *Gateway) earlier(ctx context.Context, s *sending, refusal error) (Answer, error) {
+	if !s.named {
+		return Answer{}, refusal
+	}
+	rec, err := g.Records.Find(ctx, s.rec.Caller, s.rec.ID)
+	if err != nil || rec.Fingerprint != s.rec.Fingerprint || !rec.Final() || rec.Repeatable {
+		return Answer{}, refusal
+	}
+	return Answer{rec, true}, failed(rec)
 }

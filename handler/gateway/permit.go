@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // permit is a grant in the hands of somebody who may make one call to ACS with it.
@@ -47,5 +48,21 @@ func (p *permit) tell(ctx context.Context, say func(context.Context, quota.Grant
 	defer cancel()
 	if err := say(ctx, p.grant); err != nil {
 		p.g.Log.ErrorContext(ctx, "could not write ACS back-off to quota table", "error", err)
+	}
+}
+
+// turn waits until a call to ACS may be made, whose end done must tell: as long as ctx
+// lasts or, if brief, until grant is too old.
+func (g *Gateway) turn(ctx context.Context, brief bool, grant quota.Grant) (done func(), err error) {
+	if brief {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, grant.UseBy.Sub(g.Now()))
+		defer cancel()
+	}
+	select {
+	case g.calls <- struct{}{}:
+		return func() { <-g.calls }, nil
+	case <-ctx.Done():
+		return nil, problem.Wrap(problem.Unavailable, "ACS answers too slowly, and as many messages as may be are on their way to it. Nothing was sent. Try again after Retry-After.", ctx.Err())
 	}
 }

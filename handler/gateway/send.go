@@ -182,19 +182,6 @@ func (s *sending) refusal() error {
 	return s.by.Pause.Problem(pausedCaller)
 }
 
-// earlier is the answer of an earlier request with the same id, if there was one
-// for the same message: its upload may have ended since. Otherwise it is refusal.
-func (g *Gateway) earlier(ctx context.Context, s *sending, refusal error) (Answer, error) {
-	if !s.named {
-		return Answer{}, refusal
-	}
-	rec, err := g.Records.Find(ctx, s.rec.Caller, s.rec.ID)
-	if err != nil || rec.Fingerprint != s.rec.Fingerprint || !rec.Final() || rec.Repeatable {
-		return Answer{}, refusal
-	}
-	return Answer{rec, true}, failed(rec)
-}
-
 // deliver takes a message to its end, or into the queue. When it returns an error nothing
 // was sent, its id is free again, and nothing of the message is left in storage but why,
 // under a name that its caller gave it.
@@ -337,22 +324,6 @@ func (g *Gateway) commit(ctx context.Context, s *sending) error {
 	err := s.files.Commit(ctx)
 	s.committed = err == nil
 	return err
-}
-
-// turn waits until a call to ACS may be made, whose end done must tell: as long as ctx
-// lasts or, if brief, until grant is too old.
-func (g *Gateway) turn(ctx context.Context, brief bool, grant quota.Grant) (done func(), err error) {
-	if brief {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, grant.UseBy.Sub(g.Now()))
-		defer cancel()
-	}
-	select {
-	case g.calls <- struct{}{}:
-		return func() { <-g.calls }, nil
-	case <-ctx.Done():
-		return nil, problem.Wrap(problem.Unavailable, "ACS answers too slowly, and as many messages as may be are on their way to it. Nothing was sent. Try again after Retry-After.", ctx.Err())
-	}
 }
 
 // reservations bounds how often a token may grow too old before the fence.
