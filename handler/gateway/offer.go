@@ -55,8 +55,8 @@ func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message
 	return o
 }
 
-// finish records that ACS accepted or rejected a message, and says whether it could. If another has taken the message
-// over meanwhile, what it has recorded is the truth.
+// finish records that ACS accepted or rejected a message, and says whether it could. If
+// another has taken the message over meanwhile, what that one has recorded is the truth.
 func (g *Gateway) finish(ctx context.Context, rec *record.Record, o outcome) bool {
 	state, failure := record.Accepted, o.failure
 	if o.result == rejected {

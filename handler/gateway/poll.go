@@ -71,7 +71,7 @@ func (g *Gateway) endUnsent(ctx context.Context, rec *record.Record) {
 		return
 	}
 	if err := g.Records.Refuse(ctx, rec, ownerDied()); err != nil {
-		g.Log.WarnContext(ctx, "could not record the end of a message", "id", rec.ID, "error", err)
+		g.Log.WarnContext(ctx, "could not end a message of a dead process; the watchdog will", "id", rec.ID, "error", err)
 	}
 }
 

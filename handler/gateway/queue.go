@@ -84,7 +84,7 @@ func (g *Gateway) enqueue(ctx context.Context, s *sending, position quota.Positi
 }
 
 // count lets the ledger count an entry that it does not know, or no longer, and that is
-// held until a time; zero if it needs nothing but room. If that fails, Tend finds it.
+// held until a time; zero if it needs nothing but room. If that fails, Watch finds it.
 func (g *Gateway) count(ctx context.Context, entry *spool.Entry, until time.Time) {
 	position, err := g.Sends.Return(ctx, entry.Line.Shard, lineOf(entry.Line), callOf(entry), entry.Ticket, until)
 	if err != nil {

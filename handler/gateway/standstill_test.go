@@ -257,7 +257,7 @@ func TestAPauseCostsNoLooks(t *testing.T) {
 
 // The tick of a shard is lost, and a caller sends messages, again and again, whose letters
 // cannot be kept. The line is served all the same: by the tick that each of these sends for
-// the place that it gives up, or after Tend has come.
+// the place that it gives up, or after Watch has come.
 func TestWhatCannotBeKeptDoesNotKeepTheLineFromBeingServed(t *testing.T) {
 	t.Parallel()
 	const tend = 5 * time.Minute

@@ -47,7 +47,7 @@ func joined(all, one *problem.Problem) *problem.Problem {
 	violations := slices.Clone(all.Violations)
 	for _, f := range one.Violations {
 		known := slices.ContainsFunc(violations, func(k problem.Violation) bool { return k.Pointer == f.Pointer && k.Detail == f.Detail })
-		if !known && len(violations) < maxViolations {
+		if !known && len(violations) < problem.MaxViolations {
 			violations = append(violations, f)
 		}
 	}
@@ -58,9 +58,6 @@ func joined(all, one *problem.Problem) *problem.Problem {
 	both.Violations = violations
 	return &both
 }
-
-// maxViolations is how many violations of several messages are told.
-const maxViolations = 50
 
 // merged is one problem of what wire found wrong with a message and what check
 // did, which sees a member that wire could not read as missing, and says nothing

@@ -205,7 +205,7 @@ func TestSweepForgetsOldRecords(t *testing.T) {
 	})
 }
 
-// A Dispatch that could not do its work says so, and its tick comes again. One that
+// A Dispatch that could not do its work says so, and its wake-up message comes again. One that
 // could has sent what waits.
 func TestADispatchThatFailedSaysSo(t *testing.T) {
 	t.Parallel()
@@ -234,7 +234,7 @@ func TestADispatchThatFailedSaysSo(t *testing.T) {
 					t.Errorf("got %v", err)
 				}
 				tr.set(nil)
-				time.Sleep(3 * time.Minute) // the seat of who failed has ended
+				time.Sleep(3 * time.Minute) // the lease of the one that failed has ended
 				ticks := sim.Site{Where: "ticks", Op: mem.Send}
 				before := w.Counts()[ticks]
 				if err := w.Any().Dispatch(t.Context(), 0); err != nil {
@@ -251,9 +251,9 @@ func TestADispatchThatFailedSaysSo(t *testing.T) {
 	}
 }
 
-// All ticks are lost. Tend says when it could not wake a shard, and wakes it the next
+// All wake-up messages are lost. Watch says when it could not wake a shard, and wakes it the next
 // time.
-func TestATendThatFailedSaysSo(t *testing.T) {
+func TestAWatchThatFailedSaysSo(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string

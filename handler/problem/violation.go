@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// MaxViolations is how many violations a problem tells at most, so that it can be read.
+const MaxViolations = 50
+
 // Violation is one thing wrong in a JSON body.
 type Violation struct {
 	Pointer string `json:"pointer"`          // RFC 6901, "" for the whole body

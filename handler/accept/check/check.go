@@ -58,7 +58,7 @@ func New() *Checker {
 // The error is a *problem.Problem with all violations in the order of their
 // pointers and of kind InvalidMessage, and leaves m as it was. A list that is
 // longer than its limit is one violation; of its elements only as many are looked at
-// as the limit allows, and of all violations maxViolations are told, so that the answer
+// as the limit allows, and of all violations problem.MaxViolations are told, so that the answer
 // stays of a size to be read. No sentence repeats a value.
 func (c *Checker) Message(m *mail.Message, now time.Time) (Terms, error) {
 	var f violations

@@ -195,7 +195,7 @@ func TestMessageRefusesTogether(t *testing.T) {
 				indexes[i] = fmt.Sprintf("/recipients/to/%d/address The address has no @.", i)
 			}
 			slices.Sort(indexes)
-			slices.Values(indexes[:maxViolations])(yield)
+			slices.Values(indexes[:problem.MaxViolations])(yield)
 		})},
 		{"empty attachment", func(m *mail.Message) { m.Attachments[0].Size = 0 }, []string{
 			"/attachments/0/contentInBase64 The attachment is empty, which ACS refuses.",

@@ -16,16 +16,13 @@ func (f *violations) add(pointer, format string, args ...any) {
 	f.list = append(f.list, problem.NewViolation(pointer, format, args...))
 }
 
-// maxViolations is how many are told at once.
-const maxViolations = 50
-
 // problem is nil if nothing was noted.
 func (f *violations) problem() error {
 	if len(f.list) == 0 {
 		return nil
 	}
 	slices.SortStableFunc(f.list, func(a, b problem.Violation) int { return strings.Compare(a.Pointer, b.Pointer) })
-	return problem.Invalid(f.list[:min(len(f.list), maxViolations)])
+	return problem.Invalid(f.list[:min(len(f.list), problem.MaxViolations)])
 }
 
 // escape makes a member's name one token of a pointer: RFC 6901 section 3.

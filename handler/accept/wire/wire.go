@@ -54,7 +54,7 @@ type Sink interface {
 // A body that is not acceptable JSON, one that ends early included, is a
 // problem.MalformedJSON that says where; members that are unknown, stand twice
 // or have the wrong type are one problem.InvalidMessage that lists them all, up
-// to maxViolations. An error of the body's reader comes back wrapped, as
+// to problem.MaxViolations. An error of the body's reader comes back wrapped, as
 // problem.TooLarge if it is an http.MaxBytesError, untouched if it holds a
 // problem; so does, untouched, an error of the sink.
 //
@@ -112,9 +112,6 @@ func (r *reader) found() error {
 	return problem.Invalid(r.violations)
 }
 
-// maxViolations is how many violations of members are collected before reading stops.
-const maxViolations = 50
-
 // note collects one violation of the member where the reader is. It returns an
 // error when there are too many to go on.
 func (r *reader) note(detail string) error {
@@ -129,7 +126,7 @@ func (r *reader) collect(f problem.Violation) error {
 		}
 	}
 	r.violations = append(r.violations, f)
-	if len(r.violations) == maxViolations {
+	if len(r.violations) == problem.MaxViolations {
 		p := problem.New(problem.InvalidMessage, "The message has too many violations. These are the first.")
 		p.Violations = r.violations
 		return p

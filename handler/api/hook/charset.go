@@ -13,8 +13,8 @@ import (
 
 // fieldsIn makes an object of fields. A field names its charset; else the field _charset_,
 // which browsers fill in, names it; else the Content-Type. Without a name a form is UTF-8
-// or, if its bytes are not, windows-1252, as browsers read a page without a charset. Sources: html.spec.whatwg.org, "Constructing the
-// entry list"; RFC 7578 section 4.6; encoding.spec.whatwg.org, "Names and labels".
+// or, if its bytes are not, windows-1252, as browsers read a page without a charset.
+// Sources: html.spec.whatwg.org, "Constructing the entry list"; RFC 7578 section 4.6; encoding.spec.whatwg.org, "Names and labels".
 func fieldsIn(raw []rawField, charset string) (value, error) {
 	whole := charsetOf(charset)
 	for _, f := range raw {

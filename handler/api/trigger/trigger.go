@@ -69,7 +69,7 @@ func Handler(name string, f func(context.Context, Invocation) error, log *slog.L
 			reply(w, http.StatusBadRequest)
 			return
 		}
-		reply(w, settle(log, run(r.Context(), f, in)))
+		reply(w, report(log, run(r.Context(), f, in)))
 	})
 }
 
@@ -97,8 +97,8 @@ func run(ctx context.Context, f func(context.Context, Invocation) error, in Invo
 	return f(ctx, in)
 }
 
-// settle logs the outcome of a call and returns its status.
-func settle(log *slog.Logger, err error) int {
+// report logs the outcome of a call and returns its status.
+func report(log *slog.Logger, err error) int {
 	switch {
 	case err == nil:
 		log.Info("trigger call done")

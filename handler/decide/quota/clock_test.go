@@ -95,7 +95,7 @@ func TestTheLocalClockMayShowAnything(t *testing.T) {
 				l := quota.New(f, "send", quota.ManagedDomainSend, now, ids())
 				g, err := l.Reserve(t.Context(), costing(5))
 				if err != nil || g.UseBy.Sub(now()) != 4*time.Second {
-					t.Fatalf("Book = %v from now, %v; want 4s", g.UseBy.Sub(now()), err)
+					t.Fatalf("Reserve = %v from now, %v; want 4s", g.UseBy.Sub(now()), err)
 				}
 				if logged := newest(f.entity); !logged.Equal(time.Now()) {
 					t.Errorf("logged at %v, storage's clock shows %v", logged, time.Now())

@@ -67,7 +67,7 @@ func TestFaultsOfStorage(t *testing.T) {
 				f := &instanceTable{tableRow: &tableRow{}, fate: script(test.reads, test.writes)}
 				g, err := newLedger(f, quota.CustomDomainSend).Reserve(t.Context(), costing(1))
 				if g.Live(time.Now()) != test.granted {
-					t.Errorf("Book = %v, %v; want granted: %v", g, err, test.granted)
+					t.Errorf("Reserve = %v, %v; want granted: %v", g, err, test.granted)
 				}
 				if !test.granted && !problem.Is(err, problem.Unavailable) {
 					t.Errorf("error %v, want unavailable", err)
@@ -160,7 +160,7 @@ func TestSlowStorageBurnsTokens(t *testing.T) {
 				// a token lives 4 s from when its clock reading was asked for.
 				g, err := newLedger(f, quota.CustomDomainSend).Reserve(t.Context(), costing(1))
 				if (err == nil) != test.granted || g.Live(time.Now()) != test.granted || f.reserved != test.reserved {
-					t.Errorf("Book = %v, %v with %d logged", g, err, f.reserved)
+					t.Errorf("Reserve = %v, %v with %d logged", g, err, f.reserved)
 				}
 			})
 		})
@@ -188,7 +188,7 @@ func TestSlowStorageBurnsTokens(t *testing.T) {
 			reserve(t, l, 1)
 			f.way = func() time.Duration { return 2 * time.Second }
 			if g, err := l.Reserve(t.Context(), costing(1)); !problem.Is(err, problem.Unavailable) || g.Live(time.Now()) {
-				t.Errorf("Book = %v, %v", g, err)
+				t.Errorf("Reserve = %v, %v", g, err)
 			}
 			if f.reserved != 2 {
 				t.Errorf("%d tokens logged, want 2: one granted, one burnt", f.reserved)
@@ -222,7 +222,7 @@ func TestBackoffHoldsForEveryInstance(t *testing.T) {
 				for _, l := range []*quota.Ledger{one, two} {
 					_, err := l.Reserve(t.Context(), costing(1))
 					if got := problem.Of(err).RetryAfter; !problem.Is(err, problem.OverQuota) || got != test.closed {
-						t.Errorf("Book: %v, RetryAfter %v, want %v", err, got, test.closed)
+						t.Errorf("Reserve: %v, RetryAfter %v, want %v", err, got, test.closed)
 					}
 					if v := l.View(); v.RemainingMinute != 0 || v.RemainingHour != 0 {
 						t.Errorf("View = %+v", v)
@@ -249,7 +249,7 @@ func TestBackoffNeverShortens(t *testing.T) {
 			}
 		}
 		if _, err := l.Reserve(t.Context(), costing(1)); problem.Of(err).RetryAfter < time.Hour {
-			t.Errorf("Book: %v", err)
+			t.Errorf("Reserve: %v", err)
 		}
 		if f.writes != 1 {
 			t.Errorf("%d writes, want 1", f.writes)

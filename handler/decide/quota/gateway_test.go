@@ -95,7 +95,7 @@ func (o *testGateway) offer(l *quota.Ledger, c quota.Call) {
 	switch {
 	case err != nil:
 		if !problem.Is(err, problem.OverQuota) {
-			o.wrong("BookOrJoin", err)
+			o.wrong("ReserveOrJoin", err)
 		}
 		o.mu.Lock()
 		defer o.mu.Unlock()

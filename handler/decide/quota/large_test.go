@@ -32,7 +32,7 @@ func TestNoWindowOfLargeLimitsHoldsMore(t *testing.T) {
 			rt.Error(err)
 		}
 		if out.wrongKind != nil {
-			rt.Errorf("Book: %v", out.wrongKind)
+			rt.Errorf("Reserve: %v", out.wrongKind)
 		}
 	})
 }
@@ -52,7 +52,7 @@ func TestNoWindowHoldsMoreWhileTheLayoutChanges(t *testing.T) {
 			rt.Error(err)
 		}
 		if out.wrongKind != nil {
-			rt.Errorf("Book: %v", out.wrongKind)
+			rt.Errorf("Reserve: %v", out.wrongKind)
 		}
 	})
 }

@@ -41,7 +41,7 @@ func reserve(t *testing.T, l *quota.Ledger, n int) (granted int) {
 		if _, err := l.Reserve(t.Context(), costing(1)); err == nil {
 			granted++
 		} else if !problem.Is(err, problem.OverQuota) {
-			t.Fatalf("Book: %v", err)
+			t.Fatalf("Reserve: %v", err)
 		}
 	}
 	return granted
@@ -194,7 +194,7 @@ func TestWhoLeavesDoesNotBreakTheOthers(t *testing.T) {
 			wg.Go(func() {
 				g, err := l.Reserve(ctx, costing(1))
 				if !errors.Is(err, want) || (want != nil && !problem.Is(err, problem.Unavailable)) || g.Live(time.Now()) == (want != nil) {
-					t.Errorf("Book = %v, %v; want %v", g, err, want)
+					t.Errorf("Reserve = %v, %v; want %v", g, err, want)
 				}
 			})
 			synctest.Wait()

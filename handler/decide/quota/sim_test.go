@@ -64,7 +64,7 @@ type outcome struct {
 	reserved  int
 	entity    store.Entity // the row at the end
 	refused   int
-	unserved  int // calls of Book that ended as unavailable
+	unserved  int // calls of Reserve that ended as unavailable
 	wrongKind error
 }
 
@@ -195,7 +195,7 @@ func TestNoWindowOfAnyAlignmentHoldsMoreThanTheLimit(t *testing.T) {
 			rt.Error(err)
 		}
 		if out.wrongKind != nil {
-			rt.Errorf("Book: %v", out.wrongKind)
+			rt.Errorf("Reserve: %v", out.wrongKind)
 		}
 		if out.granted > out.reserved || w.faults == 0 && w.way < time.Second/10 && (out.granted != out.reserved || out.unserved > 0) {
 			rt.Errorf("%d tokens granted, %d in the log, %d calls unavailable", out.granted, out.reserved, out.unserved)

@@ -16,7 +16,7 @@ import (
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// act is one call of a Book in a history, as porcupine sees it.
+// act is one call of a Store in a history, as porcupine sees it.
 type act struct {
 	op          string // claim, finish, refuse, release
 	key         int

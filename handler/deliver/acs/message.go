@@ -1,8 +1,8 @@
 package acs
 
 // Message is one e-mail. It has the fields of EmailMessage in the service's
-// specification. The service checks them, and answers with an *Error. Text that is not UTF-8 is sent with U+FFFD in place
-// of every wrong byte.
+// specification. The service checks them, and answers with an *Error. Text that is not
+// UTF-8 is sent with U+FFFD in place of every wrong byte.
 //
 // A Message must not change while a Send is under way.
 type Message struct {

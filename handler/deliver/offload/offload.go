@@ -45,8 +45,8 @@
 // # What a crash leaves behind
 //
 // Staged blocks are invisible. Blocks of a failed message are dropped at once. Azure
-// drops the blocks of a dead process a week after the last write to their blob. A row without blobs is swept on its day. A committed blob
-// always has a row; where it cannot be known whether a commit has happened or
+// drops the blocks of a dead process a week after the last write to their blob. A row
+// without blobs is removed on its day. A committed blob always has a row; where it cannot be known whether a commit has happened or
 // will yet, the row stays until its day. A slot goes SlotGrace after its end:
 // with its blob, unless the row of a message lists that.
 //

@@ -140,7 +140,7 @@ func (h *House) Working() {
 }
 
 // Play is the Functions host for a while: it calls Dispatch for every tick that
-// can be seen, looking every 5 s, and Tend every minute.
+// can be seen, looking every 5 s, and Watch every minute.
 func (h *House) Play(t *testing.T, length time.Duration) {
 	t.Helper()
 	end := time.Now().Add(length)

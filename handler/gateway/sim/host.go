@@ -27,8 +27,8 @@ type Host struct {
 	Outlives bool
 }
 
-// Play lets the host work until Stop: it looks for ticks, calls Tend every minute
-// and Sweep every hour, each on any instance that lives.
+// Play lets the host work until Stop: it looks for wake-up messages, calls Watch every minute
+// and CleanUp every hour, each on any instance that lives.
 func (w *World) Play() {
 	w.every(polling, func(ctx context.Context) {
 		messages, err := w.ticks.Receive(ctx, 16, hidden)
