@@ -17,6 +17,7 @@ import (
 	"github.com/posthorn/posthorn/handler/gateway/sim"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
 // allowed is Shop with a policy that is changed.
@@ -246,6 +247,7 @@ func TestWhatAPausedCallerSends(t *testing.T) {
 	}{
 		{"waits", false, gatewaytest.Small("one"), true},
 		{"may not wait", false, gatewaytest.Refusing(gatewaytest.Small("one")), false},
+		{"may not wait, with a file", false, gatewaytest.Refusing(gatewaytest.Large()), false},
 		{"is refused", true, gatewaytest.Small("one"), false},
 		{"is refused for later, too", true, with(gatewaytest.Small("one"), `"delivery":{"sendAt":"`+since2000(time.Hour)+`"}`), false},
 	} {
@@ -254,9 +256,18 @@ func TestWhatAPausedCallerSends(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := gatewaytest.New(t, plenty)
 				h.Lists.Set(paused(c.refuse))
+				staged := 0
+				h.See(func(op mem.Op, _ string) {
+					if op == mem.Stage {
+						staged++
+					}
+				})
 				req := request(c.body)
 				req.Caller = paused(c.refuse)
 				a, err := h.Send(t.Context(), req)
+				if staged > 0 {
+					t.Errorf("%d blocks of files were stored", staged)
+				}
 				switch {
 				case c.waits && (err != nil || a.Record.State != record.Waiting):
 					t.Errorf("%+v, %v", a.Record, err)

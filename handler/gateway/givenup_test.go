@@ -33,6 +33,16 @@ func TestWhatIsGivenUpIsToldAndHoldsUpNobody(t *testing.T) {
 		}
 	}
 	nothing := func(context.Context, *sim.World) {}
+	once := func(op sim.Site) func(sim.Site) sim.Fault {
+		var done atomic.Bool
+		return func(s sim.Site) sim.Fault {
+			if s.Where == op.Where && s.Op == op.Op && done.CompareAndSwap(false, true) {
+				return sim.Refuse
+			}
+			return sim.Pass
+		}
+	}
+	const sentBefore = " ACS gave no clear answer when it was sent before, and does not know it: it may or may not have been sent then."
 	for _, test := range []struct {
 		name    string
 		subject string
@@ -77,6 +87,21 @@ func TestWhatIsGivenUpIsToldAndHoldsUpNobody(t *testing.T) {
 			name: "in doubt each time", subject: "one", meddle: nothing, takes: 90 * time.Second,
 			plan: always(sim.Site{Where: "acs", Op: sim.Offer}),
 			ends: record.Unknown, kind: "acs-failed", detail: tooOften, offers: 4, letters: 1,
+		},
+		{
+			name: "sent in doubt, then offered as often as may be", subject: "stranger", meddle: nothing, takes: 127 * time.Minute,
+			plan: once(sim.Site{Where: "acs", Op: sim.Offer}),
+			ends: record.Unknown, kind: "acs-misconfigured", offers: 9, letters: 1,
+			detail: "It was offered to ACS 8 times and not taken. The last reason: ACS does not know the sender." + sentBefore,
+		},
+		{
+			name: "sent in doubt, then its content is lost", subject: "one", takes: 2 * time.Minute,
+			meddle: func(ctx context.Context, w *sim.World) {
+				w.ACS.Down(true) // after a minute's pause it is asked, and sent again
+				time.AfterFunc(time.Minute, func() { w.LoseLetters(ctx); w.ACS.Down(false) })
+			},
+			plan: once(sim.Site{Where: "acs", Op: sim.Offer}),
+			ends: record.Unknown, kind: "internal", detail: lost + sentBefore, offers: 1,
 		},
 		{
 			name: "in doubt until its deadline", subject: "one", more: `,"deadline":"` + since2000(10*time.Minute) + `"`, takes: 10*time.Minute + 30*time.Second,
