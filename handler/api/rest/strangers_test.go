@@ -217,7 +217,9 @@ func TestNoMemoryBeforeAProof(t *testing.T) {
 func TestABodyWhereNoneIsRead(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t, plenty)
-	id := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("x"))).document(t).ID
+	later := strings.TrimSuffix(gatewaytest.Small("x"), "}") + `,"delivery":{"sendAt":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `"}}`
+	id := d.do(t, d.request(t, "POST", "/emails:send", later)).document(t).ID
+	d.do(t, d.request(t, "DELETE", "/emails/operations/"+id, "")) // its state stays, whenever it is asked for
 	_, alerts := d.hooked(t, "alerts", "generic")
 	parameters := strings.NewReplacer("{id}", id, "{token}", "x", "{number}", "1", "/hooks/{name}", alerts)
 	with := []string{"/emails:send", "/emails", "/emails/batch", "/v3/mail/send", "/email", "/email/batch"}
