@@ -247,7 +247,8 @@ func TestWhatAPausedCallerSends(t *testing.T) {
 	}{
 		{"waits", false, gatewaytest.Small("one"), true},
 		{"may not wait", false, gatewaytest.Refusing(gatewaytest.Small("one")), false},
-		{"may not wait, with a file", false, gatewaytest.Refusing(gatewaytest.Large()), false},
+		// A body that fits is kept while it is read; another would stream away before it says that it may not wait.
+		{"may not wait, with a file", false, gatewaytest.Refusing(with(gatewaytest.Small("one"), `"attachments":[{"name":"a.txt","contentType":"text/plain","placement":"link","contentInBase64":"YQ=="}]`)), false},
 		{"is refused", true, gatewaytest.Small("one"), false},
 		{"is refused for later, too", true, with(gatewaytest.Small("one"), `"delivery":{"sendAt":"`+since2000(time.Hour)+`"}`), false},
 	} {
