@@ -224,7 +224,7 @@ func htmlOf(t testing.TB, s sample, payload any, event string) string {
 }
 
 // Large samples have many strings, and take a while: each run gives them other vectors,
-// one in four.
+// one in four. A short run gives all samples one in eight.
 func TestNoPayloadMakesMarkupOfItsOwn(t *testing.T) {
 	t.Parallel()
 	if len(vectors) < 60 {
@@ -239,7 +239,11 @@ func TestNoPayloadMakesMarkupOfItsOwn(t *testing.T) {
 				t.Fatal(err)
 			}
 			step := 1
-			if len(s.delivery(t).Body) > 10_000 && !*everyString {
+			switch large := len(s.delivery(t).Body) > 10_000; {
+			case *everyString:
+			case testing.Short():
+				step = 8
+			case large:
 				step = 4
 			}
 			for i := rand.IntN(step); i < len(vectors); i += step {
@@ -284,8 +288,11 @@ func TestNoSingleMemberMakesMarkupOfItsOwn(t *testing.T) {
 			}
 			leaves := count(payload)
 			step := 1 + leaves/40
-			if *everyString {
+			switch {
+			case *everyString:
 				step = 1
+			case testing.Short():
+				step = 1 + leaves/8
 			}
 			for i := rand.IntN(step); i < leaves; i += step {
 				got, _ := skeleton(t, htmlOf(t, s, one(payload, i, all), s.event))
