@@ -13,7 +13,7 @@ import (
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// A record is written by hand where it has no details: each of them, alone, must be
+// A record keeps no member that says nothing. Each of the others, alone, must be
 // read as it was.
 func TestEachDetailAloneIsKept(t *testing.T) {
 	t.Parallel()

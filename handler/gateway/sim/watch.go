@@ -259,10 +259,8 @@ type roomKey struct {
 // owned says whether somebody is just sending a message.
 func (x *Watcher) owned(ctx context.Context, caller, id string, now time.Time) bool {
 	row, _, err := x.w.records.Get(ctx, record.Key(caller, id), "m")
-	text, _ := row.Values["body"].([]byte)
-	var body struct{ OwnerUntil time.Time }
-	return err == nil && row.Values["state"] == string(record.Sending) &&
-		json.Unmarshal(text, &body) == nil && now.Before(body.OwnerUntil.Add(Patience))
+	r := recordIn(row)
+	return err == nil && r.State == record.Sending && now.Before(r.OwnerUntil.Add(Patience))
 }
 
 // disturb says that something befalls the gateways that may last until a time, and that
