@@ -167,12 +167,18 @@ func TestALineIsReadInOrder(t *testing.T) {
 
 func TestWhatChangesOfAnEntryIsKept(t *testing.T) {
 	t.Parallel()
-	h, line := newHouse(), spool.Line{Shard: 3, Class: 2, Caller: "shop", Later: true}
+	h, line := newHouse(), spool.Line{Shard: 3, Class: 2, Caller: "shop", Form: "contact", Later: true}
 	s := entry(line, start, "r")
-	s.Bytes, s.Cost, s.Share, s.Cap = 7, 2, 10, 50
+	s.Bytes, s.Cost, s.Share, s.Cap, s.FormCap = 7, 2, 10, 50, 20
+	s.Hook, s.Terms, s.Sender, s.Ticket = "contact", "t", 1<<32-1, 1<<63-1
 	must(t, h.InsertEntry(t.Context(), s))
 	must(t, h.InsertEntry(t.Context(), s))
 	s.Tries, s.Repeats, s.UnknownAnswers, s.Doubt, s.Version, s.NotBefore = 1, 2, 3, spool.FailureAnswer, "w", start.Add(time.Minute)
+	for field, v := range reflect.ValueOf(*s).Fields() {
+		if unkept := []string{"Class", "Unreadable"}; v.IsZero() != slices.Contains(unkept, field.Name) {
+			t.Errorf("%s is %v", field.Name, v)
+		}
+	}
 	must(t, h.UpdateEntry(t.Context(), s))
 	got, found, err := h.ReadEntry(t.Context(), s.Key)
 	if err != nil || !found || !reflect.DeepEqual(&got, s) {
@@ -182,6 +188,33 @@ func TestWhatChangesOfAnEntryIsKept(t *testing.T) {
 	must(t, h.UpdateEntry(t.Context(), s)) // it does not come back
 	if has, err := h.HasEntry(t.Context(), s.Key); has || err != nil {
 		t.Errorf("after it was forgotten: %t, %v", has, err)
+	}
+}
+
+func TestARowThatIsDamagedIsMarked(t *testing.T) {
+	t.Parallel()
+	line := spool.Line{Shard: 3, Class: 2, Caller: "shop"}
+	for name, text := range map[string]any{
+		"no JSON":       "{",
+		"no text":       int64(7),
+		"no id":         `{"line":{"caller":"shop"},"due":"2026-11-23T12:00:00Z"}`,
+		"no caller":     `{"line":{},"id":"r","due":"2026-11-23T12:00:00Z"}`,
+		"no time":       `{"line":{"caller":"shop"},"id":"r"}`,
+		"no whole time": `{"line":{"caller":"shop"},"id":"r","due":"2026-11-23"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, k := newHouse(), entry(line, start, "r").Key
+			_, err := h.lines.Insert(t.Context(), store.Entity{Partition: k.Partition, Row: k.Row, Values: map[string]any{"entry": text}})
+			must(t, err)
+			if _, _, err := h.ReadEntry(t.Context(), k); !problem.Is(err, problem.Internal) {
+				t.Errorf("read alone: %v", err)
+			}
+			all, err := h.ListEntries(t.Context(), line, nil, 9)
+			if want := []spool.Entry{{Key: k, Unreadable: true}}; err != nil || !reflect.DeepEqual(all, want) {
+				t.Errorf("listed as %+v, %v", all, err)
+			}
+		})
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -86,19 +87,19 @@ func (x *Watcher) look(ctx context.Context) {
 	clear(x.ready)
 	x.doubts = 0
 	for _, e := range rows {
-		switch {
-		case x.pauses(e, now) != "":
-		case e.Values["doubt"] != "":
+		switch slip := slipIn(e); {
+		case x.pauses(slip, now) != "":
+		case slip.Doubt != spool.NoDoubt:
 			x.doubts++
 		default:
-			x.ready[e.Values["class"].(int64)] += int(e.Values["cost"].(int64)) //nolint:forcetypeassert // a slip's row
+			x.ready[int64(slip.Line.Class)] += slip.Cost
 		}
 	}
 	seen := map[version]time.Time{}
 	for _, e := range rows {
 		k := version{store.Key{Partition: e.Partition, Row: e.Row}, e.ETag}
 		last, known := x.speaks[k]
-		why := x.against(ctx, e, now)
+		why := x.against(ctx, slipIn(e), now)
 		switch {
 		case why != "" || !known:
 			last = now
@@ -170,25 +171,33 @@ func (x *Watcher) heads(ctx context.Context) (all []store.Entity) {
 	}
 }
 
+// slipIn is the slip that a row is of.
+func slipIn(e store.Entity) (slip spool.Entry) {
+	text, _ := e.Values["entry"].(string)
+	if err := json.Unmarshal([]byte(text), &slip); err != nil {
+		panic("sim: a slip cannot be read: " + err.Error())
+	}
+	return slip
+}
+
 // pauses is why a slip waits for a time; empty if it does not.
-func (x *Watcher) pauses(e store.Entity, now time.Time) string {
-	for name, why := range map[string]string{"due": "its time has not come", "notBefore": "it pauses"} {
-		if t, _ := e.Values[name].(time.Time); t.After(now.Add(-2 * x.w.ClockError)) {
-			return why
-		}
+func (x *Watcher) pauses(slip spool.Entry, now time.Time) string {
+	switch late := now.Add(-2 * x.w.ClockError); {
+	case slip.Due.After(late):
+		return "its time has not come"
+	case slip.NotBefore.After(late):
+		return "it pauses"
 	}
 	return ""
 }
 
 // against is what speaks against a slip's going, or being asked about, now; empty if
 // nothing does.
-func (x *Watcher) against(ctx context.Context, e store.Entity, now time.Time) string {
-	if why := x.pauses(e, now); why != "" {
+func (x *Watcher) against(ctx context.Context, slip spool.Entry, now time.Time) string {
+	if why := x.pauses(slip, now); why != "" {
 		return why
 	}
-	doubt, _ := e.Values["doubt"].(string)
-	caller, _ := e.Values["caller"].(string)
-	id, _ := e.Values["id"].(string)
+	caller, doubt := slip.Line.Caller, slip.Doubt
 	switch {
 	case x.w.ACS.failing(now):
 		return "ACS fails"
@@ -197,21 +206,21 @@ func (x *Watcher) against(ctx context.Context, e store.Entity, now time.Time) st
 	case x.w.ACS.crowded(x.w.MaxCalls):
 		return "as many calls as may be are on their way"
 	}
-	if doubt == "" && x.owned(ctx, caller, id, now) {
+	if doubt == spool.NoDoubt && x.owned(ctx, caller, slip.ID, now) {
 		return "it is in the hands of an owner"
 	}
-	ledger, call := x.sends, quota.Call{Caller: caller, Cost: int(e.Values["cost"].(int64)), Class: quota.Class(e.Values["class"].(int64))} //nolint:forcetypeassert // a slip's row
-	if doubt != "" {
+	ledger, call := x.sends, quota.Call{Caller: caller, Cost: slip.Cost, Class: quota.Class(slip.Line.Class)}
+	if doubt != spool.NoDoubt {
 		ledger, call = x.asks, quota.Call{Cost: 1, Class: quota.High}
-	} else if c, _ := e.Values["cap"].(int64); c > 0 {
+	} else if slip.Cap > 0 {
 		return "its caller has a cap" // what that leaves is tested where it is known
 	}
 	switch free := x.free(ctx, ledger, call); {
 	case free < call.Cost:
 		return "the quota has no room"
-	case doubt == "" && free < x.before(call.Class) && !x.w.ACS.idle(now, Patience/2):
+	case doubt == spool.NoDoubt && free < x.before(call.Class) && !x.w.ACS.idle(now, Patience/2):
 		return "others go first"
-	case doubt != "" && x.doubts > questions && !x.w.ACS.quiet(now, x.patience()):
+	case doubt != spool.NoDoubt && x.doubts > questions && !x.w.ACS.quiet(now, x.patience()):
 		return "others are asked about first"
 	}
 	return ""
