@@ -262,7 +262,7 @@ func (p *dispatcher) free() int {
 // most is how many messages may be in flight: none that would wait for a call.
 func (p *dispatcher) most() int { return min(mostInFlight, p.MaxCalls) }
 
-// sooner is the earlier of two times, of which zero means never.
+// sooner is the earlier of two times. Zero means never.
 func sooner(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

@@ -20,7 +20,7 @@ import (
 // written counts what storage is asked to keep from now on.
 func (d *door) written() *int {
 	n := new(int)
-	d.House.See(func(op mem.Op, _ string) {
+	d.Harness.See(func(op mem.Op, _ string) {
 		switch op {
 		case mem.Insert, mem.Put, mem.Stage, mem.Commit:
 			*n++

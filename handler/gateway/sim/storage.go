@@ -16,7 +16,7 @@ import (
 
 // Site is one kind of call that an instance makes.
 type Site struct {
-	Where string // records, lines, dead, ledger, links, files, letters, ticks, acs
+	Where string // records, lines, dead, ledger, links, files, content, wake-ups, acs
 	Op    mem.Op
 	State record.State // that a write of a record gives it; empty for other calls
 }
@@ -257,7 +257,7 @@ func (t *table) Replace(ctx context.Context, e store.Entity) (store.Receipt, err
 	})
 }
 
-// note remembers of which operations a record has said that they are unknown.
+// note remembers the operations whose record has said that they are unknown.
 func (w *World) note(table string, e store.Entity, err error) {
 	if table == "records" && err == nil && e.Values["state"] == "unknown" {
 		w.unknown.Store(e.Values["operation"], true)
@@ -358,5 +358,5 @@ type queue struct {
 }
 
 func (q *queue) Send(ctx context.Context, text string, delay time.Duration) error {
-	return q.i.call(ctx, Site{Where: "ticks", Op: mem.Send}, text, func() error { return q.q.Send(ctx, text, delay) })
+	return q.i.call(ctx, Site{Where: "wake-ups", Op: mem.Send}, text, func() error { return q.q.Send(ctx, text, delay) })
 }
