@@ -33,7 +33,7 @@ var plantedBugs = []planted{
 		"a reservation that counts from the beginning of its second", "decide/quota/window/limits.go",
 		`func (w window) leaves(b Reservation) Instant { return b.At.Add(w.width) }`,
 		`func (w window) leaves(b Reservation) Instant { return b.At.Add(w.width - 1e9) }`,
-		"decide/quota", "TestABookingCountsAWholeWindowFromTheEndOfItsSecond",
+		"decide/quota", "TestAReservationCountsAWholeWindowFromTheEndOfItsSecond",
 	},
 	{
 		"a token of any age is used", "decide/quota/window/call.go",

@@ -160,7 +160,7 @@ func TestInABatchTheFirstGetWhatThereIs(t *testing.T) {
 	})
 }
 
-func TestRoomThatCameWhileOthersWereBooked(t *testing.T) {
+func TestRoomThatCameWhileOthersReserved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &instanceTable{tableRow: &tableRow{}}
@@ -253,7 +253,7 @@ func TestCostsThatNeverFit(t *testing.T) {
 	}
 }
 
-func TestALowerLimitHoldsForWhatIsBooked(t *testing.T) {
+func TestALowerLimitHoldsForWhatIsReserved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &instanceTable{tableRow: &tableRow{}}
@@ -289,7 +289,7 @@ func TestARowThatCannotBeReadIsRefused(t *testing.T) {
 		"no attempts":             {"attempts", nil, "missing"},
 		"usage is a string":       {"usage", "x", "usage"},
 		"usage is empty":          {"usage", []byte(`""`), "cut off"},
-		"a booking is cut off":    {"usage", usage(second*1000, second), "cut off"},
+		"a reservation is cut off":    {"usage", usage(second*1000, second), "cut off"},
 		"a number is cut off":     {"usage", []byte(`"gA"`), "cut off"},
 		"a number is too large":   {"usage", usage(second*1000, 1<<62, 1), "cut off"},
 		"two of one second":       {"usage", usage(second*1000, second, 1, 0, 1), "ascend"},
