@@ -113,7 +113,7 @@ func TestUploadBecomesALink(t *testing.T) {
 	}
 }
 
-// Whoever holds the address may break the seal: what is written then is saved by a
+// A holder of the address may break the seal: what is written then is saved by a
 // browser all the same, and never shown.
 func TestAnUploadIsSavedWhateverIsWrittenOverIt(t *testing.T) {
 	t.Parallel()

@@ -31,12 +31,12 @@ func TestWhatAWindowHas(t *testing.T) {
 		leaving Instant
 		fits    Instant // 8 more tokens
 	}{
-		"nothing was reserved":             {Usage{}, begin, 10, 0, 0},
+		"nothing was reserved":           {Usage{}, begin, 10, 0, 0},
 		"all of it counts":               {u, begin + 20*second, 3, begin + wide, begin + wide + 10*second},
 		"to the last millisecond":        {u, begin + wide - 1, 3, begin + wide, begin + wide + 10*second},
 		"the first has left":             {u, begin + wide, 6, begin + wide + 10*second, begin + wide + 10*second},
 		"all have left":                  {u, begin + wide + 10*second, 10, 0, begin + wide + 10*second},
-		"more was reserved than may be":    {usageOf(Reservation{begin, 12}), begin, 0, begin + wide, begin + wide},
+		"more was reserved than may be":  {usageOf(Reservation{begin, 12}), begin, 0, begin + wide, begin + wide},
 		"more than fits is free of some": {usageOf(Reservation{begin, 2}), begin, 8, begin + wide, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
