@@ -54,7 +54,7 @@ func reads(t *testing.T, h *gatewaytest.House, r *record.Record) *record.Record 
 func left(t *testing.T, h *gatewaytest.House) (lines, letters int, reasons []string) {
 	t.Helper()
 	heads, err := h.Spool.ListHeads(t.Context())
-	blobs, listErr := h.Letters.List(t.Context(), "", "", 1000)
+	blobs, _, listErr := h.Letters.List(t.Context(), "", "", 1000)
 	dead, deadErr := h.Dead(t.Context())
 	if err != nil || listErr != nil || deadErr != nil {
 		t.Fatal(err, listErr, deadErr)

@@ -57,7 +57,7 @@ func waitsStill(t *testing.T, h *gatewaytest.House) (counted, rows, letters int)
 		}
 		rows++
 	}
-	blobs, err := h.Letters.List(t.Context(), "", "", 1000)
+	blobs, _, err := h.Letters.List(t.Context(), "", "", 1000)
 	if err != nil {
 		t.Fatal(err)
 	}

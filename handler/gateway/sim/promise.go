@@ -79,7 +79,7 @@ func (w *World) Ends(ctx context.Context, promises []Promise) (states map[record
 
 // Left is what is left in the spool: letters, and rows of lines.
 func (w *World) Left(ctx context.Context) (letters, rows int) {
-	blobs, _ := w.letters.List(ctx, "", "", 1<<30)
+	blobs, _, _ := w.letters.List(ctx, "", "", 1<<30)
 	lines, _ := w.lines.ListBefore(ctx, store.Key{}, "~", 1<<30)
 	return len(blobs), len(lines)
 }

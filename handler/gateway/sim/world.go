@@ -223,7 +223,7 @@ func (w *World) Away(away bool) {
 
 // LoseLetters deletes every letter of the spool, as an operator's mistake would.
 func (w *World) LoseLetters(ctx context.Context) {
-	blobs, _ := w.letters.List(ctx, "", "", 1<<30)
+	blobs, _, _ := w.letters.List(ctx, "", "", 1<<30)
 	for _, b := range blobs {
 		_ = w.letters.Delete(ctx, b.Name) // in memory, and there
 	}
@@ -231,7 +231,7 @@ func (w *World) LoseLetters(ctx context.Context) {
 
 // SpoilLetters makes every letter of the spool one that nobody can read.
 func (w *World) SpoilLetters(ctx context.Context) {
-	blobs, _ := w.letters.List(ctx, "", "", 1<<30)
+	blobs, _, _ := w.letters.List(ctx, "", "", 1<<30)
 	for _, b := range blobs {
 		_ = w.letters.Delete(ctx, b.Name) // in memory, and there
 		_ = w.letters.Put(ctx, b.Name, []byte("no letter"))
