@@ -192,7 +192,7 @@ func TestTemplatesAreThoseOfTheCode(t *testing.T) {
 		}
 		routes[path] = false
 	}
-	// What is absent has a template for all below it: its own, or that of a path above.
+	// What is absent has a template for all below it: its own, or the template of a path above.
 	for _, path := range rest.Absent() {
 		above := path
 		for _, is := routes[above+"/{*rest}"]; !is && above != ""; _, is = routes[above+"/{*rest}"] {

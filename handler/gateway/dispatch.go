@@ -261,7 +261,7 @@ func (d *dispatcher) free() int {
 // most is how many messages may be in flight: none that would wait for a call.
 func (d *dispatcher) most() int { return min(mostInFlight, d.MaxCalls) }
 
-// sooner is the earlier of two times, of which zero means never.
+// sooner is the earlier of two times. Zero means never.
 func sooner(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

@@ -33,7 +33,7 @@ func (h *head) hold(e *spool.Entry, until time.Time) {
 	h.Held, h.HeldCost, h.Next = h.Held+1, h.HeldCost+e.Cost, sooner(h.Next, until)
 }
 
-// holdIf holds those that need nothing but room and of which pred is true.
+// holdIf holds the entries that need nothing but room, where pred is true.
 func (h *head) holdIf(until time.Time, pred func(*spool.Entry) bool) {
 	for _, e := range h.ready {
 		if pred(e) {

@@ -158,7 +158,7 @@ func TestACallerThatGoesAwayDuringTheClaimCanComeBack(t *testing.T) {
 }
 
 // The end is told even if ACS has used up all the time there was for the call.
-func TestACallThatRunsOutOfTimeIsSettled(t *testing.T) {
+func TestACallThatRunsOutOfTimeIsRecorded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)

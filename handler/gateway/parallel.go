@@ -86,8 +86,8 @@ func (p *part) do(ctx context.Context, j job, late bool) {
 	}
 }
 
-// outOfTime says whether an error, which has just come, is that of the end of a request's
-// time, whatever it was that had to stop.
+// outOfTime says whether an error, which has just come, says that a request's time has
+// ended, whatever it was that had to stop.
 func outOfTime(ctx context.Context, err error) bool {
 	return errors.Is(ctx.Err(), context.DeadlineExceeded) && (errors.Is(err, context.DeadlineExceeded) || problem.Is(err, problem.Unavailable))
 }

@@ -120,8 +120,8 @@ type sending struct {
 	unended   bool         // its record says what must not stay
 }
 
-// files are what moves out of a message: *offload.Move, or that of several
-// messages. What the methods leave behind is said there.
+// files are what moves out of one message, *offload.Move, or out of several. The doc of
+// Move says what each method leaves behind.
 type files interface {
 	Stage(ctx context.Context) error
 	Commit(ctx context.Context) error

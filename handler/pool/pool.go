@@ -3,7 +3,7 @@
 //
 // In: guests, each a request with the name that it asks for, who take a piece of PieceBytes
 // for what has come, and never for what was announced. Out: a piece or, when there is none,
-// the end of whoever is slowest, who may be the one that asks. The pieces held never pass
+// the end of the slowest guest, who may be the one that asks. The pieces held never pass
 // the pool; one name holds half of it at most. No request that has proved itself is here.
 //
 // It reads no body and answers nobody: api/rest does, and linger where an answer was
@@ -74,8 +74,8 @@ func (p *Pool) Enter(name string, c Connection) *Guest {
 	return g
 }
 
-// SetReadDeadline is that of the connection until the guest is ended: no deadline gives it
-// more time then.
+// SetReadDeadline sets the deadline of the connection until the guest is ended: no deadline
+// gives the guest more time then.
 func (g *Guest) SetReadDeadline(t time.Time) error {
 	g.pool.mu.Lock()
 	defer g.pool.mu.Unlock()

@@ -33,7 +33,7 @@ func enter(p *pool.Pool, name string) *guest {
 	return g
 }
 
-// SetReadDeadline is that of its connection: a time that is over ends it.
+// SetReadDeadline sets its connection's deadline: a time that is over ends it.
 func (g *guest) SetReadDeadline(t time.Time) error {
 	g.ended = t.Before(time.Now())
 	return nil
@@ -110,7 +110,7 @@ func TestWhoIsSlowestEndsFirst(t *testing.T) {
 	})
 }
 
-// Whoever sends a whole piece at once and then stops keeps out nobody who sends less.
+// A guest that sends a whole piece at once and then stops keeps out nobody who sends less.
 func TestABurstBuysNoLongStay(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -145,7 +145,7 @@ func TestTheLastListHoldsWithoutAWait(t *testing.T) {
 	})
 }
 
-// A failure is that of all who ask within a second; nobody waits for the next read to fail
+// All who ask within a second share a failure; nobody waits for the next read to fail
 // too, and the first who asks later has the list read.
 func TestAFailureIsSharedForASecond(t *testing.T) {
 	t.Parallel()

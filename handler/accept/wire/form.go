@@ -118,7 +118,7 @@ func (r *reader) nothing() (empty bool, err error) {
 	return size == 0, err
 }
 
-// Passed is a member of which nothing depends here, whatever it is.
+// Passed is a member that changes nothing here, whatever it is.
 func Passed[T any](name string) Member[T] {
 	return Member[T]{name: name, read: func(r *reader, _ *T) error { return r.skip() }}
 }

@@ -35,7 +35,7 @@ func Text[T any, S ~string](name string, limit int, at func(*T) *S) Member[T] {
 	return TextAs(name, limit, at, func(s string) S { return S(s) })
 }
 
-// TextAs is Text, of which as makes what is kept.
+// TextAs is Text. as makes what is kept of the text.
 func TextAs[T any, S ~string](name string, limit int, at func(*T) *S, as func(string) S) Member[T] {
 	return Member[T]{name: name, read: func(r *reader, to *T) error {
 		s, err := r.hold(limit)

@@ -22,7 +22,7 @@ import (
 )
 
 // signed is a request as ACS's clients make it, whose signature is for body, and
-// whose content is what follows. Its name is that of X-Forwarded-Host, if there is one.
+// whose content is what follows. Its name is X-Forwarded-Host's, if there is one.
 func (d *door) signed(t *testing.T, method, path, body, content string, headers ...string) *http.Request {
 	t.Helper()
 	key, err := base64.StdEncoding.DecodeString(d.access)
@@ -117,7 +117,7 @@ func TestTheHashOfNoBody(t *testing.T) {
 	}
 }
 
-// Whoever repeats a signed request within its five minutes has the first answer
+// A client that repeats a signed request within its five minutes has the first answer
 // again, or is refused: nothing is sent twice under one name.
 func TestARepeatedSignatureSendsNothing(t *testing.T) {
 	t.Parallel()

@@ -217,7 +217,7 @@ func TestOtherAPIsTellTheQuota(t *testing.T) {
 	}
 }
 
-// A body may come compressed, or in chunks of which nobody knows how many.
+// A body may come compressed, or in chunks whose number nobody knows.
 func TestBodiesOfOtherAPIsMayBePacked(t *testing.T) {
 	t.Parallel()
 	packed := func(text string) string {

@@ -155,7 +155,7 @@ func withVersion(serve handle) handle {
 	}
 }
 
-// withMessage tells a route of one message who asks, and for the message of which id.
+// withMessage tells a route of one message who asks, and the id of the message.
 func withMessage(serve func(a *api, w http.ResponseWriter, req *http.Request, c caller.Caller, id string) error) handle {
 	return func(a *api, w http.ResponseWriter, req *http.Request) error {
 		proof, err := a.authenticate(w, req)

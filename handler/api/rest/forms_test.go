@@ -20,7 +20,7 @@ import (
 // written counts what storage is asked to keep from now on.
 func (d *door) written() *int {
 	n := new(int)
-	d.House.See(func(op mem.Op, _ string) {
+	d.Harness.See(func(op mem.Op, _ string) {
 		switch op {
 		case mem.Insert, mem.Put, mem.Stage, mem.Commit:
 			*n++
@@ -39,7 +39,7 @@ func (d *door) usageOf(t *testing.T, name string) quota.Overview {
 	return u
 }
 
-// A stranger who posts a form as fast as he can costs nobody else anything: whoever sends
+// A stranger who posts a form as fast as he can costs nobody else anything: a client that sends
 // with a key goes when he would have gone. From one address a few posts are taken, and
 // from many as many as the cap lets go and the line may hold; of the rest nothing is kept.
 func TestAFloodOfAFormLeavesEverybodyElseAlone(t *testing.T) {

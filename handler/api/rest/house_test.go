@@ -35,7 +35,7 @@ import (
 // door is the front of a gateway over storage in memory. Every answer that it
 // gives to a test has been validated against openapi.json.
 type door struct {
-	*gatewaytest.House
+	*gatewaytest.Harness
 	server    *httptest.Server
 	client    *http.Client
 	key       string
@@ -58,7 +58,7 @@ func newDoor(t *testing.T, limits quota.Limits) *door {
 
 func newDoorWith(t *testing.T, limits quota.Limits, budget rest.Budget) *door {
 	t.Helper()
-	d := &door{House: gatewaytest.New(t, limits), log: &lockedBuffer{}}
+	d := &door{Harness: gatewaytest.New(t, limits), log: &lockedBuffer{}}
 	table := mem.NewTable(time.Now, func(mem.Op, string) mem.Fault {
 		d.mu.Lock()
 		defer d.mu.Unlock()

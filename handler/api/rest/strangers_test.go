@@ -23,7 +23,7 @@ import (
 // forged has the shape of GitHub's signature.
 var forged = []string{"X-Hub-Signature-256", "sha256=" + strings.Repeat("0", 64)}
 
-// Whoever proves nothing cannot tell a hook that is signed, or has a key, from one that is
+// A client that proves nothing cannot tell a hook that is signed, or has a key, from one that is
 // not there, whatever he sends.
 func TestHooksAreNotToldApart(t *testing.T) {
 	t.Parallel()

@@ -100,7 +100,7 @@ func isNames(at string) bool {
 	return strings.HasSuffix(at, "/properties") || strings.Contains(at, "/example")
 }
 
-// Whoever builds a workflow sees names, help and an example at each place.
+// A person who builds a workflow sees names, help and an example at each place.
 func TestSwaggerIsReadable(t *testing.T) {
 	t.Parallel()
 	_, _, doc := connector(t)

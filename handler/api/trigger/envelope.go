@@ -23,8 +23,8 @@ func (in Invocation) Text() string { return text(in.Trigger) }
 
 // Queue says which message of a queue this is.
 type Queue struct {
-	// ID and Inserted are the word of whoever wrote the message, if it is a JSON
-	// object: its members take the place of the host's own.
+	// ID and Inserted are the writer's words if the message is a JSON object: its
+	// members take the place of the host's own.
 	ID       string
 	Inserted time.Time // zero when the host did not give it
 }

@@ -59,7 +59,7 @@ func TestEachDetailAloneIsKept(t *testing.T) {
 	}
 }
 
-// Whoever meets a request that is under way is told when to ask again.
+// A request that meets another under way is told when to ask again.
 func TestARequestUnderWayTellsWhenToComeAgain(t *testing.T) {
 	t.Parallel()
 	if err := record.InProgress(); !problem.Is(err, problem.InProgress) || problem.Of(err).RetryAfter != time.Second {

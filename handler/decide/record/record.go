@@ -164,8 +164,7 @@ type Store struct {
 	works works
 }
 
-// New keeps records in t. now is a local clock, of which only differences
-// are used; newID makes UUIDs for attempts.
+// New keeps records in t. now is a local clock: only its differences are used. newID makes UUIDs for attempts.
 func New(t Table, now func() time.Time, newID func() string) *Store {
 	return &Store{table: t, clock: serverClock{local: now}, newID: newID, life: OwnerLife, fence: FenceLife}
 }

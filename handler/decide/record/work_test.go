@@ -203,7 +203,7 @@ func TestANoteThatHangsIsWrittenElsewhere(t *testing.T) {
 
 var errEnd = errors.New("end")
 
-// An error of whoever looks at what was left is told, and the rest is looked at.
+// If a look at one left message fails, the error is told, and the rest is looked at.
 func TestLeftGoesOnAfterAnError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

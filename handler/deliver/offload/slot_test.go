@@ -113,7 +113,7 @@ func TestUploadBecomesALink(t *testing.T) {
 	}
 }
 
-// Whoever holds the address may break the seal: what is written then is saved by a
+// A holder of the address may break the seal: what is written then is saved by a
 // browser all the same, and never shown.
 func TestAnUploadIsSavedWhateverIsWrittenOverIt(t *testing.T) {
 	t.Parallel()
@@ -211,7 +211,7 @@ func TestAnUploadThatIsTooLargeIsDeleted(t *testing.T) {
 	if !problem.Is(err, problem.InvalidMessage) {
 		t.Errorf("got %v", err)
 	}
-	if blobs, err := s.cloud.container.List(t.Context(), "", "", 9); err != nil || len(blobs) != 0 {
+	if blobs, _, err := s.cloud.container.List(t.Context(), "", "", 9); err != nil || len(blobs) != 0 {
 		t.Errorf("left: %v, %v", blobs, err)
 	}
 	s.cloud.put(t, slot.URL, noise(1, 10))

@@ -38,7 +38,7 @@ func (w *World) Over() []string {
 	return faults
 }
 
-// Doubled are the operations that ACS has sent twice, and of those the ones whose
+// Doubled are the operations that ACS has sent twice, and among them the operations whose
 // record had not said `unknown` before.
 func (w *World) Doubled() (all, unshown []string) {
 	w.ACS.mu.Lock()
@@ -76,11 +76,11 @@ func (w *World) Ends(ctx context.Context, promises []Promise) (states map[record
 	return states, faults
 }
 
-// Left is what is left in the spool: letters, and rows of lines.
-func (w *World) Left(ctx context.Context) (letters, rows int) {
-	blobs, _ := w.letters.List(ctx, "", "", 1<<30)
+// Left is what is left in the spool: stored messages, and rows of lines.
+func (w *World) Left(ctx context.Context) (blobs, rows int) {
+	list, _, _ := w.content.List(ctx, "", "", 1<<30)
 	lines, _ := w.lines.ListBefore(ctx, store.Key{}, "~", 1<<30)
-	return len(blobs), len(lines)
+	return len(list), len(lines)
 }
 
 // Waiting is how many rows there are in lines.

@@ -16,7 +16,7 @@ import (
 
 // Site is one kind of call that an instance makes.
 type Site struct {
-	Where string // records, lines, dead, ledger, links, files, letters, ticks, acs
+	Where string // records, lines, dead, ledger, links, files, content, wake-ups, acs
 	Op    mem.Op
 	State record.State // that a write of a record gives it; empty for other calls
 }
@@ -256,7 +256,7 @@ func (t *table) Replace(ctx context.Context, e store.Entity) (store.Receipt, err
 	})
 }
 
-// note remembers of which operations a record has said that they are unknown.
+// note remembers the operations whose record has said that they are unknown.
 func (w *World) note(table string, e store.Entity, err error) {
 	if r := recordIn(e); table == "records" && err == nil && r.State == record.Unknown {
 		w.unknown.Store(r.OperationID, true)
@@ -328,12 +328,12 @@ func (c *container) Delete(ctx context.Context, name string) error {
 	return c.do(ctx, mem.Delete, name, func() error { return c.c.Delete(ctx, name) })
 }
 
-func (c *container) List(ctx context.Context, prefix, after string, n int) (found []store.Blob, err error) {
+func (c *container) List(ctx context.Context, prefix, marker string, n int) (found []store.Blob, next string, err error) {
 	err = c.do(ctx, mem.List, prefix, func() (err error) {
-		found, err = c.c.List(ctx, prefix, after, n)
+		found, next, err = c.c.List(ctx, prefix, marker, n)
 		return err
 	})
-	return found, err
+	return found, next, err
 }
 
 func (c *container) SignRead(ctx context.Context, name string, h store.BlobHeaders, from, until time.Time) (string, error) {
@@ -367,5 +367,5 @@ type queue struct {
 }
 
 func (q *queue) Send(ctx context.Context, text string, delay time.Duration) error {
-	return q.i.call(ctx, Site{Where: "ticks", Op: mem.Send}, text, func() error { return q.q.Send(ctx, text, delay) })
+	return q.i.call(ctx, Site{Where: "wake-ups", Op: mem.Send}, text, func() error { return q.q.Send(ctx, text, delay) })
 }

@@ -3,8 +3,8 @@
 // In: what wire has read by the tables here. Out: a mail.Message for each
 // personalization, which share the content and the attachments, and where the
 // pointers of each stand in the caller's body; the other way, a problem in the form
-// of SendGrid's answers. It reads no JSON (wire does), holds no limit but that of
-// its own substitutions (accept/check does) and knows no HTTP beyond the numbers
+// of SendGrid's answers. It reads no JSON (wire does), holds no limit but its
+// own of substitutions (accept/check does) and knows no HTTP beyond the numbers
 // of statuses.
 //
 // Sources: tsg_mail_v3.json of SendGrid's OpenAPI documents, and what its clients
@@ -19,7 +19,7 @@ import (
 	"github.com/posthorn/posthorn/handler/mail"
 )
 
-// body is that of POST /v3/mail/send.
+// body is the body of POST /v3/mail/send.
 type body struct {
 	from             mail.Address
 	replyTo          *mail.Address

@@ -50,7 +50,7 @@ func messages(b *body) ([]wire.Parsed, []problem.Violation) {
 	return all, f
 }
 
-// message is that of one personalization, but for the bodies and attachments.
+// message makes the message of one personalization, but for the bodies and attachments.
 func (b *body) message(p personalization) *mail.Message {
 	from := b.from
 	if p.from != nil {

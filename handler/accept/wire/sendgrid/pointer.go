@@ -53,7 +53,7 @@ var recipients = wire.Pointers{
 
 var pointers = members.Pointers()
 
-// pointerOfReply is that of what stands in replyTo, reply_to being its first.
+// pointerOfReply is the pointer of an address in replyTo. The first is the caller's reply_to.
 func (b *body) pointerOfReply(rest string) string {
 	index, member, _ := strings.Cut(rest, "/")
 	i, err := strconv.Atoi(index)
