@@ -167,7 +167,7 @@ func end(at time.Time, domain, status, hard string, n int64) metered {
 	return metered{at, map[string]string{"SenderDomain": domain, "MessageStatus": status, "IsHardBounce": hard}, n}
 }
 
-// busy is a desk whose domain has sent for 20 days, much of it.
+// busy is an operator whose domain has sent for 20 days, much of it.
 func busy(t *testing.T) *testOperator {
 	t.Helper()
 	d := newTestOperator(t)

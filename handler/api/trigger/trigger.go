@@ -1,11 +1,11 @@
-// Package trigger is the Functions door: it answers the calls by which the host
-// runs a timer, queue or Event Grid function. In: `POST /<FunctionName>` with
-// the host's JSON envelope. Out: one Invocation for the work behind the door,
+// Package trigger answers the calls by which the Functions host runs a timer, queue
+// or Event Grid function. In: `POST /<FunctionName>` with
+// the host's JSON envelope. Out: one Invocation for the function,
 // and its error turned into done, again or give up.
 //
 // It does no work itself and reads no payload; that is for the function that it
 // is given. HTTP triggers never come here: the host proxies them to api/rest.
-// Public routes cannot reach this door, which a test of the templates holds.
+// No public route can reach a trigger: a test of the templates holds it.
 //
 // Sizes are bytes, times UTC. Sources: learn.microsoft.com, "Azure Functions
 // custom handlers", section Invocation payloads, and, where that page is silent
