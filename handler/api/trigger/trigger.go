@@ -59,13 +59,13 @@ func Handler(name string, f func(context.Context, Invocation) error, log *slog.L
 		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxEnvelopeBytes))
 		if err != nil {
-			log.Warn("trigger call not read", "error", err)
+			log.Warn("trigger call could not be read", "error", err)
 			reply(w, http.StatusBadRequest)
 			return
 		}
 		in, err := parse(body)
 		if err != nil {
-			log.Error("trigger call not understood", "error", err)
+			log.Error("trigger call has an unknown form", "error", err)
 			reply(w, http.StatusBadRequest)
 			return
 		}
@@ -104,10 +104,10 @@ func report(log *slog.Logger, err error) int {
 		log.Info("trigger call done")
 		return http.StatusOK
 	case Temporary(err):
-		log.Warn("trigger call failed, to be repeated", "error", err)
+		log.Warn("trigger call failed, host will repeat it", "error", err)
 		return http.StatusInternalServerError
 	}
-	log.Error("trigger call given up", "error", err)
+	log.Error("trigger call failed, host will not repeat it", "error", err)
 	return http.StatusOK
 }
 
