@@ -21,7 +21,7 @@ import (
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 )
 
-// requestContext is a context as the front makes it.
+// requestContext is a context as api/rest makes it.
 func requestContext(t *testing.T, header map[string]string) context.Context {
 	t.Helper()
 	seen := make(chan context.Context, 1)
