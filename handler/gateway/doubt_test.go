@@ -54,7 +54,7 @@ func reads(t *testing.T, h *gatewaytest.Harness, r *record.Record) *record.Recor
 func left(t *testing.T, h *gatewaytest.Harness) (lines, blobs int, reasons []string) {
 	t.Helper()
 	heads, err := h.Spool.ListHeads(t.Context())
-	list, listErr := h.Content.List(t.Context(), "", "", 1000)
+	list, _, listErr := h.Content.List(t.Context(), "", "", 1000)
 	dead, deadErr := h.Dead(t.Context())
 	if err != nil || listErr != nil || deadErr != nil {
 		t.Fatal(err, listErr, deadErr)

@@ -57,7 +57,7 @@ func waitsStill(t *testing.T, h *gatewaytest.Harness) (counted, rows, blobs int)
 		}
 		rows++
 	}
-	list, err := h.Content.List(t.Context(), "", "", 1000)
+	list, _, err := h.Content.List(t.Context(), "", "", 1000)
 	if err != nil {
 		t.Fatal(err)
 	}

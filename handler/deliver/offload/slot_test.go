@@ -211,7 +211,7 @@ func TestAnUploadThatIsTooLargeIsDeleted(t *testing.T) {
 	if !problem.Is(err, problem.InvalidMessage) {
 		t.Errorf("got %v", err)
 	}
-	if blobs, err := s.cloud.container.List(t.Context(), "", "", 9); err != nil || len(blobs) != 0 {
+	if blobs, _, err := s.cloud.container.List(t.Context(), "", "", 9); err != nil || len(blobs) != 0 {
 		t.Errorf("left: %v, %v", blobs, err)
 	}
 	s.cloud.put(t, slot.URL, noise(1, 10))

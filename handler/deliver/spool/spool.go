@@ -48,8 +48,9 @@ type Blobs interface {
 	Put(ctx context.Context, name string, data []byte) error
 	Read(ctx context.Context, name string) ([]byte, error)
 	Delete(ctx context.Context, name string) error
-	// List returns at most n blobs with a prefix after a name, in order.
-	List(ctx context.Context, prefix, after string, n int) ([]store.Blob, error)
+	// List returns at most n blobs with a prefix behind a marker, in order, and the marker
+	// of what follows: empty at the end.
+	List(ctx context.Context, prefix, marker string, n int) (found []store.Blob, next string, err error)
 }
 
 // Table is a table of the spool's own. An error wraps one of package store's, and

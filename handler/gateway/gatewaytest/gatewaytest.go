@@ -175,7 +175,7 @@ func (h *Harness) Play(t *testing.T, length time.Duration) {
 func (h *Harness) Visible(t *testing.T) int {
 	t.Helper()
 	h.Working()
-	list, err := h.Files.List(t.Context(), "", "", 1000)
+	list, _, err := h.Files.List(t.Context(), "", "", 1000)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func (w *World) Ends(ctx context.Context, promises []Promise) (states map[record
 
 // Left is what is left in the spool: stored messages, and rows of lines.
 func (w *World) Left(ctx context.Context) (blobs, rows int) {
-	list, _ := w.content.List(ctx, "", "", 1<<30)
+	list, _, _ := w.content.List(ctx, "", "", 1<<30)
 	lines, _ := w.lines.ListBefore(ctx, store.Key{}, "~", 1<<30)
 	return len(list), len(lines)
 }

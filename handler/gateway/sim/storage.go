@@ -319,12 +319,12 @@ func (c *container) Delete(ctx context.Context, name string) error {
 	return c.do(ctx, mem.Delete, name, func() error { return c.c.Delete(ctx, name) })
 }
 
-func (c *container) List(ctx context.Context, prefix, after string, n int) (found []store.Blob, err error) {
+func (c *container) List(ctx context.Context, prefix, marker string, n int) (found []store.Blob, next string, err error) {
 	err = c.do(ctx, mem.List, prefix, func() (err error) {
-		found, err = c.c.List(ctx, prefix, after, n)
+		found, next, err = c.c.List(ctx, prefix, marker, n)
 		return err
 	})
-	return found, err
+	return found, next, err
 }
 
 func (c *container) SignRead(ctx context.Context, name string, h store.BlobHeaders, from, until time.Time) (string, error) {

@@ -223,7 +223,7 @@ func (w *World) Away(away bool) {
 
 // LoseContent deletes every stored message of the spool, as an operator's mistake would.
 func (w *World) LoseContent(ctx context.Context) {
-	blobs, _ := w.content.List(ctx, "", "", 1<<30)
+	blobs, _, _ := w.content.List(ctx, "", "", 1<<30)
 	for _, b := range blobs {
 		_ = w.content.Delete(ctx, b.Name) // in memory, and there
 	}
@@ -231,7 +231,7 @@ func (w *World) LoseContent(ctx context.Context) {
 
 // SpoilContent makes every stored message of the spool unreadable.
 func (w *World) SpoilContent(ctx context.Context) {
-	blobs, _ := w.content.List(ctx, "", "", 1<<30)
+	blobs, _, _ := w.content.List(ctx, "", "", 1<<30)
 	for _, b := range blobs {
 		_ = w.content.Delete(ctx, b.Name) // in memory, and there
 		_ = w.content.Put(ctx, b.Name, []byte("no message"))
