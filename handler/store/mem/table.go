@@ -99,6 +99,41 @@ func (t *Table) Delete(ctx context.Context, partition, row string, etag store.ET
 	return err
 }
 
+// Transact is as in store/table.
+func (t *Table) Transact(ctx context.Context, actions ...store.Action) (store.Receipt, error) {
+	if err := limits.Transaction(actions); err != nil {
+		return store.Receipt{}, err
+	}
+	first := actions[0].Entity
+	return t.call(ctx, Transact, first.Partition, first.Row, func(*store.Receipt) error {
+		for _, a := range actions {
+			if err := t.allows(a); err != nil {
+				return err
+			}
+		}
+		for _, a := range actions {
+			at := place(a.Entity.Partition, a.Entity.Row)
+			if a.Verb == store.DeleteRow {
+				t.rows.remove(at)
+			} else {
+				t.put(at, a.Entity)
+			}
+		}
+		return nil
+	})
+}
+
+func (t *Table) allows(a store.Action) error {
+	at := place(a.Entity.Partition, a.Entity.Row)
+	if a.Verb != store.InsertRow {
+		return t.match(at, a.Entity.ETag)
+	}
+	if _, found := t.rows.get(at); found {
+		return store.ErrExists
+	}
+	return nil
+}
+
 // List is as in store/table.
 func (t *Table) List(ctx context.Context, partition string) ([]store.Entity, error) {
 	if err := limits.Keys(partition, "all"); err != nil {

@@ -5,7 +5,7 @@
 // happened. A table that does not exist is created at its first use.
 //
 // It sets no retries: the client's options do. A retry can meet its own first write. So
-// ErrExists or ErrChanged may follow a success whose answer was lost. It has no transactions.
+// ErrExists or ErrChanged may follow a success whose answer was lost.
 //
 // Source: Table service REST API, version 2019-02-02, as aztables v1.4.1 speaks it.
 package table
@@ -16,9 +16,12 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"regexp"
+	"strconv"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"github.com/posthorn/posthorn/handler/store"
@@ -114,6 +117,50 @@ func (t *Table) Delete(ctx context.Context, partition, row string, etag store.ET
 		return "", err
 	})
 	return err
+}
+
+// Transact carries out all actions or none, on rows of one partition, each row once. The
+// service takes at most 100 actions and 4 MiB. An error is the one of the first action that
+// failed, as Insert, Replace and Delete give it. Then nothing has changed.
+func (t *Table) Transact(ctx context.Context, actions ...store.Action) (store.Receipt, error) {
+	if err := limits.Transaction(actions); err != nil {
+		return store.Receipt{}, err
+	}
+	parts := make([]aztables.TransactionAction, len(actions))
+	for i, a := range actions {
+		body, err := encode(a.Entity)
+		if err != nil {
+			return store.Receipt{}, err
+		}
+		parts[i] = aztables.TransactionAction{ActionType: verbs[a.Verb], Entity: body, IfMatch: condition(a.Entity.ETag)}
+	}
+	return t.call(ctx, "transaction", func(ctx context.Context) (azcore.ETag, error) {
+		_, err := t.client.SubmitTransaction(ctx, parts, nil)
+		return "", reason(err)
+	})
+}
+
+// Without an ETag a replace is one on the condition `*`, which is no insert.
+var verbs = map[store.Verb]aztables.TransactionType{
+	store.InsertRow: aztables.TransactionTypeAdd, store.ReplaceRow: aztables.TransactionTypeUpdateReplace, store.DeleteRow: aztables.TransactionTypeDelete,
+}
+
+var failedAction = regexp.MustCompile(`(?s)HTTP/1\.1 (\d{3}) .*"code":\s*"(\w+)"`)
+
+// reason finds what the failed action of a transaction was told. The service's answer is
+// 202, and the SDK reads no code from what is in it.
+func reason(err error) error {
+	r, ok := errors.AsType[*azcore.ResponseError](err)
+	if !ok || r.StatusCode != http.StatusAccepted {
+		return err
+	}
+	body, bodyErr := runtime.Payload(r.RawResponse)
+	found := failedAction.FindSubmatch(body)
+	if bodyErr != nil || found == nil {
+		return err
+	}
+	status, _ := strconv.Atoi(string(found[1]))
+	return &azcore.ResponseError{ErrorCode: string(found[2]), StatusCode: status, RawResponse: r.RawResponse}
 }
 
 // List reads all rows of a partition in the order of their row keys. It is no
