@@ -103,7 +103,7 @@ func (x *Watcher) look(ctx context.Context) {
 		case why != "" || !known:
 			last = now
 		case now.Sub(last) > x.patience():
-			row, _, _ := x.w.ledger.Get(ctx, "quota", "send") // in memory
+			row, _, _ := x.w.ledger.Get(ctx, "send", "ledger") // in memory
 			x.fault("%v: nothing has spoken against this slip since %v: %v\nthe lines: %s\nhow ACS is: %s\nthe last fault: %v; the tick: for %v, since %v", now, last, e.Values, row.Values["desks"], row.Values["health"], x.w.lastFault(), x.tick, x.armed)
 			last = now
 		}
@@ -126,7 +126,7 @@ func (x *Watcher) patience() time.Duration { return Patience + 20*x.w.Way }
 // tickIsLost says whether the ledger counts on a tick that may have been lost with a
 // process or a call, until the watchdog finds it missing.
 func (x *Watcher) tickIsLost(ctx context.Context, now time.Time) bool {
-	row, _, _ := x.w.ledger.Get(ctx, "quota", "send") // in memory
+	row, _, _ := x.w.ledger.Get(ctx, "send", "ledger") // in memory
 	text, _ := row.Values["desks"].([]byte)
 	var desks []struct{ Tick int64 }
 	if json.Unmarshal(text, &desks) != nil || len(desks) == 0 || desks[0].Tick == 0 {
@@ -219,7 +219,7 @@ func (x *Watcher) against(ctx context.Context, e store.Entity, now time.Time) st
 
 // probed says whether the ledger has just let one call go, and waits for its end.
 func (x *Watcher) probed(ctx context.Context, now time.Time) bool {
-	row, _, _ := x.w.ledger.Get(ctx, "quota", "send") // in memory
+	row, _, _ := x.w.ledger.Get(ctx, "send", "ledger") // in memory
 	text, _ := row.Values["health"].([]byte)
 	var health struct {
 		Probing  bool
