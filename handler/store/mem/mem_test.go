@@ -78,7 +78,7 @@ func TestFaultReachesEveryCall(t *testing.T) {
 	_, replace := table.Replace(ctx, store.Entity{Partition: "p", Row: "r"})
 	_, transact := table.Transact(ctx, store.Delete("p", "r", ""), store.Delete("p", "s", ""))
 	_, list := table.List(ctx, "p")
-	_, blobs := container.List(ctx, "prefix", "", 1)
+	_, _, blobs := container.List(ctx, "prefix", "", 1)
 	_, before := table.ListBefore(ctx, store.Key{Partition: "a", Row: "r"}, "p", 1)
 	_, size := container.Size(ctx, "b")
 	_, read := container.Read(ctx, "b")
