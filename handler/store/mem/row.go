@@ -110,7 +110,7 @@ func (u *unpacker) uvarint() (n uint64) {
 // varint is as in encoding/binary: the sign stands in the last bit.
 func (u *unpacker) varint() int64 {
 	n := u.uvarint()
-	return int64(n>>1) ^ -int64(n&1) //nolint:gosec // so it was packed
+	return int64(n>>1) ^ -int64(n&1)
 }
 
 func (u *unpacker) text() string {
