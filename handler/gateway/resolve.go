@@ -76,7 +76,7 @@ func (f Fate) outcome() outcome {
 	return outcome{result: accepted}
 }
 
-// fate books a question and asks it. A High one is about a doubt that the gateway has;
+// fate reserves a question and asks it. A High one is about a doubt that the gateway has;
 // those of callers who poll leave askReserve of the limit to them.
 func (g *Gateway) fate(ctx context.Context, rec *record.Record, c quota.Call) (Fate, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.resolveTimeout)

@@ -209,15 +209,15 @@ func (g *Gateway) deliver(ctx context.Context, s *sending) (answer Answer, err e
 			return answer, err
 		}
 	}
-	if answer, err = g.follow(ctx, s, way); err != nil {
+	if answer, err = g.sendBy(ctx, s, way); err != nil {
 		g.undo(ctx, s, err)
 		return answer, err
 	}
 	return answer, failed(answer.Record)
 }
 
-// follow takes the steps of a way.
-func (g *Gateway) follow(ctx context.Context, s *sending, way route) (Answer, error) {
+// sendBy takes the steps of a way.
+func (g *Gateway) sendBy(ctx context.Context, s *sending, way route) (Answer, error) {
 	switch way {
 	case sandboxed:
 		return g.recordOnly(ctx, s)

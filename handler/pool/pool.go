@@ -126,7 +126,7 @@ func (g *Guest) Take(ctx context.Context) error {
 	held, told := g.pieces, make(chan struct{})
 	g.told = told
 	p.waiting = append(p.waiting, g)
-	p.settle()
+	p.handOut()
 	p.mu.Unlock()
 	select {
 	case <-told:
@@ -152,7 +152,7 @@ func (g *Guest) Leave() {
 	p.free += g.pieces
 	g.pieces = 0
 	p.guests = slices.DeleteFunc(p.guests, func(other *Guest) bool { return other == g })
-	p.settle()
+	p.handOut()
 }
 
 // Held is how many bytes are held now.
@@ -166,9 +166,9 @@ func (p *Pool) Held() int64 {
 	return int64(pieces) * PieceBytes
 }
 
-// settle gives out what is free, in turn, and sees to it that enough comes back for all who
+// handOut gives out what is free, in turn, and sees to it that enough comes back for all who
 // go on waiting. p.mu is held, here and below.
-func (p *Pool) settle() {
+func (p *Pool) handOut() {
 	for _, g := range slices.Clone(p.waiting) {
 		if p.free > 0 && p.heldBy(g.name) < p.share {
 			p.free--

@@ -266,7 +266,7 @@ func (a *api) authenticate(w http.ResponseWriter, req *http.Request) (caller.Pro
 			}
 		}
 		if req.ContentLength == 0 && proof.BodySHA256 != nil && !emptyHash(proof.BodySHA256) {
-			return caller.Proof{}, problem.New(problem.Unauthenticated, "The signed hash is not that of an empty body.")
+			return caller.Proof{}, problem.New(problem.Unauthenticated, "The signed hash is not the hash of an empty body.")
 		}
 	}
 	return proof, err

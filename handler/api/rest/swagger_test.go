@@ -16,9 +16,9 @@ import (
 type object = map[string]any
 
 // connector is what Logic Apps and Power Automate import, as the gateway serves it.
-func connector(t *testing.T) (d *door, text string, doc object) {
+func connector(t *testing.T) (d *deployment, text string, doc object) {
 	t.Helper()
-	d = newDoor(t, plenty)
+	d = newDeployment(t, plenty)
 	res := d.do(t, d.request(t, "GET", "/swagger.json", "", "Authorization", ""))
 	if err := json.Unmarshal([]byte(res.text), &doc); err != nil {
 		t.Fatal(err)

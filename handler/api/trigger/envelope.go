@@ -29,7 +29,7 @@ type Queue struct {
 	Inserted time.Time // zero when the host did not give it
 }
 
-var errNoData = errors.New("the envelope needs exactly one member in Data")
+var errNoData = errors.New("envelope: Data needs exactly one member")
 
 // parse reads the host's envelope. The host copies the members of a queue message
 // that is an object into Metadata: nothing in there makes a call fail.

@@ -254,7 +254,7 @@ func TestCountsAreCorrectedByWhatIsSeen(t *testing.T) {
 
 // A line that only the timer has found is served now, although a wake-up message is on its way for
 // another that has no room until much later.
-func TestATickThatIsFarOffDoesNotHideWhatMayGo(t *testing.T) {
+func TestAWakeUpThatIsFarOffDoesNotHideWhatMayGo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.CustomDomainSend)

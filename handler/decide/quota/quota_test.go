@@ -110,7 +110,7 @@ func TestAThousandAtOnceGetExactlyTheLimits(t *testing.T) {
 	})
 }
 
-func TestWhoArrivesDuringAWriteIsBookedByTheNext(t *testing.T) {
+func TestACallDuringAWriteIsReservedByTheNext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &instanceTable{tableRow: &tableRow{}, way: func() time.Duration { return 200 * time.Millisecond }}

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -99,17 +98,11 @@ func (w *World) Between(ctx context.Context) (records []string, noted int) {
 			noted += len(keys) / 16
 			continue
 		}
-		text, _ := e.Values["body"].([]byte)
-		var body struct {
-			Resolving bool
-			Spooled   store.Key
-		}
-		_ = json.Unmarshal(text, &body) // as it was written
-		state, _ := e.Values["state"].(string)
-		switch _, _, err := w.lines.Get(ctx, body.Spooled.Partition, body.Spooled.Row); {
-		case err == nil, state == string(record.Unknown) && !body.Resolving:
-		case slices.Contains([]string{"claimed", "waiting", "sending", "unknown"}, state):
-			records = append(records, fmt.Sprintf("%s %s", e.Partition, state))
+		r := recordIn(e)
+		switch _, _, err := w.lines.Get(ctx, r.Spooled.Partition, r.Spooled.Row); {
+		case err == nil, r.State == record.Unknown && !r.Resolving:
+		case slices.Contains([]record.State{record.Claimed, record.Waiting, record.Sending, record.Unknown}, r.State):
+			records = append(records, fmt.Sprintf("%s %s", e.Partition, r.State))
 		}
 	}
 	return records, noted

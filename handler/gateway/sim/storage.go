@@ -209,8 +209,7 @@ func (t *table) do(ctx context.Context, op mem.Op, k store.Key, act func() (stor
 func (t *table) write(ctx context.Context, op mem.Op, e store.Entity, act func() (store.Receipt, error)) (store.Receipt, error) {
 	s := Site{Where: t.name, Op: op}
 	if t.name == "records" {
-		state, _ := e.Values["state"].(string)
-		s.State = record.State(state)
+		s.State = recordIn(e).State
 	}
 	return t.as(ctx, s, store.Key{Partition: e.Partition, Row: e.Row}, act)
 }
@@ -259,9 +258,19 @@ func (t *table) Replace(ctx context.Context, e store.Entity) (store.Receipt, err
 
 // note remembers the operations whose record has said that they are unknown.
 func (w *World) note(table string, e store.Entity, err error) {
-	if table == "records" && err == nil && e.Values["state"] == "unknown" {
-		w.unknown.Store(e.Values["operation"], true)
+	if r := recordIn(e); table == "records" && err == nil && r.State == record.Unknown {
+		w.unknown.Store(r.OperationID, true)
 	}
+}
+
+// recordIn is the record that a row is of; without a state for a row of another kind.
+func recordIn(e store.Entity) record.Record {
+	text, _ := e.Values["record"].([]byte)
+	r, err := record.Restore(text, e.ETag)
+	if err != nil {
+		return record.Record{}
+	}
+	return *r
 }
 
 func (t *table) Delete(ctx context.Context, partition, row string, etag store.ETag) error {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -87,19 +88,19 @@ func (x *Watcher) look(ctx context.Context) {
 	clear(x.ready)
 	x.doubts = 0
 	for _, e := range rows {
-		switch {
-		case x.pauses(e, now) != "":
-		case e.Values["doubt"] != "":
+		switch entry := entryIn(e); {
+		case x.pauses(entry, now) != "":
+		case entry.Doubt != spool.NoDoubt:
 			x.doubts++
 		default:
-			x.ready[e.Values["class"].(int64)] += int(e.Values["cost"].(int64)) //nolint:forcetypeassert // an entry's row
+			x.ready[int64(entry.Line.Class)] += entry.Cost
 		}
 	}
 	seen := map[version]time.Time{}
 	for _, e := range rows {
 		k := version{store.Key{Partition: e.Partition, Row: e.Row}, e.ETag}
 		last, known := x.speaks[k]
-		why := x.against(ctx, e, now)
+		why := x.against(ctx, entryIn(e), now)
 		switch {
 		case why != "" || !known:
 			last = now
@@ -171,25 +172,33 @@ func (x *Watcher) heads(ctx context.Context) (all []store.Entity) {
 	}
 }
 
+// entryIn is the queue entry that a row is of.
+func entryIn(e store.Entity) (entry spool.Entry) {
+	text, _ := e.Values["entry"].(string)
+	if err := json.Unmarshal([]byte(text), &entry); err != nil {
+		panic("sim: a queue entry cannot be read: " + err.Error())
+	}
+	return entry
+}
+
 // pauses is why an entry waits for a time; empty if it does not.
-func (x *Watcher) pauses(e store.Entity, now time.Time) string {
-	for name, why := range map[string]string{"due": "its time has not come", "notBefore": "it pauses"} {
-		if t, _ := e.Values[name].(time.Time); t.After(now.Add(-2 * x.w.ClockError)) {
-			return why
-		}
+func (x *Watcher) pauses(entry spool.Entry, now time.Time) string {
+	switch late := now.Add(-2 * x.w.ClockError); {
+	case entry.Due.After(late):
+		return "its time has not come"
+	case entry.NotBefore.After(late):
+		return "it pauses"
 	}
 	return ""
 }
 
 // against is what speaks against an entry's going, or being asked about, now; empty if
 // nothing does.
-func (x *Watcher) against(ctx context.Context, e store.Entity, now time.Time) string {
-	if why := x.pauses(e, now); why != "" {
+func (x *Watcher) against(ctx context.Context, entry spool.Entry, now time.Time) string {
+	if why := x.pauses(entry, now); why != "" {
 		return why
 	}
-	doubt, _ := e.Values["doubt"].(string)
-	caller, _ := e.Values["caller"].(string)
-	id, _ := e.Values["id"].(string)
+	caller, doubt := entry.Line.Caller, entry.Doubt
 	switch {
 	case x.w.ACS.failing(now):
 		return "ACS fails"
@@ -198,21 +207,21 @@ func (x *Watcher) against(ctx context.Context, e store.Entity, now time.Time) st
 	case x.w.ACS.crowded(x.w.MaxCalls):
 		return "as many calls as may be are on their way"
 	}
-	if doubt == "" && x.owned(ctx, caller, id, now) {
+	if doubt == spool.NoDoubt && x.owned(ctx, caller, entry.ID, now) {
 		return "it is in the hands of an owner"
 	}
-	ledger, call := x.sends, quota.Call{Caller: caller, Cost: int(e.Values["cost"].(int64)), Class: quota.Class(e.Values["class"].(int64))} //nolint:forcetypeassert // an entry's row
-	if doubt != "" {
+	ledger, call := x.sends, quota.Call{Caller: caller, Cost: entry.Cost, Class: quota.Class(entry.Line.Class)}
+	if doubt != spool.NoDoubt {
 		ledger, call = x.asks, quota.Call{Cost: 1, Class: quota.High}
-	} else if c, _ := e.Values["cap"].(int64); c > 0 {
+	} else if entry.Cap > 0 {
 		return "its caller has a cap" // what that leaves is tested where it is known
 	}
 	switch free := x.free(ctx, ledger, call); {
 	case free < call.Cost:
 		return "the quota has no room"
-	case doubt == "" && free < x.before(call.Class) && !x.w.ACS.idle(now, Patience/2):
+	case doubt == spool.NoDoubt && free < x.before(call.Class) && !x.w.ACS.idle(now, Patience/2):
 		return "others go first"
-	case doubt != "" && x.doubts > questions && !x.w.ACS.quiet(now, x.patience()):
+	case doubt != spool.NoDoubt && x.doubts > questions && !x.w.ACS.quiet(now, x.patience()):
 		return "others are asked about first"
 	}
 	return ""
@@ -260,10 +269,8 @@ type roomKey struct {
 // owned says whether somebody is just sending a message.
 func (x *Watcher) owned(ctx context.Context, caller, id string, now time.Time) bool {
 	row, _, err := x.w.records.Get(ctx, record.Key(caller, id), "m")
-	text, _ := row.Values["body"].([]byte)
-	var body struct{ OwnerUntil time.Time }
-	return err == nil && row.Values["state"] == string(record.Sending) &&
-		json.Unmarshal(text, &body) == nil && now.Before(body.OwnerUntil.Add(Patience))
+	r := recordIn(row)
+	return err == nil && r.State == record.Sending && now.Before(r.OwnerUntil.Add(Patience))
 }
 
 // disturb says that something befalls the gateways that may last until a time, and that

@@ -244,7 +244,7 @@ func (w *World) SpoilHead(ctx context.Context) error {
 	if err != nil || len(rows) == 0 {
 		return fmt.Errorf("there is no row to spoil: %w", err)
 	}
-	delete(rows[0].Values, "id")
+	rows[0].Values["entry"] = "{"
 	_, err = w.lines.Replace(ctx, rows[0])
 	return err
 }

@@ -27,6 +27,8 @@ const (
 	Get     Op = "get"
 	Replace Op = "replace"
 	Delete  Op = "delete"
+	Create  Op = "create"
+	Drop    Op = "drop"
 	// Transact is one call, whatever the number of its actions.
 	Transact Op = "transact"
 	List     Op = "list"

@@ -20,7 +20,8 @@ type Table struct {
 	mu     sync.Mutex
 	writes int // makes ETags, which never come again
 	rows   sorted[row]
-	packed []byte // memory for put
+	series *passing // of one of a Series
+	packed []byte   // memory for put
 }
 
 // place orders rows by partition, then by row: keys have no character as low as
@@ -38,6 +39,9 @@ func (t *Table) Insert(ctx context.Context, e store.Entity) (store.Receipt, erro
 		return store.Receipt{}, err
 	}
 	return t.call(ctx, Insert, e.Partition, e.Row, func(r *store.Receipt) error {
+		if err := t.series.make(t.now()); err != nil {
+			return err
+		}
 		at := place(e.Partition, e.Row)
 		if _, found := t.rows.get(at); found {
 			return store.ErrExists

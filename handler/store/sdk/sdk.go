@@ -46,7 +46,7 @@ var kinds = map[string]error{
 func Do(ctx context.Context, doing string, create, call func(context.Context) error) error {
 	err := call(ctx)
 	switch Code(err) {
-	case "TableNotFound", "ContainerNotFound", "QueueNotFound":
+	case "TableNotFound", "TableBeingDeleted", "ContainerNotFound", "QueueNotFound":
 		if err := create(ctx); err != nil {
 			return err
 		}

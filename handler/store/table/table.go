@@ -31,7 +31,8 @@ import (
 
 // Table is one table. It is safe for concurrent use.
 type Table struct {
-	client *aztables.Client
+	client  *aztables.Client
+	passing bool // it is one of a Series
 }
 
 // Open connects to the table called name at an account's table endpoint, such as
@@ -56,6 +57,8 @@ func (t *Table) Create(ctx context.Context) error {
 	return sdk.Translate("create table", err)
 }
 
+const insertRow = "insert row"
+
 // Insert stores a new row. ErrExists if there is one with its keys.
 func (t *Table) Insert(ctx context.Context, e store.Entity) (store.Receipt, error) {
 	body, err := encode(e)
@@ -64,7 +67,7 @@ func (t *Table) Insert(ctx context.Context, e store.Entity) (store.Receipt, erro
 	}
 	// Without this the service sends the whole row back.
 	ctx = policy.WithHTTPHeader(ctx, http.Header{"Prefer": {"return-no-content"}})
-	return t.call(ctx, "insert row", func(ctx context.Context) (azcore.ETag, error) {
+	return t.call(ctx, insertRow, func(ctx context.Context) (azcore.ETag, error) {
 		answer, err := t.client.AddEntity(ctx, body, nil)
 		return answer.ETag, err
 	})
@@ -217,6 +220,9 @@ func (t *Table) query(ctx context.Context, filter string, n int) ([]store.Entity
 		}
 		return "", nil
 	})
+	if errors.Is(err, store.ErrMissing) { // the table itself
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +240,7 @@ func (t *Table) query(ctx context.Context, filter string, n int) ([]store.Entity
 func (t *Table) call(ctx context.Context, doing string, do func(context.Context) (azcore.ETag, error)) (store.Receipt, error) {
 	var answer *http.Response
 	var etag azcore.ETag
-	err := sdk.Do(policy.WithCaptureResponse(ctx, &answer), doing, t.Create, func(ctx context.Context) (err error) {
+	err := sdk.Do(policy.WithCaptureResponse(ctx, &answer), doing, t.create(doing), func(ctx context.Context) (err error) {
 		etag, err = do(ctx)
 		return err
 	})
