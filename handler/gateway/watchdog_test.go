@@ -22,8 +22,8 @@ import (
 func kept(t *testing.T, h *gatewaytest.House, id string, since time.Time) (*record.Record, spool.Entry) {
 	t.Helper()
 	line := spool.Line{Class: 1, Caller: "shop"}
-	slip := spool.Entry{Line: line, Key: spool.KeyFor(line, since, record.Key("shop", id)), Due: since, ID: id}
-	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", OperationID: id, Spooled: slip.Key, Deadline: since.Add(mail.MaxWait)})
+	slip := spool.Entry{Line: line, Key: spool.KeyFor(line, since, record.OperationID("shop", id)), Due: since, ID: id}
+	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", Spooled: slip.Key, Deadline: since.Add(mail.MaxWait)})
 	if err == nil {
 		err = h.Records.MarkWaiting(t.Context(), r)
 	}
@@ -184,7 +184,10 @@ func TestSweepForgetsOldRecords(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
-		answer, err := h.Send(t.Context(), request(gatewaytest.Small("one")))
+		h.Records.Keeping(24 * time.Hour)
+		req := request(gatewaytest.Small("one"))
+		req.IdempotencyKey = "one"
+		answer, err := h.Send(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,9 +199,9 @@ func TestSweepForgetsOldRecords(t *testing.T) {
 				}
 			}
 		}
-		sweeps(int(record.Life/time.Hour) - 1)
+		sweeps(23)
 		reads(t, h, answer.Record)
-		sweeps(record.CleanUpSlices + 1)
+		sweeps(4)
 		if _, err := h.Records.Read(t.Context(), "shop", answer.Record.ID); !problem.Is(err, problem.NotFound) {
 			t.Errorf("it is still there: %v", err)
 		}

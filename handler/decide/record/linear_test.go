@@ -113,7 +113,7 @@ func claimHistory(t *testing.T, calls, clients, keys int) []porcupine.Operation 
 	})
 	var ids atomic.Int64
 	newID := func() string { return strconv.FormatInt(ids.Add(1), 10) }
-	books := []*record.Store{record.New(table, time.Now, newID), record.New(table, time.Now, newID), record.New(table, time.Now, newID)}
+	books := []*record.Store{record.New(record.Tables{Lasting: table}, time.Now, newID), record.New(record.Tables{Lasting: table}, time.Now, newID), record.New(record.Tables{Lasting: table}, time.Now, newID)}
 
 	var history []porcupine.Operation
 	var all sync.WaitGroup

@@ -42,13 +42,17 @@ type details struct {
 
 func encode(r *Record, attempt string) store.Entity {
 	r.hideURLs()
-	if r.key == "" {
-		r.key = Key(r.Caller, r.ID)
-	}
-	return store.Entity{Partition: r.key, Row: row, Values: map[string]any{
-		"attempt": attempt, "state": string(r.State), "operation": r.OperationID,
-		"body": r.body(), "keepUntil": r.keepUntil(),
+	return store.Entity{Partition: r.operation(), Row: row, Values: map[string]any{
+		"attempt": attempt, "state": string(r.State), "body": r.body(), "since": r.since(),
 	}}
+}
+
+// operation is the operation id, which a Record has from the first time it is needed.
+func (r *Record) operation() string {
+	if r.OperationID == "" {
+		r.OperationID = OperationID(r.Caller, r.ID)
+	}
+	return r.OperationID
 }
 
 // body is the JSON of a body, written by hand up to its details.
@@ -92,13 +96,13 @@ func appendTime(text []byte, t time.Time) []byte {
 	return append(t.UTC().AppendFormat(append(text, '"'), time.RFC3339Nano), '"')
 }
 
-// keepUntil is when CleanUp may remove the row.
-func (r *Record) keepUntil() time.Time {
-	last := r.Updated
-	if !r.Final() && r.Deadline.After(last) {
-		last = r.Deadline
+// since is when the history of the record begins: at its last change or, if that is later,
+// at the last moment at which its message may be sent.
+func (r *Record) since() time.Time {
+	if !r.Final() && r.Deadline.After(r.Updated) {
+		return r.Deadline
 	}
-	return last.Add(Life)
+	return r.Updated
 }
 
 func (r *Record) hideURLs() {
@@ -110,18 +114,17 @@ func (r *Record) hideURLs() {
 func decode(e store.Entity) (*Record, string, error) {
 	attempt, _ := e.Values["attempt"].(string)
 	state, _ := e.Values["state"].(string)
-	operation, _ := e.Values["operation"].(string)
 	text, _ := e.Values["body"].([]byte)
 	var b body
 	if err := json.Unmarshal(text, &b); err != nil {
 		return nil, "", fmt.Errorf("decode record: %w", err)
 	}
 	r := &Record{
-		ID: b.ID, Caller: b.Caller, Fingerprint: b.Fingerprint, State: State(state), OperationID: operation,
+		ID: b.ID, Caller: b.Caller, Fingerprint: b.Fingerprint, State: State(state), OperationID: e.Partition,
 		Tags: b.Tags, Moved: b.Moved, Links: b.Links, Failure: b.Failure,
 		Spooled: b.Spooled, Expected: b.Expected, Deadline: b.Deadline, Resolving: b.Resolving, Repeatable: b.Repeat, Shared: b.Shared, Ended: b.Ended, Hook: b.Hook, Sandbox: b.Sandbox, Redirected: b.Redirected,
 		Created: b.Created, Updated: b.Updated, OwnerUntil: b.OwnerUntil,
-		etag: e.ETag, key: e.Partition,
+		etag: e.ETag,
 	}
 	return r, attempt, nil
 }

@@ -258,7 +258,7 @@ type roomKey struct {
 
 // owned says whether somebody is just sending a message.
 func (x *Watcher) owned(ctx context.Context, caller, id string, now time.Time) bool {
-	row, _, err := x.w.records.Get(ctx, record.Key(caller, id), "m")
+	row, err := x.w.record(ctx, record.OperationID(caller, id))
 	text, _ := row.Values["body"].([]byte)
 	var body struct{ OwnerUntil time.Time }
 	return err == nil && row.Values["state"] == string(record.Sending) &&
