@@ -18,7 +18,7 @@ import (
 const day = 24 * time.Hour
 
 // cleanUpAll cleans up in as many hours as see each record, and counts the calls that failed.
-func (b *books) cleanUpAll(t *testing.T, history time.Duration) (removed, failed int) {
+func (b *stores) cleanUpAll(t *testing.T, history time.Duration) (removed, failed int) {
 	t.Helper()
 	for range max(1, int(history/time.Hour)/8) {
 		result, err := b.theirs.CleanUp(t.Context(), "", 4)
@@ -40,7 +40,7 @@ func TestCleanUpRemovesWhatHasOutlivedItsHistory(t *testing.T) {
 		t.Run(history.String(), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				b.theirs.Keeping(history)
 				const n = 200
 				begun := time.Now()
@@ -100,7 +100,7 @@ func TestCleanUpWithoutStorage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				b.theirs.Keeping(day)
 				for i := range n {
 					id := string(rune('a' + i))
@@ -136,7 +136,7 @@ func TestAPartitionGoesWhole(t *testing.T) {
 		t.Run(strconv.Itoa(recipients), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				b.theirs.Keeping(day)
 				var changed *record.Record
 				for _, id := range []string{"old", "changed"} {
@@ -166,7 +166,7 @@ func TestAPartitionGoesWhole(t *testing.T) {
 func TestTheTableOfADayGoesWhole(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		b.ours.Keeping(day)
 		b.theirs.Keeping(day)
 		r := record.Record{ID: b.ours.MakeID("1", time.Now()), Caller: "shop", Fingerprint: "f"}
@@ -203,7 +203,7 @@ func TestTheTableOfADayGoesWhole(t *testing.T) {
 func TestTheTableOfADayIsMadeADayAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		for range 3 {
 			_, err := b.ours.CleanUpDays(t.Context())
 			must(t, err)
@@ -228,7 +228,7 @@ func TestTheTableOfADayIsMadeADayAhead(t *testing.T) {
 func TestCleanUpGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		b.theirs.Keeping(8 * time.Hour) // all in one part
 		const n = 3000
 		for i := range n {

@@ -12,7 +12,7 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// A record is written by hand where it has no details: each of them, alone, must be
+// A record keeps no member that says nothing. Each of the others, alone, must be
 // read as it was.
 func TestEachDetailAloneIsKept(t *testing.T) {
 	t.Parallel()
@@ -36,7 +36,7 @@ func TestEachDetailAloneIsKept(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				r := mustClaim(t, b.ours, claim("1", "f"))
 				c.set(r)
 				if r.State == record.Unknown {
@@ -58,7 +58,7 @@ func TestEachDetailAloneIsKept(t *testing.T) {
 	}
 }
 
-// Whoever meets a request that is under way is told when to ask again.
+// A request that meets another under way is told when to ask again.
 func TestARequestUnderWayTellsWhenToComeAgain(t *testing.T) {
 	t.Parallel()
 	if err := record.InProgress(); !problem.Is(err, problem.InProgress) || problem.Of(err).RetryAfter != time.Second {

@@ -95,7 +95,7 @@ func TestOtherIDsCarryNoDay(t *testing.T) {
 func TestACallerMayNameAMessageByAMadeID(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		b.ours.Keeping(day)
 		b.theirs.Keeping(day)
 		made := func(text string) record.Record {

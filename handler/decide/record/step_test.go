@@ -50,7 +50,7 @@ func TestOnlyWhatWaitsCanBeCancelled(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				r := mustClaim(t, b.ours, claim("1", "f"))
 				c.step(t, b.ours, r)
 				_, err := b.theirs.Cancel(t.Context(), "shop", "1")
@@ -75,7 +75,7 @@ func TestCancellingWithALostAnswerIsKnownAsOurs(t *testing.T) {
 		t.Run(strconv.Itoa(int(outcome)), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				mustWait(t, b.ours, mustClaim(t, b.ours, claim("1", "f")))
 				b.failing(mem.Replace, outcome)
 				if r, err := b.theirs.Cancel(t.Context(), "shop", "1"); err != nil || r.State != record.Cancelled {
@@ -90,7 +90,7 @@ func TestCancellingWithALostAnswerIsKnownAsOurs(t *testing.T) {
 func TestARestoredRecordGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		c := claim("1", "f")
 		c.Spooled, c.Deadline = place, time.Now().UTC().Add(time.Hour)
 		c.Tags = []mail.Tag{{Name: "order", Value: "4711"}}
@@ -128,7 +128,7 @@ func TestTheFirstStepMakesARecordThatNobodyClaimed(t *testing.T) {
 			t.Run(string(want)+" "+what, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					b := newBooks()
+					b := newStores()
 					b.failing(mem.Insert, outcome)
 					r := claim("1", "f")
 					must(t, step(b.ours, t.Context(), &r))
@@ -147,7 +147,7 @@ func TestTheFirstStepMakesARecordThatNobodyClaimed(t *testing.T) {
 func TestARecordThatWasNeverWrittenTakesNothingWithIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		mustClaim(t, b.theirs, claim("1", "f"))
 		r := claim("1", "g")
 		if err := b.ours.MarkSending(t.Context(), &r); err == nil {

@@ -16,9 +16,9 @@ import (
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// TestSweepIsNeitherEarlyNorLate: while a link lives its file opens; no file goes
-// before LinkGrace after its end, none is there after the next sweep.
-func TestSweepIsNeitherEarlyNorLate(t *testing.T) {
+// TestCleanUpIsNeitherEarlyNorLate: while a link lives its file opens; no file goes
+// before LinkGrace after its end, none is there after the next clean-up.
+func TestCleanUpIsNeitherEarlyNorLate(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		s := newSetting()
@@ -53,7 +53,7 @@ func TestSweepIsNeitherEarlyNorLate(t *testing.T) {
 	})
 }
 
-func TestSweepLooksAtMoreThanOnePage(t *testing.T) {
+func TestCleanUpLooksAtMoreThanOnePage(t *testing.T) {
 	t.Parallel()
 	s := newSetting()
 	for i := range 2*expire.Page + 1 {
@@ -70,7 +70,7 @@ func TestSweepLooksAtMoreThanOnePage(t *testing.T) {
 	}
 }
 
-func TestSweepLeavesWhatItCannotRead(t *testing.T) {
+func TestCleanUpLeavesWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	s := newSetting()
 	broken := store.Entity{Partition: "20261101", Row: "a", Values: map[string]any{fileValue(1): "{"}}
@@ -85,7 +85,7 @@ func TestSweepLeavesWhatItCannotRead(t *testing.T) {
 	}
 }
 
-func TestSweepFindsAgainWhatItCouldNotDelete(t *testing.T) {
+func TestCleanUpFindsAgainWhatItCouldNotDelete(t *testing.T) {
 	t.Parallel()
 	for _, call := range []string{"list", "delete row", "delete blob"} {
 		t.Run(call, func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestSweepFindsAgainWhatItCouldNotDelete(t *testing.T) {
 }
 
 // TestNothingIsLeftAfterACrash: a process that ends at any call, with that call
-// done or not, leaves nothing that a sweep does not delete in time, and takes no
+// done or not, leaves nothing that a clean-up does not delete in time, and takes no
 // upload away that another message has since.
 func TestNothingIsLeftAfterACrash(t *testing.T) {
 	t.Parallel()

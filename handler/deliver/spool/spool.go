@@ -88,13 +88,13 @@ func New(b Blobs, lines, dead Table, wakeUps Queue) *Spool {
 
 // Line is one queue of messages in their order: of a caller, or of a form.
 type Line struct {
-	Shard  int // of the quota's ledger: 0 to 999
-	Class  int // 0 goes first: 0 to 9
-	Caller string
+	Shard  int    `json:"shard,omitempty"` // of the quota's ledger: 0 to 999
+	Class  int    `json:"class"`           // 0 goes first: 0 to 9
+	Caller string `json:"caller"`
 	// Form is the hook of a form, which has a line of its own; empty for other lines.
-	Form string
+	Form string `json:"form,omitempty"`
 	// Later says that messages wait for their time rather than for quota.
-	Later bool
+	Later bool `json:"later,omitempty"`
 }
 
 // partition is the line's partition. Caller names may have characters that keys forbid,

@@ -75,7 +75,7 @@ func (c *Container) Commit(ctx context.Context, name string, blocks int, h store
 	})
 }
 
-// Staged are the names of blobs of which blocks wait for a commit, for tests.
+// Staged are the names of blobs whose blocks wait for a commit, for tests.
 func (c *Container) Staged() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -42,7 +42,7 @@ var kinds = map[string]error{
 
 // Do calls, and once more after create if the table, the container or the queue
 // itself was missing, as it is after a fresh deployment. The error of call is
-// translated, that of create must be already.
+// translated. The error of create must be translated already.
 func Do(ctx context.Context, doing string, create, call func(context.Context) error) error {
 	err := call(ctx)
 	switch Code(err) {

@@ -34,7 +34,7 @@ type call struct {
 	op   string
 	row  string
 	n    int64
-	etag int // of which write: -1 is none, else modulo their number
+	etag int // the write that it is of: -1 is none, else modulo their number
 }
 
 func drawCall(r *rapid.T) call {
