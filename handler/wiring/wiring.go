@@ -52,7 +52,7 @@ import (
 const (
 	CallersTable      = "posthorncallers"
 	HooksTable        = "posthornhooks"
-	RecordsTable      = "posthornrecords"
+	RecordsTable      = "posthornrecords" // with a date behind it, one of records that go on that day
 	LinksTable        = "posthornlinks"
 	QueueTable        = "posthornqueue"
 	DeadLettersTable  = "posthorndeadletters"
@@ -162,6 +162,9 @@ func functions(g *gateway.Gateway, log *slog.Logger) map[string]func(context.Con
 		CleanUpFunction:  func(ctx context.Context, _ trigger.Invocation) error { return g.CleanUp(ctx) },
 		WatchdogFunction: func(ctx context.Context, _ trigger.Invocation) error { return g.Watch(ctx) },
 		DispatchFunction: func(ctx context.Context, in trigger.Invocation) error {
+			if mark, is := spool.ParseCleanUp(in.Text()); is {
+				return g.GoOnCleaningUp(ctx, mark)
+			}
 			shard, err := spool.ParseWakeUp(in.Text())
 			if err != nil {
 				return problem.Wrap(problem.InvalidRequest, "A message in the dispatch queue is no wake-up message.", err)
@@ -273,7 +276,7 @@ func (b *builder) acs() (*acs.Client, error) {
 }
 
 func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *caller.Registry, hooks *hook.Registry, tel *telemetry.Telemetry, log *slog.Logger) (*gateway.Gateway, error) {
-	records, err := b.table(RecordsTable)
+	records, err := b.records()
 	if err != nil {
 		return nil, err
 	}
@@ -307,6 +310,18 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 		CostRecipients: b.s.QuotaCost == "recipients", RequestTimeout: b.s.RequestTimeout,
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tel.Tracer, Meter: tel.Meter,
 	})
+}
+
+func (b *builder) records() (record.Tables, error) {
+	lasting, err := b.table(RecordsTable)
+	if err != nil {
+		return record.Tables{}, err
+	}
+	days, err := table.OpenSeries(b.s.TableEndpoint, RecordsTable, b.cred, &aztables.ClientOptions{ClientOptions: b.storage("table", b.tables)})
+	if err != nil {
+		return record.Tables{}, err
+	}
+	return record.Tables{Lasting: lasting, Days: days, Day: func(date string) record.Table { return days.Table(date) }}, nil
 }
 
 func (b *builder) spool() (*spool.Spool, error) {

@@ -67,6 +67,7 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	}
 	h.Files, h.Content, h.WakeUps = mem.NewContainer(time.Now, plan), mem.NewContainer(time.Now, plan), mem.NewQueue(time.Now, plan)
 	table := func() *mem.Table { return mem.NewTable(time.Now, plan) }
+	days := mem.NewSeries(time.Now, plan)
 	random := rand.NewChaCha8([32]byte{1})
 	var ids sync.Mutex
 	newID := func() string {
@@ -77,7 +78,7 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	ledgers := table()
 	public, _ := url.Parse("https://mail.example.com")
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.New(table(), time.Now, newID),
+		Check: check.New(), Records: record.New(record.Tables{Lasting: table(), Days: days, Day: func(date string) record.Table { return days.Table(date) }}, time.Now, newID),
 		Sends:          quota.New(ledgers, "send", limits, time.Now, newID),
 		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID),
 		Offload: offload.New(offload.Config{
@@ -155,11 +156,7 @@ func (h *Harness) Play(t *testing.T, length time.Duration) {
 			t.Logf("receive: %v", err)
 		}
 		for _, m := range messages {
-			shard, err := spool.ParseWakeUp(m.Text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := h.Dispatch(t.Context(), shard); err != nil {
+			if err := h.wakeUp(t.Context(), m.Text); err != nil {
 				t.Logf("dispatch: %v", err)
 				continue
 			}
@@ -169,6 +166,18 @@ func (h *Harness) Play(t *testing.T, length time.Duration) {
 		}
 		time.Sleep(5 * time.Second)
 	}
+}
+
+// wakeUp is a call of the dispatch function.
+func (h *Harness) wakeUp(ctx context.Context, text string) error {
+	if mark, is := spool.ParseCleanUp(text); is {
+		return h.GoOnCleaningUp(ctx, mark)
+	}
+	shard, err := spool.ParseWakeUp(text)
+	if err != nil {
+		return err
+	}
+	return h.Dispatch(ctx, shard)
 }
 
 // Visible counts the blobs that can be read.

@@ -83,6 +83,7 @@ type World struct {
 	records, lines, dead, ledger, links *mem.Table
 	files, content                      *mem.Container
 	wakeUps                             *mem.Queue
+	days                                *mem.Series // of records
 
 	mu        sync.Mutex
 	instances []*Instance
@@ -107,7 +108,7 @@ func New(c Config) (*World, error) {
 	w.records, w.lines, w.dead = mem.NewTable(now, nil), mem.NewTable(now, nil), mem.NewTable(now, nil)
 	w.ledger, w.links = mem.NewTable(now, nil), mem.NewTable(now, nil)
 	w.files, w.content = mem.NewContainer(now, nil), mem.NewContainer(now, nil)
-	w.wakeUps = mem.NewQueue(now, nil)
+	w.wakeUps, w.days = mem.NewQueue(now, nil), mem.NewSeries(now, nil)
 	w.ACS = newACS(w)
 	for range c.Instances {
 		if _, err := w.Start(); err != nil {
@@ -144,9 +145,13 @@ func (w *World) Start() (*Instance, error) {
 	table := func(name string, t *mem.Table) *table { return &table{i, name, t} }
 	files := &container{i, "files", w.files}
 	ledger := table("ledger", w.ledger)
+	records := record.Tables{
+		Lasting: table("records", w.records), Days: days{i, w.days},
+		Day: func(date string) record.Table { return table("records", w.days.Table(date)) },
+	}
 	request := cmp.Or(w.RequestTimeout, 100*time.Second)
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.New(table("records", w.records), now, w.newID).Holding(gateway.OwnerLife(request), gateway.FenceLife(request)),
+		Check: check.New(), Records: record.New(records, now, w.newID).Holding(gateway.OwnerLife(request), gateway.FenceLife(request)),
 		Sends:          quota.New(ledger, "send", w.Limits, now, w.newID, quota.Options{CallTime: gateway.SendTime(request)}),
 		StatusRequests: gateway.NewStatusRequests(ledger, w.askLimits(), now, w.newID),
 		Offload: offload.New(offload.Config{
