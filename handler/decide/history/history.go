@@ -6,8 +6,9 @@
 //
 // # What stands where
 //
-// A message has a row of its caller, and one for each recipient, in the table of the day on
-// which it came. Such a table is dropped whole when the records of its day are gone.
+// A message has a row of its caller, and one for each recipient, in the table of the day
+// (UTC) on which it came. The table is dropped whole when the records of its messages are
+// gone.
 //
 //	            PARTITION                 ROW
 //	caller      c-HASH OF CALLER-HOUR     TIME-OPERATION
@@ -31,11 +32,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/expire"
 )
 
 // Message is what the index knows of a message.
@@ -52,8 +55,16 @@ type Table interface {
 	// Transact changes at most 100 rows of one partition, all or none.
 	Transact(ctx context.Context, actions ...store.Action) (store.Receipt, error)
 	// ListBefore returns at most n rows in the order of their keys, from the first after
-	// a key to the last before a partition. A table that is not there has none.
+	// a key to the last before a partition.
 	ListBefore(ctx context.Context, after store.Key, partition string, n int) ([]store.Entity, error)
+}
+
+// Tables are where the index stands.
+type Tables struct {
+	Days expire.Days
+	// Day opens the table of a day. An insert makes it; to all other calls one that does
+	// not exist is empty.
+	Day func(date string) Table
 }
 
 // hash is the name of a caller or an address in a key.
@@ -133,9 +144,9 @@ func (x *Index) OfRecipient(ctx context.Context, address string, day time.Time, 
 const afterDigits = "~"
 
 func (x *Index) list(ctx context.Context, day time.Time, after store.Key, partition, within, row string, n int) ([]Message, error) {
-	found, err := x.open(day).ListBefore(ctx, after, partition, n)
-	if err != nil && !errors.Is(err, store.ErrMissing) {
-		return nil, problem.Wrap(problem.Unavailable, "The index of messages could not be read. Try again after Retry-After.", fmt.Errorf("list messages: %w", err))
+	found, err := x.tables.Day(date(day)).ListBefore(ctx, after, partition, n)
+	if err != nil {
+		return nil, unavailable("list messages", err)
 	}
 	messages := make([]Message, 0, len(found))
 	for _, e := range found {
@@ -147,4 +158,21 @@ func (x *Index) list(ctx context.Context, day time.Time, after store.Key, partit
 		}
 	}
 	return messages, nil
+}
+
+// CleanUp drops the tables of days on which no message has a record any more, and makes
+// that of the next day. It may be repeated. An error is Unavailable.
+func (x *Index) CleanUp(ctx context.Context, now time.Time) (expire.Result, error) {
+	all, dates, err := expire.DropDays(ctx, x.tables.Days, x.life, now)
+	if next := date(now.Add(24 * time.Hour)); dates != nil && !slices.Contains(dates, next) {
+		err = errors.Join(err, x.tables.Days.Create(ctx, next))
+	}
+	return all, unavailable("clean up", err)
+}
+
+func unavailable(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return problem.Wrap(problem.Unavailable, "The index of messages could not be read or written. Try again after Retry-After.", fmt.Errorf("%s: %w", doing, err))
 }

@@ -17,34 +17,28 @@ import (
 
 // days are tables in memory, and what befalls them.
 type days struct {
-	mu     sync.Mutex
-	tables map[string]*mem.Table
-	ops    map[mem.Op]int
-	plan   func(op mem.Op) mem.Outcome
+	*mem.Series
+	mu   sync.Mutex
+	ops  map[mem.Op]int
+	plan func(op mem.Op) mem.Outcome
 }
+
+const life = 37 * 24 * time.Hour
 
 func newIndex(t *testing.T) (*history.Index, *days) {
 	t.Helper()
-	d := &days{tables: map[string]*mem.Table{}, ops: map[mem.Op]int{}}
-	return history.New(d.open, slog.New(slog.DiscardHandler)), d
-}
-
-func (d *days) open(day time.Time) history.Table {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	name := day.Format(time.DateOnly)
-	if d.tables[name] == nil {
-		d.tables[name] = mem.NewTable(time.Now, func(op mem.Op, _ string) mem.Fault {
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			d.ops[op]++
-			if d.plan == nil {
-				return mem.Fault{}
-			}
-			return mem.Fault{Outcome: d.plan(op)}
-		})
-	}
-	return d.tables[name]
+	d := &days{ops: map[mem.Op]int{}}
+	d.Series = mem.NewSeries(time.Now, func(op mem.Op, _ string) mem.Fault {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.ops[op]++
+		if d.plan == nil {
+			return mem.Fault{}
+		}
+		return mem.Fault{Outcome: d.plan(op)}
+	})
+	tables := history.Tables{Days: d, Day: func(date string) history.Table { return d.Table(date) }}
+	return history.New(tables, life, slog.New(slog.DiscardHandler)), d
 }
 
 func (d *days) befall(plan func(op mem.Op) mem.Outcome) {
@@ -85,7 +79,7 @@ func TestMessagesAreListedByCallerAndByRecipient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		x, _ := newIndex(t)
-		day := history.Day(time.Now())
+		day := time.Now().UTC().Truncate(24 * time.Hour)
 		first := message("shop", 1, day.Add(9*time.Hour))
 		x.Note(t.Context(), first, []string{"Ann@example.com", "bob@example.com"})
 		x.Note(t.Context(), message("shop", 2, day.Add(10*time.Hour)), []string{"ann@example.com", "ann@example.COM"})
@@ -121,7 +115,7 @@ func TestRowsShareTransactions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		x, d := newIndex(t)
-		day := history.Day(time.Now())
+		day := time.Now().UTC().Truncate(24 * time.Hour)
 		for n := range 550 {
 			x.Note(t.Context(), message("shop", n, day.Add(time.Duration(n)*time.Millisecond)), []string{fmt.Sprintf("a%d@example.com", n)})
 		}
@@ -143,7 +137,7 @@ func TestRowsOutliveWhatBefallsStorage(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				x, d := newIndex(t)
-				day := history.Day(time.Now())
+				day := time.Now().UTC().Truncate(24 * time.Hour)
 				d.befall(func(mem.Op) mem.Outcome { return outcome })
 				for n := range 3 {
 					x.Note(t.Context(), message("shop", n, day), []string{"ann@example.com"})
@@ -167,7 +161,7 @@ func TestRowsThatWaitAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		x, d := newIndex(t)
-		day := history.Day(time.Now())
+		day := time.Now().UTC().Truncate(24 * time.Hour)
 		d.befall(func(mem.Op) mem.Outcome { return mem.Refused })
 		for n := range history.MaxHeld {
 			x.Note(t.Context(), message("shop", n, day), []string{"ann@example.com"})
@@ -200,8 +194,38 @@ func TestAnIndexOutOfReachIsUnavailable(t *testing.T) {
 	t.Parallel()
 	x, d := newIndex(t)
 	d.befall(func(mem.Op) mem.Outcome { return mem.Refused })
-	_, err := x.OfRecipient(context.Background(), "ann@example.com", history.Day(time.Now()), nil, 1)
+	_, err := x.OfRecipient(context.Background(), "ann@example.com", time.Now().UTC().Truncate(24*time.Hour), nil, 1)
 	if !problem.Is(err, problem.Unavailable) {
 		t.Errorf("%v", err)
 	}
+}
+
+// A day's table goes with the last records of its messages, and not before.
+func TestTablesOfDaysAreDropped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x, d := newIndex(t)
+		day := time.Now().UTC().Truncate(24 * time.Hour)
+		for n := range 3 {
+			x.Note(t.Context(), message("shop", n, day.Add(time.Duration(n)*24*time.Hour)), nil)
+		}
+		time.Sleep(time.Minute)
+		for _, c := range []struct {
+			now  time.Time
+			want []string
+		}{
+			{day.Add(24*time.Hour + life - time.Second), []string{"id0"}},
+			{day.Add(24*time.Hour + life), nil},
+		} {
+			if _, err := x.CleanUp(t.Context(), c.now); err != nil {
+				t.Error(err)
+			}
+			same(t, "the first day", ids(x.OfCaller(t.Context(), "shop", day, nil, 9)), c.want...)
+			same(t, "the second day", ids(x.OfCaller(t.Context(), "shop", day.Add(24*time.Hour), nil, 9)), "id1")
+			dates, err := d.List(t.Context())
+			if next := c.now.Add(24 * time.Hour).Format("20060102"); err != nil || !slices.Contains(dates, next) {
+				t.Errorf("tables %v, %v: none of %s", dates, err, next)
+			}
+		}
+	})
 }

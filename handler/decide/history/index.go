@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/expire"
 )
 
 const (
@@ -32,8 +33,9 @@ const (
 
 // Index notes messages, and lists them. It is safe for concurrent use.
 type Index struct {
-	open func(day time.Time) Table
-	log  *slog.Logger
+	tables Tables
+	life   time.Duration
+	log    *slog.Logger
 
 	mu      sync.Mutex
 	held    []row // noted, and in no write yet
@@ -44,27 +46,27 @@ type Index struct {
 
 // row is a row on its way to the table of its day.
 type row struct {
-	day    time.Time
+	date   string
 	entity store.Entity
 }
 
-// compare orders rows by day, partition and key.
+// compare orders rows by date, partition and key.
 func (r row) compare(o row) int {
-	return cmp.Or(r.day.Compare(o.day), strings.Compare(r.entity.Partition, o.entity.Partition), strings.Compare(r.entity.Row, o.entity.Row))
+	return cmp.Or(strings.Compare(r.date, o.date), strings.Compare(r.entity.Partition, o.entity.Partition), strings.Compare(r.entity.Row, o.entity.Row))
 }
 
-// New indexes messages in tables that open gives: one for each day.
-func New(open func(day time.Time) Table, log *slog.Logger) *Index {
-	return &Index{open: open, log: log}
+// New makes an Index. Its rows live for life, which is how long the record of a message
+// lives at most: the history, and the time for which a message may wait.
+func New(t Tables, life time.Duration, log *slog.Logger) *Index {
+	return &Index{tables: t, life: life, log: log}
 }
 
-// Day is the day (UTC) of a time: that of a message's table.
-func Day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+// date names the table of a message that came at a time.
+func date(t time.Time) string { return t.UTC().Format(expire.DateForm) }
 
 // Note has the rows of a message written, soon. to are the addresses of its recipients. A
 // message may be noted twice.
 func (x *Index) Note(ctx context.Context, m Message, to []string) {
-	day := Day(m.At)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, e := range rows(m, to) {
@@ -73,7 +75,7 @@ func (x *Index) Note(ctx context.Context, m Message, to []string) {
 			continue
 		}
 		x.count++
-		x.held = append(x.held, row{day: day, entity: e})
+		x.held = append(x.held, row{date(m.At), e})
 	}
 	if !x.busy && len(x.held) > 0 {
 		x.busy = true
@@ -117,13 +119,13 @@ func (x *Index) write(ctx context.Context, all []row) error {
 	group.SetLimit(writers)
 	for len(once) > 0 {
 		n := 1
-		for n < min(len(once), actions) && once[n].day.Equal(once[0].day) && once[n].entity.Partition == once[0].entity.Partition {
+		for n < min(len(once), actions) && once[n].date == once[0].date && once[n].entity.Partition == once[0].entity.Partition {
 			n++
 		}
 		part := once[:n]
 		once = once[n:]
 		group.Go(func() error {
-			err := x.insert(ctx, x.open(part[0].day), part)
+			err := x.insert(ctx, x.tables.Day(part[0].date), part)
 			x.wrote(part, err)
 			return err
 		})
@@ -136,14 +138,13 @@ func (x *Index) write(ctx context.Context, all []row) error {
 func (x *Index) insert(ctx context.Context, t Table, rows []row) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
-	if len(rows) > 1 {
-		inserts := make([]store.Action, len(rows))
-		for i, r := range rows {
-			inserts[i] = store.Insert(r.entity)
-		}
-		if _, err := t.Transact(ctx, inserts...); !errors.Is(err, store.ErrExists) {
-			return err
-		}
+	inserts := make([]store.Action, len(rows))
+	for i, r := range rows {
+		inserts[i] = store.Insert(r.entity)
+	}
+	_, err := t.Transact(ctx, inserts...)
+	if !errors.Is(err, store.ErrExists) {
+		return err
 	}
 	for _, r := range rows {
 		if _, err := t.Insert(ctx, r.entity); err != nil && !errors.Is(err, store.ErrExists) {
