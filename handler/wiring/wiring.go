@@ -31,6 +31,7 @@ import (
 	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/api/rest"
 	"github.com/posthorn/posthorn/handler/api/trigger"
+	"github.com/posthorn/posthorn/handler/decide/history"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -39,6 +40,7 @@ import (
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/linger"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/store/blob"
@@ -53,6 +55,7 @@ const (
 	CallersTable      = "posthorncallers"
 	HooksTable        = "posthornhooks"
 	RecordsTable      = "posthornrecords" // with a date behind it, one of records that go on that day
+	HistoryTables     = "posthornhistory" // with a date behind it: the index of the messages of a day
 	LinksTable        = "posthornlinks"
 	QueueTable        = "posthornqueue"
 	DeadLettersTable  = "posthorndeadletters"
@@ -280,6 +283,10 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 	if err != nil {
 		return nil, err
 	}
+	index, err := b.index(log)
+	if err != nil {
+		return nil, err
+	}
 	ledger, err := b.table(QuotaTable)
 	if err != nil {
 		return nil, err
@@ -298,6 +305,7 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 	return gateway.New(gateway.Config{
 		Check:   checker,
 		Records: record.New(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)),
+		History: index,
 		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),
@@ -322,6 +330,15 @@ func (b *builder) records() (record.Tables, error) {
 		return record.Tables{}, err
 	}
 	return record.Tables{Lasting: lasting, Days: days, Day: func(date string) record.Table { return days.Table(date) }}, nil
+}
+
+func (b *builder) index(log *slog.Logger) (*history.Index, error) {
+	days, err := table.OpenSeries(b.s.TableEndpoint, HistoryTables, b.cred, &aztables.ClientOptions{ClientOptions: b.storage("table", b.tables)})
+	if err != nil {
+		return nil, err
+	}
+	tables := history.Tables{Days: days, Day: func(date string) history.Table { return days.Table(date) }}
+	return history.New(tables, record.DefaultHistory+mail.MaxWait, log), nil
 }
 
 func (b *builder) spool() (*spool.Spool, error) {
