@@ -36,6 +36,7 @@ func TestAMessageIsFoundByCallerAndRecipient(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				h := gatewaytest.New(t, c.limits)
+				h.KeepIndex()
 				day := time.Now()
 				var id string
 				for range 2 {

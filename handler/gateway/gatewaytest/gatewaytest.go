@@ -83,7 +83,6 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	public, _ := url.Parse("https://mail.example.com")
 	g, err := gateway.New(gateway.Config{
 		Check: check.New(), Records: record.New(record.Tables{Lasting: table(), Days: days, Day: func(date string) record.Table { return days.Table(date) }}, time.Now, newID),
-		History:        h.index(),
 		Sends:          quota.New(ledgers, "send", limits, time.Now, newID),
 		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID),
 		Offload: offload.New(offload.Config{
@@ -104,8 +103,9 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	return h
 }
 
-// index is an index of messages that no fault of the harness reaches.
-func (h *Harness) index() *history.Index {
+// KeepIndex gives the gateway an index of messages that no fault of the harness reaches. A
+// test outlives its writes by a second.
+func (h *Harness) KeepIndex() {
 	days := mem.NewSeries(time.Now, func(mem.Op, string) mem.Fault {
 		if h.IndexAway.Load() {
 			return mem.Fault{Outcome: mem.Refused}
@@ -113,7 +113,7 @@ func (h *Harness) index() *history.Index {
 		return mem.Fault{}
 	})
 	tables := history.Tables{Days: days, Day: func(date string) history.Table { return days.Table(date) }}
-	return history.New(tables, record.DefaultHistory, slog.New(slog.DiscardHandler))
+	h.History = history.New(tables, record.DefaultHistory, slog.New(slog.DiscardHandler))
 }
 
 // Slow makes each call of op take d before it arrives.
