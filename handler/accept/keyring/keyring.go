@@ -188,8 +188,8 @@ func (k *Keyring[T, P]) Moment() Moment { return k.cache.moment() }
 // CanReadNow says whether the list can be read at once.
 func (k *Keyring[T, P]) CanReadNow() bool { return k.cache.rested() }
 
-// NoteUses lets the days be noted on which keys are used. It is called before the first Note,
-// if at all.
+// NoteUses lets the days be noted on which keys are used. It is called before the first
+// NoteUse, if at all.
 func (k *Keyring[T, P]) NoteUses(log *slog.Logger) { k.days = newDays(k.table, k.now, log) }
 
 // NoteUse says that a key has just been used. It waits for nothing.
