@@ -77,25 +77,25 @@ func outlived(l spool.Message) (*record.Record, error) {
 	return rec, err
 }
 
-// requeueDead gives a message a new place in line, at which it begins anew.
+// requeueDead gives a message a new position in line, at which it begins anew.
 func (g *Gateway) requeueDead(ctx context.Context, rec *record.Record, m *mail.Message, d spool.DeadLetter) error {
 	entry, wait := d.Entry, g.Records.MarkWaiting
 	entry.Tries, entry.Repeats, entry.UnknownAnswers, entry.NotBefore, entry.Doubt = 0, 0, 0, time.Time{}, spool.NoDoubt
-	var place quota.Position
+	var position quota.Position
 	var err error
 	if entry.Line.Later = rec.State == record.Unknown; entry.Line.Later {
 		entry.Doubt, wait = spool.NoAnswer, g.Records.MarkResolving
-		place, err = g.doubtPosition(ctx, callOf(&entry), d.Line.Shard, 0)
+		position, err = g.doubtPosition(ctx, callOf(&entry), d.Line.Shard, 0)
 	} else {
-		place, err = g.Sends.Join(ctx, callOf(&entry), time.Time{}, time.Time{})
+		position, err = g.Sends.Join(ctx, callOf(&entry), time.Time{}, time.Time{})
 	}
 	if err != nil {
 		return err
 	}
-	defer g.wake(ctx, place)
-	entry.Line.Shard, entry.Due, entry.Ticket = place.Shard, place.At, place.Ticket
-	entry.Key = spool.KeyFor(entry.Line, place.At, record.Key(rec.Caller, rec.ID))
-	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = entry.Key, place.At.Add(mail.MaxWait), nil, place.Expected, false
+	defer g.wake(ctx, position)
+	entry.Line.Shard, entry.Due, entry.Ticket = position.Shard, position.At, position.Ticket
+	entry.Key = spool.KeyFor(entry.Line, position.At, record.Key(rec.Caller, rec.ID))
+	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = entry.Key, position.At.Add(mail.MaxWait), nil, position.Expected, false
 	if err := g.Spool.PutMessage(ctx, entry.Key, spool.Message{Record: rec.Snapshot(), Message: m}); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (g *Gateway) requeueDead(ctx context.Context, rec *record.Record, m *mail.M
 }
 
 // isBack says whether a message was put back already. A retry that died before the row
-// was entered has left a record that names a place in which nobody stands.
+// was entered has left a record that names a position in which nobody stands.
 func (g *Gateway) isBack(ctx context.Context, rec *record.Record, d spool.DeadLetter) (bool, error) {
 	switch {
 	case rec.Spooled == d.Key:

@@ -60,8 +60,8 @@ func (g *Gateway) dropUnreadable(ctx context.Context, s *spool.Entry) error {
 
 // Release lets a message that waits for a time go as soon as the quota has room. It
 // moves to the end of the line of those that wait for room. The order is message, row,
-// record: until the record names the new place, the old one holds, and a dispatcher that
-// meets a row at another place than the record's takes it away. It may be repeated.
+// record: until the record names the new position, the old one holds, and a dispatcher that
+// meets a row at another position than the record's takes it away. It may be repeated.
 // TooLate is for a message that does not wait there any more.
 func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	rec, err := g.Records.Read(ctx, old.Line.Caller, old.ID)
@@ -78,16 +78,16 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	if err != nil {
 		return err
 	}
-	place, err := g.Sends.Join(ctx, callOf(old), time.Time{}, time.Time{})
+	position, err := g.Sends.Join(ctx, callOf(old), time.Time{}, time.Time{})
 	if err != nil {
 		return err
 	}
-	defer g.wake(ctx, place)
+	defer g.wake(ctx, position)
 	entry := *old
-	entry.Line.Shard, entry.Line.Later = place.Shard, false
-	entry.Due, entry.NotBefore, entry.Ticket = place.At, time.Time{}, place.Ticket
-	entry.Key = spool.KeyFor(entry.Line, place.At, record.Key(rec.Caller, rec.ID)+"-"+g.NewID())
-	rec.Spooled, rec.Expected = entry.Key, place.Expected
+	entry.Line.Shard, entry.Line.Later = position.Shard, false
+	entry.Due, entry.NotBefore, entry.Ticket = position.At, time.Time{}, position.Ticket
+	entry.Key = spool.KeyFor(entry.Line, position.At, record.Key(rec.Caller, rec.ID)+"-"+g.NewID())
+	rec.Spooled, rec.Expected = entry.Key, position.Expected
 	err = g.Spool.PutMessage(ctx, entry.Key, spool.Message{Record: rec.Snapshot(), Message: message.Message})
 	if err == nil {
 		err = g.Spool.InsertEntry(ctx, &entry)
@@ -99,7 +99,7 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	return g.moveRecord(ctx, rec, old, &entry)
 }
 
-// moveRecord makes the record name a message's new place, and gives back the one that
+// moveRecord makes the record name a message's new position, and gives back the one that
 // it does not name.
 func (g *Gateway) moveRecord(ctx context.Context, rec *record.Record, old, entry *spool.Entry) error {
 	err := g.Records.MarkWaiting(ctx, rec)
@@ -107,7 +107,7 @@ func (g *Gateway) moveRecord(ctx context.Context, rec *record.Record, old, entry
 		there, readErr := g.Records.Read(ctx, rec.Caller, rec.ID)
 		switch {
 		case readErr != nil:
-			return readErr // dispatchers take away the place that the record does not name
+			return readErr // dispatchers take away the position that the record does not name
 		case there.Spooled != entry.Key:
 			g.dequeue(ctx, entry)
 			return moved(there)

@@ -150,11 +150,11 @@ func (c Caller) Accept(m *mail.Message) error {
 // Allow says whether c may send m, whose addresses check has normalised. It
 // returns a problem of kind Forbidden that names every rule that says no.
 func (c Caller) Allow(m *mail.Message) error {
-	faults := c.violations(m)
+	all := c.violations(m)
 	if !c.Policy.mayUse(m.Delivery.Priority) {
-		faults = append(faults, problem.Violation{Pointer: "/delivery/priority", Detail: "The rule `priority` of this caller allows nothing more urgent than `" + string(c.Policy.Priority) + "`."})
+		all = append(all, problem.Violation{Pointer: "/delivery/priority", Detail: "The rule `priority` of this caller allows nothing more urgent than `" + string(c.Policy.Priority) + "`."})
 	}
-	return c.forbidden(faults)
+	return c.forbidden(all)
 }
 
 // StillAllows says whether m, which was allowed, may leave under c's policy of now. What
@@ -174,23 +174,23 @@ func (c Caller) AllowsSize(bytes int64) error {
 	return nil
 }
 
-func (c Caller) forbidden(faults []problem.Violation) error {
-	if faults == nil {
+func (c Caller) forbidden(all []problem.Violation) error {
+	if all == nil {
 		return nil
 	}
 	no := problem.New(problem.Forbidden, "The policy of caller %q does not allow this message. The operator of this gateway can change its rules.", c.Name)
-	no.Violations = faults
+	no.Violations = all
 	return no
 }
 
 // violations are the rules that say no to m, whatever its priority.
-func (c Caller) violations(m *mail.Message) (faults []problem.Violation) {
+func (c Caller) violations(m *mail.Message) (all []problem.Violation) {
 	p := c.Policy
 	if !p.allowsSender(m.SenderAddress) {
-		faults = append(faults, problem.Violation{Pointer: "/senderAddress", Detail: "The rule `senders` of this caller does not list this address."})
+		all = append(all, problem.Violation{Pointer: "/senderAddress", Detail: "The rule `senders` of this caller does not list this address."})
 	}
 	if p.MaxRecipients > 0 && len(m.Recipients.All()) > p.MaxRecipients {
-		faults = append(faults, problem.Violation{Pointer: "/recipients", Detail: "The rule `maxRecipients` of this caller allows fewer recipients."})
+		all = append(all, problem.Violation{Pointer: "/recipients", Detail: "The rule `maxRecipients` of this caller allows fewer recipients."})
 	}
 	for _, list := range []struct {
 		pointer   string
@@ -200,11 +200,11 @@ func (c Caller) violations(m *mail.Message) (faults []problem.Violation) {
 	} {
 		for i, a := range list.addresses {
 			if reason := c.refusesRecipient(a.Address); reason != "" {
-				faults = append(faults, problem.Violation{Pointer: list.pointer + strconv.Itoa(i) + "/address", Detail: reason})
+				all = append(all, problem.Violation{Pointer: list.pointer + strconv.Itoa(i) + "/address", Detail: reason})
 			}
 		}
 	}
-	return faults
+	return all
 }
 
 func (p Policy) allowsSender(address string) bool {
