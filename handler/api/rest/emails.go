@@ -45,8 +45,8 @@ type delivery struct {
 	Redirected bool      `json:"redirected,omitempty"`
 	Created    time.Time `json:"created"`
 	Updated    time.Time `json:"updated"`
-	// Expected is when a message that waits will probably be sent, Deadline the
-	// last moment at which it may.
+	// Expected is when a queued message will probably be sent, Deadline the last moment at
+	// which it may.
 	Expected time.Time  `json:"expected,omitzero"`
 	Deadline time.Time  `json:"deadline,omitzero"`
 	Links    []link     `json:"links,omitempty"`
@@ -189,8 +189,8 @@ func (a *api) operation(w http.ResponseWriter, req *http.Request, c caller.Calle
 	return nil
 }
 
-// longestAsk is the longest that a caller is told to wait before it asks again
-// for a message that waits: its time may come earlier than expected.
+// longestAsk is the longest that a caller is told to wait before it asks again for a queued
+// message: its time may come earlier than expected.
 const longestAsk = 5 * time.Minute
 
 // askAgain is when a status is worth asking for again, in seconds.
