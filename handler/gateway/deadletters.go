@@ -56,7 +56,7 @@ func (g *Gateway) DeadRetry(ctx context.Context, d spool.DeadLetter) error {
 		rec, err = outlived(message)
 	}
 	if err != nil || !found {
-		return problem.New(problem.Gone, "What was kept of the message is lost, so it cannot be sent.")
+		return problem.New(problem.Gone, "The content of the message is lost, so it cannot be sent.")
 	}
 	if err := g.cleared(ctx, rec, message.Message); err != nil && !problem.Is(err, problem.Paused) {
 		return err

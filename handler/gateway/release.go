@@ -74,7 +74,7 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	}
 	message, found, err := g.Spool.ReadMessage(ctx, old.Key)
 	if err == nil && !found {
-		err = problem.New(problem.Gone, "What was kept of the message is lost, so it cannot be sent.")
+		err = problem.New(problem.Gone, "The content of the message is lost, so it cannot be sent.")
 	}
 	if err != nil {
 		return err
@@ -123,5 +123,5 @@ func (g *Gateway) moveRecord(ctx context.Context, rec *record.Record, old, entry
 }
 
 func moved(rec *record.Record) error {
-	return problem.New(problem.TooLate, "The message does not wait there any more: its state is %s.", rec.State)
+	return problem.New(problem.TooLate, "The message is not queued there any more: its state is %s.", rec.State)
 }

@@ -104,10 +104,10 @@ func (p *Policy) checkRedirect() (err error) {
 		return nil
 	}
 	if p.RedirectTo, err = mail.Mailbox(p.RedirectTo); err != nil {
-		return wrong("The address %q, to which all is redirected, is no address: %s.", p.RedirectTo, err)
+		return wrong("The messages cannot be redirected to %q: %s.", p.RedirectTo, err)
 	}
 	if len(p.RecipientDomains) > 0 && !p.listsDomain(p.RedirectTo) {
-		return wrong("All would be redirected to %s, whose domain is not among the recipient domains. Add its domain, or name no recipient domains.", p.RedirectTo)
+		return wrong("The messages cannot be redirected to %s: its domain is not among the recipient domains. Add its domain, or name no recipient domains.", p.RedirectTo)
 	}
 	return nil
 }
@@ -161,7 +161,7 @@ func (c Caller) Allow(m *mail.Message) error {
 // is too urgent by now, only waits longer. It returns a problem of kind Forbidden.
 func (c Caller) StillAllows(m *mail.Message) error {
 	if c.Policy.Sandbox {
-		return problem.New(problem.Forbidden, "The caller %q is in the sandbox by now, so nothing of it leaves. The message was not sent.", c.Name)
+		return problem.New(problem.Forbidden, "The caller %q is in the sandbox now, so its messages are not sent. This message was not sent.", c.Name)
 	}
 	return c.forbidden(c.violations(m))
 }

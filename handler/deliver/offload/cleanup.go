@@ -26,7 +26,7 @@ const (
 func (o *Offload) CleanUp(ctx context.Context) (deleted int, err error) {
 	links, err := o.cleanUpRange(ctx, store.Key{}, "", LinkGrace, o.deleteFiles)
 	slots, slotErr := o.cleanUpRange(ctx, store.Key{Partition: slotPartition}, slotPartition, SlotGrace, o.deleteSlot)
-	return links + slots, problem.Wrap(problem.Unavailable, "What has expired could not all be deleted.", errors.Join(err, slotErr))
+	return links + slots, problem.Wrap(problem.Unavailable, "Some expired attachments could not be deleted.", errors.Join(err, slotErr))
 }
 
 // cleanUpRange clears rows of partitions that are called by the day of their end.

@@ -112,7 +112,7 @@ func firstToMove(a, b mail.Attachment) int {
 // cannot be where its sender wants it.
 func (d *draft) lookAtUploads(ctx context.Context) (map[int]*slot, error) {
 	slots, seen := map[int]*slot{}, map[string]bool{}
-	p := problem.New(problem.InvalidMessage, "Some attachments cannot be had, or not where they should be.")
+	p := problem.New(problem.InvalidMessage, "Some attachments cannot be used as the message says.")
 	violation := func(i int, member, format string, args ...any) {
 		p.Violations = append(p.Violations, problem.NewViolation(fmt.Sprintf("/attachments/%d/%s", i, member), format, args...))
 	}
