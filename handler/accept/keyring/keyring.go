@@ -55,7 +55,8 @@ type Held[T any] interface {
 	holder() *Holder
 }
 
-// Kind is what callers and hooks differ in. T is one of them; its JSON has all of it.
+// Kind is what callers and hooks differ in. T is the type of a caller or of a hook, and its
+// JSON is all that is stored.
 type Kind[T any] struct {
 	Noun   string // caller or hook
 	Prefix string // of its keys

@@ -27,7 +27,7 @@ var apiVersions = []string{
 	"2025-01-01-preview", "2025-01-15-preview", "2025-09-01",
 }
 
-// operation is what ACS says of an operation, and what it has no words for.
+// operation is an operation in ACS's form. ACS has no words for what is in Delivery.
 type operation struct {
 	ID       string    `json:"id"`
 	Status   string    `json:"status"`
@@ -170,7 +170,7 @@ func withMessage(serve func(a *api, w http.ResponseWriter, req *http.Request, c 
 	}
 }
 
-// operation tells the state of a message, or cancels one that waits.
+// operation tells the state of a message, or cancels a queued one.
 func (a *api) operation(w http.ResponseWriter, req *http.Request, c caller.Caller, id string) error {
 	act := a.Gateway.Find
 	if req.Method == http.MethodDelete {
