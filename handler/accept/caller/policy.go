@@ -103,8 +103,9 @@ func (p *Policy) checkRedirect() (err error) {
 	if p.RedirectTo == "" {
 		return nil
 	}
-	if p.RedirectTo, err = mail.Mailbox(p.RedirectTo); err != nil {
-		return wrong("The messages cannot be redirected to %q: %s.", p.RedirectTo, err)
+	given := p.RedirectTo
+	if p.RedirectTo, err = mail.Mailbox(given); err != nil {
+		return wrong("The messages cannot be redirected to %q: %s.", given, err)
 	}
 	if len(p.RecipientDomains) > 0 && !p.listsDomain(p.RedirectTo) {
 		return wrong("The messages cannot be redirected to %s: its domain is not among the recipient domains. Add its domain, or name no recipient domains.", p.RedirectTo)
