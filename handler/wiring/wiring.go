@@ -78,8 +78,8 @@ const (
 	WatchdogFunction = "watchdog"
 )
 
-// lingering is how many requests that were answered early may be read to their end
-// at the same time: more than an instance gets, and less than 8 MB.
+// lingering is how many requests that were answered early may be read to their end at the
+// same time. An instance gets fewer, and these take less than 8 MB.
 const lingering = 256
 
 // App is the program.
@@ -144,7 +144,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 }
 
 // apart keeps what the host calls by itself from what is public: a trigger is called by its
-// path alone, to the letter. A ServeMux would lead to it from others too.
+// exact path alone. A ServeMux would lead other paths to the trigger too.
 func apart(public http.Handler, functions map[string]func(context.Context, trigger.Invocation) error, log *slog.Logger) http.Handler {
 	triggers := make(map[string]http.Handler, len(functions))
 	for name, f := range functions {
