@@ -296,8 +296,10 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 	checker := check.New()
 	checker.SenderNames = b.s.ACSAPIVersion == acs.APIVersion20250115Preview
 	return gateway.New(gateway.Config{
-		Check:   checker,
-		Records: record.New(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)),
+		Check: checker,
+		Records: record.New(records, time.Now, uuid.NewString).
+			Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)).
+			Keeping(time.Duration(b.s.HistoryDays) * 24 * time.Hour),
 		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),
