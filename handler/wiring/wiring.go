@@ -303,8 +303,10 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 	checker := check.New()
 	checker.SenderNames = b.s.ACSAPIVersion == acs.APIVersion20250115Preview
 	return gateway.New(gateway.Config{
-		Check:   checker,
-		Records: record.New(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)),
+		Check: checker,
+		Records: record.New(records, time.Now, uuid.NewString).
+			Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)).
+			Keeping(b.history()),
 		History: index,
 		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
@@ -332,13 +334,16 @@ func (b *builder) records() (record.Tables, error) {
 	return record.Tables{Lasting: lasting, Days: days, Day: func(date string) record.Table { return days.Table(date) }}, nil
 }
 
+// history is how long records live.
+func (b *builder) history() time.Duration { return time.Duration(b.s.HistoryDays) * 24 * time.Hour }
+
 func (b *builder) index(log *slog.Logger) (*history.Index, error) {
 	days, err := table.OpenSeries(b.s.TableEndpoint, HistoryTables, b.cred, &aztables.ClientOptions{ClientOptions: b.storage("table", b.tables)})
 	if err != nil {
 		return nil, err
 	}
 	tables := history.Tables{Days: days, Day: func(date string) history.Table { return days.Table(date) }}
-	return history.New(tables, record.DefaultHistory+mail.MaxWait, log), nil
+	return history.New(tables, b.history()+mail.MaxWait, log), nil
 }
 
 func (b *builder) spool() (*spool.Spool, error) {
