@@ -85,14 +85,14 @@ func (g *Gateway) requeueDead(ctx context.Context, rec *record.Record, m *mail.M
 	var err error
 	if entry.Line.Later = rec.State == record.Unknown; entry.Line.Later {
 		entry.Doubt, wait = spool.NoAnswer, g.Records.MarkResolving
-		place, err = g.doubtPosition(ctx, callOf(&entry), d.Line.Shard, 0)
+		place, err = g.doubtPosition(ctx, d.Line.Domain, callOf(&entry), d.Line.Shard, 0)
 	} else {
-		place, err = g.Sends.Join(ctx, callOf(&entry), time.Time{}, time.Time{})
+		place, err = g.Sends[d.Line.Domain].Join(ctx, callOf(&entry), time.Time{}, time.Time{})
 	}
 	if err != nil {
 		return err
 	}
-	defer g.wake(ctx, place)
+	defer g.wake(ctx, d.Line.Domain, place)
 	entry.Line.Shard, entry.Due, entry.Ticket = place.Shard, place.At, place.Ticket
 	entry.Key = spool.KeyFor(entry.Line, place.At, record.Key(rec.Caller, rec.ID))
 	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = entry.Key, place.At.Add(mail.MaxWait), nil, place.Expected, false

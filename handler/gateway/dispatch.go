@@ -8,6 +8,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/store"
 )
 
@@ -45,9 +46,10 @@ type found struct {
 	next time.Time
 }
 
-// dispatcher sends what is queued in one shard for a while.
+// dispatcher sends what is queued in one shard of one ledger for a while.
 type dispatcher struct {
 	*Gateway
+	domain    mail.DomainKind
 	shard     int
 	id        string
 	now       time.Time            // of storage, at the beginning of a look
@@ -65,12 +67,12 @@ type dispatcher struct {
 	away      time.Time // until when ACS is not asked again, since it did not answer
 }
 
-// Dispatch sends what may go now of the queues of a shard, in order, and sees to it that
+// Dispatch sends what may go now of the queues of a shard of a ledger, in order, and sees to it that
 // the shard is woken when more may go. It may be repeated and run many times at once: the
 // ledger gives the lease of a shard to one. An error is Unavailable, and then Watch wakes
 // the shard again.
-func (g *Gateway) Dispatch(ctx context.Context, shard int) error {
-	p := &dispatcher{Gateway: g, shard: shard, id: g.NewID(), inFlight: map[store.Key]bool{}, landed: make(chan struct{}, 1)}
+func (g *Gateway) Dispatch(ctx context.Context, domain mail.DomainKind, shard int) error {
+	p := &dispatcher{Gateway: g, domain: domain, shard: shard, id: g.NewID(), inFlight: map[store.Key]bool{}, landed: make(chan struct{}, 1)}
 	defer p.flight.Wait()
 	err := p.run(ctx)
 	if err != nil && p.leased {
@@ -106,7 +108,7 @@ func (p *dispatcher) run(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		p.Log.DebugContext(ctx, "dispatcher stopped", "shard", p.shard, "state", string(f.state), "next", f.next)
+		p.Log.DebugContext(ctx, "dispatcher stopped", "domain", p.domain, "shard", p.shard, "state", string(f.state), "next", f.next)
 		return p.wakeAt(ctx, f.next)
 	}
 }
@@ -116,7 +118,7 @@ func (p *dispatcher) release(ctx context.Context, next time.Time) error {
 	if !p.leased {
 		return nil
 	}
-	err := p.Sends.Rest(ctx, p.shard, p.id, next)
+	err := p.Sends[p.domain].Rest(ctx, p.shard, p.id, next)
 	p.leased = err != nil && !errors.Is(err, quota.ErrLeaseTaken)
 	return err
 }
@@ -126,12 +128,12 @@ func (p *dispatcher) release(ctx context.Context, next time.Time) error {
 func (p *dispatcher) abort(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.undoTimeout)
 	defer cancel()
-	err := p.Sends.Rest(ctx, p.shard, p.id, p.now)
+	err := p.Sends[p.domain].Rest(ctx, p.shard, p.id, p.now)
 	if err == nil {
 		err = p.wakeAt(ctx, p.now)
 	}
 	if err != nil {
-		p.Log.WarnContext(ctx, "could not release the lease of a shard", "shard", p.shard, "error", err)
+		p.Log.WarnContext(ctx, "could not release the lease of a shard", "domain", p.domain, "shard", p.shard, "error", err)
 	}
 }
 
@@ -170,7 +172,7 @@ func (p *dispatcher) wakeAt(ctx context.Context, at time.Time) error {
 	if at.IsZero() {
 		return nil
 	}
-	return p.Spool.SendWakeUp(ctx, p.shard, at.Sub(p.now))
+	return p.Spool.SendWakeUp(ctx, p.domain, p.shard, at.Sub(p.now))
 }
 
 // look reads the heads of the queues once and sends what may go.
@@ -179,7 +181,7 @@ func (p *dispatcher) look(ctx context.Context) (found, error) {
 	if free < (p.most()+3)/4 {
 		return found{full, p.now.Add(shortestPoll)}, nil
 	}
-	open, err := p.Sends.Open(ctx, p.shard, p.id, p.busy())
+	open, err := p.Sends[p.domain].Open(ctx, p.shard, p.id, p.busy())
 	if err != nil {
 		return found{}, err
 	}
@@ -224,7 +226,7 @@ func (p *dispatcher) take(ctx context.Context, heads []*head, open quota.Opening
 	for i, h := range heads {
 		wants[i] = h.want()
 	}
-	grants, next, err := p.Sends.Take(ctx, p.shard, p.id, wants)
+	grants, next, err := p.Sends[p.domain].Take(ctx, p.shard, p.id, wants)
 	if errors.Is(err, quota.ErrLeaseTaken) {
 		p.leased = false
 		return found{state: taken}, nil

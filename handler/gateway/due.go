@@ -75,7 +75,7 @@ func (p *dispatcher) listAll(ctx context.Context, lines []quota.LineView, room i
 // Those that pause do not hide those behind them.
 func (p *dispatcher) list(ctx context.Context, l quota.Line, each int, inFlight map[store.Key]bool) (*head, error) {
 	h := &head{Want: quota.Want{Line: l}}
-	line := spool.Line{Shard: p.shard, Class: int(l.Class), Later: l.Later}
+	line := spool.Line{Domain: p.domain, Shard: p.shard, Class: int(l.Class), Later: l.Later}
 	line.Caller, line.Form = splitPart(l.Caller)
 	var last *spool.Entry
 	for page, n := 0, each+len(inFlight); page < mostPages; page, n = page+1, min(4*n, pageRows) {

@@ -172,7 +172,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"a wake-up message is sent only for what is queued after all", "gateway/queue.go",
-		"	defer g.wake(ctx, position)\n	joined", "	defer func() {\n		if s.rec.State == record.Waiting {\n			g.wake(ctx, position)\n		}\n	}()\n	joined",
+		"	defer g.wake(ctx, s.domain, position)\n	joined", "	defer func() {\n		if s.rec.State == record.Waiting {\n			g.wake(ctx, s.domain, position)\n		}\n	}()\n	joined",
 		"gateway", "TestWhatCannotBeKeptDoesNotKeepTheLineFromBeingServed",
 	},
 	{

@@ -78,11 +78,11 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	if err != nil {
 		return err
 	}
-	place, err := g.Sends.Join(ctx, callOf(old), time.Time{}, time.Time{})
+	place, err := g.Sends[old.Line.Domain].Join(ctx, callOf(old), time.Time{}, time.Time{})
 	if err != nil {
 		return err
 	}
-	defer g.wake(ctx, place)
+	defer g.wake(ctx, old.Line.Domain, place)
 	entry := *old
 	entry.Line.Shard, entry.Line.Later = place.Shard, false
 	entry.Due, entry.NotBefore, entry.Ticket = place.At, time.Time{}, place.Ticket

@@ -162,11 +162,11 @@ func functions(g *gateway.Gateway, log *slog.Logger) map[string]func(context.Con
 		CleanUpFunction:  func(ctx context.Context, _ trigger.Invocation) error { return g.CleanUp(ctx) },
 		WatchdogFunction: func(ctx context.Context, _ trigger.Invocation) error { return g.Watch(ctx) },
 		DispatchFunction: func(ctx context.Context, in trigger.Invocation) error {
-			shard, err := spool.ParseWakeUp(in.Text())
+			domain, shard, err := spool.ParseWakeUp(in.Text())
 			if err != nil {
 				return problem.Wrap(problem.InvalidRequest, "A message in the dispatch queue is no wake-up message.", err)
 			}
-			return g.Dispatch(ctx, shard)
+			return g.Dispatch(ctx, domain, shard)
 		},
 		PoisonFunction: dropWakeUp(log),
 	}
@@ -295,7 +295,7 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 	return gateway.New(gateway.Config{
 		Check:   checker,
 		Records: record.New(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)),
-		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
+		Sends: gateway.NewSends(ledger, sends, time.Now, uuid.NewString, quota.Options{
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),
 		StatusRequests: gateway.NewStatusRequests(ledger, statusRequests, time.Now, uuid.NewString),

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/store"
 )
 
@@ -62,6 +63,9 @@ func (s *Entry) encode() store.Entity {
 		"share": int64(s.Share), "cap": int64(s.Cap), "tries": int64(s.Tries), "repeats": int64(s.Repeats),
 		"doubt": string(s.Doubt), "asked": int64(s.UnknownAnswers), "ticket": s.Ticket, "sender": int64(s.Sender),
 	}}
+	if s.Line.Domain == mail.ManagedDomain {
+		e.Values["managed"] = true
+	}
 	if s.Terms != "" {
 		e.Values["terms"] = s.Terms
 	}
@@ -96,6 +100,9 @@ func decodeEntry(e store.Entity) (Entry, error) {
 		Doubt: Doubt(text("doubt")), UnknownAnswers: number("asked"), Ticket: int64(number("ticket")),
 		Sender: uint32(number("sender")),
 		etag:   e.ETag,
+	}
+	if managed, _ := e.Values["managed"].(bool); managed {
+		s.Line.Domain = mail.ManagedDomain
 	}
 	s.Line.Later, _ = e.Values["later"].(bool)
 	s.Due, _ = e.Values["due"].(time.Time)

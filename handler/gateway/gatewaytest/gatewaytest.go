@@ -78,7 +78,7 @@ func New(t *testing.T, limits quota.Limits) *House {
 	public, _ := url.Parse("https://mail.example.com")
 	g, err := gateway.New(gateway.Config{
 		Check: check.New(), Records: record.New(table(), time.Now, newID),
-		Sends:          quota.New(ledgers, "send", limits, time.Now, newID),
+		Sends:          gateway.NewSends(ledgers, limits, time.Now, newID),
 		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID),
 		Offload: offload.New(offload.Config{
 			Blobs: h.Files, Uploads: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
@@ -155,11 +155,11 @@ func (h *House) Play(t *testing.T, length time.Duration) {
 			t.Logf("receive: %v", err)
 		}
 		for _, m := range messages {
-			shard, err := spool.ParseWakeUp(m.Text)
+			domain, shard, err := spool.ParseWakeUp(m.Text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := h.Dispatch(t.Context(), shard); err != nil {
+			if err := h.Dispatch(t.Context(), domain, shard); err != nil {
 				t.Logf("dispatch: %v", err)
 				continue
 			}

@@ -74,10 +74,10 @@ func (w *World) dispatch(ctx context.Context, m store.Message) {
 	if i == nil {
 		return // it shows again
 	}
-	shard, err := spool.ParseWakeUp(m.Text)
+	domain, shard, err := spool.ParseWakeUp(m.Text)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
-		err = i.Dispatch(ctx, shard)
+		err = i.Dispatch(ctx, domain, shard)
 		cancel()
 	}
 	afterFail := cmp.Or(w.Host.AfterFail, 30*time.Second)

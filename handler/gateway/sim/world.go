@@ -147,7 +147,7 @@ func (w *World) Start() (*Instance, error) {
 	request := cmp.Or(w.RequestTimeout, 100*time.Second)
 	g, err := gateway.New(gateway.Config{
 		Check: check.New(), Records: record.New(table("records", w.records), now, w.newID).Holding(gateway.OwnerLife(request), gateway.FenceLife(request)),
-		Sends:          quota.New(ledger, "send", w.Limits, now, w.newID, quota.Options{CallTime: gateway.SendTime(request)}),
+		Sends:          gateway.NewSends(ledger, w.Limits, now, w.newID, quota.Options{CallTime: gateway.SendTime(request)}),
 		StatusRequests: gateway.NewStatusRequests(ledger, w.askLimits(), now, w.newID),
 		Offload: offload.New(offload.Config{
 			Blobs: files, Uploads: files, Links: table("links", w.links), PublicURL: public, DefaultLanguage: "en", Now: now, Rand: w.bytes(),
