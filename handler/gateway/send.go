@@ -121,8 +121,8 @@ type sending struct {
 	unended   bool         // its record says what must not stay
 }
 
-// files are what moves out of a message: *offload.Move, or that of several
-// messages. What the methods leave behind is said there.
+// files are what moves out of one message, *offload.Move, or out of several. The doc of
+// Move says what each method leaves behind.
 type files interface {
 	Stage(ctx context.Context) error
 	Commit(ctx context.Context) error
@@ -211,15 +211,15 @@ func (g *Gateway) deliver(ctx context.Context, s *sending) (answer Answer, err e
 			return answer, err
 		}
 	}
-	if answer, err = g.follow(ctx, s, way); err != nil {
+	if answer, err = g.sendBy(ctx, s, way); err != nil {
 		g.undo(ctx, s, err)
 		return answer, err
 	}
 	return answer, failed(answer.Record)
 }
 
-// follow takes the steps of a way.
-func (g *Gateway) follow(ctx context.Context, s *sending, way route) (Answer, error) {
+// sendBy takes the steps of a way.
+func (g *Gateway) sendBy(ctx context.Context, s *sending, way route) (Answer, error) {
 	switch way {
 	case sandboxed:
 		return g.recordOnly(ctx, s)

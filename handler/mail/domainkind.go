@@ -1,6 +1,9 @@
 package mail
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
 // DomainKind says who manages the domain of a sender. ACS limits each kind by itself.
 type DomainKind int
@@ -23,10 +26,24 @@ func DomainKindOf(sender string) DomainKind {
 	return CustomDomain
 }
 
-// String is the word of metrics and wake-up messages.
+// String is the word for a kind in storage, metrics and logs.
 func (k DomainKind) String() string {
 	if k == ManagedDomain {
 		return "managed"
 	}
 	return "custom"
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (k DomainKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (k *DomainKind) UnmarshalText(text []byte) error {
+	for _, kind := range []DomainKind{CustomDomain, ManagedDomain} {
+		if string(text) == kind.String() {
+			*k = kind
+			return nil
+		}
+	}
+	return errors.New("this is no kind of domain") // the text may be anybody's, and errors are logged
 }
