@@ -181,6 +181,21 @@ var plantedBugs = []planted{
 		"gateway", "TestPollsLeaveHalfOfTheQuestionsToDoubts",
 	},
 	{
+		"all mail is counted in the ledger of custom domains", "mail/domainkind.go",
+		"return ManagedDomain", "return CustomDomain",
+		"gateway", "TestSimTwoKindsOfDomain",
+	},
+	{
+		"a 429 for the Azure-managed domain closes the ledger of custom domains", "gateway/offer.go",
+		"permit.ledger.Backoff(", "g.Sends[0].Backoff(",
+		"gateway", "TestOneKindOfDomainHoldsUpNothingOfTheOther",
+	},
+	{
+		"the watchdog looks at no ledger that its process has not seen", "gateway/watchdog.go",
+		"len(found[i]) == 0 && !g.Sends.used(domain)", "!g.Sends.used(domain)",
+		"gateway", "TestTheWatchdogFindsTheLedgerOfTheManagedDomain",
+	},
+	{
 		"a dispatcher looks again while all pauses", "gateway/due.go",
 		"sooner(h.Next, until)", "time.Unix(1, 0)",
 		"gateway", "TestAPauseCostsNoLooks",

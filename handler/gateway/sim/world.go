@@ -36,6 +36,7 @@ import (
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
@@ -45,7 +46,7 @@ import (
 type Config struct {
 	Seed      uint64
 	Instances int          // required
-	Limits    quota.Limits // required
+	Limits    quota.Limits // required; of custom domains
 	// Way is how long a call of storage takes to arrive, and its answer, at most.
 	Way time.Duration
 	// ACSTime is how long ACS takes to answer, at most.
@@ -167,6 +168,14 @@ func (w *World) Start() (*Instance, error) {
 	return i, nil
 }
 
+// limits are those of a kind of domain.
+func (w *World) limits(domain mail.DomainKind) quota.Limits {
+	if domain == mail.ManagedDomain {
+		return quota.ManagedDomainSend
+	}
+	return w.Limits
+}
+
 // askLimits are those of questions.
 func (w *World) askLimits() quota.Limits {
 	return quota.Limits{PerMinute: 2 * w.Limits.PerMinute, PerHour: 2 * w.Limits.PerHour}
@@ -285,6 +294,11 @@ func Message(subject, more string) string {
 		text += "," + more
 	}
 	return text + "}"
+}
+
+// FromManaged is a Message from the Azure-managed domain.
+func FromManaged(message string) string {
+	return strings.Replace(message, "donotreply@example.com", "donotreply@0b5d1e5c.azurecomm.net", 1)
 }
 
 // Caller may send from and to everywhere.
