@@ -55,6 +55,7 @@ type Watcher struct {
 	domain      mail.DomainKind
 	sends, asks *quota.Ledger
 	room        map[roomKey]int       // as of this look
+	probing     bool                  // as of this look: the ledger waits for the end of one call
 	doubts      int                   // entries that only wait to be asked about
 	ready       map[int64]int         // what the entries of a class cost that only wait for room
 	speaks      map[version]time.Time // when something last spoke against an entry
@@ -91,7 +92,7 @@ func (x *Watcher) look(ctx context.Context) {
 	rows := x.heads(ctx)
 	clear(x.room)
 	clear(x.ready)
-	x.doubts = 0
+	x.doubts, x.probing = 0, len(rows) > 0 && x.probed(ctx, now)
 	for _, e := range rows {
 		switch entry := entryIn(e); {
 		case x.pauses(entry, now) != "":
@@ -122,7 +123,7 @@ func (x *Watcher) look(ctx context.Context) {
 
 func (x *Watcher) ledgerRow(ctx context.Context) store.Entity {
 	name := [...]string{mail.CustomDomain: "send", mail.ManagedDomain: "send-managed"}[x.domain]
-	row, _, _ := x.w.ledger.Get(ctx, "quota", name) // in memory
+	row, _, _ := x.w.ledger.Get(ctx, name, "ledger") // in memory
 	return row
 }
 
@@ -212,7 +213,7 @@ func (x *Watcher) against(ctx context.Context, entry spool.Entry, now time.Time)
 	switch {
 	case x.w.ACS.failing(now):
 		return "ACS fails"
-	case x.probed(ctx, now):
+	case x.probing:
 		return "a call is on its way by which is seen how ACS is"
 	case x.w.ACS.crowded(x.w.MaxCalls):
 		return "as many calls as may be are on their way"

@@ -59,7 +59,8 @@ type Rows struct {
 	failed   time.Time     // when
 }
 
-// New returns the ledger kept in the row called name, or in rows whose names begin with it.
+// New returns the ledger called name: one row, or several whose names begin with it. Each
+// row has a partition to itself, of its name.
 // now is the local clock, read for what has elapsed only, so its times carry a monotonic
 // reading. newID returns an id that no other call of any instance returns, of at most 64
 // characters, none a space. closed is called whenever a row is seen that lets nothing go.

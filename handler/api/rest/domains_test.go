@@ -1,0 +1,68 @@
+package rest_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
+)
+
+// The headers of an answer, and GET /quota, tell the quota of the sender's kind of domain.
+func TestTheQuotaIsToldOfTheSendersKindOfDomain(t *testing.T) {
+	t.Parallel()
+	const (
+		ofCustom  = `"minute";q=7;w=60, "hour";q=70;w=3600`
+		ofManaged = `"minute";q=5;w=60, "hour";q=10;w=3600`
+		custom    = "donotreply@example.com"
+		managed   = "DoNotReply@0b5d1e5c.azurecomm.net"
+	)
+	from := func(sender string) string { return strings.Replace(gatewaytest.Small("x"), custom, sender, 1) }
+	for _, c := range []struct {
+		name    string
+		senders []string
+		sender  string // of a message
+		// policy is the header of the message's answer, asked that of GET /quota.
+		policy, asked string
+		domain        string // in GET /quota
+		hour          int    // what is left there
+		managed       int    // what is left of the Azure-managed domain beside it; -1: not told
+	}{
+		{"a custom domain", []string{custom}, custom, ofCustom, ofCustom, "custom", 69, -1},
+		{"the Azure-managed domain", []string{managed}, managed, ofManaged, ofManaged, "managed", 9, -1},
+		{"a custom domain of a caller of both", []string{custom, managed}, custom, ofCustom, ofCustom, "custom", 69, 10},
+		{"the Azure-managed domain of a caller of both", []string{custom, managed}, managed, ofManaged, ofCustom, "custom", 70, 9},
+		{"a custom domain of a caller of all", []string{caller.Any}, custom, ofCustom, ofCustom, "custom", 69, -1},
+		{"the Azure-managed domain of a caller of all", []string{caller.Any}, managed, ofManaged, ofCustom, "custom", 70, 9},
+		{"a sender that is not allowed", []string{managed}, custom, ofManaged, ofManaged, "managed", 10, -1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDeployment(t, quota.Limits{PerMinute: 7, PerHour: 70})
+			if err := d.callers.SetPolicy(t.Context(), "shop", caller.Policy{Senders: c.senders, RecipientDomains: []string{caller.Any}}); err != nil {
+				t.Fatal(err)
+			}
+			res := d.do(t, d.request(t, "POST", "/emails:send", from(c.sender)))
+			if got := res.Header.Get("RateLimit-Policy"); got != c.policy {
+				t.Errorf("%d, RateLimit-Policy is %s, want %s", res.StatusCode, got, c.policy)
+			}
+			res = d.do(t, d.request(t, "GET", "/quota", ""))
+			if got := res.Header.Get("RateLimit-Policy"); res.StatusCode != http.StatusOK || got != c.asked {
+				t.Errorf("%d, RateLimit-Policy is %s, want %s", res.StatusCode, got, c.asked)
+			}
+			told := res.document(t)
+			left := func(in any) float64 {
+				ledger, there := in.(document)
+				if !there {
+					return -1
+				}
+				return ledger["remaining"].(document)["hour"].(float64) //nolint:forcetypeassert // held against openapi.json
+			}
+			if told["domain"] != c.domain || left(told) != float64(c.hour) || left(told["managedDomain"]) != float64(c.managed) {
+				t.Errorf("GET /quota is %v", told)
+			}
+		})
+	}
+}
