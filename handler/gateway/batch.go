@@ -8,6 +8,7 @@ import (
 	"iter"
 
 	"github.com/posthorn/posthorn/handler/accept/wire"
+	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
@@ -84,7 +85,7 @@ func unread(ctx context.Context, err error) error {
 // element is the request for the i-th message of a batch.
 func element(req Request, i int) Request {
 	if req.IdempotencyKey != "" {
-		req.OperationID = uuidOf("batch key", req.Caller.Name, fmt.Sprintf("%s\x00%d", req.IdempotencyKey, i))
+		req.OperationID = record.DerivedID("batch key", req.Caller.Name, fmt.Sprintf("%s\x00%d", req.IdempotencyKey, i))
 		req.IdempotencyKey = ""
 	}
 	return req

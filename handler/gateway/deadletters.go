@@ -72,7 +72,7 @@ func (g *Gateway) DeadRetry(ctx context.Context, d spool.DeadLetter) error {
 func outlived(l spool.Message) (*record.Record, error) {
 	rec, err := record.Restore(l.Record, "")
 	if err == nil {
-		rec.State = record.Unknown
+		rec.State, rec.Lasting = record.Unknown, true
 	}
 	return rec, err
 }
@@ -94,7 +94,7 @@ func (g *Gateway) requeueDead(ctx context.Context, rec *record.Record, m *mail.M
 	}
 	defer g.wake(ctx, d.Line.Domain, place)
 	entry.Line.Shard, entry.Due, entry.Ticket = place.Shard, place.At, place.Ticket
-	entry.Key = spool.KeyFor(entry.Line, place.At, record.Key(rec.Caller, rec.ID))
+	entry.Key = spool.KeyFor(entry.Line, place.At, rec.OperationID)
 	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = entry.Key, place.At.Add(mail.MaxWait), nil, place.Expected, false
 	if err := g.Spool.PutMessage(ctx, entry.Key, spool.Message{Record: rec.Snapshot(), Message: m}); err != nil {
 		return err

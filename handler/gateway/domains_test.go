@@ -310,4 +310,3 @@ func TestTheSendersOfACallerSayItsKindsOfDomain(t *testing.T) {
 		})
 	}
 }
-

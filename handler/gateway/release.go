@@ -86,7 +86,7 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	entry := *old
 	entry.Line.Shard, entry.Line.Later = place.Shard, false
 	entry.Due, entry.NotBefore, entry.Ticket = place.At, time.Time{}, place.Ticket
-	entry.Key = spool.KeyFor(entry.Line, place.At, record.Key(rec.Caller, rec.ID)+"-"+g.NewID())
+	entry.Key = spool.KeyFor(entry.Line, place.At, rec.OperationID+"-"+g.NewID())
 	rec.Spooled, rec.Expected = entry.Key, place.Expected
 	err = g.Spool.PutMessage(ctx, entry.Key, spool.Message{Record: rec.Snapshot(), Message: message.Message})
 	if err == nil {
