@@ -72,7 +72,7 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 	hooks := hook.NewRegistry(table(), keyring.Masters{make([]byte, 32)}, rand.Reader, time.Now)
 	g, err := gateway.New(gateway.Config{
 		Check: check.New(), Records: record.New(records, time.Now, uuid.NewString),
-		Sends:          quota.New(ledgers, "send", plenty, time.Now, uuid.NewString),
+		Sends:          gateway.NewSends(ledgers, plenty, time.Now, uuid.NewString),
 		StatusRequests: quota.New(ledgers, "status", plenty, time.Now, uuid.NewString),
 		Offload: offload.New(offload.Config{
 			Blobs: mem.NewContainer(time.Now, nil), Links: table(), PublicURL: public, Now: time.Now, Rand: rand.Reader,

@@ -31,7 +31,7 @@ var errChanged = errors.New("the record changed again")
 
 // send makes one attempt to send the message.
 func (d *dispatched) send(ctx context.Context, grant quota.Grant) error {
-	permit := d.permit(grant)
+	permit := d.permit(d.Sends[d.entry.Line.Domain], grant)
 	defer permit.done(ctx)
 	m, rec, err := d.open(ctx)
 	if m == nil {

@@ -20,7 +20,7 @@ func (g *Gateway) claim(ctx context.Context, s *sending) (answer Answer, done bo
 		return Answer{}, false, err
 	}
 	if replay {
-		return Answer{rec, true}, true, failed(rec)
+		return Answer{Record: rec, Replayed: true}, true, failed(rec)
 	}
 	s.rec = rec
 	if rec.State != record.Unknown {
@@ -95,7 +95,7 @@ func (g *Gateway) resume(ctx context.Context, s *sending) (answer Answer, done b
 		return Answer{}, false, problem.Wrap(problem.Unavailable, "An earlier request with this id may have sent the message, and ACS cannot be asked now. Send it again after Retry-After.", o.err)
 	case accepted, rejected:
 		s.unended = !g.finish(ctx, s.rec, o)
-		return Answer{s.rec, true}, true, failed(s.rec)
+		return Answer{Record: s.rec, Replayed: true}, true, failed(s.rec)
 	}
 	s.again = true
 	return Answer{}, false, nil
@@ -111,5 +111,5 @@ func (g *Gateway) earlier(ctx context.Context, s *sending, refusal error) (Answe
 	if err != nil || rec.Fingerprint != s.rec.Fingerprint || !rec.Final() || rec.Repeatable {
 		return Answer{}, refusal
 	}
-	return Answer{rec, true}, failed(rec)
+	return Answer{Record: rec, Replayed: true}, failed(rec)
 }

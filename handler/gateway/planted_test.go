@@ -172,13 +172,28 @@ var plantedBugs = []planted{
 	},
 	{
 		"a wake-up message is sent only for what is queued after all", "gateway/queue.go",
-		"	defer g.wake(ctx, position)\n	joined", "	defer func() {\n		if s.rec.State == record.Waiting {\n			g.wake(ctx, position)\n		}\n	}()\n	joined",
+		"	defer g.wake(ctx, s.domain, position)\n	joined", "	defer func() {\n		if s.rec.State == record.Waiting {\n			g.wake(ctx, s.domain, position)\n		}\n	}()\n	joined",
 		"gateway", "TestWhatCannotBeKeptDoesNotKeepTheLineFromBeingServed",
 	},
 	{
 		"polls take all questions", "gateway/resolve.go",
 		"quota.Options{ReservedForHigh: askReserve}", "quota.Options{}",
 		"gateway", "TestPollsLeaveHalfOfTheQuestionsToDoubts",
+	},
+	{
+		"all mail is counted in the ledger of custom domains", "mail/domainkind.go",
+		"return ManagedDomain", "return CustomDomain",
+		"gateway", "TestSimTwoKindsOfDomain",
+	},
+	{
+		"a 429 for the Azure-managed domain closes the ledger of custom domains", "gateway/offer.go",
+		"permit.ledger.Backoff(", "g.Sends[0].Backoff(",
+		"gateway", "TestOneKindOfDomainHoldsUpNothingOfTheOther",
+	},
+	{
+		"the watchdog looks at no ledger that its process has not seen", "gateway/watchdog.go",
+		"len(found[i]) == 0 && !g.Sends.used(domain)", "!g.Sends.used(domain)",
+		"gateway", "TestTheWatchdogFindsTheLedgerOfTheManagedDomain",
 	},
 	{
 		"a dispatcher looks again while all pauses", "gateway/due.go",

@@ -104,13 +104,14 @@ func (g *Gateway) linkLife(t check.Terms) time.Duration {
 
 // sending is a message on its way: well-formed, allowed, made to fit.
 type sending struct {
-	rec   *record.Record
-	m     *mail.Message
-	to    []mail.Address // to whom the caller wrote, whom a redirection replaces
-	files files
-	terms check.Terms
-	call  quota.Call
-	by    caller.Caller
+	rec    *record.Record
+	m      *mail.Message
+	to     []mail.Address // to whom the caller wrote, whom a redirection replaces
+	files  files
+	terms  check.Terms
+	domain mail.DomainKind
+	call   quota.Call
+	by     caller.Caller
 
 	work      *record.Work // nil before begin
 	named     bool         // by its caller, who may repeat it and ask for it
@@ -133,7 +134,7 @@ func (g *Gateway) newSending(req Request, m *mail.Message, terms check.Terms) *s
 	rec, to := g.newRecord(req, m, terms), m.Recipients.To
 	redirect(m, req.Caller.Policy.RedirectTo)
 	rec.Deadline, rec.Redirected = terms.Deadline, m.Redirected
-	return &sending{rec: &rec, m: m, to: to, terms: terms, call: g.call(req, m), by: req.Caller, named: req.named(), late: req.late}
+	return &sending{rec: &rec, m: m, to: to, terms: terms, domain: mail.DomainKindOf(m.SenderAddress), call: g.call(req, m), by: req.Caller, named: req.named(), late: req.late}
 }
 
 // planFiles plans which attachments of a message become links, that work for so long.
@@ -196,6 +197,7 @@ func (g *Gateway) deliver(ctx context.Context, s *sending) (answer Answer, err e
 	ctx, cancel := withoutCaller(ctx)
 	defer cancel()
 	defer func() {
+		answer.Domain = s.domain
 		if s.work != nil { // storage that fails may have kept a write whose answer it lost
 			s.work.End(s.unended || problem.Is(err, problem.Unavailable))
 		}
@@ -229,13 +231,13 @@ func (g *Gateway) sendBy(ctx context.Context, s *sending, way route) (Answer, er
 		if err := g.stage(ctx, s); err != nil {
 			return Answer{}, err
 		}
-		position, err := g.Sends.Join(ctx, s.call, s.terms.SendAt, s.terms.Deadline)
+		position, err := g.Sends[s.domain].Join(ctx, s.call, s.terms.SendAt, s.terms.Deadline)
 		if err != nil {
 			return Answer{}, err
 		}
 		return g.enqueue(ctx, s, position, spool.NoDoubt)
 	}
-	if way == directOrQueued || !g.Sends.Busy(s.call) {
+	if way == directOrQueued || !g.Sends[s.domain].Busy(s.call) {
 		g.begin(ctx, s) // while the ledger is asked, which hardly refuses
 	}
 	grant, position, err := g.reserve(ctx, s, way)
@@ -245,7 +247,7 @@ func (g *Gateway) sendBy(ctx context.Context, s *sending, way route) (Answer, er
 	if position != nil {
 		return g.enqueue(ctx, s, *position, spool.NoDoubt)
 	}
-	permit := g.permit(grant)
+	permit := g.permit(g.Sends[s.domain], grant)
 	defer permit.done(ctx)
 	if err := g.commit(ctx, s); err != nil {
 		return Answer{}, err
@@ -274,10 +276,10 @@ func (g *Gateway) sendBy(ctx context.Context, s *sending, way route) (Answer, er
 // admit refuses a message for which the queue has no room, before anything is written
 // of it. A repeat of one that was taken passes, and hears what became of that.
 func (g *Gateway) admit(ctx context.Context, s *sending, way route) error {
-	if way != queued && (way != directOrQueued || !g.Sends.Busy(s.call)) {
+	if way != queued && (way != directOrQueued || !g.Sends[s.domain].Busy(s.call)) {
 		return nil
 	}
-	crowded := g.Sends.Crowded(ctx, s.call)
+	crowded := g.Sends[s.domain].Crowded(ctx, s.call)
 	if !problem.Is(crowded, problem.TooManyQueued) {
 		return nil // whatever else is wrong, the ledger says again
 	}
@@ -312,9 +314,9 @@ func (g *Gateway) reserve(ctx context.Context, s *sending, way route) (quota.Gra
 		return quota.Grant{}, nil, err
 	}
 	if way == directOrQueued {
-		return g.Sends.ReserveOrJoin(ctx, s.call, s.terms.Deadline)
+		return g.Sends[s.domain].ReserveOrJoin(ctx, s.call, s.terms.Deadline)
 	}
-	grant, err := g.Sends.Reserve(ctx, s.call)
+	grant, err := g.Sends[s.domain].Reserve(ctx, s.call)
 	return grant, nil, err
 }
 
@@ -374,7 +376,7 @@ func (g *Gateway) conclude(ctx context.Context, s *sending, way route, permit *p
 	default:
 		return Answer{}, o.err
 	}
-	return Answer{s.rec, false}, nil
+	return Answer{Record: s.rec}, nil
 }
 
 // recordOnly ends a message of a caller in the sandbox as if ACS had taken it. What is kept is
@@ -385,5 +387,5 @@ func (g *Gateway) recordOnly(ctx context.Context, s *sending) (Answer, error) {
 	if err := g.Records.Finish(ctx, s.rec, record.Accepted, nil); err != nil {
 		return Answer{}, err
 	}
-	return Answer{s.rec, false}, nil
+	return Answer{Record: s.rec}, nil
 }

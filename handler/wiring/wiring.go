@@ -168,11 +168,11 @@ func functions(g *gateway.Gateway, log *slog.Logger) map[string]func(context.Con
 			if mark, is := spool.ParseCleanUp(in.Text()); is {
 				return g.GoOnCleaningUp(ctx, mark)
 			}
-			shard, err := spool.ParseWakeUp(in.Text())
+			domain, shard, err := spool.ParseWakeUp(in.Text())
 			if err != nil {
 				return problem.Wrap(problem.InvalidRequest, "A message in the dispatch queue is no wake-up message.", err)
 			}
-			return g.Dispatch(ctx, shard)
+			return g.Dispatch(ctx, domain, shard)
 		},
 		PoisonFunction: dropWakeUp(log),
 	}
@@ -308,7 +308,7 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 			Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)).
 			Keeping(b.history()),
 		History: index,
-		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
+		Sends: gateway.NewSends(ledger, sends, time.Now, uuid.NewString, quota.Options{
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),
 		StatusRequests: gateway.NewStatusRequests(ledger, statusRequests, time.Now, uuid.NewString),

@@ -83,7 +83,7 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	public, _ := url.Parse("https://mail.example.com")
 	g, err := gateway.New(gateway.Config{
 		Check: check.New(), Records: record.New(record.Tables{Lasting: table(), Days: days, Day: func(date string) record.Table { return days.Table(date) }}, time.Now, newID),
-		Sends:          quota.New(ledgers, "send", limits, time.Now, newID),
+		Sends:          gateway.NewSends(ledgers, limits, time.Now, newID),
 		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID),
 		Offload: offload.New(offload.Config{
 			Blobs: h.Files, Uploads: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
@@ -190,11 +190,11 @@ func (h *Harness) wakeUp(ctx context.Context, text string) error {
 	if mark, is := spool.ParseCleanUp(text); is {
 		return h.GoOnCleaningUp(ctx, mark)
 	}
-	shard, err := spool.ParseWakeUp(text)
+	domain, shard, err := spool.ParseWakeUp(text)
 	if err != nil {
 		return err
 	}
-	return h.Dispatch(ctx, shard)
+	return h.Dispatch(ctx, domain, shard)
 }
 
 // Visible counts the blobs that can be read.
