@@ -18,7 +18,7 @@ const (
 	orphanAge = 2 * record.OwnerLife
 	// cleanUpShare is the time of each part of the clean-up. All parts together are done
 	// before the call of the timer ends. A part that is not done goes on by a wake-up message.
-	cleanUpShare = 30 * time.Second
+	cleanUpShare = 25 * time.Second
 	// cleanUpTime is that of a part that goes on.
 	cleanUpTime = 3 * time.Minute
 )
@@ -34,6 +34,7 @@ type cleanUpPart struct {
 func (g *Gateway) cleanUpParts() []cleanUpPart {
 	return []cleanUpPart{
 		{"days", func(ctx context.Context, _ string) (expire.Result, error) { return g.Records.CleanUpDays(ctx) }},
+		{"index", g.cleanUpIndex},
 		{"records", func(ctx context.Context, marker string) (expire.Result, error) {
 			return g.Records.CleanUp(ctx, marker, g.CleanUpBeside)
 		}},
@@ -101,6 +102,15 @@ func (g *Gateway) GoOnCleaningUp(ctx context.Context, text string) error {
 		return err
 	}
 	return problem.New(problem.InvalidRequest, "A wake-up message names no part of the clean-up.")
+}
+
+// cleanUpIndex drops the index of days that are over.
+func (g *Gateway) cleanUpIndex(ctx context.Context, _ string) (expire.Result, error) {
+	now, err := g.Records.Time(ctx)
+	if err != nil || g.History == nil {
+		return expire.Result{}, err
+	}
+	return g.History.CleanUp(ctx, now)
 }
 
 // cleanUpOrphans removes messages that were left behind.

@@ -45,6 +45,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/decide/history"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -97,6 +98,8 @@ var ErrSender = errors.New("ACS does not know the sender")
 type Config struct {
 	Check   *check.Checker
 	Records *record.Store
+	// History is the index of messages; nil keeps none.
+	History *history.Index
 	// Sends and StatusRequests are the ledgers of the two limits of a subscription: of
 	// messages and of questions about them.
 	Sends, StatusRequests *quota.Ledger

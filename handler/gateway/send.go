@@ -199,6 +199,7 @@ func (g *Gateway) deliver(ctx context.Context, s *sending) (answer Answer, err e
 		if s.work != nil { // storage that fails may have kept a write whose answer it lost
 			s.work.End(s.unended || problem.Is(err, problem.Unavailable))
 		}
+		g.note(ctx, s, answer)
 	}()
 	way := s.route()
 	if err := g.admit(ctx, s, way); err != nil {

@@ -31,6 +31,7 @@ import (
 	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/api/rest"
 	"github.com/posthorn/posthorn/handler/api/trigger"
+	"github.com/posthorn/posthorn/handler/decide/history"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -39,6 +40,7 @@ import (
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/linger"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/store/blob"
@@ -53,6 +55,7 @@ const (
 	CallersTable      = "posthorncallers"
 	HooksTable        = "posthornhooks"
 	RecordsTable      = "posthornrecords" // with a date behind it, one of records that go on that day
+	HistoryTables     = "posthornhistory" // with a date behind it: the index of the messages of a day
 	LinksTable        = "posthornlinks"
 	QueueTable        = "posthornqueue"
 	DeadLettersTable  = "posthorndeadletters"
@@ -75,8 +78,8 @@ const (
 	WatchdogFunction = "watchdog"
 )
 
-// lingering is how many requests that were answered early may be read to their end
-// at the same time: more than an instance gets, and less than 8 MB.
+// lingering is how many requests that were answered early may be read to their end at the
+// same time. An instance gets fewer, and these take less than 8 MB.
 const lingering = 256
 
 // App is the program.
@@ -141,7 +144,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 }
 
 // apart keeps what the host calls by itself from what is public: a trigger is called by its
-// path alone, to the letter. A ServeMux would lead to it from others too.
+// exact path alone. A ServeMux would lead other paths to the trigger too.
 func apart(public http.Handler, functions map[string]func(context.Context, trigger.Invocation) error, log *slog.Logger) http.Handler {
 	triggers := make(map[string]http.Handler, len(functions))
 	for name, f := range functions {
@@ -280,6 +283,10 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 	if err != nil {
 		return nil, err
 	}
+	index, err := b.index(log)
+	if err != nil {
+		return nil, err
+	}
 	ledger, err := b.table(QuotaTable)
 	if err != nil {
 		return nil, err
@@ -299,7 +306,8 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 		Check: checker,
 		Records: record.New(records, time.Now, uuid.NewString).
 			Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)).
-			Keeping(time.Duration(b.s.HistoryDays) * 24 * time.Hour),
+			Keeping(b.history()),
+		History: index,
 		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),
@@ -325,6 +333,18 @@ func (b *builder) records() (record.Tables, error) {
 	}
 	return record.Tables{Lasting: lasting, Days: days, Day: func(date string) record.Table { return days.Table(date) }}, nil
 }
+
+func (b *builder) index(log *slog.Logger) (*history.Index, error) {
+	days, err := table.OpenSeries(b.s.TableEndpoint, HistoryTables, b.cred, &aztables.ClientOptions{ClientOptions: b.storage("table", b.tables)})
+	if err != nil {
+		return nil, err
+	}
+	tables := history.Tables{Days: days, Day: func(date string) history.Table { return days.Table(date) }}
+	return history.New(tables, b.history()+mail.MaxWait, log), nil
+}
+
+// history is how long it is known what became of a message.
+func (b *builder) history() time.Duration { return time.Duration(b.s.HistoryDays) * 24 * time.Hour }
 
 func (b *builder) spool() (*spool.Spool, error) {
 	messages, err := blob.Open(b.s.BlobEndpoint, MessagesContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.storage("blob")}, Checksum: blob.Checksum(b.s.StorageChecksum)})

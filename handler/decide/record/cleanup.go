@@ -104,25 +104,15 @@ func reversed(rows []store.Entity) []store.Entity {
 // CleanUpDays drops the tables of days that are over, and makes those that the next day's
 // messages will need. It may be repeated. An error is Unavailable.
 func (b *Store) CleanUpDays(ctx context.Context) (expire.Result, error) {
-	var all expire.Result
 	now, err := b.now(ctx)
 	if err != nil {
-		return all, err
+		return expire.Result{}, err
 	}
-	dates, err := b.tables.Days.List(ctx)
-	if err != nil {
+	all, dates, err := expire.DropDays(ctx, b.tables.Days, 0, now)
+	if dates == nil && err != nil {
 		return all, unavailable(err)
 	}
-	var failed []error
-	for _, date := range dates {
-		start, err := time.Parse(dateForm, date)
-		end := start.Add(day)
-		if err != nil || end.After(now) {
-			continue
-		}
-		all = all.Join(expire.Result{Oldest: end, Removed: 1})
-		failed = append(failed, b.tables.Days.Drop(ctx, date))
-	}
+	failed := []error{err}
 	for _, wait := range []time.Duration{0, mail.MaxWait} { // of most messages
 		if date := dateOf(b.lastDay(now.Add(day + wait))); !slices.Contains(dates, date) {
 			failed = append(failed, b.tables.Days.Create(ctx, date))

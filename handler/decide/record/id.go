@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/posthorn/posthorn/handler/store/expire"
 )
 
 // A message that its caller did not name has an id that Posthorn makes: a UUID of version
@@ -16,7 +18,6 @@ const (
 	day = 24 * time.Hour
 	// firstDay and lastDay bound the days that an id may carry: 2000 to 2125.
 	firstDay, lastDay = 10_957, 56_978
-	dateForm          = "20060102"
 )
 
 // idMargin is what a made id lives longer than the record needs: the clock of an
@@ -83,7 +84,7 @@ func dayOf(id string) (d uint16, made bool) {
 }
 
 // dateOf names the table of a day.
-func dateOf(d uint16) string { return startOf(d).Format(dateForm) }
+func dateOf(d uint16) string { return startOf(d).Format(expire.DateForm) }
 
 func startOf(d uint16) time.Time { return time.Unix(int64(d)*int64(day/time.Second), 0).UTC() }
 

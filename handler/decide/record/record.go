@@ -52,6 +52,7 @@ import (
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/expire"
 )
 
 const (
@@ -163,20 +164,10 @@ type Table interface {
 	ListBefore(ctx context.Context, after store.Key, partition string, n int) ([]store.Entity, error)
 }
 
-// Days are the tables of a day, named by their dates: YYYYMMDD.
-type Days interface {
-	// Create may be repeated. After a Drop storage may refuse it for a while.
-	Create(ctx context.Context, date string) error
-	// Drop may be repeated.
-	Drop(ctx context.Context, date string) error
-	// List returns the dates of the tables that exist.
-	List(ctx context.Context) (dates []string, err error)
-}
-
 // Tables are where records stand.
 type Tables struct {
 	Lasting Table
-	Days    Days
+	Days    expire.Days
 	// Day opens the table of a day. An insert makes it; to all other calls one that does
 	// not exist is empty.
 	Day func(date string) Table

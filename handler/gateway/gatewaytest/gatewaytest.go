@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
 	"github.com/posthorn/posthorn/handler/accept/keyring"
+	"github.com/posthorn/posthorn/handler/decide/history"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -45,6 +47,8 @@ type Harness struct {
 	WakeUps *mem.Queue
 	Lists   *Lists
 	Log     *bytes.Buffer
+	// IndexAway keeps storage from the index of messages.
+	IndexAway atomic.Bool
 
 	mu    sync.Mutex
 	fault func(op mem.Op, key string) mem.Fault
@@ -97,6 +101,19 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	}
 	h.Gateway = g
 	return h
+}
+
+// KeepIndex gives the gateway an index of messages that no fault of the harness reaches. A
+// test outlives its writes by a second.
+func (h *Harness) KeepIndex() {
+	days := mem.NewSeries(time.Now, func(mem.Op, string) mem.Fault {
+		if h.IndexAway.Load() {
+			return mem.Fault{Outcome: mem.Refused}
+		}
+		return mem.Fault{}
+	})
+	tables := history.Tables{Days: days, Day: func(date string) history.Table { return days.Table(date) }}
+	h.History = history.New(tables, record.DefaultHistory, slog.New(slog.DiscardHandler))
 }
 
 // Slow makes each call of op take d before it arrives.

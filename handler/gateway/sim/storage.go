@@ -16,7 +16,7 @@ import (
 
 // Site is one kind of call that an instance makes.
 type Site struct {
-	Where string // records, days, lines, dead, ledger, links, files, content, wake-ups, acs
+	Where string // records, days, history, lines, dead, ledger, links, files, content, wake-ups, acs
 	Op    mem.Op
 	State record.State // that a write of a record gives it; empty for other calls
 }
@@ -299,20 +299,21 @@ func (t *table) ListBefore(ctx context.Context, after store.Key, partition strin
 
 // days is the tables of a day as one instance reaches them.
 type days struct {
-	i *Instance
-	s *mem.Series
+	i     *Instance
+	where string
+	s     *mem.Series
 }
 
 func (d days) Create(ctx context.Context, date string) error {
-	return d.i.call(ctx, Site{Where: "days", Op: mem.Create}, date, func() error { return d.s.Create(ctx, date) })
+	return d.i.call(ctx, Site{Where: d.where, Op: mem.Create}, date, func() error { return d.s.Create(ctx, date) })
 }
 
 func (d days) Drop(ctx context.Context, date string) error {
-	return d.i.call(ctx, Site{Where: "days", Op: mem.Drop}, date, func() error { return d.s.Drop(ctx, date) })
+	return d.i.call(ctx, Site{Where: d.where, Op: mem.Drop}, date, func() error { return d.s.Drop(ctx, date) })
 }
 
 func (d days) List(ctx context.Context) (dates []string, err error) {
-	err = d.i.call(ctx, Site{Where: "days", Op: mem.List}, "", func() (err error) {
+	err = d.i.call(ctx, Site{Where: d.where, Op: mem.List}, "", func() (err error) {
 		dates, err = d.s.List(ctx)
 		return err
 	})
