@@ -334,9 +334,6 @@ func (b *builder) records() (record.Tables, error) {
 	return record.Tables{Lasting: lasting, Days: days, Day: func(date string) record.Table { return days.Table(date) }}, nil
 }
 
-// history is how long records live.
-func (b *builder) history() time.Duration { return time.Duration(b.s.HistoryDays) * 24 * time.Hour }
-
 func (b *builder) index(log *slog.Logger) (*history.Index, error) {
 	days, err := table.OpenSeries(b.s.TableEndpoint, HistoryTables, b.cred, &aztables.ClientOptions{ClientOptions: b.storage("table", b.tables)})
 	if err != nil {
@@ -345,6 +342,9 @@ func (b *builder) index(log *slog.Logger) (*history.Index, error) {
 	tables := history.Tables{Days: days, Day: func(date string) history.Table { return days.Table(date) }}
 	return history.New(tables, b.history()+mail.MaxWait, log), nil
 }
+
+// history is how long it is known what became of a message.
+func (b *builder) history() time.Duration { return time.Duration(b.s.HistoryDays) * 24 * time.Hour }
 
 func (b *builder) spool() (*spool.Spool, error) {
 	messages, err := blob.Open(b.s.BlobEndpoint, MessagesContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.storage("blob")}, Checksum: blob.Checksum(b.s.StorageChecksum)})
