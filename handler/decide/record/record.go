@@ -266,7 +266,7 @@ func (b *Store) insertClaim(ctx context.Context, r *Record, attempt string) erro
 	if _, made := dayOf(r.OperationID); made {
 		r.Lasting = true
 		if _, _, err := b.read(ctx, r.Caller, r.ID); !errors.Is(err, store.ErrMissing) {
-			return cmp.Or(err, error(store.ErrExists))
+			return cmp.Or(err, store.ErrExists)
 		}
 	}
 	asked := b.clock.local()
