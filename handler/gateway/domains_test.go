@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -164,7 +165,7 @@ func TestCustomDomainsAloneTouchNoOtherLedger(t *testing.T) {
 				touched := false
 				h.See(func(_ mem.Op, key string) { touched = touched || strings.Contains(key, "send-managed") })
 				for n := range 6 {
-					if _, err := h.Send(t.Context(), request(c.body(fmt.Sprint(n)))); err != nil {
+					if _, err := h.Send(t.Context(), request(c.body(strconv.Itoa(n)))); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -201,7 +202,7 @@ func TestTheWatchdogFindsTheLedgerOfTheManagedDomain(t *testing.T) {
 		})
 		c := newCrowd(w)
 		for n := range 7 {
-			c.offer(t, shop, "", sim.FromManaged(sim.Message(fmt.Sprint(n), "")))
+			c.offer(t, shop, "", sim.FromManaged(sim.Message(strconv.Itoa(n), "")))
 		}
 		c.all.Wait()
 		if n := w.Waiting(); n != 2 {
