@@ -293,7 +293,7 @@ func (d *dispatcher) start(ctx context.Context, e *spool.Entry, work func(contex
 	d.flight.Go(func() {
 		ctx, span := d.Tracer.Start(context.WithoutCancel(ctx), "dispatch")
 		defer span.End()
-		one.end(ctx, work(ctx, one))
+		one.end(ctx, one.guard(ctx, work))
 		d.mu.Lock()
 		delete(d.inFlight, key)
 		d.bytes -= bytes

@@ -19,8 +19,8 @@ import (
 // meters are what an operator can see of the gateway, see docs/operate.md.
 type meters struct {
 	messages   metric.Int64Counter // requests, by what became of them
-	deliveries metric.Int64Counter // offers to ACS of what waited, by what became of them
-	since      atomic.Int64        // Unix ms of the oldest message that waits; 0: none, or not known
+	deliveries metric.Int64Counter // offers of queued messages to ACS, by what became of them
+	since      atomic.Int64        // Unix ms of the oldest queued message; 0: none, or not known
 	overdue    overdue
 }
 

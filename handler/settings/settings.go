@@ -60,6 +60,8 @@ type Settings struct {
 
 	MaxRefusedPercent int `env:"POSTHORN_MAX_REFUSED_PERCENT" envDefault:"5" validate:"min=0,max=100" doc:"Percent of a caller's or hook's messages of a day that ACS may refuse or drop. Beyond it, from twenty such messages on, Posthorn pauses the caller or hook. 0: never. Microsoft blocks subscriptions beyond 1 or 2 percent."`
 
+	HistoryDays int `env:"POSTHORN_HISTORY_DAYS" envDefault:"30" validate:"min=1,max=365" doc:"Days for which Posthorn knows what became of a message, and knows a repeat. They begin when its record last changes. For a queued message they begin at its deadline."`
+
 	HostMaxRequestBytes int64 `env:"POSTHORN_HOST_MAX_REQUEST_BYTES" envDefault:"44040192" validate:"min=65536" doc:"Largest request body that the Functions host takes: the value of the host's own FUNCTIONS_REQUEST_BODY_SIZE_LIMIT. The host answers a larger body with an empty 500."`
 
 	MaxRequestBytes int64         `env:"POSTHORN_MAX_REQUEST_BYTES" envDefault:"42991616" validate:"min=65536,max=104857600" doc:"Largest request body. POSTHORN_HOST_MAX_REQUEST_BYTES must not be smaller."`

@@ -78,8 +78,8 @@ const (
 	WatchdogFunction = "watchdog"
 )
 
-// lingering is how many requests that were answered early may be read to their end
-// at the same time: more than an instance gets, and less than 8 MB.
+// lingering is how many requests that were answered early may be read to their end at the
+// same time. An instance gets fewer, and these take less than 8 MB.
 const lingering = 256
 
 // App is the program.
@@ -144,7 +144,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 }
 
 // apart keeps what the host calls by itself from what is public: a trigger is called by its
-// path alone, to the letter. A ServeMux would lead to it from others too.
+// exact path alone. A ServeMux would lead other paths to the trigger too.
 func apart(public http.Handler, functions map[string]func(context.Context, trigger.Invocation) error, log *slog.Logger) http.Handler {
 	triggers := make(map[string]http.Handler, len(functions))
 	for name, f := range functions {
@@ -303,8 +303,10 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 	checker := check.New()
 	checker.SenderNames = b.s.ACSAPIVersion == acs.APIVersion20250115Preview
 	return gateway.New(gateway.Config{
-		Check:   checker,
-		Records: record.New(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)),
+		Check: checker,
+		Records: record.New(records, time.Now, uuid.NewString).
+			Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)).
+			Keeping(b.history()),
 		History: index,
 		Sends: gateway.NewSends(ledger, sends, time.Now, uuid.NewString, quota.Options{
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
@@ -338,8 +340,11 @@ func (b *builder) index(log *slog.Logger) (*history.Index, error) {
 		return nil, err
 	}
 	tables := history.Tables{Days: days, Day: func(date string) history.Table { return days.Table(date) }}
-	return history.New(tables, record.DefaultHistory+mail.MaxWait, log), nil
+	return history.New(tables, b.history()+mail.MaxWait, log), nil
 }
+
+// history is how long it is known what became of a message.
+func (b *builder) history() time.Duration { return time.Duration(b.s.HistoryDays) * 24 * time.Hour }
 
 func (b *builder) spool() (*spool.Spool, error) {
 	messages, err := blob.Open(b.s.BlobEndpoint, MessagesContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.storage("blob")}, Checksum: blob.Checksum(b.s.StorageChecksum)})

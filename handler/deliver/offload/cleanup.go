@@ -33,7 +33,7 @@ func (o *Offload) CleanUp(ctx context.Context, marker string, beside int) (expir
 		slots, slotsErr = o.expired(slotPartition, SlotGrace, o.deleteSlot).Run(ctx, marker, beside)
 		all = all.Join(slots)
 	}
-	return all, problem.Wrap(problem.Unavailable, "What has expired could not all be deleted.", errors.Join(linksErr, slotsErr))
+	return all, problem.Wrap(problem.Unavailable, "Some expired attachments could not be deleted.", errors.Join(linksErr, slotsErr))
 }
 
 // expired are rows of partitions that are called by the day of their end.
