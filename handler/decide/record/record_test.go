@@ -20,6 +20,7 @@ type stores struct {
 	ours, theirs *record.Store
 	lasting      *mem.Table
 	days         *mem.Series
+	every        time.Duration // how long a call takes that nothing befalls
 	op           mem.Op
 	fault        mem.Fault
 	times, calls atomic.Int64
@@ -31,7 +32,7 @@ func newStores() *stores {
 	plan := func(op mem.Op, _ string) mem.Fault {
 		b.calls.Add(1)
 		if op != b.op || b.times.Add(-1) < 0 {
-			return mem.Fault{}
+			return mem.Fault{Before: b.every}
 		}
 		return b.fault
 	}

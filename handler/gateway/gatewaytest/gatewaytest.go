@@ -47,6 +47,9 @@ type Harness struct {
 	WakeUps *mem.Queue
 	Lists   *Lists
 	Log     *bytes.Buffer
+	// LastingRecords, Days and Links are tables: of records, and of links.
+	LastingRecords, Links *mem.Table
+	Days                  *mem.Series
 	// IndexAway keeps storage from the index of messages.
 	IndexAway atomic.Bool
 
@@ -71,7 +74,8 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	}
 	h.Files, h.Content, h.WakeUps = mem.NewContainer(time.Now, plan), mem.NewContainer(time.Now, plan), mem.NewQueue(time.Now, plan)
 	table := func() *mem.Table { return mem.NewTable(time.Now, plan) }
-	days := mem.NewSeries(time.Now, plan)
+	h.LastingRecords, h.Links, h.Days = table(), table(), mem.NewSeries(time.Now, plan)
+	records := record.Tables{Lasting: h.LastingRecords, Days: h.Days, Day: func(date string) record.Table { return h.Days.Table(date) }}
 	random := rand.NewChaCha8([32]byte{1})
 	var ids sync.Mutex
 	newID := func() string {
@@ -82,11 +86,11 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	ledgers := table()
 	public, _ := url.Parse("https://mail.example.com")
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.New(record.Tables{Lasting: table(), Days: days, Day: func(date string) record.Table { return days.Table(date) }}, time.Now, newID),
+		Check: check.New(), Records: record.New(records, time.Now, newID),
 		Sends:          gateway.NewSends(ledgers, limits, time.Now, newID),
 		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID),
 		Offload: offload.New(offload.Config{
-			Blobs: h.Files, Uploads: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
+			Blobs: h.Files, Uploads: h.Files, Links: h.Links, PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
 		}),
 		Spool: spool.New(h.Content, table(), table(), h.WakeUps),
 		ACS:   h.ACS, Authority: h.Lists, MaxACSRequestBytes: MaxRequestBytes, MaxCalls: 64, RequestTimeout: 100 * time.Second,
@@ -138,6 +142,13 @@ func (h *Harness) Failing(op mem.Op, o mem.Outcome) {
 		}
 		return mem.Fault{}
 	}
+}
+
+// Befall lets fault decide what befalls each call to storage.
+func (h *Harness) Befall(fault func(op mem.Op, key string) mem.Fault) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fault = fault
 }
 
 // See lets see know of each call to storage, which is one at a time.
