@@ -114,6 +114,8 @@ type sending struct {
 
 	work      *record.Work // nil before begin
 	named     bool         // by its caller, who may repeat it and ask for it
+	claimed   bool         // or was another's
+	spare     quota.Grant  // was not used, since the fence met the record of another request
 	committed bool         // its files are readable
 	again     bool         // ACS may have it from an owner who died
 	late      bool         // it must not be sent now: it waits, or is refused
@@ -187,8 +189,9 @@ func (s *sending) refusal() error {
 // under a name that its caller gave it.
 //
 // Only a message that its caller has named can be repeated, so only that one is claimed,
-// before anything else: then a repeat costs a look at the record. The record of any other
-// begins with the fence or the queue, which spares a write.
+// before anything else: then a repeat costs a look at the record. Where tokens are plenty, the
+// fence is the claim: a repeat may cost a token then. The record of any other message begins
+// with the fence or the queue.
 //
 // From here on the work comes to its end within the request's time, whether the caller is
 // there or not.
@@ -204,16 +207,33 @@ func (g *Gateway) deliver(ctx context.Context, s *sending) (answer Answer, err e
 	if err := g.admit(ctx, s, way); err != nil {
 		return Answer{}, err
 	}
-	if s.named {
+	if !g.claimsByFence(s, way) {
 		if answer, done, err := g.claim(ctx, s); done || err != nil {
 			return answer, err
 		}
 	}
-	if answer, err = g.follow(ctx, s, way); err != nil {
+	answer, err = g.follow(ctx, s, way)
+	if err != nil && s.unclaimed() { // the fence was not reached, or met the record of another request
+		if answer, done, err := g.claim(ctx, s); done || err != nil {
+			g.Sends.GiveBack(s.call, s.spare)
+			return answer, err
+		}
+		answer, err = g.follow(ctx, s, way)
+	}
+	if err != nil {
 		g.undo(ctx, s, err)
 		return answer, err
 	}
 	return answer, failed(answer.Record)
+}
+
+// unclaimed says that a message that its caller has named has no record yet, so far as is known.
+func (s *sending) unclaimed() bool { return s.named && !s.claimed && s.rec.Version() == "" }
+
+// claimsByFence says whether the fence of a message is its claim. Files that move do not wait
+// for a token that a repeat would take in vain.
+func (g *Gateway) claimsByFence(s *sending, way route) bool {
+	return (way == direct || way == directOrQueued) && len(s.rec.Moved) == 0 && g.Sends.Plenty(s.call)
 }
 
 // follow takes the steps of a way.
@@ -244,6 +264,11 @@ func (g *Gateway) follow(ctx context.Context, s *sending, way route) (Answer, er
 	if position != nil {
 		return g.enqueue(ctx, s, *position, spool.NoDoubt)
 	}
+	return g.use(ctx, s, way, grant)
+}
+
+// use gives a message to ACS with a grant.
+func (g *Gateway) use(ctx context.Context, s *sending, way route, grant quota.Grant) (Answer, error) {
 	permit := g.permit(grant)
 	defer permit.done(ctx)
 	if err := g.commit(ctx, s); err != nil {
@@ -253,7 +278,7 @@ func (g *Gateway) follow(ctx context.Context, s *sending, way route) (Answer, er
 		return Answer{}, err
 	}
 	done, err := g.turn(ctx, way == directOrQueued, grant)
-	if way == directOrQueued && err != nil {
+	if err != nil && way == directOrQueued {
 		return g.queueInstead(ctx, s)
 	}
 	if err != nil {
@@ -261,13 +286,15 @@ func (g *Gateway) follow(ctx context.Context, s *sending, way route) (Answer, er
 	}
 	defer done()
 	err = g.fence(ctx, s.rec, s.m, s.call, permit)
-	if way == directOrQueued && (problem.Is(err, problem.OverQuota) || problem.Is(err, problem.Paused)) {
+	switch {
+	case err == nil:
+		return g.conclude(context.WithoutCancel(ctx), s, way, permit)
+	case way == directOrQueued && (problem.Is(err, problem.OverQuota) || problem.Is(err, problem.Paused)):
 		return g.queueInstead(ctx, s)
+	case s.unclaimed() && !permit.grant.Awaited():
+		s.spare = permit.grant
 	}
-	if err != nil {
-		return Answer{}, err
-	}
-	return g.conclude(context.WithoutCancel(ctx), s, way, permit)
+	return Answer{}, err
 }
 
 // admit refuses a message for which the queue has no room, before anything is written
@@ -310,7 +337,11 @@ func (g *Gateway) reserve(ctx context.Context, s *sending, way route) (quota.Gra
 	if err := g.stage(ctx, s); err != nil {
 		return quota.Grant{}, nil, err
 	}
-	if way == directOrQueued {
+	if spare := s.spare; spare.Live(g.Now()) && g.Sends.Plenty(s.call) { // ACS was well meanwhile
+		s.spare = quota.Grant{}
+		return spare, nil, nil
+	}
+	if way == directOrQueued && !s.unclaimed() { // nothing of another request's message may join
 		return g.Sends.ReserveOrJoin(ctx, s.call, s.terms.Deadline)
 	}
 	grant, err := g.Sends.Reserve(ctx, s.call)

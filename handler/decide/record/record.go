@@ -114,8 +114,9 @@ type Record struct {
 	// OwnerUntil is when others may take over.
 	OwnerUntil time.Time
 
-	etag store.ETag
-	key  string // Key of it, once it was needed
+	etag    store.ETag
+	key     string // Key of it, once it was needed
+	attempt string // of the last write that failed, which may be there all the same
 }
 
 // Final says whether the record will not change any more by itself.
@@ -228,7 +229,7 @@ func (b *Store) claim(ctx context.Context, r Record) (claimed *Record, replay bo
 		return nil, false, unavailable(errReleased)
 	case readErr != nil:
 		return nil, false, unavailable(fmt.Errorf("claim record: %w", errors.Join(err, readErr)))
-	case theirs == attempt:
+	case theirs == attempt, theirs == r.attempt && r.attempt != "":
 		return there, false, nil
 	case there.State == Failed && there.Repeatable:
 	case there.Fingerprint != r.Fingerprint:

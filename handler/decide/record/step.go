@@ -148,6 +148,7 @@ func (b *Store) writeFor(ctx context.Context, r *Record, life time.Duration) err
 		r.etag = there.etag
 		return nil
 	}
+	r.attempt = attempt
 	return unavailable(fmt.Errorf("write record as %s: %w", r.State, errors.Join(err, readErr)))
 }
 

@@ -164,6 +164,17 @@ func (r *Rows) Recent(shard int, ago time.Duration) *window.Draft {
 	return r.peek(w, seen)
 }
 
+// Last is the row of a shard as this process last saw it, nil if it never did. Nothing may be
+// planned on it.
+func (r *Rows) Last(shard int) *window.Draft {
+	w := r.known().home(shard)
+	seen := w.last()
+	if seen == nil {
+		return nil
+	}
+	return r.peek(w, seen)
+}
+
 func (r *Rows) peek(w *row, seen *snapshot) *window.Draft {
 	return window.Peek(seen.State, w.number, r.termsOf(w.number, seen.layout), seen.at, r.now())
 }
