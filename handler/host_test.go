@@ -46,7 +46,7 @@ the parameter ` + "`memory`" + ` of the deployment. The first line is the defaul
 	return b.String()
 }
 
-// host.json is that of the default profile. The template sets the requests at once of another
+// host.json is the default profile's. The template sets the requests at once of another
 // one over it.
 func TestHostJSONIsThatOfTheDefaultProfile(t *testing.T) {
 	t.Parallel()

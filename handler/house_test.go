@@ -148,7 +148,7 @@ func TestTheHandlerDoesNotContainLocalParts(t *testing.T) {
 
 // The host reaches just the routes that api/rest has, and calls just the triggers that
 // wiring mounts. It knows all methods: to one that a template does not name it would
-// answer an empty 404 by itself, where front says what is allowed.
+// answer an empty 404 by itself, where rest says what is allowed.
 func TestTemplatesAreThoseOfTheCode(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join(root, "function.json-templates", "*.json"))
@@ -192,7 +192,7 @@ func TestTemplatesAreThoseOfTheCode(t *testing.T) {
 		}
 		routes[path] = false
 	}
-	// What is absent has a template for all below it: its own, or that of a path above.
+	// What is absent has a template for all below it: its own, or the template of a path above.
 	for _, path := range rest.Absent() {
 		above := path
 		for _, is := routes[above+"/{*rest}"]; !is && above != ""; _, is = routes[above+"/{*rest}"] {

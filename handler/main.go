@@ -38,7 +38,7 @@ func run(ctx context.Context, args, environ []string, out io.Writer) error {
 		return err
 	}
 	if len(args) > 0 {
-		return fmt.Errorf("the handler only serves, and takes no words such as %q: the operator's commands are those of the program posthorn", args[0])
+		return fmt.Errorf("the handler only serves, and takes no words such as %q: the program posthorn has the operator's commands", args[0])
 	}
 	return serve(ctx, environ, out)
 }

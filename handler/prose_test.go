@@ -186,17 +186,25 @@ func paragraphs(lines []proseLine) (all []proseLine) {
 	return all
 }
 
-// A list of names counts as one word.
+// longSentences are the sentences of a paragraph that have more than sentenceWords. A
+// list of names counts as one word.
+func longSentences(paragraph string) (long []string) {
+	text := linkText.ReplaceAllString(inBackticks.ReplaceAllString(paragraph, "X"), "$1")
+	text = listOfNames.ReplaceAllString(text, "X")
+	for _, s := range sentenceEnd.Split(text, -1) {
+		if len(wordOfText.FindAllString(s, -1)) > sentenceWords {
+			long = append(long, s)
+		}
+	}
+	return long
+}
+
 func TestSentencesForUsersAreShort(t *testing.T) {
 	t.Parallel()
 	for _, page := range prosePages(t) {
 		for _, p := range paragraphs(prose(t, page)) {
-			text := linkText.ReplaceAllString(inBackticks.ReplaceAllString(p.text, "X"), "$1")
-			text = listOfNames.ReplaceAllString(text, "X")
-			for _, s := range sentenceEnd.Split(text, -1) {
-				if n := len(wordOfText.FindAllString(s, -1)); n > sentenceWords {
-					t.Errorf("%s:%d: a sentence has %d words, more than %d: %s", page, p.number, n, sentenceWords, s)
-				}
+			for _, s := range longSentences(p.text) {
+				t.Errorf("%s:%d: a sentence has more than %d words: %s", page, p.number, sentenceWords, s)
 			}
 		}
 	}

@@ -16,7 +16,7 @@ import (
 const (
 	// crowd is how many requests of 100 MB the handler has memory for.
 	crowd = 32
-	// headBytes of a body are more than the sockets between hold, so that whoever
+	// headBytes of a body are more than the sockets between hold, so that a client that
 	// got rid of them is being read.
 	headBytes = 16 * mb
 )

@@ -32,7 +32,7 @@ func BenchmarkDialects(b *testing.B) {
 			}
 		}
 	}
-	// The processor's time, since the clock's has that of everything else in it.
+	// The processor's time, since the clock's time has everything else in it.
 	each := func(u usage) float64 { return float64(u.processor.Microseconds()) / float64(turns*turnMessages*b.N) }
 	for i, d := range dialects {
 		report(b, figure{

@@ -19,7 +19,7 @@ const (
 	largeBytes = 75 * mb
 	// maxRequestBytes is the most that the Functions host lets through.
 	maxRequestBytes = 100 * mib
-	// blockBytes is that of the product, for what is measured beside it.
+	// blockBytes is the product's block size, for what is measured beside it.
 	blockBytes = 4 * mib
 )
 

@@ -48,7 +48,7 @@ func newEmulator(b *testing.B) *httptest.Server {
 	return s
 }
 
-// newGateway is both doors' room over storage in memory, with the client of ACS
+// newGateway is a gateway over storage in memory for both APIs, with the client of ACS
 // and the log of the product. The limits are the highest that ACS grants: at lower
 // ones nobody sends as fast as a processor can. They leave room for 40,000 messages.
 func newGateway(b *testing.B, acsURL string) (address, key string) {

@@ -81,7 +81,7 @@ func newProxyClient(b *testing.B) *client {
 	return newClient(b, proxy.URL, signature(target.Host))
 }
 
-// signature is that of world.Message for a host. Source: learn.microsoft.com,
+// signature signs world.Message for a host. Source: learn.microsoft.com,
 // "Sign an HTTP request" of Azure Communication Services.
 func signature(host string) http.Header {
 	date := time.Now().UTC().Format(http.TimeFormat)

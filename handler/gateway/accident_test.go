@@ -52,10 +52,10 @@ type accident struct {
 	acs    *faultyACS
 	begun  time.Time
 
-	mu    sync.Mutex
-	doors [3]*sim.Instance
-	ended [accidentMessages]bool
-	last  [accidentMessages]string // what its caller was told last
+	mu        sync.Mutex
+	instances [3]*sim.Instance
+	ended     [accidentMessages]bool
+	last      [accidentMessages]string // what its caller was told last
 }
 
 // faultyACS strikes while it is on, so often as it says.
@@ -97,20 +97,20 @@ func newAccident(t *testing.T, seed uint64) *accident {
 		acs: &faultyACS{random: rand.New(rand.NewPCG(seed, 8)), left: map[sim.Fault]int{sim.Lose: 8, sim.Refuse: 4, sim.Stall: 4}},
 	}
 	a.w = newWorld(t, sim.Config{
-		Seed: seed, Instances: len(a.doors), Limits: quota.Limits{PerMinute: 70, PerHour: 280}, Upstream: sim.Open, Plan: a.acs.plan,
+		Seed: seed, Instances: len(a.instances), Limits: quota.Limits{PerMinute: 70, PerHour: 280}, Upstream: sim.Open, Plan: a.acs.plan,
 		Way: 50 * time.Millisecond, ACSTime: 100 * time.Millisecond, Shown: 300 * time.Millisecond, RequestTimeout: requests[0],
-		Host: sim.Host{AfterFail: 10 * time.Second, TendEvery: 5 * time.Second, Outlives: true},
+		Host: sim.Host{AfterFail: 10 * time.Second, WatchEvery: 5 * time.Second, Outlives: true},
 	})
-	for i := range a.doors {
-		a.doors[i] = a.w.Instance(i)
+	for i := range a.instances {
+		a.instances[i] = a.w.Instance(i)
 	}
 	return a
 }
 
-func (a *accident) door(n int) *sim.Instance {
+func (a *accident) instance(n int) *sim.Instance {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.doors[n%len(a.doors)]
+	return a.instances[n%len(a.instances)]
 }
 
 func (a *accident) restart(n int) {
@@ -121,8 +121,8 @@ func (a *accident) restart(n int) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.doors[n].Kill()
-	a.doors[n] = i
+	a.instances[n].Kill()
+	a.instances[n] = i
 }
 
 // acts are what happens before which message is offered.
@@ -132,8 +132,8 @@ func (a *accident) acts() map[int][]func() {
 		40: {func() { a.w.Away(true) }}, 106: {func() { a.w.Away(false) }},
 	}
 	for n := 16; n < 90; n += 4 + a.random.IntN(10) {
-		victim, back := a.random.IntN(len(a.doors)), n+1+a.random.IntN(10)
-		acts[n] = append(acts[n], func() { a.door(victim).Kill() })
+		victim, back := a.random.IntN(len(a.instances)), n+1+a.random.IntN(10)
+		acts[n] = append(acts[n], func() { a.instance(victim).Kill() })
 		acts[back] = append(acts[back], func() { a.restart(victim) })
 	}
 	return acts
@@ -155,7 +155,7 @@ func (a *accident) run() (faults []string) {
 		all.Go(func() { a.follow(ctx, n, who, body) })
 	}
 	a.acs.set(false)
-	for n := range a.doors {
+	for n := range a.instances {
 		a.restart(n)
 	}
 	time.Sleep(accidentTime - time.Since(a.begun))
@@ -184,12 +184,12 @@ func (a *accident) body(n int) string {
 }
 
 // follow is a good caller: it repeats its message until it has an answer, at another
-// door each time, and then asks what has become of it. What reads unknown for good, it
+// instance each time, and then asks what has become of it. What reads unknown for good, it
 // sends again under its key.
 func (a *accident) follow(ctx context.Context, n int, who caller.Caller, body string) {
 	id, key := "", fmt.Sprint("key ", n)
-	for door := n; ctx.Err() == nil; door++ {
-		i := a.door(door)
+	for at := n; ctx.Err() == nil; at++ {
+		i := a.instance(at)
 		var rec *record.Record
 		var err error
 		if id == "" {

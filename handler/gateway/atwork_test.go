@@ -42,17 +42,17 @@ func TestSimWhatADeadProcessLeavesEnds(t *testing.T) {
 func dieAt(t *testing.T, s *strike, asker string) {
 	t.Helper()
 	id := "11111111-1111-4111-8111-111111111111"
-	tend, limits := time.Minute, quota.Limits{PerMinute: 10, PerHour: 100}
+	every, limits := time.Minute, quota.Limits{PerMinute: 10, PerHour: 100}
 	switch asker {
 	case "the watchdog, unnamed":
 		id = ""
 	case "the watchdog, no room":
 		limits.PerMinute = 1
 	case "a poller":
-		tend = 24 * time.Hour
+		every = 24 * time.Hour
 	}
 	w := newWorld(t, sim.Config{
-		Seed: 1, Instances: 2, Limits: limits, Upstream: sim.Open, Way: 10 * time.Millisecond, ACSTime: 500 * time.Millisecond, Host: sim.Host{TendEvery: tend},
+		Seed: 1, Instances: 2, Limits: limits, Upstream: sim.Open, Way: 10 * time.Millisecond, ACSTime: 500 * time.Millisecond, Host: sim.Host{WatchEvery: every},
 	})
 	w.Play()
 	if limits.PerMinute == 1 {
@@ -68,28 +68,28 @@ func dieAt(t *testing.T, s *strike, asker string) {
 	for range 60 { // the owner's life, and two rounds
 		time.Sleep((record.OwnerLife + 2*time.Minute) / 60)
 		s.replace(t, w)
-		if tend > time.Hour {
+		if every > time.Hour {
 			_, _ = w.Any().Find(t.Context(), shop, id)
 		}
 	}
-	// Of a claim without a note nothing was sent, and whoever asks frees its id.
+	// A claim without a note has sent nothing, and a poll frees its id.
 	_, _ = w.Any().Find(t.Context(), shop, id)
 	left, noted := w.Between(t.Context())
-	if tend > time.Hour {
+	if every > time.Hour {
 		noted = 0 // for the watchdog, as is what was to wait and does not
 		left = slices.DeleteFunc(left, func(s string) bool { return strings.HasSuffix(s, "waiting") })
 	}
 	if len(left) > 0 || noted > 0 {
 		t.Errorf("at call %d: left in between %v, %d noted", s.at, left, noted)
 	}
-	if tend < time.Hour {
+	if every < time.Hour {
 		time.Sleep(10 * time.Minute) // what stands in line is sent
 	}
 	w.Stop()
 	if doubled, _ := w.Doubled(); len(doubled) > 0 {
 		t.Errorf("at call %d: sent twice: %v", s.at, doubled)
 	}
-	if id == "" || tend > time.Hour {
+	if id == "" || every > time.Hour {
 		return
 	}
 	found, err := w.Any().Find(t.Context(), shop, id)
@@ -104,7 +104,7 @@ func dieAt(t *testing.T, s *strike, asker string) {
 }
 
 // dies leaves a message as a process does that dies at work on it.
-func dies(t *testing.T, h *gatewaytest.House, id string, step func(context.Context, *record.Store, *record.Record) error) *record.Record {
+func dies(t *testing.T, h *gatewaytest.Harness, id string, step func(context.Context, *record.Store, *record.Record) error) *record.Record {
 	t.Helper()
 	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", OperationID: "operation " + id})
 	if err == nil {
@@ -193,20 +193,20 @@ func TestTheWatchdogWaitsForACS(t *testing.T) {
 			}
 			return all
 		}
-		tend := func() {
+		watch := func() {
 			if err := h.Watch(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}
 		h.ACS.FateErr = problem.New(problem.ACSFailed, "It is down.")
-		tend()
-		tend()
+		watch()
+		watch()
 		if got := states(); !slices.Equal(got, []string{"sending", "sending", "sending", "failed"}) || len(h.ACS.Asked) != 2 {
 			t.Errorf("while ACS is down they are %v, after %d questions", got, len(h.ACS.Asked))
 		}
 		h.ACS.FateErr = nil
-		tend()
-		tend()
+		watch()
+		watch()
 		if got := states(); !slices.Equal(got, []string{"unknown", "unknown", "unknown", "failed"}) || len(h.ACS.Asked) != 5 {
 			t.Errorf("then they are %v, after %d questions", got, len(h.ACS.Asked))
 		}

@@ -61,14 +61,14 @@ type review struct {
 // authorise leaves of heads what may leave now, as far as that can be told without the
 // messages, under what its callers have now of the quota. A message to be reviewed holds
 // up those behind it, so that their order is kept.
-func (p *dispatcher) authorise(ctx context.Context, heads []*head) (reviews []review) {
-	p.mu.Lock()
-	free := mostReviews - p.reviewing
-	p.mu.Unlock()
+func (d *dispatcher) authorise(ctx context.Context, heads []*head) (reviews []review) {
+	d.mu.Lock()
+	free := mostReviews - d.reviewing
+	d.mu.Unlock()
 	for _, h := range heads {
 		ready, behind := h.ready[:0], false
 		for _, e := range h.ready {
-			c, err := p.Authority.Sender(ctx, e.Line.Caller, e.Hook)
+			c, err := d.Authority.Sender(ctx, e.Line.Caller, e.Hook)
 			revoked := problem.Is(err, problem.Forbidden)
 			differs := err == nil && c.Pause == nil && c.Terms() != e.Terms
 			behind = behind || differs
@@ -77,11 +77,11 @@ func (p *dispatcher) authorise(ctx context.Context, heads []*head) (reviews []re
 				h.Asked++
 				reviews = append(reviews, review{e, c, err})
 			case revoked, behind:
-				h.hold(e, p.now.Add(shortestPoll))
+				h.hold(e, d.now.Add(shortestPoll))
 			case err != nil:
-				h.hold(e, p.now.Add(retryPause))
+				h.hold(e, d.now.Add(retryPause))
 			case c.Pause != nil:
-				h.hold(e, p.now.Add(pausedLook))
+				h.hold(e, d.now.Add(pausedLook))
 			default:
 				e.Share, e.Cap, e.Class = c.Policy.Share, c.Policy.Cap, max(e.Line.Class, int(classOf(c.Policy.Priority)))
 				ready = append(ready, e)
@@ -89,23 +89,23 @@ func (p *dispatcher) authorise(ctx context.Context, heads []*head) (reviews []re
 		}
 		h.ready = ready
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.reviewing += len(reviews)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reviewing += len(reviews)
 	return reviews
 }
 
 // review lets a queued message go on, or gives it up.
-func (p *dispatcher) review(ctx context.Context, d *dispatched, r review) error {
+func (d *dispatcher) review(ctx context.Context, one *dispatched, r review) error {
 	defer func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.reviewing--
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.reviewing--
 	}()
 	if r.err != nil {
-		return d.look(ctx, outcome{result: forbidden, err: r.err})
+		return one.look(ctx, outcome{result: forbidden, err: r.err})
 	}
-	m, _, err := d.open(ctx)
+	m, _, err := one.open(ctx)
 	if m == nil {
 		return err
 	}
@@ -114,10 +114,10 @@ func (p *dispatcher) review(ctx context.Context, d *dispatched, r review) error 
 		err = r.by.AllowsSize(bodyBytes(m))
 	}
 	if err != nil {
-		return d.look(ctx, outcome{result: forbidden, err: err})
+		return one.look(ctx, outcome{result: forbidden, err: err})
 	}
-	d.entry.Terms, d.entry.NotBefore = r.by.Terms(), time.Time{}
-	return d.requeue(ctx)
+	one.entry.Terms, one.entry.NotBefore = r.by.Terms(), time.Time{}
+	return one.requeue(ctx)
 }
 
 // bodyBytes is how long the body of m's request was at least: an upload came beside it.

@@ -28,7 +28,7 @@ func allowed(change func(*caller.Policy)) caller.Caller {
 }
 
 // hooked sends a message that came by the hook alerts, and must be told that it waits.
-func hooked(t *testing.T, h *gatewaytest.House, body string) *record.Record {
+func hooked(t *testing.T, h *gatewaytest.Harness, body string) *record.Record {
 	t.Helper()
 	req := request(body)
 	req.Hook = "alerts"
@@ -40,7 +40,7 @@ func hooked(t *testing.T, h *gatewaytest.House, body string) *record.Record {
 }
 
 // full uses up the quota of five a minute.
-func full(t *testing.T, h *gatewaytest.House) {
+func full(t *testing.T, h *gatewaytest.Harness) {
 	t.Helper()
 	for range 5 {
 		if _, err := h.Send(t.Context(), request(gatewaytest.Small("before"))); err != nil {
@@ -50,22 +50,22 @@ func full(t *testing.T, h *gatewaytest.House) {
 }
 
 // The ways by which a message comes to the fence. take is called once it waits.
-var ways = map[string]func(t *testing.T, h *gatewaytest.House, take func()) *record.Record{
-	"it waits for quota": func(t *testing.T, h *gatewaytest.House, take func()) *record.Record {
+var ways = map[string]func(t *testing.T, h *gatewaytest.Harness, take func()) *record.Record{
+	"it waits for quota": func(t *testing.T, h *gatewaytest.Harness, take func()) *record.Record {
 		t.Helper()
 		full(t, h)
 		r := hooked(t, h, gatewaytest.Small("late"))
 		take()
 		return r
 	},
-	"it waits for its time": func(t *testing.T, h *gatewaytest.House, take func()) *record.Record {
+	"it waits for its time": func(t *testing.T, h *gatewaytest.Harness, take func()) *record.Record {
 		t.Helper()
 		r := hooked(t, h, with(gatewaytest.Small("late"), `"delivery":{"sendAt":"`+rfc(time.Hour)+`"}`))
 		take()
 		time.Sleep(time.Hour)
 		return r
 	},
-	"it is sent again after a doubt": func(t *testing.T, h *gatewaytest.House, take func()) *record.Record {
+	"it is sent again after a doubt": func(t *testing.T, h *gatewaytest.Harness, take func()) *record.Record {
 		t.Helper()
 		h.ACS.Answer = failure
 		r := hooked(t, h, gatewaytest.Small("late"))
@@ -73,7 +73,7 @@ var ways = map[string]func(t *testing.T, h *gatewaytest.House, take func()) *rec
 		take()
 		return r
 	},
-	"it is put back": func(t *testing.T, h *gatewaytest.House, take func()) *record.Record {
+	"it is put back": func(t *testing.T, h *gatewaytest.Harness, take func()) *record.Record {
 		t.Helper()
 		full(t, h)
 		r := hooked(t, h, gatewaytest.Small("late"))

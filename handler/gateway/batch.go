@@ -32,8 +32,8 @@ const (
 // SendBatch sends the messages of a body that is an array in another API's words. In the
 // end each is told with its index, in order. An error means that nothing was sent.
 //
-// An IdempotencyKey is that of the batch; each message is named by it and by the
-// index. A first message that differs from that of an earlier request is an error.
+// An IdempotencyKey names the batch; the key and the index name each message. A first
+// message that differs from the first of an earlier request is an error.
 func (g *Gateway) SendBatch(ctx context.Context, req Request, source wire.Source, policy Policy, told func(i int, s Sent, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, g.RequestTimeout)
 	defer cancel()

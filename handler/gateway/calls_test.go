@@ -151,8 +151,8 @@ func TestAFormHasALineAndACapOfItsOwn(t *testing.T) {
 					t.Error("its caller's own message waits")
 				}
 				h.Play(t, 30*time.Hour)
-				if counted, rows, letters := waitsStill(t, h); counted+rows+letters != 0 {
-					t.Errorf("%d are counted, %d rows and %d letters are left", counted, rows, letters)
+				if counted, rows, blobs := waitsStill(t, h); counted+rows+blobs != 0 {
+					t.Errorf("%d are counted, %d rows and %d blobs are left", counted, rows, blobs)
 				}
 			})
 		})

@@ -146,7 +146,7 @@ func TestARepeatTakesNoTokenThatIsMissed(t *testing.T) {
 }
 
 // warm lets a process know the ledger.
-func warm(t *testing.T, h *gatewaytest.House) {
+func warm(t *testing.T, h *gatewaytest.Harness) {
 	t.Helper()
 	if _, err := h.Send(t.Context(), request(gatewaytest.Small("warm"))); err != nil {
 		t.Fatal(err)

@@ -54,17 +54,7 @@ type crash struct {
 	site sim.Site
 	most int // n is 1 to most
 	own  sim.Fault
-	how  how
 }
-
-// how the messages of a crash come.
-type how int
-
-const (
-	few        how = iota // with keys, and few tokens: a claim, and a fence
-	manyTokens            // with keys, and so many tokens that the fence is the claim
-	unnamed               // without keys, so that nobody repeats them: a record begins with the fence
-)
 
 // requests are the time-outs of requests: the shortest that may be set, and the default.
 var requests = [...]time.Duration{5 * time.Second, 100 * time.Second}
@@ -72,34 +62,43 @@ var requests = [...]time.Duration{5 * time.Second, 100 * time.Second}
 // crashes are all points at which something is left behind. The rows are those of
 // the list in docs/crashes.md.
 var crashes = []crash{
-	{0, "read, nothing stored", sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, 4, sim.KillBefore, few},
-	{1, "checked, nothing stored", sim.Site{Where: "records", Op: mem.Get}, 3, sim.KillBefore, few},
-	{2, "claimed, the answer lost", sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, 4, sim.KillAfter, few},
-	{3, "claimed, its owner dead", sim.Site{Where: "ledger", Op: mem.Get}, 4, sim.KillBefore, few},
-	{4, "quota reserved", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.KillAfter, few},
-	{5, "reservation in doubt", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.Lose, few},
-	{6, "some of a file stored", sim.Site{Where: "files", Op: mem.Stage}, 2, sim.KillAfter, few},
-	{7, "files or content stored", sim.Site{Where: "letters", Op: mem.Put}, 4, sim.KillAfter, few},
-	{8, "listed as at work, in a new row", sim.Site{Where: "records", Op: mem.Insert}, 2, sim.KillAfter, few},
-	{8, "listed as at work", sim.Site{Where: "records", Op: mem.Replace}, 4, sim.KillAfter, few},
-	{8, "fenced, nothing sent", sim.Site{Where: "records", Op: mem.Replace, State: record.Sending}, 8, sim.KillAfter, few},
-	{8, "fenced without a claim", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 3, sim.KillAfter, unnamed},
-	{4, "quota reserved, before the fence that is the claim", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 4, sim.KillBefore, manyTokens},
-	{8, "fenced and claimed at once", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 4, sim.KillAfter, manyTokens},
-	{8, "listed as at work, with plenty of tokens", sim.Site{Where: "records", Op: mem.Replace}, 4, sim.KillAfter, manyTokens},
-	{10, "accepted, not recorded, with plenty of tokens", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 4, sim.KillBefore, manyTokens},
-	{9, "on the wire, no answer", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Lose, few},
-	{10, "accepted, not recorded", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillBefore, few},
-	{11, "rejected, not recorded", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Refuse, few},
-	{12, "recording in doubt", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.Repeat, few},
-	{13, "recorded, the answer lost", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillAfter, few},
-	{14, "recorded as waiting, not queued", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillBefore, few},
-	{15, "queued, its wake-up message in doubt", sim.Site{Where: "ticks", Op: mem.Send}, 5, sim.Lose, few},
-	{16, "taken by a dispatcher, then dead", sim.Site{Where: "letters", Op: mem.Read}, 5, sim.KillBefore, few},
-	{17, "sent and recorded, still queued", sim.Site{Where: "lines", Op: mem.Delete}, 5, sim.KillBefore, few},
-	{18, "queued, the answer lost", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillAfter, few},
-	{19, "content deleted, queue entry not", sim.Site{Where: "letters", Op: mem.Delete}, 5, sim.KillAfter, few},
-	{20, "fenced, then frozen", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Freeze, few},
+	{0, "read, nothing stored", sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, 4, sim.KillBefore},
+	{1, "checked, nothing stored", sim.Site{Where: "records", Op: mem.Get}, 3, sim.KillBefore},
+	{2, "claimed, the answer lost", sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, 4, sim.KillAfter},
+	{3, "claimed, its owner dead", sim.Site{Where: "ledger", Op: mem.Get}, 4, sim.KillBefore},
+	{4, "quota reserved", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.KillAfter},
+	{5, "reservation in doubt", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.Lose},
+	{6, "some of a file stored", sim.Site{Where: "files", Op: mem.Stage}, 2, sim.KillAfter},
+	{7, "files or content stored", sim.Site{Where: "content", Op: mem.Put}, 4, sim.KillAfter},
+	{8, "listed as at work, in a new row", sim.Site{Where: "records", Op: mem.Insert}, 2, sim.KillAfter},
+	{8, "listed as at work", sim.Site{Where: "records", Op: mem.Replace}, 4, sim.KillAfter},
+	{8, "fenced, nothing sent", sim.Site{Where: "records", Op: mem.Replace, State: record.Sending}, 8, sim.KillAfter},
+	{8, "fenced without a claim", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 3, sim.KillAfter},
+	{4, "reserved, not fenced, with plenty of tokens", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 4, sim.KillBefore},
+	{8, "fenced and claimed, with plenty of tokens", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 4, sim.KillAfter},
+	{8, "listed as at work, with plenty of tokens", sim.Site{Where: "records", Op: mem.Replace}, 4, sim.KillAfter},
+	{10, "accepted, not recorded, with plenty of tokens", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 4, sim.KillBefore},
+	{9, "on the wire, no answer", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Lose},
+	{10, "accepted, not recorded", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillBefore},
+	{11, "rejected, not recorded", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Refuse},
+	{12, "recording in doubt", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.Repeat},
+	{13, "recorded, the answer lost", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillAfter},
+	{14, "recorded as waiting, not queued", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillBefore},
+	{15, "queued, its wake-up message in doubt", sim.Site{Where: "wake-ups", Op: mem.Send}, 5, sim.Lose},
+	{16, "taken by a dispatcher, then dead", sim.Site{Where: "content", Op: mem.Read}, 5, sim.KillBefore},
+	{17, "sent and recorded, still queued", sim.Site{Where: "lines", Op: mem.Delete}, 5, sim.KillBefore},
+	{18, "queued, the answer lost", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillAfter},
+	{19, "content deleted, queue entry not", sim.Site{Where: "content", Op: mem.Delete}, 5, sim.KillAfter},
+	{20, "fenced, then frozen", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Freeze},
+}
+
+// plenty says that so many tokens are free that the fence of a message is its claim.
+func (c crash) plenty() bool { return strings.HasSuffix(c.name, "plenty of tokens") }
+
+// unnamed says that the messages have no key, so that nobody repeats them: only
+// then does a record begin with the fence where tokens are few.
+func (c crash) unnamed() bool {
+	return c.site.Op == mem.Insert && c.site.State == record.Sending && !c.plenty()
 }
 
 // befalls are the faults that each point meets: its own, and four that could be
@@ -158,7 +157,7 @@ func (c crash) run(t *testing.T, fault sim.Fault, seed uint64, forgetful bool) (
 	synctest.Test(t, func(t *testing.T) {
 		strike := &strike{site: c.site, at: 1 + int(seed)%c.most, fault: fault}
 		limits := quota.Limits{PerMinute: 3, PerHour: 60}
-		if c.how == manyTokens {
+		if c.plenty() {
 			limits = quota.Limits{PerMinute: 60, PerHour: 600}
 		}
 		w := newWorld(t, sim.Config{
@@ -175,7 +174,7 @@ func (c crash) run(t *testing.T, fault sim.Fault, seed uint64, forgetful bool) (
 				more = attached()
 			}
 			key := fmt.Sprintf("key %d", n)
-			if c.how == unnamed {
+			if c.unnamed() {
 				key = ""
 			}
 			callers.offer(t, shop, key, sim.Message(strconv.Itoa(n), more))
@@ -190,7 +189,7 @@ func (c crash) run(t *testing.T, fault sim.Fault, seed uint64, forgetful bool) (
 		w.Stop()
 		w.Plan = nil
 		faults = append(verdict(t.Context(), w, callers, forgetful && strike.mayDouble(), strike.mayPass()), watched.Faults()...)
-		if len(callers.promises) < 8 && c.how != unnamed {
+		if len(callers.promises) < 8 && !c.unnamed() {
 			faults = append(faults, fmt.Sprintf("only %d of 8 callers with a key came to an end: refused %v", len(callers.promises), callers.refused))
 		}
 	})

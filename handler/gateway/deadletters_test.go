@@ -26,8 +26,8 @@ func stranger(*mail.Message) (bool, error) {
 	return false, problem.Wrap(problem.ACSMisconfigured, "no", gateway.ErrSender)
 }
 
-// given is what the operator has of a message that a house has given up.
-func given(t *testing.T, h *gatewaytest.House, body string) (*record.Record, spool.DeadLetter) {
+// given is what the operator has of a message that a gateway has given up.
+func given(t *testing.T, h *gatewaytest.Harness, body string) (*record.Record, spool.DeadLetter) {
 	t.Helper()
 	r := waits(t, h, body, "")
 	for begun := time.Now(); !reads(t, h, r).Final() && time.Since(begun) < 3*time.Hour; {
@@ -67,20 +67,20 @@ func TestWhatIsRetriedIsSentOnce(t *testing.T) {
 					h.ACS.Known[r.OperationID] = ""
 				}
 				calls, asked := len(h.ACS.Arrivals), len(h.ACS.Asked)
-				for range 3 { // none of them may lose its letter
+				for range 3 { // no one may lose the message
 					if err := h.DeadRetry(t.Context(), d); err != nil {
 						t.Fatal(err)
 					}
 				}
-				if ticks, err := h.Ticks.Receive(t.Context(), 16, time.Second); err != nil || len(ticks) != 1 {
-					t.Errorf("%d ticks, %v", len(ticks), err)
+				if wakeUps, err := h.WakeUps.Receive(t.Context(), 16, time.Second); err != nil || len(wakeUps) != 1 {
+					t.Errorf("%d wake-up messages, %v", len(wakeUps), err)
 				}
 				back := reads(t, h, r)
 				if back.Failure != nil || back.Final() || back.Spooled == d.Key || back.Deadline.Before(time.Now().Add(6*24*time.Hour)) {
 					t.Errorf("put back it is %+v, %+v", back, back.Failure)
 				}
-				if lines, letters, reasons := left(t, h); lines != 1 || letters != 1 || len(reasons) != 0 {
-					t.Errorf("put back: %d lines, %d letters, the operator sees %q", lines, letters, reasons)
+				if lines, blobs, reasons := left(t, h); lines != 1 || blobs != 1 || len(reasons) != 0 {
+					t.Errorf("put back: %d lines, %d blobs, the operator sees %q", lines, blobs, reasons)
 				}
 				h.Play(t, 10*time.Minute)
 				if got := reads(t, h, r); got.State != record.Accepted || got.Failure != nil {
@@ -89,8 +89,8 @@ func TestWhatIsRetriedIsSentOnce(t *testing.T) {
 				if n := len(h.ACS.Arrivals) - calls; n != c.calls || len(h.ACS.Asked) > asked != c.asked {
 					t.Errorf("%d calls, want %d; %d questions", n, c.calls, len(h.ACS.Asked)-asked)
 				}
-				if lines, letters, reasons := left(t, h); lines != 0 || letters != 0 || len(reasons) != 0 {
-					t.Errorf("%d lines, %d letters, the operator sees %q", lines, letters, reasons)
+				if lines, blobs, reasons := left(t, h); lines != 0 || blobs != 0 || len(reasons) != 0 {
+					t.Errorf("%d lines, %d blobs, the operator sees %q", lines, blobs, reasons)
 				}
 			})
 		})
@@ -128,11 +128,11 @@ func TestWhatIsRetriedBeginsAnew(t *testing.T) {
 	}
 }
 
-// The letter of what is to be retried is gone, or cannot be read: nothing changes, and
+// The content of what is to be retried is gone, or cannot be read: nothing changes, and
 // the operator hears why.
-func TestWhatHasNoLetterCannotBeRetried(t *testing.T) {
+func TestWhatHasNoContentCannotBeRetried(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ name, text string }{{"lost", ""}, {"unreadable", "no letter"}} {
+	for _, c := range []struct{ name, text string }{{"lost", ""}, {"unreadable", "no message"}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -140,12 +140,12 @@ func TestWhatHasNoLetterCannotBeRetried(t *testing.T) {
 				h.ACS.Answer = refusal
 				r, d := given(t, h, gatewaytest.Small("one"))
 				if _, m, err := h.DeadMessage(t.Context(), r.ID); err != nil || m == nil || m.Content.Subject != "one" {
-					t.Errorf("with its letter: %+v, %v", m, err)
+					t.Errorf("with its content: %+v, %v", m, err)
 				}
 				name := d.Key.Partition + "/" + d.Key.Row
-				err := h.Letters.Delete(t.Context(), name)
+				err := h.Content.Delete(t.Context(), name)
 				if err == nil && c.text != "" {
-					err = h.Letters.Put(t.Context(), name, []byte(c.text))
+					err = h.Content.Put(t.Context(), name, []byte(c.text))
 				}
 				if err != nil {
 					t.Fatal(err)
@@ -165,8 +165,8 @@ func TestWhatHasNoLetterCannotBeRetried(t *testing.T) {
 				if err := h.DeadDrop(t.Context(), d); err != nil {
 					t.Errorf("the drop got %v", err)
 				}
-				if _, letters, reasons := left(t, h); letters != 0 || len(reasons) != 0 {
-					t.Errorf("dropped: %d letters, the operator sees %q", letters, reasons)
+				if _, blobs, reasons := left(t, h); blobs != 0 || len(reasons) != 0 {
+					t.Errorf("dropped: %d blobs, the operator sees %q", blobs, reasons)
 				}
 			})
 		})
@@ -174,7 +174,7 @@ func TestWhatHasNoLetterCannotBeRetried(t *testing.T) {
 }
 
 // A retry that dies half-way is repeated, and then the message is sent once. Whichever
-// write was its last, the letter is not lost.
+// write was its last, the message is not lost.
 func TestARetryThatDiesHalfWayIsRepeated(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -184,13 +184,13 @@ func TestARetryThatDiesHalfWayIsRepeated(t *testing.T) {
 		// polled is after what time its caller asks for its record: then ACS is asked.
 		polled time.Duration
 	}{
-		{"letter", false, sim.Site{Where: "letters", Op: mem.Put}, 0},
+		{"content", false, sim.Site{Where: "content", Op: mem.Put}, 0},
 		{"record", false, sim.Site{Where: "records", Op: mem.Replace, State: record.Waiting}, 0},
 		{"record, in doubt", true, sim.Site{Where: "records", Op: mem.Replace, State: record.Unknown}, 0},
 		{"row", false, sim.Site{Where: "lines", Op: mem.Insert}, 0},
 		{"row, in doubt", true, sim.Site{Where: "lines", Op: mem.Insert}, 0},
 		{"row, in doubt, and ACS was asked", true, sim.Site{Where: "lines", Op: mem.Insert}, 10 * time.Minute},
-		{"letter of before", false, sim.Site{Where: "letters", Op: mem.Delete}, 0},
+		{"content of before", false, sim.Site{Where: "content", Op: mem.Delete}, 0},
 		{"list", false, sim.Site{Where: "dead", Op: mem.Delete}, 0},
 	} {
 		for name, fault := range map[string]sim.Fault{"before": sim.KillBefore, "after": sim.KillAfter} {
@@ -233,7 +233,7 @@ func TestARetryThatDiesHalfWayIsRepeated(t *testing.T) {
 					if back, err := w.Any().Find(t.Context(), shop, id); err != nil || back.Repeatable {
 						t.Errorf("put back it is %+v, %v", back.Record, err)
 					}
-					time.Sleep(3 * time.Hour) // the sweep has come
+					time.Sleep(3 * time.Hour) // the clean-up has come
 					w.Stop()
 					found, err := w.Any().Find(t.Context(), shop, id)
 					if err != nil {
@@ -255,7 +255,7 @@ func TestARetryThatDiesHalfWayIsRepeated(t *testing.T) {
 }
 
 // Storage fails in the middle of a retry: the operator hears it, the message is in the list
-// with its letter, and the next retry sends it.
+// with its content, and the next retry sends it.
 func TestARetryThatStorageHinderedLosesNothing(t *testing.T) {
 	t.Parallel()
 	row := sim.Site{Where: "lines", Op: mem.Insert}
@@ -264,9 +264,9 @@ func TestARetryThatStorageHinderedLosesNothing(t *testing.T) {
 		sites []sim.Site // of one retry after the other
 	}{
 		{"record cannot be read", []sim.Site{{Where: "records", Op: mem.Get}}},
-		{"letter cannot be read", []sim.Site{{Where: "letters", Op: mem.Read}}},
+		{"content cannot be read", []sim.Site{{Where: "content", Op: mem.Read}}},
 		{"no place in line", []sim.Site{{Where: "ledger", Op: mem.Replace}}},
-		{"letter cannot be written", []sim.Site{{Where: "letters", Op: mem.Put}}},
+		{"content cannot be written", []sim.Site{{Where: "content", Op: mem.Put}}},
 		{"record cannot be written", []sim.Site{{Where: "records", Op: mem.Replace, State: record.Waiting}}},
 		{"row cannot be written", []sim.Site{row}},
 		{"row cannot be written, and then not be looked up", []sim.Site{row, {Where: "lines", Op: mem.Get}}},
@@ -358,8 +358,8 @@ func TestWhatHasOutlivedItsRecordCanBeRetried(t *testing.T) {
 				if n := len(h.ACS.Arrivals) - calls; n != c.calls || len(h.ACS.Asked) == asked {
 					t.Errorf("%d calls, want %d; %d questions", n, c.calls, len(h.ACS.Asked)-asked)
 				}
-				if lines, letters, reasons := left(t, h); lines != 0 || letters != 0 || len(reasons) != 0 {
-					t.Errorf("%d lines, %d letters, the operator sees %q", lines, letters, reasons)
+				if lines, blobs, reasons := left(t, h); lines != 0 || blobs != 0 || len(reasons) != 0 {
+					t.Errorf("%d lines, %d blobs, the operator sees %q", lines, blobs, reasons)
 				}
 			})
 		})
@@ -390,8 +390,8 @@ func TestARetryDoesNotCrossARepeat(t *testing.T) {
 		if err := h.DeadRetry(t.Context(), d); err != nil {
 			t.Errorf("the next retry got %v", err)
 		}
-		if lines, letters, reasons := left(t, h); lines != 0 || letters != 0 || len(reasons) != 0 {
-			t.Errorf("%d lines, %d letters, the operator sees %q", lines, letters, reasons)
+		if lines, blobs, reasons := left(t, h); lines != 0 || blobs != 0 || len(reasons) != 0 {
+			t.Errorf("%d lines, %d blobs, the operator sees %q", lines, blobs, reasons)
 		}
 	})
 }

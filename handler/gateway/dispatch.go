@@ -32,11 +32,10 @@ const (
 type state string
 
 const (
-	idle    state = "idle"       // nothing is queued
-	served  state = "served"     // messages are being sent, and more may go at once
-	full    state = "full until" // no message may go before a time
-	taken   state = "taken"      // another dispatcher has the lease, or sees to the shard
-	acsAway state = "ACS away"   // no message goes before a time: ACS answers no question
+	idle   state = "idle"       // nothing is queued
+	served state = "served"     // messages are being sent, and more may go at once
+	full   state = "full until" // no message may go before a time
+	taken  state = "taken"      // another dispatcher has the lease, or sees to the shard
 )
 
 // found is a state, and when more is to be done: zero for never.
@@ -70,95 +69,95 @@ type dispatcher struct {
 // ledger gives the lease of a shard to one. An error is Unavailable, and then Watch wakes
 // the shard again.
 func (g *Gateway) Dispatch(ctx context.Context, shard int) error {
-	p := &dispatcher{Gateway: g, shard: shard, id: g.NewID(), inFlight: map[store.Key]bool{}, landed: make(chan struct{}, 1)}
-	defer p.flight.Wait()
-	err := p.run(ctx)
-	if err != nil && p.leased {
-		p.abort(ctx)
+	d := &dispatcher{Gateway: g, shard: shard, id: g.NewID(), inFlight: map[store.Key]bool{}, landed: make(chan struct{}, 1)}
+	defer d.flight.Wait()
+	err := d.run(ctx)
+	if err != nil && d.leased {
+		d.abort(ctx)
 	}
 	return err
 }
 
-func (p *dispatcher) run(ctx context.Context) error {
-	for end := p.Now().Add(dispatchTime); ; {
-		f, err := p.look(ctx)
-		late := !p.Now().Before(end)
+func (d *dispatcher) run(ctx context.Context) error {
+	for end := d.Now().Add(dispatchTime); ; {
+		f, err := d.look(ctx)
+		late := !d.Now().Before(end)
 		switch {
 		case err != nil:
 			return err
 		case f.state == taken:
-			return p.wakeAt(ctx, p.owed)
+			return d.wakeAt(ctx, d.owed)
 		case f.state == served && !late:
 			continue
 		case f.state == served:
-			f.next = p.now
-		case !late && p.worthWaiting(f.next):
-			if err := p.wait(ctx, f.next); err != nil {
+			f.next = d.now
+		case !late && d.worthWaiting(f.next):
+			if err := d.wait(ctx, f.next); err != nil {
 				return err
 			}
 			continue
 		}
-		switch err := p.release(ctx, f.next); {
+		switch err := d.release(ctx, f.next); {
 		case errors.Is(err, quota.ErrJoined):
 			continue
 		case errors.Is(err, quota.ErrLeaseTaken):
-			return p.wakeAt(ctx, p.owed)
+			return d.wakeAt(ctx, d.owed)
 		case err != nil:
 			return err
 		}
-		p.Log.DebugContext(ctx, "dispatcher stopped", "shard", p.shard, "state", string(f.state), "next", f.next)
-		return p.wakeAt(ctx, f.next)
+		d.Log.DebugContext(ctx, "dispatcher stopped", "shard", d.shard, "state", string(f.state), "next", f.next)
+		return d.wakeAt(ctx, f.next)
 	}
 }
 
 // release gives the lease back, if this dispatcher has it.
-func (p *dispatcher) release(ctx context.Context, next time.Time) error {
-	if !p.leased {
+func (d *dispatcher) release(ctx context.Context, next time.Time) error {
+	if !d.leased {
 		return nil
 	}
-	err := p.Sends.Rest(ctx, p.shard, p.id, next)
-	p.leased = err != nil && !errors.Is(err, quota.ErrLeaseTaken)
+	err := d.Sends.Rest(ctx, d.shard, d.id, next)
+	d.leased = err != nil && !errors.Is(err, quota.ErrLeaseTaken)
 	return err
 }
 
 // abort gives the lease back after an error, so that the next dispatcher need not wait for
 // its end. If that fails too, the lease ends by itself, and Watch wakes the shard.
-func (p *dispatcher) abort(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.undoTimeout)
+func (d *dispatcher) abort(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.undoTimeout)
 	defer cancel()
-	err := p.Sends.Rest(ctx, p.shard, p.id, p.now)
+	err := d.Sends.Rest(ctx, d.shard, d.id, d.now)
 	if err == nil {
-		err = p.wakeAt(ctx, p.now)
+		err = d.wakeAt(ctx, d.now)
 	}
 	if err != nil {
-		p.Log.WarnContext(ctx, "could not release the lease of a shard", "shard", p.shard, "error", err)
+		d.Log.WarnContext(ctx, "could not release the lease of a shard", "shard", d.shard, "error", err)
 	}
 }
 
 // worthWaiting says whether the dispatcher goes on although no message may go now.
-func (p *dispatcher) worthWaiting(next time.Time) bool {
-	return p.busy() || !next.IsZero() && next.Sub(p.now) <= longestPoll
+func (d *dispatcher) worthWaiting(next time.Time) bool {
+	return d.busy() || !next.IsZero() && next.Sub(d.now) <= longestPoll
 }
 
 // busy says that messages are in flight.
-func (p *dispatcher) busy() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.inFlight) > 0
+func (d *dispatcher) busy() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.inFlight) > 0
 }
 
 // wait ends at a time, after a while if that is far off or never, or when a message lands.
-func (p *dispatcher) wait(ctx context.Context, next time.Time) error {
-	d := longestPoll
+func (d *dispatcher) wait(ctx context.Context, next time.Time) error {
+	pause := longestPoll
 	if !next.IsZero() {
-		d = min(max(next.Sub(p.now), shortestPoll), longestPoll)
+		pause = min(max(next.Sub(d.now), shortestPoll), longestPoll)
 	}
-	timer := time.NewTimer(d)
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
-	case <-p.landed:
+	case <-d.landed:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -166,103 +165,103 @@ func (p *dispatcher) wait(ctx context.Context, next time.Time) error {
 }
 
 // wakeAt sends a wake-up message for a time, zero for never.
-func (p *dispatcher) wakeAt(ctx context.Context, at time.Time) error {
+func (d *dispatcher) wakeAt(ctx context.Context, at time.Time) error {
 	if at.IsZero() {
 		return nil
 	}
-	return p.Spool.SendWakeUp(ctx, p.shard, at.Sub(p.now))
+	return d.Spool.SendWakeUp(ctx, d.shard, at.Sub(d.now))
 }
 
 // look reads the heads of the queues once and sends what may go.
-func (p *dispatcher) look(ctx context.Context) (found, error) {
-	free := p.free()
-	if free < (p.most()+3)/4 {
-		return found{full, p.now.Add(shortestPoll)}, nil
+func (d *dispatcher) look(ctx context.Context) (found, error) {
+	free := d.free()
+	if free < (d.most()+3)/4 {
+		return found{full, d.now.Add(shortestPoll)}, nil
 	}
-	open, err := p.Sends.Open(ctx, p.shard, p.id, p.busy())
+	open, err := d.Sends.Open(ctx, d.shard, d.id, d.busy())
 	if err != nil {
 		return found{}, err
 	}
-	p.now = open.At // cut to the second; but what the records know may be of long ago
-	if now, err := p.Records.Time(ctx); err == nil && now.After(p.now) {
-		p.now = now
+	d.now = open.At // cut to the second; but what the records know may be of long ago
+	if now, err := d.Records.Time(ctx); err == nil && now.After(d.now) {
+		d.now = now
 	}
 	switch {
 	case open.OK:
-		p.owed, p.leased = time.Time{}, true
+		d.owed, d.leased = time.Time{}, true
 	case open.Kept:
 		return found{full, open.Next}, nil
 	case !open.Next.IsZero(): // the ledger has taken the lease back, and counts on a wake-up message
-		p.owed, p.leased = open.Next, false
+		d.owed, d.leased = open.Next, false
 		return found{full, open.Next}, nil
-	case p.leased:
+	case d.leased:
 		return found{state: idle}, nil
 	default:
 		return found{state: taken}, nil
 	}
-	p.backedOff = open.BackedOff
+	d.backedOff = open.BackedOff
 	room := open.Room
 	if open.Probing && open.Refused != 0 {
 		room = mostInFlight // to find one of another sender
 	}
-	heads, err := p.listAll(ctx, open.Lines, min(room, free))
+	heads, err := d.listAll(ctx, open.Lines, min(room, free))
 	if err != nil {
 		return found{}, err
 	}
-	return p.take(ctx, heads, open)
+	return d.take(ctx, heads, open)
 }
 
 // take has the ledger choose which of the heads may go, and sends them.
-func (p *dispatcher) take(ctx context.Context, heads []*head, open quota.Opening) (found, error) {
-	away := open.Probing && p.holdWhileAway(heads)
-	reviews := p.authorise(ctx, heads)
-	if open.Probing && open.Refused != 0 {
-		p.prefer(heads, open.Refused)
+func (d *dispatcher) take(ctx context.Context, heads []*head, open quota.Opening) (found, error) {
+	if open.Probing {
+		d.holdWhileAway(heads)
 	}
-	doubts := p.doubts(heads)
+	reviews := d.authorise(ctx, heads)
+	if open.Probing && open.Refused != 0 {
+		d.prefer(heads, open.Refused)
+	}
+	doubts := d.doubts(heads)
 	wants := make([]quota.Want, len(heads))
 	for i, h := range heads {
 		wants[i] = h.want()
 	}
-	grants, next, err := p.Sends.Take(ctx, p.shard, p.id, wants)
+	grants, next, err := d.Sends.Take(ctx, d.shard, d.id, wants)
 	if errors.Is(err, quota.ErrLeaseTaken) {
-		p.leased = false
+		d.leased = false
 		return found{state: taken}, nil
 	}
 	if err != nil {
 		return found{}, err
 	}
 	for _, e := range doubts {
-		p.start(ctx, e, p.resolve)
+		d.start(ctx, e, d.resolve)
 	}
 	for _, r := range reviews {
-		p.start(ctx, r.entry, func(ctx context.Context, d *dispatched) error { return p.review(ctx, d, r) })
+		d.start(ctx, r.entry, func(ctx context.Context, one *dispatched) error { return d.review(ctx, one, r) })
 	}
-	switch sent := p.sendAll(ctx, heads, grants); {
+	switch sent := d.sendAll(ctx, heads, grants); {
 	case sent > 0:
 		return found{served, next}, nil
 	case next.IsZero():
 		return found{state: idle}, nil
-	case away:
-		return found{acsAway, next}, nil
 	}
 	return found{full, next}, nil
 }
 
 // free is how many more messages may be in flight.
-func (p *dispatcher) free() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.bytes >= mostBytesInFlight {
+func (d *dispatcher) free() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.bytes >= mostBytesInFlight {
 		return 0
 	}
-	return max(0, p.most()-len(p.inFlight))
+	return max(0, d.most()-len(d.inFlight))
 }
 
 // most is how many messages may be in flight: none that would wait for a call.
-func (p *dispatcher) most() int { return min(mostInFlight, p.MaxCalls) }
+func (d *dispatcher) most() int { return min(mostInFlight, d.MaxCalls) }
 
-// sooner is the earlier of two times, of which zero means never.
+// sooner is the earlier of two times. Zero means never.
 func sooner(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -271,10 +270,10 @@ func sooner(a, b time.Time) time.Time {
 }
 
 // sendAll sends what was granted.
-func (p *dispatcher) sendAll(ctx context.Context, heads []*head, grants [][]quota.Grant) (sent int) {
+func (d *dispatcher) sendAll(ctx context.Context, heads []*head, grants [][]quota.Grant) (sent int) {
 	for i, h := range heads {
 		for j, grant := range grants[i] {
-			p.start(ctx, h.ready[j], func(ctx context.Context, d *dispatched) error { return d.send(ctx, grant) })
+			d.start(ctx, h.ready[j], func(ctx context.Context, one *dispatched) error { return one.send(ctx, grant) })
 			sent++
 		}
 	}
@@ -282,23 +281,23 @@ func (p *dispatcher) sendAll(ctx context.Context, heads []*head, grants [][]quot
 }
 
 // start works on a queued message beside others.
-func (p *dispatcher) start(ctx context.Context, e *spool.Entry, work func(context.Context, *dispatched) error) {
-	p.mu.Lock()
-	p.inFlight[e.Key] = true
-	p.bytes += e.Bytes
-	p.mu.Unlock()
+func (d *dispatcher) start(ctx context.Context, e *spool.Entry, work func(context.Context, *dispatched) error) {
+	d.mu.Lock()
+	d.inFlight[e.Key] = true
+	d.bytes += e.Bytes
+	d.mu.Unlock()
 	key, bytes := e.Key, e.Bytes
-	d := &dispatched{Gateway: p.Gateway, entry: e, now: p.now}
-	p.flight.Go(func() {
-		ctx, span := p.Tracer.Start(context.WithoutCancel(ctx), "dispatch")
+	one := &dispatched{Gateway: d.Gateway, entry: e, now: d.now}
+	d.flight.Go(func() {
+		ctx, span := d.Tracer.Start(context.WithoutCancel(ctx), "dispatch")
 		defer span.End()
-		d.end(ctx, work(ctx, d))
-		p.mu.Lock()
-		delete(p.inFlight, key)
-		p.bytes -= bytes
-		p.mu.Unlock()
+		one.end(ctx, work(ctx, one))
+		d.mu.Lock()
+		delete(d.inFlight, key)
+		d.bytes -= bytes
+		d.mu.Unlock()
 		select {
-		case p.landed <- struct{}{}:
+		case d.landed <- struct{}{}:
 		default:
 		}
 	})
@@ -306,15 +305,15 @@ func (p *dispatcher) start(ctx context.Context, e *spool.Entry, work func(contex
 
 // resolve asks ACS about a message in doubt. If ACS does not answer, no other question is
 // asked for a while: it would only cost.
-func (p *dispatcher) resolve(ctx context.Context, d *dispatched) error {
-	answered, err := d.resolve(ctx)
+func (d *dispatcher) resolve(ctx context.Context, one *dispatched) error {
+	answered, err := one.resolve(ctx)
 	until := time.Time{}
 	if !answered {
-		until = d.time(ctx).Add(unanswered)
+		until = one.time(ctx).Add(unanswered)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.resolving--
-	p.away = until
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.resolving--
+	d.away = until
 	return err
 }

@@ -29,8 +29,8 @@ func failure(*mail.Message) (bool, error) {
 	return false, fmt.Errorf("%w: %w", gateway.ErrFailing, errReset)
 }
 
-// waits lets a house keep a message that goes in a while, and tells its record.
-func waits(t *testing.T, h *gatewaytest.House, body, more string) *record.Record {
+// waits lets a gateway keep a message that goes in a while, and tells its record.
+func waits(t *testing.T, h *gatewaytest.Harness, body, more string) *record.Record {
 	t.Helper()
 	body = body[:len(body)-1] + `,"delivery":{"sendAt":"` + rfc(10*time.Second) + `"` + more + `}}`
 	answer, err := h.Send(t.Context(), request(body))
@@ -41,7 +41,7 @@ func waits(t *testing.T, h *gatewaytest.House, body, more string) *record.Record
 }
 
 // reads is the record as it stands.
-func reads(t *testing.T, h *gatewaytest.House, r *record.Record) *record.Record {
+func reads(t *testing.T, h *gatewaytest.Harness, r *record.Record) *record.Record {
 	t.Helper()
 	there, err := h.Records.Read(t.Context(), r.Caller, r.ID)
 	if err != nil {
@@ -50,11 +50,11 @@ func reads(t *testing.T, h *gatewaytest.House, r *record.Record) *record.Record 
 	return there
 }
 
-// left is how many lines have a row, how many letters are kept, and what the operator sees.
-func left(t *testing.T, h *gatewaytest.House) (lines, letters int, reasons []string) {
+// left is how many lines have a row, how many messages are stored, and what the operator sees.
+func left(t *testing.T, h *gatewaytest.Harness) (lines, blobs int, reasons []string) {
 	t.Helper()
 	heads, err := h.Spool.ListHeads(t.Context())
-	blobs, listErr := h.Letters.List(t.Context(), "", "", 1000)
+	list, _, listErr := h.Content.List(t.Context(), "", "", 1000)
 	dead, deadErr := h.Dead(t.Context())
 	if err != nil || listErr != nil || deadErr != nil {
 		t.Fatal(err, listErr, deadErr)
@@ -62,7 +62,7 @@ func left(t *testing.T, h *gatewaytest.House) (lines, letters int, reasons []str
 	for _, d := range dead {
 		reasons = append(reasons, d.Reason)
 	}
-	return len(heads), len(blobs), reasons
+	return len(heads), len(list), reasons
 }
 
 // A message in doubt is sent again three times at most, each time after ACS was asked often
@@ -95,8 +95,8 @@ func TestAMessageInDoubtIsSentAgainThreeTimesAtMost(t *testing.T) {
 				if got.State != record.Unknown || got.Resolving || got.Failure == nil || got.Failure.Kind != "acs-failed" || got.Failure.Detail != tooOften {
 					t.Errorf("the record is %+v, %+v", got, got.Failure)
 				}
-				if lines, letters, reasons := left(t, h); lines != 0 || letters != 1 || !slices.Equal(reasons, []string{tooOften}) {
-					t.Errorf("%d lines, %d letters, the operator sees %q", lines, letters, reasons)
+				if lines, blobs, reasons := left(t, h); lines != 0 || blobs != 1 || !slices.Equal(reasons, []string{tooOften}) {
+					t.Errorf("%d lines, %d blobs, the operator sees %q", lines, blobs, reasons)
 				}
 			})
 		})
@@ -120,7 +120,7 @@ func TestADeadlineThatPassesInDoubtIsNoCertainty(t *testing.T) {
 }
 
 // The pauses between questions are those that are documented, and while they last the
-// record says that it is being settled.
+// record says that it is being resolved.
 func TestThePausesBetweenQuestions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -193,8 +193,8 @@ func TestACSThatCannotBeAskedIsAskedUntilTheDeadline(t *testing.T) {
 				if got := reads(t, h, r); got.State != c.ends || got.Resolving || len(h.ACS.Arrivals) != c.calls {
 					t.Errorf("after %d calls the record is %+v", len(h.ACS.Arrivals), got)
 				}
-				if lines, letters, reasons := left(t, h); lines != 0 || letters != len(c.reasons) || !slices.Equal(reasons, c.reasons) {
-					t.Errorf("%d lines, %d letters, the operator sees %q", lines, letters, reasons)
+				if lines, blobs, reasons := left(t, h); lines != 0 || blobs != len(c.reasons) || !slices.Equal(reasons, c.reasons) {
+					t.Errorf("%d lines, %d blobs, the operator sees %q", lines, blobs, reasons)
 				}
 			})
 		})
@@ -206,25 +206,25 @@ func TestACSThatCannotBeAskedIsAskedUntilTheDeadline(t *testing.T) {
 // About one that stands in no line the watchdog asks.
 func TestWhatHasEndedWhileInDoubtIsNotAskedAbout(t *testing.T) {
 	t.Parallel()
-	finish := func(s record.State, f *record.Failure) func(context.Context, *gatewaytest.House, *record.Record) error {
-		return func(ctx context.Context, h *gatewaytest.House, r *record.Record) error {
+	finish := func(s record.State, f *record.Failure) func(context.Context, *gatewaytest.Harness, *record.Record) error {
+		return func(ctx context.Context, h *gatewaytest.Harness, r *record.Record) error {
 			return h.Records.Finish(ctx, r, s, f)
 		}
 	}
 	for _, c := range []struct {
 		name    string
-		meddle  func(context.Context, *gatewaytest.House, *record.Record) error
+		meddle  func(context.Context, *gatewaytest.Harness, *record.Record) error
 		reasons []string
 		asks    int
 	}{
-		{"its record is gone", func(ctx context.Context, h *gatewaytest.House, r *record.Record) error {
+		{"its record is gone", func(ctx context.Context, h *gatewaytest.Harness, r *record.Record) error {
 			return h.Records.Release(ctx, r)
 		}, nil, 0},
 		{"accepted", finish(record.Accepted, nil), nil, 0},
 		{"cancelled", finish(record.Cancelled, nil), nil, 0},
 		{"failed", finish(record.Failed, &record.Failure{Kind: "refused-by-acs", Detail: "The recipient is blocked."}), []string{"The recipient is blocked."}, 0},
 		{"unknown for good", finish(record.Unknown, nil), []string{"It may or may not have been sent."}, 0},
-		{"it stands elsewhere", func(ctx context.Context, h *gatewaytest.House, r *record.Record) error {
+		{"it stands elsewhere", func(ctx context.Context, h *gatewaytest.Harness, r *record.Record) error {
 			r.Spooled = store.Key{Partition: "elsewhere", Row: "1"}
 			return h.Records.MarkResolving(ctx, r)
 		}, nil, 1},
@@ -244,8 +244,8 @@ func TestWhatHasEndedWhileInDoubtIsNotAskedAbout(t *testing.T) {
 				if len(h.ACS.Asked) != asked+c.asks || len(h.ACS.Arrivals) != 1 {
 					t.Errorf("%d questions more, %d calls", len(h.ACS.Asked)-asked, len(h.ACS.Arrivals))
 				}
-				if lines, letters, reasons := left(t, h); lines != 0 || letters != len(c.reasons) || !slices.Equal(reasons, c.reasons) {
-					t.Errorf("%d lines, %d letters, the operator sees %q", lines, letters, reasons)
+				if lines, blobs, reasons := left(t, h); lines != 0 || blobs != len(c.reasons) || !slices.Equal(reasons, c.reasons) {
+					t.Errorf("%d lines, %d blobs, the operator sees %q", lines, blobs, reasons)
 				}
 			})
 		})

@@ -107,14 +107,14 @@ func TestADropOfWhatHasNoRecord(t *testing.T) {
 			t.Errorf("without storage the drop got %v", err)
 		}
 		h.Working()
-		if _, letters, reasons := left(t, h); letters != 1 || len(reasons) != 1 {
-			t.Errorf("after the drop without storage: %d letters, the operator sees %q", letters, reasons)
+		if _, blobs, reasons := left(t, h); blobs != 1 || len(reasons) != 1 {
+			t.Errorf("after the drop without storage: %d blobs, the operator sees %q", blobs, reasons)
 		}
 		if err := h.DeadDrop(t.Context(), d); err != nil {
 			t.Errorf("the drop got %v", err)
 		}
-		if _, letters, reasons := left(t, h); letters != 0 || len(reasons) != 0 {
-			t.Errorf("%d letters, the operator sees %q", letters, reasons)
+		if _, blobs, reasons := left(t, h); blobs != 0 || len(reasons) != 0 {
+			t.Errorf("%d blobs, the operator sees %q", blobs, reasons)
 		}
 	})
 }
@@ -130,8 +130,8 @@ func TestTheOperatorSeesAllPages(t *testing.T) {
 				line := spool.Line{Caller: "shop"}
 				for i := range n {
 					since := time.Now().Add(time.Duration(i) * time.Second)
-					slip := spool.Entry{Key: spool.KeyFor(line, since, "x"), Line: line, Due: since, ID: strconv.Itoa(i)}
-					if err := h.Spool.MoveToDeadLetters(t.Context(), spool.DeadLetter{Entry: slip, At: since, Reason: "no"}); err != nil {
+					entry := spool.Entry{Key: spool.KeyFor(line, since, "x"), Line: line, Due: since, ID: strconv.Itoa(i)}
+					if err := h.Spool.MoveToDeadLetters(t.Context(), spool.DeadLetter{Entry: entry, At: since, Reason: "no"}); err != nil {
 						t.Fatal(err)
 					}
 				}

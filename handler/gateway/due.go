@@ -33,7 +33,7 @@ func (h *head) hold(e *spool.Entry, until time.Time) {
 	h.Held, h.HeldCost, h.Next = h.Held+1, h.HeldCost+e.Cost, sooner(h.Next, until)
 }
 
-// holdIf holds those that need nothing but room and of which pred is true.
+// holdIf holds the entries that need nothing but room, where pred is true.
 func (h *head) holdIf(until time.Time, pred func(*spool.Entry) bool) {
 	for _, e := range h.ready {
 		if pred(e) {
@@ -52,11 +52,11 @@ const (
 )
 
 // listAll lists the heads of the queues, not many more entries than there is room for.
-func (p *dispatcher) listAll(ctx context.Context, lines []quota.LineView, room int) ([]*head, error) {
+func (d *dispatcher) listAll(ctx context.Context, lines []quota.LineView, room int) ([]*head, error) {
 	lines = lines[:min(len(lines), room+2)]
-	p.mu.Lock()
-	inFlight := maps.Clone(p.inFlight) // before the listing: what lands meanwhile has changed
-	p.mu.Unlock()
+	d.mu.Lock()
+	inFlight := maps.Clone(d.inFlight) // before the listing: what lands meanwhile has changed
+	d.mu.Unlock()
 	each := max(2, 2*room/max(len(lines), 1))
 	all, errs := make([]*head, len(lines)), make([]error, len(lines))
 	var wg sync.WaitGroup
@@ -65,7 +65,7 @@ func (p *dispatcher) listAll(ctx context.Context, lines []quota.LineView, room i
 		if l.Held { // held entries stand before those that need nothing but room
 			n = max(n, mostInFlight)
 		}
-		wg.Go(func() { all[i], errs[i] = p.list(ctx, l.Line, n, inFlight) })
+		wg.Go(func() { all[i], errs[i] = d.list(ctx, l.Line, n, inFlight) })
 	}
 	wg.Wait()
 	return all, errors.Join(errs...)
@@ -73,18 +73,18 @@ func (p *dispatcher) listAll(ctx context.Context, lines []quota.LineView, room i
 
 // list reads a queue until it has found as many entries as something is to be done for.
 // Those that pause do not hide those behind them.
-func (p *dispatcher) list(ctx context.Context, l quota.Line, each int, inFlight map[store.Key]bool) (*head, error) {
+func (d *dispatcher) list(ctx context.Context, l quota.Line, each int, inFlight map[store.Key]bool) (*head, error) {
 	h := &head{Want: quota.Want{Line: l}}
-	line := spool.Line{Shard: p.shard, Class: int(l.Class), Later: l.Later}
+	line := spool.Line{Shard: d.shard, Class: int(l.Class), Later: l.Later}
 	line.Caller, line.Form = splitPart(l.Caller)
 	var last *spool.Entry
 	for page, n := 0, each+len(inFlight); page < mostPages; page, n = page+1, min(4*n, pageRows) {
-		entries, err := p.Spool.ListEntries(ctx, line, last, n)
+		entries, err := d.Spool.ListEntries(ctx, line, last, n)
 		if err != nil {
 			return nil, err
 		}
 		for i := range entries {
-			h.add(&entries[i], p.now, inFlight, p.backedOff)
+			h.add(&entries[i], d.now, inFlight, d.backedOff)
 		}
 		if h.Complete = len(entries) < n; h.Complete || len(h.ready)+len(h.doubt) >= each || h.Scheduled > 0 {
 			break
@@ -118,29 +118,28 @@ func (h *head) add(e *spool.Entry, now time.Time, inFlight map[store.Key]bool, b
 
 // holdWhileAway holds all messages while ACS does not even answer questions: the one that
 // the ledger would let go, to see how ACS is, would only be in doubt too.
-func (p *dispatcher) holdWhileAway(heads []*head) bool {
-	p.mu.Lock()
-	away := p.away
-	p.mu.Unlock()
-	if !away.After(p.now) {
-		return false
+func (d *dispatcher) holdWhileAway(heads []*head) {
+	d.mu.Lock()
+	away := d.away
+	d.mu.Unlock()
+	if !away.After(d.now) {
+		return
 	}
 	for _, h := range heads {
 		h.holdIf(away, func(*spool.Entry) bool { return true })
 	}
-	return true
 }
 
 // prefer holds the messages of a sender that ACS has refused, if those of others may go:
 // the one call by which is seen how ACS is should be another sender's.
-func (p *dispatcher) prefer(heads []*head, refused uint32) {
+func (d *dispatcher) prefer(heads []*head, refused uint32) {
 	ofRefused := func(e *spool.Entry) bool { return e.Sender == refused }
 	ofOthers := func(e *spool.Entry) bool { return e.Sender != refused }
 	if !slices.ContainsFunc(heads, func(h *head) bool { return slices.ContainsFunc(h.ready, ofOthers) }) {
 		return
 	}
 	for _, h := range heads {
-		h.holdIf(p.now.Add(latestProbe), ofRefused)
+		h.holdIf(d.now.Add(latestProbe), ofRefused)
 	}
 }
 
@@ -149,20 +148,20 @@ const latestProbe = 2 * time.Second
 
 // doubts are the entries about which ACS is asked now. The others in doubt wait until one
 // of these has landed or, if ACS did not answer, for a while.
-func (p *dispatcher) doubts(heads []*head) (now []*spool.Entry) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (d *dispatcher) doubts(heads []*head) (now []*spool.Entry) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, h := range heads {
 		for _, e := range h.doubt {
 			switch {
-			case p.away.After(p.now):
-				h.hold(e, p.away)
-			case p.resolving < mostResolving:
-				p.resolving++
+			case d.away.After(d.now):
+				h.hold(e, d.away)
+			case d.resolving < mostResolving:
+				d.resolving++
 				h.Asked++
 				now = append(now, e)
 			default:
-				h.hold(e, p.now.Add(shortestPoll))
+				h.hold(e, d.now.Add(shortestPoll))
 			}
 		}
 	}

@@ -24,12 +24,12 @@ func TestEveryWayOutOfTheQueue(t *testing.T) {
 		meddle  func(t *testing.T, w *sim.World, id string)
 		ends    record.State
 		dead    int
-		letters int
+		blobs   int
 	}{
 		"sent":                     {subject: "one", more: soon, ends: record.Accepted},
 		"resolved":                 {subject: "one", more: soon, fault: sim.Lose, ends: record.Accepted},
 		"sent again after a doubt": {subject: "one", more: soon, fault: sim.Refuse, ends: record.Accepted},
-		"refused":                  {subject: "refused", more: soon, ends: record.Failed, dead: 1, letters: 1},
+		"refused":                  {subject: "refused", more: soon, ends: record.Failed, dead: 1, blobs: 1},
 		"refused and dropped": {subject: "refused", more: soon, ends: record.Failed, meddle: func(t *testing.T, w *sim.World, id string) {
 			t.Helper()
 			time.Sleep(2 * time.Minute)
@@ -47,7 +47,7 @@ func TestEveryWayOutOfTheQueue(t *testing.T) {
 				t.Error(err)
 			}
 		}},
-		"expired": {subject: "one", more: func() string { return `"delivery":{"deadline":"` + rfc(3*time.Minute) + `"}` }, ends: record.Failed, dead: 1, letters: 1, meddle: func(t *testing.T, w *sim.World, _ string) {
+		"expired": {subject: "one", more: func() string { return `"delivery":{"deadline":"` + rfc(3*time.Minute) + `"}` }, ends: record.Failed, dead: 1, blobs: 1, meddle: func(t *testing.T, w *sim.World, _ string) {
 			t.Helper()
 			time.Sleep(4 * time.Minute)
 			w.ACS.Down(false)
@@ -82,10 +82,10 @@ func TestEveryWayOutOfTheQueue(t *testing.T) {
 					t.Errorf("it is %+v, %v", found.Record, err)
 				}
 				usage, err := w.Any().Usage(t.Context(), shop)
-				letters, rows := w.Left(t.Context())
+				blobs, rows := w.Left(t.Context())
 				dead, deadErr := w.Any().Dead(t.Context())
-				if err != nil || deadErr != nil || usage.WaitingAll != 0 || rows != 0 || letters != test.letters || len(dead) != test.dead {
-					t.Errorf("%d count as waiting, %d rows, %d letters, %d given up (%v, %v)", usage.WaitingAll, rows, letters, len(dead), err, deadErr)
+				if err != nil || deadErr != nil || usage.WaitingAll != 0 || rows != 0 || blobs != test.blobs || len(dead) != test.dead {
+					t.Errorf("%d count as waiting, %d rows, %d blobs, %d given up (%v, %v)", usage.WaitingAll, rows, blobs, len(dead), err, deadErr)
 				}
 				// The next one goes at once: nobody waits before it.
 				if next, err := w.Any().Send(t.Context(), shop, "", sim.Message("next", "")); err != nil || next.Record.State != record.Accepted {

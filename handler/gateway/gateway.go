@@ -147,7 +147,7 @@ type Request struct {
 	Hook   string // by which the message came; empty: the caller sends it itself
 	Form   *Form  // of a Hook that strangers may use; nil for others
 	Body   io.Reader
-	// ContentType is JSON's, or that of a multipart body with the JSON first.
+	// ContentType is JSON's, or names a multipart body with the JSON first.
 	ContentType string
 	// BodyBytes is the length of the body, -1 if it is not known.
 	BodyBytes int64
@@ -169,7 +169,7 @@ func (r Request) named() bool { return r.OperationID != "" || r.IdempotencyKey !
 // Answer is what became of a Request.
 type Answer struct {
 	Record *record.Record
-	// Replayed says that the answer is that of an earlier request.
+	// Replayed says that an earlier request had this answer.
 	Replayed bool
 }
 

@@ -158,7 +158,7 @@ func TestACallerThatGoesAwayDuringTheClaimCanComeBack(t *testing.T) {
 }
 
 // The end is told even if ACS has used up all the time there was for the call.
-func TestACallThatRunsOutOfTimeIsSettled(t *testing.T) {
+func TestACallThatRunsOutOfTimeIsRecorded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
@@ -256,7 +256,7 @@ func TestManyRequestsWithOneIdSendOnce(t *testing.T) {
 }
 
 // Whatever storage does to whichever kind of call: nothing is sent that was not
-// booked, nothing is readable that was not sent, and then all is well again.
+// reserved, nothing is readable that was not sent, and then all is well again.
 func TestStorageFaults(t *testing.T) {
 	t.Parallel()
 	for _, op := range []mem.Op{"", mem.Insert, mem.Get, mem.Replace, mem.Stage, mem.Commit} {

@@ -20,7 +20,7 @@ const (
 )
 
 // Whatever a message is given up for: its record says why, the operator reads the same,
-// its letter is kept, no row of it is left, nobody counts as waiting, and the next one
+// its content is kept, no row of it is left, nobody counts as waiting, and the next one
 // goes at once.
 func TestWhatIsGivenUpIsToldAndHoldsUpNobody(t *testing.T) {
 	t.Parallel()
@@ -54,11 +54,11 @@ func TestWhatIsGivenUpIsToldAndHoldsUpNobody(t *testing.T) {
 		kind    string
 		detail  string
 		offers  int64
-		letters int
+		blobs   int
 	}{
 		{
 			name: "refused by ACS", subject: "refused", meddle: nothing, takes: time.Minute,
-			ends: record.Failed, kind: "refused-by-acs", detail: "no", offers: 1, letters: 1,
+			ends: record.Failed, kind: "refused-by-acs", detail: "no", offers: 1, blobs: 1,
 		},
 		{
 			name: "its deadline has passed", subject: "one", more: `,"deadline":"` + since2000(3*time.Minute) + `"`, takes: 3 * time.Minute,
@@ -66,39 +66,39 @@ func TestWhatIsGivenUpIsToldAndHoldsUpNobody(t *testing.T) {
 				w.ACS.Down(true)
 				time.AfterFunc(4*time.Minute, func() { w.ACS.Down(false) })
 			},
-			ends: record.Failed, kind: "deadline-passed", detail: late, offers: -1, letters: 1,
+			ends: record.Failed, kind: "deadline-passed", detail: late, offers: -1, blobs: 1,
 		},
 		{
 			name: "offered as often as may be", subject: "stranger", meddle: nothing, takes: 127 * time.Minute,
-			ends: record.Failed, kind: "acs-misconfigured", offers: 8, letters: 1,
+			ends: record.Failed, kind: "acs-misconfigured", offers: 8, blobs: 1,
 			detail: "It was offered to ACS 8 times and not taken. The last reason: ACS does not know the sender.",
 		},
 		{
-			name: "its letter is lost", subject: "one", takes: time.Minute,
-			meddle: func(ctx context.Context, w *sim.World) { w.LoseLetters(ctx) },
+			name: "its content is lost", subject: "one", takes: time.Minute,
+			meddle: func(ctx context.Context, w *sim.World) { w.LoseContent(ctx) },
 			ends:   record.Failed, kind: "internal", detail: lost,
 		},
 		{
-			name: "its letter cannot be read", subject: "one", takes: time.Minute,
-			meddle: func(ctx context.Context, w *sim.World) { w.SpoilLetters(ctx) },
-			ends:   record.Failed, kind: "internal", detail: lost, letters: 1,
+			name: "its content cannot be read", subject: "one", takes: time.Minute,
+			meddle: func(ctx context.Context, w *sim.World) { w.SpoilContent(ctx) },
+			ends:   record.Failed, kind: "internal", detail: lost, blobs: 1,
 		},
 		{
 			name: "in doubt each time", subject: "one", meddle: nothing, takes: 90 * time.Second,
 			plan: always(sim.Site{Where: "acs", Op: sim.Offer}),
-			ends: record.Unknown, kind: "acs-failed", detail: tooOften, offers: 4, letters: 1,
+			ends: record.Unknown, kind: "acs-failed", detail: tooOften, offers: 4, blobs: 1,
 		},
 		{
 			name: "sent in doubt, then offered as often as may be", subject: "stranger", meddle: nothing, takes: 127 * time.Minute,
 			plan: once(sim.Site{Where: "acs", Op: sim.Offer}),
-			ends: record.Unknown, kind: "acs-misconfigured", offers: 9, letters: 1,
+			ends: record.Unknown, kind: "acs-misconfigured", offers: 9, blobs: 1,
 			detail: "It was offered to ACS 8 times and not taken. The last reason: ACS does not know the sender." + sentBefore,
 		},
 		{
 			name: "sent in doubt, then its content is lost", subject: "one", takes: 2 * time.Minute,
 			meddle: func(ctx context.Context, w *sim.World) {
 				w.ACS.Down(true) // after a minute's pause it is asked, and sent again
-				time.AfterFunc(time.Minute, func() { w.LoseLetters(ctx); w.ACS.Down(false) })
+				time.AfterFunc(time.Minute, func() { w.LoseContent(ctx); w.ACS.Down(false) })
 			},
 			plan: once(sim.Site{Where: "acs", Op: sim.Offer}),
 			ends: record.Unknown, kind: "internal", detail: lost + sentBefore, offers: 1,
@@ -115,7 +115,7 @@ func TestWhatIsGivenUpIsToldAndHoldsUpNobody(t *testing.T) {
 				}
 				return sim.Pass
 			},
-			ends: record.Unknown, kind: "acs-failed", detail: notAsked, offers: 1, letters: 1,
+			ends: record.Unknown, kind: "acs-failed", detail: notAsked, offers: 1, blobs: 1,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -159,9 +159,9 @@ func TestWhatIsGivenUpIsToldAndHoldsUpNobody(t *testing.T) {
 					t.Errorf("the operator sees %+v, %v", dead, err)
 				}
 				usage, err := w.Any().Usage(t.Context(), shop)
-				letters, rows := w.Left(t.Context())
-				if err != nil || usage.WaitingAll != 0 || rows != 0 || letters != test.letters {
-					t.Errorf("%d count as waiting, %d rows, %d letters, %v", usage.WaitingAll, rows, letters, err)
+				blobs, rows := w.Left(t.Context())
+				if err != nil || usage.WaitingAll != 0 || rows != 0 || blobs != test.blobs {
+					t.Errorf("%d count as waiting, %d rows, %d blobs, %v", usage.WaitingAll, rows, blobs, err)
 				}
 				if next, err := w.Any().Send(t.Context(), shop, "", sim.Message("next", "")); err != nil || next.Record.State != record.Accepted {
 					t.Errorf("the next message is %+v, %v", next.Record, err)

@@ -14,7 +14,7 @@ import (
 )
 
 // upload puts a file into a new slot of the shop and returns a message with it.
-func upload(t *testing.T, h *gatewaytest.House) string {
+func upload(t *testing.T, h *gatewaytest.Harness) string {
 	t.Helper()
 	slot, err := h.Slot(t.Context(), gatewaytest.Shop)
 	if err != nil {

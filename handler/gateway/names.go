@@ -34,7 +34,7 @@ func newRecord(req Request, m *mail.Message, newID func() string) record.Record 
 }
 
 // uuidOf derives a UUID of version 8 (RFC 9562 section 5.8) from a purpose and
-// two strings, the first of which has no NUL.
+// two strings. a has no NUL.
 func uuidOf(purpose, a, b string) string {
 	return uuid.NewHash(sha256.New(), uuid.Nil, []byte("posthorn "+purpose+"\x00"+a+"\x00"+b), 8).String()
 }

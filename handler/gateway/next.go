@@ -46,8 +46,8 @@ func (o outcome) doubt() spool.Doubt {
 	return spool.NoDoubt
 }
 
-// holds says whether an outcome is true whatever the record says by now: it is that of the
-// fence, of ACS, or of an attempt that has not changed the record.
+// holds says whether an outcome is true whatever the record says by now: the fence or ACS
+// has decided it, or the attempt has not changed the record.
 func (o outcome) holds() bool {
 	return o.fenced || o.result != changed && o.result != forbidden && o.result != unreadable
 }

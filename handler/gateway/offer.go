@@ -69,8 +69,8 @@ func (g *Gateway) finish(ctx context.Context, rec *record.Record, o outcome) boo
 		}
 		g.Log.ErrorContext(ctx, "could not record the end of a message", "id", rec.ID, "state", string(state), "error", err)
 	}
-	// ACS has answered, and the caller shall know; the row says `sending`, and whoever
-	// asks for it, or the watchdog, resolves it, which is the safe side.
+	// ACS has answered, and the caller shall know. The row says `sending`, and a poll or
+	// the watchdog resolves it, which is the safe side.
 	rec.State, rec.Failure = state, failure
 	return false
 }

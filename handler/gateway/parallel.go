@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -39,7 +41,7 @@ func (g *Gateway) sendSeveral(ctx context.Context, firstAlone bool, messages ite
 	defer stop()
 	var flight sync.WaitGroup
 	defer flight.Wait() // with a panic of the reader, too
-	onTime, behind := make(slots, beside), make(slots, beside)
+	onTime, behind := semaphore.NewWeighted(beside), semaphore.NewWeighted(beside)
 	for j, err := range messages {
 		if err != nil {
 			g.countMessage(ctx, Answer{}, err)
@@ -51,14 +53,14 @@ func (g *Gateway) sendSeveral(ctx context.Context, firstAlone bool, messages ite
 		}
 		one, first := &part{}, firstAlone && len(all) == 0
 		all = append(all, one)
-		n, taken := min(1+j.bytes*beside/besideBytes, beside), onTime
-		late := !onTime.take(half, n)
+		n, taken := int64(min(1+j.bytes*beside/besideBytes, beside)), onTime
+		late := onTime.Acquire(half, n) != nil
 		if late {
 			taken = behind
-			behind.take(context.Background(), n) // each of them ends with the request's time
+			_ = behind.Acquire(context.WithoutCancel(ctx), n) // each of them ends with the request's time
 		}
 		flight.Go(func() {
-			defer taken.leave(n)
+			defer taken.Release(n)
 			one.do(ctx, j, late)
 		})
 		if first || n == beside { // too much to be held beside another
@@ -84,40 +86,12 @@ func (p *part) do(ctx context.Context, j job, late bool) {
 	}
 }
 
-// outOfTime says whether an error, which has just come, is that of the end of a request's
-// time, whatever it was that had to stop.
+// outOfTime says whether an error, which has just come, says that a request's time has
+// ended, whatever it was that had to stop.
 func outOfTime(ctx context.Context, err error) bool {
 	return errors.Is(ctx.Err(), context.DeadlineExceeded) && (errors.Is(err, context.DeadlineExceeded) || problem.Is(err, problem.Unavailable))
 }
 
 func noTime() error {
 	return problem.New(problem.Unavailable, "The time of the request ran out before this message could be sent. It was not sent. Send it again.")
-}
-
-// slots bound how much is on its way.
-type slots chan struct{}
-
-// take takes n slots. It is false if ctx ends before.
-func (s slots) take(ctx context.Context, n int) bool {
-	for i := range n {
-		select {
-		case <-ctx.Done():
-			s.leave(i)
-			return false
-		default:
-		}
-		select {
-		case s <- struct{}{}:
-		case <-ctx.Done():
-			s.leave(i)
-			return false
-		}
-	}
-	return true
-}
-
-func (s slots) leave(n int) {
-	for range n {
-		<-s
-	}
 }

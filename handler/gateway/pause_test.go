@@ -17,7 +17,7 @@ import (
 )
 
 // The operator pauses all sending in the middle of a rush: within 10 s nothing leaves, from
-// no process, whatever comes meanwhile waits, nothing spins, a doubt is settled all the
+// no process, whatever comes meanwhile waits, nothing spins, a doubt is resolved all the
 // same; and after the pause work goes on within seconds, to the end.
 func TestSimSendingIsPaused(t *testing.T) {
 	t.Parallel()
@@ -65,14 +65,14 @@ func TestSimSendingIsPaused(t *testing.T) {
 					tr.set(nil)
 					come(2000, 10*time.Second)
 					sent, ledger := len(w.ACS.Arrivals()), w.Operations()["ledger"]
-					time.Sleep(5 * time.Minute) // doubts are settled
-					settled := w.Operations()
+					time.Sleep(5 * time.Minute) // doubts are resolved
+					resolved := w.Operations()
 					time.Sleep(c.pause)
 					// What is left is the timer's look, once a minute.
-					for site, most := range map[string]float64{"ledger": 8, "ticks": 2.5, "acs": 0} {
-						n := w.Operations()[site] - settled[site]
+					for site, most := range map[string]float64{"ledger": 8, "wake-ups": 2.5, "acs": 0} {
+						n := w.Operations()[site] - resolved[site]
 						if each := float64(n) / c.pause.Minutes() / float64(w.Any().Sends.Shards()); each > most {
-							t.Errorf("%.1f operations on %s a minute and shard in the pause, after %d in its beginning", each, site, settled["ledger"]-ledger)
+							t.Errorf("%.1f operations on %s a minute and shard in the pause, after %d in its beginning", each, site, resolved["ledger"]-ledger)
 						}
 					}
 					come(3000, 20*time.Second)

@@ -7,7 +7,7 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// PauseSending lets nothing leave any more, whoever sends it: within 10 s in every process.
+// PauseSending lets no message of any caller leave: within 10 s in every process.
 // Messages wait or, with refuse, are refused. reason is shown to callers. What ACS may have
 // is still asked for. It may be repeated, and an error says that it must be.
 func (g *Gateway) PauseSending(ctx context.Context, reason string, refuse bool) error {

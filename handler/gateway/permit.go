@@ -8,7 +8,7 @@ import (
 )
 
 // permit is a grant in the hands of somebody who may make one call to ACS with it.
-// Others may be waiting for what becomes of that call, so whoever makes a permit
+// Others may be waiting for what becomes of that call. So the function that makes a permit
 // defers its done, and only offer keeps done from giving the grant back.
 type permit struct {
 	g     *Gateway

@@ -33,7 +33,7 @@ var plantedBugs = []planted{
 		"a reservation that counts from the beginning of its second", "decide/quota/window/limits.go",
 		`func (w window) leaves(b Reservation) Instant { return b.At.Add(w.width) }`,
 		`func (w window) leaves(b Reservation) Instant { return b.At.Add(w.width - 1e9) }`,
-		"decide/quota", "TestABookingCountsAWholeWindowFromTheEndOfItsSecond",
+		"decide/quota", "TestAReservationCountsAWholeWindowFromTheEndOfItsSecond",
 	},
 	{
 		"a token of any age is used", "decide/quota/window/call.go",
@@ -70,7 +70,7 @@ var plantedBugs = []planted{
 	{
 		"a message goes before it is noted as at work", "gateway/send.go",
 		`if err := g.begin(ctx, s).AwaitNote(ctx); err != nil {`, `if err := error(nil); err != nil {`,
-		"gateway", "TestSimCrashPoints$/^8_fenced_and_claimed",
+		"gateway", "TestSimCrashPoints$/^8_fenced_and_claimed,",
 	},
 	{
 		"a repeat takes a token that is missed", "decide/quota/window/draft.go",
@@ -102,7 +102,7 @@ var plantedBugs = []planted{
 		`return found{state: idle}, nil
 	default:`, `return found{state: taken}, nil
 	default:`,
-		"gateway", "TestWhatComesAfterThePumpHasEndedIsServedSoon",
+		"gateway", "TestWhatComesAfterTheDispatcherHasEndedIsSentSoon",
 	},
 	{
 		"nobody looks for lost wake-up messages", "gateway/watchdog.go",
@@ -115,7 +115,7 @@ var plantedBugs = []planted{
 		"decide/quota", "TestNobodyOvertakesThoseWhoWait",
 	},
 	{
-		"the row is taken away before the letter", "deliver/spool/spool.go",
+		"the row is deleted before the content", "deliver/spool/spool.go",
 		"	if err := s.DeleteMessage(ctx, entry.Key); err != nil {\n		return err\n	}\n	return s.DeleteEntry(ctx, entry)",
 		"	return s.DeleteEntry(ctx, entry)",
 		"gateway", "TestSimNothingIsLeft",
@@ -176,7 +176,7 @@ var plantedBugs = []planted{
 		"gateway", "TestADoubtThatCannotBeNotedStaysWhatItWas",
 	},
 	{
-		"whoever polls has ACS asked each time", "gateway/poll.go",
+		"each poll asks ACS", "gateway/poll.go",
 		`if err := g.Records.MarkUnsent(ctx, rec); err != nil {`, `if err := error(nil); err != nil {`,
 		"gateway", "TestAnEndThatCannotBeRecordedIsNotResolvingForEver",
 	},

@@ -29,8 +29,8 @@ type Found struct {
 	*record.Record
 	Downloads map[int]int64 // of its links, by position in the caller's attachments
 	Revoked   bool          // its links are
-	// Again is after what time there may be news of an operation of which ACS has not
-	// said the end; 0: nobody waits for that.
+	// Again is after what time there may be news of an operation whose end ACS has not
+	// said; 0: nobody waits for that.
 	Again time.Duration
 }
 
@@ -62,7 +62,7 @@ func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (Found, 
 }
 
 // endUnsent ends a message whose owner has died before anything of it was sent, so that
-// whoever polls comes to an end. A repeat sends it.
+// a poll reads an end. A repeat sends it.
 func (g *Gateway) endUnsent(ctx context.Context, rec *record.Record) {
 	if rec.State != record.Claimed && rec.State != record.Waiting || !g.Records.Abandoned(rec) {
 		return
@@ -75,7 +75,7 @@ func (g *Gateway) endUnsent(ctx context.Context, rec *record.Record) {
 	}
 }
 
-// askForCaller has ACS asked about a message of which it may know more than the record: ACS
+// askForCaller has ACS asked about a message if ACS may know more than the record: ACS
 // has taken it and not said the end, or its owner is silent. Asking is always safe. What
 // ACS says is kept. again is as in Found.
 func (g *Gateway) askForCaller(ctx context.Context, rec *record.Record) (again time.Duration) {
@@ -101,7 +101,7 @@ func (g *Gateway) askForCaller(ctx context.Context, rec *record.Record) (again t
 }
 
 // silent says whether it is for a poll to find out what became of a message that is
-// being sent. If it is in doubt and stands in a line, that is for whoever serves it.
+// being sent. If it is in doubt and stands in a line, the dispatcher of the line asks.
 func (g *Gateway) silent(ctx context.Context, rec *record.Record) bool {
 	switch {
 	case rec.State == record.Sending:

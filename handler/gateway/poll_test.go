@@ -14,8 +14,8 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// sentOne is a house with one message that ACS has taken, and of which it says what.
-func sentOne(t *testing.T, says string) (h *gatewaytest.House, id string) {
+// sentOne is a gateway with one message that ACS has taken. says is what ACS tells of it.
+func sentOne(t *testing.T, says string) (h *gatewaytest.Harness, id string) {
 	t.Helper()
 	h = gatewaytest.New(t, plenty)
 	answer, err := h.Send(t.Context(), request(gatewaytest.Small("one")))
@@ -26,7 +26,7 @@ func sentOne(t *testing.T, says string) (h *gatewaytest.House, id string) {
 	return h, answer.Record.ID
 }
 
-func poll(t *testing.T, h *gatewaytest.House, id string) gateway.Found {
+func poll(t *testing.T, h *gatewaytest.Harness, id string) gateway.Found {
 	t.Helper()
 	f, err := h.Find(t.Context(), gatewaytest.Shop, id)
 	if err != nil {
@@ -217,7 +217,7 @@ func TestAPollOfASilentOwnerAsksACSAtOnce(t *testing.T) {
 }
 
 // orphan is the record of a message whose owner has died behind the fence.
-func orphan(t *testing.T, h *gatewaytest.House, id string) *record.Record {
+func orphan(t *testing.T, h *gatewaytest.Harness, id string) *record.Record {
 	t.Helper()
 	busy := problem.New(problem.ACSBusy, "wait")
 	var rec *record.Record

@@ -106,8 +106,8 @@ func (g *Gateway) newTicket() int64 {
 	return int64(h.Sum64() >> 1)
 }
 
-// entry is that of one attempt: its key is no other's, not even that of a repeat
-// with the same time, so that whoever gives a position back gives back its own.
+// entry makes the queue entry of one attempt. Its key is unique, even beside a repeat with
+// the same time, so that an attempt that gives a position back gives back its own.
 func (g *Gateway) entry(s *sending, position quota.Position, doubt spool.Doubt) *spool.Entry {
 	line := spool.Line{Shard: position.Shard, Class: int(s.call.Class), Later: doubt != spool.NoDoubt || !s.terms.SendAt.IsZero()}
 	line.Caller, line.Form = splitPart(s.call.Caller)

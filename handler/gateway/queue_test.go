@@ -49,9 +49,9 @@ func TestARepeatOfWhatWaitsForItsTimeLeavesItInLine(t *testing.T) {
 	})
 }
 
-// A pump that has nothing more to do gives its seat back, so that the next message
+// A dispatcher that has nothing more to do gives its lease back, so that the next message
 // is not left to the timer.
-func TestWhatComesAfterThePumpHasEndedIsServedSoon(t *testing.T) {
+func TestWhatComesAfterTheDispatcherHasEndedIsSentSoon(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
@@ -60,7 +60,7 @@ func TestWhatComesAfterThePumpHasEndedIsServedSoon(t *testing.T) {
 			defer close(played)
 			h.Play(t, 6*time.Minute)
 		}()
-		for range 20 { // a seat that is kept shows in every second round only
+		for range 20 { // a lease that is kept shows every second time only
 			at := time.Now().Add(2 * time.Second)
 			body := strings.TrimSuffix(gatewaytest.Small("later"), "}") + `,"delivery":{"sendAt":"` + at.UTC().Format(time.RFC3339) + `"}}`
 			answer, err := h.Send(t.Context(), request(body))

@@ -39,7 +39,7 @@ func (g *Gateway) redirectKept(rec *record.Record, m *mail.Message, mailbox stri
 	redirect(m, mailbox)
 	rec.Redirected = m.Redirected
 	if m.Redirected && !before && g.ACS.Size(m) > g.MaxACSRequestBytes {
-		return problem.New(problem.Forbidden, "The operator has redirected what this caller sends, and with its recipients named on top the message is larger than ACS takes. The message was not sent.")
+		return problem.New(problem.Forbidden, "The operator redirects this caller's messages. With its recipients named on top, the message is larger than ACS takes. It was not sent.")
 	}
 	return nil
 }

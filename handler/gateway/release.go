@@ -26,8 +26,8 @@ func (g *Gateway) Held(ctx context.Context, s *spool.Entry) (*record.Record, *ma
 	return rec, message.Message, err
 }
 
-// Drop ends a message that waits as its caller's cancelling does, whoever the caller
-// is. It may be repeated. TooLate is for one that ACS may have.
+// Drop ends a message that waits as its caller's cancelling does, for every caller.
+// It may be repeated. TooLate is for one that ACS may have.
 func (g *Gateway) Drop(ctx context.Context, s *spool.Entry) error {
 	if s.Unreadable {
 		return g.dropUnreadable(ctx, s)

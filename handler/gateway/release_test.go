@@ -21,12 +21,12 @@ func TestAReleaseThatDiesHalfWayLosesNothing(t *testing.T) {
 		site sim.Site
 	}{
 		{"record read", sim.Site{Where: "records", Op: mem.Get}},
-		{"letter read", sim.Site{Where: "letters", Op: mem.Read}},
+		{"content read", sim.Site{Where: "content", Op: mem.Read}},
 		{"place", sim.Site{Where: "ledger", Op: mem.Replace}},
-		{"letter", sim.Site{Where: "letters", Op: mem.Put}},
+		{"content", sim.Site{Where: "content", Op: mem.Put}},
 		{"row", sim.Site{Where: "lines", Op: mem.Insert}},
 		{"record", sim.Site{Where: "records", Op: mem.Replace, State: record.Waiting}},
-		{"letter of before", sim.Site{Where: "letters", Op: mem.Delete}},
+		{"content of before", sim.Site{Where: "content", Op: mem.Delete}},
 		{"row of before", sim.Site{Where: "lines", Op: mem.Delete}},
 	} {
 		for name, fault := range faults {
@@ -41,11 +41,11 @@ func TestAReleaseThatDiesHalfWayLosesNothing(t *testing.T) {
 						cr.all.Wait()
 						time.Sleep(time.Second)
 					}
-					slip := slipIn(t, w, cr.promises[1].ID)
+					entry := entryIn(t, w, cr.promises[1].ID)
 					tr.set(at(c.site, fault))
-					_ = w.Any().Release(t.Context(), slip) // nobody hears of it
+					_ = w.Any().Release(t.Context(), entry) // nobody hears of it
 					tr.set(nil)
-					time.Sleep(4 * time.Hour) // its time and the sweep have come
+					time.Sleep(4 * time.Hour) // its time and the clean-up have come
 					w.Stop()
 					ends(t, w, cr)
 					for _, p := range cr.promises {
@@ -55,8 +55,8 @@ func TestAReleaseThatDiesHalfWayLosesNothing(t *testing.T) {
 						}
 					}
 					usage, err := w.Any().Usage(t.Context(), shop)
-					if letters, _ := w.Left(t.Context()); letters != 0 || err != nil || usage.WaitingAll != 0 {
-						t.Errorf("%d letters are left, %d are counted, %v", letters, usage.WaitingAll, err)
+					if blobs, _ := w.Left(t.Context()); blobs != 0 || err != nil || usage.WaitingAll != 0 {
+						t.Errorf("%d blobs are left, %d are counted, %v", blobs, usage.WaitingAll, err)
 					}
 				})
 			})
@@ -64,14 +64,14 @@ func TestAReleaseThatDiesHalfWayLosesNothing(t *testing.T) {
 	}
 }
 
-func slipIn(t *testing.T, w *sim.World, id string) *spool.Entry {
+func entryIn(t *testing.T, w *sim.World, id string) *spool.Entry {
 	t.Helper()
-	for slip, err := range w.Any().Spool.AllEntries(t.Context()) {
+	for entry, err := range w.Any().Spool.AllEntries(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if slip.ID == id {
-			return &slip
+		if entry.ID == id {
+			return &entry
 		}
 	}
 	t.Fatalf("%s does not wait", id)

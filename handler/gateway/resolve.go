@@ -42,8 +42,8 @@ func (g *Gateway) resolve(ctx context.Context, rec *record.Record, o outcome) ou
 	return o
 }
 
-// abandon leaves a message that ACS may have, and that stands in no line, to whoever
-// asks for its record or repeats it: after a while that one has ACS asked.
+// abandon leaves a message that ACS may have, and that stands in no line, to the next poll
+// or repeat: after a while the poll or repeat has ACS asked.
 func (g *Gateway) abandon(ctx context.Context, rec *record.Record, after time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
@@ -68,7 +68,7 @@ func (g *Gateway) ask(ctx context.Context, rec *record.Record, c quota.Call) out
 	}
 }
 
-// outcome is that of an operation that ACS knows.
+// outcome is how an operation that ACS knows has gone.
 func (f Fate) outcome() outcome {
 	if f.Failure != nil {
 		return outcome{result: rejected, failure: f.Failure}
@@ -76,7 +76,7 @@ func (f Fate) outcome() outcome {
 	return outcome{result: accepted}
 }
 
-// fate books a question and asks it. A High one is about a doubt that the gateway has;
+// fate reserves a question and asks it. A High one is about a doubt that the gateway has;
 // those of callers who poll leave askReserve of the limit to them.
 func (g *Gateway) fate(ctx context.Context, rec *record.Record, c quota.Call) (Fate, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.resolveTimeout)

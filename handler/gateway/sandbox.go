@@ -8,7 +8,7 @@ import (
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 )
 
-// intake is one for the attachments of a request, of which a caller in the sandbox stores
+// intake takes the attachments of a request. For a caller in the sandbox it stores
 // nothing.
 func (g *Gateway) intake(req Request, bodyBytes int64) *offload.Intake {
 	in := g.Offload.NewIntake(bodyBytes, g.MaxACSRequestBytes)

@@ -25,7 +25,7 @@ func by(c caller.Caller, body string) gateway.Request {
 }
 
 // Whatever a caller in the sandbox sends: it gets its record, and nothing else is kept,
-// booked or sent. So that shows as what fails is not even tried.
+// reserved or sent. So that shows as what fails is not even tried.
 func TestTheSandboxKeepsNothingButTheRecord(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]func() string{ // in the test's own time

@@ -122,8 +122,8 @@ type sending struct {
 	unended   bool         // its record says what must not stay
 }
 
-// files are what moves out of a message: *offload.Move, or that of several
-// messages. What the methods leave behind is said there.
+// files are what moves out of one message, *offload.Move, or out of several. The doc of
+// Move says what each method leaves behind.
 type files interface {
 	Stage(ctx context.Context) error
 	Commit(ctx context.Context) error
@@ -212,13 +212,13 @@ func (g *Gateway) deliver(ctx context.Context, s *sending) (answer Answer, err e
 			return answer, err
 		}
 	}
-	answer, err = g.follow(ctx, s, way)
+	answer, err = g.sendBy(ctx, s, way)
 	if err != nil && s.unclaimed() { // the fence was not reached, or met the record of another request
 		if answer, done, err := g.claim(ctx, s); done || err != nil {
 			g.Sends.GiveBack(s.call, s.spare)
 			return answer, err
 		}
-		answer, err = g.follow(ctx, s, way)
+		answer, err = g.sendBy(ctx, s, way)
 	}
 	if err != nil {
 		g.undo(ctx, s, err)
@@ -236,8 +236,8 @@ func (g *Gateway) claimsByFence(s *sending, way route) bool {
 	return (way == direct || way == directOrQueued) && len(s.rec.Moved) == 0 && g.Sends.Plenty(s.call)
 }
 
-// follow takes the steps of a way.
-func (g *Gateway) follow(ctx context.Context, s *sending, way route) (Answer, error) {
+// sendBy takes the steps of a way.
+func (g *Gateway) sendBy(ctx context.Context, s *sending, way route) (Answer, error) {
 	switch way {
 	case sandboxed:
 		return g.recordOnly(ctx, s)

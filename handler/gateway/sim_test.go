@@ -322,7 +322,7 @@ func TestSimStorageIsAway(t *testing.T) {
 	})
 }
 
-// Two callers, one of which offers ten times as much: the other gets its share.
+// One of two callers offers ten times as much. The other gets its share.
 func TestSimAFloodDoesNotStarveOthers(t *testing.T) {
 	t.Parallel()
 	long(t)
@@ -415,7 +415,7 @@ func TestSimForeignUseIsLearned(t *testing.T) {
 	})
 }
 
-// When all is done nothing is left: no row, no letter.
+// When all is done nothing is left: no row, no stored message.
 func TestSimNothingIsLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -428,8 +428,8 @@ func TestSimNothingIsLeft(t *testing.T) {
 		c.all.Wait()
 		time.Sleep(15 * time.Minute)
 		w.Stop()
-		if letters, rows := w.Left(t.Context()); letters > 0 || rows > 0 {
-			t.Errorf("%d letters and %d rows are left", letters, rows)
+		if blobs, rows := w.Left(t.Context()); blobs > 0 || rows > 0 {
+			t.Errorf("%d blobs and %d rows are left", blobs, rows)
 		}
 		if states, faults := w.Ends(t.Context(), c.promises); states[record.Accepted] != 40 || len(faults) > 0 {
 			t.Errorf("ends %v, %v", states, faults)
@@ -437,8 +437,8 @@ func TestSimNothingIsLeft(t *testing.T) {
 	})
 }
 
-// An ACS that takes calls and does not answer has counted them: whoever books the
-// next ones must have, too.
+// An ACS that takes calls and does not answer has counted them: the next
+// reservation must have counted them, too.
 func TestSimSilenceCostsTokens(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -82,8 +82,8 @@ func TestPassedDeadlinesDoNotDelayOthers(t *testing.T) {
 	})
 }
 
-// A process dies with letters in flight while ACS fails. The others go soon.
-func TestLettersOfADeadOwnerDoNotDelayOthers(t *testing.T) {
+// A process dies with messages in flight while ACS fails. The others go soon.
+func TestMessagesOfADeadOwnerDoNotDelayOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tr := &trouble{}
@@ -173,8 +173,8 @@ func TestADoubtThatCannotBeNotedStaysWhatItWas(t *testing.T) {
 	})
 }
 
-// ACS fails while storage goes away: the caller has 202, and whoever polls comes to an
-// end soon after the owner's time, at the price of a few questions. A repeat then sends it.
+// ACS fails while storage goes away: the caller has 202, and a poll reads an end
+// soon after the owner's time, at the price of a few questions. A repeat then sends it.
 func TestAnEndThatCannotBeRecordedIsNotResolvingForEver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -225,7 +225,7 @@ func TestAnEndThatCannotBeRecordedIsNotResolvingForEver(t *testing.T) {
 	})
 }
 
-// A message of which ACS does not know the sender pauses. Nobody looks at it until the
+// A message whose sender ACS does not know pauses. Nobody looks at it until the
 // pause is over.
 func TestAPauseCostsNoLooks(t *testing.T) {
 	t.Parallel()
@@ -255,14 +255,14 @@ func TestAPauseCostsNoLooks(t *testing.T) {
 	})
 }
 
-// The tick of a shard is lost, and a caller sends messages, again and again, whose letters
-// cannot be kept. The line is served all the same: by the tick that each of these sends for
-// the place that it gives up, or after Watch has come.
+// The wake-up message of a shard is lost. A caller sends messages again and again, and their
+// content cannot be stored. The line is served all the same: each such request gives a
+// position back and sends a wake-up message for it, or Watch comes.
 func TestWhatCannotBeKeptDoesNotKeepTheLineFromBeingServed(t *testing.T) {
 	t.Parallel()
-	const tend = 5 * time.Minute
+	const watchdog = 5 * time.Minute
 	for every, within := range map[time.Duration]time.Duration{
-		0: tend + 30*time.Second, time.Second: 2 * time.Minute, 5 * time.Second: 2 * time.Minute, 15 * time.Second: tend + 30*time.Second,
+		0: watchdog + 30*time.Second, time.Second: 2 * time.Minute, 5 * time.Second: 2 * time.Minute, 15 * time.Second: watchdog + 30*time.Second,
 	} {
 		t.Run(every.String(), func(t *testing.T) {
 			t.Parallel()
@@ -270,16 +270,16 @@ func TestWhatCannotBeKeptDoesNotKeepTheLineFromBeingServed(t *testing.T) {
 				tr := &trouble{}
 				w := newWorld(t, sim.Config{
 					Seed: 1, Instances: 3, Limits: quota.Limits{PerMinute: 2, PerHour: 60}, Upstream: sim.Open, Plan: tr.plan,
-					Way: 10 * time.Millisecond, ACSTime: time.Second, Host: sim.Host{TendEvery: tend},
+					Way: 10 * time.Millisecond, ACSTime: time.Second, Host: sim.Host{WatchEvery: watchdog},
 				})
 				c := newCrowd(w)
-				// All ticks are lost.
-				tr.set(at(sim.Site{Where: "ticks", Op: mem.Send}, sim.Refuse))
+				// All wake-up messages are lost.
+				tr.set(at(sim.Site{Where: "wake-ups", Op: mem.Send}, sim.Refuse))
 				for n := range 6 {
 					c.offer(t, shop, "", sim.Message(strconv.Itoa(n), ""))
 				}
 				c.all.Wait()
-				tr.set(at(sim.Site{Where: "letters", Op: mem.Put}, sim.Refuse))
+				tr.set(at(sim.Site{Where: "content", Op: mem.Put}, sim.Refuse))
 				w.Play()
 				began := time.Now()
 				var stop atomic.Bool
@@ -344,15 +344,15 @@ func TestQuestionsDoNotWaitForRoomToSend(t *testing.T) {
 		}
 		w.Stop()
 		states, _ := w.Ends(t.Context(), c.promises)
-		t.Logf("settled after %s: %v", time.Since(began), states)
+		t.Logf("resolved after %s: %v", time.Since(began), states)
 		if time.Since(began) > 5*time.Minute {
-			t.Errorf("settled after %s", time.Since(began))
+			t.Errorf("resolved after %s", time.Since(began))
 		}
 	})
 }
 
-// What a pump has in its hands stands in the table still. As long as it does, no other
-// pump takes the seat, even if there is no room for a while.
+// What a dispatcher has in its hands stands in the table still. As long as it does, no
+// other dispatcher takes the lease, even if there is no room for a while.
 func TestWhatIsInHandIsTakenByNobodyElse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -95,9 +95,9 @@ func TestARepeatThatCannotAskACSDoesNotForgetTheFirst(t *testing.T) {
 	})
 }
 
-// The same, and nobody repeats it again: the message stands in no line, and whoever reads
-// its record has ACS asked.
-func TestWhatStandsInNoLineIsSettledByWhoeverReadsIt(t *testing.T) {
+// The same, and nobody repeats it again: the message stands in no line, and a poll
+// of its record has ACS asked.
+func TestWhatStandsInNoLineIsResolvedByAPoll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const id = "11111111-1111-4111-8111-111111111111"
@@ -136,7 +136,7 @@ func TestWhatStandsInNoLineIsSettledByWhoeverReadsIt(t *testing.T) {
 }
 
 // A request that is refused because its place in line was in doubt may leave a row
-// whose record is gone: no pump meets it for ever.
+// whose record is gone: no dispatcher meets it for ever.
 func TestARowWithoutARecordIsTakenAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestARowWithoutARecordIsTakenAway(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 		if w.Waiting() != 1 {
-			t.Fatalf("%d rows in lines, want that of the refused message", w.Waiting())
+			t.Fatalf("%d rows in lines, want the row of the refused message", w.Waiting())
 		}
 		tr.set(nil)
 		w.Play()
@@ -167,9 +167,9 @@ func TestARowWithoutARecordIsTakenAway(t *testing.T) {
 	})
 }
 
-// Who dies while it gives a place back, of which it does not know whether it has it, leaves
-// the letter to the row: the message is sent, and is not one that lost its letter.
-func TestARowThatIsInDoubtKeepsItsLetter(t *testing.T) {
+// A process dies while it gives a position back, and does not know whether it has one. It
+// leaves the content to the row: the message is sent, and its content is not lost.
+func TestARowThatIsInDoubtKeepsItsContent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, tr := troubled(t)
@@ -180,7 +180,7 @@ func TestARowThatIsInDoubtKeepsItsLetter(t *testing.T) {
 			switch {
 			case s.Where == "lines" && s.Op == mem.Insert:
 				return sim.Lose
-			case s.Where == "letters" && s.Op == mem.Delete:
+			case s.Where == "content" && s.Op == mem.Delete:
 				return sim.KillAfter
 			case s.Where == "lines" && s.Op == mem.Delete:
 				return sim.KillBefore
@@ -202,9 +202,9 @@ func TestARowThatIsInDoubtKeepsItsLetter(t *testing.T) {
 	})
 }
 
-// The letter of a message that is in a line is lost after ACS may have taken it:
+// The content of a message that is in a line is lost after ACS may have taken it:
 // ACS knows what became of it.
-func TestALostLetterDoesNotMakeASentMessageFail(t *testing.T) {
+func TestLostContentDoesNotMakeASentMessageFail(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, tr := troubled(t)
@@ -219,7 +219,7 @@ func TestALostLetterDoesNotMakeASentMessageFail(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		tr.set(nil)
-		w.LoseLetters(t.Context())
+		w.LoseContent(t.Context())
 		time.Sleep(20 * time.Minute)
 		w.Stop()
 		if states, _ := w.Ends(t.Context(), c.promises); states[record.Accepted] != 2 {

@@ -72,8 +72,8 @@ type discarding struct{ *offload.Shared }
 // Discard implements files.
 func (d discarding) Discard(ctx context.Context) error { return d.DiscardAll(ctx) }
 
-// partly is the problem of messages of which some were not taken: that of the
-// first, and a fault for each.
+// partly is the problem of messages if some were not taken: the problem of the first, and
+// a violation for each.
 func partly(ended []*part, parsed []wire.Parsed) error {
 	var all *problem.Problem
 	var violations []problem.Violation

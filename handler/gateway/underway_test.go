@@ -18,7 +18,7 @@ import (
 const one = "11111111-1111-4111-8111-111111111111"
 
 // named sends a message under an id.
-func named(t *testing.T, h *gatewaytest.House, body string) (gateway.Answer, error) {
+func named(t *testing.T, h *gatewaytest.Harness, body string) (gateway.Answer, error) {
 	t.Helper()
 	req := request(body)
 	req.OperationID = one
@@ -109,7 +109,7 @@ func TestARepeatAfterItsOwnersDeath(t *testing.T) {
 	}
 }
 
-// The owner of a message dies before anything of it was sent. Whoever polls comes to an
+// The owner of a message dies before anything of it was sent. A poll reads an
 // end, which says so, and a repeat sends it.
 func TestAPollOfWhatItsDeadOwnerDidNotSendEnds(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@ import (
 )
 
 // undo removes what a message left that was not sent, even if the caller has gone. A
-// repeat may have been told that it is under way: whoever polls reads why it is not sent.
+// repeat may have been told that it is under way: a poll reads why it is not sent.
 func (g *Gateway) undo(ctx context.Context, s *sending, why error) {
 	g.discard(ctx, s)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)

@@ -64,8 +64,8 @@ func joined(all, one *problem.Problem) *problem.Problem {
 // of members that wire does not know. What wire found comes first: that a message has
 // no text often follows from a member that was refused or is not known.
 //
-// place says where a place of the message stands in the caller's body, of which
-// alone wire speaks; nil if they are the same.
+// place gives the JSON pointer in the caller's body for a JSON pointer of the message. wire
+// speaks of the body alone. nil if they are the same.
 func merged(wire *problem.Problem, checked error, place func(string) string) error {
 	if checked == nil {
 		return wire
@@ -105,8 +105,8 @@ func placed(err error, place func(string) string) error {
 	return p.Placed(place)
 }
 
-// oneOf are the members of which check wants at least one: where one could not be
-// read, that none is there is no news.
+// oneOf are members where check wants at least one. If one could not be read, it is no
+// news that none is there.
 var oneOf = map[string][]string{
 	"/content":    {"/content/plainText", "/content/html"},
 	"/recipients": {"/recipients/to", "/recipients/cc", "/recipients/bcc"},

@@ -21,31 +21,31 @@ func afterAnHour(body string) string {
 }
 
 // scheduled sends a message for an hour from now, and returns its place.
-func scheduled(t *testing.T, h *gatewaytest.House, body string) (*record.Record, *spool.Entry) {
+func scheduled(t *testing.T, h *gatewaytest.Harness, body string) (*record.Record, *spool.Entry) {
 	t.Helper()
 	answer, err := h.Send(t.Context(), request(afterAnHour(body)))
 	if err != nil || answer.Record.State != record.Waiting {
 		t.Fatalf("got %+v, %v", answer.Record, err)
 	}
-	return answer.Record, slipOf(t, h, answer.Record.ID)
+	return answer.Record, entryOf(t, h, answer.Record.ID)
 }
 
-func slipOf(t *testing.T, h *gatewaytest.House, id string) *spool.Entry {
+func entryOf(t *testing.T, h *gatewaytest.Harness, id string) *spool.Entry {
 	t.Helper()
-	for slip, err := range h.Spool.AllEntries(t.Context()) {
+	for entry, err := range h.Spool.AllEntries(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if slip.ID == id {
-			return &slip
+		if entry.ID == id {
+			return &entry
 		}
 	}
 	t.Fatalf("%s does not wait", id)
 	return nil
 }
 
-// waitsStill counts what wants room by the ledger, rows, and letters.
-func waitsStill(t *testing.T, h *gatewaytest.House) (counted, rows, letters int) {
+// waitsStill counts what wants room by the ledger, rows, and stored messages.
+func waitsStill(t *testing.T, h *gatewaytest.Harness) (counted, rows, blobs int) {
 	t.Helper()
 	usage, err := h.Usage(t.Context(), gatewaytest.Shop)
 	if err != nil {
@@ -57,22 +57,22 @@ func waitsStill(t *testing.T, h *gatewaytest.House) (counted, rows, letters int)
 		}
 		rows++
 	}
-	blobs, err := h.Letters.List(t.Context(), "", "", 1000)
+	list, _, err := h.Content.List(t.Context(), "", "", 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return usage.WaitingAll, rows, len(blobs)
+	return usage.WaitingAll, rows, len(list)
 }
 
-// What the operator drops ends as what its caller cancels: record, row, letter, count
+// What the operator drops ends as what its caller cancels: record, row, content, count
 // and links.
 func TestADropOfWhatWaitsIsWhole(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
-		rec, slip := scheduled(t, h, gatewaytest.Large())
+		rec, entry := scheduled(t, h, gatewaytest.Large())
 		for range 2 { // it may be repeated
-			if err := h.Drop(t.Context(), slip); err != nil {
+			if err := h.Drop(t.Context(), entry); err != nil {
 				t.Errorf("the drop got %v", err)
 			}
 		}
@@ -80,8 +80,8 @@ func TestADropOfWhatWaitsIsWhole(t *testing.T) {
 		if err != nil || found.State != record.Cancelled || !found.Revoked {
 			t.Errorf("the record is %+v, %v", found, err)
 		}
-		if counted, rows, letters := waitsStill(t, h); counted+rows+letters != 0 {
-			t.Errorf("%d counted, %d rows, %d letters are left", counted, rows, letters)
+		if counted, rows, blobs := waitsStill(t, h); counted+rows+blobs != 0 {
+			t.Errorf("%d counted, %d rows, %d blobs are left", counted, rows, blobs)
 		}
 		h.Play(t, 2*time.Hour)
 		if len(h.ACS.Arrivals) != 0 {
@@ -102,14 +102,14 @@ func TestADropOfWhatWaitsForQuotaIsCountedOff(t *testing.T) {
 			}
 			last = answer.Record
 		}
-		if counted, rows, letters := waitsStill(t, h); counted != 2 || rows != 2 || letters != 2 {
-			t.Fatalf("%d counted, %d rows, %d letters", counted, rows, letters)
+		if counted, rows, blobs := waitsStill(t, h); counted != 2 || rows != 2 || blobs != 2 {
+			t.Fatalf("%d counted, %d rows, %d blobs", counted, rows, blobs)
 		}
-		if err := h.Drop(t.Context(), slipOf(t, h, last.ID)); err != nil {
+		if err := h.Drop(t.Context(), entryOf(t, h, last.ID)); err != nil {
 			t.Error(err)
 		}
-		if counted, rows, letters := waitsStill(t, h); counted != 1 || rows != 1 || letters != 1 {
-			t.Errorf("%d counted, %d rows, %d letters", counted, rows, letters)
+		if counted, rows, blobs := waitsStill(t, h); counted != 1 || rows != 1 || blobs != 1 {
+			t.Errorf("%d counted, %d rows, %d blobs", counted, rows, blobs)
 		}
 	})
 }
@@ -123,11 +123,11 @@ func TestADropLeavesWhatACSMayHave(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := h.Drop(t.Context(), slipOf(t, h, answer.Record.ID)); !problem.Is(err, problem.TooLate) {
+		if err := h.Drop(t.Context(), entryOf(t, h, answer.Record.ID)); !problem.Is(err, problem.TooLate) {
 			t.Errorf("the drop got %v", err)
 		}
-		if counted, rows, letters := waitsStill(t, h); counted != 0 || rows != 1 || letters != 1 {
-			t.Errorf("%d counted, %d rows, %d letters", counted, rows, letters)
+		if counted, rows, blobs := waitsStill(t, h); counted != 0 || rows != 1 || blobs != 1 {
+			t.Errorf("%d counted, %d rows, %d blobs", counted, rows, blobs)
 		}
 	})
 }
@@ -137,15 +137,15 @@ func TestADropTakesAwayWhatHasNoRecord(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
-		rec, slip := scheduled(t, h, gatewaytest.Small("one"))
+		rec, entry := scheduled(t, h, gatewaytest.Small("one"))
 		if err := h.Records.Release(t.Context(), rec); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.Drop(t.Context(), slip); err != nil {
+		if err := h.Drop(t.Context(), entry); err != nil {
 			t.Errorf("the drop got %v", err)
 		}
-		if counted, rows, letters := waitsStill(t, h); counted+rows+letters != 0 {
-			t.Errorf("%d counted, %d rows, %d letters are left", counted, rows, letters)
+		if counted, rows, blobs := waitsStill(t, h); counted+rows+blobs != 0 {
+			t.Errorf("%d counted, %d rows, %d blobs are left", counted, rows, blobs)
 		}
 	})
 }
@@ -156,14 +156,14 @@ func TestWhatIsReleasedGoesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
 		scheduled(t, h, gatewaytest.Small("first"))
-		rec, slip := scheduled(t, h, gatewaytest.Small("second"))
-		if err := h.Release(t.Context(), slip); err != nil {
+		rec, entry := scheduled(t, h, gatewaytest.Small("second"))
+		if err := h.Release(t.Context(), entry); err != nil {
 			t.Fatal(err)
 		}
-		if counted, rows, letters := waitsStill(t, h); counted != 1 || rows != 2 || letters != 2 {
-			t.Errorf("%d counted, %d rows, %d letters, want 1 that waits for room of 2", counted, rows, letters)
+		if counted, rows, blobs := waitsStill(t, h); counted != 1 || rows != 2 || blobs != 2 {
+			t.Errorf("%d counted, %d rows, %d blobs, want 1 that waits for room of 2", counted, rows, blobs)
 		}
-		if err := h.Release(t.Context(), slip); !problem.Is(err, problem.TooLate) {
+		if err := h.Release(t.Context(), entry); !problem.Is(err, problem.TooLate) {
 			t.Errorf("released twice: %v", err)
 		}
 		h.Play(t, time.Minute)
@@ -174,8 +174,8 @@ func TestWhatIsReleasedGoesAtOnce(t *testing.T) {
 			t.Errorf("the record is %+v, %v", found.Record, err)
 		}
 		h.Play(t, 2*time.Hour)
-		if counted, rows, letters := waitsStill(t, h); len(h.ACS.Sent) != 2 || counted+rows+letters != 0 {
-			t.Errorf("ACS has %d; %d counted, %d rows, %d letters are left", len(h.ACS.Sent), counted, rows, letters)
+		if counted, rows, blobs := waitsStill(t, h); len(h.ACS.Sent) != 2 || counted+rows+blobs != 0 {
+			t.Errorf("ACS has %d; %d counted, %d rows, %d blobs are left", len(h.ACS.Sent), counted, rows, blobs)
 		}
 	})
 }
@@ -188,14 +188,14 @@ func TestWhatIsReleasedWaitsForQuota(t *testing.T) {
 			scheduled(t, h, gatewaytest.Small("x"))
 		}
 		var all []*spool.Entry
-		for slip, err := range h.Spool.AllEntries(t.Context()) {
+		for entry, err := range h.Spool.AllEntries(t.Context()) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			all = append(all, &slip)
+			all = append(all, &entry)
 		}
-		for _, slip := range all {
-			if err := h.Release(t.Context(), slip); err != nil {
+		for _, entry := range all {
+			if err := h.Release(t.Context(), entry); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -203,7 +203,7 @@ func TestWhatIsReleasedWaitsForQuota(t *testing.T) {
 		if len(h.ACS.Arrivals) != 2 {
 			t.Errorf("ACS was called %d times, and the quota of an hour is 2", len(h.ACS.Arrivals))
 		}
-		if s := slipOf(t, h, all[2].ID); s.Line.Later {
+		if s := entryOf(t, h, all[2].ID); s.Line.Later {
 			t.Errorf("the last waits for its time: %+v", s)
 		}
 	})
@@ -214,15 +214,15 @@ func TestABackOffEndsWithARelease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
-		rec, slip := scheduled(t, h, gatewaytest.Small("x"))
-		slip.Tries, slip.NotBefore = 3, time.Now().Add(2*time.Hour)
-		if err := h.Spool.UpdateEntry(t.Context(), slip); err != nil {
+		rec, entry := scheduled(t, h, gatewaytest.Small("x"))
+		entry.Tries, entry.NotBefore = 3, time.Now().Add(2*time.Hour)
+		if err := h.Spool.UpdateEntry(t.Context(), entry); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.Release(t.Context(), slip); err != nil {
+		if err := h.Release(t.Context(), entry); err != nil {
 			t.Fatal(err)
 		}
-		if s := slipOf(t, h, rec.ID); s.Tries != 3 || !s.NotBefore.IsZero() {
+		if s := entryOf(t, h, rec.ID); s.Tries != 3 || !s.NotBefore.IsZero() {
 			t.Errorf("it waits as %+v", s)
 		}
 		h.Play(t, time.Minute)
@@ -241,9 +241,9 @@ func TestAReleaseThatFailsLosesNothing(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					h := gatewaytest.New(t, plenty)
-					rec, slip := scheduled(t, h, gatewaytest.Small("x"))
+					rec, entry := scheduled(t, h, gatewaytest.Small("x"))
 					h.Failing(op, outcome)
-					failed := h.Release(t.Context(), slip)
+					failed := h.Release(t.Context(), entry)
 					h.Working()
 					h.Play(t, 2*time.Hour)
 					found, err := h.Find(t.Context(), gatewaytest.Shop, rec.ID)
@@ -253,8 +253,8 @@ func TestAReleaseThatFailsLosesNothing(t *testing.T) {
 					if err := h.CleanUp(t.Context()); err != nil {
 						t.Fatal(err)
 					}
-					if counted, rows, letters := waitsStill(t, h); counted+rows+letters != 0 {
-						t.Errorf("%d counted, %d rows, %d letters are left", counted, rows, letters)
+					if counted, rows, blobs := waitsStill(t, h); counted+rows+blobs != 0 {
+						t.Errorf("%d counted, %d rows, %d blobs are left", counted, rows, blobs)
 					}
 				})
 			})
@@ -267,11 +267,11 @@ func TestWhatIsReleasedDuringAPauseGoesAfterIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
-		_, slip := scheduled(t, h, gatewaytest.Small("x"))
+		_, entry := scheduled(t, h, gatewaytest.Small("x"))
 		if err := h.PauseSending(t.Context(), "", false); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.Release(t.Context(), slip); err != nil {
+		if err := h.Release(t.Context(), entry); err != nil {
 			t.Fatal(err)
 		}
 		h.Play(t, time.Minute)

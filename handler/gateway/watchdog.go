@@ -66,16 +66,16 @@ func (g *Gateway) CleanUp(ctx context.Context) error {
 		return err
 	}
 	files, filesErr := g.Offload.CleanUp(ctx)
-	strays := 0
-	strayErr := g.Spool.FindOrphans(ctx, now.Add(-orphanAge), func(ctx context.Context, k store.Key) error {
-		strays++
+	orphans := 0
+	orphanErr := g.Spool.FindOrphans(ctx, now.Add(-orphanAge), func(ctx context.Context, k store.Key) error {
+		orphans++
 		return g.removeOrphan(ctx, k)
 	})
 	dead, deadErr := g.Spool.ExpireDeadLetters(ctx, now)
 	hour := int(now.Unix()/int64(time.Hour/time.Second)) % record.CleanUpSlices
 	records, recordErr := g.Records.CleanUp(ctx, hour)
-	g.Log.InfoContext(ctx, "clean-up done", "attachments", files, "messages", strays, "dead_letters", dead, "records", records)
-	return errors.Join(filesErr, strayErr, deadErr, recordErr)
+	g.Log.InfoContext(ctx, "clean-up done", "attachments", files, "messages", orphans, "dead_letters", dead, "records", records)
+	return errors.Join(filesErr, orphanErr, deadErr, recordErr)
 }
 
 // removeOrphan removes a message without a row. Its request died before it was sent, so its id is

@@ -17,87 +17,87 @@ import (
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// kept puts down the letter of a message that waits since a time, and its record, but
+// kept stores the content of a message that waits since a time, and its record, but
 // no row.
-func kept(t *testing.T, h *gatewaytest.House, id string, since time.Time) (*record.Record, spool.Entry) {
+func kept(t *testing.T, h *gatewaytest.Harness, id string, since time.Time) (*record.Record, spool.Entry) {
 	t.Helper()
 	line := spool.Line{Class: 1, Caller: "shop"}
-	slip := spool.Entry{Line: line, Key: spool.KeyFor(line, since, record.Key("shop", id)), Due: since, ID: id}
-	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", OperationID: id, Spooled: slip.Key, Deadline: since.Add(mail.MaxWait)})
+	entry := spool.Entry{Line: line, Key: spool.KeyFor(line, since, record.Key("shop", id)), Due: since, ID: id}
+	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", OperationID: id, Spooled: entry.Key, Deadline: since.Add(mail.MaxWait)})
 	if err == nil {
 		err = h.Records.MarkWaiting(t.Context(), r)
 	}
 	if err == nil {
-		err = h.Spool.PutMessage(t.Context(), slip.Key, spool.Message{Record: r.Snapshot(), Message: &mail.Message{}})
+		err = h.Spool.PutMessage(t.Context(), entry.Key, spool.Message{Record: r.Snapshot(), Message: &mail.Message{}})
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r, slip
+	return r, entry
 }
 
-// Sweep takes away letters that have no row. The record of one is released if whoever was
-// to enter the row is dead, and only if it is the record of this letter.
-func TestStraysAreReleasedWhenTheirOwnersAreDead(t *testing.T) {
+// CleanUp deletes stored messages that have no row. The record of one is released if the
+// process that was to insert the row is dead, and only if it names this stored message.
+func TestOrphansAreReleasedWhenTheirOwnersAreDead(t *testing.T) {
 	t.Parallel()
 	const hour, dead = -time.Hour, record.OwnerLife + time.Second
-	nothing := func(context.Context, *gatewaytest.House, *record.Record, spool.Entry) error { return nil }
+	nothing := func(context.Context, *gatewaytest.Harness, *record.Record, spool.Entry) error { return nil }
 	for _, c := range []struct {
-		name    string
-		since   time.Duration // from now
-		age     time.Duration // of what the owner wrote last
-		meddle  func(context.Context, *gatewaytest.House, *record.Record, spool.Entry) error
-		fault   mem.Op
-		err     problem.Kind // 0 for none
-		state   record.State // empty if it is gone
-		letters int
+		name   string
+		since  time.Duration // from now
+		age    time.Duration // of what the owner wrote last
+		meddle func(context.Context, *gatewaytest.Harness, *record.Record, spool.Entry) error
+		fault  mem.Op
+		err    problem.Kind // 0 for none
+		state  record.State // empty if it is gone
+		blobs  int
 	}{
 		{name: "its owner is dead", since: hour, age: dead, meddle: nothing, state: record.Failed},
-		{name: "its owner lives", since: hour, age: record.OwnerLife - time.Second, meddle: nothing, err: problem.InProgress, state: record.Waiting, letters: 1},
-		{name: "it is young", since: 0, age: 2*record.OwnerLife - time.Second, meddle: nothing, state: record.Waiting, letters: 1},
+		{name: "its owner lives", since: hour, age: record.OwnerLife - time.Second, meddle: nothing, err: problem.InProgress, state: record.Waiting, blobs: 1},
+		{name: "it is young", since: 0, age: 2*record.OwnerLife - time.Second, meddle: nothing, state: record.Waiting, blobs: 1},
 		{name: "it is just old enough", since: 0, age: 2*record.OwnerLife + time.Second, meddle: nothing, state: record.Failed},
-		{name: "it has a row", since: hour, age: dead, state: record.Waiting, letters: 1, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Entry) error {
+		{name: "it has a row", since: hour, age: dead, state: record.Waiting, blobs: 1, meddle: func(ctx context.Context, h *gatewaytest.Harness, _ *record.Record, s spool.Entry) error {
 			return h.Spool.InsertEntry(ctx, &s)
 		}},
-		{name: "the operator sees it", since: hour, age: dead, state: record.Waiting, letters: 1, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Entry) error {
+		{name: "the operator sees it", since: hour, age: dead, state: record.Waiting, blobs: 1, meddle: func(ctx context.Context, h *gatewaytest.Harness, _ *record.Record, s spool.Entry) error {
 			return h.Spool.MoveToDeadLetters(ctx, spool.DeadLetter{Entry: s, At: time.Now(), Reason: "no"})
 		}},
-		{name: "it was sent", since: hour, age: dead, state: record.Accepted, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Entry) error {
+		{name: "it was sent", since: hour, age: dead, state: record.Accepted, meddle: func(ctx context.Context, h *gatewaytest.Harness, r *record.Record, _ spool.Entry) error {
 			return h.Records.Finish(ctx, r, record.Accepted, nil)
 		}},
-		{name: "it may have been sent", since: hour, age: dead, state: record.Sending, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Entry) error {
+		{name: "it may have been sent", since: hour, age: dead, state: record.Sending, meddle: func(ctx context.Context, h *gatewaytest.Harness, r *record.Record, _ spool.Entry) error {
 			return h.Records.MarkSending(ctx, r)
 		}},
-		{name: "it waits elsewhere", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Entry) error {
+		{name: "it waits elsewhere", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.Harness, r *record.Record, _ spool.Entry) error {
 			r.Spooled = store.Key{Partition: "elsewhere", Row: "1"}
 			return h.Records.MarkWaiting(ctx, r)
 		}},
-		{name: "it has no record", since: hour, age: dead, meddle: func(ctx context.Context, h *gatewaytest.House, r *record.Record, _ spool.Entry) error {
+		{name: "it has no record", since: hour, age: dead, meddle: func(ctx context.Context, h *gatewaytest.Harness, r *record.Record, _ spool.Entry) error {
 			return h.Records.Release(ctx, r)
 		}},
-		{name: "it cannot be read", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Entry) error {
+		{name: "it cannot be read", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.Harness, _ *record.Record, s spool.Entry) error {
 			name := s.Key.Partition + "/" + s.Key.Row
-			if err := h.Letters.Delete(ctx, name); err != nil {
+			if err := h.Content.Delete(ctx, name); err != nil {
 				return err
 			}
-			return h.Letters.Put(ctx, name, []byte("no letter"))
+			return h.Content.Put(ctx, name, []byte("no message"))
 		}},
-		{name: "what it keeps of its record cannot be read", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.House, _ *record.Record, s spool.Entry) error {
+		{name: "what it keeps of its record cannot be read", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.Harness, _ *record.Record, s spool.Entry) error {
 			if err := h.Spool.DeleteMessage(ctx, s.Key); err != nil {
 				return err
 			}
 			return h.Spool.PutMessage(ctx, s.Key, spool.Message{Record: []byte("7"), Message: &mail.Message{}})
 		}},
-		{name: "letters cannot be read now", since: hour, age: dead, meddle: nothing, fault: mem.Read, err: problem.Unavailable, state: record.Waiting, letters: 1},
-		{name: "records cannot be read now", since: hour, age: dead, meddle: nothing, fault: mem.Get, err: problem.Unavailable, state: record.Waiting, letters: 1},
-		{name: "nothing can be deleted now", since: hour, age: dead, meddle: nothing, fault: mem.Delete, err: problem.Unavailable, state: record.Failed, letters: 1},
+		{name: "content cannot be read now", since: hour, age: dead, meddle: nothing, fault: mem.Read, err: problem.Unavailable, state: record.Waiting, blobs: 1},
+		{name: "records cannot be read now", since: hour, age: dead, meddle: nothing, fault: mem.Get, err: problem.Unavailable, state: record.Waiting, blobs: 1},
+		{name: "nothing can be deleted now", since: hour, age: dead, meddle: nothing, fault: mem.Delete, err: problem.Unavailable, state: record.Failed, blobs: 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				h := gatewaytest.New(t, plenty)
-				r, slip := kept(t, h, "11111111-1111-4111-8111-111111111111", time.Now().Add(c.since))
-				if err := c.meddle(t.Context(), h, r, slip); err != nil {
+				r, entry := kept(t, h, "11111111-1111-4111-8111-111111111111", time.Now().Add(c.since))
+				if err := c.meddle(t.Context(), h, r, entry); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(c.age)
@@ -115,16 +115,16 @@ func TestStraysAreReleasedWhenTheirOwnersAreDead(t *testing.T) {
 				} else if !problem.Is(err, problem.NotFound) {
 					t.Error(err)
 				}
-				if _, letters, _ := left(t, h); state != c.state || letters != c.letters {
-					t.Errorf("its record is %q, %d letters; want %q, %d", state, letters, c.state, c.letters)
+				if _, blobs, _ := left(t, h); state != c.state || blobs != c.blobs {
+					t.Errorf("its record is %q, %d blobs; want %q, %d", state, blobs, c.state, c.blobs)
 				}
 			})
 		})
 	}
 }
 
-// A stray that must stay does not keep others.
-func TestSweepGoesOnAfterAStrayThatStays(t *testing.T) {
+// An orphan that must stay does not keep others.
+func TestCleanUpGoesOnAfterAnOrphanThatStays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
@@ -145,21 +145,21 @@ func TestSweepGoesOnAfterAStrayThatStays(t *testing.T) {
 		if err := h.CleanUp(t.Context()); err != nil {
 			t.Errorf("when its owner is dead, too: %v", err)
 		}
-		if _, letters, _ := left(t, h); letters != 0 {
-			t.Errorf("%d letters are left", letters)
+		if _, blobs, _ := left(t, h); blobs != 0 {
+			t.Errorf("%d blobs are left", blobs)
 		}
 	})
 }
 
-// Old records go when Sweep has come so often that each was looked at, and what the
+// Old records go when CleanUp has come so often that each was looked at, and what the
 // operator did not look at goes after its time.
-func TestSweepForgetsWhatIsOld(t *testing.T) {
+func TestCleanUpForgetsOldDeadLetters(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
 		h.ACS.Answer = refusal
 		given(t, h, gatewaytest.Small("one"))
-		sweeps := func(n int) {
+		cleanUps := func(n int) {
 			for range n {
 				if err := h.CleanUp(t.Context()); err != nil {
 					t.Error(err)
@@ -167,20 +167,20 @@ func TestSweepForgetsWhatIsOld(t *testing.T) {
 				time.Sleep(time.Hour)
 			}
 		}
-		sweeps(24 * 13)
-		if _, letters, reasons := left(t, h); letters != 1 || len(reasons) != 1 {
-			t.Errorf("after 13 days: %d letters, the operator sees %q", letters, reasons)
+		cleanUps(24 * 13)
+		if _, blobs, reasons := left(t, h); blobs != 1 || len(reasons) != 1 {
+			t.Errorf("after 13 days: %d blobs, the operator sees %q", blobs, reasons)
 		}
-		sweeps(26)
-		if _, letters, reasons := left(t, h); letters != 0 || len(reasons) != 0 {
-			t.Errorf("after 14 days: %d letters, the operator sees %q", letters, reasons)
+		cleanUps(26)
+		if _, blobs, reasons := left(t, h); blobs != 0 || len(reasons) != 0 {
+			t.Errorf("after 14 days: %d blobs, the operator sees %q", blobs, reasons)
 		}
 	})
 }
 
-// A record goes a day after its message has ended, when Sweep has come so often that it
+// A record goes a day after its message has ended, when CleanUp has come so often that it
 // has looked at all.
-func TestSweepForgetsOldRecords(t *testing.T) {
+func TestCleanUpForgetsOldRecords(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
@@ -188,7 +188,7 @@ func TestSweepForgetsOldRecords(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sweeps := func(n int) {
+		cleanUps := func(n int) {
 			for range n {
 				time.Sleep(time.Hour)
 				if err := h.CleanUp(t.Context()); err != nil {
@@ -196,9 +196,9 @@ func TestSweepForgetsOldRecords(t *testing.T) {
 				}
 			}
 		}
-		sweeps(int(record.Life/time.Hour) - 1)
+		cleanUps(int(record.Life/time.Hour) - 1)
 		reads(t, h, answer.Record)
-		sweeps(record.CleanUpSlices + 1)
+		cleanUps(record.CleanUpSlices + 1)
 		if _, err := h.Records.Read(t.Context(), "shop", answer.Record.ID); !problem.Is(err, problem.NotFound) {
 			t.Errorf("it is still there: %v", err)
 		}
@@ -216,7 +216,7 @@ func TestADispatchThatFailedSaysSo(t *testing.T) {
 		{"the ledger cannot be read", sim.Site{Where: "ledger", Op: mem.Get}},
 		{"the ledger cannot be written", sim.Site{Where: "ledger", Op: mem.Replace}},
 		{"the line cannot be read", sim.Site{Where: "lines", Op: mem.List}},
-		{"no tick can be sent", sim.Site{Where: "ticks", Op: mem.Send}},
+		{"no wake-up message can be sent", sim.Site{Where: "wake-ups", Op: mem.Send}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -235,16 +235,16 @@ func TestADispatchThatFailedSaysSo(t *testing.T) {
 				}
 				tr.set(nil)
 				time.Sleep(3 * time.Minute) // the lease of the one that failed has ended
-				ticks := sim.Site{Where: "ticks", Op: mem.Send}
-				before := w.Counts()[ticks]
+				wakeUps := sim.Site{Where: "wake-ups", Op: mem.Send}
+				before := w.Counts()[wakeUps]
 				if err := w.Any().Dispatch(t.Context(), 0); err != nil {
 					t.Errorf("without the fault: %v", err)
 				}
 				if n := len(w.ACS.Arrivals()); n != 1 {
 					t.Errorf("%d messages were sent", n)
 				}
-				if n := w.Counts()[ticks] - before; n > 1 || w.Waiting() != 1 {
-					t.Errorf("%d ticks, %d rows", n, w.Waiting())
+				if n := w.Counts()[wakeUps] - before; n > 1 || w.Waiting() != 1 {
+					t.Errorf("%d wake-up messages, %d rows", n, w.Waiting())
 				}
 			})
 		})
@@ -261,15 +261,15 @@ func TestAWatchThatFailedSaysSo(t *testing.T) {
 	}{
 		{"the lines cannot be read", sim.Site{Where: "lines", Op: mem.List}},
 		{"the ledger cannot be read", sim.Site{Where: "ledger", Op: mem.Get}},
-		{"no tick can be sent", sim.Site{Where: "ticks", Op: mem.Send}},
+		{"no wake-up message can be sent", sim.Site{Where: "wake-ups", Op: mem.Send}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				tr := &trouble{}
 				w := newWorld(t, sim.Config{Seed: 1, Instances: 1, Limits: quota.Limits{PerMinute: 10, PerHour: 100}, Upstream: sim.Open, Plan: tr.plan})
-				ticks := sim.Site{Where: "ticks", Op: mem.Send}
-				tr.set(at(ticks, sim.Refuse))
+				wakeUps := sim.Site{Where: "wake-ups", Op: mem.Send}
+				tr.set(at(wakeUps, sim.Refuse))
 				cr := newCrowd(w)
 				cr.offer(t, shop, "", sim.Message("one", `"delivery":{"sendAt":"`+rfc(10*time.Second)+`"}`))
 				cr.all.Wait()
@@ -280,9 +280,9 @@ func TestAWatchThatFailedSaysSo(t *testing.T) {
 				}
 				tr.set(nil)
 				time.Sleep(2 * time.Minute)
-				before := w.Counts()[ticks]
-				if err := w.Any().Watch(t.Context()); err != nil || w.Counts()[ticks] != before+1 {
-					t.Errorf("without the fault: %v, %d ticks", err, w.Counts()[ticks]-before)
+				before := w.Counts()[wakeUps]
+				if err := w.Any().Watch(t.Context()); err != nil || w.Counts()[wakeUps] != before+1 {
+					t.Errorf("without the fault: %v, %d wake-up messages", err, w.Counts()[wakeUps]-before)
 				}
 			})
 		})

@@ -1,11 +1,11 @@
 // Package linger lets an answer arrive that was given before its request had been
 // read.
 //
-// A connection that is closed with something unread is reset, and whoever still
+// A connection that is closed with something unread is reset, and a client that still
 // sends loses the answer to that. The Functions host does: it sends a body whole
 // before it looks. So what is left of a body is read on and thrown away after the
-// answer, within limits of bytes, time and number. Where there are too many, whoever sends
-// least is let go: strangers who dribble keep nobody's answer from arriving.
+// answer, within limits of bytes, time and number. Where there are too many, the client that
+// sends least is let go: strangers who dribble keep nobody's answer from arriving.
 //
 // net/http lingers for half a second, and not at all where a client has sent
 // `Expect: 100-continue`. Source: RFC 9112, section 9.6.

@@ -118,7 +118,7 @@ func TestTheRestIsNotAwaitedForEver(t *testing.T) {
 	}
 }
 
-// Strangers who dribble have all the room, and make it for whoever sends.
+// Strangers who dribble have all the room, and give it up for a client that sends.
 func TestWhoSendsLeastMakesRoom(t *testing.T) {
 	t.Parallel()
 	const size = 16 << 20 // more than the sockets between hold
@@ -163,7 +163,7 @@ func TestTheWorkMayTakeLongerThanTheBody(t *testing.T) {
 	})
 }
 
-// pipe is a connection to a server, both of which a synctest bubble can hold.
+// pipe is a connection to a server. A synctest bubble can hold both.
 func pipe(t *testing.T, handler http.Handler) net.Conn {
 	t.Helper()
 	ours, theirs := net.Pipe()

@@ -107,7 +107,7 @@ func (c config) fixedEnv() []string {
 		"POSTHORN_MASTER_KEY_OLD=",
 		"POSTHORN_MASTER_KEY_FILE=" + c.path("master.key"),
 		"POSTHORN_BLOB_ENDPOINT=https://" + c.blobHost(),
-		"POSTHORN_TABLE_ENDPOINT=https://" + storageHost("table", c.TablePort),
+		"POSTHORN_TABLE_ENDPOINT=https://" + c.port(c.TablePort) + "/devstoreaccount1", // as package azurite says
 		"POSTHORN_QUEUE_ENDPOINT=https://" + c.queueHost(),
 		"POSTHORN_QUEUE__queueServiceUri=",
 		"POSTHORN_STORAGE_CA_FILE=" + c.certFile(),

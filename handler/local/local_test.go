@@ -29,7 +29,7 @@ import (
 // The quota of one's own works without its two settings, here and in a shell.
 func TestAQuotaOfOnesOwn(t *testing.T) {
 	t.Parallel()
-	c, err := readConfig([]string{"POSTHORN_QUOTA=custom", "POSTHORN_LOCAL_NAMES=desk"})
+	c, err := readConfig([]string{"POSTHORN_QUOTA=custom", "POSTHORN_LOCAL_NAMES=laptop"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestAQuotaOfOnesOwn(t *testing.T) {
 	if own := settingsIn(c.gatewayEnv([]string{"POSTHORN_QUOTA_PER_MINUTE=7"})); own["POSTHORN_QUOTA_PER_MINUTE"] != "7" {
 		t.Errorf("one's own is %v", own)
 	}
-	if !slices.Contains(c.names().More, "desk") {
+	if !slices.Contains(c.names().More, "laptop") {
 		t.Errorf("the names are %v", c.names())
 	}
 }

@@ -27,7 +27,7 @@ const (
 	// tokens, which only Azurite and the gateway here believe.
 	identityPath   = "/msi/token"
 	identitySecret = "local"
-	// tokenLife is that of Azure's tokens for managed identities.
+	// tokenLife is how long Azure's tokens for managed identities live.
 	tokenLife = 24 * time.Hour
 	// partStop is how long calls under way may take when all ends.
 	partStop = 2 * time.Second

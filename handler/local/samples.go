@@ -32,7 +32,7 @@ type sample struct {
 	body    map[string]any
 }
 
-// operation is what the gateway says of a message; Detail is that of a problem.
+// operation is what the gateway says of a message; Detail is a problem's.
 type operation struct {
 	ID       string
 	Status   string

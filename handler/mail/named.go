@@ -93,7 +93,7 @@ func unquoted(text string) (value, rest string, ok bool) {
 }
 
 // NamedList reads addresses as Named does, with commas between them; where nothing
-// stands beside a comma, nothing is meant. The error is that of the first that is
+// stands beside a comma, nothing is meant. The error is about the first that is
 // wrong.
 func NamedList(text string) ([]Address, error) {
 	var all []Address

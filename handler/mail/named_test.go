@@ -25,7 +25,7 @@ func TestNamed(t *testing.T) {
 		`"" <ann@example.com>`:              {Address: "ann@example.com"},
 		"Doe, Ann <ann@example.com>":        {Address: "ann@example.com", DisplayName: "Doe, Ann"},
 		`Ann "A" \ Doe <ann@example.com>`:   {Address: "ann@example.com", DisplayName: `Ann "A" \ Doe`},
-		"Ann <>":                            {DisplayName: "Ann"}, // of which check says that it has no address
+		"Ann <>":                            {DisplayName: "Ann"}, // check says that it has no address
 		"not an address":                    {Address: "not an address"},
 	} {
 		got, err := mail.Named(text)

@@ -93,7 +93,7 @@ func (d *testOperator) console(t *testing.T) *console {
 			if conn, err := d.world.Dial(ctx, network, address); err == nil {
 				return conn, nil
 			}
-			return d.world.Dial(ctx, network, dnstest.Resolver) // the address is that of this computer's
+			return d.world.Dial(ctx, network, dnstest.Resolver) // the address is this computer's
 		},
 	}
 }

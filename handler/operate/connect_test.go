@@ -11,7 +11,7 @@ import (
 	"github.com/posthorn/posthorn/handler/operate/azure/azuretest"
 )
 
-// unconnected is a ward whose file is not there yet.
+// unconnected is a deployment whose connection file is not there yet.
 func unconnected(t *testing.T) (*testDeployment, string) {
 	t.Helper()
 	w := newTestDeployment(t)

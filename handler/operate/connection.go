@@ -31,7 +31,7 @@ func kept(all map[string]string) map[string]string {
 // vaultReference begins the value of a setting that is a secret of a vault.
 const vaultReference = "@Microsoft.KeyVault("
 
-// secretAddress is that of the secret that a reference stands for, or empty: of
+// secretAddress is the address of the secret that a reference stands for, or empty: of
 // @Microsoft.KeyVault(SecretUri=…) or @Microsoft.KeyVault(VaultName=…;SecretName=…).
 // Source: learn.microsoft.com, "Use Key Vault references as app settings".
 func secretAddress(value string) string {

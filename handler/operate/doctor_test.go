@@ -60,7 +60,7 @@ func healthySettings() map[string]string {
 	}
 }
 
-// testDeployment is a desk at a whole deployment, as infra makes it, with a domain of its own that
+// testDeployment is an operator at a whole deployment, as infra makes it, with a domain of its own that
 // is linked and used.
 type testDeployment struct {
 	*testOperator
@@ -170,7 +170,7 @@ func (w *testDeployment) examined(t *testing.T) (all []told, text string, code i
 	return all, out + said, code
 }
 
-// run is that of the desk, with the ward's clock and DNS.
+// run runs a command of the operator, with the deployment's clock and DNS.
 func (w *testDeployment) run(t *testing.T, words ...string) (out, said string, code int) {
 	t.Helper()
 	return w.testOperator.runAs(t, func(c *console) {

@@ -28,7 +28,7 @@ func (f *facts) checkHost(a *area) {
 	if !ok {
 		return
 	}
-	logs := "az functionapp restart" + f.app() + "\nIf the fault stays, check the log stream of the function app in the Azure portal."
+	logs := "az functionapp restart" + f.app() + "\nIf the error stays, check the log stream of the function app in the Azure portal."
 	switch {
 	case h.State == "Running" && len(h.Errors) == 0:
 		a.green("the host runs")

@@ -135,7 +135,7 @@ func (f *facts) checkDNS(a *area) {
 		}
 	}
 	if !f.service.done || f.service.err != nil || !f.domains.done || f.domains.err != nil {
-		a.yellow("Fix the faults of domains above.", "not checked: the linked domains are not known")
+		a.yellow("Correct the errors of domains above.", "not checked: the linked domains are not known")
 	} else if custom == 0 {
 		a.green("the Azure-managed domain needs no records")
 	}
@@ -154,7 +154,7 @@ const deadDays = 7
 // checkReports looks at the way of delivery reports into their queue.
 func (f *facts) checkReports(a *area) {
 	if f.at.Service == "" {
-		a.yellow("Fix the faults of mail above.", "not checked: the Communication Services resource is not known")
+		a.yellow("Correct the errors of mail above.", "not checked: the Communication Services resource is not known")
 		return
 	}
 	topic, ok := known(a, f.topic, "delivery reports", deployAgain)

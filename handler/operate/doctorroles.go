@@ -43,7 +43,7 @@ type roleNeed struct {
 	ofTopic             bool // of the events' identity, and not of the app's
 }
 
-// principal is the identity as which the app works: that of AZURE_CLIENT_ID, else the
+// principal is the identity of the app: the one that AZURE_CLIENT_ID names, else the
 // system-assigned one. It is empty if there is none, or if the app is not known.
 func (f *facts) principal() string {
 	client := f.setting("AZURE_CLIENT_ID")

@@ -48,7 +48,7 @@ func (a *area) unread(what string, err error, do string) {
 	case isAbsent:
 		a.red(do, "%s", absent)
 	case errors.Is(err, errUnasked):
-		a.yellow("Fix the faults above, and run doctor again.", "%s: not checked", what)
+		a.yellow("Correct the errors above, and run doctor again.", "%s: not checked", what)
 	case errors.Is(err, context.DeadlineExceeded):
 		a.yellow("Run doctor again.", "%s: not checked: no answer in time", what)
 	case !isFault:

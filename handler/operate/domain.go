@@ -105,7 +105,7 @@ func (n domainName) read(ctx context.Context, cl cloud) (azure.Domain, error) {
 	return d, err
 }
 
-// own is read for commands on verification, of which the managed domain has none.
+// own is read for commands on verification. The managed domain has no verification.
 func (n domainName) own(ctx context.Context, cl cloud) (azure.Domain, error) {
 	d, err := n.read(ctx, cl)
 	if err == nil && d.Managed() {

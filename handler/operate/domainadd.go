@@ -47,7 +47,7 @@ func (cmd *addDomain) Run(ctx context.Context, c *console, cl cloud) error {
 			return err
 		}
 	}
-	if d, err = c.settled(ctx, cl, d); err != nil {
+	if d, err = c.awaitDomain(ctx, cl, d); err != nil {
 		return err
 	}
 	if missing {
@@ -65,20 +65,20 @@ func (cmd *addDomain) Run(ctx context.Context, c *console, cl cloud) error {
 
 // How long Azure may take for the records of a new domain.
 const (
-	settleEvery = 5 * time.Second
-	settleTries = 60
+	awaitEvery = 5 * time.Second
+	awaitTries = 60
 )
 
-// settled waits until Azure has made a domain. Somebody may have stopped before.
-func (c *console) settled(ctx context.Context, cl cloud, d azure.Domain) (azure.Domain, error) {
-	for range settleTries {
+// awaitDomain waits until Azure has made a domain. Somebody may have stopped before.
+func (c *console) awaitDomain(ctx context.Context, cl cloud, d azure.Domain) (azure.Domain, error) {
+	for range awaitTries {
 		switch p := d.Properties; {
 		case p.State == "Failed" || p.State == "Canceled":
 			return d, fmt.Errorf("Azure could not add the domain %s (%s). Run the command again", d.ID.Name(), p.State)
 		case (p.State == "Succeeded" || p.State == "") && len(p.Records) > 0:
 			return d, nil
 		}
-		err := c.sleep(ctx, settleEvery)
+		err := c.sleep(ctx, awaitEvery)
 		if err == nil {
 			d, err = cl.Domain(ctx, d.ID)
 		}

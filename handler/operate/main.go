@@ -40,7 +40,7 @@ type program struct {
 	Callers  callersCommands  `cmd:"" help:"Manage callers: their keys, policies and pauses."`
 	Connect  connectCommand   `cmd:"" help:"Choose the deployment in Azure that commands work on."`
 	Dead     deadCommands     `cmd:"" help:"Manage dead letters: messages that Posthorn gave up."`
-	Doctor   doctorCommand    `cmd:"" help:"Check a deployment, and say how to fix faults."`
+	Doctor   doctorCommand    `cmd:"" help:"Check a deployment, and say what to correct."`
 	Domain   domainCommands   `cmd:"" help:"Manage domains that mail comes from."`
 	Hooks    hooksCommands    `cmd:"" help:"Manage webhooks and forms."`
 	Links    linksCommands    `cmd:"" help:"Manage links to files in sent mail."`

@@ -10,7 +10,7 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// Whoever owns a deployment may not read its storage yet: the role has to be named.
+// The owner of a deployment may not read its storage yet: the role has to be named.
 func TestAMissingRoleOnStorageIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ host, role string }{

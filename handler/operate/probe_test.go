@@ -178,7 +178,7 @@ func (s *scriptedACS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// withACS has the emulator as the service, whose clock is the desk's.
+// withACS has the emulator as the service. Its clock is the operator's.
 func withACS(t *testing.T, settings map[string]string, c emulator.Config) (*probeOperator, *[]string) {
 	t.Helper()
 	d := newProbeOperator(t, nil)

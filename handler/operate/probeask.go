@@ -102,7 +102,7 @@ func askRepeat(ctx context.Context, a *probeRun, base string) (string, error) {
 	before := a.known.of(base)
 	m := a.mail(base, before.Operation, a.to[0])
 	if mailDigest(m) != before.Digest {
-		return "", askError("--sender and --to must be those of the first call of " + base + ", or begin anew with --again")
+		return "", askError("--sender and --to must be the same as in the first call of " + base + ", or begin anew with --again")
 	}
 	r, err := a.post(ctx, "again after "+a.c.now().Sub(before.At).Round(time.Second).String(), "", before.Operation, m)
 	if err != nil {

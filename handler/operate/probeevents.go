@@ -31,7 +31,7 @@ type reportMessage struct {
 	text   []byte
 }
 
-// peek looks at the front of the queue of reports, and takes nothing out.
+// peek looks at the head of the queue of reports, and takes nothing out.
 func (a *probeRun) peek(ctx context.Context) ([]reportMessage, error) {
 	base := strings.TrimRight(a.cloud.at.Settings[queueEndpoint], "/")
 	if base == "" {
@@ -84,7 +84,7 @@ func askEncoding(ctx context.Context, a *probeRun) (string, error) {
 			return "", askError("the first message of the queue is not JSON, neither with Base64 nor without")
 		}
 	}
-	return answer, a.saw("%d messages at the front of the queue, the first is JSON (%s)", len(messages), answer)
+	return answer, a.saw("%d messages at the head of the queue, the first is JSON (%s)", len(messages), answer)
 }
 
 // reportEvent is what both schemas of Event Grid have.

@@ -161,7 +161,7 @@ func TestARepeatIsOfTheSameMessage(t *testing.T) {
 	d.run(t, "--only P2"+toAnn)
 	d.pass(2 * time.Hour)
 	_, said, code := d.run(t, "--only P2 --yes --sender donotreply@example.com --to Ann@example.org")
-	if code != exitFailed || !strings.Contains(said, "must be those of the first call of P2") || len(*mails) != 1 {
+	if code != exitFailed || !strings.Contains(said, "must be the same as in the first call of P2") || len(*mails) != 1 {
 		t.Errorf("exit code %d, %d mails\n%s", code, len(*mails), said)
 	}
 	if _, said, code = d.run(t, "--only P2"+toAnn); code != 0 || d.findings(t)["P2.1h"].Answer != "accepted" {

@@ -29,7 +29,7 @@ type probeFinding struct {
 	Left []azure.ID `json:"left,omitempty"`
 }
 
-// probeFindings is the file of them, beside that of the connection.
+// probeFindings is the file of what was found, beside the connection's file.
 type probeFindings struct {
 	name string
 	all  map[azure.ID]map[string]*probeFinding // by Communication Services resource

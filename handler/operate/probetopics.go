@@ -17,7 +17,7 @@ func reportProbes() []probe {
 }
 
 // orderOfSteps is how a probe is asked with another login.
-const otherLogin = "Make an app without any role (az ad sp create-for-rbac), log in as it (az login --service-principal), and run \"posthorn doctor --probe --only P9\"."
+const otherLogin = "Make an app without any role: az ad sp create-for-rbac. Log in as it: az login --service-principal. Run \"posthorn doctor --probe --only P9\"."
 
 func rightProbes() []probe {
 	return []probe{
@@ -31,7 +31,7 @@ func rightProbes() []probe {
 			{word: "30m", means: "A new deployment sends within half an hour."},
 			{word: "longer", means: "A new deployment answers acs-misconfigured for longer than half an hour."}}},
 		{id: "P16", question: "Does a role of your own send, without CommunicationServices/Write?",
-			steps: "Make a role with the actions Microsoft.Communication/CommunicationServices/Read and Microsoft.Communication/EmailServices/write, assign it to an app on the Communication Services resource, and send as that app.",
+			steps: "Make a role with the actions Microsoft.Communication/CommunicationServices/Read and Microsoft.Communication/EmailServices/write. Assign it to an app on the Communication Services resource, and send as that app.",
 			answers: []probeOutcome{
 				{word: "sends", means: "Give the id of that role to the deployment as the parameter sendRoleId."},
 				{word: "refused", means: "Leave sendRoleId empty: Communication and Email Service Owner on the one resource."}}},

@@ -31,7 +31,7 @@ type wire struct {
 	scope    string
 }
 
-// acsScope is that of Microsoft's own SDKs for ACS.
+// acsScope is the scope that Microsoft's own SDKs for ACS use.
 const acsScope = "https://communication.azure.com//.default"
 
 func newWire(at cloud) (*wire, error) {

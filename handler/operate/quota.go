@@ -86,7 +86,7 @@ func (cl cloud) quotaSettings(ctx context.Context, c *console) (values map[strin
 	}
 	values, err = cl.AppSettings(ctx, cl.at.Site)
 	if azure.IsKind(err, azure.Forbidden) {
-		c.tell("The settings of the function app cannot be read. Those of the last \"posthorn connect\" are used. %s", firstSentenceOf(err))
+		c.tell("The settings of the function app cannot be read. Posthorn uses the settings that \"posthorn connect\" read last. %s", firstSentenceOf(err))
 		return cl.at.Settings, "connection", nil
 	}
 	return values, "function app " + cl.at.Site.Name(), err

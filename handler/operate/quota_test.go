@@ -78,7 +78,7 @@ messages a minute        30
 messages an hour         100
 linked domains           x.azurecomm.net (Azure-managed), other.test
 fits the linked domains  yes
-`; code != 0 || out != want || !strings.Contains(said, `Those of the last "posthorn connect" are used`) {
+`; code != 0 || out != want || !strings.Contains(said, `Posthorn uses the settings that "posthorn connect" read last`) {
 		t.Errorf("exit code %d, %q\n%s", code, said, out)
 	}
 }
@@ -167,7 +167,7 @@ func end(at time.Time, domain, status, hard string, n int64) metered {
 	return metered{at, map[string]string{"SenderDomain": domain, "MessageStatus": status, "IsHardBounce": hard}, n}
 }
 
-// busy is a desk whose domain has sent for 20 days, much of it.
+// busy is an operator whose domain has sent for 20 days, much of it.
 func busy(t *testing.T) *testOperator {
 	t.Helper()
 	d := newTestOperator(t)

@@ -34,7 +34,7 @@ type senderAt struct {
 	there             *azure.Sender // nil: not there
 }
 
-// resource is the name of the resource: that of the one that is there, or the username.
+// resource is the name of the existing resource, or the username if there is none.
 func (s senderAt) resource() string {
 	if s.there != nil {
 		return s.there.ID.Name()
@@ -268,7 +268,7 @@ func senderUsers(ctx context.Context, c *console, address string) (users []strin
 	return users, err
 }
 
-// firstLine is the beginning of a long error, such as that of many missing settings.
+// firstLine is the beginning of a long error, such as a list of missing settings.
 func firstLine(err error) string {
 	line, _, more := strings.Cut(sentence(err), "\n")
 	if more {

@@ -26,7 +26,7 @@ func (d *testOperator) owns(id string, created time.Time) {
 	d.Put(id+"/senderUsernames/shop", azuretest.Object{"properties": azuretest.Object{"username": "Shop", "displayName": "The Shop"}})
 }
 
-// newSenders is a desk with the managed domain, one of its own, and one of another
+// newSenders is an operator with the managed domain, one of its own, and one of another
 // Email Service that is linked.
 func newSenders(t *testing.T) *testOperator {
 	t.Helper()

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// visible writes text of which no part steers a terminal: names, zones and answers of
+// visible writes text that cannot steer a terminal: names, zones and answers of
 // others are in it. What would steer is written as JSON writes it, so that JSON stays
 // what it is. The colours of this program alone pass, where there are any.
 type visible struct {

@@ -3,7 +3,7 @@
 //
 // In: guests, each a request with the name that it asks for, who take a piece of PieceBytes
 // for what has come, and never for what was announced. Out: a piece or, when there is none,
-// the end of whoever is slowest, who may be the one that asks. The pieces held never pass
+// the end of the slowest guest, who may be the one that asks. The pieces held never pass
 // the pool; one name holds half of it at most. No request that has proved itself is here.
 //
 // It reads no body and answers nobody: api/rest does, and linger where an answer was
@@ -74,8 +74,8 @@ func (p *Pool) Enter(name string, c Connection) *Guest {
 	return g
 }
 
-// SetReadDeadline is that of the connection until the guest is ended: no deadline gives it
-// more time then.
+// SetReadDeadline sets the deadline of the connection until the guest is ended: no deadline
+// gives the guest more time then.
 func (g *Guest) SetReadDeadline(t time.Time) error {
 	g.pool.mu.Lock()
 	defer g.pool.mu.Unlock()
@@ -126,7 +126,7 @@ func (g *Guest) Take(ctx context.Context) error {
 	held, told := g.pieces, make(chan struct{})
 	g.told = told
 	p.waiting = append(p.waiting, g)
-	p.settle()
+	p.handOut()
 	p.mu.Unlock()
 	select {
 	case <-told:
@@ -152,7 +152,7 @@ func (g *Guest) Leave() {
 	p.free += g.pieces
 	g.pieces = 0
 	p.guests = slices.DeleteFunc(p.guests, func(other *Guest) bool { return other == g })
-	p.settle()
+	p.handOut()
 }
 
 // Held is how many bytes are held now.
@@ -166,9 +166,9 @@ func (p *Pool) Held() int64 {
 	return int64(pieces) * PieceBytes
 }
 
-// settle gives out what is free, in turn, and sees to it that enough comes back for all who
+// handOut gives out what is free, in turn, and sees to it that enough comes back for all who
 // go on waiting. p.mu is held, here and below.
-func (p *Pool) settle() {
+func (p *Pool) handOut() {
 	for _, g := range slices.Clone(p.waiting) {
 		if p.free > 0 && p.heldBy(g.name) < p.share {
 			p.free--

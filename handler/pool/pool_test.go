@@ -33,7 +33,7 @@ func enter(p *pool.Pool, name string) *guest {
 	return g
 }
 
-// SetReadDeadline is that of its connection: a time that is over ends it.
+// SetReadDeadline sets its connection's deadline: a time that is over ends it.
 func (g *guest) SetReadDeadline(t time.Time) error {
 	g.ended = t.Before(time.Now())
 	return nil
@@ -43,12 +43,12 @@ func (g *guest) SetReadDeadline(t time.Time) error {
 func (g *guest) take() error {
 	g.taking = make(chan error, 1)
 	go func() { g.taking <- g.Take(context.Background()) }()
-	return g.settle()
+	return g.ends()
 }
 
 var errWaits = errors.New("it waits")
 
-func (g *guest) settle() error {
+func (g *guest) ends() error {
 	synctest.Wait()
 	select {
 	case err := <-g.taking:
@@ -89,7 +89,7 @@ func TestWhoIsSlowestEndsFirst(t *testing.T) {
 			t.Errorf("what comes for it then: %v", err)
 		}
 		stalled.Leave()
-		if err := fresh.settle(); err != nil {
+		if err := fresh.ends(); err != nil {
 			t.Errorf("with its piece: %v", err)
 		}
 		last := enter(p, "f")
@@ -104,13 +104,13 @@ func TestWhoIsSlowestEndsFirst(t *testing.T) {
 		}
 		none.Leave()
 		dribbling.Leave()
-		if err := last.settle(); err != nil {
+		if err := last.ends(); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// Whoever sends a whole piece at once and then stops keeps out nobody who sends less.
+// A guest that sends a whole piece at once and then stops keeps out nobody who sends less.
 func TestABurstBuysNoLongStay(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -140,7 +140,7 @@ func TestABurstBuysNoLongStay(t *testing.T) {
 				}
 				one.Leave()
 				two.Leave()
-				if err := next.settle(); err != nil {
+				if err := next.ends(); err != nil {
 					t.Error(err)
 				}
 			})
@@ -194,7 +194,7 @@ func TestWhoIsWholeIsNotEnded(t *testing.T) {
 			t.Errorf("next: %v", err)
 		}
 		two.Leave()
-		if err := next.settle(); err != nil {
+		if err := next.ends(); err != nil {
 			t.Error(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -289,7 +289,7 @@ func (m *model) held() (all int, of map[string]int) {
 	of = map[string]int{}
 	for _, g := range m.in {
 		if g.taking != nil {
-			_ = g.settle()
+			_ = g.ends()
 		}
 		all += g.pieces
 		of[g.name] += g.pieces

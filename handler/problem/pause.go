@@ -50,8 +50,8 @@ func (p *Pause) Checked() (*Pause, error) {
 	return checked, err
 }
 
-// Problem is that of a message which does not leave, or is not taken. what names what is
-// paused.
+// Problem is the problem of a message that does not leave, or is not taken. what names what
+// is paused.
 func (p *Pause) Problem(what string) *Problem {
 	who := "The operator"
 	if p.Auto {

@@ -9,7 +9,7 @@ import (
 // spokenViolations are as many violations as a sentence for a client has room for.
 const spokenViolations = 5
 
-// Invalid is the problem of a message with violations, of which there is at least one. The
+// Invalid is the problem of a message with at least one violation. The
 // first should be the cause of those that follow from it: some clients show no other.
 func Invalid(violations []Violation) *Problem {
 	p := New(InvalidMessage, "The message has one violation, listed in errors.")

@@ -19,7 +19,7 @@ type Violation struct {
 	said *said // what Detail was made of, nil if it names no member
 }
 
-// said is a format and its arguments, of which some are Names.
+// said is a format and its arguments. Some arguments are Names.
 type said struct {
 	format string
 	args   []any

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A sentence names members in the words of whoever reads it, as short as can be.
+// A sentence names members in the words of its reader, as short as can be.
 func TestFaultsNameMembersInTheReadersWords(t *testing.T) {
 	t.Parallel()
 	renamed := func(from, to string) func(string) string {

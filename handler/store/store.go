@@ -11,7 +11,8 @@
 // one exception that every conditional writer must know: when an answer is lost
 // and the call was repeated below us, ErrExists or ErrChanged may come from our
 // own first write. A writer therefore stores a fresh attempt id and reads back.
-// ErrUnavailable means that the call may or may not have happened.
+// ErrUnavailable means that the call may or may not have happened. A transaction is one
+// call: its error is that of the first action which failed.
 package store
 
 import (
@@ -56,9 +57,36 @@ type Entity struct {
 // Key is where a row stands. Keys are ordered by partition, then by row.
 type Key struct{ Partition, Row string }
 
+// Verb is what an Action does.
+type Verb int
+
+// The verbs.
+const (
+	InsertRow Verb = iota
+	ReplaceRow
+	DeleteRow
+)
+
+// Action is one of a transaction.
+type Action struct {
+	Verb   Verb
+	Entity Entity
+}
+
+// Insert stores a new row. ErrExists if there is one with its keys.
+func Insert(e Entity) Action { return Action{Verb: InsertRow, Entity: e} }
+
+// Replace stores e in place of the whole row, on the condition that e's ETag is.
+func Replace(e Entity) Action { return Action{Verb: ReplaceRow, Entity: e} }
+
+// Delete removes a row. An empty etag is no condition.
+func Delete(partition, row string, etag ETag) Action {
+	return Action{Verb: DeleteRow, Entity: Entity{Partition: partition, Row: row, ETag: etag}}
+}
+
 // Receipt is what a table says beside its answer.
 type Receipt struct {
-	// ETag is the row's new version after a write.
+	// ETag is the row's new version after a write. A transaction tells none.
 	ETag ETag
 	// Time is the service's clock when it answered, cut to the second by HTTP's
 	// Date. It is set on every answer, ErrMissing, ErrExists and ErrChanged

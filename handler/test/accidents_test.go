@@ -30,7 +30,7 @@ const (
 )
 
 // Three instances that are killed again and again, storage that goes away, an ACS
-// that loses answers and fails: whoever has 202 has a message that ends, once,
+// that loses answers and fails: a caller with 202 has a message that ends, once,
 // and the limit holds.
 //
 // POSTHORN_TEST_SEED repeats what a run has logged, as far as processes do.

@@ -13,7 +13,7 @@ import (
 // the product are none of them here: these tests build it in another process. So
 // `make test` must run them anew each time, or it would pass on what is broken.
 //
-// The bug is planted by GOFLAGS, of which go test's cache knows nothing either.
+// GOFLAGS plants the bug, and go test's cache does not know of it either.
 func TestWhatBreaksAfterAPassIsSeen(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

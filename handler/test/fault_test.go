@@ -84,7 +84,7 @@ func (p *product) testHalfClosed(t *testing.T) {
 	}
 }
 
-// head is that of a request to send, without what says how long its body is.
+// head is the head of a request to send, without what says how long its body is.
 func (w *deployment) head(id string) string {
 	return fmt.Sprintf("POST /emails:send HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nOperation-Id: %s\r\n",
 		strings.TrimPrefix(w.URL, "http://"), w.Key, id)

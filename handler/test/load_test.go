@@ -158,9 +158,9 @@ func (l *load) follow(ctx context.Context, m *loadMessage) (done bool) {
 func (l *load) ask(ctx context.Context, m *loadMessage, method, path, body string) (status int, d world.Document) {
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
-	door := l.instances[(m.n+m.tries)%len(l.instances)]
+	instance := l.instances[(m.n+m.tries)%len(l.instances)]
 	m.tries++
-	req, err := http.NewRequestWithContext(ctx, method, door.URL+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, instance.URL+path, strings.NewReader(body))
 	if err != nil {
 		m.last = err.Error()
 		return 0, d

@@ -66,7 +66,7 @@ func (p *product) testDrain(t *testing.T) {
 	w.ACS.Message(t)
 }
 
-// Whoever sends all before it looks, as the Functions host does, finds the answer,
+// A client that sends all before it looks, as the Functions host does, finds the answer,
 // also where the host itself calls.
 func (p *product) testEarlyAnswer(t *testing.T) {
 	w := newDeployment(t, p, world.Options{})

@@ -62,7 +62,7 @@ func (p *product) testSend(t *testing.T) {
 	stranger.Get(t, location.RequestURI()).Want(t, http.StatusNotFound, "not-found")
 }
 
-// The same Idempotency-Key or Operation-Id is one message, whoever asks twice.
+// The same Idempotency-Key or Operation-Id is one message, however often it is sent.
 func (p *product) testRepeat(t *testing.T) {
 	for _, c := range []struct{ name, header, value string }{
 		{"a key", "Idempotency-Key", "canary-order-4711"},

@@ -14,7 +14,7 @@ import (
 	"github.com/posthorn/posthorn/handler/wiring"
 )
 
-// Whoever reads all tables has no key, no secret of a sender, no link, and nothing of what
+// A reader of all tables has no key, no secret of a sender, no link, and nothing of what
 // messages say or of whom they go to. What waits is in a blob, with the message.
 func (p *product) testStolenTables(t *testing.T) {
 	w := newDeployment(t, &product{p.Anew(t)}, world.Options{})

@@ -8,7 +8,7 @@ import (
 	"github.com/posthorn/posthorn/handler/test/world"
 )
 
-// Whoever asks which Posthorn this is hears the same, wherever it is asked.
+// A person who asks which Posthorn this is hears the same everywhere.
 func (p *product) testVersion(t *testing.T) {
 	w := newDeployment(t, p, world.Options{})
 	told := world.Run(t, w.Env, p.HandlerFile, "--version").Stdout.String()

@@ -20,16 +20,16 @@ import (
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// town is a house whose callers and hooks are listed in tables.
+// town is a gateway whose callers and hooks are listed in tables.
 type town struct {
-	*gatewaytest.House
+	*gatewaytest.Harness
 	authority
 	down bool // the tables of callers and hooks
 }
 
 func newTown(t *testing.T, limits quota.Limits) *town {
 	t.Helper()
-	o := &town{House: gatewaytest.New(t, limits)}
+	o := &town{Harness: gatewaytest.New(t, limits)}
 	table := func() *mem.Table {
 		return mem.NewTable(time.Now, func(mem.Op, string) mem.Fault {
 			if o.down {

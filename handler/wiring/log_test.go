@@ -21,11 +21,11 @@ import (
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 )
 
-// requestContext is a context as the front makes it.
+// requestContext is a context as api/rest makes it.
 func requestContext(t *testing.T, header map[string]string) context.Context {
 	t.Helper()
 	seen := make(chan context.Context, 1)
-	door := rest.New(rest.Config{
+	api := rest.New(rest.Config{
 		Gateway: gatewaytest.New(t, quota.CustomDomainSend).Gateway,
 		Public:  &url.URL{}, Now: time.Now, NewID: func() string { return "made here" },
 		Log: slog.New(slog.DiscardHandler), Tracer: noop.NewTracerProvider().Tracer(""), Propagator: propagation.TraceContext{},
@@ -35,7 +35,7 @@ func requestContext(t *testing.T, header map[string]string) context.Context {
 	for name, value := range header {
 		req.Header.Set(name, value)
 	}
-	door.ServeHTTP(httptest.NewRecorder(), req)
+	api.ServeHTTP(httptest.NewRecorder(), req)
 	return <-seen
 }
 

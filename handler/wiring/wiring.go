@@ -131,7 +131,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 		Memory:    func(bodyBytes int64) int64 { return offload.Memory(bodyBytes, s.ACSMaxRequestBytes) },
 		Probes: []rest.Probe{
 			{Name: "tables", Check: func(ctx context.Context) error { _, err := callers.All(ctx); return err }},
-			{Name: "blobs", Check: func(ctx context.Context) error { _, err := blobs.List(ctx, "", "", 1); return err }},
+			{Name: "blobs", Check: func(ctx context.Context) error { _, _, err := blobs.List(ctx, "", "", 1); return err }},
 			{Name: "acs", Check: reachable(s.ACSEndpoint)},
 		},
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tel.Tracer, Propagator: tel.Propagator,

@@ -77,7 +77,7 @@ func tagsOnce(f *violations, tags []mail.Tag) {
 }
 
 var (
-	// outline is that of RFC 3339 section 5.6, in capitals, whose offset may go without
+	// outline is the form of RFC 3339 section 5.6, in capitals. The offset may go without
 	// its colon, as PHP's DATE_ISO8601 has it. time.Parse alone takes a comma, an hour
 	// of one digit and an offset of any size.
 	outline = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):?[0-5]\d)$`)

@@ -7,8 +7,8 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
-// counts holds the lengths of the lists; that of headers is held with them. Of
-// addresses that stand twice, m has one.
+// counts checks the lengths of the lists. The number of headers is checked with the headers.
+// An address that stands twice is once in m.
 func counts(f *violations, m *mail.Message) {
 	r := m.Recipients
 	switch n := len(r.To) + len(r.CC) + len(r.BCC); {

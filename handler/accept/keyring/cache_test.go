@@ -20,8 +20,8 @@ type testCache struct {
 	takes atomic.Int64 // how long a read takes
 }
 
-// newDesk lists the number of the read under "n".
-func newDesk() *testCache {
+// newTestCache lists the number of the read under "n".
+func newTestCache() *testCache {
 	d := &testCache{}
 	d.cache = newCache(time.Now, func(ctx context.Context) (map[string]int64, error) {
 		n := d.reads.Add(1)
@@ -73,7 +73,7 @@ func TestHowFreshAListIs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				d := newDesk()
+				d := newTestCache()
 				if n, _, err := told(d.fresh); n != 1 || err != nil {
 					t.Fatalf("at first: %d, %v", n, err)
 				}
@@ -93,7 +93,7 @@ func TestHowFreshAListIs(t *testing.T) {
 func TestManyWhoAskShareOneRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk()
+		d := newTestCache()
 		d.takes.Store(int64(time.Hour)) // each read ends with its time
 		var all sync.WaitGroup
 		for i := range 200 {
@@ -122,7 +122,7 @@ func TestManyWhoAskShareOneRead(t *testing.T) {
 func TestTheLastListHoldsWithoutAWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk()
+		d := newTestCache()
 		_, _, _ = told(d.known)
 		time.Sleep(CacheLife)
 		d.takes.Store(int64(time.Hour))
@@ -145,7 +145,7 @@ func TestTheLastListHoldsWithoutAWait(t *testing.T) {
 	})
 }
 
-// A failure is that of all who ask within a second; nobody waits for the next read to fail
+// All who ask within a second share a failure; nobody waits for the next read to fail
 // too, and the first who asks later has the list read.
 func TestAFailureIsSharedForASecond(t *testing.T) {
 	t.Parallel()
@@ -164,7 +164,7 @@ func TestAFailureIsSharedForASecond(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				d := newDesk()
+				d := newTestCache()
 				if c.before {
 					_, _, _ = told(d.known)
 					time.Sleep(Grace)

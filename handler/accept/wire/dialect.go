@@ -38,7 +38,7 @@ type Source interface {
 type Dialect[T any] struct {
 	Members  Object[T]
 	Spelling Spelling
-	// Messages makes the messages of what was read, of which some may have been
+	// Messages makes the messages of what was read. Some of it may have been
 	// wrong. Its violations have pointers to the caller's members. It is pure.
 	Messages func(*T) ([]Parsed, []problem.Violation)
 }

@@ -82,12 +82,12 @@ func TestPlacesHaveTheNamesOfTheirAPI(t *testing.T) {
 			}
 		}
 		for _, body := range []string{d.filled("a@example.com"), `{"personalizations":[{}]}`} {
-			letters, _ := d.source.Read(t.Context(), strings.NewReader(body), keep{})
+			parsed, _ := d.source.Read(t.Context(), strings.NewReader(body), keep{})
 			for _, row := range wire.Rows() {
 				ours := "/" + strings.NewReplacer("[].", "/0/", ".", "/").Replace(row.Name)
-				for step := range strings.SplitSeq(strings.TrimPrefix(letters[0].Pointer(ours), "/"), "/") {
+				for step := range strings.SplitSeq(strings.TrimPrefix(parsed[0].Pointer(ours), "/"), "/") {
 					if _, err := strconv.Atoi(step); err != nil && step != "" && !known[step] && step != "a@example.com" {
-						t.Errorf("%s: %s is at %s", of, ours, letters[0].Pointer(ours))
+						t.Errorf("%s: %s is at %s", of, ours, parsed[0].Pointer(ours))
 					}
 				}
 			}
@@ -135,15 +135,15 @@ func TestNaughtyStringsInEveryDialect(t *testing.T) {
 	t.Parallel()
 	for _, s := range require.NaughtyStrings(t) {
 		for of, d := range dialects {
-			letters, err := d.source.Read(t.Context(), strings.NewReader(d.filled(s)), keep{})
+			parsed, err := d.source.Read(t.Context(), strings.NewReader(d.filled(s)), keep{})
 			if err != nil && !problem.Is(err, problem.InvalidMessage) {
 				t.Errorf("%s, %q: %v", of, s, err)
 			}
-			if len(letters) != 1 {
-				t.Errorf("%s, %q: %d messages", of, s, len(letters))
+			if len(parsed) != 1 {
+				t.Errorf("%s, %q: %d messages", of, s, len(parsed))
 				continue
 			}
-			for _, got := range d.texts(letters[0].Message) {
+			for _, got := range d.texts(parsed[0].Message) {
 				if got != s && !strings.Contains(s, "\x00") {
 					t.Errorf("%s, %q is read as %q", of, s, got)
 				}
@@ -202,17 +202,17 @@ func FuzzDialects(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for of, d := range dialects {
 			kept, slow := keep{}, keep{}
-			letters, err := d.source.Read(t.Context(), bytes.NewReader(body), kept)
+			parsed, err := d.source.Read(t.Context(), bytes.NewReader(body), kept)
 			again, err1 := d.source.Read(t.Context(), iotest.OneByteReader(bytes.NewReader(body)), slow)
 			equal(t, err1, err)
 			equal(t, slow, kept)
 			if err != nil && !problem.Is(err, problem.MalformedJSON) && !problem.Is(err, problem.InvalidMessage) {
 				t.Errorf("%s: %v", of, err)
 			}
-			if len(again) != len(letters) {
-				t.Fatalf("%s: %d messages, then %d", of, len(letters), len(again))
+			if len(again) != len(parsed) {
+				t.Fatalf("%s: %d messages, then %d", of, len(parsed), len(again))
 			}
-			for i, l := range letters {
+			for i, l := range parsed {
 				equal(t, again[i].Message, l.Message)
 				for _, ours := range []string{"", "/senderAddress", "/recipients/to/0/address", "/headers/X", "/delivery/tags/0/name", "/replyTo/9/address"} {
 					if p := l.Pointer(ours); p != "" && p[0] != '/' {

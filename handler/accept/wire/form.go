@@ -118,7 +118,7 @@ func (r *reader) nothing() (empty bool, err error) {
 	return size == 0, err
 }
 
-// Passed is a member of which nothing depends here, whatever it is.
+// Passed is a member that changes nothing here, whatever it is.
 func Passed[T any](name string) Member[T] {
 	return Member[T]{name: name, read: func(r *reader, _ *T) error { return r.skip() }}
 }
@@ -127,6 +127,7 @@ func Passed[T any](name string) Member[T] {
 type Row struct {
 	Name    string // from the whole body: personalizations[].to[].email
 	Refusal string // empty if the member is taken
+	ours    []string
 }
 
 // Rows lists all members of o, those of objects within it too.
@@ -135,9 +136,9 @@ func (o Object[T]) Rows() []Row { return o.rows("") }
 func (o Object[T]) rows(prefix string) []Row {
 	var all []Row
 	for _, m := range o {
-		all = append(all, Row{prefix + m.name, m.refusal})
+		all = append(all, Row{prefix + m.name, m.refusal, m.ours})
 		for _, in := range m.inner {
-			all = append(all, Row{prefix + m.name + in.Name, in.Refusal})
+			all = append(all, Row{prefix + m.name + in.Name, in.Refusal, in.ours})
 		}
 	}
 	return all

@@ -39,11 +39,11 @@ func TestContentAsBytes(t *testing.T) {
 			t.Parallel()
 			for _, chunked := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.HalfReader, iotest.OneByteReader} {
 				kept := keep{}
-				letters, err := resend.Source().Read(t.Context(), chunked(strings.NewReader(inResend(tt.content))), kept)
+				parsed, err := resend.Source().Read(t.Context(), chunked(strings.NewReader(inResend(tt.content))), kept)
 				if err != nil || kept[0] != tt.want {
 					t.Fatalf("%d bytes, %v", len(kept[0]), err)
 				}
-				if m := letters[0].Message; m.Content.Subject != "after" || !m.Attachments[0].HasContent || m.Attachments[0].ContentID != "c" {
+				if m := parsed[0].Message; m.Content.Subject != "after" || !m.Attachments[0].HasContent || m.Attachments[0].ContentID != "c" {
 					t.Errorf("%+v", m)
 				}
 			}

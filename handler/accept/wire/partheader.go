@@ -17,7 +17,7 @@ type partHeader struct {
 
 const longHeader = "The header of the part is too long."
 
-// parseHeader returns what a header says. The detail is that of a violation, or empty.
+// parseHeader returns what a header says. detail is a violation's, or empty.
 func parseHeader(fields textproto.MIMEHeader, form bool) (h partHeader, detail string) {
 	size := 0
 	for name, values := range fields {

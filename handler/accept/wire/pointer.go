@@ -1,6 +1,10 @@
 package wire
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // PointerPair says for a place of a mail.Message where it stands in the words of
 // another API: both are JSON pointers, and * is any one step.
@@ -8,6 +12,20 @@ type PointerPair struct{ Ours, Theirs string }
 
 // Pointers are tried in their order. The last is best the whole body, {"", ""}.
 type Pointers []PointerPair
+
+// Pointers are what As says of the members of o, and of objects within it: the finest first.
+func (o Object[T]) Pointers() Pointers {
+	all := Pointers{{"", ""}}
+	for _, row := range o.Rows() {
+		theirs := "/" + strings.NewReplacer("[].", "/*/", ".", "/").Replace(row.Name)
+		for _, ours := range row.ours {
+			plain := strings.TrimRight(ours, "/*")
+			all = append(all, PointerPair{ours, theirs + ours[len(plain):]}, PointerPair{plain, theirs})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b PointerPair) int { return cmp.Compare(len(b.Ours), len(a.Ours)) })
+	return all
+}
 
 // Of is where a place of a message stands: by the first row that begins it, with
 // its steps for the asterisks in their order. What follows the row in ours is

@@ -31,7 +31,7 @@ type source struct {
 	base     int64  // offset of buf[0] in the body
 }
 
-// offset is that of the next byte in the body.
+// offset is the offset of the next byte in the body.
 func (s *source) offset() int64 { return s.base + int64(s.pos) }
 
 // ahead is what is in the buffer and not read yet.

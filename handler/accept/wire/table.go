@@ -17,8 +17,16 @@ type Object[T any] []Member[T]
 type Member[T any] struct {
 	name    string
 	read    func(r *reader, to *T) error
-	refusal string // why no value is ever taken; empty if it is
-	inner   []Row  // of an object or a list of objects
+	refusal string   // why no value is ever taken; empty if it is
+	inner   []Row    // of an object or a list of objects
+	ours    []string // see As
+}
+
+// As says where a message has what m reads: JSON pointers, in which * is any one step. At
+// the end of one, an asterisk is a step within m too, which may be missing.
+func (m Member[T]) As(ours ...string) Member[T] {
+	m.ours = ours
+	return m
 }
 
 // Text is a member that is a string. What passes limit is a violation here; limits
@@ -27,7 +35,7 @@ func Text[T any, S ~string](name string, limit int, at func(*T) *S) Member[T] {
 	return TextAs(name, limit, at, func(s string) S { return S(s) })
 }
 
-// TextAs is Text, of which as makes what is kept.
+// TextAs is Text. as makes what is kept of the text.
 func TextAs[T any, S ~string](name string, limit int, at func(*T) *S, as func(string) S) Member[T] {
 	return Member[T]{name: name, read: func(r *reader, to *T) error {
 		s, err := r.hold(limit)

@@ -57,8 +57,8 @@ func (r *reader) rest(dst []byte, limit int) ([]byte, int, error) {
 }
 
 // run reads the characters at the reader that stand for themselves, as many as
-// the buffer holds. They are good until it is filled again. A character of which
-// the buffer holds only the start stays unread.
+// the buffer holds. They are good until it is filled again. If the buffer
+// holds only the start of a character, the character stays unread.
 func (r *reader) run() ([]byte, error) {
 	window := r.ahead()
 	n, ascii := plain(window)

@@ -19,7 +19,7 @@
 // RFC 7578.
 //
 // Whether the texts mean anything is accept/check's to say, the size of a body is
-// limited by whoever made its reader, and where the content of an attachment goes
+// limited by its reader, and where the content of an attachment goes
 // is the Sink's concern.
 //
 // All sizes are bytes.

@@ -166,7 +166,7 @@ func (p *Policy) form() error {
 		}
 	}
 	if f.PerAddress < 0 || f.PerHour < 0 || f.MaxWaiting < 0 || f.Cap < 0 || f.Cap > 100 {
-		return wrong("The rates of a form and the number of its messages that may wait must not be negative, and its cap is a percentage.")
+		return wrong("A form's rates and its number of queued messages must not be negative. Its cap is a percentage.")
 	}
 	if f.Honeypot == "" {
 		f.Honeypot = DefaultHoneypot

@@ -51,7 +51,7 @@ func sum(secret string, parts ...string) []byte {
 	return m.Sum(nil)
 }
 
-// verify is what the front does with a delivery.
+// verify is what api/rest does with a delivery.
 func verify(r *Registry, h Hook, d Delivery) error {
 	if h.IsForm() || !h.Policy.Check.Signs() {
 		_, err := r.Admit(context.Background(), h, d)

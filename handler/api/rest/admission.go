@@ -95,9 +95,9 @@ func (a *Admission) giveBack(t *tank, who string, bytes int64) func() {
 // aloneTime is how long a caller must have asked for nothing until another one may have all.
 const aloneTime = time.Minute
 
-// tank is one part of the memory. Whoever is alone may have all of it, as for a night's run
-// of large reports; as soon as somebody else wants some, nobody gets more than half. What is
-// held is not taken back: it ends with its requests.
+// tank is one part of the memory. A caller that is alone may have all of it, as for a night's
+// run of large reports. As soon as another caller wants some, no caller gets more than half.
+// What is held is not taken back: it ends with its requests.
 type tank struct {
 	size, left int64
 	holders    map[string]*holder // few: each is a caller, or a hook, that is listed

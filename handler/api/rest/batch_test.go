@@ -14,7 +14,7 @@ import (
 )
 
 // subjects are those of what was sent, in their order.
-func subjects(d *door) []string {
+func subjects(d *deployment) []string {
 	d.ACS.Lock()
 	defer d.ACS.Unlock()
 	var all []string
@@ -35,7 +35,7 @@ func batch(message string, of ...string) string {
 func TestBatchOfResend(t *testing.T) {
 	t.Parallel()
 	const path = "/emails/batch"
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	attached := strings.Replace(batch(inResend, "1", "2"), `"subject":"2"`, `"subject":"2","attachments":[{"filename":"a","content":"aGk="}]`, 1)
 	for _, c := range []struct {
 		name, mode, body string
@@ -86,7 +86,7 @@ func TestBatchIsRepeatedAsAWhole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			send := func(body string) answer {
 				return d.do(t, d.request(t, "POST", c.path, body, "Idempotency-Key", "k", "X-Batch-Validation", c.mode))
 			}
@@ -112,7 +112,7 @@ func TestBatchIsRepeatedAsAWhole(t *testing.T) {
 
 func TestBatchOfPostmark(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	res := d.do(t, d.request(t, "POST", "/email/batch", batch(inPostmark, "1", "", "3")))
 	var items []struct {
 		ErrorCode          int
@@ -147,7 +147,7 @@ func TestPersonalizationsAreSentTogether(t *testing.T) {
 	}
 	t.Run("all go, with the same links", func(t *testing.T) {
 		t.Parallel()
-		d := newDoor(t, plenty)
+		d := newDeployment(t, plenty)
 		res := d.do(t, d.request(t, "POST", "/v3/mail/send", body(people("a@example.com", "b@example.com", "c@example.com"), apis["sendgrid"].attachments)))
 		ids := strings.Split(res.Header.Get("Posthorn-Message-Ids"), ",")
 		if res.StatusCode != http.StatusAccepted || res.text != "" || len(ids) != 3 || ids[0] != res.Header.Get("X-Message-Id") || len(d.ACS.Sent) != 3 {
@@ -167,7 +167,7 @@ func TestPersonalizationsAreSentTogether(t *testing.T) {
 	})
 	t.Run("one cancelled leaves the others their links", func(t *testing.T) {
 		t.Parallel()
-		d := newDoor(t, plenty)
+		d := newDeployment(t, plenty)
 		later := fmt.Sprintf(`,"send_at":%d`, time.Now().Add(time.Hour).Unix())
 		res := d.do(t, d.request(t, "POST", "/v3/mail/send", body(people("a@example.com", "b@example.com"), apis["sendgrid"].attachments+later)))
 		ids := strings.Split(res.Header.Get("Posthorn-Message-Ids"), ",")
@@ -180,7 +180,7 @@ func TestPersonalizationsAreSentTogether(t *testing.T) {
 	})
 	t.Run("one that is wrong stops all", func(t *testing.T) {
 		t.Parallel()
-		d := newDoor(t, plenty)
+		d := newDeployment(t, plenty)
 		res := d.do(t, d.request(t, "POST", "/v3/mail/send", body(people("a@example.com", "nobody", "b@example.org"), apis["sendgrid"].attachments)))
 		if _, text := apis["sendgrid"].told(res); res.StatusCode != http.StatusBadRequest || !strings.Contains(text, "personalizations.1.to.0.email: ") {
 			t.Errorf("%d %s", res.StatusCode, res.text)
@@ -191,7 +191,7 @@ func TestPersonalizationsAreSentTogether(t *testing.T) {
 	})
 	t.Run("some that ACS refuses are told", func(t *testing.T) {
 		t.Parallel()
-		d := newDoor(t, plenty)
+		d := newDeployment(t, plenty)
 		d.refuseTo("b@example.com")
 		res := d.do(t, d.request(t, "POST", "/v3/mail/send", body(people("a@example.com", "b@example.com", "c@example.com"), apis["sendgrid"].attachments)))
 		if _, text := apis["sendgrid"].told(res); res.StatusCode != http.StatusBadRequest || !strings.Contains(text, "2 of the 3 messages were taken") || !strings.Contains(text, "personalizations.1: ") {
@@ -203,7 +203,7 @@ func TestPersonalizationsAreSentTogether(t *testing.T) {
 	})
 	t.Run("none taken leaves nothing", func(t *testing.T) {
 		t.Parallel()
-		d := newDoor(t, plenty)
+		d := newDeployment(t, plenty)
 		d.refuseTo("a@example.com", "b@example.com")
 		res := d.do(t, d.request(t, "POST", "/v3/mail/send", body(people("a@example.com", "b@example.com"), apis["sendgrid"].attachments)))
 		if res.StatusCode != http.StatusBadRequest || d.Visible(t) != 0 {
@@ -212,7 +212,7 @@ func TestPersonalizationsAreSentTogether(t *testing.T) {
 	})
 	t.Run("sandbox mode sends nothing", func(t *testing.T) {
 		t.Parallel()
-		d := newDoor(t, plenty)
+		d := newDeployment(t, plenty)
 		const sandbox = `,"mail_settings":{"sandbox_mode":{"enable":true}}`
 		if res := d.do(t, d.request(t, "POST", "/v3/mail/send", body(people("a@example.com"), sandbox))); res.StatusCode != http.StatusOK || res.text != "" {
 			t.Errorf("%d %s", res.StatusCode, res.text)
@@ -227,7 +227,7 @@ func TestPersonalizationsAreSentTogether(t *testing.T) {
 }
 
 // refuseTo makes ACS refuse messages to these addresses.
-func (d *door) refuseTo(addresses ...string) {
+func (d *deployment) refuseTo(addresses ...string) {
 	d.ACS.Answer = func(m *mail.Message) (bool, error) {
 		if slices.Contains(addresses, m.Recipients.To[0].Address) {
 			return false, problem.New(problem.RefusedByACS, "There is no such user.")

@@ -34,7 +34,7 @@ const look = `(() => { const all = [...document.querySelectorAll('a')]; return {
 func TestTheDownloadPageInABrowser(t *testing.T) {
 	t.Parallel()
 	ctx := browsertest.Open(t, 390, 700)
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	message := strings.Replace(twoFiles(), `{"senderAddress"`, `{"headers":{"Content-Language":"de"},"senderAddress"`, 1)
 	d.do(t, d.request(t, "POST", "/emails:send", message))
 	_, after, _ := strings.Cut(d.ACS.Sent[0].Content.PlainText, "/files/")

@@ -22,8 +22,8 @@ import (
 )
 
 // signed is a request as ACS's clients make it, whose signature is for body, and
-// whose content is what follows. Its name is that of X-Forwarded-Host, if there is one.
-func (d *door) signed(t *testing.T, method, path, body, content string, headers ...string) *http.Request {
+// whose content is what follows. Its name is X-Forwarded-Host's, if there is one.
+func (d *deployment) signed(t *testing.T, method, path, body, content string, headers ...string) *http.Request {
 	t.Helper()
 	key, err := base64.StdEncoding.DecodeString(d.access)
 	if err != nil {
@@ -72,7 +72,7 @@ func TestNothingOfAForgedBodyCounts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			forged := d.signed(t, "POST", "/emails:send", c.signed, c.sent, "Content-Type", c.contentType, "Idempotency-Key", "order-1")
 			if res := d.do(t, forged); res.StatusCode != http.StatusUnauthorized || res.slug(t) != "unauthenticated" {
 				t.Errorf("%d %s", res.StatusCode, res.text)
@@ -95,7 +95,7 @@ func TestNothingOfAForgedBodyCounts(t *testing.T) {
 // What has no body is signed with the hash of nothing, whatever the method.
 func TestTheHashOfNoBody(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	id := d.do(t, d.request(t, "POST", "/emails:send", twoFiles())).document(t).ID
 	d.end(t, id, record.Accepted, nil)
 	for _, c := range []struct {
@@ -117,7 +117,7 @@ func TestTheHashOfNoBody(t *testing.T) {
 	}
 }
 
-// Whoever repeats a signed request within its five minutes has the first answer
+// A client that repeats a signed request within its five minutes has the first answer
 // again, or is refused: nothing is sent twice under one name.
 func TestARepeatedSignatureSendsNothing(t *testing.T) {
 	t.Parallel()
@@ -127,7 +127,7 @@ func TestARepeatedSignatureSendsNothing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			first := d.signed(t, "POST", "/emails:send", gatewaytest.Small("1"), gatewaytest.Small("1"), c.header, c.value)
 			id := d.do(t, first).document(t).ID
 			again := d.request(t, "POST", "/emails:send", gatewaytest.Small("1"))
@@ -158,7 +158,7 @@ func (k tokens) Verify(_ context.Context, token string) (caller.Identity, error)
 
 func TestACallerIsToldWhoItIs(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	d.callers.Trust(tokens{})
 	if _, err := d.callers.Add(t.Context(), "flow", caller.Policy{Senders: []string{"*@example.com"}, EntraApps: []string{"aaaaaaaa-1111-4111-8111-111111111111"}}); err != nil {
 		t.Fatal(err)
@@ -214,7 +214,7 @@ func TestACallerIsToldWhoItIs(t *testing.T) {
 	if err := d.callers.SetPolicy(t.Context(), "flow", caller.Policy{Senders: []string{"*"}}); err != nil {
 		t.Fatal(err)
 	}
-	fresh := newDoor(t, plenty)
+	fresh := newDeployment(t, plenty)
 	fresh.callers.Trust(tokens{})
 	res := fresh.do(t, fresh.request(t, "GET", "/callers/me", "", "Authorization", "Bearer a.good.token"))
 	if res.StatusCode != http.StatusForbidden || !strings.Contains(res.text, "--entra-app aaaaaaaa-1111-4111-8111-111111111111") {
@@ -229,7 +229,7 @@ func TestACallerIsToldWhoItIs(t *testing.T) {
 // Location is where a client waits that knows only HTTP.
 func TestTheEndOfAMessage(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	sent := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1")))
 	id := sent.document(t).ID
 	location, ok := strings.CutPrefix(sent.Header.Get("Location"), d.server.URL)
@@ -258,7 +258,7 @@ func TestTheEndOfAMessage(t *testing.T) {
 // While ACS is thinking the result is 202, with the same place to ask again.
 func TestTheEndIsAwaited(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	const name = "6f1c9a54-0b1e-4e55-9d53-c2f8e2c0a7d1"
 	const path = "/emails/operations/" + name + "/result"
 	asked := make(chan answer, 1)

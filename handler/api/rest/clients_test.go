@@ -132,13 +132,13 @@ func refusing(text string) map[string][2]string {
 }
 
 // deployed is where a thing goes wrong.
-func (s shown) deployed(t *testing.T) *door {
+func (s shown) deployed(t *testing.T) *deployment {
 	t.Helper()
 	limits := plenty
 	if s.name == "no quota left" {
 		limits = quota.Limits{PerMinute: 1, PerHour: 9}
 	}
-	d := newDoor(t, limits)
+	d := newDeployment(t, limits)
 	switch s.name {
 	case "a paused caller":
 		if err := d.callers.Pause(t.Context(), "shop", "a loop", true); err != nil {
@@ -196,7 +196,7 @@ func TestClientsShowTheReason(t *testing.T) {
 	}
 	t.Run("what is not here", func(t *testing.T) {
 		t.Parallel()
-		newDoor(t, plenty).expectNothing(t, "Go", program, "", [][2]string{
+		newDeployment(t, plenty).expectNothing(t, "Go", program, "", [][2]string{
 			{`{"client":"resend, domains"}`, "Domains are kept by ACS."}, {`{"client":"resend, contacts"}`, "Posthorn keeps no contacts."},
 			{`{"client":"sendgrid, contacts"}`, "Posthorn keeps no contacts."}, {`{"client":"postmark, bounces"}`, "Posthorn keeps no bounces."},
 		})
@@ -231,7 +231,7 @@ func (v vendor) input(message string) string {
 type clientSaid struct{ ID, Message string }
 
 // said runs a client with calls, and has what it shows of each.
-func (d *door) said(t *testing.T, name, program, script, input string) (all []clientSaid) {
+func (d *deployment) said(t *testing.T, name, program, script, input string) (all []clientSaid) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, strings.Fields(script)...)
 	cmd.Dir = clientsFolder
@@ -253,7 +253,7 @@ func (d *door) said(t *testing.T, name, program, script, input string) (all []cl
 }
 
 // expect runs a client and looks at what it shows.
-func (d *door) expect(t *testing.T, name, want, program, script, input string) {
+func (d *deployment) expect(t *testing.T, name, want, program, script, input string) {
 	t.Helper()
 	all := d.said(t, name, program, script, input)
 	text := all[0].Message
@@ -349,13 +349,13 @@ func TestClientsShowWhatIsNotHere(t *testing.T) {
 	} {
 		t.Run(script, func(t *testing.T) {
 			t.Parallel()
-			newDoor(t, plenty).expectNothing(t, script, "node", script, calls)
+			newDeployment(t, plenty).expectNothing(t, script, "node", script, calls)
 		})
 	}
 }
 
 // expectNothing makes calls of what is not here, and looks at what a client shows of each.
-func (d *door) expectNothing(t *testing.T, name, program, script string, calls [][2]string) {
+func (d *deployment) expectNothing(t *testing.T, name, program, script string, calls [][2]string) {
 	t.Helper()
 	var input []string
 	for _, c := range calls {
@@ -372,7 +372,7 @@ func (d *door) expectNothing(t *testing.T, name, program, script string, calls [
 // Each message of a batch has its own reason.
 func TestClientsShowTheReasonOfABatch(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	resend := d.do(t, d.request(t, "POST", "/emails/batch", `[{"from":"donotreply@example.com","to":"ann@example.com","subject":"Hi"}]`, "X-Batch-Validation", "permissive"))
 	if want := `"errors":[{"index":0,"message":"The message has no text. Set text or html."}]`; !strings.Contains(resend.text, want) {
 		t.Errorf("%s\nwant %s", resend.text, want)

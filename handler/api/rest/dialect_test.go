@@ -82,7 +82,7 @@ func TestOtherAPIsTakeAMessage(t *testing.T) {
 	for name, api := range apis {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			res := d.do(t, d.request(t, "POST", api.path, fmt.Sprintf(api.message, api.attachments)))
 			if res.StatusCode != api.status || len(d.ACS.Sent) != 1 {
 				t.Fatalf("%d %s", res.StatusCode, res.text)
@@ -113,7 +113,7 @@ func TestTheNameOfTheSender(t *testing.T) {
 		for _, names := range []bool{false, true} {
 			t.Run(fmt.Sprint(path, " ", names), func(t *testing.T) {
 				t.Parallel()
-				d := newDoor(t, plenty)
+				d := newDeployment(t, plenty)
 				d.Gateway.Check.SenderNames = names
 				res := d.do(t, d.request(t, "POST", path, body))
 				want := map[bool]string{true: "Shop"}[names]
@@ -132,7 +132,7 @@ func TestOtherAPIsTellErrorsInTheirForm(t *testing.T) {
 		"sendgrid": {`{"from":{"email":"nobody"},"personalizations":[{"to":[{"email":"ann@example.com"},{"email":"x y"}]}],"content":[{"type":"text/html","value":"a"}],"template_id":"x"}`, "from.email personalizations.0.to.1.email subject template_id"},
 		"postmark": {`{"From":"nobody","To":"ann@example.com, x y","Subject":"","HtmlBody":"a","TrackLinks":"x"}`, "/From /Subject /To /TrackLinks"},
 	}
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	for name, api := range apis {
 		good := fmt.Sprintf(api.message, "")
 		for _, c := range []struct {
@@ -186,7 +186,7 @@ func TestOtherAPIsTellTheQuota(t *testing.T) {
 	for name, api := range apis {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, quota.Limits{PerMinute: 1, PerHour: 9})
+			d := newDeployment(t, quota.Limits{PerMinute: 1, PerHour: 9})
 			first := d.do(t, d.request(t, "POST", api.path, fmt.Sprintf(api.message, "")))
 			if first.StatusCode != api.status {
 				t.Fatal(first.text)
@@ -217,7 +217,7 @@ func TestOtherAPIsTellTheQuota(t *testing.T) {
 	}
 }
 
-// A body may come compressed, or in chunks of which nobody knows how many.
+// A body may come compressed, or in chunks whose number nobody knows.
 func TestBodiesOfOtherAPIsMayBePacked(t *testing.T) {
 	t.Parallel()
 	packed := func(text string) string {
@@ -231,7 +231,7 @@ func TestBodiesOfOtherAPIsMayBePacked(t *testing.T) {
 	for name, api := range apis {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			good := fmt.Sprintf(api.message, api.attachments)
 			for _, c := range []struct {
 				name, body string
@@ -266,7 +266,7 @@ func TestBodiesOfOtherAPIsMayBePacked(t *testing.T) {
 
 func TestKeysOfOtherAPIsAreFoundWhereTheyPutThem(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	for _, header := range []string{"X-Postmark-Server-Token", "X-API-Key", "X-Functions-Key", "Authorization"} {
 		for name, api := range apis {
 			req := d.request(t, "POST", api.path, fmt.Sprintf(api.message, ""), "Authorization", "")
@@ -281,7 +281,7 @@ func TestKeysOfOtherAPIsAreFoundWhereTheyPutThem(t *testing.T) {
 // A signature says what the body is, which is known only at its end.
 func TestSignaturesAreNotForOtherAPIs(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	for name, api := range apis {
 		req := d.request(t, "POST", api.path, fmt.Sprintf(api.message, ""), "Authorization", "")
 		d.sign(t, req, fmt.Sprintf(api.message, ""))
@@ -313,7 +313,7 @@ func TestExamplesOfOtherAPIsAreTaken(t *testing.T) {
 	if err := json.Unmarshal(text, &doc); err != nil {
 		t.Fatal(err)
 	}
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	for _, path := range []string{"/emails", "/emails/batch", "/v3/mail/send", "/email", "/email/batch"} {
 		examples := doc.Paths[path].Post.RequestBody.Content["application/json"].Examples
 		if len(examples) == 0 {
@@ -331,7 +331,7 @@ func TestExamplesOfOtherAPIsAreTaken(t *testing.T) {
 func TestNaughtyStringsInOtherAPIs(t *testing.T) {
 	t.Parallel()
 	naughty := require.NaughtyStrings(t)
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	d.client = http.DefaultClient // to hold 3,000 answers against openapi.json takes long
 	for name, api := range apis {
 		for _, s := range naughty {
@@ -356,7 +356,7 @@ func TestRepeatsInOtherAPIs(t *testing.T) {
 	for _, name := range []string{"resend", "postmark"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			api, d := apis[name], newDoor(t, plenty)
+			api, d := apis[name], newDeployment(t, plenty)
 			var id string
 			for _, key := range []string{`order-4711`, `"order-4711"`} {
 				res := d.do(t, d.request(t, "POST", api.path, fmt.Sprintf(api.message, ""), "Idempotency-Key", key))
@@ -384,7 +384,7 @@ func TestRepeatsInOtherAPIs(t *testing.T) {
 // SendGrid's client writes the headers of the mail into the request.
 func TestHeadersOfTheMailInTheRequestNameNothing(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	api := apis["sendgrid"]
 	for range 2 {
 		if res := d.do(t, d.request(t, "POST", api.path, fmt.Sprintf(api.message, ""), "Idempotency-Key", "k", "Operation-Id", "x")); res.StatusCode != http.StatusAccepted {
@@ -398,7 +398,7 @@ func TestHeadersOfTheMailInTheRequestNameNothing(t *testing.T) {
 
 func TestMethodsOfOverlappingRoutes(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	for _, c := range []struct{ method, path, allow string }{
 		{"GET", "/emails", "POST"}, {"DELETE", "/emails/batch", "GET, POST"}, {"PATCH", "/emails/x", "GET"}, {"GET", "/emails/x/cancel", "POST"},
 		{"PUT", "/emails/operations/x", "GET, DELETE"}, {"GET", "/v3/mail/send", "POST"}, {"PUT", "/email", "POST"}, {"PUT", "/healthz", "GET, HEAD"},
@@ -416,7 +416,7 @@ func TestMethodsOfOverlappingRoutes(t *testing.T) {
 
 func TestResendFindsAndCancels(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	sent := field(d.do(t, d.request(t, "POST", "/emails", fmt.Sprintf(inResend, `,"tags":[{"name":"k","value":"v"}]`))), "id")
 	at := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	later := field(d.do(t, d.request(t, "POST", "/emails", fmt.Sprintf(inResend, `,"scheduled_at":"`+at.Format(time.RFC3339)+`"`))), "id")
@@ -457,7 +457,7 @@ func TestResendFindsAndCancels(t *testing.T) {
 }
 
 // sign signs a request as ACS's SDKs do.
-func (d *door) sign(t *testing.T, req *http.Request, body string) {
+func (d *deployment) sign(t *testing.T, req *http.Request, body string) {
 	t.Helper()
 	key, err := base64.StdEncoding.DecodeString(d.access)
 	if err != nil {

@@ -19,7 +19,7 @@ const megabyte = 1_000_000
 
 // throughHost sends start and spaces behind it, so many bytes in all, as the
 // Functions host does: whole, and with no patience for a reset.
-func (d *door) throughHost(t *testing.T, method, path, start string, size int, chunked bool, headers ...string) answer {
+func (d *deployment) throughHost(t *testing.T, method, path, start string, size int, chunked bool, headers ...string) answer {
 	t.Helper()
 	transport := host.NewTransport()
 	defer transport.CloseIdleConnections()
@@ -51,7 +51,7 @@ func (spaces) Read(p []byte) (int, error) {
 
 func TestEveryRouteAnswersBesideALargeBody(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	parameters := strings.NewReplacer("{id}", "11111111-1111-4111-8111-111111111111", "{token}", "x", "{number}", "1", "{name}", "x")
 	paths := []string{"/nowhere"}
 	for path := range rest.Routes() {
@@ -79,8 +79,8 @@ func TestEveryRouteAnswersBesideALargeBody(t *testing.T) {
 
 func TestEveryErrorArrivesBesideALargeBody(t *testing.T) {
 	t.Parallel()
-	roomy := func(limits quota.Limits) *door {
-		d := newDoor(t, limits)
+	roomy := func(limits quota.Limits) *deployment {
+		d := newDeployment(t, limits)
 		secrets, err := d.callers.Add(t.Context(), "large", caller.Policy{Senders: []string{"*@example.com"}, RecipientDomains: []string{"example.com"}})
 		if err != nil {
 			t.Fatal(err)
@@ -88,7 +88,7 @@ func TestEveryErrorArrivesBesideALargeBody(t *testing.T) {
 		d.key = secrets.Key
 		return d
 	}
-	whole, small, busy, spent, away := roomy(plenty), newDoor(t, plenty), roomy(plenty), roomy(quota.Limits{PerMinute: 1, PerHour: 1}), roomy(plenty)
+	whole, small, busy, spent, away := roomy(plenty), newDeployment(t, plenty), roomy(plenty), roomy(quota.Limits{PerMinute: 1, PerHour: 1}), roomy(plenty)
 	busy.memory.Store(2 << 30)
 	if res := spent.do(t, spent.request(t, "POST", "/emails:send", gatewaytest.Small("x"))); res.StatusCode != http.StatusAccepted {
 		t.Fatal(res.Status, res.text)
@@ -100,7 +100,7 @@ func TestEveryErrorArrivesBesideALargeBody(t *testing.T) {
 	message, stranger := gatewaytest.Small("x"), []string{"Authorization", ""}
 	for _, c := range []struct {
 		name        string
-		door        *door
+		deployment  *deployment
 		path, start string
 		headers     []string
 		status      int
@@ -133,7 +133,7 @@ func TestEveryErrorArrivesBesideALargeBody(t *testing.T) {
 					continue
 				}
 				t.Run(fmt.Sprintf("%d bytes", size), func(t *testing.T) {
-					res := c.door.throughHost(t, http.MethodPost, c.path, c.start, size, size == 3*megabyte, c.headers...)
+					res := c.deployment.throughHost(t, http.MethodPost, c.path, c.start, size, size == 3*megabyte, c.headers...)
 					if res.StatusCode != c.status || res.slug(t) != c.slug {
 						t.Errorf("%s %s", res.Status, res.text)
 					}

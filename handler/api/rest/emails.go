@@ -155,7 +155,7 @@ func withVersion(serve handle) handle {
 	}
 }
 
-// withMessage tells a route of one message who asks, and for the message of which id.
+// withMessage tells a route of one message who asks, and the id of the message.
 func withMessage(serve func(a *api, w http.ResponseWriter, req *http.Request, c caller.Caller, id string) error) handle {
 	return func(a *api, w http.ResponseWriter, req *http.Request) error {
 		proof, err := a.authenticate(w, req)
@@ -266,7 +266,7 @@ func (a *api) authenticate(w http.ResponseWriter, req *http.Request) (caller.Pro
 			}
 		}
 		if req.ContentLength == 0 && proof.BodySHA256 != nil && !emptyHash(proof.BodySHA256) {
-			return caller.Proof{}, problem.New(problem.Unauthenticated, "The signed hash is not that of an empty body.")
+			return caller.Proof{}, problem.New(problem.Unauthenticated, "The signed hash is not the hash of an empty body.")
 		}
 	}
 	return proof, err

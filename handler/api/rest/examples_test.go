@@ -64,7 +64,7 @@ func (s specification) resolve(v any) object {
 	return o
 }
 
-// Whoever copies an example of the document copies something that is right.
+// A reader who copies an example of the document copies something that is right.
 func TestExamplesAreValid(t *testing.T) {
 	t.Parallel()
 	s := readSpecification(t)

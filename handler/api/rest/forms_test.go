@@ -18,9 +18,9 @@ import (
 )
 
 // written counts what storage is asked to keep from now on.
-func (d *door) written() *int {
+func (d *deployment) written() *int {
 	n := new(int)
-	d.House.See(func(op mem.Op, _ string) {
+	d.Harness.See(func(op mem.Op, _ string) {
 		switch op {
 		case mem.Insert, mem.Put, mem.Stage, mem.Commit:
 			*n++
@@ -30,7 +30,7 @@ func (d *door) written() *int {
 }
 
 // usageOf is what a caller may know of the quota.
-func (d *door) usageOf(t *testing.T, name string) quota.Overview {
+func (d *deployment) usageOf(t *testing.T, name string) quota.Overview {
 	t.Helper()
 	u, err := d.Usage(t.Context(), caller.Caller{Holder: keyring.Holder{Name: name}})
 	if err != nil {
@@ -39,7 +39,7 @@ func (d *door) usageOf(t *testing.T, name string) quota.Overview {
 	return u
 }
 
-// A stranger who posts a form as fast as he can costs nobody else anything: whoever sends
+// A stranger who posts a form as fast as he can costs nobody else anything: a client that sends
 // with a key goes when he would have gone. From one address a few posts are taken, and
 // from many as many as the cap lets go and the line may hold; of the rest nothing is kept.
 func TestAFloodOfAFormLeavesEverybodyElseAlone(t *testing.T) {
@@ -55,7 +55,7 @@ func TestAFloodOfAFormLeavesEverybodyElseAlone(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, quota.CustomDomainSend)
+			d := newDeployment(t, quota.CustomDomainSend)
 			d.hooked(t, "contact", "form", asForm(site))
 			for i := range 17 {
 				if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small(strconv.Itoa(i)))); res.StatusCode != http.StatusAccepted {
@@ -102,7 +102,7 @@ func TestABrowserGetsAPageWhateverIsWrong(t *testing.T) {
 	for _, c := range []struct {
 		name, method, path, body string
 		headers                  []string
-		broken                   func(*testing.T, *door)
+		broken                   func(*testing.T, *deployment)
 		status                   int
 		says                     string
 	}{
@@ -115,16 +115,16 @@ func TestABrowserGetsAPageWhateverIsWrong(t *testing.T) {
 		{"another type", "POST", "/hooks/contact", "<a/>", []string{"Origin", site, "Content-Type", "text/xml"}, nil, 415, "The owner of the website can correct it."},
 		{"broken JSON", "POST", "/hooks/contact", "{", []string{"Origin", site, "Content-Type", "application/json"}, nil, 400, "The owner of the website can correct it."},
 		{"too large", "POST", "/hooks/contact", "m=" + strings.Repeat("x", hook.MaxBodyBytes), sent, nil, 413, "It is too long"},
-		{"too often", "POST", "/hooks/contact", filled, append([]string{"X-Forwarded-For", "192.0.2.1"}, sent...), func(t *testing.T, d *door) {
+		{"too often", "POST", "/hooks/contact", filled, append([]string{"X-Forwarded-For", "192.0.2.1"}, sent...), func(t *testing.T, d *deployment) {
 			for range hook.FormPerAddress {
 				d.post(t, "/hooks/contact", filled, append([]string{"X-Forwarded-For", "192.0.2.1"}, sent...)...)
 			}
 		}, 429, "Please go back and try again in 3 minutes."},
-		{"storage is away", "POST", "/hooks/contact", filled, sent, func(_ *testing.T, d *door) { d.Failing("", mem.Refused) }, 503, "Please go back and try again in a minute."},
-		{"ACS is misconfigured", "POST", "/hooks/contact", filled, sent, func(_ *testing.T, d *door) {
+		{"storage is away", "POST", "/hooks/contact", filled, sent, func(_ *testing.T, d *deployment) { d.Failing("", mem.Refused) }, 503, "Please go back and try again in a minute."},
+		{"ACS is misconfigured", "POST", "/hooks/contact", filled, sent, func(_ *testing.T, d *deployment) {
 			d.ACS.Answer = func(*mail.Message) (bool, error) { return false, problem.New(problem.ACSMisconfigured, "no") }
 		}, 503, "Please go back and try again in a minute."},
-		{"its caller is paused", "POST", "/hooks/contact", filled, sent, func(t *testing.T, d *door) {
+		{"its caller is paused", "POST", "/hooks/contact", filled, sent, func(t *testing.T, d *deployment) {
 			if err := d.callers.Pause(t.Context(), "shop", "a secret", true); err != nil {
 				t.Fatal(err)
 			}
@@ -135,7 +135,7 @@ func TestABrowserGetsAPageWhateverIsWrong(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			d.hooked(t, "contact", "form", asForm(site))
 			if c.broken != nil {
 				c.broken(t, d)
@@ -178,7 +178,7 @@ func TestWhoPostsAFormIsWhomThePlatformNames(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			d.hooked(t, "contact", "form", asForm(site), func(p *hook.Policy) { p.Form.PerAddress = 1 })
 			for i, headers := range [][]string{c.first, c.second} {
 				res := d.post(t, "/hooks/contact", fmt.Sprintf("name=%d", i), append([]string{"Content-Type", formType, "Accept", "application/json", "Origin", site}, headers...)...)

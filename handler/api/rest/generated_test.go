@@ -31,9 +31,9 @@ func TestGeneratedRequestsFindNoFault(t *testing.T) {
 	if testing.Short() {
 		requests = 3_000
 	}
-	d := newDoor(t, quota.Limits{PerMinute: 8192, PerHour: 8192})
+	d := newDeployment(t, quota.Limits{PerMinute: 8192, PerHour: 8192})
 	d.memory.Store(1 << 10)
-	g := &generator{Rand: rand.New(rand.NewPCG(generatedSeed, 1)), specification: readSpecification(t), door: d, known: map[string][]string{}}
+	g := &generator{Rand: rand.New(rand.NewPCG(generatedSeed, 1)), specification: readSpecification(t), deployment: d, known: map[string][]string{}}
 	g.letWait(t)
 	h, _ := d.hooked(t, "generic", "generic")
 	g.known["name"], g.known["key"] = []string{h.Name}, []string{d.hooks.Key(h)}
@@ -68,7 +68,7 @@ func TestGeneratedRequestsFindNoFault(t *testing.T) {
 		}
 		t.Logf("%s: %v", o.name, answered[o.name])
 		if good == 0 && !slices.Contains(unreachable, o.name) {
-			t.Errorf("%s: no request came through, so that nothing behind the door was asked", o.name)
+			t.Errorf("%s: no request came through, so that the gateway was never asked", o.name)
 		}
 	}
 }
@@ -119,8 +119,8 @@ func (g *generator) operations(t *testing.T) (all []operation) {
 type generator struct {
 	*rand.Rand
 	specification
-	door  *door
-	known map[string][]string // values of a path's parameter that stand for something
+	deployment *deployment
+	known      map[string][]string // values of a path's parameter that stand for something
 }
 
 // letWait has messages that can be taken back.
@@ -129,14 +129,14 @@ func (g *generator) letWait(t *testing.T) {
 	later := `,"delivery":{"sendAt":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `"}}`
 	for range 50 {
 		body := strings.TrimSuffix(gatewaytest.Small("later"), "}") + later
-		g.known["waiting"] = append(g.known["waiting"], g.door.do(t, g.door.request(t, "POST", "/emails:send", body)).document(t).ID)
+		g.known["waiting"] = append(g.known["waiting"], g.deployment.do(t, g.deployment.request(t, "POST", "/emails:send", body)).document(t).ID)
 	}
 }
 
 var linkToken = regexp.MustCompile(`/files/([^/\s"<]+)`)
 
 // learn keeps names that the gateway has given.
-func (g *generator) learn(w *httptest.ResponseRecorder, d *door) {
+func (g *generator) learn(w *httptest.ResponseRecorder, d *deployment) {
 	if location := w.Header().Get("Operation-Location"); location != "" {
 		if u, err := url.Parse(location); err == nil {
 			g.known["id"] = append(g.known["id"], u.Path[strings.LastIndexByte(u.Path, '/')+1:])
@@ -190,7 +190,7 @@ func (g *generator) request(t *testing.T, o operation) (*http.Request, string) {
 	if !strings.HasPrefix(path, "/hooks/") || g.one(4) { // a hook is opened by a key of its own
 		g.credential(header)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), method, g.door.server.URL+target, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), method, g.deployment.server.URL+target, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,9 +221,9 @@ func (g *generator) credential(h http.Header) {
 	case 2:
 		h.Set("Authorization", "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="+g.text())
 	case 3:
-		h.Set("X-Api-Key", g.door.key)
+		h.Set("X-Api-Key", g.deployment.key)
 	default:
-		h.Set("Authorization", "Bearer "+g.door.key)
+		h.Set("Authorization", "Bearer "+g.deployment.key)
 	}
 }
 

@@ -50,7 +50,7 @@ func TestAContactFormInABrowser(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			ctx := browsertest.Open(t, 800, 900)
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			code := strings.ReplaceAll(snippet(t, "forms.md", c.heading, "html"), "https://posthorn.example.com", d.server.URL)
 			static := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -21,7 +21,7 @@ import (
 )
 
 // hooked adds a hook for the shop, and returns its path with its key.
-func (d *door) hooked(t *testing.T, name, builtin string, edit ...func(*hook.Policy)) (hook.Hook, string) {
+func (d *deployment) hooked(t *testing.T, name, builtin string, edit ...func(*hook.Policy)) (hook.Hook, string) {
 	t.Helper()
 	p := hook.Policy{Caller: "shop", Sender: "alerts@example.com", To: []string{"team@example.com"}, Builtin: builtin}
 	for _, e := range edit {
@@ -43,7 +43,7 @@ func (d *door) hooked(t *testing.T, name, builtin string, edit ...func(*hook.Pol
 }
 
 // post delivers without the caller's own key, as strangers do.
-func (d *door) post(t *testing.T, path, body string, headers ...string) answer {
+func (d *deployment) post(t *testing.T, path, body string, headers ...string) answer {
 	t.Helper()
 	return d.do(t, d.request(t, "POST", path, body, append([]string{"Authorization", ""}, headers...)...))
 }
@@ -76,7 +76,7 @@ func (a answer) delivered(t *testing.T) delivered {
 
 func TestADeliveryBecomesAMessageOnce(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	_, path := d.hooked(t, "events", "event-grid")
 	two := sampleOf(t, "event-grid-two.json")
 	first := d.post(t, path, two).delivered(t)
@@ -105,7 +105,7 @@ func TestADeliveryBecomesAMessageOnce(t *testing.T) {
 // same ids each time.
 func TestAHookThatWasMadeAnewKnowsNoRepeat(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	alert := sampleOf(t, "azure-monitor.json")
 	for range 2 {
 		_, path := d.hooked(t, "alerts", "azure-monitor")
@@ -127,7 +127,7 @@ func TestAHookThatWasMadeAnewKnowsNoRepeat(t *testing.T) {
 // Stripe counts the attempts in the body, so a repeat may read differently.
 func TestADeliveryThatReadsDifferentlyIsTheSame(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	_, path := d.hooked(t, "mine", "generic")
 	first := d.post(t, path, `{"attempt":1}`, "Idempotency-Key", "4711").delivered(t)
 	again := d.post(t, path, `{"attempt":2}`, "Idempotency-Key", "4711").delivered(t)
@@ -138,7 +138,7 @@ func TestADeliveryThatReadsDifferentlyIsTheSame(t *testing.T) {
 
 func TestDeliveriesThatAreRefused(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	_, path := d.hooked(t, "mine", "grafana")
 	_, other := d.hooked(t, "other", "grafana")
 	_, cursed := d.hooked(t, "cursed", "generic", func(p *hook.Policy) { p.To, p.ToFrom, p.Allow = nil, "/to", []string{"*@example.com"} })
@@ -191,41 +191,41 @@ func TestWhatCanGoLaterMakesTheSenderComeAgain(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		limits quota.Limits
-		broken func(*testing.T, *door)
+		broken func(*testing.T, *deployment)
 		status int
 	}{
-		{"ACS is busy", plenty, func(_ *testing.T, d *door) {
+		{"ACS is busy", plenty, func(_ *testing.T, d *deployment) {
 			d.ACS.Answer = func(*mail.Message) (bool, error) { return false, problem.New(problem.ACSBusy, "wait") }
 		}, 202},
-		{"ACS failed", plenty, func(_ *testing.T, d *door) {
+		{"ACS failed", plenty, func(_ *testing.T, d *deployment) {
 			d.ACS.Answer = func(*mail.Message) (bool, error) { return false, problem.New(problem.ACSFailed, "no") }
 		}, 202},
-		{"there is no quota", quota.Limits{PerMinute: 1, PerHour: 1}, func(t *testing.T, d *door) {
+		{"there is no quota", quota.Limits{PerMinute: 1, PerHour: 1}, func(t *testing.T, d *deployment) {
 			if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("first"))); res.StatusCode != http.StatusAccepted {
 				t.Fatal(res.text)
 			}
 		}, 202},
-		{"storage is away", plenty, func(_ *testing.T, d *door) { d.Failing("", mem.Refused) }, 503},
-		{"ACS is misconfigured", plenty, func(_ *testing.T, d *door) {
+		{"storage is away", plenty, func(_ *testing.T, d *deployment) { d.Failing("", mem.Refused) }, 503},
+		{"ACS is misconfigured", plenty, func(_ *testing.T, d *deployment) {
 			d.ACS.Answer = func(*mail.Message) (bool, error) { return false, problem.New(problem.ACSMisconfigured, "no") }
 		}, 503},
-		{"the caller's policy says no", plenty, func(t *testing.T, d *door) {
+		{"the caller's policy says no", plenty, func(t *testing.T, d *deployment) {
 			if err := d.callers.SetPolicy(t.Context(), "shop", caller.Policy{Senders: []string{"other@example.com"}}); err != nil {
 				t.Fatal(err)
 			}
 		}, 503},
-		{"the caller is gone", plenty, func(t *testing.T, d *door) {
+		{"the caller is gone", plenty, func(t *testing.T, d *deployment) {
 			if err := d.callers.End(t.Context(), "shop"); err != nil {
 				t.Fatal(err)
 			}
 		}, 503},
-		{"ACS refuses the message", plenty, func(_ *testing.T, d *door) {
+		{"ACS refuses the message", plenty, func(_ *testing.T, d *deployment) {
 			d.ACS.Answer = func(*mail.Message) (bool, error) { return false, problem.New(problem.RefusedByACS, "no") }
 		}, 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, c.limits)
+			d := newDeployment(t, c.limits)
 			_, path := d.hooked(t, "mine", "alertmanager")
 			c.broken(t, d)
 			res := d.post(t, path, sampleOf(t, "alertmanager.json"))
@@ -241,7 +241,7 @@ func TestWhatCanGoLaterMakesTheSenderComeAgain(t *testing.T) {
 
 func TestTheHandshakesOfSenders(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	_, path := d.hooked(t, "mine", "event-grid")
 	const validation = `[{"id":"2d1781af","topic":"/subscriptions/x","subject":"","data":{"validationCode":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6"},
 		"eventType":"Microsoft.EventGrid.SubscriptionValidationEvent","eventTime":"2018-01-25T22:12:19.4556811Z","metadataVersion":"1","dataVersion":"1"}]`
@@ -275,7 +275,7 @@ func signedBy(secret, body string) string {
 
 func TestASignedDeliveryNeedsNoKey(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	h, _ := d.hooked(t, "mine", "github")
 	body := "payload=" + strings.NewReplacer("%", "%25", "&", "%26", "+", "%2B", "\n", "%0A", " ", "+", ";", "%3B").Replace(sampleOf(t, "github-issues.json"))
 	told := d.post(t, "/hooks/mine", body, "Content-Type", "application/x-www-form-urlencoded",
@@ -298,7 +298,7 @@ const (
 
 func TestForms(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	d.hooked(t, "plain", "form", asForm(site))
 	d.hooked(t, "leading", "form", asForm(site), func(p *hook.Policy) { p.Form.Redirect = "https://www.example.com/thanks" })
 	d.hooked(t, "open", "form", asForm("*"))
@@ -346,7 +346,7 @@ func TestForms(t *testing.T) {
 
 func TestCORSOfForms(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	d.hooked(t, "plain", "form", asForm(site))
 	for _, c := range []struct {
 		origin string
@@ -367,7 +367,7 @@ func TestCORSOfForms(t *testing.T) {
 // What a hook sends is known as the hook's: when it is removed, nothing of it leaves.
 func TestAMessageKnowsItsHook(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	_, path := d.hooked(t, "alerts", "generic")
 	d.Lists.Remove("/alerts")
 	if a := d.post(t, path, `{"a":1}`); a.StatusCode != http.StatusServiceUnavailable || len(d.ACS.Arrivals) != 0 {
@@ -382,7 +382,7 @@ func TestAMessageKnowsItsHook(t *testing.T) {
 // a key is.
 func TestWhoHearsWhyAHookIsPaused(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	_, form := d.hooked(t, "contact", "form", func(p *hook.Policy) { p.Form = &hook.Form{Origins: []string{"https://www.example.com"}} })
 	_, alerts := d.hooked(t, "alerts", "generic")
 	if err := d.callers.Pause(t.Context(), "shop", "a loop", true); err != nil {
@@ -410,7 +410,7 @@ func TestWhoHearsWhyAHookIsPaused(t *testing.T) {
 // A hook that is paused lets what comes wait, or refuses it and says that it is the hook.
 func TestAHookIsPaused(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	_, alerts := d.hooked(t, "alerts", "generic")
 	_, orders := d.hooked(t, "orders", "generic")
 	if err := d.hooks.Suspend(t.Context(), "alerts", "ACS refuses it."); err != nil {

@@ -13,7 +13,7 @@ import (
 // The log says which hook refused a delivery and why; its sender hears the same always.
 func TestTheLogSaysWhyAHookRefuses(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	_, path := d.hooked(t, "mine", "grafana")
 	_, other := d.hooked(t, "other", "grafana")
 	d.hooked(t, "git", "github")

@@ -46,7 +46,7 @@ func (a *api) tellOldHost(w http.ResponseWriter, req *http.Request) bool {
 	return true
 }
 
-// unread is a body of which the start was read before.
+// unread is a body whose start was read before.
 type unread struct {
 	start *bytes.Reader
 	io.ReadCloser

@@ -12,7 +12,7 @@ func TestAHostThatDoesNotProxyIsTold(t *testing.T) {
 	t.Parallel()
 	const call = `{"Data":{"req":{"Url":"https://app.azurewebsites.net/emails:send","Method":"POST","Query":"{}","Headers":{"Host":["app.azurewebsites.net"]},"Params":{},"Identities":[],"Body":"{}"}},` +
 		`"Metadata":{"Query":"{}","Headers":"{}","sys":{"MethodName":"NAME","UtcNow":"2026-11-28T12:00:00Z","RandGuid":"5e4b2f0c-7f0f-4c3a-9d43-0b4f8f3c6f5a"}}}`
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	invocation := []string{"Authorization", "", "X-Azure-Functions-InvocationId", "5691f3a6-395f-45e6-93f2-3b0bd071dd22", "X-Azure-Functions-HostVersion", "4.38.0.0"}
 	for _, function := range []string{"emails-send", "attachments", "quota", "hooks", "healthz"} {
 		req := d.request(t, "POST", "/"+function, strings.Replace(call, "NAME", function, 1), invocation...)

@@ -39,7 +39,7 @@ func TestMicrosoftsExamplesPass(t *testing.T) {
 	for version, body := range examples {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			res := d.do(t, d.request(t, "POST", "/emails:send?api-version="+version, body, "Operation-Id", "8540c0de-899f-5cce-acb5-3ec493af3800"))
 			if res.StatusCode != http.StatusAccepted || len(d.ACS.Sent) != 1 {
 				t.Fatalf("%d %s", res.StatusCode, res.text)
@@ -58,7 +58,7 @@ func TestMicrosoftsExamplesPass(t *testing.T) {
 // Of the form that ACS had before, each member is told by the name that it has now.
 func TestTheFormOf2021IsTold(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	res := d.do(t, d.request(t, "POST", "/emails:send?api-version=2021-10-01-preview", `{"sender":"donotreply@example.com","content":{"subject":"s","plainText":"t"},"importance":"normal",
 		"recipients":{"to":[{"email":"ann@example.com"}],"CC":[],"bCC":[]},"disableUserEngagementTracking":true}`))
 	for _, want := range []string{"2021-10-01-preview. Write address.", "Write userEngagementTrackingDisabled.", `"/sender"`} {
@@ -116,7 +116,7 @@ func TestWhatTheOriginalsTakeIsTaken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			res := d.do(t, d.request(t, "POST", tt.path, tt.body))
 			if len(d.ACS.Sent) != 1 {
 				t.Fatalf("%s: %d %s", tt.source, res.StatusCode, res.text)
@@ -131,7 +131,7 @@ func TestWhatTheOriginalsTakeIsTaken(t *testing.T) {
 // A time in words is the same message when it is repeated, at the time of the first.
 func TestATimeInWords(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	body := strings.Replace(inResend, "%s", `,"scheduled_at":"in 1 hour"`, 1)
 	var ids []string
 	for range 2 {

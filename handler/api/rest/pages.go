@@ -114,7 +114,7 @@ func writeDocument(w http.ResponseWriter, doc []byte) {
 	_, _ = w.Write(doc)
 }
 
-// documentVersion stands in openapi.json and swagger.json for that of the program.
+// documentVersion stands in openapi.json and swagger.json for the program's version.
 var documentVersion = []byte(`"version": "devel"`)
 
 // versioned is a document of the API with the version of the program.

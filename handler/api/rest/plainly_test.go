@@ -20,7 +20,7 @@ var spellings = map[string]func(path string) string{
 }
 
 // ask is do, past the validation: openapi.json knows no such path.
-func (d *door) ask(t *testing.T, req *http.Request) answer {
+func (d *deployment) ask(t *testing.T, req *http.Request) answer {
 	t.Helper()
 	client := http.Client{CheckRedirect: d.client.CheckRedirect}
 	res, err := client.Do(req)
@@ -37,7 +37,7 @@ func (d *door) ask(t *testing.T, req *http.Request) answer {
 
 func TestSlashesTooManyMeanNothing(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	_, alerts := d.hooked(t, "alerts", "generic")
 	parameters := strings.NewReplacer("{id}", "11111111-1111-4111-8111-111111111111", "{token}", "x", "{number}", "1", "/hooks/{name}", alerts)
 	paths := rest.Routes()
@@ -69,7 +69,7 @@ func TestAMessageToAPathWithSlashesTooMany(t *testing.T) {
 		} {
 			t.Run(path+", "+name, func(t *testing.T) {
 				t.Parallel()
-				d := newDoor(t, plenty)
+				d := newDeployment(t, plenty)
 				if res := d.ask(t, d.request(t, "POST", spelt(path), body)); res.StatusCode >= 300 || len(d.ACS.Sent) != 1 {
 					t.Errorf("%s %s: %d sent", res.Status, res.text, len(d.ACS.Sent))
 				}
@@ -81,7 +81,7 @@ func TestAMessageToAPathWithSlashesTooMany(t *testing.T) {
 // A parameter keeps a slash that came encoded, and no other path is reached by one.
 func TestAnEncodedSlashIsNone(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	for path, status := range map[string]int{"/%2Femails": 404, "/emails%2F": 404, "//v3%2Fmail/send/": 404, "//emails/x%2Fcancel/": 405} {
 		if res := d.ask(t, d.request(t, "POST", path, fmt.Sprintf(inResend, ""))); res.StatusCode != status || len(d.ACS.Sent) != 0 {
 			t.Errorf("%s: %s %s", path, res.Status, res.text)
@@ -92,7 +92,7 @@ func TestAnEncodedSlashIsNone(t *testing.T) {
 // Of a path that two APIs have, the header of the key tells which one the client speaks.
 func TestAbsenceIsToldInTheFormOfTheKey(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	for _, c := range []struct{ name, header, path, want string }{
 		{"Resend's", "", "/domains/x/verify", `"name":"not_found"`},
 		{"Postmark's server", "X-Postmark-Server-Token", "/templates/1", `"ErrorCode":300`},

@@ -15,28 +15,28 @@ import (
 // and in Resend's words.
 func TestAPollTellsWhatBecameOfTheMessage(t *testing.T) {
 	t.Parallel()
-	failed := func(code string) func(t *testing.T, d *door, id string) {
-		return func(t *testing.T, d *door, id string) {
+	failed := func(code string) func(t *testing.T, d *deployment, id string) {
+		return func(t *testing.T, d *deployment, id string) {
 			t.Helper()
 			d.end(t, id, record.Failed, &record.Failure{Kind: "refused-by-acs", Upstream: code, Detail: "ACS gave up."})
 		}
 	}
 	for _, c := range []struct {
 		name    string
-		becomes func(t *testing.T, d *door, id string)
+		becomes func(t *testing.T, d *deployment, id string)
 		status  string
 		code    string
 		says    string
 		result  int
 		event   string
 	}{
-		{"ACS is at work", func(*testing.T, *door, string) {}, "Running", "", "", http.StatusAccepted, "queued"},
-		{"ACS has sent it", func(t *testing.T, d *door, id string) { t.Helper(); d.end(t, id, record.Accepted, nil) }, "Succeeded", "", "", http.StatusOK, "sent"},
+		{"ACS is at work", func(*testing.T, *deployment, string) {}, "Running", "", "", http.StatusAccepted, "queued"},
+		{"ACS has sent it", func(t *testing.T, d *deployment, id string) { t.Helper(); d.end(t, id, record.Accepted, nil) }, "Succeeded", "", "", http.StatusOK, "sent"},
 		{"all recipients are suppressed", failed("EmailDroppedAllRecipientsSuppressed"), "Failed", "EmailDroppedAllRecipientsSuppressed", "ACS gave up.", http.StatusUnprocessableEntity, "suppressed"},
 		{"ACS has dropped it", failed("EmailDropped"), "Failed", "EmailDropped", "ACS gave up.", http.StatusUnprocessableEntity, "failed"},
-		{"nobody can tell", func(t *testing.T, d *door, id string) { t.Helper(); d.end(t, id, record.Unknown, nil) }, "Failed", "OutcomeUnknown",
+		{"nobody can tell", func(t *testing.T, d *deployment, id string) { t.Helper(); d.end(t, id, record.Unknown, nil) }, "Failed", "OutcomeUnknown",
 			"ACS gave no clear answer, so the message may or may not have been sent. Ask a recipient before sending it again.", http.StatusUnprocessableEntity, "failed"},
-		{"a repeat sends it", func(t *testing.T, d *door, id string) {
+		{"a repeat sends it", func(t *testing.T, d *deployment, id string) {
 			t.Helper()
 			rec, err := d.Records.Read(t.Context(), "shop", id)
 			if err == nil {
@@ -50,7 +50,7 @@ func TestAPollTellsWhatBecameOfTheMessage(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			id := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1"))).document(t).ID
 			c.becomes(t, d, id)
 			poll := d.do(t, d.request(t, "GET", "/emails/operations/"+id, ""))
@@ -87,7 +87,7 @@ func TestARepeatWhileTheFirstIsAtWork(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			const id = "6f1c9a54-0b1e-4e55-9d53-c2f8e2c0a7d1"
 			again := make(chan answer, 1)
 			d.ACS.Answer = func(*mail.Message) (bool, error) {

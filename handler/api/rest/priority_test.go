@@ -33,7 +33,7 @@ func TestAMessageIsNoMoreUrgentThanItsCallerMayBe(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			if err := d.callers.SetPolicy(t.Context(), "shop", caller.Policy{Senders: []string{caller.Any}, RecipientDomains: []string{caller.Any}, Priority: c.policy}); err != nil {
 				t.Fatal(err)
 			}

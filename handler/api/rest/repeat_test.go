@@ -30,7 +30,7 @@ func keys() map[string]string {
 // answer, and what became of it can be asked.
 func TestEveryKeyIsKnownAgain(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	names := map[string]string{}
 	for name, key := range keys() {
 		post := func(subject string) answer {

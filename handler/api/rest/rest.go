@@ -41,7 +41,7 @@ type Config struct {
 	Public *url.URL
 	// Language is the default for pages that a recipient sees.
 	Language string
-	// Version is that of the program, for /healthz and the documents of the API.
+	// Version is the program's, for /healthz and the documents of the API.
 	Version string
 	// MaxRequestBytes bounds a body before it is parsed.
 	MaxRequestBytes int64

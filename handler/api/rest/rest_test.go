@@ -37,7 +37,7 @@ func TestOpenAPIIsValid(t *testing.T) {
 
 func TestAMessageIsTakenAndItsStatusTold(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	res := d.do(t, d.request(t, "POST", "/emails:send?api-version=2023-03-31", gatewaytest.Large()))
 	o := res.document(t)
 	if res.StatusCode != http.StatusAccepted || o.Status != "Running" || o.Error != nil || o.Delivery.State != "accepted" {
@@ -63,7 +63,7 @@ func TestAMessageIsTakenAndItsStatusTold(t *testing.T) {
 
 func TestRequestsThatAreRefused(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	body := gatewaytest.Small("x")
 	const post = "/emails:send"
 	for _, c := range []struct {
@@ -122,7 +122,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 
 func TestMediaTypesThatAreTaken(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	for _, contentType := range []string{"application/json", "APPLICATION/JSON;charset=UTF-8", "application/json;charset=utf8", `application/json; charset="Utf8"; odata=verbose`} {
 		if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("x"), "Content-Type", contentType)); res.StatusCode != http.StatusAccepted {
 			t.Errorf("%s: %d %s", contentType, res.StatusCode, res.text)
@@ -132,7 +132,7 @@ func TestMediaTypesThatAreTaken(t *testing.T) {
 
 func TestAllFaultsAreToldAtOnce(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	res := d.do(t, d.request(t, "POST", "/emails:send", `{"senderAddress":"nobody","content":{"subject":"a\nb"},"recipients":{"to":[{"address":"ann@example.com"},{"address":"ANN@"}]}}`, "Accept", "application/json"))
 	doc := res.document(t)
 	var pointers []string
@@ -151,7 +151,7 @@ func TestAllFaultsAreToldAtOnce(t *testing.T) {
 // Faults that reading finds and those that checking finds come in one answer.
 func TestFaultsOfReadingAndOfCheckingComeTogether(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	for _, c := range []struct{ name, body, want string }{
 		{"an unknown member", `{"foo":1,"recipients":{"to":[{"address":"bad"}]},"content":{}}`, "/foo /content /content/subject /recipients/to/0/address /senderAddress"},
 		{"a wrong type is not missing too", `{"senderAddress":1,"recipients":{"to":[{"address":"bad"}]},"content":{"subject":[],"plainText":"x"}}`, "/content/subject /senderAddress /recipients/to/0/address"},
@@ -171,7 +171,7 @@ func TestFaultsOfReadingAndOfCheckingComeTogether(t *testing.T) {
 
 func TestNoQuotaLeft(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, quota.Limits{PerMinute: 1, PerHour: 2})
+	d := newDeployment(t, quota.Limits{PerMinute: 1, PerHour: 2})
 	if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1"))); res.StatusCode != http.StatusAccepted {
 		t.Fatal(res.text)
 	}
@@ -189,7 +189,7 @@ func TestNoQuotaLeft(t *testing.T) {
 
 func TestARepeatGetsTheSameAnswer(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	for _, key := range []string{`order-4711`, `"order-4711"`} {
 		res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1"), "Idempotency-Key", key))
 		if res.StatusCode != http.StatusAccepted {
@@ -215,7 +215,7 @@ func TestARepeatGetsTheSameAnswer(t *testing.T) {
 
 func TestSignedRequests(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	const path = "/emails:send?api-version=2025-09-01"
 	res := d.do(t, d.signed(t, "POST", path, gatewaytest.Small("1"), gatewaytest.Small("1")))
 	if res.StatusCode != http.StatusAccepted {
@@ -229,7 +229,7 @@ func TestSignedRequests(t *testing.T) {
 
 func TestLinksOfRecipients(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Large()))
 	_, after, _ := strings.Cut(d.ACS.Sent[0].Content.PlainText, "/files/")
 	token := strings.Fields(after)[0]
@@ -268,7 +268,7 @@ func twoFiles() string {
 
 func TestSeveralFilesHaveOnePage(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	sent := d.do(t, d.request(t, "POST", "/emails:send", twoFiles()))
 	id := sent.document(t).ID
 	_, after, _ := strings.Cut(d.ACS.Sent[0].Content.PlainText, "/files/")
@@ -307,7 +307,7 @@ func TestSeveralFilesHaveOnePage(t *testing.T) {
 // Scanners of mail ask with HEAD where a link leads.
 func TestOnlyAFetchCountsAsADownload(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	id := d.do(t, d.request(t, "POST", "/emails:send", twoFiles())).document(t).ID
 	_, after, _ := strings.Cut(d.ACS.Sent[0].Content.PlainText, "/files/")
 	token, _, _ := strings.Cut(strings.Fields(after)[0], "/")
@@ -335,7 +335,7 @@ func TestOnlyAFetchCountsAsADownload(t *testing.T) {
 
 func TestLinksOfOthersAreNotRevoked(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	other, err := d.callers.Add(t.Context(), "other", caller.Policy{Senders: []string{"*"}})
 	if err != nil {
 		t.Fatal(err)
@@ -363,7 +363,7 @@ func TestLinksOfOthersAreNotRevoked(t *testing.T) {
 
 func TestFilesAsPartsOfTheRequest(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	body := "--b\r\nContent-Disposition: form-data; name=\"message\"\r\n\r\n" + gatewaytest.Small("parts") +
 		"\r\n--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\nContent-Type: text/plain\r\n\r\nplain text\r\n--b--\r\n"
 	res := d.do(t, d.request(t, "POST", "/emails:send", body, "Content-Type", "multipart/form-data; boundary=b"))
@@ -381,7 +381,7 @@ func TestFilesAsPartsOfTheRequest(t *testing.T) {
 
 func TestAnUploadIsNamedInAMessage(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	slot := d.do(t, d.request(t, "POST", "/attachments", "", "Content-Type", ""))
 	var s struct{ ID, URL string }
 	if err := json.Unmarshal([]byte(slot.text), &s); err != nil || slot.StatusCode != http.StatusCreated {
@@ -415,7 +415,7 @@ func TestAnUploadIsNamedInAMessage(t *testing.T) {
 
 func TestWithoutMemoryARequestIsSentAway(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	d.memory.Store(1 << 40)
 	res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1")))
 	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") != "1" {
@@ -429,13 +429,13 @@ func TestWithoutMemoryARequestIsSentAway(t *testing.T) {
 
 func TestStorageAway(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	d.storageDown(true)
 	res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1")))
 	if res.StatusCode != http.StatusServiceUnavailable || res.slug(t) != "unavailable" || res.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", res.StatusCode, res.text)
 	}
-	d = newDoor(t, plenty) // this one does not ask again for a second
+	d = newDeployment(t, plenty) // this one does not ask again for a second
 	d.Failing("", 1)
 	if res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1"))); res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", res.StatusCode, res.text)
@@ -466,7 +466,7 @@ func TestWhatACSSaysReachesTheCaller(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			d.ACS.Answer = func(*mail.Message) (bool, error) { return false, c.err }
 			res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Refusing(gatewaytest.Small("1"))))
 			if res.StatusCode != c.status || res.Header.Get("X-Ms-Error-Code") != c.code {
@@ -484,7 +484,7 @@ func TestWhatACSSaysReachesTheCaller(t *testing.T) {
 
 func TestAPanicHarmsOnlyItsRequest(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	d.ACS.Answer = func(*mail.Message) (bool, error) { panic("a secret address") }
 	res := d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("1")))
 	if res.StatusCode != http.StatusInternalServerError || strings.Contains(d.log.String(), "a secret address") {
@@ -498,7 +498,7 @@ func TestAPanicHarmsOnlyItsRequest(t *testing.T) {
 
 func TestAliveAndReady(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	for _, path := range []string{"/healthz", "/readyz", "/openapi.json", "/swagger.json"} {
 		if res := d.do(t, d.request(t, "GET", path, "", "Authorization", "")); res.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d %s", path, res.StatusCode, res.text)
@@ -525,7 +525,7 @@ func TestAliveAndReady(t *testing.T) {
 // caller is, its quota does.
 func TestAPauseIsTold(t *testing.T) {
 	t.Parallel()
-	told := func(t *testing.T, d *door, path string) string {
+	told := func(t *testing.T, d *deployment, path string) string {
 		t.Helper()
 		res := d.do(t, d.request(t, "GET", path, ""))
 		if res.StatusCode != http.StatusOK {
@@ -535,18 +535,18 @@ func TestAPauseIsTold(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name             string
-		pause            func(*door) error
+		pause            func(*deployment) error
 		readiness, quota string
 	}{
-		{"nothing", func(*door) error { return nil }, `{"status":"ready","checks":{"quota":"ok"}}`, `"waiting":{"yours":0,"all":0}`},
-		{"sending", func(d *door) error { return d.PauseSending(t.Context(), "a drill", true) },
+		{"nothing", func(*deployment) error { return nil }, `{"status":"ready","checks":{"quota":"ok"}}`, `"waiting":{"yours":0,"all":0}`},
+		{"sending", func(d *deployment) error { return d.PauseSending(t.Context(), "a drill", true) },
 			`{"status":"paused","checks":{"quota":"ok"}}`, `"refuses":true,"waiting":0}}`},
-		{"the caller", func(d *door) error { return d.callers.Pause(t.Context(), "shop", "a loop", false) },
+		{"the caller", func(d *deployment) error { return d.callers.Pause(t.Context(), "shop", "a loop", false) },
 			`{"status":"ready","checks":{"quota":"ok"}}`, `"paused":{"reason":"a loop"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(t, plenty)
+			d := newDeployment(t, plenty)
 			if err := c.pause(d); err != nil {
 				t.Fatal(err)
 			}
@@ -563,7 +563,7 @@ func TestAPauseIsTold(t *testing.T) {
 // A refused message of a caller that is paused hears why, in the form of each API.
 func TestWhoIsPausedHearsWhy(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	if err := d.callers.Pause(t.Context(), "shop", "a loop", true); err != nil {
 		t.Fatal(err)
 	}
@@ -586,7 +586,7 @@ func TestWhoIsPausedHearsWhy(t *testing.T) {
 // Nothing that a caller sends may be found in the log again.
 func TestTheLogHoldsNoSecrets(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	body := `{"senderAddress":"canary1@example.com","content":{"subject":"canary2","plainText":"canary3","html":"canary4"},"recipients":{"to":[{"address":"canary5@example.com","displayName":"canary6"}]},"headers":{"X-A":"canary7"},"delivery":{"tags":[{"name":"canary8","value":"canary9"}]}%s}`
 	for _, tail := range []string{"", `,"canaryA":1`, `,"attachments":[{"name":"canaryB","contentType":"canaryC","contentInBase64":"canaryD"}]`} {
 		d.do(t, d.request(t, "POST", "/emails:send?x=canaryE", strings.Replace(body, "%s", tail, 1), "Idempotency-Key", "canaryF"))

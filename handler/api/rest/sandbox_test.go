@@ -12,9 +12,9 @@ import (
 )
 
 // sandboxed puts the shop into the sandbox.
-func sandboxed(t *testing.T, limits ...func(*caller.Policy)) *door {
+func sandboxed(t *testing.T, limits ...func(*caller.Policy)) *deployment {
 	t.Helper()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	p := caller.Policy{Senders: []string{"*@example.com"}, RecipientDomains: []string{"example.com"}, MaxRequestBytes: 100_000, Sandbox: true}
 	for _, edit := range limits {
 		edit(&p)
@@ -70,7 +70,7 @@ func TestTheSandboxAnswersOnEveryRoute(t *testing.T) {
 }
 
 // polls follows an answer of ACS's route to its end, as its clients do.
-func (d *door) polls(t *testing.T, res answer) {
+func (d *deployment) polls(t *testing.T, res answer) {
 	t.Helper()
 	var o struct{ ID string }
 	if err := json.Unmarshal([]byte(res.text), &o); err != nil {
@@ -105,7 +105,7 @@ func TestAHookOfACallerInTheSandbox(t *testing.T) {
 // What SendGrid's sandbox mode says yes to could be sent.
 func TestSendGridsSandboxModeLooksAtTheSize(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	body := `{"personalizations":[{"to":[{"email":"a@example.com"}]}],"from":{"email":"donotreply@example.com"},"subject":"Hi","content":[{"type":"text/plain","value":"` +
 		strings.Repeat("Hello ", gatewaytest.MaxRequestBytes/6) + `"}],"mail_settings":{"sandbox_mode":{"enable":true}}}`
 	res := d.do(t, d.request(t, "POST", "/v3/mail/send", body))

@@ -23,11 +23,11 @@ import (
 // forged has the shape of GitHub's signature.
 var forged = []string{"X-Hub-Signature-256", "sha256=" + strings.Repeat("0", 64)}
 
-// Whoever proves nothing cannot tell a hook that is signed, or has a key, from one that is
+// A client that proves nothing cannot tell a hook that is signed, or has a key, from one that is
 // not there, whatever he sends.
 func TestHooksAreNotToldApart(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	d.hooked(t, "signed", "github")
 	d.hooked(t, "stripe", "stripe")
 	d.hooked(t, "keyed", "alertmanager", func(p *hook.Policy) { p.TokenHeader = "X-Gitlab-Token" })
@@ -126,7 +126,7 @@ func (a *attacker) end() {
 func TestStrangersTakeNothingFromThoseWithAKey(t *testing.T) {
 	t.Parallel()
 	budget := rest.Budget{Common: 8 << 20, Reserve: 1 << 20, Unproven: 4 << 20, Forms: 64 << 20}
-	d := newDoorWith(t, plenty, budget)
+	d := newDeploymentWith(t, plenty, budget)
 	d.memory.Store(300_000) // of each message; most than the reserve has
 	signed, _ := d.hooked(t, "signed", "github")
 	d.hooked(t, "contact", "form", asForm(site))
@@ -187,7 +187,7 @@ func TestStrangersTakeNothingFromThoseWithAKey(t *testing.T) {
 // for after it, and there is none here.
 func TestNoMemoryBeforeAProof(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	d.memory.Store(2 << 30)
 	signature := "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=" + strings.Repeat("A", 43) + "="
 	for _, c := range []struct {
@@ -216,7 +216,7 @@ func TestNoMemoryBeforeAProof(t *testing.T) {
 // clients send it, is none.
 func TestABodyWhereNoneIsRead(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	later := strings.TrimSuffix(gatewaytest.Small("x"), "}") + `,"delivery":{"sendAt":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `"}}`
 	id := d.do(t, d.request(t, "POST", "/emails:send", later)).document(t).ID
 	d.do(t, d.request(t, "DELETE", "/emails/operations/"+id, "")) // its state stays, whenever it is asked for

@@ -16,9 +16,9 @@ import (
 type object = map[string]any
 
 // connector is what Logic Apps and Power Automate import, as the gateway serves it.
-func connector(t *testing.T) (d *door, text string, doc object) {
+func connector(t *testing.T) (d *deployment, text string, doc object) {
 	t.Helper()
-	d = newDoor(t, plenty)
+	d = newDeployment(t, plenty)
 	res := d.do(t, d.request(t, "GET", "/swagger.json", "", "Authorization", ""))
 	if err := json.Unmarshal([]byte(res.text), &doc); err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func isNames(at string) bool {
 	return strings.HasSuffix(at, "/properties") || strings.Contains(at, "/example")
 }
 
-// Whoever builds a workflow sees names, help and an example at each place.
+// A person who builds a workflow sees names, help and an example at each place.
 func TestSwaggerIsReadable(t *testing.T) {
 	t.Parallel()
 	_, _, doc := connector(t)

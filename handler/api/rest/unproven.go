@@ -38,8 +38,8 @@ func (a *api) gather(w http.ResponseWriter, req *http.Request, name string) (pie
 }
 
 // headBytes are read, at the start and after each piece, before there is a piece for them.
-// So nobody holds one for bytes that do not come, and a small body needs none: whoever has
-// taken all pieces keeps no form and no small delivery out.
+// So nobody holds one for bytes that do not come, and a small body needs none: a client that
+// has taken all pieces keeps no form and no small delivery out.
 const headBytes = 2 << 10
 
 // inPieces reads body to its end. announced is its length, -1 if that is not known.
@@ -124,7 +124,7 @@ var nothings = []string{"", "{}", "[]", "null"}
 // maxNothing is more bytes than any of them has.
 const maxNothing = 16
 
-// noBody refuses a body where none is read: whoever sends one means something by it. After
+// noBody refuses a body where none is read: a client that sends one means something by it. After
 // it the request has none.
 func (a *api) noBody(w http.ResponseWriter, req *http.Request) error {
 	if req.ContentLength == 0 {

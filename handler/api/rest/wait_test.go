@@ -32,7 +32,7 @@ func read[T any](t *testing.T, text string) (v T) {
 // Without room a message waits, says until when, and can be cancelled once.
 func TestAMessageThatWaitsCanBeCancelled(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, quota.Limits{PerMinute: 1, PerHour: 10})
+	d := newDeployment(t, quota.Limits{PerMinute: 1, PerHour: 10})
 	for range 2 {
 		d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("x")))
 	}
@@ -64,7 +64,7 @@ func TestAMessageThatWaitsCanBeCancelled(t *testing.T) {
 
 func TestAMessageThatWasSentCannotBeCancelled(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	w := read[waiting](t, d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("x"))).text)
 	if res := d.do(t, d.request(t, "DELETE", "/emails/operations/"+w.ID, "")); res.StatusCode != http.StatusConflict || res.slug(t) != "too-late" {
 		t.Errorf("got %d %s", res.StatusCode, res.text)
@@ -73,7 +73,7 @@ func TestAMessageThatWasSentCannotBeCancelled(t *testing.T) {
 
 func TestALaterMessageSaysWhen(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, plenty)
+	d := newDeployment(t, plenty)
 	at := time.Now().UTC().Add(3 * time.Hour).Truncate(time.Second)
 	body := strings.TrimSuffix(gatewaytest.Small("x"), "}") + `,"delivery":{"sendAt":"` + at.Format(time.RFC3339) + `"}}`
 	res := d.do(t, d.request(t, "POST", "/emails:send", body))
@@ -85,7 +85,7 @@ func TestALaterMessageSaysWhen(t *testing.T) {
 // Where a message would go later than its deadline, that is said at once.
 func TestADeadlineThatCannotBeKeptIsRefused(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, quota.Limits{PerMinute: 1, PerHour: 10})
+	d := newDeployment(t, quota.Limits{PerMinute: 1, PerHour: 10})
 	d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("x")))
 	body := strings.TrimSuffix(gatewaytest.Small("y"), "}") + `,"delivery":{"deadline":"` + time.Now().UTC().Add(20*time.Second).Format(time.RFC3339) + `"}}`
 	res := d.do(t, d.request(t, "POST", "/emails:send", body))
@@ -96,7 +96,7 @@ func TestADeadlineThatCannotBeKeptIsRefused(t *testing.T) {
 
 func TestTheQuotaIsTold(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, quota.Limits{PerMinute: 2, PerHour: 10})
+	d := newDeployment(t, quota.Limits{PerMinute: 2, PerHour: 10})
 	for range 5 {
 		d.do(t, d.request(t, "POST", "/emails:send", gatewaytest.Small("x")))
 	}

@@ -23,13 +23,13 @@ func (in Invocation) Text() string { return text(in.Trigger) }
 
 // Queue says which message of a queue this is.
 type Queue struct {
-	// ID and Inserted are the word of whoever wrote the message, if it is a JSON
-	// object: its members take the place of the host's own.
+	// ID and Inserted are the writer's words if the message is a JSON object: its
+	// members take the place of the host's own.
 	ID       string
 	Inserted time.Time // zero when the host did not give it
 }
 
-var errNoData = errors.New("the envelope needs exactly one member in Data")
+var errNoData = errors.New("envelope: Data needs exactly one member")
 
 // parse reads the host's envelope. The host copies the members of a queue message
 // that is an object into Metadata: nothing in there makes a call fail.

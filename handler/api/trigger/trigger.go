@@ -1,11 +1,11 @@
-// Package trigger is the Functions door: it answers the calls by which the host
-// runs a timer, queue or Event Grid function. In: `POST /<FunctionName>` with
-// the host's JSON envelope. Out: one Invocation for the work behind the door,
+// Package trigger answers the calls by which the Functions host runs a timer, queue
+// or Event Grid function. In: `POST /<FunctionName>` with
+// the host's JSON envelope. Out: one Invocation for the function,
 // and its error turned into done, again or give up.
 //
 // It does no work itself and reads no payload; that is for the function that it
 // is given. HTTP triggers never come here: the host proxies them to api/rest.
-// Public routes cannot reach this door, which a test of the templates holds.
+// No public route can reach a trigger: a test of the templates holds it.
 //
 // Sizes are bytes, times UTC. Sources: learn.microsoft.com, "Azure Functions
 // custom handlers", section Invocation payloads, and, where that page is silent
@@ -59,13 +59,13 @@ func Handler(name string, f func(context.Context, Invocation) error, log *slog.L
 		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxEnvelopeBytes))
 		if err != nil {
-			log.Warn("trigger call not read", "error", err)
+			log.Warn("trigger call could not be read", "error", err)
 			reply(w, http.StatusBadRequest)
 			return
 		}
 		in, err := parse(body)
 		if err != nil {
-			log.Error("trigger call not understood", "error", err)
+			log.Error("trigger call has an unknown form", "error", err)
 			reply(w, http.StatusBadRequest)
 			return
 		}
@@ -104,10 +104,10 @@ func report(log *slog.Logger, err error) int {
 		log.Info("trigger call done")
 		return http.StatusOK
 	case Temporary(err):
-		log.Warn("trigger call failed, to be repeated", "error", err)
+		log.Warn("trigger call failed, host will repeat it", "error", err)
 		return http.StatusInternalServerError
 	}
-	log.Error("trigger call given up", "error", err)
+	log.Error("trigger call failed, host will not repeat it", "error", err)
 	return http.StatusOK
 }
 

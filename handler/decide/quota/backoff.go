@@ -74,7 +74,7 @@ func (l *Ledger) someFailed(shard int) bool {
 }
 
 // Unused says that the call of g was not and will not be made: if it was the probe,
-// another may go at once. Whoever has a Grant makes its call or says this. Errors are
+// another may go at once. The holder of a Grant makes its call or says this. Errors are
 // Backoff's; without it, another probe goes after a while.
 func (l *Ledger) Unused(ctx context.Context, g Grant) error {
 	if !g.Awaited() {

@@ -48,7 +48,7 @@ func TestADayOfWaiting(t *testing.T) {
 			}
 		}
 		share := float64(right) / float64(right+wrong)
-		t.Logf("%.2f %% used, %.2f %% of %d expected times right, %d waiting, %d refused, %d pumps, %d ticks, %d writes, %d reads",
+		t.Logf("%.2f %% used, %.2f %% of %d expected times right, %d waiting, %d refused, %d dispatches, %d wake-up messages, %d writes, %d reads",
 			100*used, 100*share, right+wrong, o.waiting(), o.refused, o.dispatches, o.wakeUps, o.row.writes, o.row.gets)
 		if used < 0.95 || share < 0.95 {
 			t.Error("want 95 % of both")

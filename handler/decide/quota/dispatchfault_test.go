@@ -12,7 +12,7 @@ import (
 
 // Whatever becomes of a write and its answer, a dispatcher's call happens once or is
 // told as failed.
-func TestPumpsUnderFaults(t *testing.T) {
+func TestDispatchersUnderFaults(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		reads, writes []fate
@@ -75,12 +75,12 @@ func TestPumpsUnderFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, l, _ := begin(t)
 				f.fate = script(test.reads, test.writes)
-				_, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false))
+				_, _, _, ok, err := opened(l.Open(t.Context(), 0, "dispatcher", false))
 				check(t, "Open", err)
 				f.fate = nil
 				_, _, _, other, _ := opened(l.Open(t.Context(), 0, "other", false))
 				if ok != test.done || other == ok {
-					t.Errorf("the pump has the seat: %v, another: %v", ok, other)
+					t.Errorf("the dispatcher has the lease: %v, another: %v", ok, other)
 				}
 			})
 		})
@@ -88,19 +88,19 @@ func TestPumpsUnderFaults(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f, l, places := begin(t)
-				if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false)); !ok || err != nil {
+				if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "dispatcher", false)); !ok || err != nil {
 					t.Fatal(err)
 				}
 				f.fate = script(test.reads, test.writes)
-				grants, _, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 3, places[:3]...)})
+				grants, _, err := l.Take(t.Context(), 0, "dispatcher", []quota.Want{want("a", 3, places[:3]...)})
 				check(t, "Take", err)
 				time.Sleep(time.Second)
 				f.fate = nil
 				if test.done && (len(grants[0]) != 3 || f.reserved != 3 || waiting(t, l) != 4) {
-					t.Errorf("%d granted, %d booked, %d wait; want 3, 3, 4", len(grants[0]), f.reserved, waiting(t, l))
+					t.Errorf("%d granted, %d reserved, %d wait; want 3, 3, 4", len(grants[0]), f.reserved, waiting(t, l))
 				}
-				if grants, _, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 2)}); err != nil || len(grants[0]) != 2 {
-					t.Errorf("the next Take: %v, %v; the seat is lost", grants, err)
+				if grants, _, err := l.Take(t.Context(), 0, "dispatcher", []quota.Want{want("a", 2)}); err != nil || len(grants[0]) != 2 {
+					t.Errorf("the next Take: %v, %v; the lease is lost", grants, err)
 				}
 			})
 		})
@@ -108,28 +108,28 @@ func TestPumpsUnderFaults(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f, l, places := begin(t)
-				if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false)); !ok || err != nil {
+				if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "dispatcher", false)); !ok || err != nil {
 					t.Fatal(err)
 				}
-				if _, _, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 7, places...)}); err != nil { // all there is room for
+				if _, _, err := l.Take(t.Context(), 0, "dispatcher", []quota.Want{want("a", 7, places...)}); err != nil { // all there is room for
 					t.Fatal(err)
 				}
 				f.fate = script(test.reads, test.writes)
-				check(t, "Rest", l.Rest(t.Context(), 0, "pump", time.Now().Add(time.Minute)))
+				check(t, "Rest", l.Rest(t.Context(), 0, "dispatcher", time.Now().Add(time.Minute)))
 				f.fate = nil
 				if shards, err := l.Overdue(t.Context(), nil); len(shards) > 0 || err != nil {
 					t.Errorf("overdue at once: %v, %v", shards, err)
 				}
 				time.Sleep(82 * time.Second)
 				if shards, err := l.Overdue(t.Context(), nil); len(shards) != 1 || err != nil {
-					t.Errorf("overdue when the tick, or the seat, has passed: %v, %v", shards, err)
+					t.Errorf("overdue when the wake-up message is late, or the lease has ended: %v, %v", shards, err)
 				}
 			})
 		})
 	}
 }
 
-func TestASeatThatFallsSilentIsFree(t *testing.T) {
+func TestALeaseThatFallsSilentIsFree(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.CustomDomainSend)
@@ -145,16 +145,16 @@ func TestASeatThatFallsSilentIsFree(t *testing.T) {
 		}
 		for try := range 2 {
 			if !open("dead") {
-				t.Errorf("try %d: the seat cannot be taken, or not again by the same", try)
+				t.Errorf("try %d: the lease cannot be taken, or not again by the same", try)
 			}
 		}
 		time.Sleep(quota.LeaseLife - time.Second)
 		if open("next") {
-			t.Error("the seat is free too early")
+			t.Error("the lease is free too early")
 		}
 		time.Sleep(2 * time.Second)
 		if !open("next") {
-			t.Error("the seat is not free")
+			t.Error("the lease is not free")
 		}
 		if _, _, err := l.Take(t.Context(), 0, "dead", []quota.Want{want("a", 1)}); !errors.Is(err, quota.ErrLeaseTaken) {
 			t.Errorf("the dead one wakes and takes: %v", err)
@@ -178,25 +178,25 @@ func TestWhoJoinsDuringTheLastLookIsSeen(t *testing.T) {
 			return place
 		}
 		first := join()
-		l.Open(t.Context(), 0, "pump", false)
-		if _, next, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 1, first)}); !next.IsZero() || err != nil {
+		l.Open(t.Context(), 0, "dispatcher", false)
+		if _, next, err := l.Take(t.Context(), 0, "dispatcher", []quota.Want{want("a", 1, first)}); !next.IsZero() || err != nil {
 			t.Fatalf("next %v, %v", next, err)
 		}
 		second := join()
 		if !second.WakeUpAt.IsZero() {
-			t.Errorf("a tick for %v, though a pump is there", second.WakeUpAt)
+			t.Errorf("a wake-up message for %v, though a dispatcher is there", second.WakeUpAt)
 		}
-		if err := l.Rest(t.Context(), 0, "pump", time.Time{}); !errors.Is(err, quota.ErrJoined) {
+		if err := l.Rest(t.Context(), 0, "dispatcher", time.Time{}); !errors.Is(err, quota.ErrJoined) {
 			t.Fatalf("Rest: %v", err)
 		}
-		grants, next, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 0)})
+		grants, next, err := l.Take(t.Context(), 0, "dispatcher", []quota.Want{want("a", 0)})
 		if err != nil || len(grants[0]) != 0 || next.IsZero() || time.Until(next) > 5*time.Second {
 			t.Fatalf("before its row is there: %v, next %v, %v", grants, next, err)
 		}
-		if _, next, err = l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 1, second)}); !next.IsZero() || err != nil {
+		if _, next, err = l.Take(t.Context(), 0, "dispatcher", []quota.Want{want("a", 1, second)}); !next.IsZero() || err != nil {
 			t.Errorf("next %v, %v", next, err)
 		}
-		if err := l.Rest(t.Context(), 0, "pump", time.Time{}); err != nil {
+		if err := l.Rest(t.Context(), 0, "dispatcher", time.Time{}); err != nil {
 			t.Errorf("Rest: %v", err)
 		}
 	})
@@ -216,14 +216,14 @@ func TestCountsAreCorrectedByWhatIsSeen(t *testing.T) {
 		looks := 0
 		for next := time.Now(); !next.IsZero(); looks++ {
 			time.Sleep(time.Until(next))
-			if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false)); !ok || err != nil {
+			if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "dispatcher", false)); !ok || err != nil {
 				t.Fatalf("Open: %v, %v", ok, err)
 			}
 			var err error
-			if _, next, err = l.Take(t.Context(), 0, "pump", []quota.Want{want("ghost", 0)}); err != nil {
+			if _, next, err = l.Take(t.Context(), 0, "dispatcher", []quota.Want{want("ghost", 0)}); err != nil {
 				t.Fatal(err)
 			}
-			if err := l.Rest(t.Context(), 0, "pump", next); err != nil {
+			if err := l.Rest(t.Context(), 0, "dispatcher", next); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -254,7 +254,7 @@ func TestCountsAreCorrectedByWhatIsSeen(t *testing.T) {
 
 // A line that only the timer has found is served now, although a wake-up message is on its way for
 // another that has no room until much later.
-func TestATickThatIsFarOffDoesNotHideWhatMayGo(t *testing.T) {
+func TestAWakeUpThatIsFarOffDoesNotHideWhatMayGo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.CustomDomainSend)
@@ -265,7 +265,7 @@ func TestATickThatIsFarOffDoesNotHideWhatMayGo(t *testing.T) {
 		}
 		found := map[int][]quota.LineView{0: {{Line: scheduled, Waiting: 1, NextDue: due}}}
 		if shards, err := l.Overdue(t.Context(), found); len(shards) > 0 || err != nil {
-			t.Errorf("Overdue = %v, %v; its tick is on its way", shards, err)
+			t.Errorf("Overdue = %v, %v; its wake-up message is on its way", shards, err)
 		}
 		found[0] = append(found[0], quota.LineView{Line: quota.Line{Class: quota.Normal, Caller: "b"}, Waiting: 1})
 		if shards, err := l.Overdue(t.Context(), found); len(shards) != 1 || err != nil {
@@ -296,14 +296,14 @@ func TestALineWithoutRoomIsLookedAtWhenTheTimerComes(t *testing.T) {
 				t.Fatalf("Overdue = %v, %v", shards, err)
 			}
 			time.Sleep(time.Second)
-			if lines, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false)); !ok || err != nil || !lines[0].Held {
+			if lines, _, _, ok, err := opened(l.Open(t.Context(), 0, "dispatcher", false)); !ok || err != nil || !lines[0].Held {
 				t.Fatalf("Open = %+v, %v, %v", lines, ok, err)
 			}
-			grants, next, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 1, place)})
+			grants, next, err := l.Take(t.Context(), 0, "dispatcher", []quota.Want{want("a", 1, place)})
 			if len(grants[0]) != 0 || time.Until(next) < 50*time.Minute || err != nil {
 				t.Fatalf("Take = %d grants, next %v, %v", len(grants[0]), next, err)
 			}
-			if err := l.Rest(t.Context(), 0, "pump", next); err != nil {
+			if err := l.Rest(t.Context(), 0, "dispatcher", next); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -312,7 +312,7 @@ func TestALineWithoutRoomIsLookedAtWhenTheTimerComes(t *testing.T) {
 
 // A dispatcher with messages in its hands keeps its lease, and the lease its life, though
 // nothing may be done for a while.
-func TestABusyPumpKeepsItsSeat(t *testing.T) {
+func TestABusyDispatcherKeepsItsLease(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
@@ -330,13 +330,13 @@ func TestABusyPumpKeepsItsSeat(t *testing.T) {
 					}
 					places = append(places, place)
 				}
-				l.Open(t.Context(), 0, "pump", false)
-				if grants, _, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 2, places...)}); len(grants[0]) != 1 || err != nil {
+				l.Open(t.Context(), 0, "dispatcher", false)
+				if grants, _, err := l.Take(t.Context(), 0, "dispatcher", []quota.Want{want("a", 2, places...)}); len(grants[0]) != 1 || err != nil {
 					t.Fatalf("Take = %d grants, %v", len(grants[0]), err)
 				}
 				for range 6 {
 					time.Sleep(10 * time.Second)
-					open, err := l.Open(t.Context(), 0, "pump", c.busy)
+					open, err := l.Open(t.Context(), 0, "dispatcher", c.busy)
 					if open.OK || open.Kept != c.busy || err != nil {
 						t.Fatalf("Open = %+v, %v", open, err)
 					}

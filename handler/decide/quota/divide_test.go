@@ -65,10 +65,10 @@ func TestHowOneLookDividesTheRoom(t *testing.T) {
 					}
 				}
 				time.Sleep(time.Second)
-				if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false)); !ok || err != nil {
+				if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "dispatcher", false)); !ok || err != nil {
 					t.Fatalf("Open: %t, %v", ok, err)
 				}
-				grants, _, err := l.Take(t.Context(), 0, "pump", c.wants)
+				grants, _, err := l.Take(t.Context(), 0, "dispatcher", c.wants)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -9,7 +9,7 @@ import (
 )
 
 // What a message that waits is promised comes true: for callers with a cap or a
-// share, in every class, beside others. The forecast of a cap and that of the limit
+// share, in every class, beside others. The forecasts of a cap and of the limit
 // know nothing of each other: where others take the whole hour while a cap holds a
 // message back, it goes when the next hour has room. Nor does the place in line
 // know that a share goes first: the message then goes sooner.
@@ -33,7 +33,7 @@ func TestWhatIsPromisedComesTrue(t *testing.T) {
 		{"a cap, passed by one", quota.Call{Cap: 20}, nil, 21, quota.Call{}, 0, 0, 0},
 		{"a cap, passed by one round", quota.Call{Cap: 20}, nil, 40, quota.Call{}, 0, 0, 0},
 		{"a cap, passed by one round and one", quota.Call{Cap: 20}, nil, 41, quota.Call{}, 0, 0, 0},
-		{"a cap of which a part was used", quota.Call{Cap: 20}, []int{5, 7, 3}, 60, quota.Call{}, 0, 0, 0},
+		{"a cap, partly used", quota.Call{Cap: 20}, []int{5, 7, 3}, 60, quota.Call{}, 0, 0, 0},
 		{"a cap that was used whole", quota.Call{Cap: 20}, []int{5, 7, 8}, 60, quota.Call{}, 0, 0, 0},
 		{"a cap that was used long since", quota.Call{Cap: 20}, []int{9, 0, 0, 0, 0, 0, 0, 0, 4, 0}, 60, quota.Call{}, 0, 0, 0},
 		{"a part of a caller with a cap", quota.Call{WholeCap: 20}, nil, 70, quota.Call{}, 0, 0, 0},

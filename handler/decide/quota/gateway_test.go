@@ -189,7 +189,7 @@ func (o *testGateway) heads(shard int, name quota.Line, n int) (heads []waiter, 
 }
 
 func (o *testGateway) dispatch(l *quota.Ledger, shard int) {
-	id := fmt.Sprint("pump-", o.rnd.n(1<<40))
+	id := fmt.Sprint("dispatcher-", o.rnd.n(1<<40))
 	for o.ctx.Err() == nil {
 		lines, room, next, ok, err := opened(l.Open(o.ctx, shard, id, false))
 		if err != nil {

@@ -48,7 +48,7 @@ func (c *calls) between(from, to time.Time) (n int) {
 	return n
 }
 
-func TestAfterA429OneCanaryGoesAndThenARamp(t *testing.T) {
+func TestAfterA429OneProbeGoesAndThenARamp(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes a minute under the race detector")
@@ -170,7 +170,7 @@ func TestOneMessageThatFailsIsNoOutage(t *testing.T) {
 	}
 }
 
-func TestTheCanaryOfAProcessThatDiedIsFollowedByAnother(t *testing.T) {
+func TestTheProbeOfAProcessThatDiedIsFollowedByAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.CustomDomainSend)
@@ -186,22 +186,22 @@ func TestTheCanaryOfAProcessThatDiedIsFollowedByAnother(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		g, err := l.Reserve(t.Context(), costing(1))
 		if err != nil || g.Healthy() {
-			t.Fatalf("the canary: healthy %v, %v", g.Healthy(), err)
+			t.Fatalf("the probe: healthy %v, %v", g.Healthy(), err)
 		}
 		time.Sleep(74 * time.Second)
 		if _, err := l.Reserve(t.Context(), costing(1)); !problem.Is(err, problem.OverQuota) {
-			t.Errorf("while the canary may return: %v", err)
+			t.Errorf("while the probe may return: %v", err)
 		}
 		time.Sleep(2 * time.Second)
 		other, err := l.Reserve(t.Context(), costing(1))
 		if err != nil {
-			t.Fatalf("after the canary's life: %v", err)
+			t.Fatalf("after the probe's life: %v", err)
 		}
 		if err := l.Well(t.Context(), g); err != nil { // the first one after all: too late to tell
 			t.Fatal(err)
 		}
 		if _, err := l.Reserve(t.Context(), costing(1)); !problem.Is(err, problem.OverQuota) {
-			t.Errorf("after the first canary's late return: %v", err)
+			t.Errorf("after the first probe's late return: %v", err)
 		}
 		if err := l.Well(t.Context(), other); err != nil {
 			t.Fatal(err)

@@ -30,11 +30,11 @@ func TestAPausedLedger(t *testing.T) {
 				}
 				other := newLedger(f, quota.CustomDomainSend) // another process
 				call := quota.Call{Caller: "shop", Class: quota.Normal, Cost: 1}
-				_, book := other.Reserve(t.Context(), call)
-				_, rebook := l.ReserveAgain(t.Context(), g.Shard(), call)
+				_, reserve := other.Reserve(t.Context(), call)
+				_, renew := l.ReserveAgain(t.Context(), g.Shard(), call)
 				_, place, join := other.ReserveOrJoin(t.Context(), call, time.Time{})
 				_, later := other.Join(t.Context(), call, time.Now().Add(time.Hour), time.Time{})
-				for name, err := range map[string]error{"book": book, "rebook": rebook} {
+				for name, err := range map[string]error{"reserve": reserve, "renew": renew} {
 					if !problem.Is(err, problem.Paused) || problem.Of(err).RetryAfter == 0 {
 						t.Errorf("%s: %v", name, err)
 					}

@@ -110,7 +110,7 @@ func TestAThousandAtOnceGetExactlyTheLimits(t *testing.T) {
 	})
 }
 
-func TestWhoArrivesDuringAWriteIsBookedByTheNext(t *testing.T) {
+func TestACallDuringAWriteIsReservedByTheNext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &instanceTable{tableRow: &tableRow{}, way: func() time.Duration { return 200 * time.Millisecond }}
@@ -160,7 +160,7 @@ func TestInABatchTheFirstGetWhatThereIs(t *testing.T) {
 	})
 }
 
-func TestRoomThatCameWhileOthersWereBooked(t *testing.T) {
+func TestRoomThatCameWhileOthersReserved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &instanceTable{tableRow: &tableRow{}}
@@ -253,7 +253,7 @@ func TestCostsThatNeverFit(t *testing.T) {
 	}
 }
 
-func TestALowerLimitHoldsForWhatIsBooked(t *testing.T) {
+func TestALowerLimitHoldsForWhatIsReserved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &instanceTable{tableRow: &tableRow{}}
@@ -283,24 +283,24 @@ func TestARowThatCannotBeReadIsRefused(t *testing.T) {
 		value    any
 		want     string
 	}{
-		"no format":               {"format", nil, "format <nil>"},
-		"of an earlier version":   {"format", int64(3), "format 3, not 4"},
-		"of a later version":      {"format", int64(5), "format 5, not 4"},
-		"no attempts":             {"attempts", nil, "missing"},
-		"usage is a string":       {"usage", "x", "usage"},
-		"usage is empty":          {"usage", []byte(`""`), "cut off"},
-		"a booking is cut off":    {"usage", usage(second*1000, second), "cut off"},
-		"a number is cut off":     {"usage", []byte(`"gA"`), "cut off"},
-		"a number is too large":   {"usage", usage(second*1000, 1<<62, 1), "cut off"},
-		"two of one second":       {"usage", usage(second*1000, second, 1, 0, 1), "ascend"},
-		"newer than the newest":   {"usage", usage(second*1000, second, 1, 1, 1), "ascend"},
-		"hours ahead":             {"usage", usage((second+9000)*1000, second+9000, 1), "ahead"},
-		"health is no JSON":       {"health", []byte("{"), "health"},
-		"health of another time":  {"health", []byte(`{"mood":1}`), "health"},
-		"no lines":                {"queues", nil, "queues"},
-		"no layout":               {"layout", []byte("{}"), "layout"},
-		"fewer homes than shards": {"layout", []byte(`{"shards":2,"homes":1}`), "layout"},
-		"a caller ahead":          {"callers", []byte(`{"a":` + string(usage(second*1000, second+600, 1)) + `}`), "ascend"},
+		"no format":                {"format", nil, "format <nil>"},
+		"of an earlier version":    {"format", int64(3), "format 3, not 4"},
+		"of a later version":       {"format", int64(5), "format 5, not 4"},
+		"no attempts":              {"attempts", nil, "missing"},
+		"usage is a string":        {"usage", "x", "usage"},
+		"usage is empty":           {"usage", []byte(`""`), "cut off"},
+		"a reservation is cut off": {"usage", usage(second*1000, second), "cut off"},
+		"a number is cut off":      {"usage", []byte(`"gA"`), "cut off"},
+		"a number is too large":    {"usage", usage(second*1000, 1<<62, 1), "cut off"},
+		"two of one second":        {"usage", usage(second*1000, second, 1, 0, 1), "ascend"},
+		"newer than the newest":    {"usage", usage(second*1000, second, 1, 1, 1), "ascend"},
+		"hours ahead":              {"usage", usage((second+9000)*1000, second+9000, 1), "ahead"},
+		"health is no JSON":        {"health", []byte("{"), "health"},
+		"health of another time":   {"health", []byte(`{"mood":1}`), "health"},
+		"no lines":                 {"queues", nil, "queues"},
+		"no layout":                {"layout", []byte("{}"), "layout"},
+		"fewer homes than shards":  {"layout", []byte(`{"shards":2,"homes":1}`), "layout"},
+		"a caller ahead":           {"callers", []byte(`{"a":` + string(usage(second*1000, second+600, 1)) + `}`), "ascend"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

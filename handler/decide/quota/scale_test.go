@@ -77,7 +77,7 @@ func TestWritesStayFewHoweverManyInstances(t *testing.T) {
 					st.Reads, st.Writes, st.Conflicts, st.Reserved = st.Reads+x.Reads, st.Writes+x.Writes, st.Conflicts+x.Conflicts, st.Reserved+x.Reserved
 					st.Refused, st.Joined, st.Taken = st.Refused+x.Refused, st.Joined+x.Joined, st.Taken+x.Taken
 				}
-				t.Logf("%+v; %d pumps, %d ticks", st, o.dispatches, o.wakeUps)
+				t.Logf("%+v; %d dispatches, %d wake-up messages", st, o.dispatches, o.wakeUps)
 				if perRow > 20 {
 					t.Errorf("%.1f writes a second on one row", perRow)
 				}

@@ -89,7 +89,7 @@ func TestACrowdOfRefusalsIsOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLedger(&instanceTable{tableRow: &tableRow{}}, quota.Limits{PerMinute: 100, PerHour: 1000})
-		book := func(sender uint32) quota.Grant {
+		call := func(sender uint32) quota.Grant {
 			t.Helper()
 			g, err := l.Reserve(t.Context(), quota.Call{Caller: "a", Class: quota.Normal, Cost: 1, Sender: sender})
 			if err != nil {
@@ -102,20 +102,20 @@ func TestACrowdOfRefusalsIsOne(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		refuse(book(1))
+		refuse(call(1))
 		time.Sleep(62 * time.Second)
-		if err := l.Well(t.Context(), book(2)); err != nil {
+		if err := l.Well(t.Context(), call(2)); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
 		var crowd []quota.Grant
 		for range 8 {
-			crowd = append(crowd, book(1))
+			crowd = append(crowd, call(1))
 		}
 		for _, g := range crowd {
 			refuse(g)
 		}
 		time.Sleep(62 * time.Second)
-		book(1)
+		call(1)
 	})
 }

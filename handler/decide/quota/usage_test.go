@@ -12,7 +12,7 @@ import (
 
 // What was reserved within a second counts from its end, since that is all that the row says
 // of it and all that Date shows.
-func TestABookingCountsAWholeWindowFromTheEndOfItsSecond(t *testing.T) {
+func TestAReservationCountsAWholeWindowFromTheEndOfItsSecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		limits := quota.Limits{PerMinute: 600, PerHour: 20_000}
@@ -29,7 +29,7 @@ func TestABookingCountsAWholeWindowFromTheEndOfItsSecond(t *testing.T) {
 		width := time.Minute + quota.MaxAge + 2*quota.ClockError
 		time.Sleep(width - 400*time.Millisecond)
 		if err := reserve(599); !problem.Is(err, problem.OverQuota) {
-			t.Errorf("%v after the booking: %v", width-400*time.Millisecond, err)
+			t.Errorf("%v after the reservation: %v", width-400*time.Millisecond, err)
 		}
 		time.Sleep(500 * time.Millisecond)
 		if err := reserve(599); err != nil {

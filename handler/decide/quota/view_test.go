@@ -16,7 +16,7 @@ func TestHeaders(t *testing.T) {
 		want  string
 	}{
 		"never seen": {func(*testing.T, *quota.Ledger) {}, ""},
-		"some booked": {func(t *testing.T, l *quota.Ledger) { t.Helper(); reserve(t, l, 3) },
+		"some reserved": {func(t *testing.T, l *quota.Ledger) { t.Helper(); reserve(t, l, 3) },
 			`"minute";r=27;t=69, "hour";r=97;t=3609`},
 		"some left the minute": {func(t *testing.T, l *quota.Ledger) {
 			t.Helper()

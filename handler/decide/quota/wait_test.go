@@ -56,14 +56,14 @@ func TestWhoFindsNoRoomWaitsInLine(t *testing.T) {
 				t.Errorf("waiting message %d is expected after %v, want %v", i, got, after)
 			}
 			if woken := !places[i].WakeUpAt.IsZero(); woken != (i == 0) {
-				t.Errorf("waiting message %d asks for a tick: %v", i, woken)
+				t.Errorf("waiting message %d asks for a wake-up message: %v", i, woken)
 			}
 			if i > 0 && !places[i].At.After(places[i-1].At) {
 				t.Errorf("waiting message %d has its place at %v, the one before at %v", i, places[i].At, places[i-1].At)
 			}
 		}
 		if at := places[0].WakeUpAt.Sub(begin); at != 69*time.Second {
-			t.Errorf("the tick is for %v, want 1m9s", at)
+			t.Errorf("the wake-up message is for %v, want 1m9s", at)
 		}
 		if _, err := l.Reserve(t.Context(), normal("b")); problem.Of(err).RetryAfter != 69*time.Second {
 			t.Errorf("a direct call of another: %v", err)
@@ -74,7 +74,7 @@ func TestWhoFindsNoRoomWaitsInLine(t *testing.T) {
 	})
 }
 
-func TestThePumpServesTheLineAndRests(t *testing.T) {
+func TestADispatcherServesTheLineAndRests(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &instanceTable{tableRow: &tableRow{}}
@@ -87,34 +87,34 @@ func TestThePumpServesTheLineAndRests(t *testing.T) {
 		}
 		lines, _, next, ok, err := opened(l.Open(t.Context(), 0, "early", false))
 		if err != nil || ok || len(lines) > 0 || !next.IsZero() {
-			t.Errorf("Open before its time = %v, next %v, %v, %v; the tick is on its way already", lines, next, ok, err)
+			t.Errorf("Open before its time = %v, next %v, %v, %v; the wake-up message is on its way already", lines, next, ok, err)
 		}
 		time.Sleep(69 * time.Second)
-		lines, room, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false))
+		lines, room, _, ok, err := opened(l.Open(t.Context(), 0, "dispatcher", false))
 		if err != nil || !ok || len(lines) != 1 || lines[0].Waiting != 7 || room != 5 {
 			t.Fatalf("Open = %v, room %d, %v, %v", lines, room, ok, err)
 		}
 		if _, _, next, ok, err := opened(l.Open(t.Context(), 0, "other", false)); ok || !next.IsZero() || err != nil {
 			t.Errorf("Open by another = next %v, %v, %v", next, ok, err)
 		}
-		grants, next, err := l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 7)})
+		grants, next, err := l.Take(t.Context(), 0, "dispatcher", []quota.Want{want("a", 7)})
 		if err != nil || len(grants[0]) != 5 || time.Until(next) != 3540*time.Second {
 			t.Fatalf("Take = %d grants, next %v, %v", len(grants[0]), next, err)
 		}
 		if _, _, err := l.Take(t.Context(), 0, "other", nil); !errors.Is(err, quota.ErrLeaseTaken) {
 			t.Errorf("Take by another: %v", err)
 		}
-		if err := l.Rest(t.Context(), 0, "pump", next); err != nil {
+		if err := l.Rest(t.Context(), 0, "dispatcher", next); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(3540 * time.Second)
-		if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "pump", false)); !ok || err != nil {
+		if _, _, _, ok, err := opened(l.Open(t.Context(), 0, "dispatcher", false)); !ok || err != nil {
 			t.Fatalf("Open when the rest may go: %v, %v", ok, err)
 		}
-		if grants, next, err = l.Take(t.Context(), 0, "pump", []quota.Want{want("a", 2)}); len(grants[0]) != 2 || !next.IsZero() || err != nil {
+		if grants, next, err = l.Take(t.Context(), 0, "dispatcher", []quota.Want{want("a", 2)}); len(grants[0]) != 2 || !next.IsZero() || err != nil {
 			t.Errorf("Take of the rest = %d grants, next %v, %v", len(grants[0]), next, err)
 		}
-		if err := l.Rest(t.Context(), 0, "pump", time.Time{}); err != nil {
+		if err := l.Rest(t.Context(), 0, "dispatcher", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		if shards, err := l.Overdue(t.Context(), nil); len(shards) > 0 || err != nil {
@@ -139,11 +139,11 @@ func TestALineInALessUrgentClassWaitsForItsRoom(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if open, err := l.Open(t.Context(), 0, "pump", false); err != nil || !open.OK {
+		if open, err := l.Open(t.Context(), 0, "dispatcher", false); err != nil || !open.OK {
 			t.Fatalf("%+v, %v", open, err)
 		}
 		want := quota.Want{Line: high, Calls: []quota.Call{{Caller: "a", Class: quota.Normal, Cost: 1}}, Complete: true, Seen: []int64{place.Ticket}}
-		grants, next, err := l.Take(t.Context(), 0, "pump", []quota.Want{want})
+		grants, next, err := l.Take(t.Context(), 0, "dispatcher", []quota.Want{want})
 		if err != nil || len(grants[0]) != 0 || time.Until(next) != 69*time.Second {
 			t.Errorf("%d grants, then in %v, %v", len(grants[0]), time.Until(next), err)
 		}
@@ -151,7 +151,7 @@ func TestALineInALessUrgentClassWaitsForItsRoom(t *testing.T) {
 			t.Errorf("one more urgent waits behind it: %+v, %v", place, err)
 		}
 		time.Sleep(69 * time.Second)
-		grants, _, err = l.Take(t.Context(), 0, "pump", []quota.Want{want})
+		grants, _, err = l.Take(t.Context(), 0, "dispatcher", []quota.Want{want})
 		if err != nil || len(grants[0]) != 1 {
 			t.Errorf("%d grants in the end, %v", len(grants[0]), err)
 		}

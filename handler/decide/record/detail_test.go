@@ -13,7 +13,7 @@ import (
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// A record is written by hand where it has no details: each of them, alone, must be
+// A record keeps no member that says nothing. Each of the others, alone, must be
 // read as it was.
 func TestEachDetailAloneIsKept(t *testing.T) {
 	t.Parallel()
@@ -37,7 +37,7 @@ func TestEachDetailAloneIsKept(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				r := mustClaim(t, b.ours, claim("1", "f"))
 				c.set(r)
 				if r.State == record.Unknown {
@@ -59,7 +59,7 @@ func TestEachDetailAloneIsKept(t *testing.T) {
 	}
 }
 
-// Whoever meets a request that is under way is told when to ask again.
+// A request that meets another under way is told when to ask again.
 func TestARequestUnderWayTellsWhenToComeAgain(t *testing.T) {
 	t.Parallel()
 	if err := record.InProgress(); !problem.Is(err, problem.InProgress) || problem.Of(err).RetryAfter != time.Second {
@@ -67,9 +67,9 @@ func TestARequestUnderWayTellsWhenToComeAgain(t *testing.T) {
 	}
 }
 
-// A sweep that storage interrupts says so, removes what it can, and finds the rest
+// A clean-up that storage interrupts says so, removes what it can, and finds the rest
 // again.
-func TestSweepWithoutStorage(t *testing.T) {
+func TestCleanUpWithoutStorage(t *testing.T) {
 	t.Parallel()
 	const n = 12
 	for _, c := range []struct {
@@ -77,7 +77,7 @@ func TestSweepWithoutStorage(t *testing.T) {
 		op      mem.Op
 		outcome mem.Outcome
 		fresh   bool // the sweeper has not read anything before
-		slices  int  // of the sweep that fail, -1 for those with a record in them
+		slices  int  // of the clean-up that fail, -1 for those with a record in them
 	}{
 		{"the time cannot be had", mem.Get, mem.Refused, true, record.CleanUpSlices},
 		{"the rows cannot be listed", mem.List, mem.Refused, false, record.CleanUpSlices},
@@ -87,7 +87,7 @@ func TestSweepWithoutStorage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				for i := range n {
 					id := string(rune('a' + i))
 					must(t, b.ours.Finish(t.Context(), mustClaim(t, b.ours, claim(id, "f")), record.Accepted, nil))

@@ -113,13 +113,13 @@ func claimHistory(t *testing.T, calls, clients, keys int) []porcupine.Operation 
 	})
 	var ids atomic.Int64
 	newID := func() string { return strconv.FormatInt(ids.Add(1), 10) }
-	books := []*record.Store{record.New(table, time.Now, newID), record.New(table, time.Now, newID), record.New(table, time.Now, newID)}
+	stores := []*record.Store{record.New(table, time.Now, newID), record.New(table, time.Now, newID), record.New(table, time.Now, newID)}
 
 	var history []porcupine.Operation
 	var all sync.WaitGroup
 	for client := range clients {
 		all.Go(func() {
-			book := books[client%len(books)]
+			store := stores[client%len(stores)]
 			note := func(a act, call func() string) string {
 				begun := time.Now().UnixNano()
 				out := call()
@@ -132,7 +132,7 @@ func claimHistory(t *testing.T, calls, clients, keys int) []porcupine.Operation 
 			for range calls {
 				a := act{"claim", draw(keys), draw(2), client}
 				var rec *record.Record
-				if note(a, func() (out string) { rec, out = claimOnce(t, book, a); return out }) != "claimed" {
+				if note(a, func() (out string) { rec, out = claimOnce(t, store, a); return out }) != "claimed" {
 					continue
 				}
 				time.Sleep(way())
@@ -142,7 +142,7 @@ func claimHistory(t *testing.T, calls, clients, keys int) []porcupine.Operation 
 				} else if n < 5 {
 					a.op = "refuse"
 				}
-				note(a, func() string { return end(t, book, rec, a.op) })
+				note(a, func() string { return end(t, store, rec, a.op) })
 			}
 		})
 	}

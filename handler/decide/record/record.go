@@ -73,46 +73,46 @@ const (
 	Unknown   State = "unknown"   // ACS may have it, and it is not known, or not yet
 )
 
-// Record is one message's row.
+// Record is one message's row. It is kept as JSON, in which most messages have few members.
 type Record struct {
-	ID          string // the caller's name for the message, a UUID
-	Caller      string
-	Hook        string // by which the message came; empty: its caller sent it
-	Fingerprint string // hex SHA-256 of the canonical message
-	State       State
-	OperationID string // ACS's name for the message, a UUID
-	Tags        []mail.Tag
+	ID          string     `json:"id"` // the caller's name for the message, a UUID
+	Caller      string     `json:"caller"`
+	Hook        string     `json:"hook,omitempty"` // by which the message came; empty: its caller sent it
+	Fingerprint string     `json:"fingerprint"`    // hex SHA-256 of the canonical message
+	State       State      `json:"state"`
+	OperationID string     `json:"operation"` // ACS's name for the message, a UUID
+	Tags        []mail.Tag `json:"tags,omitempty"`
 	// Moved are the attachments that became links, without their URLs: a token
 	// is a secret of the recipients and is kept nowhere.
-	Moved []mail.Link
+	Moved []mail.Link `json:"moved,omitempty"`
 	// Links names their row, and opens no link. Shared says that other
 	// messages have the same links, so that they do not end with this one.
-	Links   store.Key
-	Shared  bool
-	Failure *Failure
+	Links   store.Key `json:"links,omitzero"`
+	Shared  bool      `json:"shared,omitempty"`
+	Failure *Failure  `json:"failure,omitempty"`
 	// Spooled is where the message stands in the spool; zero if it never waited.
-	Spooled store.Key
+	Spooled store.Key `json:"spooled,omitzero"`
 	// Expected is when a message that waits will probably be sent.
-	Expected time.Time
+	Expected time.Time `json:"expected,omitzero"`
 	// Deadline is the last moment at which the message may be sent; zero if it
 	// never waited.
-	Deadline time.Time
+	Deadline time.Time `json:"deadline,omitzero"`
 	// Resolving says of Unknown that ACS is still being asked. Repeatable says of Unknown
 	// that ACS did not know the message long after its owner had died, so that a repeat
 	// sends it; and of Failed that nothing was sent, so that its id is free.
-	Resolving  bool
-	Repeatable bool
+	Resolving  bool `json:"resolving,omitempty"`
+	Repeatable bool `json:"repeatable,omitempty"`
 	// Ended says of Accepted that ACS was asked and is done with it, or need not be
 	// asked any more.
-	Ended bool
+	Ended bool `json:"ended,omitempty"`
 	// Sandbox says of Accepted that the message was only checked: it was not sent.
-	Sandbox bool
+	Sandbox bool `json:"sandbox,omitempty"`
 	// Redirected says that the message went to its caller's one mailbox for tests.
-	Redirected bool
-	Created    time.Time
-	Updated    time.Time
+	Redirected bool      `json:"redirected,omitempty"`
+	Created    time.Time `json:"created,omitzero"`
+	Updated    time.Time `json:"updated,omitzero"`
 	// OwnerUntil is when others may take over.
-	OwnerUntil time.Time
+	OwnerUntil time.Time `json:"ownerUntil,omitzero"`
 
 	etag    store.ETag
 	key     string // Key of it, once it was needed
@@ -165,8 +165,7 @@ type Store struct {
 	works works
 }
 
-// New keeps records in t. now is a local clock, of which only differences
-// are used; newID makes UUIDs for attempts.
+// New keeps records in t. now is a local clock: only its differences are used. newID makes UUIDs for attempts.
 func New(t Table, now func() time.Time, newID func() string) *Store {
 	return &Store{table: t, clock: serverClock{local: now}, newID: newID, life: OwnerLife, fence: FenceLife}
 }

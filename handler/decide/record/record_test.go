@@ -14,9 +14,9 @@ import (
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// books are two processes' books over one table; fault is what befalls the next
+// stores are two processes' stores of records over one table; fault is what befalls the next
 // calls of the kind that it names, so many times.
-type books struct {
+type stores struct {
 	ours, theirs *record.Store
 	op           mem.Op
 	fault        mem.Fault
@@ -24,8 +24,8 @@ type books struct {
 	then         func() // is called once such a call has its fault; may be nil
 }
 
-func newBooks() *books {
-	b := &books{}
+func newStores() *stores {
+	b := &stores{}
 	b.times.Store(always)
 	table := mem.NewTable(time.Now, func(op mem.Op, _ string) mem.Fault {
 		b.calls.Add(1)
@@ -46,7 +46,7 @@ func newBooks() *books {
 	return b
 }
 
-func (b *books) failing(op mem.Op, o mem.Outcome) {
+func (b *stores) failing(op mem.Op, o mem.Outcome) {
 	b.op, b.fault = op, mem.Fault{Outcome: o}
 	b.times.Store(always)
 }
@@ -81,7 +81,7 @@ func state(t *testing.T, b *record.Store, id string) record.State {
 func TestAMessageGoesItsWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		c := claim("1", "f")
 		c.Tags = []mail.Tag{{Name: "order", Value: "4711"}}
 		c.Moved = []mail.Link{{Index: 2, Name: "a.pdf", Size: 7, URL: "https://secret", Expires: time.Now().UTC()}}
@@ -112,7 +112,7 @@ func TestAMessageGoesItsWay(t *testing.T) {
 func TestTimesGoForward(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		mustClaim(t, b.ours, claim("0", "f"))
 		time.Sleep(700 * time.Millisecond)
 		r := mustClaim(t, b.ours, claim("1", "f"))
@@ -126,25 +126,25 @@ func TestTimesGoForward(t *testing.T) {
 
 func TestASecondRequestWithTheSameID(t *testing.T) {
 	t.Parallel()
-	type step func(*testing.T, *books, *record.Record)
-	sending := func(t *testing.T, b *books, r *record.Record) { must(t, b.ours.MarkSending(t.Context(), r)) }
-	waits := func(t *testing.T, b *books, r *record.Record) {
+	type step func(*testing.T, *stores, *record.Record)
+	sending := func(t *testing.T, b *stores, r *record.Record) { must(t, b.ours.MarkSending(t.Context(), r)) }
+	waits := func(t *testing.T, b *stores, r *record.Record) {
 		r.Spooled = store.Key{Partition: "line", Row: "place"}
 		must(t, b.ours.MarkWaiting(t.Context(), r))
 	}
-	doubt := func(t *testing.T, b *books, r *record.Record) { must(t, b.ours.MarkResolving(t.Context(), r)) }
+	doubt := func(t *testing.T, b *stores, r *record.Record) { must(t, b.ours.MarkResolving(t.Context(), r)) }
 	finish := func(s record.State) step {
-		return func(t *testing.T, b *books, r *record.Record) {
+		return func(t *testing.T, b *stores, r *record.Record) {
 			must(t, b.ours.Finish(t.Context(), r, s, &record.Failure{Kind: "k", Detail: "d", Upstream: "u"}))
 		}
 	}
-	refuse := func(t *testing.T, b *books, r *record.Record) {
+	refuse := func(t *testing.T, b *stores, r *record.Record) {
 		must(t, b.ours.Refuse(t.Context(), r, &record.Failure{Kind: "k", Detail: "d"}))
 		if there, err := b.theirs.Find(t.Context(), r.Caller, r.ID); err != nil || there.State != record.Failed || there.Failure == nil || there.Failure.Detail != "d" {
 			t.Errorf("whoever asks reads %+v, %v", there, err)
 		}
 	}
-	wait := func(d time.Duration) step { return func(*testing.T, *books, *record.Record) { time.Sleep(d) } }
+	wait := func(d time.Duration) step { return func(*testing.T, *stores, *record.Record) { time.Sleep(d) } }
 	const replay, claimed = "replay", "claimed"
 	for _, c := range []struct {
 		name        string
@@ -173,12 +173,12 @@ func TestASecondRequestWithTheSameID(t *testing.T) {
 		{"after a refusal", []step{refuse}, "f", claimed, record.Claimed},
 		{"for another message, after a refusal", []step{refuse}, "g", claimed, record.Claimed},
 		{"after a refusal of what waited", []step{waits, refuse}, "f", claimed, record.Claimed},
-		{"after a release", []step{func(t *testing.T, b *books, r *record.Record) { must(t, b.ours.Release(t.Context(), r)) }}, "g", claimed, record.Claimed},
+		{"after a release", []step{func(t *testing.T, b *stores, r *record.Record) { must(t, b.ours.Release(t.Context(), r)) }}, "g", claimed, record.Claimed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				r := mustClaim(t, b.ours, claim("1", "f"))
 				for _, s := range c.steps {
 					s(t, b, r)
@@ -218,7 +218,7 @@ func TestALostAnswerIsKnownAsOurs(t *testing.T) {
 		t.Run("insert "+strconv.Itoa(int(outcome)), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				b.failing(mem.Insert, outcome)
 				r := mustClaim(t, b.ours, claim("1", "f"))
 				must(t, b.ours.MarkSending(t.Context(), r))
@@ -230,7 +230,7 @@ func TestALostAnswerIsKnownAsOurs(t *testing.T) {
 		t.Run("replace "+strconv.Itoa(int(outcome)), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				r := mustClaim(t, b.ours, claim("1", "f"))
 				b.failing(mem.Replace, outcome)
 				must(t, b.ours.MarkSending(t.Context(), r))
@@ -248,7 +248,7 @@ func TestALostAnswerIsKnownAsOurs(t *testing.T) {
 func TestAFenceWithoutAnAnswerIsKnownByTheClaim(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		mustClaim(t, b.ours, claim("0", "f")) // the clock is known
 		r := claim("1", "f")
 		b.failing(mem.Insert, mem.Lost)
@@ -271,7 +271,7 @@ func TestAFenceWithoutAnAnswerIsKnownByTheClaim(t *testing.T) {
 func TestAnOwnerWhoWakesTooLateCannotSend(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		late := mustClaim(t, b.ours, claim("1", "f"))
 		time.Sleep(record.OwnerLife + 2*time.Second)
 		r := mustClaim(t, b.theirs, claim("1", "f"))
@@ -292,7 +292,7 @@ func TestAnOwnerWhoWakesTooLateCannotSend(t *testing.T) {
 func TestAnOwnerWithLittlePatienceIsTakenOverSooner(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		const life = 30 * time.Second
 		b.ours.Holding(life, life)
 		r := mustClaim(t, b.ours, claim("1", "f"))
@@ -314,19 +314,19 @@ func TestStorageOutOfReach(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		op   mem.Op
-		call func(*testing.T, *books, *record.Record) error
+		call func(*testing.T, *stores, *record.Record) error
 	}{
-		{"claim", mem.Get, func(t *testing.T, b *books, _ *record.Record) error {
+		{"claim", mem.Get, func(t *testing.T, b *stores, _ *record.Record) error {
 			_, _, err := b.theirs.Claim(t.Context(), claim("2", "f"))
 			return err
 		}},
-		{"claim with a refused insert", mem.Insert, func(t *testing.T, b *books, _ *record.Record) error {
+		{"claim with a refused insert", mem.Insert, func(t *testing.T, b *stores, _ *record.Record) error {
 			_, _, err := b.ours.Claim(t.Context(), claim("2", "f"))
 			return err
 		}},
-		{"fence", mem.Replace, func(t *testing.T, b *books, r *record.Record) error { return b.ours.MarkSending(t.Context(), r) }},
-		{"release", mem.Delete, func(t *testing.T, b *books, r *record.Record) error { return b.ours.Release(t.Context(), r) }},
-		{"find", mem.Get, func(t *testing.T, b *books, _ *record.Record) error {
+		{"fence", mem.Replace, func(t *testing.T, b *stores, r *record.Record) error { return b.ours.MarkSending(t.Context(), r) }},
+		{"release", mem.Delete, func(t *testing.T, b *stores, r *record.Record) error { return b.ours.Release(t.Context(), r) }},
+		{"find", mem.Get, func(t *testing.T, b *stores, _ *record.Record) error {
 			_, err := b.ours.Find(t.Context(), "shop", "1")
 			return err
 		}},
@@ -334,7 +334,7 @@ func TestStorageOutOfReach(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				r := mustClaim(t, b.ours, claim("1", "f"))
 				b.failing(c.op, mem.Refused)
 				if err := c.call(t, b, r); !problem.Is(err, problem.Unavailable) {
@@ -355,7 +355,7 @@ func TestStorageOutOfReach(t *testing.T) {
 func TestACallerFindsOnlyItsOwn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		mustClaim(t, b.ours, claim("1", "f"))
 		if _, err := b.ours.Find(t.Context(), "other", "1"); !problem.Is(err, problem.NotFound) {
 			t.Errorf("got %v", err)
@@ -375,7 +375,7 @@ func TestDeadlineIsKept(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBooks()
+			b := newStores()
 			c := claim("1", "f")
 			c.Deadline = deadline
 			mustClaim(t, b.ours, c)

@@ -50,7 +50,7 @@ func TestOnlyWhatWaitsCanBeCancelled(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				r := mustClaim(t, b.ours, claim("1", "f"))
 				c.step(t, b.ours, r)
 				_, err := b.theirs.Cancel(t.Context(), "shop", "1")
@@ -75,7 +75,7 @@ func TestCancellingWithALostAnswerIsKnownAsOurs(t *testing.T) {
 		t.Run(strconv.Itoa(int(outcome)), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				mustWait(t, b.ours, mustClaim(t, b.ours, claim("1", "f")))
 				b.failing(mem.Replace, outcome)
 				if r, err := b.theirs.Cancel(t.Context(), "shop", "1"); err != nil || r.State != record.Cancelled {
@@ -90,7 +90,7 @@ func TestCancellingWithALostAnswerIsKnownAsOurs(t *testing.T) {
 func TestARestoredRecordGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		c := claim("1", "f")
 		c.Spooled, c.Deadline = place, time.Now().UTC().Add(time.Hour)
 		c.Tags = []mail.Tag{{Name: "order", Value: "4711"}}
@@ -116,10 +116,10 @@ func TestARestoredRecordGoesOn(t *testing.T) {
 	})
 }
 
-func TestSweepRemovesWhatHasOutlivedItsTime(t *testing.T) {
+func TestCleanUpRemovesWhatHasOutlivedItsTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		const n = 200
 		for i := range n {
 			r := mustClaim(t, b.ours, claim(strconv.Itoa(i), "f"))
@@ -135,7 +135,7 @@ func TestSweepRemovesWhatHasOutlivedItsTime(t *testing.T) {
 				must(t, b.ours.Finish(t.Context(), r, record.Accepted, nil))
 			}
 		}
-		sweep := func() (removed int) {
+		cleanUp := func() (removed int) {
 			for slice := range record.CleanUpSlices {
 				k, err := b.theirs.CleanUp(t.Context(), slice)
 				must(t, err)
@@ -153,7 +153,7 @@ func TestSweepRemovesWhatHasOutlivedItsTime(t *testing.T) {
 			{2 * time.Minute, n / 4},
 		} {
 			time.Sleep(step.after)
-			if got := sweep(); got != step.want {
+			if got := cleanUp(); got != step.want {
 				t.Errorf("%d records removed after another %v, want %d", got, step.after, step.want)
 			}
 		}
@@ -172,7 +172,7 @@ func TestTheFirstStepMakesARecordThatNobodyClaimed(t *testing.T) {
 			t.Run(string(want)+" "+what, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					b := newBooks()
+					b := newStores()
 					b.failing(mem.Insert, outcome)
 					r := claim("1", "f")
 					must(t, step(b.ours, t.Context(), &r))
@@ -191,7 +191,7 @@ func TestTheFirstStepMakesARecordThatNobodyClaimed(t *testing.T) {
 func TestARecordThatWasNeverWrittenTakesNothingWithIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		mustClaim(t, b.theirs, claim("1", "f"))
 		r := claim("1", "g")
 		if err := b.ours.MarkSending(t.Context(), &r); err == nil {

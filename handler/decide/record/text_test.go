@@ -32,7 +32,7 @@ func TestEveryTextIsReadAsItWasWritten(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				c := record.Record{ID: text, Caller: text, Fingerprint: text, OperationID: "op"}
 				r := mustClaim(t, b.ours, c)
 				if there, replay, err := b.theirs.Claim(t.Context(), c); err != nil || !replay || !there.UnderWay() {

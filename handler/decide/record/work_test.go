@@ -29,7 +29,7 @@ func begin(t *testing.T, b *record.Store, ids ...string) (all []*record.Work) {
 
 // left are the messages that another process is asked to look at. It says of none that
 // it is over.
-func (b *books) left(t *testing.T) (ids []string) {
+func (b *stores) left(t *testing.T) (ids []string) {
 	t.Helper()
 	must(t, b.theirs.VisitAbandoned(t.Context(), func(_ context.Context, r *record.Record) (bool, error) {
 		ids = append(ids, r.ID)
@@ -45,36 +45,36 @@ func TestLeftFindsWhatAProcessWasAt(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		work func(*testing.T, *books)
+		work func(*testing.T, *stores)
 		rest time.Duration
 		want []string
 	}{
-		{"it died", func(t *testing.T, b *books) { begin(t, b.ours, "1", "2") }, time.Minute, []string{"1", "2"}},
-		{"it rests for too short a time", func(t *testing.T, b *books) { begin(t, b.ours, "1") }, 50 * time.Second, nil},
-		{"two died", func(t *testing.T, b *books) { begin(t, b.ours, "1"); begin(t, b.theirs, "2") }, time.Minute, []string{"1", "2"}},
-		{"what has ended is not noted again", func(t *testing.T, b *books) {
+		{"it died", func(t *testing.T, b *stores) { begin(t, b.ours, "1", "2") }, time.Minute, []string{"1", "2"}},
+		{"it rests for too short a time", func(t *testing.T, b *stores) { begin(t, b.ours, "1") }, 50 * time.Second, nil},
+		{"two died", func(t *testing.T, b *stores) { begin(t, b.ours, "1"); begin(t, b.theirs, "2") }, time.Minute, []string{"1", "2"}},
+		{"what has ended is not noted again", func(t *testing.T, b *stores) {
 			begin(t, b.ours, "1")[0].End(false)
 			begin(t, b.ours, "2")
 		}, time.Minute, []string{"2"}},
-		{"what was left stays noted while the process goes on", func(t *testing.T, b *books) {
+		{"what was left stays noted while the process goes on", func(t *testing.T, b *stores) {
 			begin(t, b.ours, "1")[0].End(true)
 			time.Sleep(30 * time.Second)
 			begin(t, b.ours, "2")
 			time.Sleep(30 * time.Second)
 		}, 0, []string{"1"}},
-		{"one is released", func(t *testing.T, b *books) {
+		{"one is released", func(t *testing.T, b *stores) {
 			begin(t, b.ours, "1")
 			r := mustClaim(t, b.ours, claim("2", "f"))
 			must(t, b.ours.BeginWork(t.Context(), r).AwaitNote(t.Context()))
 			must(t, b.ours.Release(t.Context(), r))
 		}, time.Minute, []string{"1"}},
-		{"one is accepted", func(t *testing.T, b *books) {
+		{"one is accepted", func(t *testing.T, b *stores) {
 			begin(t, b.ours, "1")
 			r := mustClaim(t, b.ours, claim("2", "f"))
 			must(t, b.ours.BeginWork(t.Context(), r).AwaitNote(t.Context()))
 			must(t, b.ours.Finish(t.Context(), r, record.Accepted, nil))
 		}, time.Minute, []string{"1"}},
-		{"its row was taken away meanwhile", func(t *testing.T, b *books) {
+		{"its row was taken away meanwhile", func(t *testing.T, b *stores) {
 			r := mustClaim(t, b.ours, claim("1", "f"))
 			must(t, b.ours.BeginWork(t.Context(), r).AwaitNote(t.Context()))
 			must(t, b.ours.Finish(t.Context(), r, record.Accepted, nil))
@@ -88,7 +88,7 @@ func TestLeftFindsWhatAProcessWasAt(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				c.work(t, b)
 				time.Sleep(c.rest + 2*time.Second) // clocks are a second apart
 				for round := range 2 {
@@ -127,7 +127,7 @@ func TestNotesWhenStorageFails(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBooks()
+				b := newStores()
 				r := mustClaim(t, b.ours, claim("1", "f"))
 				if !c.first {
 					begin(t, b.ours, "2")
@@ -160,7 +160,7 @@ func over(context.Context, *record.Record) (bool, error) { return true, nil }
 func TestManyShareANote(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		var all []*record.Record
 		for n := range 100 {
 			all = append(all, mustClaim(t, b.ours, claim(strconv.Itoa(n), "f")))
@@ -187,7 +187,7 @@ func TestManyShareANote(t *testing.T) {
 func TestANoteThatHangsIsWrittenElsewhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		begin(t, b.ours, "1")
 		r := mustClaim(t, b.ours, claim("2", "f"))
 		b.op, b.fault = mem.Replace, mem.Fault{Before: time.Hour}
@@ -203,11 +203,11 @@ func TestANoteThatHangsIsWrittenElsewhere(t *testing.T) {
 
 var errEnd = errors.New("end")
 
-// An error of whoever looks at what was left is told, and the rest is looked at.
+// If a look at one left message fails, the error is told, and the rest is looked at.
 func TestLeftGoesOnAfterAnError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBooks()
+		b := newStores()
 		begin(t, b.ours, "1", "2")
 		begin(t, b.theirs, "3")
 		time.Sleep(time.Minute + 2*time.Second)

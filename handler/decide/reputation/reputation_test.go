@@ -171,7 +171,7 @@ func TestAFailureStopsNobody(t *testing.T) {
 	}
 }
 
-// Whoever is paused has earned it, and whoever has earned it is paused: with one process
+// A caller that is paused has earned it, and a caller that has earned it is paused: with one process
 // that has time to write, the count is exact.
 func TestTheCountIsExact(t *testing.T) {
 	t.Parallel()

@@ -49,7 +49,7 @@ func (l locale) view(name string, size int64, address string, expires time.Time)
 }
 
 // text puts each address on a line of its own, which mail clients make a link.
-// addTo appends the block to both bodies; end is where that of the HTML belongs.
+// addTo appends the block to both bodies; end is where the block belongs in the HTML.
 func (b linkBlock) addTo(c *mail.Content, end func() int) {
 	if c.HTML != "" {
 		c.HTML = c.HTML[:end()] + b.html + c.HTML[end():]

@@ -15,9 +15,9 @@ import (
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// TestSweepIsNeitherEarlyNorLate: while a link lives its file opens; no file goes
-// before LinkGrace after its end, none is there after the next sweep.
-func TestSweepIsNeitherEarlyNorLate(t *testing.T) {
+// TestCleanUpIsNeitherEarlyNorLate: while a link lives its file opens; no file goes
+// before LinkGrace after its end, none is there after the next clean-up.
+func TestCleanUpIsNeitherEarlyNorLate(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		s := newSetting()
@@ -52,7 +52,7 @@ func TestSweepIsNeitherEarlyNorLate(t *testing.T) {
 	})
 }
 
-func TestSweepLooksAtMoreThanOnePage(t *testing.T) {
+func TestCleanUpLooksAtMoreThanOnePage(t *testing.T) {
 	t.Parallel()
 	s := newSetting()
 	for i := range 2*CleanUpPage + 1 {
@@ -69,7 +69,7 @@ func TestSweepLooksAtMoreThanOnePage(t *testing.T) {
 	}
 }
 
-func TestSweepLeavesWhatItCannotRead(t *testing.T) {
+func TestCleanUpLeavesWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	s := newSetting()
 	broken := store.Entity{Partition: "20261101", Row: "a", Values: map[string]any{fileValue(1): "{"}}
@@ -84,7 +84,7 @@ func TestSweepLeavesWhatItCannotRead(t *testing.T) {
 	}
 }
 
-func TestSweepFindsAgainWhatItCouldNotDelete(t *testing.T) {
+func TestCleanUpFindsAgainWhatItCouldNotDelete(t *testing.T) {
 	t.Parallel()
 	for _, call := range []string{"list", "delete row", "delete blob"} {
 		t.Run(call, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestSweepFindsAgainWhatItCouldNotDelete(t *testing.T) {
 }
 
 // TestNothingIsLeftAfterACrash: a process that ends at any call, with that call
-// done or not, leaves nothing that a sweep does not delete in time, and takes no
+// done or not, leaves nothing that a clean-up does not delete in time, and takes no
 // upload away that another message has since.
 func TestNothingIsLeftAfterACrash(t *testing.T) {
 	t.Parallel()

@@ -98,7 +98,7 @@ func refusing(call string) fault {
 func (c *cloud) names(t testing.TB) (names []string) {
 	t.Helper()
 	c.calmly(func() {
-		found, err := c.container.List(context.Background(), "", "", 1<<20)
+		found, _, err := c.container.List(context.Background(), "", "", 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}

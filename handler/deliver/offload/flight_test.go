@@ -22,7 +22,7 @@ type crowded struct {
 }
 
 // TestIntakesDoNotWaitForEachOther: however many there are, however slow storage is, whatever
-// it refuses and whoever goes, each ends and gives all of its memory back.
+// it refuses and which caller goes, each ends and gives all of its memory back.
 func TestIntakesDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

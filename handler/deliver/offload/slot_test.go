@@ -113,7 +113,7 @@ func TestUploadBecomesALink(t *testing.T) {
 	}
 }
 
-// Whoever holds the address may break the seal: what is written then is saved by a
+// A holder of the address may break the seal: what is written then is saved by a
 // browser all the same, and never shown.
 func TestAnUploadIsSavedWhateverIsWrittenOverIt(t *testing.T) {
 	t.Parallel()
@@ -211,7 +211,7 @@ func TestAnUploadThatIsTooLargeIsDeleted(t *testing.T) {
 	if !problem.Is(err, problem.InvalidMessage) {
 		t.Errorf("got %v", err)
 	}
-	if blobs, err := s.cloud.container.List(t.Context(), "", "", 9); err != nil || len(blobs) != 0 {
+	if blobs, _, err := s.cloud.container.List(t.Context(), "", "", 9); err != nil || len(blobs) != 0 {
 		t.Errorf("left: %v, %v", blobs, err)
 	}
 	s.cloud.put(t, slot.URL, noise(1, 10))
@@ -467,7 +467,7 @@ func TestSameMessageTriesAgain(t *testing.T) {
 }
 
 // TestUploadsAreSweptInTime: what no message named goes SlotGrace after its slot,
-// what one did goes with its link, and neither a sweep later nor earlier.
+// what one did goes with its link, and neither a clean-up later nor earlier.
 func TestUploadsAreSweptInTime(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -521,7 +521,7 @@ func TestUploadsAreSweptInTime(t *testing.T) {
 	})
 }
 
-func TestSweepOfSlotsWithStorageAway(t *testing.T) {
+func TestCleanUpOfSlotsWithStorageAway(t *testing.T) {
 	t.Parallel()
 	s := newSetting()
 	commit(t, s.planFor(t, naming(s.uploaded(t, 5).ID), 100*time.Hour, wholeMiB))

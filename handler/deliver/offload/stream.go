@@ -40,7 +40,7 @@ func (s *stream) readFrom(ctx context.Context, r io.Reader) (size int64, err err
 	}
 }
 
-// write sends data, of which it makes a copy.
+// write sends a copy of data.
 func (s *stream) write(ctx context.Context, data []byte) error {
 	for len(data) > 0 {
 		if err := s.makeSpace(ctx); err != nil {

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -9,38 +10,41 @@ import (
 
 // Entry is the row of a queued message: all that is needed to choose the next one.
 type Entry struct {
-	Key  store.Key
-	Line Line
+	Key  store.Key `json:"-"`
+	Line Line      `json:"line"`
 	// Due is when the message may go, or since when it waits: its order.
-	Due time.Time
+	Due time.Time `json:"due"`
 	// ID is the caller's name for the message. Version is the version of its record when
 	// the message was queued.
-	ID      string
-	Version store.ETag
-	Hook    string // by which the message came; empty: its caller sent it
-	Bytes   int    // of the message
-	Cost    int    // of the call to ACS, in tokens
+	ID      string     `json:"id"`
+	Version store.ETag `json:"version,omitempty"`
+	Hook    string     `json:"hook,omitempty"` // by which the message came; empty: its caller sent it
+	Bytes   int        `json:"bytes"`          // of the message
+	Cost    int        `json:"cost"`           // of the call to ACS, in tokens
 	// Share and Cap are the caller's, in percent, and Terms its policy, when the message was
 	// accepted or last looked at. FormCap is the cap of a form. Class is the class of the
 	// call, where it is less urgent than the line's; it is not stored.
-	Share, Cap, FormCap int
-	Terms               string
-	Class               int
+	Share   int    `json:"share,omitempty"`
+	Cap     int    `json:"cap,omitempty"`
+	FormCap int    `json:"formCap,omitempty"`
+	Terms   string `json:"terms,omitempty"`
+	Class   int    `json:"-"`
 	// Sender stands for the address that the message is from; 0 if it is not known.
-	Sender uint32
+	Sender uint32 `json:"sender,omitempty"`
 	// Tries are calls to ACS that failed because of the message. Repeats are calls after a
 	// doubt.
-	Tries, Repeats int
+	Tries   int `json:"tries,omitempty"`
+	Repeats int `json:"repeats,omitempty"`
 	// NotBefore is the end of a pause; zero without one.
-	NotBefore time.Time
+	NotBefore time.Time `json:"notBefore,omitzero"`
 	// Doubt says that ACS may have the message: it is asked before anything else.
-	Doubt Doubt
+	Doubt Doubt `json:"doubt,omitempty"`
 	// UnknownAnswers counts the status requests that ACS answered with "unknown".
-	UnknownAnswers int
+	UnknownAnswers int `json:"unknownAnswers,omitempty"`
 	// Ticket names the message in the ledger.
-	Ticket int64
+	Ticket int64 `json:"ticket"`
 	// Unreadable says that nothing but the Key is known.
-	Unreadable bool
+	Unreadable bool `json:"-"`
 
 	etag store.ETag
 }
@@ -56,53 +60,18 @@ const (
 )
 
 func (s *Entry) encode() store.Entity {
-	e := store.Entity{Partition: s.Key.Partition, Row: s.Key.Row, Values: map[string]any{
-		"shard": int64(s.Line.Shard), "class": int64(s.Line.Class), "caller": s.Line.Caller, "later": s.Line.Later,
-		"due": s.Due, "id": s.ID, "version": string(s.Version), "bytes": int64(s.Bytes), "cost": int64(s.Cost),
-		"share": int64(s.Share), "cap": int64(s.Cap), "tries": int64(s.Tries), "repeats": int64(s.Repeats),
-		"doubt": string(s.Doubt), "asked": int64(s.UnknownAnswers), "ticket": s.Ticket, "sender": int64(s.Sender),
-	}}
-	if s.Terms != "" {
-		e.Values["terms"] = s.Terms
-	}
-	if s.Hook != "" {
-		e.Values["hook"] = s.Hook
-	}
-	if s.Line.Form != "" {
-		e.Values["form"], e.Values["formCap"] = s.Line.Form, int64(s.FormCap)
-	}
-	if !s.NotBefore.IsZero() { // a table knows no time before 1601
-		e.Values["notBefore"] = s.NotBefore
-	}
-	return e
+	return store.Entity{Partition: s.Key.Partition, Row: s.Key.Row, Values: map[string]any{"entry": string(store.JSON(s))}}
 }
 
-// decodeEntry reads a row, also of a version that knew fewer properties. A row without a
-// caller, an id or a time cannot be read.
-func decodeEntry(e store.Entity) (Entry, error) {
-	number := func(name string) int {
-		n, _ := e.Values[name].(int64)
-		return int(n)
+// decodeEntry reads a row. A row without a caller, an id or a time cannot be read.
+func decodeEntry(e store.Entity) (s Entry, err error) {
+	text, _ := e.Values["entry"].(string)
+	err = json.Unmarshal([]byte(text), &s)
+	k := store.Key{Partition: e.Partition, Row: e.Row}
+	if err != nil || s.ID == "" || s.Line.Caller == "" || s.Due.IsZero() {
+		return Entry{Key: k, Unreadable: true}, fmt.Errorf("the queue entry %s is corrupt", e.Row)
 	}
-	text := func(name string) string {
-		t, _ := e.Values[name].(string)
-		return t
-	}
-	s := Entry{
-		Key:  store.Key{Partition: e.Partition, Row: e.Row},
-		Line: Line{Shard: number("shard"), Class: number("class"), Caller: text("caller"), Form: text("form")},
-		ID:   text("id"), Hook: text("hook"), Terms: text("terms"), Version: store.ETag(text("version")), Bytes: number("bytes"), Cost: max(number("cost"), 1),
-		Share: number("share"), Cap: number("cap"), FormCap: number("formCap"), Tries: number("tries"), Repeats: number("repeats"),
-		Doubt: Doubt(text("doubt")), UnknownAnswers: number("asked"), Ticket: int64(number("ticket")),
-		Sender: uint32(number("sender")),
-		etag:   e.ETag,
-	}
-	s.Line.Later, _ = e.Values["later"].(bool)
-	s.Due, _ = e.Values["due"].(time.Time)
-	s.NotBefore, _ = e.Values["notBefore"].(time.Time)
-	if s.ID == "" || s.Line.Caller == "" || s.Due.IsZero() {
-		return Entry{Key: s.Key, Unreadable: true}, fmt.Errorf("the queue entry %s is corrupt", e.Row)
-	}
+	s.Key, s.Cost, s.etag = k, max(s.Cost, 1), e.ETag
 	return s, nil
 }
 

@@ -48,8 +48,9 @@ type Blobs interface {
 	Put(ctx context.Context, name string, data []byte) error
 	Read(ctx context.Context, name string) ([]byte, error)
 	Delete(ctx context.Context, name string) error
-	// List returns at most n blobs with a prefix after a name, in order.
-	List(ctx context.Context, prefix, after string, n int) ([]store.Blob, error)
+	// List returns at most n blobs with a prefix behind a marker, in order, and the marker
+	// of what follows: empty at the end.
+	List(ctx context.Context, prefix, marker string, n int) (found []store.Blob, next string, err error)
 }
 
 // Table is a table of the spool's own. An error wraps one of package store's, and
@@ -86,13 +87,13 @@ func New(b Blobs, lines, dead Table, wakeUps Queue) *Spool {
 
 // Line is one queue of messages in their order: of a caller, or of a form.
 type Line struct {
-	Shard  int // of the quota's ledger: 0 to 999
-	Class  int // 0 goes first: 0 to 9
-	Caller string
+	Shard  int    `json:"shard,omitempty"` // of the quota's ledger: 0 to 999
+	Class  int    `json:"class"`           // 0 goes first: 0 to 9
+	Caller string `json:"caller"`
 	// Form is the hook of a form, which has a line of its own; empty for other lines.
-	Form string
+	Form string `json:"form,omitempty"`
 	// Later says that messages wait for their time rather than for quota.
-	Later bool
+	Later bool `json:"later,omitempty"`
 }
 
 // partition is the line's partition. Caller names may have characters that keys forbid,

@@ -20,8 +20,8 @@ import (
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// house is a spool over storage in memory; fault befalls the next calls of op.
-type house struct {
+// fixture is a spool over storage in memory; fault befalls the next calls of op.
+type fixture struct {
 	*spool.Spool
 	blobs   *mem.Container
 	lines   *mem.Table
@@ -32,8 +32,8 @@ type house struct {
 	before func(mem.Op) mem.Outcome // what befalls any call; nil is nothing
 }
 
-func newHouse() *house {
-	h := &house{}
+func newFixture() *fixture {
+	h := &fixture{}
 	plan := func(op mem.Op, _ string) mem.Fault {
 		if h.op == op {
 			return mem.Fault{Outcome: h.fault}
@@ -74,7 +74,7 @@ func must(t *testing.T, err error) {
 
 func TestAMessageComesBackAsItWas(t *testing.T) {
 	t.Parallel()
-	h, want := newHouse(), message("one")
+	h, want := newFixture(), message("one")
 	key := spool.KeyFor(spool.Line{Caller: "shop"}, start, "r")
 	must(t, h.PutMessage(t.Context(), key, want))
 	must(t, h.PutMessage(t.Context(), key, want)) // a repeat after a lost answer
@@ -98,7 +98,7 @@ func TestAMessageComesBackAsItWas(t *testing.T) {
 
 func TestAMessageThatIsDamagedIsNotRead(t *testing.T) {
 	t.Parallel()
-	h := newHouse()
+	h := newFixture()
 	key := spool.KeyFor(spool.Line{Caller: "shop"}, start, "r")
 	must(t, h.PutMessage(t.Context(), key, message("one")))
 	name := key.Partition + "/" + key.Row
@@ -121,7 +121,7 @@ func TestAMessageThatIsDamagedIsNotRead(t *testing.T) {
 func TestALineIsReadInOrder(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		h := newHouse()
+		h := newFixture()
 		lines := []spool.Line{
 			{Shard: 0, Class: 1, Caller: "shop"}, {Shard: 0, Class: 1, Caller: "shop", Later: true},
 			{Shard: 0, Class: 1, Caller: "bank"}, {Shard: 0, Class: 0, Caller: "shop"}, {Shard: 12, Class: 1, Caller: "shop"},
@@ -167,12 +167,18 @@ func TestALineIsReadInOrder(t *testing.T) {
 
 func TestWhatChangesOfAnEntryIsKept(t *testing.T) {
 	t.Parallel()
-	h, line := newHouse(), spool.Line{Shard: 3, Class: 2, Caller: "shop", Later: true}
+	h, line := newFixture(), spool.Line{Shard: 3, Class: 2, Caller: "shop", Form: "contact", Later: true}
 	s := entry(line, start, "r")
-	s.Bytes, s.Cost, s.Share, s.Cap = 7, 2, 10, 50
+	s.Bytes, s.Cost, s.Share, s.Cap, s.FormCap = 7, 2, 10, 50, 20
+	s.Hook, s.Terms, s.Sender, s.Ticket = "contact", "t", 1<<32-1, 1<<63-1
 	must(t, h.InsertEntry(t.Context(), s))
 	must(t, h.InsertEntry(t.Context(), s))
 	s.Tries, s.Repeats, s.UnknownAnswers, s.Doubt, s.Version, s.NotBefore = 1, 2, 3, spool.FailureAnswer, "w", start.Add(time.Minute)
+	for field, v := range reflect.ValueOf(*s).Fields() {
+		if unkept := []string{"Class", "Unreadable"}; v.IsZero() != slices.Contains(unkept, field.Name) {
+			t.Errorf("%s is %v", field.Name, v)
+		}
+	}
 	must(t, h.UpdateEntry(t.Context(), s))
 	got, found, err := h.ReadEntry(t.Context(), s.Key)
 	if err != nil || !found || !reflect.DeepEqual(&got, s) {
@@ -185,9 +191,36 @@ func TestWhatChangesOfAnEntryIsKept(t *testing.T) {
 	}
 }
 
+func TestARowThatIsDamagedIsMarked(t *testing.T) {
+	t.Parallel()
+	line := spool.Line{Shard: 3, Class: 2, Caller: "shop"}
+	for name, text := range map[string]any{
+		"no JSON":       "{",
+		"no text":       int64(7),
+		"no id":         `{"line":{"caller":"shop"},"due":"2026-11-23T12:00:00Z"}`,
+		"no caller":     `{"line":{},"id":"r","due":"2026-11-23T12:00:00Z"}`,
+		"no time":       `{"line":{"caller":"shop"},"id":"r"}`,
+		"no whole time": `{"line":{"caller":"shop"},"id":"r","due":"2026-11-23"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, k := newFixture(), entry(line, start, "r").Key
+			_, err := h.lines.Insert(t.Context(), store.Entity{Partition: k.Partition, Row: k.Row, Values: map[string]any{"entry": text}})
+			must(t, err)
+			if _, _, err := h.ReadEntry(t.Context(), k); !problem.Is(err, problem.Internal) {
+				t.Errorf("read alone: %v", err)
+			}
+			all, err := h.ListEntries(t.Context(), line, nil, 9)
+			if want := []spool.Entry{{Key: k, Unreadable: true}}; err != nil || !reflect.DeepEqual(all, want) {
+				t.Errorf("listed as %+v, %v", all, err)
+			}
+		})
+	}
+}
+
 func TestStraysAreMessagesWithoutARow(t *testing.T) {
 	t.Parallel()
-	h := newHouse()
+	h := newFixture()
 	const n = 40
 	var want []string
 	for i := range n {
@@ -224,7 +257,7 @@ func TestStraysAreMessagesWithoutARow(t *testing.T) {
 
 func TestTheDeadAreListedUntilTheyExpire(t *testing.T) {
 	t.Parallel()
-	h, line := newHouse(), spool.Line{Class: 1, Caller: "shop", Later: true}
+	h, line := newFixture(), spool.Line{Class: 1, Caller: "shop", Later: true}
 	for i := range 3 {
 		s := entry(line, start.Add(time.Duration(i)*time.Minute), strconv.Itoa(i))
 		must(t, h.PutMessage(t.Context(), s.Key, message(s.ID)))
@@ -261,10 +294,10 @@ func TestTheDeadAreListedUntilTheyExpire(t *testing.T) {
 	}
 }
 
-func TestATickWakesItsShard(t *testing.T) {
+func TestAWakeUpMessageWakesItsShard(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse()
+		h := newFixture()
 		must(t, h.SendWakeUp(t.Context(), 17, 90*time.Second))
 		must(t, h.SendWakeUp(t.Context(), 0, -time.Second))
 		must(t, h.SendWakeUp(t.Context(), 5, 30*24*time.Hour)) // comes early, and is sent on
@@ -297,36 +330,36 @@ func TestStorageOutOfReach(t *testing.T) {
 	line := spool.Line{Caller: "shop"}
 	for name, c := range map[string]struct {
 		op   mem.Op
-		call func(context.Context, *house, *spool.Entry) error
+		call func(context.Context, *fixture, *spool.Entry) error
 	}{
-		"put": {mem.Put, func(ctx context.Context, h *house, s *spool.Entry) error {
+		"put": {mem.Put, func(ctx context.Context, h *fixture, s *spool.Entry) error {
 			return h.PutMessage(ctx, s.Key, message("x"))
 		}},
-		"open": {mem.Read, func(ctx context.Context, h *house, s *spool.Entry) error {
+		"open": {mem.Read, func(ctx context.Context, h *fixture, s *spool.Entry) error {
 			_, _, err := h.ReadMessage(ctx, s.Key)
 			return err
 		}},
-		"drop":  {mem.Delete, func(ctx context.Context, h *house, s *spool.Entry) error { return h.DeleteMessage(ctx, s.Key) }},
-		"enter": {mem.Insert, func(ctx context.Context, h *house, s *spool.Entry) error { return h.InsertEntry(ctx, s) }},
-		"keep":  {mem.Replace, func(ctx context.Context, h *house, s *spool.Entry) error { return h.UpdateEntry(ctx, s) }},
-		"leave": {mem.Delete, func(ctx context.Context, h *house, s *spool.Entry) error { return h.DeleteQueued(ctx, s) }},
-		"heads": {mem.List, func(ctx context.Context, h *house, _ *spool.Entry) error {
+		"drop":  {mem.Delete, func(ctx context.Context, h *fixture, s *spool.Entry) error { return h.DeleteMessage(ctx, s.Key) }},
+		"enter": {mem.Insert, func(ctx context.Context, h *fixture, s *spool.Entry) error { return h.InsertEntry(ctx, s) }},
+		"keep":  {mem.Replace, func(ctx context.Context, h *fixture, s *spool.Entry) error { return h.UpdateEntry(ctx, s) }},
+		"leave": {mem.Delete, func(ctx context.Context, h *fixture, s *spool.Entry) error { return h.DeleteQueued(ctx, s) }},
+		"heads": {mem.List, func(ctx context.Context, h *fixture, _ *spool.Entry) error {
 			_, err := h.ListEntries(ctx, line, nil, 1)
 			return err
 		}},
-		"lines": {mem.List, func(ctx context.Context, h *house, _ *spool.Entry) error { _, err := h.ListHeads(ctx); return err }},
-		"entry": {mem.Get, func(ctx context.Context, h *house, s *spool.Entry) error {
+		"lines": {mem.List, func(ctx context.Context, h *fixture, _ *spool.Entry) error { _, err := h.ListHeads(ctx); return err }},
+		"entry": {mem.Get, func(ctx context.Context, h *fixture, s *spool.Entry) error {
 			_, _, err := h.ReadEntry(ctx, s.Key)
 			return err
 		}},
-		"bury": {mem.Insert, func(ctx context.Context, h *house, s *spool.Entry) error {
+		"dead": {mem.Insert, func(ctx context.Context, h *fixture, s *spool.Entry) error {
 			return h.MoveToDeadLetters(ctx, spool.DeadLetter{Entry: *s, At: start})
 		}},
-		"wake": {mem.Send, func(ctx context.Context, h *house, _ *spool.Entry) error { return h.SendWakeUp(ctx, 1, 0) }},
+		"wake": {mem.Send, func(ctx context.Context, h *fixture, _ *spool.Entry) error { return h.SendWakeUp(ctx, 1, 0) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse()
+			h := newFixture()
 			h.op, h.fault = c.op, mem.Refused
 			if err := c.call(t.Context(), h, entry(line, start, "r")); !problem.Is(err, problem.Unavailable) {
 				t.Errorf("got %v", err)

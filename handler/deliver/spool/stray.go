@@ -21,13 +21,12 @@ func (s *Spool) FindOrphans(ctx context.Context, before time.Time, found func(ct
 		return err
 	}
 	var first error
-	for after := ""; ; {
-		page, err := s.blobs.List(ctx, "", after, strayPage)
+	for marker := ""; ; {
+		page, next, err := s.blobs.List(ctx, "", marker, strayPage)
 		if err != nil {
 			return unavailable("list queued messages", err)
 		}
 		for _, b := range page {
-			after = b.Name
 			k, order, ok := parseName(b.Name)
 			if !ok || !order.Before(before) || dead[k.Row] {
 				continue
@@ -43,7 +42,7 @@ func (s *Spool) FindOrphans(ctx context.Context, before time.Time, found func(ct
 				first = err
 			}
 		}
-		if len(page) < strayPage {
+		if marker = next; marker == "" {
 			return first
 		}
 	}

@@ -32,7 +32,7 @@ var (
 
 // fill puts down what stands in each of n places, in the order of their keys over
 // three lines, and says where the strays are.
-func (h *house) fill(t *testing.T, n int, at func(i int) place) (strays []store.Key) {
+func (h *fixture) fill(t *testing.T, n int, at func(i int) place) (strays []store.Key) {
 	t.Helper()
 	small := spool.Message{Message: &mail.Message{}}
 	for i := range n {
@@ -116,7 +116,7 @@ func TestStraysWhereverTheyStand(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse()
+			h := newFixture()
 			want := h.fill(t, c.n, c.at)
 			var got []store.Key
 			must(t, h.FindOrphans(t.Context(), start.Add(time.Hour), func(_ context.Context, k store.Key) error {
@@ -134,7 +134,7 @@ func TestStraysWhereverTheyStand(t *testing.T) {
 // the way to its row.
 func TestAYoungMessageIsNoStray(t *testing.T) {
 	t.Parallel()
-	h := newHouse()
+	h := newFixture()
 	strays := h.fill(t, 3, only(-1, nothing, stray))
 	for i, want := range [][]store.Key{nil, strays[:1], strays[:2], strays} {
 		var got []store.Key
@@ -155,7 +155,7 @@ func TestStraysWithoutStorage(t *testing.T) {
 	t.Parallel()
 	// The listings are those of the dead, and of two pages of messages and of rows.
 	for failing := 1; ; failing++ {
-		h := newHouse()
+		h := newFixture()
 		var strays []store.Key
 		lists := 0
 		h.before = func(op mem.Op) mem.Outcome {
@@ -209,7 +209,7 @@ func TestTheFirstErrorOfAStrayIsTold(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse()
+			h := newFixture()
 			h.fill(t, 3, only(-1, nothing, stray))
 			calls := 0
 			err := h.FindOrphans(t.Context(), start.Add(time.Hour), func(context.Context, store.Key) error {
@@ -226,7 +226,7 @@ func TestTheFirstErrorOfAStrayIsTold(t *testing.T) {
 // A blob that no key can name is nobody's message.
 func TestABlobWithAnotherNameIsNoStray(t *testing.T) {
 	t.Parallel()
-	h := newHouse()
+	h := newFixture()
 	key := entry(spool.Line{}, start, "x").Key
 	for _, name := range []string{"x", key.Row, key.Partition + "/", key.Partition + "/x", key.Partition + "/-x", key.Partition + "/0001", key.Partition + "/1x-x"} {
 		must(t, h.blobs.Put(t.Context(), name, []byte("x")))

@@ -35,14 +35,14 @@ import (
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// House is a gateway over storage in memory and an ACS of the test's making. It
+// Harness is a gateway over storage in memory and an ACS of the test's making. It
 // is made inside a synctest bubble, so its clock is the bubble's.
-type House struct {
+type Harness struct {
 	*gateway.Gateway
 	ACS     *ACS
 	Files   *mem.Container
-	Letters *mem.Container
-	Ticks   *mem.Queue
+	Content *mem.Container
+	WakeUps *mem.Queue
 	Lists   *Lists
 	Log     *bytes.Buffer
 
@@ -53,10 +53,10 @@ type House struct {
 // MaxRequestBytes is the largest request that ACS takes here.
 const MaxRequestBytes = 4000
 
-// New makes a House with these limits for sending.
-func New(t *testing.T, limits quota.Limits) *House {
+// New makes a Harness with these limits for sending.
+func New(t *testing.T, limits quota.Limits) *Harness {
 	t.Helper()
-	h := &House{Lists: &Lists{}, ACS: &ACS{Known: map[string]string{}}, Log: &bytes.Buffer{}}
+	h := &Harness{Lists: &Lists{}, ACS: &ACS{Known: map[string]string{}}, Log: &bytes.Buffer{}}
 	plan := func(op mem.Op, key string) mem.Fault {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -65,7 +65,7 @@ func New(t *testing.T, limits quota.Limits) *House {
 		}
 		return h.fault(op, key)
 	}
-	h.Files, h.Letters, h.Ticks = mem.NewContainer(time.Now, plan), mem.NewContainer(time.Now, plan), mem.NewQueue(time.Now, plan)
+	h.Files, h.Content, h.WakeUps = mem.NewContainer(time.Now, plan), mem.NewContainer(time.Now, plan), mem.NewQueue(time.Now, plan)
 	table := func() *mem.Table { return mem.NewTable(time.Now, plan) }
 	random := rand.NewChaCha8([32]byte{1})
 	var ids sync.Mutex
@@ -83,7 +83,7 @@ func New(t *testing.T, limits quota.Limits) *House {
 		Offload: offload.New(offload.Config{
 			Blobs: h.Files, Uploads: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
 		}),
-		Spool: spool.New(h.Letters, table(), table(), h.Ticks),
+		Spool: spool.New(h.Content, table(), table(), h.WakeUps),
 		ACS:   h.ACS, Authority: h.Lists, MaxACSRequestBytes: MaxRequestBytes, MaxCalls: 64, RequestTimeout: 100 * time.Second,
 		Reputation: reputation.New(reputation.Config{
 			Table: table(), Callers: &h.Lists.Suspended, Hooks: &h.Lists.Suspended, Percent: 5, Now: time.Now, Log: slog.New(slog.DiscardHandler),
@@ -99,7 +99,7 @@ func New(t *testing.T, limits quota.Limits) *House {
 }
 
 // Slow makes each call of op take d before it arrives.
-func (h *House) Slow(op mem.Op, d time.Duration) {
+func (h *Harness) Slow(op mem.Op, d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fault = func(got mem.Op, _ string) mem.Fault {
@@ -111,7 +111,7 @@ func (h *House) Slow(op mem.Op, d time.Duration) {
 }
 
 // Failing makes calls of op fail, or all calls if op is "".
-func (h *House) Failing(op mem.Op, o mem.Outcome) {
+func (h *Harness) Failing(op mem.Op, o mem.Outcome) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fault = func(got mem.Op, _ string) mem.Fault {
@@ -123,7 +123,7 @@ func (h *House) Failing(op mem.Op, o mem.Outcome) {
 }
 
 // See lets see know of each call to storage, which is one at a time.
-func (h *House) See(see func(op mem.Op, key string)) {
+func (h *Harness) See(see func(op mem.Op, key string)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fault = func(op mem.Op, key string) mem.Fault {
@@ -133,24 +133,24 @@ func (h *House) See(see func(op mem.Op, key string)) {
 }
 
 // Working ends all faults.
-func (h *House) Working() {
+func (h *Harness) Working() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fault = nil
 }
 
-// Play is the Functions host for a while: it calls Dispatch for every tick that
-// can be seen, looking every 5 s, and Watch every minute.
-func (h *House) Play(t *testing.T, length time.Duration) {
+// Play is the Functions host for a while: it calls Dispatch for every wake-up
+// message that can be seen, looking every 5 s, and Watch every minute.
+func (h *Harness) Play(t *testing.T, length time.Duration) {
 	t.Helper()
 	end := time.Now().Add(length)
 	for i := 0; time.Now().Before(end); i++ {
 		if i%12 == 0 {
 			if err := h.Watch(t.Context()); err != nil {
-				t.Logf("tend: %v", err)
+				t.Logf("watch: %v", err)
 			}
 		}
-		messages, err := h.Ticks.Receive(t.Context(), 16, 10*time.Minute)
+		messages, err := h.WakeUps.Receive(t.Context(), 16, 10*time.Minute)
 		if err != nil {
 			t.Logf("receive: %v", err)
 		}
@@ -163,7 +163,7 @@ func (h *House) Play(t *testing.T, length time.Duration) {
 				t.Logf("dispatch: %v", err)
 				continue
 			}
-			if err := h.Ticks.Delete(t.Context(), m.ID, m.PopReceipt); err != nil {
+			if err := h.WakeUps.Delete(t.Context(), m.ID, m.PopReceipt); err != nil {
 				t.Logf("delete: %v", err)
 			}
 		}
@@ -172,10 +172,10 @@ func (h *House) Play(t *testing.T, length time.Duration) {
 }
 
 // Visible counts the blobs that can be read.
-func (h *House) Visible(t *testing.T) int {
+func (h *Harness) Visible(t *testing.T) int {
 	t.Helper()
 	h.Working()
-	list, err := h.Files.List(t.Context(), "", "", 1000)
+	list, _, err := h.Files.List(t.Context(), "", "", 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ type ACS struct {
 	FateErr error
 }
 
-// Size is near enough to that of ACS's JSON.
+// Size is near enough to the size of ACS's JSON.
 func (a *ACS) Size(m *mail.Message) int64 {
 	c := *m
 	c.Attachments = going(m)
@@ -335,7 +335,7 @@ func Large() string {
 }
 
 // DeadMessage finds a dead letter by its message's id, and the message. The message is
-// nil if its letter is lost. The error is NotFound if there is none.
+// nil if its content is lost. The error is NotFound if there is none.
 func DeadMessage(ctx context.Context, g *gateway.Gateway, id string) (spool.DeadLetter, *mail.Message, error) {
 	all, err := g.Dead(ctx)
 	if err != nil {
@@ -345,16 +345,16 @@ func DeadMessage(ctx context.Context, g *gateway.Gateway, id string) (spool.Dead
 		if d.ID != id {
 			continue
 		}
-		letter, _, err := g.Spool.ReadMessage(ctx, d.Key)
+		stored, _, err := g.Spool.ReadMessage(ctx, d.Key)
 		if problem.Is(err, problem.Internal) {
 			err = nil
 		}
-		return d, letter.Message, err
+		return d, stored.Message, err
 	}
 	return spool.DeadLetter{}, nil, problem.New(problem.NotFound, "No dead letter has that id.")
 }
 
-// DeadMessage is that of the house.
-func (h *House) DeadMessage(ctx context.Context, id string) (spool.DeadLetter, *mail.Message, error) {
+// DeadMessage finds a dead letter of this gateway.
+func (h *Harness) DeadMessage(ctx context.Context, id string) (spool.DeadLetter, *mail.Message, error) {
 	return DeadMessage(ctx, h.Gateway, id)
 }

@@ -20,8 +20,8 @@ type Host struct {
 	// AfterFail is host.json's visibilityTimeout: how long a message of the queue is
 	// hidden after its call failed; 0: 30 s.
 	AfterFail time.Duration
-	// TendEvery is how often the watchdog runs; 0: each minute.
-	TendEvery time.Duration
+	// WatchEvery is how often the watchdog runs; 0: each minute.
+	WatchEvery time.Duration
 	// Outlives says that the host lives on when an instance dies, and shows the message
 	// again as after a failure. Otherwise both die, and it stays hidden for ten minutes.
 	Outlives bool
@@ -31,7 +31,7 @@ type Host struct {
 // and CleanUp every hour, each on any instance that lives.
 func (w *World) Play() {
 	w.every(polling, func(ctx context.Context) {
-		messages, err := w.ticks.Receive(ctx, 16, hidden)
+		messages, err := w.wakeUps.Receive(ctx, 16, hidden)
 		if err != nil || w.away.Load() {
 			return
 		}
@@ -39,7 +39,7 @@ func (w *World) Play() {
 			w.playing.Go(func() { w.dispatch(ctx, m) })
 		}
 	})
-	w.every(w.tendEvery(), func(ctx context.Context) {
+	w.every(w.watchEvery(), func(ctx context.Context) {
 		if i := w.Any(); i != nil {
 			_ = i.Watch(ctx) // it comes again
 		}
@@ -66,7 +66,7 @@ func (w *World) every(d time.Duration, work func(context.Context)) {
 	})
 }
 
-func (w *World) tendEvery() time.Duration { return cmp.Or(w.Host.TendEvery, time.Minute) }
+func (w *World) watchEvery() time.Duration { return cmp.Or(w.Host.WatchEvery, time.Minute) }
 
 // dispatch is a call of the queue function, with the host's rules for its end.
 func (w *World) dispatch(ctx context.Context, m store.Message) {
@@ -85,14 +85,14 @@ func (w *World) dispatch(ctx context.Context, m store.Message) {
 	case w.away.Load(), i.killed.Load() && !w.Host.Outlives:
 		return
 	case i.killed.Load():
-		_ = w.ticks.Hide(ctx, m, afterFail) // else it shows again later
+		_ = w.wakeUps.Hide(ctx, m, afterFail) // else it shows again later
 		return
 	}
 	if err != nil && m.DequeueCount < tries {
-		_ = w.ticks.Hide(ctx, m, afterFail) // else it shows again later
+		_ = w.wakeUps.Hide(ctx, m, afterFail) // else it shows again later
 		return
 	}
-	_ = w.ticks.Delete(ctx, m.ID, m.PopReceipt) // as above
+	_ = w.wakeUps.Delete(ctx, m.ID, m.PopReceipt) // as above
 }
 
 // Stop ends the host, and waits for what it has begun, and for the calls that ledgers make

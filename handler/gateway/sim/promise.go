@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -39,7 +38,7 @@ func (w *World) Over() []string {
 	return faults
 }
 
-// Doubled are the operations that ACS has sent twice, and of those the ones whose
+// Doubled are the operations that ACS has sent twice, and among them the operations whose
 // record had not said `unknown` before.
 func (w *World) Doubled() (all, unshown []string) {
 	w.ACS.mu.Lock()
@@ -77,11 +76,11 @@ func (w *World) Ends(ctx context.Context, promises []Promise) (states map[record
 	return states, faults
 }
 
-// Left is what is left in the spool: letters, and rows of lines.
-func (w *World) Left(ctx context.Context) (letters, rows int) {
-	blobs, _ := w.letters.List(ctx, "", "", 1<<30)
+// Left is what is left in the spool: stored messages, and rows of lines.
+func (w *World) Left(ctx context.Context) (blobs, rows int) {
+	list, _, _ := w.content.List(ctx, "", "", 1<<30)
 	lines, _ := w.lines.ListBefore(ctx, store.Key{}, "~", 1<<30)
-	return len(blobs), len(lines)
+	return len(list), len(lines)
 }
 
 // Waiting is how many rows there are in lines.
@@ -99,17 +98,11 @@ func (w *World) Between(ctx context.Context) (records []string, noted int) {
 			noted += len(keys) / 16
 			continue
 		}
-		text, _ := e.Values["body"].([]byte)
-		var body struct {
-			Resolving bool
-			Spooled   store.Key
-		}
-		_ = json.Unmarshal(text, &body) // as it was written
-		state, _ := e.Values["state"].(string)
-		switch _, _, err := w.lines.Get(ctx, body.Spooled.Partition, body.Spooled.Row); {
-		case err == nil, state == string(record.Unknown) && !body.Resolving:
-		case slices.Contains([]string{"claimed", "waiting", "sending", "unknown"}, state):
-			records = append(records, fmt.Sprintf("%s %s", e.Partition, state))
+		r := recordIn(e)
+		switch _, _, err := w.lines.Get(ctx, r.Spooled.Partition, r.Spooled.Row); {
+		case err == nil, r.State == record.Unknown && !r.Resolving:
+		case slices.Contains([]record.State{record.Claimed, record.Waiting, record.Sending, record.Unknown}, r.State):
+			records = append(records, fmt.Sprintf("%s %s", e.Partition, r.State))
 		}
 	}
 	return records, noted

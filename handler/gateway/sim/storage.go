@@ -16,7 +16,7 @@ import (
 
 // Site is one kind of call that an instance makes.
 type Site struct {
-	Where string // records, lines, dead, ledger, links, files, letters, ticks, acs
+	Where string // records, lines, dead, ledger, links, files, content, wake-ups, acs
 	Op    mem.Op
 	State record.State // that a write of a record gives it; empty for other calls
 }
@@ -209,8 +209,7 @@ func (t *table) do(ctx context.Context, op mem.Op, k store.Key, act func() (stor
 func (t *table) write(ctx context.Context, op mem.Op, e store.Entity, act func() (store.Receipt, error)) (store.Receipt, error) {
 	s := Site{Where: t.name, Op: op}
 	if t.name == "records" {
-		state, _ := e.Values["state"].(string)
-		s.State = record.State(state)
+		s.State = recordIn(e).State
 	}
 	return t.as(ctx, s, store.Key{Partition: e.Partition, Row: e.Row}, act)
 }
@@ -257,11 +256,21 @@ func (t *table) Replace(ctx context.Context, e store.Entity) (store.Receipt, err
 	})
 }
 
-// note remembers of which operations a record has said that they are unknown.
+// note remembers the operations whose record has said that they are unknown.
 func (w *World) note(table string, e store.Entity, err error) {
-	if table == "records" && err == nil && e.Values["state"] == "unknown" {
-		w.unknown.Store(e.Values["operation"], true)
+	if r := recordIn(e); table == "records" && err == nil && r.State == record.Unknown {
+		w.unknown.Store(r.OperationID, true)
 	}
+}
+
+// recordIn is the record that a row is of; without a state for a row of another kind.
+func recordIn(e store.Entity) record.Record {
+	text, _ := e.Values["record"].([]byte)
+	r, err := record.Restore(text, e.ETag)
+	if err != nil {
+		return record.Record{}
+	}
+	return *r
 }
 
 func (t *table) Delete(ctx context.Context, partition, row string, etag store.ETag) error {
@@ -319,12 +328,12 @@ func (c *container) Delete(ctx context.Context, name string) error {
 	return c.do(ctx, mem.Delete, name, func() error { return c.c.Delete(ctx, name) })
 }
 
-func (c *container) List(ctx context.Context, prefix, after string, n int) (found []store.Blob, err error) {
+func (c *container) List(ctx context.Context, prefix, marker string, n int) (found []store.Blob, next string, err error) {
 	err = c.do(ctx, mem.List, prefix, func() (err error) {
-		found, err = c.c.List(ctx, prefix, after, n)
+		found, next, err = c.c.List(ctx, prefix, marker, n)
 		return err
 	})
-	return found, err
+	return found, next, err
 }
 
 func (c *container) SignRead(ctx context.Context, name string, h store.BlobHeaders, from, until time.Time) (string, error) {
@@ -358,5 +367,5 @@ type queue struct {
 }
 
 func (q *queue) Send(ctx context.Context, text string, delay time.Duration) error {
-	return q.i.call(ctx, Site{Where: "ticks", Op: mem.Send}, text, func() error { return q.q.Send(ctx, text, delay) })
+	return q.i.call(ctx, Site{Where: "wake-ups", Op: mem.Send}, text, func() error { return q.q.Send(ctx, text, delay) })
 }

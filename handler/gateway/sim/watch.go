@@ -9,6 +9,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -17,16 +18,16 @@ const (
 	// Patience is how long a message may wait against which nothing speaks, and how
 	// long what has left the lines may be counted as waiting.
 	Patience = 10 * time.Second
-	// headsWatched are the slips of each line that are looked at.
+	// headsWatched are the entries of each line that are looked at.
 	headsWatched = 20
-	// questions are how many a pump asks at once.
+	// questions are how many a dispatcher asks at once.
 	questions = 8
 	// longestClosure is the ledger's, after ACS could not serve.
 	longestClosure = time.Minute
 	// afterBusy is how long a 429 of ACS may be felt: a minute, twice that if the
-	// canary meets another, and then the ramp.
+	// probe meets another, and then the ramp.
 	afterBusy = 4 * time.Minute
-	// missing is the ledger's time after which a tick counts as lost, and mending what
+	// missing is the ledger's time after which a wake-up message counts as lost, and mending what
 	// goes on for a while after a fault.
 	missing = 20 * time.Second
 	mending = 2 * time.Second
@@ -49,11 +50,12 @@ type Watcher struct {
 	w           *World
 	sends, asks *quota.Ledger
 	room        map[roomKey]int       // as of this look
-	doubts      int                   // slips that only wait to be asked about
-	ready       map[int64]int         // what the slips of a class cost that only wait for room
-	speaks      map[version]time.Time // when something last spoke against a slip
+	doubts      int                   // entries that only wait to be asked about
+	ready       map[int64]int         // what the entries of a class cost that only wait for room
+	speaks      map[version]time.Time // when something last spoke against an entry
 	empty       time.Time             // since when the lines are, and something counts as waiting
-	tick, armed time.Time             // the tick that the ledger counts on, and since when
+	wakeUp      time.Time             // of the wake-up message that the ledger counts on
+	armed       time.Time             // since then it does
 
 	mu     sync.Mutex
 	faults []string
@@ -76,7 +78,7 @@ func (x *Watcher) fault(format string, args ...any) {
 
 func (x *Watcher) look(ctx context.Context) {
 	now := time.Now()
-	if lost := x.tickIsLost(ctx, now); lost || x.w.disturbed(now) {
+	if lost := x.wakeUpIsLost(ctx, now); lost || x.w.disturbed(now) {
 		clear(x.speaks)
 		x.empty = time.Time{}
 		return
@@ -86,25 +88,25 @@ func (x *Watcher) look(ctx context.Context) {
 	clear(x.ready)
 	x.doubts = 0
 	for _, e := range rows {
-		switch {
-		case x.pauses(e, now) != "":
-		case e.Values["doubt"] != "":
+		switch entry := entryIn(e); {
+		case x.pauses(entry, now) != "":
+		case entry.Doubt != spool.NoDoubt:
 			x.doubts++
 		default:
-			x.ready[e.Values["class"].(int64)] += int(e.Values["cost"].(int64)) //nolint:forcetypeassert // a slip's row
+			x.ready[int64(entry.Line.Class)] += entry.Cost
 		}
 	}
 	seen := map[version]time.Time{}
 	for _, e := range rows {
 		k := version{store.Key{Partition: e.Partition, Row: e.Row}, e.ETag}
 		last, known := x.speaks[k]
-		why := x.against(ctx, e, now)
+		why := x.against(ctx, entryIn(e), now)
 		switch {
 		case why != "" || !known:
 			last = now
 		case now.Sub(last) > x.patience():
 			row, _, _ := x.w.ledger.Get(ctx, "quota", "send") // in memory
-			x.fault("%v: nothing has spoken against this slip since %v: %v\nthe lines: %s\nhow ACS is: %s\nthe last fault: %v; the tick: for %v, since %v", now, last, e.Values, row.Values["desks"], row.Values["health"], x.w.lastFault(), x.tick, x.armed)
+			x.fault("%v: nothing has spoken against this entry since %v: %v\nthe lines: %s\nhow ACS is: %s\nthe last fault: %v; the wake-up message: for %v, since %v", now, last, e.Values, row.Values["queues"], row.Values["health"], x.w.lastFault(), x.wakeUp, x.armed)
 			last = now
 		}
 		seen[k] = last
@@ -113,29 +115,29 @@ func (x *Watcher) look(ctx context.Context) {
 	x.counts(ctx, len(rows), now)
 }
 
-// version is a slip as it stands: whoever has changed it was at work on it.
+// version is an entry as it stands: a process that has changed it was at work on it.
 type version struct {
 	of   store.Key
 	etag store.ETag
 }
 
-// patience is Patience and what ten calls of storage take, there and back, of which
-// a pump makes no more before a message is in the hands of an owner.
+// patience is Patience and what ten calls of storage take, there and back: a dispatcher
+// makes no more of them before a message is in the hands of an owner.
 func (x *Watcher) patience() time.Duration { return Patience + 20*x.w.Way }
 
-// tickIsLost says whether the ledger counts on a tick that may have been lost with a
+// wakeUpIsLost says whether the ledger counts on a wake-up message that may have been lost with a
 // process or a call, until the watchdog finds it missing.
-func (x *Watcher) tickIsLost(ctx context.Context, now time.Time) bool {
+func (x *Watcher) wakeUpIsLost(ctx context.Context, now time.Time) bool {
 	row, _, _ := x.w.ledger.Get(ctx, "quota", "send") // in memory
-	text, _ := row.Values["desks"].([]byte)
-	var desks []struct{ Tick int64 }
-	if json.Unmarshal(text, &desks) != nil || len(desks) == 0 || desks[0].Tick == 0 {
+	text, _ := row.Values["queues"].([]byte)
+	var queues []struct{ WakeUpAt int64 }
+	if json.Unmarshal(text, &queues) != nil || len(queues) == 0 || queues[0].WakeUpAt == 0 {
 		return false
 	}
-	if tick := time.UnixMilli(desks[0].Tick); !tick.Equal(x.tick) {
-		x.tick, x.armed = tick, now
+	if at := time.UnixMilli(queues[0].WakeUpAt); !at.Equal(x.wakeUp) {
+		x.wakeUp, x.armed = at, now
 	}
-	return !x.armed.After(x.w.lastFault().Add(mending)) && now.After(x.tick) && now.Before(x.tick.Add(missing+x.w.tendEvery()+polling+30*x.w.Way))
+	return !x.armed.After(x.w.lastFault().Add(mending)) && now.After(x.wakeUp) && now.Before(x.wakeUp.Add(missing+x.w.watchEvery()+polling+30*x.w.Way))
 }
 
 // counts looks whether nothing is counted as waiting where nothing waits. What a dead
@@ -147,13 +149,13 @@ func (x *Watcher) counts(ctx context.Context, rows int, now time.Time) {
 		x.empty = time.Time{}
 	case x.empty.IsZero():
 		x.empty = now
-	case now.Sub(x.empty) > x.patience()+x.w.tendEvery():
+	case now.Sub(x.empty) > x.patience()+x.w.watchEvery():
 		x.fault("%v: %d count as waiting since %v, and the lines are empty", now, u.WaitingAll, x.empty)
 		x.empty = now
 	}
 }
 
-// heads are the first slips of each line.
+// heads are the first entries of each line.
 func (x *Watcher) heads(ctx context.Context) (all []store.Entity) {
 	for after := (store.Key{}); ; {
 		rows, _ := x.w.lines.ListBefore(ctx, after, "a", headsWatched) // in memory
@@ -170,25 +172,33 @@ func (x *Watcher) heads(ctx context.Context) (all []store.Entity) {
 	}
 }
 
-// pauses is why a slip waits for a time; empty if it does not.
-func (x *Watcher) pauses(e store.Entity, now time.Time) string {
-	for name, why := range map[string]string{"due": "its time has not come", "notBefore": "it pauses"} {
-		if t, _ := e.Values[name].(time.Time); t.After(now.Add(-2 * x.w.ClockError)) {
-			return why
-		}
+// entryIn is the queue entry that a row is of.
+func entryIn(e store.Entity) (entry spool.Entry) {
+	text, _ := e.Values["entry"].(string)
+	if err := json.Unmarshal([]byte(text), &entry); err != nil {
+		panic("sim: a queue entry cannot be read: " + err.Error())
+	}
+	return entry
+}
+
+// pauses is why an entry waits for a time; empty if it does not.
+func (x *Watcher) pauses(entry spool.Entry, now time.Time) string {
+	switch late := now.Add(-2 * x.w.ClockError); {
+	case entry.Due.After(late):
+		return "its time has not come"
+	case entry.NotBefore.After(late):
+		return "it pauses"
 	}
 	return ""
 }
 
-// against is what speaks against a slip's going, or being asked about, now; empty if
+// against is what speaks against an entry's going, or being asked about, now; empty if
 // nothing does.
-func (x *Watcher) against(ctx context.Context, e store.Entity, now time.Time) string {
-	if why := x.pauses(e, now); why != "" {
+func (x *Watcher) against(ctx context.Context, entry spool.Entry, now time.Time) string {
+	if why := x.pauses(entry, now); why != "" {
 		return why
 	}
-	doubt, _ := e.Values["doubt"].(string)
-	caller, _ := e.Values["caller"].(string)
-	id, _ := e.Values["id"].(string)
+	caller, doubt := entry.Line.Caller, entry.Doubt
 	switch {
 	case x.w.ACS.failing(now):
 		return "ACS fails"
@@ -197,21 +207,21 @@ func (x *Watcher) against(ctx context.Context, e store.Entity, now time.Time) st
 	case x.w.ACS.crowded(x.w.MaxCalls):
 		return "as many calls as may be are on their way"
 	}
-	if doubt == "" && x.owned(ctx, caller, id, now) {
+	if doubt == spool.NoDoubt && x.owned(ctx, caller, entry.ID, now) {
 		return "it is in the hands of an owner"
 	}
-	ledger, call := x.sends, quota.Call{Caller: caller, Cost: int(e.Values["cost"].(int64)), Class: quota.Class(e.Values["class"].(int64))} //nolint:forcetypeassert // a slip's row
-	if doubt != "" {
+	ledger, call := x.sends, quota.Call{Caller: caller, Cost: entry.Cost, Class: quota.Class(entry.Line.Class)}
+	if doubt != spool.NoDoubt {
 		ledger, call = x.asks, quota.Call{Cost: 1, Class: quota.High}
-	} else if c, _ := e.Values["cap"].(int64); c > 0 {
+	} else if entry.Cap > 0 {
 		return "its caller has a cap" // what that leaves is tested where it is known
 	}
 	switch free := x.free(ctx, ledger, call); {
 	case free < call.Cost:
 		return "the quota has no room"
-	case doubt == "" && free < x.before(call.Class) && !x.w.ACS.idle(now, Patience/2):
+	case doubt == spool.NoDoubt && free < x.before(call.Class) && !x.w.ACS.idle(now, Patience/2):
 		return "others go first"
-	case doubt != "" && x.doubts > questions && !x.w.ACS.quiet(now, x.patience()):
+	case doubt != spool.NoDoubt && x.doubts > questions && !x.w.ACS.quiet(now, x.patience()):
 		return "others are asked about first"
 	}
 	return ""
@@ -222,10 +232,10 @@ func (x *Watcher) probed(ctx context.Context, now time.Time) bool {
 	row, _, _ := x.w.ledger.Get(ctx, "quota", "send") // in memory
 	text, _ := row.Values["health"].([]byte)
 	var health struct {
-		Probing  bool
-		CanaryAt int64
+		Probing bool
+		ProbeAt int64
 	}
-	return json.Unmarshal(text, &health) == nil && health.Probing && now.Before(time.UnixMilli(health.CanaryAt).Add(x.patience()))
+	return json.Unmarshal(text, &health) == nil && health.Probing && now.Before(time.UnixMilli(health.ProbeAt).Add(x.patience()))
 }
 
 // before is what all cost that only wait for room, and may go before one of a class.
@@ -238,7 +248,7 @@ func (x *Watcher) before(c quota.Class) (cost int) {
 	return cost
 }
 
-// free is how many tokens of a class could be booked, were nobody waiting.
+// free is how many tokens of a class could be reserved, were nobody waiting.
 func (x *Watcher) free(ctx context.Context, l *quota.Ledger, c quota.Call) int {
 	k := roomKey{l, c.Class}
 	n, known := x.room[k]
@@ -259,17 +269,15 @@ type roomKey struct {
 // owned says whether somebody is just sending a message.
 func (x *Watcher) owned(ctx context.Context, caller, id string, now time.Time) bool {
 	row, _, err := x.w.records.Get(ctx, record.Key(caller, id), "m")
-	text, _ := row.Values["body"].([]byte)
-	var body struct{ OwnerUntil time.Time }
-	return err == nil && row.Values["state"] == string(record.Sending) &&
-		json.Unmarshal(text, &body) == nil && now.Before(body.OwnerUntil.Add(Patience))
+	r := recordIn(row)
+	return err == nil && r.State == record.Sending && now.Before(r.OwnerUntil.Add(Patience))
 }
 
 // disturb says that something befalls the gateways that may last until a time, and that
 // the watchdog mends then.
 func (w *World) disturb(d time.Duration) {
-	// A seat falls silent, then a tick is late, then the watchdog comes, and makes its calls.
-	mended := d + quota.LeaseLife + missing + w.tendEvery() + polling + 30*w.Way
+	// A lease falls silent, then a wake-up message is late, then the watchdog comes, and makes its calls.
+	mended := d + quota.LeaseLife + missing + w.watchEvery() + polling + 30*w.Way
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.struck = time.Now()

@@ -7,7 +7,7 @@
 // before or after it, or frozen. Out: what every caller was told, what arrived at
 // ACS, and the list of promises that were broken.
 //
-// The host is played too: ticks of the queue and the timer go to instances that
+// The host is played too: wake-up messages and timers go to instances that
 // live. The same seed makes the same choices; the order in which goroutines run
 // is the scheduler's.
 package sim
@@ -81,8 +81,8 @@ type World struct {
 	ACS *ACS
 
 	records, lines, dead, ledger, links *mem.Table
-	files, letters                      *mem.Container
-	ticks                               *mem.Queue
+	files, content                      *mem.Container
+	wakeUps                             *mem.Queue
 
 	mu        sync.Mutex
 	instances []*Instance
@@ -106,8 +106,8 @@ func New(c Config) (*World, error) {
 	now := time.Now
 	w.records, w.lines, w.dead = mem.NewTable(now, nil), mem.NewTable(now, nil), mem.NewTable(now, nil)
 	w.ledger, w.links = mem.NewTable(now, nil), mem.NewTable(now, nil)
-	w.files, w.letters = mem.NewContainer(now, nil), mem.NewContainer(now, nil)
-	w.ticks = mem.NewQueue(now, nil)
+	w.files, w.content = mem.NewContainer(now, nil), mem.NewContainer(now, nil)
+	w.wakeUps = mem.NewQueue(now, nil)
 	w.ACS = newACS(w)
 	for range c.Instances {
 		if _, err := w.Start(); err != nil {
@@ -152,7 +152,7 @@ func (w *World) Start() (*Instance, error) {
 		Offload: offload.New(offload.Config{
 			Blobs: files, Uploads: files, Links: table("links", w.links), PublicURL: public, DefaultLanguage: "en", Now: now, Rand: w.bytes(),
 		}),
-		Spool: spool.New(&container{i, "letters", w.letters}, table("lines", w.lines), table("dead", w.dead), &queue{i, w.ticks}),
+		Spool: spool.New(&container{i, "content", w.content}, table("lines", w.lines), table("dead", w.dead), &queue{i, w.wakeUps}),
 		ACS:   &line{i}, Authority: cmp.Or[gateway.Authority](w.Authority, &w.callers), Reputation: reputation.New(reputation.Config{}), MaxACSRequestBytes: 100_000, MaxCalls: cmp.Or(w.MaxCalls, 64), RequestTimeout: request,
 		Now: now, NewID: w.newID, Log: log,
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Meter: metricnoop.NewMeterProvider().Meter(""),
@@ -221,20 +221,20 @@ func (w *World) Away(away bool) {
 	w.disturb(0)
 }
 
-// LoseLetters deletes every letter of the spool, as an operator's mistake would.
-func (w *World) LoseLetters(ctx context.Context) {
-	blobs, _ := w.letters.List(ctx, "", "", 1<<30)
+// LoseContent deletes every stored message of the spool, as an operator's mistake would.
+func (w *World) LoseContent(ctx context.Context) {
+	blobs, _, _ := w.content.List(ctx, "", "", 1<<30)
 	for _, b := range blobs {
-		_ = w.letters.Delete(ctx, b.Name) // in memory, and there
+		_ = w.content.Delete(ctx, b.Name) // in memory, and there
 	}
 }
 
-// SpoilLetters makes every letter of the spool one that nobody can read.
-func (w *World) SpoilLetters(ctx context.Context) {
-	blobs, _ := w.letters.List(ctx, "", "", 1<<30)
+// SpoilContent makes every stored message of the spool unreadable.
+func (w *World) SpoilContent(ctx context.Context) {
+	blobs, _, _ := w.content.List(ctx, "", "", 1<<30)
 	for _, b := range blobs {
-		_ = w.letters.Delete(ctx, b.Name) // in memory, and there
-		_ = w.letters.Put(ctx, b.Name, []byte("no letter"))
+		_ = w.content.Delete(ctx, b.Name) // in memory, and there
+		_ = w.content.Put(ctx, b.Name, []byte("no message"))
 	}
 }
 
@@ -244,7 +244,7 @@ func (w *World) SpoilHead(ctx context.Context) error {
 	if err != nil || len(rows) == 0 {
 		return fmt.Errorf("there is no row to spoil: %w", err)
 	}
-	delete(rows[0].Values, "id")
+	rows[0].Values["entry"] = "{"
 	_, err = w.lines.Replace(ctx, rows[0])
 	return err
 }

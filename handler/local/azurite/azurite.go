@@ -4,7 +4,8 @@
 // A folder of node_modules and of data go in; a running Azurite comes out, which
 // speaks HTTPS with tokens only, as the product does, and answers under names like
 // https://devstoreaccount1.blob.localhost:PORT: the SDK takes the account from the
-// first label of the host and signs with it. It installs nothing (make setup does)
+// first label of the host and signs with it. Tables have the account in the path, since
+// Azurite finds it there alone in a transaction. It installs nothing (make setup does)
 // and holds no opinion about who may use which account: Azurite believes any token.
 //
 // The options are those of Azurite 3.37.0. Its certificate is our own, made here.
@@ -77,7 +78,7 @@ func Start(ctx context.Context, cfg Config) (*Azurite, error) {
 	case <-ctx.Done():
 		return nil, errors.Join(fmt.Errorf("Azurite did not start in time: %w", ctx.Err()), a.Stop())
 	}
-	a.Blob, a.Queue, a.Table = a.out.endpoint("Blob"), a.out.endpoint("Queue"), a.out.endpoint("Table")
+	a.Blob, a.Queue, a.Table = a.out.endpoint("Blob"), a.out.endpoint("Queue"), a.out.tables()
 	return a, nil
 }
 

@@ -56,6 +56,12 @@ func (o *output) endpoint(service string) string {
 	return fmt.Sprintf("https://devstoreaccount1.%s.localhost:%s", strings.ToLower(service), o.ports[service])
 }
 
+func (o *output) tables() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return fmt.Sprintf("https://127.0.0.1:%s/devstoreaccount1", o.ports["Table"])
+}
+
 // failure says why Azurite ended before it listened.
 func (o *output) failure() error {
 	o.mu.Lock()

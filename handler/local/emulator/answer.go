@@ -88,7 +88,7 @@ func internalError() *refusal {
 	return &refusal{status: http.StatusInternalServerError, code: "InternalServerError", message: "An internal server error occurred."}
 }
 
-// seconds rounds up: whoever waits this long has waited long enough.
+// seconds rounds up: a client that waits this long has waited long enough.
 func seconds(d time.Duration) string {
 	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
 }

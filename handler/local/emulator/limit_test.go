@@ -88,7 +88,7 @@ func TestRefusedCallsCountIfAsked(t *testing.T) {
 	}
 }
 
-// Whatever comes, no window holds more calls than allowed, and whoever waits as
+// Whatever comes, no window holds more calls than allowed, and a client that waits as
 // long as told is let in.
 func TestLimitHoldsAlways(t *testing.T) {
 	t.Parallel()

@@ -31,7 +31,7 @@ type operation struct {
 	at     time.Time
 	body   [sha256.Size]byte
 	ending ending
-	// messageID is that of a message that asked for it to be checked, else empty.
+	// messageID is the Message-ID, if the message asked for it to be checked; else empty.
 	messageID string
 }
 

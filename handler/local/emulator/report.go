@@ -44,7 +44,7 @@ type event struct {
 }
 
 // deliveryReport has the form of events that came from Azure in 2025 and 2026, not
-// that of the documented sample, which writes deliveryAttemptTimeStamp.
+// the form of the documented sample, which writes deliveryAttemptTimeStamp.
 type deliveryReport struct {
 	Sender    string `json:"sender"`
 	Recipient string `json:"recipient"`

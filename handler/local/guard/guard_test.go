@@ -24,7 +24,7 @@ func TestOnly(t *testing.T) {
 		"IPv6 without a port":              {"GET", "[::1]", "", 200, ""},
 		"an address of the network":        {"POST", "192.168.1.5:8025", "same-origin", 200, ""},
 		"the listener's":                   {"GET", "devbox:8025", "", 200, ""},
-		"one that was added":               {"GET", "desk:1", "", 200, ""},
+		"one that was added":               {"GET", "laptop:1", "", 200, ""},
 		"no host at all":                   {"GET", "", "", 200, ""},
 		"a shell's post":                   {"POST", "localhost", "", 200, ""},
 		"another page of this machine":     {"POST", "localhost", "same-site", 200, ""},

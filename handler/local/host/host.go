@@ -8,7 +8,7 @@
 // answer, a poison queue, no second start after exit code 0, a SIGKILL without
 // warning, bodies that are read before it hears of them, limits that it never sees,
 // a path, a host name and headers that are not those that the caller sent. It does not authenticate, scale, keep schedules over a restart, run
-// retry policies, fetch extensions or serve outputs other than http. Whoever reaches
+// retry policies, fetch extensions or serve outputs other than http. Every client of
 // its listener is trusted, POST /admin/functions/NAME included, unless it is another
 // site's page: bind it to a loopback address.
 //

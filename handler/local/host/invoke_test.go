@@ -109,14 +109,14 @@ func (c *calls) handler(name string) http.Handler {
 	return mux
 }
 
-func TestAMessageIsDeliveredAndSettled(t *testing.T) {
+func TestAMessageIsDeliveredAndEnds(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		message store.Message
 		err     error
 		trigger string // "" if there was no call
-		settled string
+		ended   string
 	}{
 		{"text", store.Message{Text: "hello", DequeueCount: 1}, nil, `"hello"`, "deleted"},
 		{"object", store.Message{Text: `{"v":1,"list":[1]}`, DequeueCount: 2}, nil, `{"v":1,"list":[1]}`, "deleted"},
@@ -136,8 +136,8 @@ func TestAMessageIsDeliveredAndSettled(t *testing.T) {
 			if err := h.deliver(t.Context(), function{name: "mail", binding: "msg"}, c.message, q, poison{q}); err != nil {
 				t.Fatal(err)
 			}
-			if q.settled != c.settled {
-				t.Errorf("settled: %q, want %q", q.settled, c.settled)
+			if q.ended != c.ended {
+				t.Errorf("ended: %q, want %q", q.ended, c.ended)
 			}
 			if c.trigger == "" {
 				if len(got.all) > 0 {
@@ -160,8 +160,8 @@ func TestWhatFailsInAPoisonQueueStaysThere(t *testing.T) {
 		got := calls{err: problem.New(problem.Unavailable, "x")}
 		q := &memory{}
 		err := newTestHost(got.handler("mail")).deliver(t.Context(), function{name: "mail", binding: "msg"}, store.Message{Text: "hello", DequeueCount: count}, q, nil)
-		if err != nil || q.settled != "" || len(got.all) != 1 {
-			t.Errorf("call %d: settled %q after %d calls, %v", count, q.settled, len(got.all), err)
+		if err != nil || q.ended != "" || len(got.all) != 1 {
+			t.Errorf("call %d: ended %q after %d calls, %v", count, q.ended, len(got.all), err)
 		}
 	}
 	listeners, err := openQueues([]function{{name: "mail", queue: "mail"}, {name: "dead", queue: "mail-poison"}}, func(name string) (Queue, error) { return named(name), nil })
@@ -312,11 +312,11 @@ func TestAHangingCallIsEndedByFunctionTimeout(t *testing.T) {
 	})
 }
 
-// memory is a queue that remembers how its last message was settled.
+// memory is a queue that remembers how its last message ended.
 type memory struct {
 	mu       sync.Mutex
 	messages []store.Message
-	settled  string
+	ended    string
 	receives int
 }
 
@@ -344,7 +344,7 @@ func (q *memory) Receive(context.Context, int, time.Duration) ([]store.Message, 
 func (q *memory) note(s string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.settled += s
+	q.ended += s
 	return nil
 }
 

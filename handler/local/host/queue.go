@@ -87,7 +87,7 @@ func (h *Host) poll(ctx context.Context, f function, q, poison Queue) {
 			go func() {
 				defer func() { ended <- struct{}{} }()
 				if err := h.deliver(ctx, f, m, q, poison); err != nil {
-					h.log.Error("message not settled", "function", f.name, "message", m.ID, "error", err)
+					h.log.Error("message not completed", "function", f.name, "message", m.ID, "error", err)
 				}
 			}()
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// A call waits for a handler that is not there yet, and settles its message.
+// A call waits for a handler that is not there yet, and then ends its message.
 func TestTriggersCallAHandlerThatSomebodyElseStarts(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -47,16 +47,16 @@ func TestTriggersCallAHandlerThatSomebodyElseStarts(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	eventually(t, "the message settled", func() bool {
+	eventually(t, "the message to end", func() bool {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		return q.settled != ""
+		return q.ended != ""
 	})
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if q.settled != "deleted" || len(got.all) != 1 {
-		t.Errorf("%s after %d calls", q.settled, len(got.all))
+	if q.ended != "deleted" || len(got.all) != 1 {
+		t.Errorf("%s after %d calls", q.ended, len(got.all))
 	}
 }

@@ -123,5 +123,5 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{i.key.Public()}}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(set) // whoever has gone needs no keys
+	_ = json.NewEncoder(w).Encode(set) // a client that has gone needs no keys
 }

@@ -141,7 +141,7 @@ var (
 	redistribution = regexp.MustCompile(`redistribution and use in source and binary forms, with or without modification, are permitted`)
 	endorsement    = regexp.MustCompile(`neither the names? of|names? of .{0,80}may not be used to endorse`)
 	advertising    = "all advertising materials"
-	// others are words of licences that bind whoever gives a binary away, or who may use it.
+	// others are words of licences that bind a person who gives a binary away, or limit its use.
 	others = regexp.MustCompile(`gnu (lesser |affero |library )?general public|mozilla public|eclipse public|commons clause|business source license|server side public|elastic license|non-?commercial`)
 )
 

@@ -13,7 +13,7 @@ import (
 )
 
 // Graph is Microsoft Graph among the services of a cloud.Configuration. Where it is not
-// there, Graph is that of the public cloud.
+// there, Graph is the public cloud's.
 const Graph cloud.ServiceName = "microsoftGraph"
 
 // graph is a client of Microsoft Graph, whose tokens are not those of ARM.

@@ -31,7 +31,7 @@ func (h homeOnly) Do(req *policy.Request) (*http.Response, error) {
 	return req.Next()
 }
 
-// isAt tells whether an address is home's, or that of a region: REGION.management.azure.com.
+// isAt tells whether an address is home's, or a region's: REGION.management.azure.com.
 func isAt(home, to *url.URL) bool {
 	name, of := strings.ToLower(to.Hostname()), strings.ToLower(home.Hostname())
 	return to.Scheme == home.Scheme && portOf(to) == portOf(home) && (name == of || strings.HasSuffix(name, "."+of))

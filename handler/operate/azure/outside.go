@@ -14,7 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 )
 
-// ScopeStorage is that of tokens for the data of storage accounts.
+// ScopeStorage is the scope of tokens for the data of storage accounts.
 const ScopeStorage = "https://storage.azure.com/.default"
 
 // versionStorageData is of the data of storage.
@@ -47,7 +47,7 @@ func (c *Client) Get(ctx context.Context, address, scope string) (Answer, error)
 	return Answer{resp.StatusCode, text}, nil
 }
 
-// outside tries once more only: whoever asks is one of many questions.
+// outside tries once more only: its caller asks many questions.
 func (c *Client) outside(ctx context.Context, address, scope string) (*http.Response, error) {
 	req, err := runtime.NewRequest(ctx, http.MethodGet, address)
 	if err != nil {

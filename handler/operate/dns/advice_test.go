@@ -17,7 +17,7 @@ func finding(t *testing.T, r Report, code string) Finding {
 	return r.Findings[i]
 }
 
-// Before -all, whoever else sends is named; what is set is one line, without a dot.
+// Before -all, every other sender is named; what is set is one line, without a dot.
 func TestOtherSendersAreNamedBeforeTheStrictEnding(t *testing.T) {
 	t.Parallel()
 	records := goodToken + goodDKIM + goodDMARC + "\n@ MX 1 aspmx.l.google.com.\nmandrill._domainkey TXT \"v=DKIM1; p=x\"\n@ TXT \"v=spf1 include:crm.other.test ip4:198.51.100.7 ~all\""

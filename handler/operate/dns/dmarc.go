@@ -127,7 +127,7 @@ func (c *check) checkAlignment() {
 	f := Finding{Level: Green, Code: "dmarc-aligned", Kind: KindDMARC, Record: c.domain.Name}
 	switch {
 	case !sure, dkim != Green && spf != Green && (dkim == Yellow || spf == Yellow):
-		f.Level, f.Code, f.Sentence, f.Remedy = Yellow, "dmarc-alignment-unknown", "Whether mail from @"+c.domain.Name+" passes DMARC is unknown.", "Fix the faults of DKIM, SPF and DMARC, and run doctor again."
+		f.Level, f.Code, f.Sentence, f.Remedy = Yellow, "dmarc-alignment-unknown", "Whether mail from @"+c.domain.Name+" passes DMARC is unknown.", "Correct the errors of DKIM, SPF and DMARC, and run doctor again."
 	case dkim == Green && spf == Green:
 		f.Sentence = "Mail from @" + c.domain.Name + " can pass DMARC by DKIM and by SPF."
 	case dkim == Green:

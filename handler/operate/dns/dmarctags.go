@@ -11,7 +11,7 @@ import (
 // dmarc is a DMARC record as receivers read it. RFC 7489, section 6.3.
 type dmarc struct {
 	policy     string // none, quarantine, reject; empty if the record counts for nothing
-	subdomains string // that of subdomains
+	subdomains string // the policy of subdomains
 	strictSPF  bool
 	strictDKIM bool
 	reports    []string // the domains that get reports

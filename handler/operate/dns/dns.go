@@ -46,7 +46,7 @@ type Checker struct {
 
 // New makes a Checker. The resolvers, each HOST:PORT, find the authoritative servers and
 // answer for other zones; the first that answers counts. System names those of this
-// computer. Without dial it is that of package net.
+// computer. Without dial the dialer of package net is used.
 func New(resolvers []string, dial Dial) *Checker {
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
@@ -119,7 +119,7 @@ func (d Domain) Records() []Record {
 	return records
 }
 
-// defaultTTL is that of the records that ACS gives, in seconds.
+// defaultTTL is the TTL of the records that ACS gives, in seconds.
 const defaultTTL = 3600
 
 // acsInclude is what SPF must include for ACS to verify it.

@@ -87,7 +87,7 @@ func TestFormsArePasted(t *testing.T) {
 }
 
 // A set that stands is replaced with all that stood in it, but for the old SPF record;
-// a set of which nothing is known is created, which fails if it stands.
+// an unknown set is created, which fails if it stands.
 func TestRoute53LosesNothing(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 300)

@@ -62,7 +62,7 @@ type Report struct {
 	unready map[Kind]string // why ACS need not be asked yet; empty if it may
 }
 
-// Level is that of the worst finding.
+// Level is the level of the worst finding.
 func (r Report) Level() Level {
 	worst := Green
 	for _, f := range r.Findings {

@@ -176,7 +176,7 @@ func canonical(name string) string {
 	return strings.TrimSuffix(strings.ToLower(name), ".")
 }
 
-// parent is a name without its first label; that of a TLD is "", the root.
+// parent is a name without its first label. The parent of a TLD is "", the root.
 func parent(name string) string {
 	if i, end := miekg.NextLabel(name, 0); !end {
 		return name[i:]

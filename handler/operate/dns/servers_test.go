@@ -14,7 +14,7 @@ import (
 	"github.com/posthorn/posthorn/handler/operate/dns/dnstest"
 )
 
-// two servers of example.test, of which the second does something.
+// two servers of example.test. The second does something.
 func two(does dnstest.Behaviour, records string) dnstest.Zone {
 	return dnstest.Zone{Name: "example.test", Records: all, Servers: []dnstest.Server{
 		{Name: "ns1.example.test", Address: "198.18.50.1"}, {Name: "ns2.example.test", Address: "198.18.50.2", Does: does, Records: records}}}

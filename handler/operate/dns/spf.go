@@ -10,7 +10,7 @@ import (
 	miekg "github.com/miekg/dns"
 )
 
-// checkSPF judges SPF, of which the domain's own name alone counts.
+// checkSPF judges SPF. The record of the domain's own name alone counts.
 func (c *check) checkSPF(ctx context.Context, apex view) {
 	c.judge(KindSPF, apex, likeSPF, func(g group) []Finding {
 		valid := slices.DeleteFunc(slices.Clone(g.values), func(v string) bool { return !isSPF(v) })
@@ -186,7 +186,7 @@ func (c *check) endOfSPF(ctx context.Context, text string, terms []spfTerm) []Fi
 	return []Finding{f}
 }
 
-// secondOpinion is that of a library that evaluates SPF as receivers do.
+// secondOpinion asks a library that evaluates SPF as receivers do.
 func (c *check) secondOpinion(ctx context.Context, text string) []Finding {
 	result, err := c.evaluate(ctx, text)
 	switch result {

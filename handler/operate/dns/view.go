@@ -139,8 +139,8 @@ func (v view) groups(counts func(string) bool) []group {
 	return all
 }
 
-// unheard are the names of servers of which nothing is known: no address answered, or
-// one gave a fault. Without IPv6 on this computer, servers that have no other address
+// unheard are the names of servers that told nothing: no address answered, or one
+// answered with an error. Without IPv6 on this computer, servers that have no other address
 // do not count.
 func (v view) unheard() []Evidence {
 	heard, faults, reached := map[string]bool{}, map[string]Evidence{}, false

@@ -53,7 +53,7 @@ func (c *check) findZone(ctx context.Context) (names []string, ok bool) {
 		heard = heard || got.outcome >= absent
 		if got.outcome == found {
 			if names := servedBy(got.msg.Answer, name); len(names) > 0 {
-				return c.settle(ctx, name, names, broken)
+				return c.choose(ctx, name, names, broken)
 			}
 		} else if got.outcome < absent {
 			broken, c.trouble = name, got.trouble
@@ -68,9 +68,9 @@ func (c *check) findZone(ctx context.Context) (names []string, ok bool) {
 	return nil, false
 }
 
-// settle takes the zone that climbing found, unless a name below it is delegated to
+// choose takes the zone that climbing found, unless a name below it is delegated to
 // servers that all fail, or it is one in which anybody registers.
-func (c *check) settle(ctx context.Context, zone string, names []string, broken string) ([]string, bool) {
+func (c *check) choose(ctx context.Context, zone string, names []string, broken string) ([]string, bool) {
 	open := zone != c.domain.Name && len(zone) <= len(registry(c.domain.Name))
 	heard := true
 	if open && broken == "" {
@@ -105,7 +105,7 @@ func (c *check) settle(ctx context.Context, zone string, names []string, broken 
 
 func (c *check) zoneUnknown() {
 	c.add(Finding{Level: Yellow, Code: "zone-unknown", blocks: true, Record: c.domain.Name, Sentence: "The zone of " + c.domain.Name + " could not be found: a resolver " + c.trouble + ".",
-		Remedy: "Run doctor again, or name another resolver with --resolver. If the fault stays, its name servers may be down."})
+		Remedy: "Run doctor again, or name another resolver with --resolver. If the error stays, its name servers may be down."})
 }
 
 // registry is the suffix under which a registry gives out names, without the private

@@ -59,7 +59,7 @@ func (a *answer) advice(slug string) string {
 }
 
 // foreign is for an answer that Posthorn does not give: the Functions host's, App
-// Service's, or that of a proxy. They document none of them, so the status decides.
+// Service's, or a proxy's. No documentation describes such answers, so the status decides.
 func (a *answer) foreign() *Error {
 	f := &Error{Away: true, passing: a.status == http.StatusTooManyRequests || a.status >= http.StatusInternalServerError, again: a.retryAfter()}
 	f.Detail = fmt.Sprintf("%s answered %d %s, which is not an answer of Posthorn", a.host, a.status, http.StatusText(a.status))

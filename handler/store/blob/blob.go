@@ -133,34 +133,33 @@ func existing(doing string, err error) error {
 	return err
 }
 
-// List returns at most n committed blobs, in the order of their names, that start
-// with prefix and come after the name after. The service has no such start, so a
-// late page costs as much as all before it.
-func (c *Container) List(ctx context.Context, prefix, after string, n int) ([]store.Blob, error) {
-	var found []store.Blob
-	err := sdk.Do(ctx, "list blobs", c.Create, func(ctx context.Context) error {
-		found = nil
-		pages := c.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &prefix})
-		for pages.More() {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				return err
-			}
-			for _, b := range page.Segment.BlobItems {
-				if len(found) == n {
-					return nil
-				}
-				if *b.Name > after {
-					found = append(found, store.Blob{Name: *b.Name, Size: *b.Properties.ContentLength})
-				}
-			}
-		}
-		return nil
+// ListPage is the most blobs that one listing has.
+const ListPage = 5000
+
+// List returns at most n committed blobs, and at most ListPage, in the order of their names,
+// that start with prefix. marker is where an earlier listing of this prefix has stopped,
+// empty to begin. next is where this one has, empty at the end; a page may have few blobs,
+// or none, and not be the last.
+func (c *Container) List(ctx context.Context, prefix, marker string, n int) (found []store.Blob, next string, err error) {
+	options := container.ListBlobsFlatOptions{Prefix: &prefix, MaxResults: new(int32(min(n, ListPage)))}
+	if marker != "" {
+		options.Marker = &marker
+	}
+	var page container.ListBlobsFlatResponse
+	err = sdk.Do(ctx, "list blobs", c.Create, func(ctx context.Context) (err error) {
+		page, err = c.client.NewListBlobsFlatPager(&options).NextPage(ctx)
+		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return found, nil
+	for _, b := range page.Segment.BlobItems {
+		found = append(found, store.Blob{Name: *b.Name, Size: *b.Properties.ContentLength})
+	}
+	if page.NextMarker != nil {
+		next = *page.NextMarker
+	}
+	return found, next, nil
 }
 
 // blockID has the same length for every block, as the service demands.

@@ -30,6 +30,10 @@ const (
 	ValueBytes = 64 << 10
 	// EntityBytes is for a whole row, keys and names included.
 	EntityBytes = 1 << 20
+	// TransactionActions and TransactionBytes are for one transaction. Its bytes are those
+	// of the request, headers of each action included.
+	TransactionActions = 100
+	TransactionBytes   = 4 << 20
 	// EntityValues is 255 less the three that the service keeps for itself.
 	EntityValues = 252
 
@@ -71,11 +75,44 @@ func isValueName(name string) bool {
 
 // Entity says whether e can be stored.
 func Entity(e store.Entity) error {
+	_, err := entity(e)
+	return err
+}
+
+// Transaction says whether actions can be one transaction: rows of one partition, each
+// of them once.
+func Transaction(actions []store.Action) error {
+	if len(actions) == 0 || len(actions) > TransactionActions {
+		return fmt.Errorf("transaction has %d actions: the range is 1 to %d", len(actions), TransactionActions)
+	}
+	const headers = 1 << 10 // of an action, beside its keys
+	sent := 0
+	rows := make(map[string]bool, len(actions))
+	for _, a := range actions {
+		e := a.Entity
+		n, err := entity(e)
+		if err != nil {
+			return err
+		}
+		if e.Partition != actions[0].Entity.Partition || rows[e.Row] {
+			return errors.New("transaction has rows of two partitions, or a row twice")
+		}
+		rows[e.Row] = true
+		sent += headers + n
+	}
+	if sent > TransactionBytes {
+		return fmt.Errorf("transaction has up to %d bytes, more than %d", sent, TransactionBytes)
+	}
+	return nil
+}
+
+// entity says whether e can be stored, and how many bytes of a request it is at most.
+func entity(e store.Entity) (sent int, err error) {
 	if err := Keys(e.Partition, e.Row); err != nil {
-		return err
+		return 0, err
 	}
 	if len(e.Values) > EntityValues {
-		return fmt.Errorf("row has %d values, more than %d", len(e.Values), EntityValues)
+		return 0, fmt.Errorf("row has %d values, more than %d", len(e.Values), EntityValues)
 	}
 	// The service's weights: 4 bytes a row, 8 a value, two a
 	// character of keys and names.
@@ -83,14 +120,18 @@ func Entity(e store.Entity) error {
 	for name, v := range e.Values {
 		n, err := value(name, v)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		size += 8 + 2*len(name) + n
+		if _, binary := v.([]byte); !binary {
+			n *= 3 // JSON escapes a character by six bytes at most
+		}
+		sent += 64 + 2*len(name) + n*4/3 // base64
 	}
 	if size > EntityBytes {
-		return fmt.Errorf("row has %d bytes, more than %d", size, EntityBytes)
+		return 0, fmt.Errorf("row has %d bytes, more than %d", size, EntityBytes)
 	}
-	return nil
+	return sent + 12*(chars(e.Partition)+chars(e.Row)), nil
 }
 
 // Keys says whether a row can have these keys. The quote is excluded because a

@@ -75,6 +75,40 @@ func TestEntity(t *testing.T) {
 	}
 }
 
+func TestTransaction(t *testing.T) {
+	t.Parallel()
+	rows := func(n, values int, v any) (actions []store.Action) {
+		for i := range n {
+			e := store.Entity{Partition: "p", Row: fmt.Sprint(i), Values: map[string]any{}}
+			for j := range values {
+				e.Values[fmt.Sprintf("v%d", j)] = v
+			}
+			actions = append(actions, store.Insert(e))
+		}
+		return actions
+	}
+	for name, c := range map[string]struct {
+		actions []store.Action
+		fault   string
+	}{
+		"none":                          {nil, "0 actions"},
+		"100":                           {rows(100, 1, "v"), ""},
+		"101":                           {rows(101, 1, "v"), "101 actions"},
+		"nearly 4 MiB in base64":        {rows(4, 11, make([]byte, 65_536)), ""},
+		"more than 4 MiB in base64":     {rows(4, 12, make([]byte, 65_536)), "more than 4194304"},
+		"of texts that JSON may escape": {rows(2, 14, strings.Repeat("<", 32<<10)), "more than 4194304"},
+		"of keys alone":                 {[]store.Action{store.Delete("p", "a", ""), store.Delete("p", "b", "")}, ""},
+		"of two partitions":             {[]store.Action{store.Delete("p", "a", ""), store.Delete("q", "b", "")}, "two partitions"},
+		"of a row twice":                {[]store.Action{store.Delete("p", "a", ""), store.Insert(store.Entity{Partition: "p", Row: "a"})}, "a row twice"},
+		"of a row that cannot be":       {[]store.Action{store.Delete("p", "a#", "")}, "character"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			check(t, limits.Transaction(c.actions), c.fault)
+		})
+	}
+}
+
 func TestRange(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("r", 512)

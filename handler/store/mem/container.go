@@ -2,6 +2,7 @@ package mem
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -74,7 +75,7 @@ func (c *Container) Commit(ctx context.Context, name string, blocks int, h store
 	})
 }
 
-// Staged are the names of blobs of which blocks wait for a commit, for tests.
+// Staged are the names of blobs whose blocks wait for a commit, for tests.
 func (c *Container) Staged() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -178,24 +179,28 @@ func (c *Container) Delete(ctx context.Context, name string) error {
 	})
 }
 
-// List is as in store/blob.
-func (c *Container) List(ctx context.Context, prefix, after string, n int) (found []store.Blob, err error) {
-	err = c.call(ctx, List, prefix, func() error {
-		found = nil
-		for name, f := range c.blobs.from(max(prefix, after)) {
-			if !strings.HasPrefix(name, prefix) || len(found) == n {
-				break
+// List is as in store/blob, without the bound on a page. A marker is the last name of a page.
+func (c *Container) List(ctx context.Context, prefix, marker string, n int) (found []store.Blob, next string, err error) {
+	err = c.call(ctx, List, cmp.Or(marker, prefix), func() error {
+		found, next = nil, ""
+		for name, f := range c.blobs.from(max(prefix, marker)) {
+			switch {
+			case !strings.HasPrefix(name, prefix):
+				return nil
+			case name == marker:
+				continue
+			case len(found) == n:
+				next = found[n-1].Name
+				return nil
 			}
-			if name > after {
-				found = append(found, store.Blob{Name: name, Size: int64(len(f.data))})
-			}
+			found = append(found, store.Blob{Name: name, Size: int64(len(f.data))})
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return found, nil
+	return found, next, nil
 }
 
 func (c *Container) call(ctx context.Context, op Op, key string, act func() error) error {

@@ -27,17 +27,21 @@ const (
 	Get     Op = "get"
 	Replace Op = "replace"
 	Delete  Op = "delete"
-	List    Op = "list"
-	Stage   Op = "stage"
-	Commit  Op = "commit"
-	Put     Op = "put"
-	Read    Op = "read"
-	Sign    Op = "sign"
-	Size    Op = "size"
-	Seal    Op = "seal"
-	Send    Op = "send"
-	Receive Op = "receive"
-	Hide    Op = "hide"
+	Create  Op = "create"
+	Drop    Op = "drop"
+	// Transact is one call, whatever the number of its actions.
+	Transact Op = "transact"
+	List     Op = "list"
+	Stage    Op = "stage"
+	Commit   Op = "commit"
+	Put      Op = "put"
+	Read     Op = "read"
+	Sign     Op = "sign"
+	Size     Op = "size"
+	Seal     Op = "seal"
+	Send     Op = "send"
+	Receive  Op = "receive"
+	Hide     Op = "hide"
 )
 
 // Outcome is what becomes of a call.
@@ -63,9 +67,9 @@ type Fault struct {
 	After   time.Duration // how long its answer takes
 }
 
-// Plan decides on each call; key is PARTITION/ROW, a blob's name, a message's id,
-// or what is listed. It may be called by many goroutines at once. A nil Plan has no
-// faults.
+// Plan decides on each call; key is PARTITION/ROW (of a transaction's first action), a
+// blob's name, a message's id, or what is listed. It may be called by many goroutines at
+// once. A nil Plan has no faults.
 type Plan func(op Op, key string) Fault
 
 // run carries out act as p says. A context that ends meanwhile ends the call, with

@@ -76,8 +76,9 @@ func TestFaultReachesEveryCall(t *testing.T) {
 	_, insert := table.Insert(ctx, store.Entity{Partition: "p", Row: "r"})
 	_, _, get := table.Get(ctx, "p", "r")
 	_, replace := table.Replace(ctx, store.Entity{Partition: "p", Row: "r"})
+	_, transact := table.Transact(ctx, store.Delete("p", "r", ""), store.Delete("p", "s", ""))
 	_, list := table.List(ctx, "p")
-	_, blobs := container.List(ctx, "prefix", "", 1)
+	_, _, blobs := container.List(ctx, "prefix", "", 1)
 	_, before := table.ListBefore(ctx, store.Key{Partition: "a", Row: "r"}, "p", 1)
 	_, size := container.Size(ctx, "b")
 	_, read := container.Read(ctx, "b")
@@ -86,7 +87,7 @@ func TestFaultReachesEveryCall(t *testing.T) {
 	_, sign := container.SignRead(ctx, "b", store.BlobHeaders{}, now, now.Add(time.Minute))
 	_, receive := queue.Receive(ctx, 1, time.Minute)
 	errs := []error{
-		insert, get, replace, table.Delete(ctx, "p", "r", ""), list, before, size, seal, write,
+		insert, get, replace, transact, table.Delete(ctx, "p", "r", ""), list, before, size, seal, write,
 		container.Put(ctx, "b", nil), read,
 		container.Stage(ctx, "b", 0, []byte{1}, nil), container.Commit(ctx, "b", 1, store.BlobHeaders{}), container.Delete(ctx, "b"), blobs, sign,
 		queue.Send(ctx, "text", 0), receive, queue.Delete(ctx, "id", "pop"),
@@ -99,7 +100,7 @@ func TestFaultReachesEveryCall(t *testing.T) {
 	want := map[string]bool{
 		"put b": true, "read b": true,
 		"list a/r": true, "size b": true, "seal b": true,
-		"insert p/r": true, "get p/r": true, "replace p/r": true, "list p/": true, "list prefix": true, "sign b": true, "receive ": true,
+		"insert p/r": true, "get p/r": true, "replace p/r": true, "transact p/r": true, "list p/": true, "list prefix": true, "sign b": true, "receive ": true,
 		"delete p/r": true, "stage b": true, "commit b": true, "delete b": true, "send ": true, "delete id": true,
 	}
 	for _, call := range seen {

@@ -20,7 +20,8 @@ type Table struct {
 	mu     sync.Mutex
 	writes int // makes ETags, which never come again
 	rows   sorted[row]
-	packed []byte // memory for put
+	series *passing // of one of a Series
+	packed []byte   // memory for put
 }
 
 // place orders rows by partition, then by row: keys have no character as low as
@@ -38,6 +39,9 @@ func (t *Table) Insert(ctx context.Context, e store.Entity) (store.Receipt, erro
 		return store.Receipt{}, err
 	}
 	return t.call(ctx, Insert, e.Partition, e.Row, func(r *store.Receipt) error {
+		if err := t.series.make(t.now()); err != nil {
+			return err
+		}
 		at := place(e.Partition, e.Row)
 		if _, found := t.rows.get(at); found {
 			return store.ErrExists
@@ -97,6 +101,41 @@ func (t *Table) Delete(ctx context.Context, partition, row string, etag store.ET
 		return nil
 	})
 	return err
+}
+
+// Transact is as in store/table.
+func (t *Table) Transact(ctx context.Context, actions ...store.Action) (store.Receipt, error) {
+	if err := limits.Transaction(actions); err != nil {
+		return store.Receipt{}, err
+	}
+	first := actions[0].Entity
+	return t.call(ctx, Transact, first.Partition, first.Row, func(*store.Receipt) error {
+		for _, a := range actions {
+			if err := t.allows(a); err != nil {
+				return err
+			}
+		}
+		for _, a := range actions {
+			at := place(a.Entity.Partition, a.Entity.Row)
+			if a.Verb == store.DeleteRow {
+				t.rows.remove(at)
+			} else {
+				t.put(at, a.Entity)
+			}
+		}
+		return nil
+	})
+}
+
+func (t *Table) allows(a store.Action) error {
+	at := place(a.Entity.Partition, a.Entity.Row)
+	if a.Verb != store.InsertRow {
+		return t.match(at, a.Entity.ETag)
+	}
+	if _, found := t.rows.get(at); found {
+		return store.ErrExists
+	}
+	return nil
 }
 
 // List is as in store/table.

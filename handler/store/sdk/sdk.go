@@ -42,11 +42,11 @@ var kinds = map[string]error{
 
 // Do calls, and once more after create if the table, the container or the queue
 // itself was missing, as it is after a fresh deployment. The error of call is
-// translated, that of create must be already.
+// translated. The error of create must be translated already.
 func Do(ctx context.Context, doing string, create, call func(context.Context) error) error {
 	err := call(ctx)
 	switch Code(err) {
-	case "TableNotFound", "ContainerNotFound", "QueueNotFound":
+	case "TableNotFound", "TableBeingDeleted", "ContainerNotFound", "QueueNotFound":
 		if err := create(ctx); err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ type Container interface {
 	Put(ctx context.Context, name string, data []byte) error
 	Read(ctx context.Context, name string) ([]byte, error)
 	Delete(ctx context.Context, name string) error
-	List(ctx context.Context, prefix, after string, n int) ([]store.Blob, error)
+	List(ctx context.Context, prefix, marker string, n int) (found []store.Blob, next string, err error)
 	Size(ctx context.Context, name string) (int64, error)
 	Seal(ctx context.Context, name string, h store.BlobHeaders) (int64, error)
 	SignRead(ctx context.Context, name string, h store.BlobHeaders, from, until time.Time) (string, error)
@@ -61,6 +61,7 @@ func Blobs(t *testing.T, open func(*testing.T) (Container, *http.Client)) {
 		"what was staged goes with a commit of nothing":     commitNothing,
 		"a deleted blob is gone and its name is free":       deleteBlob,
 		"a list is in order, by prefix, page by page":       listBlobs,
+		"a list goes on where it has stopped":               listBlobsMeanwhile,
 		"a cancelled call is unavailable":                   cancelledBlob,
 		"what a container cannot hold is refused by itself": refusedBlobs,
 		"a blob that is put whole is read whole":            putRead,
@@ -96,7 +97,7 @@ func random(n int) []byte {
 }
 
 func emptyContainer(t *testing.T, c Container, _ *http.Client) {
-	found, err := c.List(t.Context(), "", "", 10)
+	found, _, err := c.List(t.Context(), "", "", 10)
 	wantErr(t, "list", err, nil)
 	if len(found) != 0 {
 		t.Errorf("list = %v, want nothing", found)
@@ -125,7 +126,7 @@ func uncommitted(t *testing.T, c Container, client *http.Client) {
 	if a := fetch(t, client, http.MethodGet, sign(t, c, "b")); a.status != http.StatusNotFound {
 		t.Errorf("status %d, want 404", a.status)
 	}
-	found, err := c.List(t.Context(), "", "", 10)
+	found, _, err := c.List(t.Context(), "", "", 10)
 	wantErr(t, "list", err, nil)
 	if len(found) != 0 {
 		t.Errorf("list = %v, want nothing", found)
@@ -263,21 +264,51 @@ func listBlobs(t *testing.T, c Container, _ *http.Client) {
 	for n, name := range []string{"x/3", "x/1", "y", "x/2"} {
 		put(t, c, name, random(n+1))
 	}
-	for _, page := range []struct {
-		prefix, after string
-		n             int
-		want          []store.Blob
+	x1, x2, x3 := store.Blob{Name: "x/1", Size: 2}, store.Blob{Name: "x/2", Size: 4}, store.Blob{Name: "x/3", Size: 1}
+	for _, list := range []struct {
+		prefix string
+		n      int
+		want   []store.Blob
 	}{
-		{"", "", 10, []store.Blob{{Name: "x/1", Size: 2}, {Name: "x/2", Size: 4}, {Name: "x/3", Size: 1}, {Name: "y", Size: 3}}},
-		{"x/", "", 2, []store.Blob{{Name: "x/1", Size: 2}, {Name: "x/2", Size: 4}}},
-		{"x/", "x/2", 2, []store.Blob{{Name: "x/3", Size: 1}}},
-		{"x/", "x/3", 2, nil},
+		{"", 10, []store.Blob{x1, x2, x3, {Name: "y", Size: 3}}},
+		{"", 1, []store.Blob{x1, x2, x3, {Name: "y", Size: 3}}},
+		{"x/", 2, []store.Blob{x1, x2, x3}},
+		{"x/", 3, []store.Blob{x1, x2, x3}},
+		{"z", 2, nil},
 	} {
-		found, err := c.List(t.Context(), page.prefix, page.after, page.n)
-		wantErr(t, "list", err, nil)
-		if !slices.Equal(found, page.want) {
-			t.Errorf("%d of %q after %q: %v, want %v", page.n, page.prefix, page.after, found, page.want)
+		var all []store.Blob
+		for marker := ""; ; {
+			found, next, err := c.List(t.Context(), list.prefix, marker, list.n)
+			wantErr(t, "list", err, nil)
+			if all = append(all, found...); len(found) > list.n || next == marker && next != "" {
+				t.Fatalf("%d of %q behind %q: %v, then %q", list.n, list.prefix, marker, found, next)
+			}
+			if marker = next; marker == "" {
+				break
+			}
 		}
+		if !slices.Equal(all, list.want) {
+			t.Errorf("%q, %d at a time: %v, want %v", list.prefix, list.n, all, list.want)
+		}
+	}
+}
+
+// A listing that goes on elsewhere meets what has come and gone since behind its marker.
+func listBlobsMeanwhile(t *testing.T, c Container, _ *http.Client) {
+	for _, name := range []string{"a", "b", "d", "e"} {
+		put(t, c, name, random(1))
+	}
+	_, marker, err := c.List(t.Context(), "", "", 2)
+	wantErr(t, "list", err, nil)
+	for _, name := range []string{"a", "b", "d"} {
+		wantErr(t, "delete", c.Delete(t.Context(), name), nil)
+	}
+	put(t, c, "aa", random(1))
+	put(t, c, "f", random(1))
+	found, next, err := c.List(t.Context(), "", marker, 9)
+	wantErr(t, "list", err, nil)
+	if want := []store.Blob{{Name: "e", Size: 1}, {Name: "f", Size: 1}}; next != "" || !slices.Equal(found, want) {
+		t.Errorf("behind the first two: %v, then %q, want %v", found, next, want)
 	}
 }
 
@@ -287,7 +318,7 @@ func cancelledBlob(t *testing.T, c Container, _ *http.Client) {
 	wantCancelled(t, "stage", stage(ctx, c, "b", 0, random(10)))
 	wantCancelled(t, "commit", c.Commit(ctx, "b", 0, octets))
 	wantCancelled(t, "delete", c.Delete(ctx, "b"))
-	_, err := c.List(ctx, "", "", 10)
+	_, _, err := c.List(ctx, "", "", 10)
 	wantCancelled(t, "list", err)
 	now := time.Now()
 	_, err = c.SignRead(ctx, "b", store.BlobHeaders{}, now, now.Add(time.Minute))

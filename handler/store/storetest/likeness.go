@@ -34,12 +34,12 @@ type call struct {
 	op   string
 	row  string
 	n    int64
-	etag int // of which write: -1 is none, else modulo their number
+	etag int // the write that it is of: -1 is none, else modulo their number
 }
 
 func drawCall(r *rapid.T) call {
 	return call{
-		op:   rapid.SampledFrom([]string{"insert", "insert", "replace", "replace", "delete", "get"}).Draw(r, "op"),
+		op:   rapid.SampledFrom([]string{"insert", "insert", "replace", "replace", "delete", "get", "move", "both"}).Draw(r, "op"),
 		row:  rapid.SampledFrom([]string{"a", "b"}).Draw(r, "row"),
 		n:    rapid.Int64().Draw(r, "n"),
 		etag: rapid.IntRange(-1, 5).Draw(r, "etag"),
@@ -67,6 +67,13 @@ func (a *actor) do(c call) (answer string) {
 		receipt, err = a.rows.Replace(a.t.Context(), e)
 	case "delete":
 		return kind(a.rows.Delete(a.t.Context(), e.Partition, e.Row, e.ETag))
+	case "move": // from the other row
+		other := map[string]string{"a": "b", "b": "a"}[c.row]
+		_, err = a.rows.Transact(a.t.Context(), store.Delete("p", other, e.ETag), store.Insert(row(c.row, c.n)))
+		return kind(err)
+	case "both":
+		_, err = a.rows.Transact(a.t.Context(), store.Replace(e), store.Insert(row("c", c.n)))
+		return kind(err)
 	case "get":
 		e, _, err = a.rows.Get(a.t.Context(), e.Partition, e.Row)
 		return fmt.Sprint(kind(err), e.Values)

@@ -27,6 +27,7 @@ type Rows interface {
 	Get(ctx context.Context, partition, row string) (store.Entity, store.Receipt, error)
 	Replace(context.Context, store.Entity) (store.Receipt, error)
 	Delete(ctx context.Context, partition, row string, etag store.ETag) error
+	Transact(context.Context, ...store.Action) (store.Receipt, error)
 	List(ctx context.Context, partition string) ([]store.Entity, error)
 	ListBefore(ctx context.Context, after store.Key, partition string, n int) ([]store.Entity, error)
 }
@@ -44,6 +45,10 @@ func Table(t *testing.T, open func(*testing.T) Rows) {
 		"an ETag never comes back":                         freshETags,
 		"list gives one partition in the order of rows":    list,
 		"list before a partition gives a range of keys":    listBefore,
+		"a transaction does all of its actions":            transaction,
+		"a transaction that fails does none":               failedTransaction,
+		"a transaction is refused before a call":           refusedTransaction,
+		"readers of a transaction see all of it or none":   transactionsMeet,
 		"every answer tells the time":                      clock,
 		"concurrent increments are never lost":             increments,
 		"a cancelled call is unavailable and changes none": cancelledRow,
@@ -265,6 +270,10 @@ func clock(t *testing.T, rows Rows) {
 	check("replace with a stale ETag", r, err, store.ErrChanged)
 	_, r, err = rows.Get(t.Context(), "p", "r")
 	check("get", r, err, nil)
+	r, err = rows.Transact(t.Context(), store.Insert(row("s", 1)), store.Delete("p", "r", ""))
+	check("transaction", r, err, nil)
+	r, err = rows.Transact(t.Context(), store.Insert(row("t", 1)), store.Delete("p", "r", ""))
+	check("transaction that fails", r, err, store.ErrMissing)
 }
 
 func increments(t *testing.T, rows Rows) {
@@ -316,6 +325,8 @@ func cancelledRow(t *testing.T, rows Rows) {
 		t.Errorf("receipt of a call without an answer: %+v", receipt)
 	}
 	wantCancelled(t, "delete", rows.Delete(ctx, "p", "r", ""))
+	_, err = rows.Transact(ctx, store.Insert(row("other", 1)), store.Delete("p", "r", ""))
+	wantCancelled(t, "transaction", err)
 	_, err = rows.List(ctx, "p")
 	wantCancelled(t, "list", err)
 	_, err = rows.ListBefore(ctx, store.Key{}, "q", 1)

@@ -17,7 +17,7 @@ func putRead(t *testing.T, c Container, _ *http.Client) {
 		wantErr(t, "put "+name, c.Put(t.Context(), name, want), nil)
 		wantRead(t, c, name, want)
 	}
-	found, err := c.List(t.Context(), "", "", 10)
+	found, _, err := c.List(t.Context(), "", "", 10)
 	wantErr(t, "list", err, nil)
 	if want := []store.Blob{{Name: "b", Size: 300_000}, {Name: "dir/rep ort+ü%.bin", Size: 1_000}, {Name: "empty"}}; !slices.Equal(found, want) {
 		t.Errorf("list = %v, want %v", found, want)

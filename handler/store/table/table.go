@@ -5,7 +5,7 @@
 // happened. A table that does not exist is created at its first use.
 //
 // It sets no retries: the client's options do. A retry can meet its own first write. So
-// ErrExists or ErrChanged may follow a success whose answer was lost. It has no transactions.
+// ErrExists or ErrChanged may follow a success whose answer was lost.
 //
 // Source: Table service REST API, version 2019-02-02, as aztables v1.4.1 speaks it.
 package table
@@ -16,9 +16,12 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"regexp"
+	"strconv"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"github.com/posthorn/posthorn/handler/store"
@@ -28,7 +31,8 @@ import (
 
 // Table is one table. It is safe for concurrent use.
 type Table struct {
-	client *aztables.Client
+	client  *aztables.Client
+	passing bool // it is one of a Series
 }
 
 // Open connects to the table called name at an account's table endpoint, such as
@@ -53,6 +57,8 @@ func (t *Table) Create(ctx context.Context) error {
 	return sdk.Translate("create table", err)
 }
 
+const insertRow = "insert row"
+
 // Insert stores a new row. ErrExists if there is one with its keys.
 func (t *Table) Insert(ctx context.Context, e store.Entity) (store.Receipt, error) {
 	body, err := encode(e)
@@ -61,7 +67,7 @@ func (t *Table) Insert(ctx context.Context, e store.Entity) (store.Receipt, erro
 	}
 	// Without this the service sends the whole row back.
 	ctx = policy.WithHTTPHeader(ctx, http.Header{"Prefer": {"return-no-content"}})
-	return t.call(ctx, "insert row", func(ctx context.Context) (azcore.ETag, error) {
+	return t.call(ctx, insertRow, func(ctx context.Context) (azcore.ETag, error) {
 		answer, err := t.client.AddEntity(ctx, body, nil)
 		return answer.ETag, err
 	})
@@ -114,6 +120,50 @@ func (t *Table) Delete(ctx context.Context, partition, row string, etag store.ET
 		return "", err
 	})
 	return err
+}
+
+// Transact carries out all actions or none, on rows of one partition, each row once. The
+// service takes at most 100 actions and 4 MiB. An error is the one of the first action that
+// failed, as Insert, Replace and Delete give it. Then nothing has changed.
+func (t *Table) Transact(ctx context.Context, actions ...store.Action) (store.Receipt, error) {
+	if err := limits.Transaction(actions); err != nil {
+		return store.Receipt{}, err
+	}
+	parts := make([]aztables.TransactionAction, len(actions))
+	for i, a := range actions {
+		body, err := encode(a.Entity)
+		if err != nil {
+			return store.Receipt{}, err
+		}
+		parts[i] = aztables.TransactionAction{ActionType: verbs[a.Verb], Entity: body, IfMatch: condition(a.Entity.ETag)}
+	}
+	return t.call(ctx, "transaction", func(ctx context.Context) (azcore.ETag, error) {
+		_, err := t.client.SubmitTransaction(ctx, parts, nil)
+		return "", reason(err)
+	})
+}
+
+// Without an ETag a replace is one on the condition `*`, which is no insert.
+var verbs = map[store.Verb]aztables.TransactionType{
+	store.InsertRow: aztables.TransactionTypeAdd, store.ReplaceRow: aztables.TransactionTypeUpdateReplace, store.DeleteRow: aztables.TransactionTypeDelete,
+}
+
+var failedAction = regexp.MustCompile(`(?s)HTTP/1\.1 (\d{3}) .*"code":\s*"(\w+)"`)
+
+// reason finds what the failed action of a transaction was told. The service's answer is
+// 202, and the SDK reads no code from what is in it.
+func reason(err error) error {
+	r, ok := errors.AsType[*azcore.ResponseError](err)
+	if !ok || r.StatusCode != http.StatusAccepted {
+		return err
+	}
+	body, bodyErr := runtime.Payload(r.RawResponse)
+	found := failedAction.FindSubmatch(body)
+	if bodyErr != nil || found == nil {
+		return err
+	}
+	status, _ := strconv.Atoi(string(found[1]))
+	return &azcore.ResponseError{ErrorCode: string(found[2]), StatusCode: status, RawResponse: r.RawResponse}
 }
 
 // List reads all rows of a partition in the order of their row keys. It is no
@@ -170,6 +220,9 @@ func (t *Table) query(ctx context.Context, filter string, n int) ([]store.Entity
 		}
 		return "", nil
 	})
+	if errors.Is(err, store.ErrMissing) { // the table itself
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +240,7 @@ func (t *Table) query(ctx context.Context, filter string, n int) ([]store.Entity
 func (t *Table) call(ctx context.Context, doing string, do func(context.Context) (azcore.ETag, error)) (store.Receipt, error) {
 	var answer *http.Response
 	var etag azcore.ETag
-	err := sdk.Do(policy.WithCaptureResponse(ctx, &answer), doing, t.Create, func(ctx context.Context) (err error) {
+	err := sdk.Do(policy.WithCaptureResponse(ctx, &answer), doing, t.create(doing), func(ctx context.Context) (err error) {
 		etag, err = do(ctx)
 		return err
 	})

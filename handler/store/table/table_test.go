@@ -107,3 +107,68 @@ func TestOpenRefusesAnEndpointWithoutTLS(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// The answers are like those in "Performing entity group transactions" of the REST reference.
+func TestTransactionThatFails(t *testing.T) {
+	t.Parallel()
+	const date = "Mon, 23 Nov 2026 14:05:06 GMT"
+	failed := func(status, code string) string {
+		return strings.ReplaceAll("--batchresponse_1\nContent-Type: multipart/mixed; boundary=changesetresponse_2\n\n--changesetresponse_2\n"+
+			"Content-Type: application/http\nContent-Transfer-Encoding: binary\n\nHTTP/1.1 "+status+"\n"+
+			"Content-Type: application/json;odata=minimalmetadata;streaming=true;charset=utf-8\n\n"+
+			`{"odata.error":{"code":"`+code+`","message":{"lang":"en-us","value":"1:A sentence about \"code\".\nRequestId:3"}}}`+"\n"+
+			"--changesetresponse_2--\n--batchresponse_1--\n", "\n", "\r\n")
+	}
+	for name, c := range map[string]struct {
+		status int
+		body   string
+		want   error
+	}{
+		"a row that is there":    {202, failed("409 Conflict", "EntityAlreadyExists"), store.ErrExists},
+		"a row that is not":      {202, failed("404 Not Found", "ResourceNotFound"), store.ErrMissing},
+		"a row that has changed": {202, failed("412 Precondition Failed", "UpdateConditionNotSatisfied"), store.ErrChanged},
+		"throttled":              {202, failed("503 Service Unavailable", "ServerBusy"), store.ErrUnavailable},
+		"an answer of no form":   {202, "--b\r\n\r\n--c\r\n\r\nHTTP/1.1 409 Conflict\r\n\r\n\r\n--c--\r\n--b--\r\n", store.ErrUnavailable},
+		"busy as a whole":        {503, `{"odata.error":{"code":"ServerBusy"}}`, store.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rows := open(t, service{c.status, http.Header{"Date": {date}}, strings.NewReader(c.body), nil})
+			receipt, err := rows.Transact(t.Context(), store.Delete("p", "r", ""), store.Delete("p", "s", ""))
+			if !errors.Is(err, c.want) || receipt.Time.IsZero() != (c.want == store.ErrUnavailable) {
+				t.Errorf("receipt %+v, error %v; want %v", receipt, err, c.want)
+			}
+		})
+	}
+	rows := open(t, service{202, http.Header{"Date": {date}}, strings.NewReader(failed("400 Bad Request", "InvalidInput")), nil})
+	if _, err := rows.Transact(t.Context(), store.Delete("p", "r", "")); err == nil || errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("error %v, want one that no repetition mends", err)
+	}
+}
+
+// fresh has no table until one is created.
+type fresh struct{ created bool }
+
+func (f *fresh) Do(r *http.Request) (*http.Response, error) {
+	answer := service{201, http.Header{"Date": {"Mon, 23 Nov 2026 14:05:06 GMT"}}, strings.NewReader(`{"TableName":"rows"}`), nil}
+	if strings.HasSuffix(r.URL.Path, "/Tables") {
+		f.created = true
+		return answer.Do(r)
+	}
+	inner := "HTTP/1.1 204 No Content\r\n\r\n\r\n"
+	if !f.created {
+		inner = "HTTP/1.1 404 Not Found\r\n\r\n" + `{"odata.error":{"code":"TableNotFound"}}` + "\r\n"
+	}
+	answer.status = 202
+	answer.body = strings.NewReader("--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n" + inner + "--c--\r\n--b--\r\n")
+	return answer.Do(r)
+}
+
+func TestTransactionCreatesTheTable(t *testing.T) {
+	t.Parallel()
+	var f fresh
+	_, err := open(t, &f).Transact(t.Context(), store.Insert(store.Entity{Partition: "p", Row: "r"}))
+	if err != nil || !f.created {
+		t.Errorf("error %v, created %t", err, f.created)
+	}
+}

@@ -58,7 +58,7 @@ func parse(args []string) (o options, err error) {
 	flags.DurationVar(&o.timeout, "timeout", 0, "a fault that makes the tests last longer is seen; 0 is ten times what they last")
 	flags.StringVar(&o.files, "files", "*.go", "only faults in files that this pattern matches")
 	tests := flags.String("tests", "", "packages whose tests are run, with commas; the package's own if empty")
-	extra := flags.String("args", "", "arguments for go test, such as '-short -run Sweep'")
+	extra := flags.String("args", "", "arguments for go test, such as '-short -run CleanUp'")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

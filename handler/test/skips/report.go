@@ -72,7 +72,7 @@ func (r *report) line(line string) {
 	}
 }
 
-// end is that of a test.
+// end is the end of a test.
 func (r *report) end(how, name string) {
 	switch how {
 	case "fail":

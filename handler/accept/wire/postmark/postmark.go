@@ -39,22 +39,22 @@ type header struct{ name, value string }
 const maxListBytes = mail.MaxRecipients * wire.MaxNamed
 
 var members = wire.Object[email]{
-	wire.Text("From", wire.MaxNamed, func(e *email) *string { return &e.from }),
-	wire.Text("To", maxListBytes, func(e *email) *string { return &e.to }),
-	wire.Text("Cc", maxListBytes, func(e *email) *string { return &e.cc }),
-	wire.Text("Bcc", maxListBytes, func(e *email) *string { return &e.bcc }),
-	wire.Text("ReplyTo", maxListBytes, func(e *email) *string { return &e.replyTo }),
-	wire.Text("Subject", wire.Slack*mail.MaxSubjectBytes, func(e *email) *string { return &e.subject }),
-	wire.Text("HtmlBody", mail.MaxBodyBytes, func(e *email) *string { return &e.html }),
-	wire.Text("TextBody", mail.MaxBodyBytes, func(e *email) *string { return &e.text }),
+	wire.Text("From", wire.MaxNamed, func(e *email) *string { return &e.from }).As("/senderAddress", "/senderDisplayName"),
+	wire.Text("To", maxListBytes, func(e *email) *string { return &e.to }).As("/recipients"),
+	wire.Text("Cc", maxListBytes, func(e *email) *string { return &e.cc }).As("/recipients/cc"),
+	wire.Text("Bcc", maxListBytes, func(e *email) *string { return &e.bcc }).As("/recipients/bcc"),
+	wire.Text("ReplyTo", maxListBytes, func(e *email) *string { return &e.replyTo }).As("/replyTo"),
+	wire.Text("Subject", wire.Slack*mail.MaxSubjectBytes, func(e *email) *string { return &e.subject }).As("/content/subject"),
+	wire.Text("HtmlBody", mail.MaxBodyBytes, func(e *email) *string { return &e.html }).As("/content/html"),
+	wire.Text("TextBody", mail.MaxBodyBytes, func(e *email) *string { return &e.text }).As("/content/plainText"),
 	wire.Text("Tag", wire.Slack*mail.MaxTagBytes, func(e *email) *string { return &e.tag }),
-	wire.Pairs("Metadata", wire.MaxTags, wire.Slack*mail.MaxTagBytes, func(e *email) *map[string]string { return &e.metadata }),
-	wire.List("Headers", wire.MaxHeaders, headers, func(e *email) *[]header { return &e.headers }),
-	wire.List("Attachments", mail.MaxAttachments, attachment, func(e *email) *[]mail.Attachment { return &e.attachments }),
+	wire.Pairs("Metadata", wire.MaxTags, wire.Slack*mail.MaxTagBytes, func(e *email) *map[string]string { return &e.metadata }).As("/delivery/tags"),
+	wire.List("Headers", wire.MaxHeaders, headers, func(e *email) *[]header { return &e.headers }).As("/headers"),
+	wire.List("Attachments", mail.MaxAttachments, attachment, func(e *email) *[]mail.Attachment { return &e.attachments }).As("/attachments/*"),
 	wire.Switch("TrackOpens", func(e *email) **bool { return &e.trackOpens }),
 	wire.Text("TrackLinks", wire.MaxWordBytes, func(e *email) *string { return &e.trackLinks }),
 	wire.Text("MessageStream", wire.MaxWordBytes, func(e *email) *string { return &e.stream }),
-	wire.Nested("Delivery", wire.Delivery, func(e *email) *mail.Delivery { return &e.delivery }),
+	wire.Nested("Delivery", wire.Delivery, func(e *email) *mail.Delivery { return &e.delivery }).As("/delivery/*", "/delivery/sendAt"),
 	wire.Refused[email]("TemplateId", noTemplates),
 	wire.Refused[email]("TemplateAlias", noTemplates),
 	wire.Refused[email]("TemplateModel", noTemplates),
@@ -69,10 +69,10 @@ var headers = wire.Object[header]{
 }
 
 var attachment = wire.Object[mail.Attachment]{
-	wire.Text("Name", wire.Slack*mail.MaxAttachmentNameBytes, func(a *mail.Attachment) *string { return &a.Name }),
-	wire.Encoded("Content", func(a *mail.Attachment) *mail.Attachment { return a }),
-	wire.Text("ContentType", wire.Slack*mail.MaxContentTypeBytes, func(a *mail.Attachment) *string { return &a.ContentType }),
-	wire.Text("ContentID", wire.Slack*mail.MaxContentIDBytes, func(a *mail.Attachment) *string { return &a.ContentID }),
+	wire.Text("Name", wire.Slack*mail.MaxAttachmentNameBytes, func(a *mail.Attachment) *string { return &a.Name }).As("/attachments/*/name"),
+	wire.Encoded("Content", func(a *mail.Attachment) *mail.Attachment { return a }).As("/attachments/*/contentInBase64"),
+	wire.Text("ContentType", wire.Slack*mail.MaxContentTypeBytes, func(a *mail.Attachment) *string { return &a.ContentType }).As("/attachments/*/contentType"),
+	wire.Text("ContentID", wire.Slack*mail.MaxContentIDBytes, func(a *mail.Attachment) *string { return &a.ContentID }).As("/attachments/*/contentId"),
 	wire.Passed[mail.Attachment]("ContentLength"), // of messages that came in and are sent on
 }
 
@@ -162,28 +162,7 @@ func (e *email) tags() []mail.Tag {
 	return all
 }
 
-var pointers = wire.Pointers{
-	{Ours: "/senderAddress", Theirs: "/From"},
-	{Ours: "/senderDisplayName", Theirs: "/From"},
-	{Ours: "/content/subject", Theirs: "/Subject"},
-	{Ours: "/content/plainText", Theirs: "/TextBody"},
-	{Ours: "/content/html", Theirs: "/HtmlBody"},
-	{Ours: "/recipients/cc", Theirs: "/Cc"},
-	{Ours: "/recipients/bcc", Theirs: "/Bcc"},
-	{Ours: "/recipients", Theirs: "/To"},
-	{Ours: "/replyTo", Theirs: "/ReplyTo"},
-	{Ours: "/attachments/*/name", Theirs: "/Attachments/*/Name"},
-	{Ours: "/attachments/*/contentType", Theirs: "/Attachments/*/ContentType"},
-	{Ours: "/attachments/*/contentId", Theirs: "/Attachments/*/ContentID"},
-	{Ours: "/attachments/*/contentInBase64", Theirs: "/Attachments/*/Content"},
-	{Ours: "/attachments/*", Theirs: "/Attachments/*"},
-	{Ours: "/attachments", Theirs: "/Attachments"},
-	{Ours: "/headers", Theirs: "/Headers"},
-	{Ours: "/delivery/tags", Theirs: "/Metadata"},
-	{Ours: "/delivery/sendAt", Theirs: "/Delivery"},
-	{Ours: "/delivery/*", Theirs: "/Delivery/*"},
-	{Ours: "", Theirs: ""},
-}
+var pointers = members.Pointers()
 
 // pointer is wire.Parsed's Pointer. Headers and tags are lists there and none here.
 func (e *email) pointer(ours string) string {

@@ -130,7 +130,8 @@ var events = map[string]string{
 	"unknown": "failed",
 }
 
-// allSuppressed is ACS's code for a message of which Resend would say the same.
+// allSuppressed is ACS's code for a message whose recipients are all suppressed. Resend has
+// the same state.
 const allSuppressed = "EmailDroppedAllRecipientsSuppressed"
 
 // Event is the last event of a message that is in a state. running says that ACS is

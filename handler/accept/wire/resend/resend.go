@@ -30,28 +30,28 @@ type email struct {
 }
 
 var members = wire.Object[email]{
-	wire.Text("from", wire.MaxNamed, func(e *email) *string { return &e.from }),
-	wire.TextOrList("to", wire.MaxAddresses, wire.MaxNamed, func(e *email) *wire.Many { return &e.to }),
-	wire.TextOrList("cc", wire.MaxAddresses, wire.MaxNamed, func(e *email) *wire.Many { return &e.cc }),
-	wire.TextOrList("bcc", wire.MaxAddresses, wire.MaxNamed, func(e *email) *wire.Many { return &e.bcc }),
-	wire.TextOrList("reply_to", wire.MaxAddresses, wire.MaxNamed, func(e *email) *wire.Many { return &e.replyTo }),
-	wire.Text("subject", wire.Slack*mail.MaxSubjectBytes, func(e *email) *string { return &e.subject }),
-	wire.Text("html", mail.MaxBodyBytes, func(e *email) *string { return &e.html }),
-	wire.Text("text", mail.MaxBodyBytes, func(e *email) *string { return &e.text }),
-	wire.Pairs("headers", wire.MaxHeaders, wire.Slack*mail.MaxLineBytes, func(e *email) *map[string]string { return &e.headers }),
-	wire.List("attachments", mail.MaxAttachments, attachment, func(e *email) *[]mail.Attachment { return &e.attachments }),
-	wire.List("tags", wire.MaxTags, wire.Tag, func(e *email) *[]mail.Tag { return &e.tags }),
-	wire.Text("scheduled_at", wire.MaxWordBytes, func(e *email) *string { return &e.scheduledAt }),
-	wire.Nested("delivery", wire.Delivery, func(e *email) *mail.Delivery { return &e.delivery }),
+	wire.Text("from", wire.MaxNamed, func(e *email) *string { return &e.from }).As("/senderAddress", "/senderDisplayName"),
+	wire.TextOrList("to", wire.MaxAddresses, wire.MaxNamed, func(e *email) *wire.Many { return &e.to }).As("/recipients", "/recipients/to/*"),
+	wire.TextOrList("cc", wire.MaxAddresses, wire.MaxNamed, func(e *email) *wire.Many { return &e.cc }).As("/recipients/cc/*"),
+	wire.TextOrList("bcc", wire.MaxAddresses, wire.MaxNamed, func(e *email) *wire.Many { return &e.bcc }).As("/recipients/bcc/*"),
+	wire.TextOrList("reply_to", wire.MaxAddresses, wire.MaxNamed, func(e *email) *wire.Many { return &e.replyTo }).As("/replyTo/*"),
+	wire.Text("subject", wire.Slack*mail.MaxSubjectBytes, func(e *email) *string { return &e.subject }).As("/content/subject"),
+	wire.Text("html", mail.MaxBodyBytes, func(e *email) *string { return &e.html }).As("/content/html"),
+	wire.Text("text", mail.MaxBodyBytes, func(e *email) *string { return &e.text }).As("/content/plainText"),
+	wire.Pairs("headers", wire.MaxHeaders, wire.Slack*mail.MaxLineBytes, func(e *email) *map[string]string { return &e.headers }).As("/headers/*"),
+	wire.List("attachments", mail.MaxAttachments, attachment, func(e *email) *[]mail.Attachment { return &e.attachments }).As("/attachments/*"),
+	wire.List("tags", wire.MaxTags, wire.Tag, func(e *email) *[]mail.Tag { return &e.tags }).As("/delivery/tags/*/*"),
+	wire.Text("scheduled_at", wire.MaxWordBytes, func(e *email) *string { return &e.scheduledAt }).As("/delivery/sendAt"),
+	wire.Nested("delivery", wire.Delivery, func(e *email) *mail.Delivery { return &e.delivery }).As("/delivery/*"),
 	wire.Refused[email]("template", "Templates are kept by Resend and not known here. Send html or text."),
 	wire.Refused[email]("topic_id", "Topics are kept by Resend and not known here. Leave it out."),
 }
 
 var attachment = wire.Object[mail.Attachment]{
-	wire.Text("filename", wire.Slack*mail.MaxAttachmentNameBytes, func(a *mail.Attachment) *string { return &a.Name }),
-	wire.Bytes("content", func(a *mail.Attachment) *mail.Attachment { return a }),
-	wire.Text("content_type", wire.Slack*mail.MaxContentTypeBytes, func(a *mail.Attachment) *string { return &a.ContentType }),
-	wire.Text("content_id", wire.Slack*mail.MaxContentIDBytes, func(a *mail.Attachment) *string { return &a.ContentID }),
+	wire.Text("filename", wire.Slack*mail.MaxAttachmentNameBytes, func(a *mail.Attachment) *string { return &a.Name }).As("/attachments/*/name"),
+	wire.Bytes("content", func(a *mail.Attachment) *mail.Attachment { return a }).As("/attachments/*/contentInBase64"),
+	wire.Text("content_type", wire.Slack*mail.MaxContentTypeBytes, func(a *mail.Attachment) *string { return &a.ContentType }).As("/attachments/*/contentType"),
+	wire.Text("content_id", wire.Slack*mail.MaxContentIDBytes, func(a *mail.Attachment) *string { return &a.ContentID }).As("/attachments/*/contentId"),
 	// What content_id was called before; resend-go has both.
 	wire.Text("inline_content_id", wire.Slack*mail.MaxContentIDBytes, func(a *mail.Attachment) *string { return &a.ContentID }),
 	wire.Refused[mail.Attachment]("path", "Posthorn fetches no files from other servers. Send the content."),
@@ -99,31 +99,7 @@ func addresses(f *wire.Violations, pointer string, m wire.Many) []mail.Address {
 	return all
 }
 
-var pointers = wire.Pointers{
-	{Ours: "/senderAddress", Theirs: "/from"},
-	{Ours: "/senderDisplayName", Theirs: "/from"},
-	{Ours: "/content/subject", Theirs: "/subject"},
-	{Ours: "/content/plainText", Theirs: "/text"},
-	{Ours: "/content/html", Theirs: "/html"},
-	{Ours: "/recipients/*/*", Theirs: "/*/*"},
-	{Ours: "/recipients/*", Theirs: "/*"},
-	{Ours: "/recipients", Theirs: "/to"},
-	{Ours: "/replyTo/*", Theirs: "/reply_to/*"},
-	{Ours: "/replyTo", Theirs: "/reply_to"},
-	{Ours: "/attachments/*/name", Theirs: "/attachments/*/filename"},
-	{Ours: "/attachments/*/contentType", Theirs: "/attachments/*/content_type"},
-	{Ours: "/attachments/*/contentId", Theirs: "/attachments/*/content_id"},
-	{Ours: "/attachments/*/contentInBase64", Theirs: "/attachments/*/content"},
-	{Ours: "/attachments/*", Theirs: "/attachments/*"},
-	{Ours: "/attachments", Theirs: "/attachments"},
-	{Ours: "/headers/*", Theirs: "/headers/*"},
-	{Ours: "/headers", Theirs: "/headers"},
-	{Ours: "/delivery/sendAt", Theirs: "/scheduled_at"},
-	{Ours: "/delivery/tags/*/*", Theirs: "/tags/*/*"},
-	{Ours: "/delivery/tags", Theirs: "/tags"},
-	{Ours: "/delivery/*", Theirs: "/delivery/*"},
-	{Ours: "", Theirs: ""},
-}
+var pointers = members.Pointers()
 
 // pointer is wire.Parsed's Pointer. A list that was one text has no items.
 func (e *email) pointer(ours string) string {

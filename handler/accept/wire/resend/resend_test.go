@@ -128,11 +128,11 @@ func TestBatchIsReadOneByOne(t *testing.T) {
 	body := `[{"subject":"a"},{"sender":1},{"subject":"c","attachments":[{"content":[104,105]}]}]`
 	err := resend.Source().Each(t.Context(), strings.NewReader(body), func(i int, read func(wire.Sink) ([]wire.Parsed, error)) error {
 		kept := wiretest.Keep{}
-		letters, err := read(kept)
-		if len(letters) != 1 {
-			return errors.New("no letter")
+		parsed, err := read(kept)
+		if len(parsed) != 1 {
+			return errors.New("no message")
 		}
-		got = append(got, fmt.Sprintf("%d %s %v %v", i, letters[0].Message.Content.Subject, kept, wiretest.Faults(err)))
+		got = append(got, fmt.Sprintf("%d %s %v %v", i, parsed[0].Message.Content.Subject, kept, wiretest.Faults(err)))
 		return nil
 	})
 	if err != nil {

@@ -3,8 +3,8 @@
 // In: what wire has read by the tables here. Out: a mail.Message for each
 // personalization, which share the content and the attachments, and where the
 // pointers of each stand in the caller's body; the other way, a problem in the form
-// of SendGrid's answers. It reads no JSON (wire does), holds no limit but that of
-// its own substitutions (accept/check does) and knows no HTTP beyond the numbers
+// of SendGrid's answers. It reads no JSON (wire does), holds no limit but its
+// own of substitutions (accept/check does) and knows no HTTP beyond the numbers
 // of statuses.
 //
 // Sources: tsg_mail_v3.json of SendGrid's OpenAPI documents, and what its clients
@@ -19,7 +19,7 @@ import (
 	"github.com/posthorn/posthorn/handler/mail"
 )
 
-// body is that of POST /v3/mail/send.
+// body is the body of POST /v3/mail/send.
 type body struct {
 	from             mail.Address
 	replyTo          *mail.Address
@@ -81,14 +81,14 @@ var members = wire.Object[body]{
 	wire.Text("subject", wire.Slack*mail.MaxSubjectBytes, func(b *body) *string { return &b.subject }),
 	wire.List("personalizations", MaxPersonalizations, personal, func(b *body) *[]personalization { return &b.personalizations }),
 	wire.List("content", maxContents, contents, func(b *body) *[]content { return &b.content }),
-	wire.List("attachments", mail.MaxAttachments, attachments, func(b *body) *[]attachment { return &b.attachments }),
+	wire.List("attachments", mail.MaxAttachments, attachments, func(b *body) *[]attachment { return &b.attachments }).As("/attachments/*"),
 	wire.Pairs("headers", wire.MaxHeaders, wire.Slack*mail.MaxLineBytes, func(b *body) *map[string]string { return &b.headers }),
 	wire.Texts("categories", wire.MaxTags, wire.Slack*mail.MaxTagBytes, func(b *body) *[]string { return &b.categories }),
-	wire.Pairs("custom_args", wire.MaxTags, wire.Slack*mail.MaxTagBytes, func(b *body) *map[string]string { return &b.customArgs }),
+	wire.Pairs("custom_args", wire.MaxTags, wire.Slack*mail.MaxTagBytes, func(b *body) *map[string]string { return &b.customArgs }).As("/delivery/tags"),
 	wire.Whole("send_at", func(b *body) *int64 { return &b.sendAt }),
 	wire.Nested("mail_settings", mailSettings, func(b *body) *body { return b }),
 	wire.Nested("tracking_settings", trackingSettings, func(b *body) *body { return b }),
-	wire.Nested("delivery", wire.Delivery, func(b *body) *mail.Delivery { return &b.delivery }),
+	wire.Nested("delivery", wire.Delivery, func(b *body) *mail.Delivery { return &b.delivery }).As("/delivery/*"),
 	wire.Refused[body]("template_id", noTemplates),
 	wire.Refused[body]("sections", noTemplates),
 	wire.Refused[body]("batch_id", "Messages are cancelled one by one here, with DELETE /emails/operations/{id}. Leave it out."),
@@ -125,11 +125,11 @@ var contents = wire.Object[content]{
 }
 
 var attachments = wire.Object[attachment]{
-	wire.Encoded("content", func(a *attachment) *mail.Attachment { return &a.Attachment }),
-	wire.Text("filename", wire.Slack*mail.MaxAttachmentNameBytes, func(a *attachment) *string { return &a.Name }),
-	wire.Text("type", wire.Slack*mail.MaxContentTypeBytes, func(a *attachment) *string { return &a.ContentType }),
+	wire.Encoded("content", func(a *attachment) *mail.Attachment { return &a.Attachment }).As("/attachments/*/contentInBase64"),
+	wire.Text("filename", wire.Slack*mail.MaxAttachmentNameBytes, func(a *attachment) *string { return &a.Name }).As("/attachments/*/name"),
+	wire.Text("type", wire.Slack*mail.MaxContentTypeBytes, func(a *attachment) *string { return &a.ContentType }).As("/attachments/*/contentType"),
 	wire.TextAs("disposition", wire.MaxWordBytes, func(a *attachment) *string { return &a.disposition }, essence),
-	wire.Text("content_id", wire.Slack*mail.MaxContentIDBytes, func(a *attachment) *string { return &a.ContentID }),
+	wire.Text("content_id", wire.Slack*mail.MaxContentIDBytes, func(a *attachment) *string { return &a.ContentID }).As("/attachments/*/contentId"),
 	wire.Passed[attachment]("name"),         // sendgrid-go writes it beside filename
 	wire.Passed[attachment]("content_type"), // Medusa writes these two
 	wire.Passed[attachment]("id"),

@@ -50,7 +50,7 @@ func messages(b *body) ([]wire.Parsed, []problem.Violation) {
 	return all, f
 }
 
-// message is that of one personalization, but for the bodies and attachments.
+// message makes the message of one personalization, but for the bodies and attachments.
 func (b *body) message(p personalization) *mail.Message {
 	from := b.from
 	if p.from != nil {
@@ -87,12 +87,9 @@ func merged(common, special map[string]string) map[string]string {
 	if len(special) == 0 {
 		return common
 	}
-	all := maps.Clone(special)
-	for name, value := range common {
-		if _, there := all[name]; !there {
-			all[name] = value
-		}
-	}
+	all := make(map[string]string, len(common)+len(special))
+	maps.Copy(all, common)
+	maps.Copy(all, special)
 	return all
 }
 

@@ -51,19 +51,9 @@ var recipients = wire.Pointers{
 	{Ours: "/recipients", Theirs: ""},
 }
 
-var pointers = wire.Pointers{
-	{Ours: "/attachments/*/name", Theirs: "/attachments/*/filename"},
-	{Ours: "/attachments/*/contentType", Theirs: "/attachments/*/type"},
-	{Ours: "/attachments/*/contentId", Theirs: "/attachments/*/content_id"},
-	{Ours: "/attachments/*/contentInBase64", Theirs: "/attachments/*/content"},
-	{Ours: "/attachments/*", Theirs: "/attachments/*"},
-	{Ours: "/attachments", Theirs: "/attachments"},
-	{Ours: "/delivery/tags", Theirs: "/custom_args"},
-	{Ours: "/delivery/*", Theirs: "/delivery/*"},
-	{Ours: "", Theirs: ""},
-}
+var pointers = members.Pointers()
 
-// pointerOfReply is that of what stands in replyTo, reply_to being its first.
+// pointerOfReply is the pointer of an address in replyTo. The first is the caller's reply_to.
 func (b *body) pointerOfReply(rest string) string {
 	index, member, _ := strings.Cut(rest, "/")
 	i, err := strconv.Atoi(index)

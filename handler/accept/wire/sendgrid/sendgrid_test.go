@@ -50,22 +50,22 @@ func TestWhatNodeSends(t *testing.T) {
 
 func TestPersonalizationsAreMessages(t *testing.T) {
 	t.Parallel()
-	letters, _, err := wiretest.Read(t, sendgrid.Source(), `{"from":{"email":"o@example.com"},"subject":"Hi -name-","content":[{"type":"text/html","value":"<p>-name-, -name-s</p>"}],
+	parsed, _, err := wiretest.Read(t, sendgrid.Source(), `{"from":{"email":"o@example.com"},"subject":"Hi -name-","content":[{"type":"text/html","value":"<p>-name-, -name-s</p>"}],
 		"headers":{"X-A":"1","X-B":"1"},"custom_args":{"a":"1"},"send_at":1900000000,"attachments":[{"filename":"a"}],"reply_to":{"email":"-code-@example.com"},"mail_settings":{"sandbox_mode":{"enable":true}},
 		"personalizations":[
 			{"to":[{"email":"a@example.com"}],"substitutions":{"-name-":"<b>Ann</b>","-name-s":"-name-","-code-":"r1"}},
 			{"to":[{"email":"b@example.com"}],"subject":"Other","from":{"email":"p@example.com"},"headers":{"X-B":"2"},"custom_args":{"a":"2","b":"3"},"send_at":1900000001}]}`)
-	if err != nil || len(letters) != 2 {
-		t.Fatalf("%d messages, %v", len(letters), err)
+	if err != nil || len(parsed) != 2 {
+		t.Fatalf("%d messages, %v", len(parsed), err)
 	}
-	a, b := letters[0].Message, letters[1].Message
+	a, b := parsed[0].Message, parsed[1].Message
 	wiretest.Equal(t, a.Content, mail.Content{Subject: "Hi <b>Ann</b>", HTML: "<p><b>Ann</b>, -name-</p>"})
 	wiretest.Equal(t, b.Content, mail.Content{Subject: "Other", HTML: "<p>-name-, -name-s</p>"})
 	wiretest.Equal(t, []string{a.SenderAddress, a.ReplyTo[0].Address, a.Delivery.SendAt}, []string{"o@example.com", "r1@example.com", "2030-03-17T17:46:40Z"})
 	wiretest.Equal(t, []string{b.SenderAddress, b.ReplyTo[0].Address, b.Delivery.SendAt}, []string{"p@example.com", "-code-@example.com", "2030-03-17T17:46:41Z"})
 	wiretest.Equal(t, []map[string]string{a.Headers, b.Headers}, []map[string]string{{"X-A": "1", "X-B": "1"}, {"X-A": "1", "X-B": "2"}})
 	wiretest.Equal(t, [][]mail.Tag{a.Delivery.Tags, b.Delivery.Tags}, [][]mail.Tag{{{Name: "a", Value: "1"}}, {{Name: "a", Value: "2"}, {Name: "b", Value: "3"}}})
-	if !letters[0].Pretend || !letters[1].Pretend {
+	if !parsed[0].Pretend || !parsed[1].Pretend {
 		t.Error("sandbox mode is not told")
 	}
 	if b.Attachments[0].Name = "other"; a.Attachments[0].Name != "a" {
@@ -175,12 +175,12 @@ func TestFaults(t *testing.T) {
 
 func TestPlace(t *testing.T) {
 	t.Parallel()
-	letters, _, err := wiretest.Read(t, sendgrid.Source(), `{"reply_to":{"email":"r@example.com"},"content":[{"type":"text/html"}],"categories":["c"],"custom_args":{"a":"1"},
+	parsed, _, err := wiretest.Read(t, sendgrid.Source(), `{"reply_to":{"email":"r@example.com"},"content":[{"type":"text/html"}],"categories":["c"],"custom_args":{"a":"1"},
 		"personalizations":[{},{"from":{},"subject":"s","headers":{"X-~/":""},"custom_args":{"b/":"2"},"send_at":1}]}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wiretest.Places(t, letters[0], map[string]string{
+	wiretest.Places(t, parsed[0], map[string]string{
 		"/senderAddress":             "/from/email",
 		"/senderDisplayName":         "/from/name",
 		"/recipients/to/3/address":   "/personalizations/0/to/3/email",
@@ -203,7 +203,7 @@ func TestPlace(t *testing.T) {
 		"/attachments/1/name":        "/attachments/1/filename",
 		"/attachments/1/placement":   "/attachments/1",
 	})
-	wiretest.Places(t, letters[1], map[string]string{
+	wiretest.Places(t, parsed[1], map[string]string{
 		"/senderAddress":                "/personalizations/1/from/email",
 		"/senderDisplayName":            "/personalizations/1/from/name",
 		"/recipients/bcc/0/displayName": "/personalizations/1/bcc/0/name",

@@ -55,14 +55,14 @@ func (s *substitution) message(m *mail.Message, values map[string]string) string
 		if _, err := replacer.WriteString(&filled, *text); err != nil {
 			return fmt.Sprintf("With substitutions, the texts of all messages may be %d bytes long together.", maxFilledBytes)
 		}
-		*text, s.left = filled.String(), filled.left
+		*text, s.left = filled.text.String(), filled.left
 	}
 	return ""
 }
 
 // bounded takes no more than so many bytes.
 type bounded struct {
-	strings.Builder
+	text strings.Builder
 	left int
 }
 
@@ -73,13 +73,5 @@ func (b *bounded) Write(p []byte) (int, error) {
 	if b.left -= len(p); b.left < 0 {
 		return 0, errFull
 	}
-	return b.Builder.Write(p)
-}
-
-// WriteString implements io.StringWriter.
-func (b *bounded) WriteString(s string) (int, error) {
-	if b.left -= len(s); b.left < 0 {
-		return 0, errFull
-	}
-	return b.Builder.WriteString(s)
+	return b.text.Write(p)
 }

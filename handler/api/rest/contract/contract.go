@@ -1,9 +1,9 @@
 //go:build !race
 
-// Package contract holds answers against an OpenAPI document, for the tests of the
-// front. Nobody else may import it.
+// Package contract holds answers against an OpenAPI document, for the tests of
+// api/rest. Nobody else may import it.
 //
-// Whoever names a type of libopenapi compiles much of it: the tests took ten seconds
+// A package that names a type of libopenapi compiles much of it: the tests took ten seconds
 // and 0.7 GB more with every change of them. It also keeps all that it parses, so one
 // Document is for all tests.
 package contract

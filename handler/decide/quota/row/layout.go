@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// shardsMost is what 200 instances need, each of which writes about once a
+	// shardsMost is what 200 instances need, if each writes about once a
 	// second: 12 writes a second on each row, and 20 with those that lose.
 	shardsMost = 16
 	// shardRate are the tokens a second that one shard is for. A hundred instances

@@ -128,7 +128,7 @@ func TestWhatRowsSayTogether(t *testing.T) {
 	late, early := CallerUsage{}, CallerUsage{}
 	late.add("shop", at, 2)
 	early.add("shop", begin, 3)
-	early.add("desk", at, 4)
+	early.add("office", at, 4)
 	q := func(shard, waiting int) Queue {
 		return Queue{Shard: shard, Dispatcher: "a", LastTicket: 7, Lines: []lineState{{Line: Line{Normal, "shop", false}, Waiting: waiting}}}
 	}
@@ -144,7 +144,7 @@ func TestWhatRowsSayTogether(t *testing.T) {
 	}); !reflect.DeepEqual(all.Health, want) {
 		t.Errorf("health %+v", all.Health)
 	}
-	if all.Callers.used("shop", at) != 2 || all.Callers.used("shop", begin) != 5 || all.Callers.used("desk", at) != 4 {
+	if all.Callers.used("shop", at) != 2 || all.Callers.used("shop", begin) != 5 || all.Callers.used("office", at) != 4 {
 		t.Errorf("callers %+v", all.Callers)
 	}
 	if len(all.Queues) != 2 || all.Queues[0].Shard != 0 || all.Queues[1].Shard != 2 || all.Queues[0].Dispatcher != "" || all.Queues[0].LastTicket != 7 {

@@ -21,15 +21,15 @@ type Usage struct {
 	Reservations []Reservation // ascending
 }
 
-// clone is a copy that book may change.
+// clone is a copy that add may change.
 func (u Usage) clone() Usage { return Usage{u.Newest, slices.Clone(u.Reservations)} }
 
 // counting is how many of the latest reservations count in w at a time, and their tokens.
-func (u Usage) counting(w window, at Instant) (bookings, tokens int) {
+func (u Usage) counting(w window, at Instant) (n, tokens int) {
 	for i := len(u.Reservations) - 1; i >= 0 && w.leaves(u.Reservations[i]) > at; i-- {
-		bookings, tokens = bookings+1, tokens+u.Reservations[i].Tokens
+		n, tokens = n+1, tokens+u.Reservations[i].Tokens
 	}
-	return bookings, tokens
+	return n, tokens
 }
 
 // fitsIn is the earliest time at which cost more tokens fit into w, 0 if that was before
@@ -96,7 +96,7 @@ func mergeUsages(rows ...Usage) (u Usage) {
 }
 
 // part deals out the tokens of u, one after the other, to as many rows, and is what one of
-// them gets. Nothing is dropped: only book may.
+// them gets. Nothing is dropped: only add drops.
 func (u Usage) part(row, rows int) Usage {
 	p, before := Usage{Newest: u.Newest}, 0
 	upTo := func(n int) int { return (n + rows - 1 - row) / rows }

@@ -13,10 +13,10 @@ const (
 	wide   = 60*second + 9*second // a minute, MaxAge and twice ClockError
 )
 
-func usageOf(bookings ...Reservation) (u Usage) {
-	u.Reservations = bookings
-	if n := len(bookings); n > 0 {
-		u.Newest = bookings[n-1].At
+func usageOf(reservations ...Reservation) (u Usage) {
+	u.Reservations = reservations
+	if n := len(reservations); n > 0 {
+		u.Newest = reservations[n-1].At
 	}
 	return u
 }
@@ -31,12 +31,12 @@ func TestWhatAWindowHas(t *testing.T) {
 		leaving Instant
 		fits    Instant // 8 more tokens
 	}{
-		"nothing was booked":             {Usage{}, begin, 10, 0, 0},
+		"nothing was reserved":           {Usage{}, begin, 10, 0, 0},
 		"all of it counts":               {u, begin + 20*second, 3, begin + wide, begin + wide + 10*second},
 		"to the last millisecond":        {u, begin + wide - 1, 3, begin + wide, begin + wide + 10*second},
 		"the first has left":             {u, begin + wide, 6, begin + wide + 10*second, begin + wide + 10*second},
 		"all have left":                  {u, begin + wide + 10*second, 10, 0, begin + wide + 10*second},
-		"more was booked than may be":    {usageOf(Reservation{begin, 12}), begin, 0, begin + wide, begin + wide},
+		"more was reserved than may be":  {usageOf(Reservation{begin, 12}), begin, 0, begin + wide, begin + wide},
 		"more than fits is free of some": {usageOf(Reservation{begin, 2}), begin, 8, begin + wide, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,7 +59,7 @@ func TestWhatAWindowHas(t *testing.T) {
 func drawn(t *rapid.T) (l Limits, u Usage, at Instant) {
 	l = Limits{rapid.IntRange(1, 30).Draw(t, "per minute"), rapid.IntRange(1, 100).Draw(t, "per hour")}
 	at = begin
-	for range rapid.IntRange(0, 40).Draw(t, "bookings") {
+	for range rapid.IntRange(0, 40).Draw(t, "reservations") {
 		at = max(at+Instant(rapid.IntRange(0, 90_000).Draw(t, "later")), u.fits(l, 1))
 		u.add(hour(0), at, 1)
 	}

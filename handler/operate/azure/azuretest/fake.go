@@ -107,8 +107,8 @@ func (t *transport) Do(r *http.Request) (*http.Response, error) {
 // outside is the header with the host that a request was for.
 const outside = "Test-Host"
 
-// Cloud is one in which it is the Resource Manager and Microsoft Graph, of which it knows
-// what Answer gives.
+// Cloud is a cloud where the fake is the Resource Manager and Microsoft Graph. Answer gives
+// what it knows of both.
 func (f *Fake) Cloud() cloud.Configuration {
 	return cloud.Configuration{Services: map[cloud.ServiceName]cloud.ServiceConfiguration{
 		cloud.ResourceManager: {Endpoint: f.server.URL, Audience: "https://management.azure.com"},

@@ -118,7 +118,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// The README's table is that of the flags; POSTHORN_UPDATE_DOCS=1 writes it.
+// The README's table lists the flags; POSTHORN_UPDATE_DOCS=1 writes it.
 func TestReadmeListsFlags(t *testing.T) {
 	t.Parallel()
 	const path = "../../README.md"

@@ -32,10 +32,10 @@ import (
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
-// door is the front of a gateway over storage in memory. Every answer that it
+// deployment is the HTTP API of a gateway over storage in memory. Every answer that it
 // gives to a test has been validated against openapi.json.
-type door struct {
-	*gatewaytest.House
+type deployment struct {
+	*gatewaytest.Harness
 	server    *httptest.Server
 	client    *http.Client
 	key       string
@@ -51,14 +51,14 @@ type door struct {
 
 var plenty = quota.Limits{PerMinute: 1000, PerHour: 1000}
 
-func newDoor(t *testing.T, limits quota.Limits) *door {
+func newDeployment(t *testing.T, limits quota.Limits) *deployment {
 	t.Helper()
-	return newDoorWith(t, limits, rest.Budget{Common: 1 << 30, Reserve: 1 << 20, Unproven: 4 << 20, Forms: 64 << 20})
+	return newDeploymentWith(t, limits, rest.Budget{Common: 1 << 30, Reserve: 1 << 20, Unproven: 4 << 20, Forms: 64 << 20})
 }
 
-func newDoorWith(t *testing.T, limits quota.Limits, budget rest.Budget) *door {
+func newDeploymentWith(t *testing.T, limits quota.Limits, budget rest.Budget) *deployment {
 	t.Helper()
-	d := &door{House: gatewaytest.New(t, limits), log: &lockedBuffer{}}
+	d := &deployment{Harness: gatewaytest.New(t, limits), log: &lockedBuffer{}}
 	table := mem.NewTable(time.Now, func(mem.Op, string) mem.Fault {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -98,14 +98,14 @@ func newDoorWith(t *testing.T, limits quota.Limits, budget rest.Budget) *door {
 	return d
 }
 
-func (d *door) storageDown(down bool) {
+func (d *deployment) storageDown(down bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.down = down
 }
 
 // end lets a message of the shop's end, or be known to have: ACS was asked.
-func (d *door) end(t *testing.T, id string, state record.State, failure *record.Failure) {
+func (d *deployment) end(t *testing.T, id string, state record.State, failure *record.Failure) {
 	t.Helper()
 	rec, err := d.Records.Read(t.Context(), "shop", id)
 	if err == nil {
@@ -118,7 +118,7 @@ func (d *door) end(t *testing.T, id string, state record.State, failure *record.
 }
 
 // request is one with the shop's key; name-value pairs of headers follow.
-func (d *door) request(t *testing.T, method, path, body string, headers ...string) *http.Request {
+func (d *deployment) request(t *testing.T, method, path, body string, headers ...string) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, d.server.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -142,7 +142,7 @@ type answer struct {
 	text string
 }
 
-func (d *door) do(t *testing.T, req *http.Request) answer {
+func (d *deployment) do(t *testing.T, req *http.Request) answer {
 	t.Helper()
 	res, err := d.client.Do(req)
 	if err != nil {
