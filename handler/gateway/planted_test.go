@@ -197,7 +197,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"polls take all questions", "gateway/resolve.go",
-		"quota.Options{ReservedForHigh: askReserve}", "quota.Options{}",
+		"quota.Options{ReservedForHigh: askReserve, Clock: c}", "quota.Options{Clock: c}",
 		"gateway", "TestPollsLeaveHalfOfTheQuestionsToDoubts",
 	},
 	{

@@ -46,6 +46,7 @@ import (
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/clock"
 )
 
 const (
@@ -158,7 +159,7 @@ type Table interface {
 // Store keeps the records of one deployment. It is safe for concurrent use.
 type Store struct {
 	table Table
-	clock serverClock
+	clock *clock.Clock
 	newID func() string
 	life  time.Duration // of an owner
 	fence time.Duration // the same from the fence on
@@ -167,13 +168,19 @@ type Store struct {
 
 // New keeps records in t. now is a local clock: only its differences are used. newID makes UUIDs for attempts.
 func New(t Table, now func() time.Time, newID func() string) *Store {
-	return &Store{table: t, clock: serverClock{local: now}, newID: newID, life: OwnerLife, fence: FenceLife}
+	return &Store{table: t, clock: clock.New(now), newID: newID, life: OwnerLife, fence: FenceLife}
 }
 
 // Holding makes the claims and the writes of b hold for life, and Sending for fence.
 // They must be longer than b's users ever work on a message without a write.
 func (b *Store) Holding(life, fence time.Duration) *Store {
 	b.life, b.fence = life, fence
+	return b
+}
+
+// Sharing makes c tell b the time, and b's answers tell c.
+func (b *Store) Sharing(c *clock.Clock) *Store {
+	b.clock = c
 	return b
 }
 
@@ -215,9 +222,9 @@ func (b *Store) claim(ctx context.Context, r Record) (claimed *Record, replay bo
 	}
 	r.State, r.Created, r.Updated, r.OwnerUntil = Claimed, now, now, now.Add(b.life)
 	attempt := b.newID()
-	asked := b.clock.local()
+	asked := b.clock.Local()
 	receipt, err := b.table.Insert(ctx, encode(&r, attempt))
-	b.clock.observe(receipt, asked)
+	b.clock.Observe(receipt.Time, asked)
 	if err == nil {
 		r.etag = receipt.ETag
 		return &r, false, nil
@@ -266,7 +273,7 @@ func (b *Store) TakeOver(ctx context.Context, r Record, there *Record) (*Record,
 // Abandoned says whether a message has been as it is for longer than anyone works
 // on one.
 func (b *Store) Abandoned(r *Record) bool {
-	now, ok := b.clock.now()
+	now, ok := b.clock.Now()
 	return ok && now.After(r.OwnerUntil)
 }
 
@@ -304,9 +311,9 @@ func (b *Store) read(ctx context.Context, caller, id string) (*Record, string, e
 }
 
 func (b *Store) readKey(ctx context.Context, key string) (*Record, string, error) {
-	asked := b.clock.local()
+	asked := b.clock.Local()
 	e, receipt, err := b.table.Get(ctx, key, row)
-	b.clock.observe(receipt, asked)
+	b.clock.Observe(receipt.Time, asked)
 	if err != nil {
 		return nil, "", fmt.Errorf("read record: %w", err)
 	}
@@ -316,13 +323,13 @@ func (b *Store) readKey(ctx context.Context, key string) (*Record, string, error
 // now is the table service's time. Only before the first answer of the service
 // does it cost a read.
 func (b *Store) now(ctx context.Context, caller, id string) (time.Time, error) {
-	if t, ok := b.clock.now(); ok {
+	if t, ok := b.clock.Now(); ok {
 		return t, nil
 	}
 	if _, _, err := b.read(ctx, caller, id); err != nil && !errors.Is(err, store.ErrMissing) {
 		return time.Time{}, unavailable(err)
 	}
-	t, _ := b.clock.now()
+	t, _ := b.clock.Now()
 	return t, nil
 }
 

@@ -32,6 +32,7 @@ import (
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store/clock"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
@@ -74,12 +75,12 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 		defer ids.Unlock()
 		return fmt.Sprintf("00000000-0000-4000-8000-%012x", random.Uint64()>>16)
 	}
-	ledgers := table()
+	ledgers, server := table(), clock.New(time.Now)
 	public, _ := url.Parse("https://mail.example.com")
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.New(table(), time.Now, newID),
-		Sends:          quota.New(ledgers, "send", limits, time.Now, newID),
-		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID),
+		Check: check.New(), Records: record.New(table(), time.Now, newID).Sharing(server),
+		Sends:          quota.New(ledgers, "send", limits, time.Now, newID, quota.Options{Clock: server}),
+		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID, server),
 		Offload: offload.New(offload.Config{
 			Blobs: h.Files, Uploads: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
 		}),

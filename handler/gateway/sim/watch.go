@@ -39,7 +39,7 @@ func (w *World) Watch() *Watcher {
 	x := &Watcher{
 		w: w, speaks: map[version]time.Time{}, room: map[roomKey]int{}, ready: map[int64]int{},
 		sends: quota.New(w.ledger, "send", w.Limits, time.Now, w.newID),
-		asks:  gateway.NewStatusRequests(w.ledger, w.askLimits(), time.Now, w.newID),
+		asks:  gateway.NewStatusRequests(w.ledger, w.askLimits(), time.Now, w.newID, nil),
 	}
 	w.every(2*time.Second, x.look)
 	return x
