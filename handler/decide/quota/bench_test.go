@@ -21,7 +21,7 @@ func (s *told) receipt() store.Receipt {
 	return store.Receipt{ETag: "1", Time: s.at.Truncate(time.Second)}
 }
 
-func (s *told) Get(_ context.Context, _, row string) (store.Entity, store.Receipt, error) {
+func (s *told) Get(_ context.Context, row, _ string) (store.Entity, store.Receipt, error) {
 	e, found := s.rows[row]
 	if !found {
 		return store.Entity{}, s.receipt(), store.ErrMissing
@@ -35,7 +35,7 @@ func (s *told) Insert(ctx context.Context, e store.Entity) (store.Receipt, error
 
 func (s *told) Replace(_ context.Context, e store.Entity) (store.Receipt, error) {
 	e.ETag = "1"
-	s.rows[e.Row] = e
+	s.rows[e.Partition] = e
 	return s.receipt(), nil
 }
 

@@ -73,7 +73,7 @@ type instanceTable struct {
 	fate func(write bool) fate // of a call
 }
 
-func (f *instanceTable) Get(ctx context.Context, _, name string) (store.Entity, store.Receipt, error) {
+func (f *instanceTable) Get(ctx context.Context, name, _ string) (store.Entity, store.Receipt, error) {
 	if err := f.travel(ctx); err != nil {
 		return store.Entity{}, store.Receipt{}, err
 	}
@@ -113,15 +113,15 @@ func (f *instanceTable) put(ctx context.Context, e store.Entity, conflict error)
 	}
 	next := f.next(true)
 	if next == late {
-		time.AfterFunc(100*time.Millisecond, func() { f.named(e.Row).set(e, f.skewed()) })
+		time.AfterFunc(100*time.Millisecond, func() { f.named(e.Partition).set(e, f.skewed()) })
 	}
 	if err := next.instead(); err != nil {
 		return store.Receipt{}, err
 	}
 	if next == overtaken {
-		f.named(e.Row).rewrite()
+		f.named(e.Partition).rewrite()
 	}
-	receipt, ok := f.named(e.Row).set(e, f.skewed())
+	receipt, ok := f.named(e.Partition).set(e, f.skewed())
 	if err := f.travel(ctx); err != nil {
 		return store.Receipt{}, err
 	}

@@ -50,6 +50,7 @@ type Watcher struct {
 	w           *World
 	sends, asks *quota.Ledger
 	room        map[roomKey]int       // as of this look
+	probing     bool                  // as of this look: the ledger waits for the end of one call
 	doubts      int                   // entries that only wait to be asked about
 	ready       map[int64]int         // what the entries of a class cost that only wait for room
 	speaks      map[version]time.Time // when something last spoke against an entry
@@ -86,7 +87,7 @@ func (x *Watcher) look(ctx context.Context) {
 	rows := x.heads(ctx)
 	clear(x.room)
 	clear(x.ready)
-	x.doubts = 0
+	x.doubts, x.probing = 0, len(rows) > 0 && x.probed(ctx, now)
 	for _, e := range rows {
 		switch entry := entryIn(e); {
 		case x.pauses(entry, now) != "":
@@ -105,7 +106,7 @@ func (x *Watcher) look(ctx context.Context) {
 		case why != "" || !known:
 			last = now
 		case now.Sub(last) > x.patience():
-			row, _, _ := x.w.ledger.Get(ctx, "quota", "send") // in memory
+			row, _, _ := x.w.ledger.Get(ctx, "send", "ledger") // in memory
 			x.fault("%v: nothing has spoken against this entry since %v: %v\nthe lines: %s\nhow ACS is: %s\nthe last fault: %v; the wake-up message: for %v, since %v", now, last, e.Values, row.Values["queues"], row.Values["health"], x.w.lastFault(), x.wakeUp, x.armed)
 			last = now
 		}
@@ -128,7 +129,7 @@ func (x *Watcher) patience() time.Duration { return Patience + 20*x.w.Way }
 // wakeUpIsLost says whether the ledger counts on a wake-up message that may have been lost with a
 // process or a call, until the watchdog finds it missing.
 func (x *Watcher) wakeUpIsLost(ctx context.Context, now time.Time) bool {
-	row, _, _ := x.w.ledger.Get(ctx, "quota", "send") // in memory
+	row, _, _ := x.w.ledger.Get(ctx, "send", "ledger") // in memory
 	text, _ := row.Values["queues"].([]byte)
 	var queues []struct{ WakeUpAt int64 }
 	if json.Unmarshal(text, &queues) != nil || len(queues) == 0 || queues[0].WakeUpAt == 0 {
@@ -202,7 +203,7 @@ func (x *Watcher) against(ctx context.Context, entry spool.Entry, now time.Time)
 	switch {
 	case x.w.ACS.failing(now):
 		return "ACS fails"
-	case x.probed(ctx, now):
+	case x.probing:
 		return "a call is on its way by which is seen how ACS is"
 	case x.w.ACS.crowded(x.w.MaxCalls):
 		return "as many calls as may be are on their way"
@@ -229,7 +230,7 @@ func (x *Watcher) against(ctx context.Context, entry spool.Entry, now time.Time)
 
 // probed says whether the ledger has just let one call go, and waits for its end.
 func (x *Watcher) probed(ctx context.Context, now time.Time) bool {
-	row, _, _ := x.w.ledger.Get(ctx, "quota", "send") // in memory
+	row, _, _ := x.w.ledger.Get(ctx, "send", "ledger") // in memory
 	text, _ := row.Values["health"].([]byte)
 	var health struct {
 		Probing bool

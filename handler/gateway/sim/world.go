@@ -252,7 +252,7 @@ func (w *World) SpoilHead(ctx context.Context) error {
 
 // ForgetLedger deletes the row of what was sent and what waits.
 func (w *World) ForgetLedger(ctx context.Context) error {
-	return w.ledger.Delete(ctx, "quota", "send", "")
+	return w.ledger.Delete(ctx, "send", "ledger", "")
 }
 
 // newID is unique in the world, and has the form of a UUID.

@@ -12,7 +12,9 @@ import (
 )
 
 const (
-	partition = "quota"
+	// ledgerRow is the row in each partition of the ledger: a partition takes 2,000 operations
+	// a second, and nothing needs two rows at once.
+	ledgerRow = "ledger"
 	// format is raised when the meaning of a row changes, so that an older
 	// instance refuses it instead of misreading it.
 	format = 4

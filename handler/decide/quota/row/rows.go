@@ -61,8 +61,9 @@ type Rows struct {
 	failed   time.Time     // when
 }
 
-// New returns the ledger kept in the row called name, or in rows whose names begin with it.
-// The local times of c carry a monotonic reading: what has elapsed is read from them. newID returns an id that no other call of any instance returns, of at most 64
+// New returns the ledger called name: one row, or several whose names begin with it. Each
+// row has a partition to itself, of its name.
+// The local times of c, read for what has elapsed only, carry a monotonic reading. newID returns an id that no other call of any instance returns, of at most 64
 // characters, none a space. closed is called whenever a row is seen that lets nothing go.
 func New(t Table, name string, terms window.Terms, c *clock.Clock, newID func() string, closed func()) *Rows {
 	return &Rows{table: t, name: name, terms: terms, clock: c, now: c.Local, newID: newID, closed: closed, finding: make(chan struct{}, 1)}

@@ -56,7 +56,7 @@ func (r *Rows) read(ctx context.Context, w *row) (seen snapshot, err error) {
 
 func (r *Rows) readOnce(ctx context.Context, w *row) (snapshot, error) {
 	sent := r.now()
-	e, receipt, err := r.table.Get(ctx, partition, w.name)
+	e, receipt, err := r.table.Get(ctx, w.name, ledgerRow)
 	r.clock.Observe(receipt.Time, sent)
 	r.Reads.Add(1)
 	seen := snapshot{etag: e.ETag, at: window.Reading{Date: window.InstantOf(receipt.Time), Sent: sent, Heard: r.now()}}
@@ -98,7 +98,7 @@ func (r *Rows) write(ctx context.Context, w *row, seen *snapshot, c content) err
 		return err
 	}
 	sent := r.now()
-	receipt, err := put(ctx, store.Entity{Partition: partition, Row: w.name, ETag: seen.etag, Values: values})
+	receipt, err := put(ctx, store.Entity{Partition: w.name, Row: ledgerRow, ETag: seen.etag, Values: values})
 	r.clock.Observe(receipt.Time, sent)
 	r.Writes.Add(1)
 	if err != nil {
@@ -118,7 +118,7 @@ func (r *Rows) insert(ctx context.Context, name string, c content) error {
 		return err
 	}
 	r.Writes.Add(1)
-	_, err = r.table.Insert(ctx, store.Entity{Partition: partition, Row: name, Values: values})
+	_, err = r.table.Insert(ctx, store.Entity{Partition: name, Row: ledgerRow, Values: values})
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("write quota ledger: %w", err)
 	}
