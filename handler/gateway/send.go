@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
@@ -126,6 +127,7 @@ type sending struct {
 // Move says what each method leaves behind.
 type files interface {
 	Stage(ctx context.Context) error
+	WriteRow(ctx context.Context) error
 	Commit(ctx context.Context) error
 	Discard(ctx context.Context) error
 }
@@ -329,13 +331,19 @@ func (g *Gateway) stage(ctx context.Context, s *sending) error {
 	return nil
 }
 
-// reserve stages what moves and asks the ledger for a grant. A message that may wait gets
+// reserve stages what moves and asks the ledger for a grant; the row of the links is written
+// beside. A message that may wait gets
 // a position in the queue instead if there is no room.
 func (g *Gateway) reserve(ctx context.Context, s *sending, way route) (quota.Grant, *quota.Position, error) {
 	ctx, span := g.Tracer.Start(ctx, "prepare")
 	defer span.End()
 	if err := g.stage(ctx, s); err != nil {
 		return quota.Grant{}, nil, err
+	}
+	if len(s.rec.Moved) > 0 && !g.Sends.Busy(s.call) { // else the row would likely be undone
+		var row sync.WaitGroup
+		row.Go(func() { _ = s.files.WriteRow(ctx) }) // after an error commit writes it
+		defer row.Wait()
 	}
 	if spare := s.spare; spare.Live(g.Now()) && g.Sends.Plenty(s.call) { // ACS was well meanwhile
 		s.spare = quota.Grant{}
