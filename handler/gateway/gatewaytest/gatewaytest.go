@@ -45,6 +45,7 @@ type Harness struct {
 	Content *mem.Container
 	WakeUps *mem.Queue
 	Lists   *Lists
+	Clock   *clock.Clock // storage's
 	Log     *bytes.Buffer
 
 	mu    sync.Mutex
@@ -76,6 +77,7 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 		return fmt.Sprintf("00000000-0000-4000-8000-%012x", random.Uint64()>>16)
 	}
 	ledgers, server := table(), clock.New(time.Now)
+	h.Clock = server
 	public, _ := url.Parse("https://mail.example.com")
 	g, err := gateway.New(gateway.Config{
 		Check: check.New(), Records: record.New(table(), time.Now, newID).Sharing(server),
@@ -99,12 +101,12 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	return h
 }
 
-// Slow makes each call of op take d before it arrives.
+// Slow makes each call of op, or every call if op is "", take d before it arrives.
 func (h *Harness) Slow(op mem.Op, d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fault = func(got mem.Op, _ string) mem.Fault {
-		if op == got {
+		if op == "" || op == got {
 			return mem.Fault{Before: d}
 		}
 		return mem.Fault{}
