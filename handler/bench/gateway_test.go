@@ -68,11 +68,12 @@ func newGateway(b *testing.B, acsURL string, plan mem.Plan) (address, key string
 	log := wiring.NewLog(io.Discard, slog.LevelInfo)
 	tracer := tracenoop.NewTracerProvider().Tracer("")
 	plenty := quota.Limits{PerMinute: 40_000, PerHour: 2_000_000}
-	ledgers, storage := table(), clock.New(time.Now)
+	ledgers, days, storage := table(), mem.NewSeries(time.Now, plan), clock.New(time.Now)
+	records := record.Tables{Lasting: table(), Days: days, Day: func(date string) record.Table { return days.Table(date) }}
 	callers := caller.NewRegistry(table(), keyring.Masters{make([]byte, 32)}, false, time.Now)
 	hooks := hook.NewRegistry(table(), keyring.Masters{make([]byte, 32)}, rand.Reader, time.Now)
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.New(table(), time.Now, uuid.NewString).Sharing(storage),
+		Check: check.New(), Records: record.New(records, time.Now, uuid.NewString).Sharing(storage),
 		Sends:          quota.New(ledgers, "send", plenty, time.Now, uuid.NewString, quota.Options{Clock: storage}),
 		StatusRequests: quota.New(ledgers, "status", plenty, time.Now, uuid.NewString),
 		Offload: offload.New(offload.Config{

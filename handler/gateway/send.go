@@ -134,7 +134,7 @@ type files interface {
 
 // newSending names a message, takes its fingerprint, and redirects it.
 func (g *Gateway) newSending(req Request, m *mail.Message, terms check.Terms) *sending {
-	rec, to := newRecord(req, m, g.NewID), m.Recipients.To
+	rec, to := g.newRecord(req, m, terms), m.Recipients.To
 	redirect(m, req.Caller.Policy.RedirectTo)
 	rec.Deadline, rec.Redirected = terms.Deadline, m.Redirected
 	return &sending{rec: &rec, m: m, to: to, terms: terms, call: g.call(req, m), by: req.Caller, named: req.named(), late: req.late}
@@ -204,6 +204,7 @@ func (g *Gateway) deliver(ctx context.Context, s *sending) (answer Answer, err e
 		if s.work != nil { // storage that fails may have kept a write whose answer it lost
 			s.work.End(s.unended || problem.Is(err, problem.Unavailable))
 		}
+		g.note(ctx, s, answer)
 	}()
 	way := s.route()
 	if err := g.admit(ctx, s, way); err != nil {
@@ -233,9 +234,11 @@ func (g *Gateway) deliver(ctx context.Context, s *sending) (answer Answer, err e
 func (s *sending) unclaimed() bool { return s.named && !s.claimed && s.rec.Version() == "" }
 
 // claimsByFence says whether the fence of a message is its claim. Files that move do not wait
-// for a token that a repeat would take in vain.
+// for a token that a repeat would take in vain. Under an id that Posthorn made, a record may
+// stand elsewhere, which the claim alone finds.
 func (g *Gateway) claimsByFence(s *sending, way route) bool {
-	return (way == direct || way == directOrQueued) && len(s.rec.Moved) == 0 && g.Sends.Plenty(s.call)
+	_, made := s.rec.Until()
+	return !made && (way == direct || way == directOrQueued) && len(s.rec.Moved) == 0 && g.Sends.Plenty(s.call)
 }
 
 // sendBy takes the steps of a way.

@@ -22,8 +22,8 @@ import (
 func kept(t *testing.T, h *gatewaytest.Harness, id string, since time.Time) (*record.Record, spool.Entry) {
 	t.Helper()
 	line := spool.Line{Class: 1, Caller: "shop"}
-	entry := spool.Entry{Line: line, Key: spool.KeyFor(line, since, record.Key("shop", id)), Due: since, ID: id}
-	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", OperationID: id, Spooled: entry.Key, Deadline: since.Add(mail.MaxWait)})
+	entry := spool.Entry{Line: line, Key: spool.KeyFor(line, since, record.OperationID("shop", id)), Due: since, ID: id}
+	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", Spooled: entry.Key, Deadline: since.Add(mail.MaxWait)})
 	if err == nil {
 		err = h.Records.MarkWaiting(t.Context(), r)
 	}
@@ -184,7 +184,10 @@ func TestCleanUpForgetsOldRecords(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
-		answer, err := h.Send(t.Context(), request(gatewaytest.Small("one")))
+		h.Records.Keeping(24 * time.Hour)
+		req := request(gatewaytest.Small("one"))
+		req.IdempotencyKey = "one"
+		answer, err := h.Send(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,9 +199,9 @@ func TestCleanUpForgetsOldRecords(t *testing.T) {
 				}
 			}
 		}
-		cleanUps(int(record.Life/time.Hour) - 1)
+		cleanUps(23)
 		reads(t, h, answer.Record)
-		cleanUps(record.CleanUpSlices + 1)
+		cleanUps(4)
 		if _, err := h.Records.Read(t.Context(), "shop", answer.Record.ID); !problem.Is(err, problem.NotFound) {
 			t.Errorf("it is still there: %v", err)
 		}

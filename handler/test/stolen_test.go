@@ -31,7 +31,7 @@ func (p *product) testStolenTables(t *testing.T) {
 	if a := w.deliver(t, path, `{"title":"canary-payload"}`); a.StatusCode != http.StatusAccepted {
 		t.Errorf("%s %s", a.Status, a.Body)
 	}
-	dead := w.MustSend(t, world.Message(later(time.Second), world.To("400+canary-dead@example.net")))
+	dead := w.MustSend(t, world.Message(later(soon), world.To("400+canary-dead@example.net")))
 	w.PlayHost(t, 5*time.Second)
 	w.awaitState(t, dead.ID, "failed")
 

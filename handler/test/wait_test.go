@@ -24,6 +24,10 @@ func (p *product) testWaiting(t *testing.T) {
 	}
 }
 
+// soon is when a message goes that waits only for its time: on a busy machine a request takes
+// seconds, too.
+const soon = 6 * time.Second
+
 // later lets a message go at a time from now.
 func later(d time.Duration) func(map[string]any) {
 	return world.With("delivery", map[string]any{"sendAt": time.Now().Add(d).UTC().Format(time.RFC3339Nano)})
@@ -47,8 +51,8 @@ func (w *deployment) awaitState(t *testing.T, id, state string) (d world.Documen
 }
 
 func (w *deployment) testSendAt(t *testing.T) {
-	at := time.Now().Add(2 * time.Second)
-	message := world.Message(later(2 * time.Second))
+	at := time.Now().Add(soon)
+	message := world.Message(later(soon))
 	d := w.MustSend(t, message, "Idempotency-Key", "canary-later")
 	if d.Delivery.State != "waiting" || len(w.ACS.Arrivals(t)) != 0 {
 		t.Errorf("before its time the state is %s", d.Delivery.State)
@@ -106,7 +110,7 @@ func (w *deployment) testWaitsForACS(t *testing.T) {
 
 func (w *deployment) testDead(t *testing.T) {
 	const to = "400+canary-dead@example.net"
-	d := w.MustSend(t, world.Message(later(time.Second), world.To(to)))
+	d := w.MustSend(t, world.Message(later(soon), world.To(to)))
 	failed := w.awaitState(t, d.ID, "failed")
 	if failed.Status != "Failed" || failed.Error.Code != "BadRequest" {
 		t.Errorf("its caller is told %+v", failed)

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
 	"github.com/posthorn/posthorn/handler/accept/keyring"
+	"github.com/posthorn/posthorn/handler/decide/history"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -47,6 +49,8 @@ type Harness struct {
 	Lists   *Lists
 	Clock   *clock.Clock // storage's
 	Log     *bytes.Buffer
+	// IndexAway keeps storage from the index of messages.
+	IndexAway atomic.Bool
 
 	mu    sync.Mutex
 	fault func(op mem.Op, key string) mem.Fault
@@ -69,6 +73,7 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	}
 	h.Files, h.Content, h.WakeUps = mem.NewContainer(time.Now, plan), mem.NewContainer(time.Now, plan), mem.NewQueue(time.Now, plan)
 	table := func() *mem.Table { return mem.NewTable(time.Now, plan) }
+	days := mem.NewSeries(time.Now, plan)
 	random := rand.NewChaCha8([32]byte{1})
 	var ids sync.Mutex
 	newID := func() string {
@@ -80,7 +85,7 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	h.Clock = server
 	public, _ := url.Parse("https://mail.example.com")
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.New(table(), time.Now, newID).Sharing(server),
+		Check: check.New(), Records: record.New(record.Tables{Lasting: table(), Days: days, Day: func(date string) record.Table { return days.Table(date) }}, time.Now, newID).Sharing(server),
 		Sends:          quota.New(ledgers, "send", limits, time.Now, newID, quota.Options{Clock: server}),
 		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID, server),
 		Offload: offload.New(offload.Config{
@@ -99,6 +104,19 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	}
 	h.Gateway = g
 	return h
+}
+
+// KeepIndex gives the gateway an index of messages that no fault of the harness reaches. A
+// test outlives its writes by a second.
+func (h *Harness) KeepIndex() {
+	days := mem.NewSeries(time.Now, func(mem.Op, string) mem.Fault {
+		if h.IndexAway.Load() {
+			return mem.Fault{Outcome: mem.Refused}
+		}
+		return mem.Fault{}
+	})
+	tables := history.Tables{Days: days, Day: func(date string) history.Table { return days.Table(date) }}
+	h.History = history.New(tables, record.DefaultHistory, slog.New(slog.DiscardHandler))
 }
 
 // Slow makes each call of op, or every call if op is "", take d before it arrives.
@@ -158,11 +176,7 @@ func (h *Harness) Play(t *testing.T, length time.Duration) {
 			t.Logf("receive: %v", err)
 		}
 		for _, m := range messages {
-			shard, err := spool.ParseWakeUp(m.Text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := h.Dispatch(t.Context(), shard); err != nil {
+			if err := h.wakeUp(t.Context(), m.Text); err != nil {
 				t.Logf("dispatch: %v", err)
 				continue
 			}
@@ -172,6 +186,18 @@ func (h *Harness) Play(t *testing.T, length time.Duration) {
 		}
 		time.Sleep(5 * time.Second)
 	}
+}
+
+// wakeUp is a call of the dispatch function.
+func (h *Harness) wakeUp(ctx context.Context, text string) error {
+	if mark, is := spool.ParseCleanUp(text); is {
+		return h.GoOnCleaningUp(ctx, mark)
+	}
+	shard, err := spool.ParseWakeUp(text)
+	if err != nil {
+		return err
+	}
+	return h.Dispatch(ctx, shard)
 }
 
 // Visible counts the blobs that can be read.
