@@ -54,7 +54,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"a claim without an attempt id", "decide/record/record.go",
-		`case theirs == attempt:`, `case theirs == "":`,
+		`case theirs == attempt, theirs == r.attempt`, `case theirs == "", theirs == r.attempt`,
 		"decide/record", "TestALostAnswerIsKnownAsOurs",
 	},
 	{
