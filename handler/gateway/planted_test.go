@@ -54,8 +54,28 @@ var plantedBugs = []planted{
 	},
 	{
 		"a claim without an attempt id", "decide/record/record.go",
-		`case theirs == attempt:`, `case theirs == "":`,
+		`case theirs == attempt, theirs == r.attempt`, `case theirs == "", theirs == r.attempt`,
 		"decide/record", "TestALostAnswerIsKnownAsOurs",
+	},
+	{
+		"a fence that meets another's record is taken for its own", "decide/record/step.go",
+		`if readErr == nil && theirs == attempt {`, `if readErr == nil {`,
+		"gateway", "TestARepeatOfWhatTheFenceClaimed|TestRequestsAtOnceWithPlentyOfTokens",
+	},
+	{
+		"a fence without an answer is another's", "decide/record/record.go",
+		`theirs == r.attempt && r.attempt != ""`, `false`,
+		"gateway", "TestAFenceInDoubtIsKnownAsOurs",
+	},
+	{
+		"a message goes before it is noted as at work", "gateway/send.go",
+		`if err := g.begin(ctx, s).AwaitNote(ctx); err != nil {`, `if err := error(nil); err != nil {`,
+		"gateway", "TestSimCrashPoints$/^8_fenced_and_claimed,",
+	},
+	{
+		"a repeat takes a token that is missed", "decide/quota/window/draft.go",
+		`return d.Pause == nil && d.Health.well(d.at) && half(minute`, `return true || half(minute`,
+		"gateway", "TestARepeatTakesNoTokenThatIsMissed",
 	},
 	{
 		"a write that does not look whose version it replaces", "decide/record/step.go",
@@ -177,7 +197,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"polls take all questions", "gateway/resolve.go",
-		"quota.Options{ReservedForHigh: askReserve}", "quota.Options{}",
+		"quota.Options{ReservedForHigh: askReserve, Clock: c}", "quota.Options{Clock: c}",
 		"gateway", "TestPollsLeaveHalfOfTheQuestionsToDoubts",
 	},
 	{

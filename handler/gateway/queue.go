@@ -17,6 +17,11 @@ import (
 
 // queueInstead makes a message wait that ACS has certainly not taken.
 func (g *Gateway) queueInstead(ctx context.Context, s *sending) (Answer, error) {
+	if s.unclaimed() {
+		if answer, done, err := g.claim(ctx, s); done || err != nil {
+			return answer, err
+		}
+	}
 	call := s.call
 	call.MostWaiting = 0 // it had its turn
 	position, err := g.Sends[s.domain].Join(ctx, call, time.Time{}, time.Time{})

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
@@ -115,6 +116,8 @@ type sending struct {
 
 	work      *record.Work // nil before begin
 	named     bool         // by its caller, who may repeat it and ask for it
+	claimed   bool         // or was another's
+	spare     quota.Grant  // was not used, since the fence met the record of another request
 	committed bool         // its files are readable
 	again     bool         // ACS may have it from an owner who died
 	late      bool         // it must not be sent now: it waits, or is refused
@@ -125,6 +128,7 @@ type sending struct {
 // Move says what each method leaves behind.
 type files interface {
 	Stage(ctx context.Context) error
+	WriteRow(ctx context.Context) error
 	Commit(ctx context.Context) error
 	Discard(ctx context.Context) error
 }
@@ -188,8 +192,9 @@ func (s *sending) refusal() error {
 // under a name that its caller gave it.
 //
 // Only a message that its caller has named can be repeated, so only that one is claimed,
-// before anything else: then a repeat costs a look at the record. The record of any other
-// begins with the fence or the queue, which spares a write.
+// before anything else: then a repeat costs a look at the record. Where tokens are plenty, the
+// fence is the claim: a repeat may cost a token then. The record of any other message begins
+// with the fence or the queue.
 //
 // From here on the work comes to its end within the request's time, whether the caller is
 // there or not.
@@ -207,16 +212,35 @@ func (g *Gateway) deliver(ctx context.Context, s *sending) (answer Answer, err e
 	if err := g.admit(ctx, s, way); err != nil {
 		return Answer{}, err
 	}
-	if s.named {
+	if !g.claimsByFence(s, way) {
 		if answer, done, err := g.claim(ctx, s); done || err != nil {
 			return answer, err
 		}
 	}
-	if answer, err = g.sendBy(ctx, s, way); err != nil {
+	answer, err = g.sendBy(ctx, s, way)
+	if err != nil && s.unclaimed() { // the fence was not reached, or met the record of another request
+		if answer, done, err := g.claim(ctx, s); done || err != nil {
+			g.Sends[s.domain].GiveBack(s.call, s.spare)
+			return answer, err
+		}
+		answer, err = g.sendBy(ctx, s, way)
+	}
+	if err != nil {
 		g.undo(ctx, s, err)
 		return answer, err
 	}
 	return answer, failed(answer.Record)
+}
+
+// unclaimed says that a message that its caller has named has no record yet, so far as is known.
+func (s *sending) unclaimed() bool { return s.named && !s.claimed && s.rec.Version() == "" }
+
+// claimsByFence says whether the fence of a message is its claim. Files that move do not wait
+// for a token that a repeat would take in vain. Under an id that Posthorn made, a record may
+// stand elsewhere, which the claim alone finds.
+func (g *Gateway) claimsByFence(s *sending, way route) bool {
+	_, made := s.rec.Until()
+	return !made && (way == direct || way == directOrQueued) && len(s.rec.Moved) == 0 && g.Sends[s.domain].Plenty(s.call)
 }
 
 // sendBy takes the steps of a way.
@@ -247,6 +271,11 @@ func (g *Gateway) sendBy(ctx context.Context, s *sending, way route) (Answer, er
 	if position != nil {
 		return g.enqueue(ctx, s, *position, spool.NoDoubt)
 	}
+	return g.use(ctx, s, way, grant)
+}
+
+// use gives a message to ACS with a grant.
+func (g *Gateway) use(ctx context.Context, s *sending, way route, grant quota.Grant) (Answer, error) {
 	permit := g.permit(g.Sends[s.domain], grant)
 	defer permit.done(ctx)
 	if err := g.commit(ctx, s); err != nil {
@@ -256,7 +285,7 @@ func (g *Gateway) sendBy(ctx context.Context, s *sending, way route) (Answer, er
 		return Answer{}, err
 	}
 	done, err := g.turn(ctx, way == directOrQueued, grant)
-	if way == directOrQueued && err != nil {
+	if err != nil && way == directOrQueued {
 		return g.queueInstead(ctx, s)
 	}
 	if err != nil {
@@ -264,13 +293,15 @@ func (g *Gateway) sendBy(ctx context.Context, s *sending, way route) (Answer, er
 	}
 	defer done()
 	err = g.fence(ctx, s.rec, s.m, s.call, permit)
-	if way == directOrQueued && (problem.Is(err, problem.OverQuota) || problem.Is(err, problem.Paused)) {
+	switch {
+	case err == nil:
+		return g.conclude(context.WithoutCancel(ctx), s, way, permit)
+	case way == directOrQueued && (problem.Is(err, problem.OverQuota) || problem.Is(err, problem.Paused)):
 		return g.queueInstead(ctx, s)
+	case s.unclaimed() && !permit.grant.Awaited():
+		s.spare = permit.grant
 	}
-	if err != nil {
-		return Answer{}, err
-	}
-	return g.conclude(context.WithoutCancel(ctx), s, way, permit)
+	return Answer{}, err
 }
 
 // admit refuses a message for which the queue has no room, before anything is written
@@ -305,7 +336,8 @@ func (g *Gateway) stage(ctx context.Context, s *sending) error {
 	return nil
 }
 
-// reserve stages what moves and asks the ledger for a grant. A message that may wait gets
+// reserve stages what moves and asks the ledger for a grant; the row of the links is written
+// beside. A message that may wait gets
 // a position in the queue instead if there is no room.
 func (g *Gateway) reserve(ctx context.Context, s *sending, way route) (quota.Grant, *quota.Position, error) {
 	ctx, span := g.Tracer.Start(ctx, "prepare")
@@ -313,7 +345,16 @@ func (g *Gateway) reserve(ctx context.Context, s *sending, way route) (quota.Gra
 	if err := g.stage(ctx, s); err != nil {
 		return quota.Grant{}, nil, err
 	}
-	if way == directOrQueued {
+	if len(s.rec.Moved) > 0 && !g.Sends[s.domain].Busy(s.call) { // else the row would likely be undone
+		var row sync.WaitGroup
+		row.Go(func() { _ = s.files.WriteRow(ctx) }) // after an error commit writes it
+		defer row.Wait()
+	}
+	if spare := s.spare; spare.Live(g.Now()) && g.Sends[s.domain].Plenty(s.call) { // ACS was well meanwhile
+		s.spare = quota.Grant{}
+		return spare, nil, nil
+	}
+	if way == directOrQueued && !s.unclaimed() { // nothing of another request's message may join
 		return g.Sends[s.domain].ReserveOrJoin(ctx, s.call, s.terms.Deadline)
 	}
 	grant, err := g.Sends[s.domain].Reserve(ctx, s.call)

@@ -94,6 +94,12 @@ func (w *World) Waiting() int {
 	return len(rows)
 }
 
+// Records is how many rows of records there are.
+func (w *World) Records() int {
+	rows, _ := w.records.ListBefore(context.Background(), store.Key{}, "~", 1<<30)
+	return len(rows)
+}
+
 // Between lists what is at work: records that say neither that a message has ended nor
 // that it stands in a line, and how many messages are noted as such.
 func (w *World) Between(ctx context.Context) (records []string, noted int) {

@@ -43,7 +43,7 @@ func (w *World) WatchDomain(domain mail.DomainKind) *Watcher {
 	x := &Watcher{
 		w: w, domain: domain, speaks: map[version]time.Time{}, room: map[roomKey]int{}, ready: map[int64]int{},
 		sends: gateway.NewSends(w.ledger, w.Limits, time.Now, w.newID)[domain],
-		asks:  gateway.NewStatusRequests(w.ledger, w.askLimits(), time.Now, w.newID),
+		asks:  gateway.NewStatusRequests(w.ledger, w.askLimits(), time.Now, w.newID, nil),
 	}
 	w.every(2*time.Second, x.look)
 	return x

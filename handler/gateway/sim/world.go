@@ -39,6 +39,7 @@ import (
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/clock"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
@@ -149,7 +150,7 @@ func (w *World) Start() (*Instance, error) {
 	}
 	table := func(name string, t *mem.Table) *table { return &table{i, name, t} }
 	files := &container{i, "files", w.files}
-	ledger := table("ledger", w.ledger)
+	ledger, server := table("ledger", w.ledger), clock.New(now)
 	records := record.Tables{
 		Lasting: table("records", w.records), Days: days{i, "days", w.days},
 		Day: func(date string) record.Table { return table("records", w.days.Table(date)) },
@@ -163,10 +164,10 @@ func (w *World) Start() (*Instance, error) {
 	}
 	request := cmp.Or(w.RequestTimeout, 100*time.Second)
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.New(records, now, w.newID).Holding(gateway.OwnerLife(request), gateway.FenceLife(request)),
+		Check: check.New(), Records: record.New(records, now, w.newID).Sharing(server).Holding(gateway.OwnerLife(request), gateway.FenceLife(request)),
 		History:        index,
-		Sends:          gateway.NewSends(ledger, w.Limits, now, w.newID, quota.Options{CallTime: gateway.SendTime(request)}),
-		StatusRequests: gateway.NewStatusRequests(ledger, w.askLimits(), now, w.newID),
+		Sends:          gateway.NewSends(ledger, w.Limits, now, w.newID, quota.Options{CallTime: gateway.SendTime(request), Clock: server}),
+		StatusRequests: gateway.NewStatusRequests(ledger, w.askLimits(), now, w.newID, server),
 		Offload: offload.New(offload.Config{
 			Blobs: files, Uploads: files, Links: table("links", w.links), PublicURL: public, DefaultLanguage: "en", Now: now, Rand: w.bytes(),
 		}),
