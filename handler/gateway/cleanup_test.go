@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -76,10 +77,10 @@ func (w *cleanUpWorld) send(t *testing.T) {
 		r := record.Record{Caller: "shop", Fingerprint: "f"}
 		w.named++
 		if i%2 == 0 {
-			r.ID = record.DerivedID("sample", "", fmt.Sprint(w.named))
+			r.ID = record.DerivedID("sample", "", strconv.Itoa(w.named))
 			w.rows = append(w.rows, now.Add(oneDay))
 		} else {
-			r.ID = w.Records.MakeID(fmt.Sprint(w.named), now.Add(mail.MaxWait))
+			r.ID = w.Records.MakeID(strconv.Itoa(w.named), now.Add(mail.MaxWait))
 			w.rows = append(w.rows, now.Add(mail.MaxWait+oneDay))
 		}
 		if err := w.Records.Finish(t.Context(), &r, record.Accepted, nil); err != nil {
