@@ -74,6 +74,10 @@ var crashes = []crash{
 	{8, "listed as at work", sim.Site{Where: "records", Op: mem.Replace}, 4, sim.KillAfter},
 	{8, "fenced, nothing sent", sim.Site{Where: "records", Op: mem.Replace, State: record.Sending}, 8, sim.KillAfter},
 	{8, "fenced without a claim", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 3, sim.KillAfter},
+	{4, "reserved, not fenced, with plenty of tokens", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 4, sim.KillBefore},
+	{8, "fenced and claimed, with plenty of tokens", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 4, sim.KillAfter},
+	{8, "listed as at work, with plenty of tokens", sim.Site{Where: "records", Op: mem.Replace}, 4, sim.KillAfter},
+	{10, "accepted, not recorded, with plenty of tokens", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 4, sim.KillBefore},
 	{9, "on the wire, no answer", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Lose},
 	{10, "accepted, not recorded", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillBefore},
 	{11, "rejected, not recorded", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Refuse},
@@ -88,9 +92,14 @@ var crashes = []crash{
 	{20, "fenced, then frozen", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Freeze},
 }
 
+// plenty says that so many tokens are free that the fence of a message is its claim.
+func (c crash) plenty() bool { return strings.HasSuffix(c.name, "plenty of tokens") }
+
 // unnamed says that the messages have no key, so that nobody repeats them: only
-// then does a record begin with the fence.
-func (c crash) unnamed() bool { return c.site.Op == mem.Insert && c.site.State == record.Sending }
+// then does a record begin with the fence where tokens are few.
+func (c crash) unnamed() bool {
+	return c.site.Op == mem.Insert && c.site.State == record.Sending && !c.plenty()
+}
 
 // befalls are the faults that each point meets: its own, and four that could be
 // anywhere. In a short run it is its own alone.
@@ -150,8 +159,12 @@ func (c crash) run(t *testing.T, fault sim.Fault, seed uint64, forgetful bool) (
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		strike := &strike{site: c.site, at: 1 + int(seed)%c.most, fault: fault}
+		limits := quota.Limits{PerMinute: 3, PerHour: 60}
+		if c.plenty() {
+			limits = quota.Limits{PerMinute: 60, PerHour: 600}
+		}
 		w := newWorld(t, sim.Config{
-			Seed: seed, Instances: 2, Limits: quota.Limits{PerMinute: 3, PerHour: 60}, Forgetful: forgetful, Plan: strike.plan,
+			Seed: seed, Instances: 2, Limits: limits, Forgetful: forgetful, Plan: strike.plan,
 			Way: 30 * time.Millisecond, ACSTime: 2 * time.Second, ClockError: time.Second, Upstream: sim.Open,
 			RequestTimeout: requests[int(seed)/c.most%len(requests)],
 		})

@@ -88,14 +88,14 @@ func (g *Gateway) requeueDead(ctx context.Context, rec *record.Record, m *mail.M
 	var position quota.Position
 	if entry.Line.Later = rec.State == record.Unknown; entry.Line.Later {
 		entry.Doubt, wait = spool.NoAnswer, g.Records.MarkResolving
-		position, err = g.doubtPosition(ctx, callOf(&entry), d.Line.Shard, 0)
+		position, err = g.doubtPosition(ctx, d.Line.Domain, callOf(&entry), d.Line.Shard, 0)
 	} else {
-		position, err = g.Sends.Join(ctx, callOf(&entry), time.Time{}, time.Time{})
+		position, err = g.Sends[d.Line.Domain].Join(ctx, callOf(&entry), time.Time{}, time.Time{})
 	}
 	if err != nil {
 		return err
 	}
-	defer g.wake(ctx, position)
+	defer g.wake(ctx, d.Line.Domain, position)
 	entry.Line.Shard, entry.Due, entry.Ticket = position.Shard, position.At, position.Ticket
 	entry.Key = spool.KeyFor(entry.Line, position.At, rec.OperationID)
 	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = entry.Key, deadline, nil, position.Expected, false

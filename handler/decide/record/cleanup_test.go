@@ -70,7 +70,7 @@ func TestCleanUpRemovesWhatHasOutlivedItsHistory(t *testing.T) {
 					{2 * history, 0}, // what may wait until now lives on
 					{2*history + history/8 + time.Hour, n / 4},
 				} {
-					time.Sleep(begun.Add(step.at).Add(-history / 8).Sub(time.Now()))
+					time.Sleep(time.Until(begun.Add(step.at).Add(-history / 8)))
 					if got, failed := b.cleanUpAll(t, history); got != step.want || failed != 0 {
 						t.Errorf("%d records removed until %v, %d calls failed, want %d", got, step.at, failed, step.want)
 					}

@@ -34,6 +34,7 @@ import (
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store/clock"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
@@ -46,6 +47,7 @@ type Harness struct {
 	Content *mem.Container
 	WakeUps *mem.Queue
 	Lists   *Lists
+	Clock   *clock.Clock // storage's
 	Log     *bytes.Buffer
 	// LastingRecords, Days and Links are tables: of records, and of links.
 	LastingRecords, Links *mem.Table
@@ -83,12 +85,13 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 		defer ids.Unlock()
 		return fmt.Sprintf("00000000-0000-4000-8000-%012x", random.Uint64()>>16)
 	}
-	ledgers := table()
+	ledgers, server := table(), clock.New(time.Now)
+	h.Clock = server
 	public, _ := url.Parse("https://mail.example.com")
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.New(records, time.Now, newID),
-		Sends:          quota.New(ledgers, "send", limits, time.Now, newID),
-		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID),
+		Check: check.New(), Records: record.New(records, time.Now, newID).Sharing(server),
+		Sends:          gateway.NewSends(ledgers, limits, time.Now, newID, quota.Options{Clock: server}),
+		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID, server),
 		Offload: offload.New(offload.Config{
 			Blobs: h.Files, Uploads: h.Files, Links: h.Links, PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
 		}),
@@ -120,12 +123,12 @@ func (h *Harness) KeepIndex() {
 	h.History = history.New(tables, record.DefaultHistory, slog.New(slog.DiscardHandler))
 }
 
-// Slow makes each call of op take d before it arrives.
+// Slow makes each call of op, or every call if op is "", take d before it arrives.
 func (h *Harness) Slow(op mem.Op, d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fault = func(got mem.Op, _ string) mem.Fault {
-		if op == got {
+		if op == "" || op == got {
 			return mem.Fault{Before: d}
 		}
 		return mem.Fault{}
@@ -201,11 +204,11 @@ func (h *Harness) wakeUp(ctx context.Context, text string) error {
 	if mark, is := spool.ParseCleanUp(text); is {
 		return h.GoOnCleaningUp(ctx, mark)
 	}
-	shard, err := spool.ParseWakeUp(text)
+	domain, shard, err := spool.ParseWakeUp(text)
 	if err != nil {
 		return err
 	}
-	return h.Dispatch(ctx, shard)
+	return h.Dispatch(ctx, domain, shard)
 }
 
 // Visible counts the blobs that can be read.

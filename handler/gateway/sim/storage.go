@@ -249,7 +249,7 @@ func (t *table) Replace(ctx context.Context, e store.Entity) (store.Receipt, err
 	return t.write(ctx, mem.Replace, e, func() (store.Receipt, error) {
 		r, err := t.t.Replace(ctx, e)
 		if t.name == "ledger" {
-			add(&t.i.w.hot, e.Row)
+			add(&t.i.w.hot, e.Partition)
 		}
 		t.i.w.note(t.name, e, err)
 		return r, err
