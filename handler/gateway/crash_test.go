@@ -54,6 +54,8 @@ type crash struct {
 	site sim.Site
 	most int // n is 1 to most
 	own  sim.Fault
+	// blobs says that the messages which wait are large.
+	blobs bool
 }
 
 // requests are the time-outs of requests: the shortest that may be set, and the default.
@@ -62,30 +64,32 @@ var requests = [...]time.Duration{5 * time.Second, 100 * time.Second}
 // crashes are all points at which something is left behind. The rows are those of
 // the list in docs/crashes.md.
 var crashes = []crash{
-	{0, "read, nothing stored", sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, 4, sim.KillBefore},
-	{1, "checked, nothing stored", sim.Site{Where: "records", Op: mem.Get}, 3, sim.KillBefore},
-	{2, "claimed, the answer lost", sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, 4, sim.KillAfter},
-	{3, "claimed, its owner dead", sim.Site{Where: "ledger", Op: mem.Get}, 4, sim.KillBefore},
-	{4, "quota reserved", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.KillAfter},
-	{5, "reservation in doubt", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.Lose},
-	{6, "some of a file stored", sim.Site{Where: "files", Op: mem.Stage}, 2, sim.KillAfter},
-	{7, "files or content stored", sim.Site{Where: "content", Op: mem.Put}, 4, sim.KillAfter},
-	{8, "listed as at work, in a new row", sim.Site{Where: "records", Op: mem.Insert}, 2, sim.KillAfter},
-	{8, "listed as at work", sim.Site{Where: "records", Op: mem.Replace}, 4, sim.KillAfter},
-	{8, "fenced, nothing sent", sim.Site{Where: "records", Op: mem.Replace, State: record.Sending}, 8, sim.KillAfter},
-	{8, "fenced without a claim", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 3, sim.KillAfter},
-	{9, "on the wire, no answer", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Lose},
-	{10, "accepted, not recorded", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillBefore},
-	{11, "rejected, not recorded", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Refuse},
-	{12, "recording in doubt", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.Repeat},
-	{13, "recorded, the answer lost", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillAfter},
-	{14, "recorded as waiting, not queued", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillBefore},
-	{15, "queued, its wake-up message in doubt", sim.Site{Where: "wake-ups", Op: mem.Send}, 5, sim.Lose},
-	{16, "taken by a dispatcher, then dead", sim.Site{Where: "content", Op: mem.Read}, 5, sim.KillBefore},
-	{17, "sent and recorded, still queued", sim.Site{Where: "lines", Op: mem.Delete}, 5, sim.KillBefore},
-	{18, "queued, the answer lost", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillAfter},
-	{19, "content deleted, queue entry not", sim.Site{Where: "content", Op: mem.Delete}, 5, sim.KillAfter},
-	{20, "fenced, then frozen", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Freeze},
+	{0, "read, nothing stored", sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, 4, sim.KillBefore, false},
+	{1, "checked, nothing stored", sim.Site{Where: "records", Op: mem.Get}, 3, sim.KillBefore, false},
+	{2, "claimed, the answer lost", sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, 4, sim.KillAfter, false},
+	{3, "claimed, its owner dead", sim.Site{Where: "ledger", Op: mem.Get}, 4, sim.KillBefore, false},
+	{4, "quota reserved", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.KillAfter, false},
+	{5, "reservation in doubt", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.Lose, false},
+	{6, "some of a file stored", sim.Site{Where: "files", Op: mem.Stage}, 2, sim.KillAfter, false},
+	{7, "large content stored", sim.Site{Where: "content", Op: mem.Put}, 4, sim.KillAfter, true},
+	{8, "listed as at work, in a new row", sim.Site{Where: "records", Op: mem.Insert}, 2, sim.KillAfter, false},
+	{8, "listed as at work", sim.Site{Where: "records", Op: mem.Replace}, 4, sim.KillAfter, false},
+	{8, "fenced, nothing sent", sim.Site{Where: "records", Op: mem.Replace, State: record.Sending}, 8, sim.KillAfter, false},
+	{8, "fenced without a claim", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 3, sim.KillAfter, false},
+	{9, "on the wire, no answer", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Lose, false},
+	{10, "accepted, not recorded", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillBefore, false},
+	{11, "rejected, not recorded", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Refuse, false},
+	{12, "recording in doubt", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.Repeat, false},
+	{13, "recorded, the answer lost", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillAfter, false},
+	{14, "recorded as waiting, not queued", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillBefore, false},
+	{14, "recorded as waiting, not queued, large", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillBefore, true},
+	{15, "queued, its wake-up message in doubt", sim.Site{Where: "wake-ups", Op: mem.Send}, 5, sim.Lose, false},
+	{16, "taken by a dispatcher, then dead", sim.Site{Where: "lines", Op: mem.Get}, 5, sim.KillBefore, false},
+	{16, "taken by a dispatcher, then dead, large", sim.Site{Where: "content", Op: mem.Read}, 5, sim.KillBefore, true},
+	{17, "sent and recorded, still queued", sim.Site{Where: "lines", Op: mem.Delete}, 5, sim.KillBefore, false},
+	{18, "queued, the answer lost", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillAfter, false},
+	{19, "large content deleted, queue entry not", sim.Site{Where: "content", Op: mem.Delete}, 5, sim.KillAfter, true},
+	{20, "fenced, then frozen", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Freeze, false},
 }
 
 // unnamed says that the messages have no key, so that nobody repeats them: only
@@ -152,6 +156,9 @@ func (c crash) run(t *testing.T, fault sim.Fault, seed uint64, forgetful bool) (
 			Way: 30 * time.Millisecond, ACSTime: 2 * time.Second, ClockError: time.Second, Upstream: sim.Open,
 			RequestTimeout: requests[int(seed)/c.most%len(requests)],
 		})
+		if c.blobs {
+			w.UseBlobs()
+		}
 		w.Play()
 		watched := w.Watch()
 		callers := newCrowd(w)

@@ -48,7 +48,7 @@ func (g *Gateway) DeadRetry(ctx context.Context, d spool.DeadLetter) error {
 			return g.Spool.DiscardDeadLetter(ctx, &d)
 		}
 	}
-	message, found, err := g.Spool.ReadMessage(ctx, d.Key)
+	message, found, err := g.Spool.ReadDeadLetter(ctx, &d)
 	if err != nil && !problem.Is(err, problem.Internal) {
 		return err
 	}
@@ -96,7 +96,7 @@ func (g *Gateway) requeueDead(ctx context.Context, rec *record.Record, m *mail.M
 	entry.Line.Shard, entry.Due, entry.Ticket = place.Shard, place.At, place.Ticket
 	entry.Key = spool.KeyFor(entry.Line, place.At, record.Key(rec.Caller, rec.ID))
 	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = entry.Key, place.At.Add(mail.MaxWait), nil, place.Expected, false
-	if err := g.Spool.PutMessage(ctx, entry.Key, spool.Message{Record: rec.Snapshot(), Message: m}); err != nil {
+	if err := g.Spool.PutMessage(ctx, &entry, spool.Message{Record: rec.Snapshot(), Message: m}); err != nil {
 		return err
 	}
 	if err := wait(ctx, rec); err != nil {

@@ -81,7 +81,7 @@ func (g *Gateway) CleanUp(ctx context.Context) error {
 // removeOrphan removes a message without a row. Its request died before it was sent, so its id is
 // free again; or its message has ended.
 func (g *Gateway) removeOrphan(ctx context.Context, k store.Key) error {
-	message, found, err := g.Spool.ReadMessage(ctx, k)
+	message, found, err := g.Spool.ReadBlob(ctx, k)
 	if !found && err == nil {
 		return nil
 	}
@@ -97,7 +97,7 @@ func (g *Gateway) removeOrphan(ctx context.Context, k store.Key) error {
 			return err
 		}
 	}
-	return g.Spool.DeleteMessage(ctx, k)
+	return g.Spool.DeleteBlob(ctx, k)
 }
 
 func (g *Gateway) releaseOrphan(ctx context.Context, kept *record.Record, k store.Key) error {

@@ -249,7 +249,7 @@ func (t *table) Replace(ctx context.Context, e store.Entity) (store.Receipt, err
 	return t.write(ctx, mem.Replace, e, func() (store.Receipt, error) {
 		r, err := t.t.Replace(ctx, e)
 		if t.name == "ledger" {
-			add(&t.i.w.hot, e.Row)
+			add(&t.i.w.hot, e.Partition)
 		}
 		t.i.w.note(t.name, e, err)
 		return r, err
@@ -278,6 +278,23 @@ func (t *table) Delete(ctx context.Context, partition, row string, etag store.ET
 		return store.Receipt{}, t.t.Delete(ctx, partition, row, etag)
 	})
 	return err
+}
+
+// Transact is one call, of the kind of its first action.
+func (t *table) Transact(ctx context.Context, actions ...store.Action) (store.Receipt, error) {
+	op := map[store.Verb]mem.Op{store.InsertRow: mem.Insert, store.ReplaceRow: mem.Replace, store.DeleteRow: mem.Delete}[actions[0].Verb]
+	return t.write(ctx, op, actions[0].Entity, func() (store.Receipt, error) { return t.t.Transact(ctx, actions...) })
+}
+
+func (t *table) ListRows(ctx context.Context, partition, after, before string, n int) (rows []store.Entity, err error) {
+	_, err = t.do(ctx, mem.List, store.Key{Partition: partition, Row: after}, func() (_ store.Receipt, err error) {
+		rows, err = t.t.ListRows(ctx, partition, after, before, n)
+		return store.Receipt{}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
 }
 
 func (t *table) ListBefore(ctx context.Context, after store.Key, partition string, n int) (rows []store.Entity, err error) {

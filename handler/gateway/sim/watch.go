@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -164,7 +165,7 @@ func (x *Watcher) heads(ctx context.Context) (all []store.Entity) {
 		}
 		line := rows[0].Partition
 		for _, e := range rows {
-			if e.Partition == line {
+			if e.Partition == line && !strings.HasPrefix(e.Row, "c-") {
 				all = append(all, e)
 			}
 		}
