@@ -151,7 +151,7 @@ func (c *connector) response(r object) object {
 	return out
 }
 
-// oneExample is that of the last name, so that it is always the same one.
+// oneExample is the last name's example, so that it is always the same one.
 func oneExample(body object) any {
 	examples := body.at("examples")
 	names := make([]string, 0, len(examples))

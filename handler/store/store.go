@@ -12,7 +12,7 @@
 // and the call was repeated below us, ErrExists or ErrChanged may come from our
 // own first write. A writer therefore stores a fresh attempt id and reads back.
 // ErrUnavailable means that the call may or may not have happened. A transaction is one
-// call: its error is that of the first action which failed.
+// call: its error is the error of the first action that failed.
 package store
 
 import (

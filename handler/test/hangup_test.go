@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,16 +16,15 @@ import (
 	"github.com/posthorn/posthorn/handler/test/world"
 )
 
-const (
-	hangUps  = 1000
-	hangUpBy = 8 // callers at once
-)
+var hangUps = flag.Int("hangups", 250, "requests of callers that hang up")
+
+const hangUpBy = 8 // callers at once
 
 // Callers leave at a random moment, and nothing stays in between: each message is sent
 // once and known to be, or its id is free, so that a repeat sends it.
 func (p *product) testHangUps(t *testing.T) {
 	w := newDeployment(t, p, world.Options{})
-	ids, next := make([]string, hangUps), make(chan int)
+	ids, next := make([]string, *hangUps), make(chan int)
 	subject := world.With("content", map[string]any{"subject": "THE-SUBJECT", "plainText": "canary"})
 	small, large := world.Message(subject), world.Message(subject, world.Attached("a.zip", file(3<<19)))
 	message := func(i int) io.Reader {
@@ -60,14 +60,14 @@ func (p *product) testHangUps(t *testing.T) {
 	// A request may begin after its caller has left.
 	world.Await(t, "the last of them", func(context.Context) bool { return w.told(t, ids) == len(w.ACS.Arrivals(t)) })
 	sent := w.arrived(t, ids)
-	t.Logf("%d of %d were sent; none was in between for longer than %v", sent, hangUps, longest)
+	t.Logf("%d of %d were sent; none was in between for longer than %v", sent, *hangUps, longest)
 	for i, id := range ids {
 		if a := w.Do(t, http.MethodPost, "/emails:send", message(i), "Operation-Id", id); a.StatusCode != http.StatusAccepted {
 			t.Errorf("the repeat of %s: %s %s", id, a.Status, a.Body)
 		}
 	}
-	if sent := w.arrived(t, ids); sent != hangUps {
-		t.Errorf("after repeats %d of %d are there", sent, hangUps)
+	if sent := w.arrived(t, ids); sent != *hangUps {
+		t.Errorf("after repeats %d of %d are there", sent, *hangUps)
 	}
 }
 

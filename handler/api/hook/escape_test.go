@@ -223,6 +223,8 @@ func htmlOf(t testing.TB, s sample, payload any, event string) string {
 	return all[0].Content.HTML
 }
 
+// Large samples have many strings, and take a while: each run gives them other vectors,
+// one in four. A short run gives all samples one in eight.
 func TestNoPayloadMakesMarkupOfItsOwn(t *testing.T) {
 	t.Parallel()
 	if len(vectors) < 60 {
@@ -236,10 +238,16 @@ func TestNoPayloadMakesMarkupOfItsOwn(t *testing.T) {
 			if err := json.Unmarshal(s.delivery(t).Body, &payload); err != nil {
 				t.Fatal(err)
 			}
-			if testing.Short() && len(s.delivery(t).Body) > 10_000 {
-				t.Skip("the large samples take a while")
+			step := 1
+			switch large := len(s.delivery(t).Body) > 10_000; {
+			case *everyString:
+			case testing.Short():
+				step = 8
+			case large:
+				step = 4
 			}
-			for _, vector := range vectors {
+			for i := rand.IntN(step); i < len(vectors); i += step {
+				vector := vectors[i]
 				event := ""
 				if s.event != "" {
 					event = strings.Map(func(r rune) rune {
@@ -264,7 +272,7 @@ func TestNoPayloadMakesMarkupOfItsOwn(t *testing.T) {
 	}
 }
 
-var everyString = flag.Bool("markup.every", false, "try every string of a sample, not forty of them")
+var everyString = flag.Bool("markup.every", false, "try every string of a sample, not forty of them, and every vector in all of it")
 
 // One member at a time, so that the branches which the words of the others open
 // stay open. Large samples have hundreds; each run takes other ones of them.
@@ -280,8 +288,11 @@ func TestNoSingleMemberMakesMarkupOfItsOwn(t *testing.T) {
 			}
 			leaves := count(payload)
 			step := 1 + leaves/40
-			if *everyString {
+			switch {
+			case *everyString:
 				step = 1
+			case testing.Short():
+				step = 1 + leaves/8
 			}
 			for i := rand.IntN(step); i < leaves; i += step {
 				got, _ := skeleton(t, htmlOf(t, s, one(payload, i, all), s.event))

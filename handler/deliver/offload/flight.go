@@ -31,28 +31,37 @@ type flight struct {
 	blobs  Blobs
 	group  *errgroup.Group
 	ctx    context.Context // ends with the first error
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 }
 
 func newFlight(ctx context.Context, blobs Blobs) *flight {
 	f := &flight{blobs: blobs}
-	ctx, f.cancel = context.WithCancel(ctx)
+	ctx, f.cancel = context.WithCancelCause(ctx)
 	f.group, f.ctx = errgroup.WithContext(ctx)
 	f.group.SetLimit(BlocksHeld)
 	return f
 }
 
-// send stages a block and then calls done, after which its memory is not looked at.
+// send stages a block and then calls done, after which its memory is not looked at. By
+// then failure tells an error: who gets the memory next looks there.
 func (f *flight) send(name string, n int, block []byte, done func()) {
 	f.group.Go(func() error {
-		defer done()
-		if err := f.ctx.Err(); err != nil {
-			return err // the blob will not be committed
+		err := f.stage(name, n, block)
+		if err != nil {
+			f.cancel(err)
 		}
-		sum := f.blobs.Checksum()
-		_, _ = sum.Write(block) // never fails
-		return f.blobs.Stage(f.ctx, name, n, block, sum.Sum(nil))
+		done()
+		return err
 	})
+}
+
+func (f *flight) stage(name string, n int, block []byte) error {
+	if err := f.ctx.Err(); err != nil {
+		return err // the blob will not be committed
+	}
+	sum := f.blobs.Checksum()
+	_, _ = sum.Write(block) // never fails
+	return f.blobs.Stage(f.ctx, name, n, block, sum.Sum(nil))
 }
 
 // failure is the first error of a block, as Unavailable.
@@ -65,6 +74,6 @@ func (f *flight) failure() error {
 
 // close stops what is under way and returns when all of it has stopped.
 func (f *flight) close() {
-	f.cancel()
+	f.cancel(nil)
 	_ = f.group.Wait() // failure has told it
 }

@@ -3,6 +3,7 @@ package offload
 import (
 	"bytes"
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
@@ -114,4 +116,17 @@ func TestASlowIntakeHoldsNoOtherUp(t *testing.T) {
 		p.assertReturned(t)
 		time.Sleep(DropTimeout) // what was staged is being dropped
 	})
+}
+
+// TestAFailureIsKnownBeforeItsMemoryIsFree: else the next block would be read as if all was
+// well, and so would the end of a message whose last block has failed.
+func TestAFailureIsKnownBeforeItsMemoryIsFree(t *testing.T) {
+	t.Parallel()
+	f := newFlight(t.Context(), mem.NewContainer(time.Now, func(mem.Op, string) mem.Fault { return mem.Fault{Outcome: mem.Refused} }))
+	defer f.close()
+	known := make(chan error, 1)
+	f.send("blob", 0, []byte("a"), func() { known <- f.failure() })
+	if err := <-known; !problem.Is(err, problem.Unavailable) || !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("when the block is done, %v is known", err)
+	}
 }

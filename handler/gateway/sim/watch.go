@@ -51,6 +51,7 @@ type Watcher struct {
 	w           *World
 	sends, asks *quota.Ledger
 	room        map[roomKey]int       // as of this look
+	probing     bool                  // as of this look: the ledger waits for the end of one call
 	doubts      int                   // entries that only wait to be asked about
 	ready       map[int64]int         // what the entries of a class cost that only wait for room
 	speaks      map[version]time.Time // when something last spoke against an entry
@@ -87,7 +88,7 @@ func (x *Watcher) look(ctx context.Context) {
 	rows := x.heads(ctx)
 	clear(x.room)
 	clear(x.ready)
-	x.doubts = 0
+	x.doubts, x.probing = 0, len(rows) > 0 && x.probed(ctx, now)
 	for _, e := range rows {
 		switch entry := entryIn(e); {
 		case x.pauses(entry, now) != "":
@@ -203,7 +204,7 @@ func (x *Watcher) against(ctx context.Context, entry spool.Entry, now time.Time)
 	switch {
 	case x.w.ACS.failing(now):
 		return "ACS fails"
-	case x.probed(ctx, now):
+	case x.probing:
 		return "a call is on its way by which is seen how ACS is"
 	case x.w.ACS.crowded(x.w.MaxCalls):
 		return "as many calls as may be are on their way"

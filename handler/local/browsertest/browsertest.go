@@ -1,7 +1,7 @@
 // Package browsertest starts a headless Chromium for tests that look at a page as
 // a person would. Where there is none, such a test is skipped, or fails if the
-// environment requires one: handler/test/require says how. Chromium is driven by
-// chromedp; what to do in it is the test's concern.
+// environment requires one: handler/test/require says how. A short run starts none.
+// Chromium is driven by chromedp; what to do in it is the test's concern.
 package browsertest
 
 import (
@@ -22,6 +22,9 @@ const patience = time.Minute
 // ends with the test.
 func Open(t *testing.T, width, height int) context.Context {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a browser")
+	}
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil {

@@ -30,10 +30,10 @@ const (
 	ValueBytes = 64 << 10
 	// EntityBytes is for a whole row, keys and names included.
 	EntityBytes = 1 << 20
-	// TransactionActions and TransactionBytes are for one transaction. Its bytes are those
-	// of the request, headers of each action included.
+	// TransactionActions is for one transaction.
 	TransactionActions = 100
-	TransactionBytes   = 4 << 20
+	// TransactionBytes is for the whole request, headers of each action included.
+	TransactionBytes = 4 << 20
 	// EntityValues is 255 less the three that the service keeps for itself.
 	EntityValues = 252
 

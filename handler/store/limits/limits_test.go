@@ -2,6 +2,7 @@ package limits_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ func TestTransaction(t *testing.T) {
 	t.Parallel()
 	rows := func(n, values int, v any) (actions []store.Action) {
 		for i := range n {
-			e := store.Entity{Partition: "p", Row: fmt.Sprint(i), Values: map[string]any{}}
+			e := store.Entity{Partition: "p", Row: strconv.Itoa(i), Values: map[string]any{}}
 			for j := range values {
 				e.Values[fmt.Sprintf("v%d", j)] = v
 			}

@@ -2,7 +2,6 @@ package mem
 
 import (
 	"encoding/binary"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -65,45 +64,58 @@ func appendText[T string | []byte](b []byte, text T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }
 
-// unpack makes a map of what pack has made.
+// unpack makes a map of what pack has made, which is whole by construction.
 func unpack(values string) map[string]any {
-	u := unpacker{strings.NewReader(values), values}
-	n, _ := binary.ReadUvarint(u)
-	all := make(map[string]any, n)
-	for u.Len() > 0 {
+	u := unpacker(values)
+	all := make(map[string]any, u.uvarint())
+	for u != "" {
 		name := u.text()
-		switch kind, _ := u.ReadByte(); kind {
+		switch u.first() {
 		case stringValue:
 			all[name] = u.text()
 		case boolValue:
-			v, _ := u.ReadByte()
-			all[name] = v == 1
+			all[name] = u.first() == 1
 		case int64Value:
-			all[name] = u.number()
+			all[name] = u.varint()
 		case bytesValue:
 			all[name] = append([]byte{}, u.text()...)
 		case timeValue:
-			seconds := u.number()
-			all[name] = time.Unix(seconds, u.number()*100).UTC()
+			seconds := u.varint()
+			all[name] = time.Unix(seconds, u.varint()*100).UTC()
 		}
 	}
 	return all
 }
 
-// unpacker reads what is whole by construction, so that no read fails.
-type unpacker struct {
-	*strings.Reader
-	all string
+// unpacker is what is still to be read. It reads a text without a copy, which
+// binary.Uvarint does not: simulations spend much of their time here.
+type unpacker string
+
+func (u *unpacker) first() byte {
+	b := (*u)[0]
+	*u = (*u)[1:]
+	return b
 }
 
-func (u unpacker) number() int64 {
-	n, _ := binary.ReadVarint(u)
-	return n
+func (u *unpacker) uvarint() (n uint64) {
+	for shift := 0; ; shift += 7 {
+		b := u.first()
+		n |= uint64(b&0x7f) << shift
+		if b < 0x80 {
+			return n
+		}
+	}
 }
 
-func (u unpacker) text() string {
-	n, _ := binary.ReadUvarint(u)
-	at := len(u.all) - u.Len()
-	_, _ = u.Seek(int64(n), io.SeekCurrent)
-	return u.all[at : at+int(n)]
+// varint is as in encoding/binary: the sign stands in the last bit.
+func (u *unpacker) varint() int64 {
+	n := u.uvarint()
+	return int64(n>>1) ^ -int64(n&1)
+}
+
+func (u *unpacker) text() string {
+	n := u.uvarint()
+	text := string((*u)[:n])
+	*u = (*u)[n:]
+	return text
 }

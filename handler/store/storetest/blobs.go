@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -258,58 +257,6 @@ func commitNothing(t *testing.T, c Container, _ *http.Client) {
 	wantErr(t, "commit of what was let go", c.Commit(t.Context(), "b", 1, octets), store.ErrMissing)
 	put(t, c, "b", random(10))
 	wantErr(t, "commit of nothing over a blob", c.Commit(t.Context(), "b", 0, octets), store.ErrExists)
-}
-
-func listBlobs(t *testing.T, c Container, _ *http.Client) {
-	for n, name := range []string{"x/3", "x/1", "y", "x/2"} {
-		put(t, c, name, random(n+1))
-	}
-	x1, x2, x3 := store.Blob{Name: "x/1", Size: 2}, store.Blob{Name: "x/2", Size: 4}, store.Blob{Name: "x/3", Size: 1}
-	for _, list := range []struct {
-		prefix string
-		n      int
-		want   []store.Blob
-	}{
-		{"", 10, []store.Blob{x1, x2, x3, {Name: "y", Size: 3}}},
-		{"", 1, []store.Blob{x1, x2, x3, {Name: "y", Size: 3}}},
-		{"x/", 2, []store.Blob{x1, x2, x3}},
-		{"x/", 3, []store.Blob{x1, x2, x3}},
-		{"z", 2, nil},
-	} {
-		var all []store.Blob
-		for marker := ""; ; {
-			found, next, err := c.List(t.Context(), list.prefix, marker, list.n)
-			wantErr(t, "list", err, nil)
-			if all = append(all, found...); len(found) > list.n || next == marker && next != "" {
-				t.Fatalf("%d of %q behind %q: %v, then %q", list.n, list.prefix, marker, found, next)
-			}
-			if marker = next; marker == "" {
-				break
-			}
-		}
-		if !slices.Equal(all, list.want) {
-			t.Errorf("%q, %d at a time: %v, want %v", list.prefix, list.n, all, list.want)
-		}
-	}
-}
-
-// A listing that goes on elsewhere meets what has come and gone since behind its marker.
-func listBlobsMeanwhile(t *testing.T, c Container, _ *http.Client) {
-	for _, name := range []string{"a", "b", "d", "e"} {
-		put(t, c, name, random(1))
-	}
-	_, marker, err := c.List(t.Context(), "", "", 2)
-	wantErr(t, "list", err, nil)
-	for _, name := range []string{"a", "b", "d"} {
-		wantErr(t, "delete", c.Delete(t.Context(), name), nil)
-	}
-	put(t, c, "aa", random(1))
-	put(t, c, "f", random(1))
-	found, next, err := c.List(t.Context(), "", marker, 9)
-	wantErr(t, "list", err, nil)
-	if want := []store.Blob{{Name: "e", Size: 1}, {Name: "f", Size: 1}}; next != "" || !slices.Equal(found, want) {
-		t.Errorf("behind the first two: %v, then %q, want %v", found, next, want)
-	}
 }
 
 func cancelledBlob(t *testing.T, c Container, _ *http.Client) {

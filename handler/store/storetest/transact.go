@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -85,11 +86,11 @@ func refusedTransaction(t *testing.T, rows Rows) {
 	elsewhere.Partition = "q"
 	many := make([]store.Action, 101)
 	for n := range many {
-		many[n] = store.Insert(row(fmt.Sprint(n), 1))
+		many[n] = store.Insert(row(strconv.Itoa(n), 1))
 	}
 	var large []store.Action
 	for n := range 4 {
-		e := row(fmt.Sprint(n), 1)
+		e := row(strconv.Itoa(n), 1)
 		for v := range 13 {
 			e.Values[fmt.Sprintf("v%d", v)] = make([]byte, 64<<10)
 		}

@@ -125,17 +125,16 @@ func (p *Program) signal(tb testing.TB, s os.Signal) {
 	}
 }
 
-// Await asks again and again until done says so.
+// Await asks again and again until done says so, more rarely the longer that takes: a
+// question costs storage's time, which all tests share.
 func Await(tb testing.TB, what string, done func(ctx context.Context) bool) {
 	tb.Helper()
 	// A test's own context is over while its clean-up runs.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), programTime)
 	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !done(ctx) {
+	for wait := 5 * time.Millisecond; !done(ctx); wait = min(2*wait, 80*time.Millisecond) {
 		select {
-		case <-tick.C:
+		case <-time.After(wait):
 		case <-ctx.Done():
 			tb.Fatalf("waited in vain for %s", what)
 		}
