@@ -75,8 +75,8 @@ func serve(ctx context.Context, environ []string, out io.Writer) error {
 		MaxHeaderBytes:    64 << 10,
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
 	log.Info("serving", "address", listener.Addr().String(), "version", version.String())
+	go func() { failed <- server.Serve(listener) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)

@@ -66,11 +66,12 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 	log := wiring.NewLog(io.Discard, slog.LevelInfo)
 	tracer := tracenoop.NewTracerProvider().Tracer("")
 	plenty := quota.Limits{PerMinute: 40_000, PerHour: 2_000_000}
-	ledgers := table()
+	ledgers, days := table(), mem.NewSeries(time.Now, nil)
+	records := record.Tables{Lasting: table(), Days: days, Day: func(date string) record.Table { return days.Table(date) }}
 	callers := caller.NewRegistry(table(), keyring.Masters{make([]byte, 32)}, false, time.Now)
 	hooks := hook.NewRegistry(table(), keyring.Masters{make([]byte, 32)}, rand.Reader, time.Now)
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.New(table(), time.Now, uuid.NewString),
+		Check: check.New(), Records: record.New(records, time.Now, uuid.NewString),
 		Sends:          quota.New(ledgers, "send", plenty, time.Now, uuid.NewString),
 		StatusRequests: quota.New(ledgers, "status", plenty, time.Now, uuid.NewString),
 		Offload: offload.New(offload.Config{

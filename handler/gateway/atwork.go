@@ -24,8 +24,8 @@ func withoutCaller(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithCancel(context.WithoutCancel(ctx))
 }
 
-// begin lets it be noted that p is at work, so that the watchdog ends what a process
-// leaves that dies. The note must stand before s's record says more than a claim.
+// begin notes that the process works on s, so that the watchdog ends what a dead process
+// leaves. The note must stand before s's record says more than a claim.
 func (g *Gateway) begin(ctx context.Context, s *sending) *record.Work {
 	if s.work == nil {
 		s.work = g.Records.BeginWork(ctx, s.rec)

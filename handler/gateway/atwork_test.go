@@ -106,7 +106,7 @@ func dieAt(t *testing.T, s *strike, asker string) {
 // dies leaves a message as a process does that dies at work on it.
 func dies(t *testing.T, h *gatewaytest.Harness, id string, step func(context.Context, *record.Store, *record.Record) error) *record.Record {
 	t.Helper()
-	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", OperationID: "operation " + id})
+	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f"})
 	if err == nil {
 		err = h.Records.BeginWork(t.Context(), r).AwaitNote(t.Context())
 	}
@@ -139,8 +139,8 @@ func TestTheWatchdogEndsWhatWasLeft(t *testing.T) {
 			r.Spooled = store.Key{Partition: "000-1-now-0", Row: "1"}
 			return b.MarkWaiting(ctx, r)
 		}, age: record.OwnerLife, ends: "failed, repeatable"},
-		{name: "sent", step: sending, known: map[string]string{"operation 1": ""}, age: record.OwnerLife, ends: "accepted", asked: 1},
-		{name: "refused", step: sending, known: map[string]string{"operation 1": "InvalidRecipient"}, age: record.OwnerLife, ends: "failed", asked: 1},
+		{name: "sent", step: sending, known: map[string]string{record.OperationID("shop", "1"): ""}, age: record.OwnerLife, ends: "accepted", asked: 1},
+		{name: "refused", step: sending, known: map[string]string{record.OperationID("shop", "1"): "InvalidRecipient"}, age: record.OwnerLife, ends: "failed", asked: 1},
 		{name: "not sent", step: sending, age: record.OwnerLife, ends: "unknown, repeatable", asked: 1},
 		{name: "in doubt, and in no line", step: func(ctx context.Context, b *record.Store, r *record.Record) error {
 			return b.MarkResolvingAfter(ctx, r, time.Minute)

@@ -108,7 +108,7 @@ func TestAuthorityIsAskedBeforeAMessageLeaves(t *testing.T) {
 		{"other recipients", func(l *gatewaytest.Lists) {
 			l.Set(allowed(func(p *caller.Policy) { p.RecipientDomains = []string{"example.org"} }))
 		}, "recipientDomains"},
-		{"the sandbox", func(l *gatewaytest.Lists) { l.Set(allowed(inSandbox)) }, "in the sandbox by now"},
+		{"the sandbox", func(l *gatewaytest.Lists) { l.Set(allowed(inSandbox)) }, "in the sandbox now"},
 		{"a smaller size", func(l *gatewaytest.Lists) {
 			l.Set(allowed(func(p *caller.Policy) { p.MaxRequestBytes = 5 }))
 		}, "maxRequestBytes"},

@@ -8,6 +8,7 @@ import (
 	"iter"
 
 	"github.com/posthorn/posthorn/handler/accept/wire"
+	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
@@ -24,8 +25,8 @@ const (
 	// be read ends the batch: it and all after it are not sent.
 	Each Policy = iota
 	// AllOrNone sends nothing unless all messages are good. The texts of the whole batch are
-	// held, so the body must have a limit, and no message may have attachments. Places in the
-	// error begin with the index of the message.
+	// held, so the body must have a limit, and no message may have attachments. JSON pointers
+	// in the error begin with the index of the message.
 	AllOrNone
 )
 
@@ -84,7 +85,7 @@ func unread(ctx context.Context, err error) error {
 // element is the request for the i-th message of a batch.
 func element(req Request, i int) Request {
 	if req.IdempotencyKey != "" {
-		req.OperationID = uuidOf("batch key", req.Caller.Name, fmt.Sprintf("%s\x00%d", req.IdempotencyKey, i))
+		req.OperationID = record.DerivedID("batch key", req.Caller.Name, fmt.Sprintf("%s\x00%d", req.IdempotencyKey, i))
 		req.IdempotencyKey = ""
 	}
 	return req
@@ -126,7 +127,7 @@ func (g *Gateway) readAll(ctx context.Context, req Request, source wire.Source) 
 			if i == MaxBatch {
 				return problem.New(problem.InvalidMessage, "A batch has at most %d messages. Nothing was sent.", MaxBatch)
 			}
-			of := func(place string) string { return fmt.Sprintf("/%d%s", i, place) }
+			of := func(pointer string) string { return fmt.Sprintf("/%d%s", i, pointer) }
 			one, violations := g.readParsed(ctx, req, in, func(context.Context, *offload.Intake) ([]wire.Parsed, error) { return read(noAttachments{}) })
 			if one == nil {
 				return placed(violations, of)

@@ -12,10 +12,10 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// deadPage is how many of what could not be sent are listed at a time.
+// deadPage is how many dead letters are listed at a time.
 const deadPage = 200
 
-// Dead lists what could not be sent, the oldest first.
+// Dead lists the dead letters, the oldest first.
 func (g *Gateway) Dead(ctx context.Context) ([]spool.DeadLetter, error) {
 	var all []spool.DeadLetter
 	for after := (*spool.DeadLetter)(nil); ; after = &all[len(all)-1] {
@@ -30,9 +30,9 @@ func (g *Gateway) Dead(ctx context.Context) ([]spool.DeadLetter, error) {
 	}
 }
 
-// DeadRetry puts a message that could not be sent at the end of its line. ACS is
-// asked first if it may have it. What its caller may not send any more is Forbidden, and
-// stays in the list. It may be repeated.
+// DeadRetry puts the message of a dead letter at the end of its line. ACS is asked first if
+// ACS may have the message. A message that its caller may not send any more is Forbidden, and
+// stays a dead letter. It may be repeated.
 func (g *Gateway) DeadRetry(ctx context.Context, d spool.DeadLetter) error {
 	rec, err := g.Records.Read(ctx, d.Line.Caller, d.ID)
 	gone := problem.Is(err, problem.NotFound)
@@ -56,7 +56,7 @@ func (g *Gateway) DeadRetry(ctx context.Context, d spool.DeadLetter) error {
 		rec, err = outlived(message)
 	}
 	if err != nil || !found {
-		return problem.New(problem.Gone, "What was kept of the message is lost, so it cannot be sent.")
+		return problem.New(problem.Gone, "The content of the message is lost, so it cannot be sent.")
 	}
 	if err := g.cleared(ctx, rec, message.Message); err != nil && !problem.Is(err, problem.Paused) {
 		return err
@@ -72,30 +72,30 @@ func (g *Gateway) DeadRetry(ctx context.Context, d spool.DeadLetter) error {
 func outlived(l spool.Message) (*record.Record, error) {
 	rec, err := record.Restore(l.Record, "")
 	if err == nil {
-		rec.State = record.Unknown
+		rec.State, rec.Lasting = record.Unknown, true
 	}
 	return rec, err
 }
 
-// requeueDead gives a message a new place in line, at which it begins anew.
+// requeueDead gives a message a new position in line, at which it begins anew.
 func (g *Gateway) requeueDead(ctx context.Context, rec *record.Record, m *mail.Message, d spool.DeadLetter) error {
 	entry, wait := d.Entry, g.Records.MarkWaiting
 	entry.Tries, entry.Repeats, entry.UnknownAnswers, entry.NotBefore, entry.Doubt = 0, 0, 0, time.Time{}, spool.NoDoubt
-	var place quota.Position
+	var position quota.Position
 	var err error
 	if entry.Line.Later = rec.State == record.Unknown; entry.Line.Later {
 		entry.Doubt, wait = spool.NoAnswer, g.Records.MarkResolving
-		place, err = g.doubtPosition(ctx, callOf(&entry), d.Line.Shard, 0)
+		position, err = g.doubtPosition(ctx, callOf(&entry), d.Line.Shard, 0)
 	} else {
-		place, err = g.Sends.Join(ctx, callOf(&entry), time.Time{}, time.Time{})
+		position, err = g.Sends.Join(ctx, callOf(&entry), time.Time{}, time.Time{})
 	}
 	if err != nil {
 		return err
 	}
-	defer g.wake(ctx, place)
-	entry.Line.Shard, entry.Due, entry.Ticket = place.Shard, place.At, place.Ticket
-	entry.Key = spool.KeyFor(entry.Line, place.At, record.Key(rec.Caller, rec.ID))
-	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = entry.Key, place.At.Add(mail.MaxWait), nil, place.Expected, false
+	defer g.wake(ctx, position)
+	entry.Line.Shard, entry.Due, entry.Ticket = position.Shard, position.At, position.Ticket
+	entry.Key = spool.KeyFor(entry.Line, position.At, rec.OperationID)
+	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = entry.Key, position.At.Add(mail.MaxWait), nil, position.Expected, false
 	if err := g.Spool.PutMessage(ctx, &entry, spool.Message{Record: rec.Snapshot(), Message: m}); err != nil {
 		return err
 	}
@@ -106,8 +106,8 @@ func (g *Gateway) requeueDead(ctx context.Context, rec *record.Record, m *mail.M
 	return g.Spool.InsertEntry(ctx, &entry)
 }
 
-// isBack says whether a message was put back already. A retry that died before the row
-// was entered has left a record that names a place in which nobody stands.
+// isBack says whether a message was put back already. A retry that died before it inserted
+// the queue entry has left a record that names a position without an entry.
 func (g *Gateway) isBack(ctx context.Context, rec *record.Record, d spool.DeadLetter) (bool, error) {
 	switch {
 	case rec.Spooled == d.Key:
@@ -125,8 +125,8 @@ func (g *Gateway) isBack(ctx context.Context, rec *record.Record, d spool.DeadLe
 	return false, nil
 }
 
-// DeadDrop forgets a message that could not be sent, and withdraws its links. Those of
-// one that was put back are not its own any more.
+// DeadDrop removes a dead letter for good, and withdraws its links. Of a message that was put
+// back, the links stay.
 func (g *Gateway) DeadDrop(ctx context.Context, d spool.DeadLetter) error {
 	rec, err := g.Records.Read(ctx, d.Line.Caller, d.ID)
 	if err == nil && len(rec.Moved) > 0 && !rec.Shared && rec.State == record.Failed && rec.Spooled == d.Key {

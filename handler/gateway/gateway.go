@@ -32,6 +32,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,12 +45,14 @@ import (
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
+	"github.com/posthorn/posthorn/handler/decide/history"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/store/expire"
 )
 
 // ACS is the service that sends. Its errors are problems of kind RefusedByACS,
@@ -95,6 +98,8 @@ var ErrSender = errors.New("ACS does not know the sender")
 type Config struct {
 	Check   *check.Checker
 	Records *record.Store
+	// History is the index of messages; nil keeps none.
+	History *history.Index
 	// Sends and StatusRequests are the ledgers of the two limits of a subscription: of
 	// messages and of questions about them.
 	Sends, StatusRequests *quota.Ledger
@@ -114,11 +119,13 @@ type Config struct {
 	// RequestTimeout bounds all up to the fence: two minutes at most. Records hold
 	// their claims for OwnerLife of it, or longer.
 	RequestTimeout time.Duration
-	Now            func() time.Time
-	NewID          func() string // a random UUID
-	Log            *slog.Logger
-	Tracer         trace.Tracer
-	Meter          metric.Meter
+	// CleanUpBeside is how many rows the clean-up removes beside each other; 0: expire.Beside.
+	CleanUpBeside int
+	Now           func() time.Time
+	NewID         func() string // a random UUID
+	Log           *slog.Logger
+	Tracer        trace.Tracer
+	Meter         metric.Meter
 }
 
 // Gateway sends messages. It is safe for concurrent use.
@@ -136,6 +143,7 @@ func New(c Config) (*Gateway, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	c.CleanUpBeside = cmp.Or(c.CleanUpBeside, expire.Beside)
 	g := &Gateway{Config: c, times: timesFor(c.RequestTimeout), calls: make(chan struct{}, c.MaxCalls)}
 	err := g.measure(c.Meter)
 	return g, err

@@ -15,7 +15,7 @@ import (
 const (
 	tooOften = "ACS gave no clear answer each time that the message was sent, and does not know it. It may or may not have been sent."
 	notAsked = "ACS gave no clear answer, and could not be asked until the message's deadline. It may or may not have been sent."
-	lost     = "What was kept of the message cannot be read any more, so it cannot be sent."
+	lost     = "The content of the message cannot be read any more, so it cannot be sent."
 	late     = "The message waited until its deadline and was not sent."
 )
 

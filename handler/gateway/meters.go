@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,8 +18,9 @@ import (
 // meters are what an operator can see of the gateway, see docs/operate.md.
 type meters struct {
 	messages   metric.Int64Counter // requests, by what became of them
-	deliveries metric.Int64Counter // offers to ACS of what waited, by what became of them
-	since      atomic.Int64        // Unix ms of the oldest message that waits; 0: none, or not known
+	deliveries metric.Int64Counter // offers of queued messages to ACS, by what became of them
+	since      atomic.Int64        // Unix ms of the oldest queued message; 0: none, or not known
+	overdue    overdue
 }
 
 func (g *Gateway) measure(m metric.Meter) (err error) {
@@ -62,6 +64,7 @@ func (g *Gateway) observe(m metric.Meter) error {
 	waiting := gauge("posthorn.queue.messages", "{message}", "Queued messages.")
 	oldest := gauge("posthorn.queue.age", "s", "Time since the oldest queued message was due.")
 	drain := gauge("posthorn.queue.drain", "s", "Estimated time until the queue is empty.")
+	overdue := gauge("posthorn.cleanup.age", "s", "Time since the oldest row that clean-up found should have gone.")
 	if failed != nil {
 		return failed
 	}
@@ -79,6 +82,9 @@ func (g *Gateway) observe(m metric.Meter) error {
 			age = max(0, g.Now().UnixMilli()-since) / 1000
 		}
 		o.ObserveInt64(oldest, age)
+		for part, age := range g.overdue.seen(g.Now()) {
+			o.ObserveInt64(overdue, int64(age.Seconds()), metric.WithAttributes(attribute.String("part", part)))
+		}
 		return nil
 	}, all...)
 	return err
@@ -124,4 +130,43 @@ func (g *Gateway) countMessage(ctx context.Context, answer Answer, err error) {
 		outcome = string(answer.Record.State)
 	}
 	g.messages.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
+}
+
+// overdue is how late the oldest row was that each part of the clean-up found. What this
+// process saw is told for an hour: then another process may have cleaned up.
+type overdue struct {
+	mu    sync.Mutex
+	parts map[string]lateness
+}
+
+type lateness struct {
+	age time.Duration
+	at  time.Time
+}
+
+// noteOverdue notes when the oldest row had its time that a part of the clean-up found; zero
+// if it found none.
+func (g *Gateway) noteOverdue(part string, oldest time.Time) {
+	now, age := g.Now(), time.Duration(0)
+	if !oldest.IsZero() {
+		age = max(0, now.Sub(oldest))
+	}
+	g.overdue.mu.Lock()
+	defer g.overdue.mu.Unlock()
+	if g.overdue.parts == nil {
+		g.overdue.parts = map[string]lateness{}
+	}
+	g.overdue.parts[part] = lateness{age, now}
+}
+
+func (o *overdue) seen(now time.Time) map[string]time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	ages := map[string]time.Duration{}
+	for part, l := range o.parts {
+		if now.Sub(l.at) < time.Hour {
+			ages[part] = l.age
+		}
+	}
+	return ages
 }

@@ -7,36 +7,33 @@ import (
 	"io"
 	"strings"
 
-	"github.com/google/uuid"
-
+	"github.com/posthorn/posthorn/handler/accept/check"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
 // newRecord names the message and takes its fingerprint, before a plan for its
-// attachments changes it.
-func newRecord(req Request, m *mail.Message, newID func() string) record.Record {
+// attachments changes it. A message that its caller did not name gets an id that tells how
+// long its record is needed.
+func (g *Gateway) newRecord(req Request, m *mail.Message, terms check.Terms) record.Record {
 	name := req.Caller.Name
 	id := req.OperationID
 	switch {
 	case id != "":
 	case req.IdempotencyKey != "":
-		id = uuidOf("idempotency key", name, req.IdempotencyKey)
+		id = record.DerivedID("idempotency key", name, req.IdempotencyKey)
 	default:
-		id = newID()
+		last := g.Now()
+		if terms.Wait || !terms.SendAt.IsZero() {
+			last = terms.Deadline
+		}
+		id = g.Records.MakeID(g.NewID(), last)
 	}
 	return record.Record{
 		ID: id, Caller: name, Hook: req.Hook, Tags: m.Delivery.Tags, Fingerprint: fingerprint(m),
-		// Two callers may choose the same id; ACS must see two.
-		OperationID: uuidOf("operation", name, id),
+		OperationID: record.OperationID(name, id),
 	}
-}
-
-// uuidOf derives a UUID of version 8 (RFC 9562 section 5.8) from a purpose and
-// two strings. a has no NUL.
-func uuidOf(purpose, a, b string) string {
-	return uuid.NewHash(sha256.New(), uuid.Nil, []byte("posthorn "+purpose+"\x00"+a+"\x00"+b), 8).String()
 }
 
 func isContentLanguage(name string) bool { return strings.EqualFold(name, "Content-Language") }

@@ -155,7 +155,7 @@ func conclude(rec *record.Record, e spool.Entry, o outcome, now time.Time) actio
 	case forbidden:
 		return unsent(e, record.Failure{Kind: cause.Kind.Slug(), Detail: cause.Sentence()})
 	case unreadable:
-		return unsent(e, record.Failure{Kind: problem.Internal.Slug(), Detail: "What was kept of the message cannot be read any more, so it cannot be sent."})
+		return unsent(e, record.Failure{Kind: problem.Internal.Slug(), Detail: "The content of the message cannot be read any more, so it cannot be sent."})
 	}
 	return action{state: record.Waiting, step: requeued, entry: e}
 }

@@ -63,6 +63,6 @@ func (g *Gateway) turn(ctx context.Context, brief bool, grant quota.Grant) (done
 	case g.calls <- struct{}{}:
 		return func() { <-g.calls }, nil
 	case <-ctx.Done():
-		return nil, problem.Wrap(problem.Unavailable, "ACS answers too slowly, and as many messages as may be are on their way to it. Nothing was sent. Try again after Retry-After.", ctx.Err())
+		return nil, problem.Wrap(problem.Unavailable, "ACS answers too slowly, and this instance makes as many calls as it may. Nothing was sent. Try again after Retry-After.", ctx.Err())
 	}
 }

@@ -107,7 +107,7 @@ func (g *Gateway) entry(s *sending, position quota.Position, doubt spool.Doubt) 
 	line := spool.Line{Shard: position.Shard, Class: int(s.call.Class), Later: doubt != spool.NoDoubt || !s.terms.SendAt.IsZero()}
 	line.Caller, line.Form = splitPart(s.call.Caller)
 	e := &spool.Entry{
-		Key:  spool.KeyFor(line, position.At, record.Key(s.rec.Caller, s.rec.ID)+"-"+g.NewID()),
+		Key:  spool.KeyFor(line, position.At, s.rec.OperationID+"-"+g.NewID()),
 		Line: line, Due: position.At, ID: s.rec.ID, Hook: s.rec.Hook, Bytes: s.m.Bytes(), Sender: s.call.Sender, Terms: s.by.Terms(),
 		Cost: s.call.Cost, Share: s.call.Share, Cap: s.call.Cap, Doubt: doubt, Ticket: position.Ticket,
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// Held is the record of a message that waits, and the message. The message is nil if
-// its content is lost.
+// Held is the record of a queued message, and the message. The message is nil if its content
+// is lost.
 func (g *Gateway) Held(ctx context.Context, s *spool.Entry) (*record.Record, *mail.Message, error) {
 	rec, err := g.Records.Read(ctx, s.Line.Caller, s.ID)
 	if err != nil {
@@ -26,8 +26,8 @@ func (g *Gateway) Held(ctx context.Context, s *spool.Entry) (*record.Record, *ma
 	return rec, message.Message, err
 }
 
-// Drop ends a message that waits as its caller's cancelling does, for every caller.
-// It may be repeated. TooLate is for one that ACS may have.
+// Drop ends a queued message as its caller's cancelling does, for every caller. It may be
+// repeated. TooLate is for a message that ACS may have.
 func (g *Gateway) Drop(ctx context.Context, s *spool.Entry) error {
 	if s.Unreadable {
 		return g.dropUnreadable(ctx, s)
@@ -42,7 +42,8 @@ func (g *Gateway) Drop(ctx context.Context, s *spool.Entry) error {
 	return nil
 }
 
-// dropUnreadable drops a message whose row does not say which it is. Its message may.
+// dropUnreadable drops a message whose queue entry cannot be read. The content may say which
+// message it is.
 func (g *Gateway) dropUnreadable(ctx context.Context, s *spool.Entry) error {
 	message, found, err := g.Spool.ReadMessage(ctx, s)
 	if err != nil && !problem.Is(err, problem.Internal) {
@@ -58,11 +59,11 @@ func (g *Gateway) dropUnreadable(ctx context.Context, s *spool.Entry) error {
 	return g.Spool.DeleteQueued(ctx, s)
 }
 
-// Release lets a message that waits for a time go as soon as the quota has room. It
-// moves to the end of the line of those that wait for room. The order is message, row,
-// record: until the record names the new place, the old one holds, and a dispatcher that
-// meets a row at another place than the record's takes it away. It may be repeated.
-// TooLate is for a message that does not wait there any more.
+// Release lets a message that is queued for a time go as soon as the quota has room: it moves
+// to the end of the line of those that wait for room. The order is message, queue entry,
+// record. Until the record names the new position, the old one holds, and a dispatcher
+// removes an entry at a position that the record does not name. It may be repeated. TooLate
+// is for a message that is not queued there any more.
 func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	rec, err := g.Records.Read(ctx, old.Line.Caller, old.ID)
 	if err != nil {
@@ -73,21 +74,21 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	}
 	message, found, err := g.Spool.ReadMessage(ctx, old)
 	if err == nil && !found {
-		err = problem.New(problem.Gone, "What was kept of the message is lost, so it cannot be sent.")
+		err = problem.New(problem.Gone, "The content of the message is lost, so it cannot be sent.")
 	}
 	if err != nil {
 		return err
 	}
-	place, err := g.Sends.Join(ctx, callOf(old), time.Time{}, time.Time{})
+	position, err := g.Sends.Join(ctx, callOf(old), time.Time{}, time.Time{})
 	if err != nil {
 		return err
 	}
-	defer g.wake(ctx, place)
+	defer g.wake(ctx, position)
 	entry := *old
-	entry.Line.Shard, entry.Line.Later = place.Shard, false
-	entry.Due, entry.NotBefore, entry.Ticket = place.At, time.Time{}, place.Ticket
-	entry.Key = spool.KeyFor(entry.Line, place.At, record.Key(rec.Caller, rec.ID)+"-"+g.NewID())
-	rec.Spooled, rec.Expected = entry.Key, place.Expected
+	entry.Line.Shard, entry.Line.Later = position.Shard, false
+	entry.Due, entry.NotBefore, entry.Ticket = position.At, time.Time{}, position.Ticket
+	entry.Key = spool.KeyFor(entry.Line, position.At, rec.OperationID+"-"+g.NewID())
+	rec.Spooled, rec.Expected = entry.Key, position.Expected
 	err = g.Spool.PutMessage(ctx, &entry, spool.Message{Record: rec.Snapshot(), Message: message.Message})
 	if err == nil {
 		err = g.Spool.InsertEntry(ctx, &entry)
@@ -99,15 +100,15 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	return g.moveRecord(ctx, rec, old, &entry)
 }
 
-// moveRecord makes the record name a message's new place, and gives back the one that
-// it does not name.
+// moveRecord makes the record name a message's new position, and removes the entry that the
+// record does not name.
 func (g *Gateway) moveRecord(ctx context.Context, rec *record.Record, old, entry *spool.Entry) error {
 	err := g.Records.MarkWaiting(ctx, rec)
 	if errors.Is(err, store.ErrChanged) {
 		there, readErr := g.Records.Read(ctx, rec.Caller, rec.ID)
 		switch {
 		case readErr != nil:
-			return readErr // dispatchers take away the place that the record does not name
+			return readErr // dispatchers remove the entry that the record does not name
 		case there.Spooled != entry.Key:
 			g.dequeue(ctx, entry)
 			return moved(there)
@@ -122,5 +123,5 @@ func (g *Gateway) moveRecord(ctx context.Context, rec *record.Record, old, entry
 }
 
 func moved(rec *record.Record) error {
-	return problem.New(problem.TooLate, "The message does not wait there any more: its state is %s.", rec.State)
+	return problem.New(problem.TooLate, "The message is not queued there any more: its state is %s.", rec.State)
 }

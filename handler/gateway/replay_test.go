@@ -83,7 +83,7 @@ func TestWhatIsToldOfSeveralMessages(t *testing.T) {
 	}{
 		{name: "all are taken", body: several("Hello"), sent: 2, files: 1},
 		{name: "one is refused", body: several("Hello"), answer: bob, want: problem.RefusedByACS, sent: 1, files: 1,
-			detail: "1 of the 2 messages were taken; send only the others again, which errors lists.",
+			detail: "1 of the 2 messages were taken. Send only the others again: errors lists them.",
 			faults: []problem.Violation{{Pointer: "/personalizations/1", Detail: "Bob is blocked."}}},
 		{name: "all are refused", body: several("Hello"), answer: refusal, want: problem.RefusedByACS, detail: "no"},
 		{name: "they do not fit even without the file", body: several(strings.Repeat("Hello ", 1000)), want: problem.TooLarge},

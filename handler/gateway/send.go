@@ -130,7 +130,7 @@ type files interface {
 
 // newSending names a message, takes its fingerprint, and redirects it.
 func (g *Gateway) newSending(req Request, m *mail.Message, terms check.Terms) *sending {
-	rec, to := newRecord(req, m, g.NewID), m.Recipients.To
+	rec, to := g.newRecord(req, m, terms), m.Recipients.To
 	redirect(m, req.Caller.Policy.RedirectTo)
 	rec.Deadline, rec.Redirected = terms.Deadline, m.Redirected
 	return &sending{rec: &rec, m: m, to: to, terms: terms, call: g.call(req, m), by: req.Caller, named: req.named(), late: req.late}
@@ -199,6 +199,7 @@ func (g *Gateway) deliver(ctx context.Context, s *sending) (answer Answer, err e
 		if s.work != nil { // storage that fails may have kept a write whose answer it lost
 			s.work.End(s.unended || problem.Is(err, problem.Unavailable))
 		}
+		g.note(ctx, s, answer)
 	}()
 	way := s.route()
 	if err := g.admit(ctx, s, way); err != nil {

@@ -91,7 +91,7 @@ func partly(ended []*part, parsed []wire.Parsed) error {
 		return nil
 	}
 	if taken := len(ended) - len(violations); taken > 0 {
-		all.Detail = fmt.Sprintf("%d of the %d messages were taken; send only the others again, which errors lists.", taken, len(ended))
+		all.Detail = fmt.Sprintf("%d of the %d messages were taken. Send only the others again: errors lists them.", taken, len(ended))
 		all.Violations = violations
 	}
 	return all

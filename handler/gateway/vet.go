@@ -59,50 +59,49 @@ func joined(all, one *problem.Problem) *problem.Problem {
 	return &both
 }
 
-// merged is one problem of what wire found wrong with a message and what check
-// did, which sees a member that wire could not read as missing, and says nothing
-// of members that wire does not know. What wire found comes first: that a message has
-// no text often follows from a member that was refused or is not known.
+// merged is one problem of the violations that wire found and those that check found. To
+// check, a member that wire could not read is missing. Violations of wire come first: that a
+// message has no text often follows from a member that was refused or is not known.
 //
-// place gives the JSON pointer in the caller's body for a JSON pointer of the message. wire
-// speaks of the body alone. nil if they are the same.
-func merged(wire *problem.Problem, checked error, place func(string) string) error {
+// pointer gives the JSON pointer in the caller's body for a JSON pointer of the message; nil
+// if they are the same. wire speaks of the body alone.
+func merged(wire *problem.Problem, checked error, pointer func(string) string) error {
 	if checked == nil {
 		return wire
 	}
-	byPlace := func(a, b problem.Violation) int { return strings.Compare(a.Pointer, b.Pointer) }
-	all := slices.SortedStableFunc(slices.Values(wire.Violations), byPlace)
-	if place == nil {
-		place = func(ours string) string { return ours }
+	byPointer := func(a, b problem.Violation) int { return strings.Compare(a.Pointer, b.Pointer) }
+	all := slices.SortedStableFunc(slices.Values(wire.Violations), byPointer)
+	if pointer == nil {
+		pointer = func(ours string) string { return ours }
 	}
 	for _, f := range problem.Of(checked).Violations {
-		if !follows(f, wire.Violations, place) {
-			all = append(all, f.Placed(place))
+		if !follows(f, wire.Violations, pointer) {
+			all = append(all, f.Placed(pointer))
 		}
 	}
 	return problem.Invalid(all)
 }
 
-// follows says whether a fault stands at or under a place that wire has faulted.
-// After its first fault wire gives no content on, so that all is missing.
-func follows(f problem.Violation, wire []problem.Violation, place func(string) string) bool {
+// follows says whether a violation stands at or under a JSON pointer of wire's violations.
+// After its first violation wire gives no content on, so that all content is missing.
+func follows(f problem.Violation, wire []problem.Violation, pointer func(string) string) bool {
 	if strings.HasSuffix(f.Pointer, "/contentInBase64") {
 		return true
 	}
-	theirs := place(f.Pointer)
+	theirs := pointer(f.Pointer)
 	return slices.ContainsFunc(wire, func(w problem.Violation) bool {
 		return theirs == w.Pointer || strings.HasPrefix(theirs, w.Pointer+"/") ||
-			slices.ContainsFunc(oneOf[f.Pointer], func(ours string) bool { return strings.HasPrefix(w.Pointer+"/", place(ours)+"/") })
+			slices.ContainsFunc(oneOf[f.Pointer], func(ours string) bool { return strings.HasPrefix(w.Pointer+"/", pointer(ours)+"/") })
 	})
 }
 
 // placed is a problem with the message as the caller sees it.
-func placed(err error, place func(string) string) error {
+func placed(err error, pointer func(string) string) error {
 	p, ok := errors.AsType[*problem.Problem](err)
-	if !ok || place == nil || len(p.Violations) == 0 {
+	if !ok || pointer == nil || len(p.Violations) == 0 {
 		return err
 	}
-	return p.Placed(place)
+	return p.Placed(pointer)
 }
 
 // oneOf are members where check wants at least one. If one could not be read, it is no

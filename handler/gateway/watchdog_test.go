@@ -23,8 +23,8 @@ func kept(t *testing.T, h *gatewaytest.Harness, id string, since time.Time) (*re
 	t.Helper()
 	h.Spool.InTable(0)
 	line := spool.Line{Class: 1, Caller: "shop"}
-	entry := spool.Entry{Line: line, Key: spool.KeyFor(line, since, record.Key("shop", id)), Due: since, ID: id}
-	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", OperationID: id, Spooled: entry.Key, Deadline: since.Add(mail.MaxWait)})
+	entry := spool.Entry{Line: line, Key: spool.KeyFor(line, since, record.OperationID("shop", id)), Due: since, ID: id}
+	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", Spooled: entry.Key, Deadline: since.Add(mail.MaxWait)})
 	if err == nil {
 		err = h.Records.MarkWaiting(t.Context(), r)
 	}
@@ -185,7 +185,10 @@ func TestCleanUpForgetsOldRecords(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := gatewaytest.New(t, plenty)
-		answer, err := h.Send(t.Context(), request(gatewaytest.Small("one")))
+		h.Records.Keeping(24 * time.Hour)
+		req := request(gatewaytest.Small("one"))
+		req.IdempotencyKey = "one"
+		answer, err := h.Send(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,9 +200,9 @@ func TestCleanUpForgetsOldRecords(t *testing.T) {
 				}
 			}
 		}
-		cleanUps(int(record.Life/time.Hour) - 1)
+		cleanUps(23)
 		reads(t, h, answer.Record)
-		cleanUps(record.CleanUpSlices + 1)
+		cleanUps(4)
 		if _, err := h.Records.Read(t.Context(), "shop", answer.Record.ID); !problem.Is(err, problem.NotFound) {
 			t.Errorf("it is still there: %v", err)
 		}

@@ -214,7 +214,7 @@ func (f *facts) checkQueueTrigger(a *area, all map[string]string) {
 	wrong := 0
 	for _, w := range wanted {
 		if !strings.EqualFold(strings.TrimSuffix(all[w[0]], "/"), w[1]) {
-			a.red(f.set(w[0]+"="+w[1]), "%s is not %s: messages that wait are not sent", w[0], w[1])
+			a.red(f.set(w[0]+"="+w[1]), "%s is not %s: queued messages are not sent", w[0], w[1])
 			wrong++
 		}
 	}

@@ -34,7 +34,7 @@ func TestEachFaultHasItsLine(t *testing.T) {
 	host := func(o object) func(*testDeployment) {
 		return func(w *testDeployment) { w.says("/hostruntime/admin/host/status", http.StatusOK, o) }
 	}
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name  string
 		plant func(*testDeployment)
 		level string
@@ -187,6 +187,9 @@ func TestEachFaultHasItsLine(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && i%4 > 0 {
+				t.Skip("a deployment for each takes a while")
+			}
 			w := newTestDeployment(t)
 			c.plant(w)
 			all, text, code := w.examined(t)

@@ -233,8 +233,8 @@ func (f *facts) checkSubscription(a *area, s azure.EventSubscription) (arrives b
 	return false
 }
 
-// checkBearer tells as whom Event Grid writes into the queue, and whether its roles are
-// what lets it.
+// checkBearer tells how Event Grid identifies itself to the queue. known says that the topic
+// has an identity whose roles can be checked.
 func (f *facts) checkBearer(a *area, withIdentity bool) (known bool) {
 	switch who := f.topic.value.Identity; {
 	case !withIdentity && f.account.value.Properties.SharedKeys != nil && !*f.account.value.Properties.SharedKeys:

@@ -86,7 +86,7 @@ func (f *facts) roleNeeds() (needs []roleNeed) {
 	account := f.account.value.ID
 	app := f.principal()
 	add(account, app, "the app", roleBlobOwner, "the storage account", "the host has no locks, and no file is kept")
-	add(account, app, "the app", roleQueues, "the storage account", "messages that wait are not sent")
+	add(account, app, "the app", roleQueues, "the storage account", "queued messages are not sent")
 	add(account, app, "the app", roleTables, "the storage account", "no request is answered")
 	add(f.service.value.ID, app, "the app", roleSends, "the Communication Services resource", "nothing is sent")
 	if name := secretName(f.secret()); name != "" && f.vault.value.ID != "" && f.vault.value.Properties.Roles {

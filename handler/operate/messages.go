@@ -70,7 +70,7 @@ func (v view) stateOf(s *spool.Entry) state {
 	return waiting
 }
 
-// selection says which of the messages that wait are meant.
+// selection says which queued messages are meant.
 type selection struct {
 	IDs       []string      `arg:"" optional:"" name:"id" help:"Only these messages."`
 	Caller    string        `placeholder:"NAME" help:"Only messages of this caller."`
@@ -137,7 +137,7 @@ func (d deployment) view(ctx context.Context) (v view, err error) {
 	return v, err
 }
 
-// queuedMessage is a message that waits.
+// queuedMessage is a queued message in a list.
 type queuedMessage struct {
 	spool.Entry
 	state state
@@ -276,7 +276,7 @@ func (b *bulk) Validate() error {
 	return nil
 }
 
-// waitingJob is done to messages that wait. What ACS may have by now is left.
+// waitingJob is done to queued messages. A message that ACS may have by now is left.
 func waitingJob(c *console, verb, done string, do func(context.Context, *spool.Entry) error) job[queuedMessage] {
 	return job[queuedMessage]{
 		verb: verb, done: done, none: "no such message is queued",

@@ -16,7 +16,7 @@ func reportProbes() []probe {
 	}
 }
 
-// orderOfSteps is how a probe is asked with another login.
+// otherLogin is how a probe is asked with another login.
 const otherLogin = "Make an app without any role: az ad sp create-for-rbac. Log in as it: az login --service-principal. Run \"posthorn doctor --probe --only P9\"."
 
 func rightProbes() []probe {

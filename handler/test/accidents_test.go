@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -201,7 +200,7 @@ func (a *accidents) countLeft(t *testing.T, failed, unknown int) {
 	if list := w.Operate(t, "dead", "list"); strings.Count(list, "\n") != dead {
 		t.Errorf("the list of %d is\n%s", dead, list)
 	}
-	if kept := w.BlobsIn(t, "posthorn-messages"); kept < dead || kept > dead+int(a.unanswered.Load()) {
+	if kept := w.Contents(t); kept < dead || kept > dead+int(a.unanswered.Load()) {
 		t.Errorf("%d messages are kept, %d of them are listed, and %d sends had no 202", kept, dead, a.unanswered.Load())
 	}
 }
@@ -211,12 +210,7 @@ func (a *accidents) countLeft(t *testing.T, failed, unknown int) {
 func (a *accidents) countCalls(t *testing.T) {
 	t.Helper()
 	calls := a.instances[0].ACS.Arrivals(t)
-	slices.SortFunc(calls, func(a, b world.Arrival) int { return a.At.Compare(b.At) })
-	for i := perMinute; i < len(calls); i++ {
-		if span := calls[i].At.Sub(calls[i-perMinute].At); span < time.Minute {
-			t.Errorf("%d calls came within %s", perMinute+1, span)
-		}
-	}
+	expectRoom(t, calls, perMinute)
 	if len(calls) <= perMinute || len(calls) > perHour {
 		t.Errorf("%d calls in all", len(calls))
 	}

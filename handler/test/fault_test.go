@@ -144,7 +144,7 @@ func (then whenRead) Read([]byte) (int, error) {
 
 func (p *product) testGoneAway(t *testing.T) {
 	const size = fileBytes + 4
-	w := newDeployment(t, p, world.Options{Emulator: []string{"-slow", "500ms"}})
+	w := newDeployment(t, p, world.Options{Emulator: []string{"-slow", "4s"}}) // so that its caller is gone before
 	whole := world.Message(world.Attached("a.zip", file(size)))
 	ctx, leave := context.WithCancel(t.Context())
 	body := io.MultiReader(strings.NewReader(whole[:len(whole)/2]), whenRead(leave), strings.NewReader(whole[len(whole)/2:]))
@@ -304,10 +304,10 @@ func (p *product) testKilled(t *testing.T) {
 // 429 of ACS closes the ledger for all instances, for as long as ACS says.
 func (p *product) testACSBusy(t *testing.T) {
 	w := newDeployment(t, &product{p.Anew(t)}, world.Options{})
-	w.ACS.Fault(t, `{"kind":"429","count":1,"retryAfterSeconds":2}`)
+	w.ACS.Fault(t, `{"kind":"429","count":1,"retryAfterSeconds":6}`)
 	a := w.Send(t, world.Message(world.Refusing))
 	a.Want(t, http.StatusTooManyRequests, "acs-busy")
-	if wait := a.Header.Get("Retry-After"); wait != "2" {
+	if wait := a.Header.Get("Retry-After"); wait != "6" {
 		t.Errorf("Retry-After is %s", wait)
 	}
 	w.Send(t, world.Message(world.Refusing)).Want(t, http.StatusTooManyRequests, "over-quota")

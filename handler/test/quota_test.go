@@ -2,19 +2,22 @@ package test
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/posthorn/posthorn/handler/test/world"
 )
 
-// A thousand messages at once, at a limit of 30 a minute and 100 an hour: 30 go,
-// and ACS does not hear of the others.
+// A thousand messages at once, at a limit of 30 a minute and 100 an hour: 30 go in a minute,
+// and ACS does not hear of the others. A busy machine may need longer than a minute.
 func (p *product) testQuota(t *testing.T) {
 	const offered, allowed = 1000, 30
 	w := newDeployment(t, p, world.Options{Settings: []string{"POSTHORN_QUOTA=custom-domain"}, Emulator: []string{"-preset", "custom"}})
+	other := w.Another(t)
 	var mu sync.Mutex
 	statuses := map[int]int{}
 	var all sync.WaitGroup
@@ -38,20 +41,34 @@ func (p *product) testQuota(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if statuses[http.StatusAccepted] != allowed || statuses[http.StatusTooManyRequests] != offered-allowed {
+	went := statuses[http.StatusAccepted]
+	if went < allowed || went+statuses[http.StatusTooManyRequests] != offered {
 		t.Errorf("answers by status: %v", statuses)
 	}
-	if calls := w.ACS.Arrivals(t); len(calls) != allowed || len(w.ACS.Messages(t)) != allowed {
-		t.Errorf("ACS saw %d calls", len(calls))
+	calls := w.ACS.Arrivals(t)
+	if len(calls) != went || len(w.ACS.Messages(t)) != went {
+		t.Errorf("ACS saw %d calls, and %d messages were accepted", len(calls), went)
 	}
+	expectRoom(t, calls, allowed)
 
 	// Another instance of the deployment knows what the first has spent.
-	a := w.Another(t).Send(t, world.Message(world.Refusing))
+	a := other.Send(t, world.Message(world.Refusing))
 	a.Want(t, http.StatusTooManyRequests, "over-quota")
 	if got := a.Header.Get("RateLimit"); !strings.HasPrefix(got, `"minute";r=0;t=`) {
 		t.Errorf("RateLimit is %s", got)
 	}
-	if calls := w.ACS.Arrivals(t); len(calls) != allowed {
-		t.Errorf("ACS saw %d calls", len(calls))
+	if n := len(w.ACS.Arrivals(t)); n != went {
+		t.Errorf("ACS saw %d calls, and %d messages were accepted", n, went)
+	}
+}
+
+// expectRoom wants no more than so many calls to have come within a minute.
+func expectRoom(t *testing.T, calls []world.Arrival, perMinute int) {
+	t.Helper()
+	slices.SortFunc(calls, func(a, b world.Arrival) int { return a.At.Compare(b.At) })
+	for i := perMinute; i < len(calls); i++ {
+		if span := calls[i].At.Sub(calls[i-perMinute].At); span < time.Minute {
+			t.Errorf("%d calls came within %s", perMinute+1, span)
+		}
 	}
 }

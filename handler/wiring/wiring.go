@@ -31,6 +31,7 @@ import (
 	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/api/rest"
 	"github.com/posthorn/posthorn/handler/api/trigger"
+	"github.com/posthorn/posthorn/handler/decide/history"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -39,6 +40,7 @@ import (
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/linger"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/store/blob"
@@ -52,7 +54,8 @@ import (
 const (
 	CallersTable      = "posthorncallers"
 	HooksTable        = "posthornhooks"
-	RecordsTable      = "posthornrecords"
+	RecordsTable      = "posthornrecords" // with a date behind it, one of records that go on that day
+	HistoryTables     = "posthornhistory" // with a date behind it: the index of the messages of a day
 	LinksTable        = "posthornlinks"
 	QueueTable        = "posthornqueue"
 	DeadLettersTable  = "posthorndeadletters"
@@ -75,8 +78,8 @@ const (
 	WatchdogFunction = "watchdog"
 )
 
-// lingering is how many requests that were answered early may be read to their end
-// at the same time: more than an instance gets, and less than 8 MB.
+// lingering is how many requests that were answered early may be read to their end at the
+// same time. An instance gets fewer, and these take less than 8 MB.
 const lingering = 256
 
 // App is the program.
@@ -141,7 +144,7 @@ func New(s settings.Settings, log *slog.Logger) (*App, error) {
 }
 
 // apart keeps what the host calls by itself from what is public: a trigger is called by its
-// path alone, to the letter. A ServeMux would lead to it from others too.
+// exact path alone. A ServeMux would lead other paths to the trigger too.
 func apart(public http.Handler, functions map[string]func(context.Context, trigger.Invocation) error, log *slog.Logger) http.Handler {
 	triggers := make(map[string]http.Handler, len(functions))
 	for name, f := range functions {
@@ -162,6 +165,9 @@ func functions(g *gateway.Gateway, log *slog.Logger) map[string]func(context.Con
 		CleanUpFunction:  func(ctx context.Context, _ trigger.Invocation) error { return g.CleanUp(ctx) },
 		WatchdogFunction: func(ctx context.Context, _ trigger.Invocation) error { return g.Watch(ctx) },
 		DispatchFunction: func(ctx context.Context, in trigger.Invocation) error {
+			if mark, is := spool.ParseCleanUp(in.Text()); is {
+				return g.GoOnCleaningUp(ctx, mark)
+			}
 			shard, err := spool.ParseWakeUp(in.Text())
 			if err != nil {
 				return problem.Wrap(problem.InvalidRequest, "A message in the dispatch queue is no wake-up message.", err)
@@ -273,7 +279,11 @@ func (b *builder) acs() (*acs.Client, error) {
 }
 
 func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *caller.Registry, hooks *hook.Registry, tel *telemetry.Telemetry, log *slog.Logger) (*gateway.Gateway, error) {
-	records, err := b.table(RecordsTable)
+	records, err := b.records()
+	if err != nil {
+		return nil, err
+	}
+	index, err := b.index(log)
 	if err != nil {
 		return nil, err
 	}
@@ -295,6 +305,7 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 	return gateway.New(gateway.Config{
 		Check:   checker,
 		Records: record.New(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)),
+		History: index,
 		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
 			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
 		}),
@@ -307,6 +318,27 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 		CostRecipients: b.s.QuotaCost == "recipients", RequestTimeout: b.s.RequestTimeout,
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tel.Tracer, Meter: tel.Meter,
 	})
+}
+
+func (b *builder) records() (record.Tables, error) {
+	lasting, err := b.table(RecordsTable)
+	if err != nil {
+		return record.Tables{}, err
+	}
+	days, err := table.OpenSeries(b.s.TableEndpoint, RecordsTable, b.cred, &aztables.ClientOptions{ClientOptions: b.storage("table", b.tables)})
+	if err != nil {
+		return record.Tables{}, err
+	}
+	return record.Tables{Lasting: lasting, Days: days, Day: func(date string) record.Table { return days.Table(date) }}, nil
+}
+
+func (b *builder) index(log *slog.Logger) (*history.Index, error) {
+	days, err := table.OpenSeries(b.s.TableEndpoint, HistoryTables, b.cred, &aztables.ClientOptions{ClientOptions: b.storage("table", b.tables)})
+	if err != nil {
+		return nil, err
+	}
+	tables := history.Tables{Days: days, Day: func(date string) history.Table { return days.Table(date) }}
+	return history.New(tables, record.DefaultHistory+mail.MaxWait, log), nil
 }
 
 func (b *builder) spool() (*spool.Spool, error) {

@@ -69,7 +69,7 @@ func orNone(id string) string {
 	return id
 }
 
-// standsFor says whether c lives and standsFor mapped to id.
+// standsFor says whether c is alive and its policy maps id to it.
 func (c Caller) standsFor(id Identity) bool {
 	return c.Alive() &&
 		(id.App != "" && slices.Contains(c.Policy.EntraApps, id.App) ||

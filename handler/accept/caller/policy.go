@@ -103,11 +103,12 @@ func (p *Policy) checkRedirect() (err error) {
 	if p.RedirectTo == "" {
 		return nil
 	}
-	if p.RedirectTo, err = mail.Mailbox(p.RedirectTo); err != nil {
-		return wrong("The address %q, to which all is redirected, is no address: %s.", p.RedirectTo, err)
+	given := p.RedirectTo
+	if p.RedirectTo, err = mail.Mailbox(given); err != nil {
+		return wrong("The messages cannot be redirected to %q: %s.", given, err)
 	}
 	if len(p.RecipientDomains) > 0 && !p.listsDomain(p.RedirectTo) {
-		return wrong("All would be redirected to %s, whose domain is not among the recipient domains. Add its domain, or name no recipient domains.", p.RedirectTo)
+		return wrong("The messages cannot be redirected to %s: its domain is not among the recipient domains. Add its domain, or name no recipient domains.", p.RedirectTo)
 	}
 	return nil
 }
@@ -150,18 +151,18 @@ func (c Caller) Accept(m *mail.Message) error {
 // Allow says whether c may send m, whose addresses check has normalised. It
 // returns a problem of kind Forbidden that names every rule that says no.
 func (c Caller) Allow(m *mail.Message) error {
-	faults := c.violations(m)
+	all := c.violations(m)
 	if !c.Policy.mayUse(m.Delivery.Priority) {
-		faults = append(faults, problem.Violation{Pointer: "/delivery/priority", Detail: "The rule `priority` of this caller allows nothing more urgent than `" + string(c.Policy.Priority) + "`."})
+		all = append(all, problem.Violation{Pointer: "/delivery/priority", Detail: "The rule `priority` of this caller allows nothing more urgent than `" + string(c.Policy.Priority) + "`."})
 	}
-	return c.forbidden(faults)
+	return c.forbidden(all)
 }
 
 // StillAllows says whether m, which was allowed, may leave under c's policy of now. What
 // is too urgent by now, only waits longer. It returns a problem of kind Forbidden.
 func (c Caller) StillAllows(m *mail.Message) error {
 	if c.Policy.Sandbox {
-		return problem.New(problem.Forbidden, "The caller %q is in the sandbox by now, so nothing of it leaves. The message was not sent.", c.Name)
+		return problem.New(problem.Forbidden, "The caller %q is in the sandbox now, so its messages are not sent. This message was not sent.", c.Name)
 	}
 	return c.forbidden(c.violations(m))
 }
@@ -174,23 +175,23 @@ func (c Caller) AllowsSize(bytes int64) error {
 	return nil
 }
 
-func (c Caller) forbidden(faults []problem.Violation) error {
-	if faults == nil {
+func (c Caller) forbidden(all []problem.Violation) error {
+	if all == nil {
 		return nil
 	}
 	no := problem.New(problem.Forbidden, "The policy of caller %q does not allow this message. The operator of this gateway can change its rules.", c.Name)
-	no.Violations = faults
+	no.Violations = all
 	return no
 }
 
 // violations are the rules that say no to m, whatever its priority.
-func (c Caller) violations(m *mail.Message) (faults []problem.Violation) {
+func (c Caller) violations(m *mail.Message) (all []problem.Violation) {
 	p := c.Policy
 	if !p.allowsSender(m.SenderAddress) {
-		faults = append(faults, problem.Violation{Pointer: "/senderAddress", Detail: "The rule `senders` of this caller does not list this address."})
+		all = append(all, problem.Violation{Pointer: "/senderAddress", Detail: "The rule `senders` of this caller does not list this address."})
 	}
 	if p.MaxRecipients > 0 && len(m.Recipients.All()) > p.MaxRecipients {
-		faults = append(faults, problem.Violation{Pointer: "/recipients", Detail: "The rule `maxRecipients` of this caller allows fewer recipients."})
+		all = append(all, problem.Violation{Pointer: "/recipients", Detail: "The rule `maxRecipients` of this caller allows fewer recipients."})
 	}
 	for _, list := range []struct {
 		pointer   string
@@ -200,11 +201,11 @@ func (c Caller) violations(m *mail.Message) (faults []problem.Violation) {
 	} {
 		for i, a := range list.addresses {
 			if reason := c.refusesRecipient(a.Address); reason != "" {
-				faults = append(faults, problem.Violation{Pointer: list.pointer + strconv.Itoa(i) + "/address", Detail: reason})
+				all = append(all, problem.Violation{Pointer: list.pointer + strconv.Itoa(i) + "/address", Detail: reason})
 			}
 		}
 	}
-	return faults
+	return all
 }
 
 func (p Policy) allowsSender(address string) bool {

@@ -2,6 +2,7 @@ package caller_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
@@ -152,8 +153,12 @@ func TestWhereAllMayBeRedirected(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := newOffice().Add(t.Context(), "shop", c.policy); c.good != (err == nil) || err != nil && !problem.Is(err, problem.InvalidRequest) {
+			_, err := newOffice().Add(t.Context(), "shop", c.policy)
+			if c.good != (err == nil) || err != nil && !problem.Is(err, problem.InvalidRequest) {
 				t.Errorf("got %v", err)
+			}
+			if err != nil && !strings.Contains(problem.Of(err).Detail, c.policy.RedirectTo) {
+				t.Errorf("the refusal does not name the mailbox: %v", err)
 			}
 		})
 	}

@@ -1,17 +1,16 @@
-// Package check says whether a mail.Message is well-formed, addressed and within
-// limits: a message goes in; every violation that it has comes out at once, each
-// with its JSON pointer and a sentence, or else the message with its addresses
-// normalised and the terms of its delivery.
+// Package check says whether a mail.Message is well-formed, addressed and within limits.
 //
-// A member by itself is held by validator's rules, in tables below; what takes
-// two members, or the names of headers, is held by the functions of the other
-// files. What clients write in several ways is written in one: domains, names of
-// files and of inline images, headers that are empty or folded, an address that
-// stands twice. Nothing else is repaired.
+// In: a message. Out: all its violations at once, each with its JSON pointer and a sentence;
+// or the message with its addresses normalised, and the terms of its delivery.
 //
-// It does not read JSON (accept/wire does, and refuses unknown members), knows
-// no caller (accept/caller says who may send as whom and to whom), and does not
-// ask whether the whole fits ACS's request (deliver/offload makes it fit).
+// Validator's rules, in the tables of members.go, hold each member by itself. The functions
+// of the other files hold rules about two members, and the names of headers. What clients
+// write in several ways gets one form: domains, names of files and of inline images, headers
+// that are empty or folded, an address that stands twice. Nothing else is repaired.
+//
+// It does not read JSON: accept/wire does, and refuses unknown members. It knows no caller:
+// accept/caller says who may send, from which address, and to whom. It does not ask whether
+// the message fits ACS's request: deliver/offload makes it fit.
 //
 // All sizes are bytes of UTF-8. The limits and their sources stand in mail; the
 // sources of a rule stand at the rule.
@@ -40,8 +39,8 @@ type Terms struct {
 	LinkLife time.Duration
 	// SendAt is when the message may go; zero if it may at once.
 	SendAt time.Time
-	// Deadline is when the message is worthless: mail.MaxWait after SendAt or now,
-	// or earlier.
+	// Deadline is the last moment at which the message may be sent: mail.MaxWait after SendAt
+	// or now, or earlier.
 	Deadline time.Time
 	// Wait says that the message waits for quota rather than be refused.
 	Wait bool
@@ -55,11 +54,10 @@ func New() *Checker {
 // Message checks m at the time now. A good message is tidied, in place: see tidied.
 // Checking it again changes nothing.
 //
-// The error is a *problem.Problem with all violations in the order of their
-// pointers and of kind InvalidMessage, and leaves m as it was. A list that is
-// longer than its limit is one violation; of its elements only as many are looked at
-// as the limit allows, and of all violations problem.MaxViolations are told, so that the answer
-// stays of a size to be read. No sentence repeats a value.
+// The error is a *problem.Problem of kind InvalidMessage, with the violations in the order of
+// their pointers; m stays as it was. A list that is longer than its limit is one violation,
+// and its elements beyond the limit are not looked at. At most problem.MaxViolations are told,
+// so that a person can read the answer. No sentence repeats a value.
 func (c *Checker) Message(m *mail.Message, now time.Time) (Terms, error) {
 	var f violations
 	tidy := tidied(&f, m)
@@ -81,8 +79,8 @@ func (c *Checker) Message(m *mail.Message, now time.Time) (Terms, error) {
 	return terms, nil
 }
 
-// clip returns tidy with each list cut to its limit, and the addresses as they came,
-// so that each has its place in m.
+// clip returns tidy with each list cut to its limit, and the addresses as they came, so that
+// each has the index that it has in m.
 func clip(m, tidy *mail.Message) mail.Message {
 	seen, r := *tidy, m.Recipients
 	seen.Recipients = mail.Recipients{To: upTo(r.To, tidy.Recipients.To), CC: upTo(r.CC, tidy.Recipients.CC), BCC: upTo(r.BCC, tidy.Recipients.BCC)}

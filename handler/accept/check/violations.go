@@ -10,7 +10,7 @@ import (
 // violations gathers what is wrong, so that no rule ends the check.
 type violations struct{ list []problem.Violation }
 
-// add notes a violation at a place in the caller's JSON. Members stand in args, as
+// add notes a violation at a JSON pointer of the caller's body. Members stand in args, as
 // problem.Name, and never in format.
 func (f *violations) add(pointer, format string, args ...any) {
 	f.list = append(f.list, problem.NewViolation(pointer, format, args...))

@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	// CacheLife is how long a list is believed. A message that is let go on the last of it has
-	// reached its recipient within 30 s: its token lives 5 s, and its call to ACS is short.
+	// CacheLife is how long a list is believed. A message that leaves at the end of that
+	// time has reached its recipient within 30 s: its token lives 5 s, and its call to ACS is
+	// short.
 	CacheLife = 20 * time.Second
 	// Grace is how long the last list lets callers in while it cannot be read.
 	Grace = 5 * time.Minute

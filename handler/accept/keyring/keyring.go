@@ -55,7 +55,8 @@ type Held[T any] interface {
 	holder() *Holder
 }
 
-// Kind is what callers and hooks differ in. T is one of them; its JSON has all of it.
+// Kind is what callers and hooks differ in. T is the type of a caller or of a hook, and its
+// JSON is all that is stored.
 type Kind[T any] struct {
 	Noun   string // caller or hook
 	Prefix string // of its keys
@@ -188,8 +189,8 @@ func (k *Keyring[T, P]) Moment() Moment { return k.cache.moment() }
 // CanReadNow says whether the list can be read at once.
 func (k *Keyring[T, P]) CanReadNow() bool { return k.cache.rested() }
 
-// NoteUses lets the days be noted on which keys are used. It is called before the first Note,
-// if at all.
+// NoteUses lets the days be noted on which keys are used. It is called before the first
+// NoteUse, if at all.
 func (k *Keyring[T, P]) NoteUses(log *slog.Logger) { k.days = newDays(k.table, k.now, log) }
 
 // NoteUse says that a key has just been used. It waits for nothing.

@@ -13,8 +13,8 @@ import (
 // Parsed is one message of a body in another API's words.
 type Parsed struct {
 	Message *mail.Message
-	// Pointer is where a place of Message stands in the caller's body, for what is
-	// found wrong with it later; both are JSON pointers.
+	// Pointer gives the JSON pointer in the caller's body for one of Message, for
+	// violations that are found later.
 	Pointer func(ours string) string
 	// Pretend says that the caller wants to know whether the message would be
 	// taken, and nothing sent.

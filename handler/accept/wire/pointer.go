@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// PointerPair says for a place of a mail.Message where it stands in the words of
-// another API: both are JSON pointers, and * is any one step.
+// PointerPair says which JSON pointer another API has for one of a mail.Message. In both,
+// * is any one step.
 type PointerPair struct{ Ours, Theirs string }
 
 // Pointers are tried in their order. The last is best the whole body, {"", ""}.
@@ -27,8 +27,8 @@ func (o Object[T]) Pointers() Pointers {
 	return all
 }
 
-// Of is where a place of a message stands: by the first row that begins it, with
-// its steps for the asterisks in their order. What follows the row in ours is
+// Of is the other API's pointer for one of a message: by the first row that begins it, with
+// the steps of ours for the asterisks in their order. What follows the row in ours is
 // dropped, since the other API has nothing so fine; without a row it is ours.
 func (p Pointers) Of(ours string) string {
 	steps := strings.Split(ours, "/")

@@ -27,7 +27,8 @@ const (
 // honeypots are the usual names of the field that only robots fill in.
 var honeypots = []string{DefaultHoneypot, "_honey", "bot-field", "botcheck"}
 
-// left out of a message are the tokens of captchas, and what says which form it is.
+// hiddenFields are left out of a message: the tokens of captchas, and what says which form
+// it is.
 var hiddenFields = []string{
 	"g-recaptcha-response", "recaptcha_response", "recaptcha-token", "recaptcha_token", "h-captcha-response", "cf-turnstile-response",
 	"frc-captcha-response", "frc-captcha-solution", "form-name",

@@ -116,7 +116,7 @@ type Form struct {
 	PerAddress int `json:"perAddress,omitempty"`
 	PerHour    int `json:"perHour,omitempty"`
 	// Cap is the part of the hourly sending quota, in percent, that the form never passes;
-	// 0 means gateway's. MaxWaiting bounds its messages that wait; 0 means the usual number.
+	// 0 means gateway's. MaxWaiting bounds its queued messages; 0 means the usual number.
 	Cap        int `json:"cap,omitempty"`
 	MaxWaiting int `json:"maxWaiting,omitempty"`
 }

@@ -59,10 +59,10 @@ func (h Hook) Messages(ctx context.Context, d Delivery) ([]Message, error) {
 func (h Hook) message(d Delivery, item value) (Message, error) {
 	// A template's time is the processor's, whatever the time of the delivery.
 	s := scope{hook: h.Name, form: h.IsForm(), payload: item, header: h.readable(d.Header), now: time.Now}
-	content, fault := h.content(s)
-	if fault != nil {
+	content, failed := h.content(s)
+	if failed != nil {
 		said := content.Subject
-		if content = fallback(s); said != "" { // the subject was no fault
+		if content = fallback(s); said != "" { // the subject did not fail
 			content.Subject = said
 		}
 	}
@@ -71,7 +71,7 @@ func (h Hook) message(d Delivery, item value) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	m := Message{TemplateError: templateLocation(fault), Message: mail.Message{
+	m := Message{TemplateError: templateLocation(failed), Message: mail.Message{
 		SenderAddress: p.Sender, Content: content,
 		Recipients: mail.Recipients{To: addresses(to), CC: addresses(p.CC), BCC: addresses(p.BCC)},
 		ReplyTo:    addresses(p.replyTo(item)),
@@ -106,23 +106,23 @@ func fallback(s scope) mail.Content {
 // error of text/template may quote a value.
 var templateLocations = regexp.MustCompile(`^(?:subject|text|html): (?:template: )?[a-z]+:[0-9]+(?::[0-9]+)?(?:: executing "[^"]*" at <[^>]*>)?`)
 
-// templateLocation leaves out of a fault all that is not the template's.
-func templateLocation(fault error) error {
+// templateLocation leaves out of a template's error all that may quote a value.
+func templateLocation(failed error) error {
 	switch {
-	case fault == nil:
+	case failed == nil:
 		return nil
-	case wasStopped(fault), errors.Is(fault, errEmpty):
-		return fault
+	case wasStopped(failed), errors.Is(failed, errEmpty):
+		return failed
 	}
-	if at := templateLocations.FindString(fault.Error()); at != "" {
+	if at := templateLocations.FindString(failed.Error()); at != "" {
 		return errors.New(at)
 	}
 	return errors.New("the template failed")
 }
 
 // wasStopped says whether a template was stopped.
-func wasStopped(fault error) bool {
-	return errors.Is(fault, errSteps) || errors.Is(fault, errOutput) || errors.Is(fault, errValue)
+func wasStopped(failed error) bool {
+	return errors.Is(failed, errSteps) || errors.Is(failed, errOutput) || errors.Is(failed, errValue)
 }
 
 // content renders the hook's own template, or else the sender's. Where the sender's

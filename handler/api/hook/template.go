@@ -278,7 +278,7 @@ func (h Hook) Usable() error {
 
 // check says whether the operator's template can be used. HTML that cannot be
 // escaped shows itself only when it runs, so it runs, over nothing; that it finds
-// nothing to print is no fault.
+// nothing to print is no error.
 func (t Template) check() error {
 	if t == (Template{}) {
 		return nil

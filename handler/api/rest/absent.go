@@ -108,7 +108,7 @@ func Dialects() []string { return slices.Sorted(maps.Keys(dialects)) }
 // unchanged says what to do instead of a method that a path of another API has there and
 // not here.
 var unchanged = map[string]string{
-	"PATCH /emails/{id}": " A message that waits cannot be changed. Cancel it, and send it again.",
+	"PATCH /emails/{id}": " A queued message cannot be changed. Cancel it, and send it again.",
 	"GET /emails":        " Messages are not listed. GET /emails/{id} tells of one.",
 }
 

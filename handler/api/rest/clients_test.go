@@ -277,7 +277,7 @@ func TestClientsShowWhatIsNotHere(t *testing.T) {
 	for script, calls := range map[string][][2]string{
 		"resend.mjs": {
 			{`["fetch","/emails"]`, "This route does not take GET. It takes POST. Messages are not listed. GET /emails/{id} tells of one."},
-			{`["patch","/emails/` + id + `",{"scheduledAt":"x"}]`, "This route does not take PATCH. It takes GET. A message that waits cannot be changed. Cancel it, and send it again."},
+			{`["patch","/emails/` + id + `",{"scheduledAt":"x"}]`, "This route does not take PATCH. It takes GET. A queued message cannot be changed. Cancel it, and send it again."},
 			{`["domains.list"]`, "Domains are kept by ACS. GET /callers/me tells what the key may do."},
 			{`["domains.get","` + id + `"]`, "Domains are kept by ACS."},
 			{`["domains.verify","` + id + `"]`, "Domains are kept by ACS."},

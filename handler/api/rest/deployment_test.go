@@ -78,17 +78,18 @@ func newDeploymentWith(t *testing.T, limits quota.Limits, budget rest.Budget) *d
 	d.admission = rest.NewAdmission(budget, time.Now)
 	d.key, d.access = secrets.Key, secrets.AccessKey
 	d.server = httptest.NewUnstartedServer(nil)
+	const timeout = 2 * time.Minute // a busy machine needs half a minute for the largest bodies
 	public, err := url.Parse("http://" + d.server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.server.Config.Handler = linger.Handler(rest.New(rest.Config{
 		Gateway: d.Gateway, Callers: d.callers, Hooks: d.hooks, Public: public, Language: "en", Version: "v1.2.3",
-		MaxRequestBytes: 100 << 20, RequestTimeout: 20 * time.Second,
+		MaxRequestBytes: 100 << 20, RequestTimeout: timeout,
 		Admission: d.admission, Memory: func(int64) int64 { return d.memory.Load() },
 		Now: time.Now, NewID: uuid.NewString, Log: slog.New(slog.NewJSONHandler(d.log, nil)),
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Propagator: propagation.TraceContext{},
-	}), linger.Limits{Bytes: 100 << 20, Time: 20 * time.Second, Number: 100})
+	}), linger.Limits{Bytes: 100 << 20, Time: timeout, Number: 100})
 	d.server.Start()
 	t.Cleanup(d.server.Close)
 	d.client = &http.Client{

@@ -27,7 +27,7 @@ var apiVersions = []string{
 	"2025-01-01-preview", "2025-01-15-preview", "2025-09-01",
 }
 
-// operation is what ACS says of an operation, and what it has no words for.
+// operation is an operation in ACS's form. ACS has no words for what is in Delivery.
 type operation struct {
 	ID       string    `json:"id"`
 	Status   string    `json:"status"`
@@ -45,8 +45,8 @@ type delivery struct {
 	Redirected bool      `json:"redirected,omitempty"`
 	Created    time.Time `json:"created"`
 	Updated    time.Time `json:"updated"`
-	// Expected is when a message that waits will probably be sent, Deadline the
-	// last moment at which it may.
+	// Expected is when a queued message will probably be sent, Deadline the last moment at
+	// which it may.
 	Expected time.Time  `json:"expected,omitzero"`
 	Deadline time.Time  `json:"deadline,omitzero"`
 	Links    []link     `json:"links,omitempty"`
@@ -170,7 +170,7 @@ func withMessage(serve func(a *api, w http.ResponseWriter, req *http.Request, c 
 	}
 }
 
-// operation tells the state of a message, or cancels one that waits.
+// operation tells the state of a message, or cancels a queued one.
 func (a *api) operation(w http.ResponseWriter, req *http.Request, c caller.Caller, id string) error {
 	act := a.Gateway.Find
 	if req.Method == http.MethodDelete {
@@ -189,8 +189,8 @@ func (a *api) operation(w http.ResponseWriter, req *http.Request, c caller.Calle
 	return nil
 }
 
-// longestAsk is the longest that a caller is told to wait before it asks again
-// for a message that waits: its time may come earlier than expected.
+// longestAsk is the longest that a caller is told to wait before it asks again for a queued
+// message: its time may come earlier than expected.
 const longestAsk = 5 * time.Minute
 
 // askAgain is when a status is worth asking for again, in seconds.

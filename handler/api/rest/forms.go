@@ -24,10 +24,10 @@ func formOf(h hook.Hook) *gateway.Form {
 	return &gateway.Form{Cap: h.Policy.Form.Cap, MaxWaiting: h.Policy.Form.Waiting()}
 }
 
-// clientAddress is who has made a request, as the platform says it; the zero address if it
-// does not. A stranger can write neither header: the front end of App Service overwrites
-// Client-Ip, and the Functions host overwrites X-Forwarded-For with its own peer, which is
-// that front end where it is an inner address. Of several hops the last is the host's.
+// clientAddress is the address from which a request came, as the platform says; the zero
+// address if the platform does not say. A stranger can write neither header. The front end of
+// App Service overwrites Client-Ip. The Functions host overwrites X-Forwarded-For with its own
+// peer, and an inner address is the front end's. Of several hops the last is the host's.
 // Sources: github.com/Azure/app-service-linux-docs, Things_You_Should_Know/headers.md;
 // microsoft.github.io/reverse-proxy, "Request transforms", on X-Forwarded, and
 // azure-functions-host, ScriptInvocationRequestTransformer, which uses the default ones.

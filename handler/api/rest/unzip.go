@@ -16,7 +16,7 @@ const (
 	freeBytes = 1 << 20
 )
 
-// unzipped is a gzip body as it was before. A fault of the gzip is a problem; an
+// unzipped is a gzip body as it was before. An error of the gzip is a problem; an
 // error of the body comes back as it is.
 type unzipped struct {
 	body  *tallied

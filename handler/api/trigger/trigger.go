@@ -15,7 +15,7 @@ package trigger
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -90,8 +90,8 @@ func run(ctx context.Context, f func(context.Context, Invocation) error, in Invo
 	ctx, cancel := context.WithTimeout(ctx, Deadline)
 	defer cancel()
 	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		if v := recover(); v != nil { // it may quote a message; the stack does not
+			err = errors.New("panic at " + string(debug.Stack()))
 		}
 	}()
 	return f(ctx, in)

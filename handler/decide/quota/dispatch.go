@@ -22,12 +22,12 @@ func (l *Ledger) Open(ctx context.Context, shard int, dispatcher string, busy bo
 	})
 }
 
-// Take reserves for as many wants as fit: by class, then by guaranteed share, then by
-// who used least of its weight, nobody beyond a cap, in order within a line. It
-// renews the lease, counts what it took as gone, and corrects what the ledger
-// thinks of lines seen whole. grants[i] are those of wants[i].Calls, as far as
-// they go. next is when more may go, zero if nothing waits. It is ErrLeaseTaken if
-// another dispatcher has the lease, else Unavailable; then tokens may be spent.
+// Take reserves for as many wants as fit: by class, then by guaranteed share, then for the
+// caller that used least of its weight. No caller goes beyond its cap, and within a line the
+// order holds. Take renews the lease, counts the granted calls as gone, and corrects the
+// counts of lines that the dispatcher has read whole. grants[i] are for the first of
+// wants[i].Calls. next is when more may go, zero if nothing waits. An error is ErrLeaseTaken
+// if another dispatcher has the lease, else Unavailable; then tokens may be spent.
 func (l *Ledger) Take(ctx context.Context, shard int, dispatcher string, wants []Want) (grants [][]Grant, next time.Time, err error) {
 	for _, w := range wants {
 		for _, c := range w.Calls {
@@ -64,10 +64,10 @@ func (l *Ledger) Rest(ctx context.Context, shard int, dispatcher string, at time
 	return l.change(ctx, shard, false, func(d *window.Draft) error { return d.Rest(shard, dispatcher, at) })
 }
 
-// Overdue lists the shards that need a wake-up message now: somebody waits, nobody has the
-// lease, and no such message is on its way. found are the lines that the timer saw in the
-// table, nil if it did not look: what the ledger does not know of, it learns, and what
-// is not there, it forgets.
+// Overdue lists the shards that need a wake-up message now: messages wait, no dispatcher has
+// the lease, and no such message is on its way. found are the lines that the watchdog saw in
+// the table, nil if it did not look. The ledger learns lines that it does not know, and
+// forgets lines that are not in the table.
 func (l *Ledger) Overdue(ctx context.Context, found map[int][]LineView) (shards []int, err error) {
 	l.rows.Reconsider()
 	for shard := range l.Shards() {

@@ -40,6 +40,9 @@ func TestCallersShareTheLimit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && name != "shares weigh" {
+				t.Skip("takes some seconds")
+			}
 			synctest.Test(t, func(t *testing.T) {
 				o := newTestGateway(t, 3, quota.CustomDomainSend, quota.Options{ReservedForHigh: test.reserved})
 				defer o.end()

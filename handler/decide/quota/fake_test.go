@@ -194,7 +194,7 @@ func (r *tableRow) set(e store.Entity, skew time.Duration) (store.Receipt, bool)
 	if e.ETag != r.entity.ETag {
 		return r.receipt(skew), false
 	}
-	r.reserved += added(times(r.entity), times(e))
+	r.reserved += added(reservations(r.entity), reservations(e))
 	r.version++
 	r.entity = e
 	r.entity.Values = maps.Clone(e.Values)
@@ -227,14 +227,26 @@ func emptyRow() map[string]any {
 
 // added counts what a row has that the one before had not: it loses only its oldest
 // reservations.
-func added(before, after []time.Time) int {
-	kept := slices.DeleteFunc(before, func(t time.Time) bool { return len(after) == 0 || t.Before(after[0]) })
-	return len(after) - len(kept)
+func added(before, after []reserved) (n int) {
+	for _, r := range after {
+		n += r.tokens
+	}
+	for _, r := range before {
+		if len(after) > 0 && r.second >= after[0].second {
+			n -= r.tokens
+		}
+	}
+	return n
 }
 
-// times are when each token was reserved, to the second that then ended, read as the format
-// says.
-func times(e store.Entity) (all []time.Time) {
+// reserved is how many tokens were reserved until the end of a second.
+type reserved struct {
+	second int64
+	tokens int
+}
+
+// reservations are what a row has, read as the format says.
+func reservations(e store.Entity) (all []reserved) {
 	text := usageOf(e)
 	number := func() int64 {
 		v, n := binary.Uvarint(text)
@@ -246,7 +258,7 @@ func times(e store.Entity) (all []time.Time) {
 	}
 	for second := int64(0); len(text) > 0; {
 		second += number()
-		all = append(all, slices.Repeat([]time.Time{time.Unix(second, 0)}, int(number()))...)
+		all = append(all, reserved{second, int(number())})
 	}
 	return all
 }

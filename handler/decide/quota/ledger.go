@@ -80,7 +80,7 @@ type Ledger struct {
 	reserved, refused, joined, taken, backoffs atomic.Int64
 }
 
-// Options are what a ledger need not be told.
+// Options may be left out.
 type Options struct {
 	// ReservedForHigh is the percentage of the limits that only High may use.
 	ReservedForHigh int
@@ -89,9 +89,9 @@ type Options struct {
 }
 
 // New returns the ledger kept in the row called name, or in rows whose names begin
-// with it. now is the local clock, read for what has
-// elapsed only, so its times carry a monotonic reading. newID returns an id that
-// no other call of any instance returns, of at most 64 characters, none a space.
+// with it. now is the local clock, read for what has elapsed only, so its times carry a
+// monotonic reading. newID returns an id that no other call of any instance returns, of at
+// most 64 characters, none a space.
 func New(t Table, name string, limits Limits, now func() time.Time, newID func() string, options ...Options) *Ledger {
 	terms := window.Terms{Limits: limits, CallTime: time.Minute}
 	for _, o := range options {

@@ -219,8 +219,8 @@ func TestADayOfDemandUsesTheHourlyLimit(t *testing.T) {
 	if used < 0.95 {
 		t.Errorf("%.1f %% of the limit used, want 95 %%", 100*used)
 	}
-	if n := len(times(out.entity)); n > w.limits.PerHour {
-		t.Errorf("%d times in the log", n)
+	if n := added(nil, reservations(out.entity)); n > w.limits.PerHour {
+		t.Errorf("%d reservations in the log", n)
 	}
 	if n := len(strings.Fields(out.entity.Values["attempts"].(string))); n != 32 {
 		t.Errorf("%d attempt ids, want 32", n)

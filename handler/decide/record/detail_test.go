@@ -10,7 +10,6 @@ import (
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
-	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
 // A record keeps no member that says nothing. Each of the others, alone, must be
@@ -64,71 +63,5 @@ func TestARequestUnderWayTellsWhenToComeAgain(t *testing.T) {
 	t.Parallel()
 	if err := record.InProgress(); !problem.Is(err, problem.InProgress) || problem.Of(err).RetryAfter != time.Second {
 		t.Errorf("RetryAfter is %v: %v", problem.Of(err).RetryAfter, err)
-	}
-}
-
-// A clean-up that storage interrupts says so, removes what it can, and finds the rest
-// again.
-func TestCleanUpWithoutStorage(t *testing.T) {
-	t.Parallel()
-	const n = 12
-	for _, c := range []struct {
-		name    string
-		op      mem.Op
-		outcome mem.Outcome
-		fresh   bool // the sweeper has not read anything before
-		slices  int  // of the clean-up that fail, -1 for those with a record in them
-	}{
-		{"the time cannot be had", mem.Get, mem.Refused, true, record.CleanUpSlices},
-		{"the rows cannot be listed", mem.List, mem.Refused, false, record.CleanUpSlices},
-		{"no row can be deleted", mem.Delete, mem.Refused, false, -1},
-		{"the answers to deleting are lost", mem.Delete, mem.Lost, false, -1},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				b := newStores()
-				for i := range n {
-					id := string(rune('a' + i))
-					must(t, b.ours.Finish(t.Context(), mustClaim(t, b.ours, claim(id, "f")), record.Accepted, nil))
-				}
-				time.Sleep(record.Life + time.Minute)
-				if !c.fresh {
-					_, err := b.theirs.Time(t.Context())
-					must(t, err)
-				}
-				b.failing(c.op, c.outcome)
-				failed := 0
-				for slice := range record.CleanUpSlices {
-					removed, err := b.theirs.CleanUp(t.Context(), slice)
-					if err != nil {
-						failed++
-						if !problem.Is(err, problem.Unavailable) {
-							t.Errorf("slice %d: %v", slice, err)
-						}
-					}
-					if removed != 0 {
-						t.Errorf("slice %d: %d removed", slice, removed)
-					}
-				}
-				if c.slices >= 0 && failed != c.slices || c.slices < 0 && (failed == 0 || failed > n) {
-					t.Errorf("%d slices failed", failed)
-				}
-				b.failing("", mem.Done)
-				left := 0
-				for slice := range record.CleanUpSlices {
-					removed, err := b.theirs.CleanUp(t.Context(), slice)
-					must(t, err)
-					left += removed
-				}
-				want := n
-				if c.outcome == mem.Lost {
-					want = 0
-				}
-				if left != want {
-					t.Errorf("%d were left, want %d", left, want)
-				}
-			})
-		})
 	}
 }

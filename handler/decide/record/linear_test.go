@@ -113,7 +113,8 @@ func claimHistory(t *testing.T, calls, clients, keys int) []porcupine.Operation 
 	})
 	var ids atomic.Int64
 	newID := func() string { return strconv.FormatInt(ids.Add(1), 10) }
-	stores := []*record.Store{record.New(table, time.Now, newID), record.New(table, time.Now, newID), record.New(table, time.Now, newID)}
+	tables := record.Tables{Lasting: table}
+	stores := []*record.Store{record.New(tables, time.Now, newID), record.New(tables, time.Now, newID), record.New(tables, time.Now, newID)}
 
 	var history []porcupine.Operation
 	var all sync.WaitGroup

@@ -7,8 +7,9 @@
 //
 // # How a claim is safe
 //
-// A record's key is a hash of caller and id, so no caller can meet another's. A
-// claim is an insert. Every conditional write carries a fresh attempt id: when an
+// A record's key is the operation id that ACS is told, a hash of caller and id: no caller
+// can meet another's, and what ACS reports finds its record with one read. A claim is an
+// insert. Every conditional write carries a fresh attempt id: when an
 // answer is lost, or storage says "exists" or "changed", the row is read back,
 // and our own attempt id in it means that our write had won.
 //
@@ -19,8 +20,8 @@
 // polls, and a new claim takes it over. A queued message has a copy in the spool and no
 // owner. The dispatcher takes it by writing Sending over the version in its queue entry.
 //
-// A message with a random id needs no claim: the first step that is written makes its
-// record.
+// A message with an id that Posthorn made needs no claim: the first step that is written
+// makes its record.
 //
 // A process notes its work in a row of its own, with Begin, before a record says more than
 // a claim. VisitAbandoned finds there what a dead process has left.
@@ -31,14 +32,19 @@
 //	         └─> Waiting ─┤
 //	      Cancelled <──┘  └─> Unknown, resolving or for good
 //
-// A record is removed Life after its last change or, if that is later, after the
-// last moment at which its message may still be sent.
+// # How long a record lives
+//
+// The history is how long a record lives after its last change or, if that is later, after
+// the last moment at which its message may still be sent. The records of named messages
+// stand in one lasting table, of which CleanUp looks at a part at a time. An id that
+// Posthorn made carries the day after which nobody needs the record. These records stand in
+// a table a day, which is dropped whole: no list, no delete. A named message with such an
+// id, and a dead letter that has outlived its table, have their record in the lasting one.
 package record
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -46,6 +52,7 @@ import (
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/expire"
 )
 
 const (
@@ -54,9 +61,9 @@ const (
 	OwnerLife = 140 * time.Second
 	// FenceLife is the same from the fence on.
 	FenceLife = 2 * time.Minute
-	// Life is how long a record can at least be asked for, and a repeat is known,
-	// once its message has ended.
-	Life = 24 * time.Hour
+	// DefaultHistory is how long a record can at least be asked for, and a repeat is known,
+	// once its message has ended, unless Keeping says otherwise.
+	DefaultHistory = 30 * day
 )
 
 // State is how far a message has come.
@@ -75,13 +82,15 @@ const (
 
 // Record is one message's row. It is kept as JSON, in which most messages have few members.
 type Record struct {
-	ID          string     `json:"id"` // the caller's name for the message, a UUID
-	Caller      string     `json:"caller"`
-	Hook        string     `json:"hook,omitempty"` // by which the message came; empty: its caller sent it
-	Fingerprint string     `json:"fingerprint"`    // hex SHA-256 of the canonical message
-	State       State      `json:"state"`
-	OperationID string     `json:"operation"` // ACS's name for the message, a UUID
-	Tags        []mail.Tag `json:"tags,omitempty"`
+	ID          string `json:"id"` // the caller's name for the message, a UUID
+	Caller      string `json:"caller"`
+	Hook        string `json:"hook,omitempty"` // by which the message came; empty: its caller sent it
+	Fingerprint string `json:"fingerprint"`    // hex SHA-256 of the canonical message
+	State       State  `json:"state"`
+	OperationID string `json:"operation"` // ACS's name for the message, a UUID, and the key of the record
+	// Lasting says that the record stands in the lasting table though its id carries a day.
+	Lasting bool       `json:"lasting,omitempty"`
+	Tags    []mail.Tag `json:"tags,omitempty"`
 	// Moved are the attachments that became links, without their URLs: a token
 	// is a secret of the recipients and is kept nowhere.
 	Moved []mail.Link `json:"moved,omitempty"`
@@ -115,7 +124,6 @@ type Record struct {
 	OwnerUntil time.Time `json:"ownerUntil,omitzero"`
 
 	etag store.ETag
-	key  string // Key of it, once it was needed
 }
 
 // Final says whether the record will not change any more by itself.
@@ -149,24 +157,42 @@ type Table interface {
 	Insert(ctx context.Context, e store.Entity) (store.Receipt, error)
 	Replace(ctx context.Context, e store.Entity) (store.Receipt, error)
 	Delete(ctx context.Context, partition, row string, etag store.ETag) error
+	// Transact carries out all actions on rows of one partition, or none.
+	Transact(ctx context.Context, actions ...store.Action) (store.Receipt, error)
 	// ListBefore returns at most n rows in the order of their keys, from the first
 	// after a key to the last before a partition.
 	ListBefore(ctx context.Context, after store.Key, partition string, n int) ([]store.Entity, error)
 }
 
+// Tables are where records stand.
+type Tables struct {
+	Lasting Table
+	Days    expire.Days
+	// Day opens the table of a day. An insert makes it; to all other calls one that does
+	// not exist is empty.
+	Day func(date string) Table
+}
+
 // Store keeps the records of one deployment. It is safe for concurrent use.
 type Store struct {
-	table Table
-	clock serverClock
-	newID func() string
-	life  time.Duration // of an owner
-	fence time.Duration // the same from the fence on
-	works works
+	tables  Tables
+	clock   serverClock
+	newID   func() string
+	life    time.Duration // of an owner
+	fence   time.Duration // the same from the fence on
+	history time.Duration
+	works   works
 }
 
 // New keeps records in t. now is a local clock: only its differences are used. newID makes UUIDs for attempts.
-func New(t Table, now func() time.Time, newID func() string) *Store {
-	return &Store{table: t, clock: serverClock{local: now}, newID: newID, life: OwnerLife, fence: FenceLife}
+func New(t Tables, now func() time.Time, newID func() string) *Store {
+	return &Store{tables: t, clock: serverClock{local: now}, newID: newID, life: OwnerLife, fence: FenceLife, history: DefaultHistory}
+}
+
+// Keeping makes records live for a history: whole days.
+func (b *Store) Keeping(history time.Duration) *Store {
+	b.history = history
+	return b
 }
 
 // Holding makes the claims and the writes of b hold for life, and Sending for fence.
@@ -176,14 +202,8 @@ func (b *Store) Holding(life, fence time.Duration) *Store {
 	return b
 }
 
+// row is that of a record. Its partition is the operation id.
 const row = "m"
-
-// Key is the partition of a record: spread evenly, and the same for a repeat. 32
-// lower-case hex digits.
-func Key(caller, id string) string {
-	h := sha256.Sum256([]byte(caller + "\x00" + id))
-	return hex.EncodeToString(h[:16])
-}
 
 // Claim makes r the record of its caller and id, in state Claimed. If there is one
 // already for the same message that has ended, waits, or is under way, that one is
@@ -208,17 +228,13 @@ const claimTries = 5
 var errReleased = errors.New("the record was released meanwhile")
 
 func (b *Store) claim(ctx context.Context, r Record) (claimed *Record, replay bool, err error) {
-	now, err := b.now(ctx, r.Caller, r.ID)
+	now, err := b.now(ctx)
 	if err != nil {
 		return nil, false, err
 	}
 	r.State, r.Created, r.Updated, r.OwnerUntil = Claimed, now, now, now.Add(b.life)
 	attempt := b.newID()
-	asked := b.clock.local()
-	receipt, err := b.table.Insert(ctx, encode(&r, attempt))
-	b.clock.observe(receipt, asked)
-	if err == nil {
-		r.etag = receipt.ETag
+	if err = b.insertClaim(ctx, &r, attempt); err == nil {
 		return &r, false, nil
 	}
 	there, theirs, readErr := b.read(ctx, r.Caller, r.ID)
@@ -236,8 +252,28 @@ func (b *Store) claim(ctx context.Context, r Record) (claimed *Record, replay bo
 	case there.Final() || there.inSpool() || now.Before(there.OwnerUntil):
 		return there, true, nil
 	}
+	if until, sure := there.Until(); sure && r.Deadline.After(until) {
+		return nil, false, problem.New(problem.KeyReused, "The Operation-Id is one that Posthorn made, and its record ends before the message does. Use a new one.")
+	}
 	claimed, err = b.TakeOver(ctx, r, there)
 	return claimed, false, err
+}
+
+// insertClaim makes r's record, in the lasting table. Where the id is one that Posthorn made,
+// a record of the message may stand in the table of a day.
+func (b *Store) insertClaim(ctx context.Context, r *Record, attempt string) error {
+	r.OperationID = OperationID(r.Caller, r.ID)
+	if _, made := dayOf(r.OperationID); made {
+		r.Lasting = true
+		if _, _, err := b.read(ctx, r.Caller, r.ID); !errors.Is(err, store.ErrMissing) {
+			return cmp.Or(err, error(store.ErrExists))
+		}
+	}
+	asked := b.clock.local()
+	receipt, err := b.tables.Lasting.Insert(ctx, encode(r, attempt))
+	b.clock.observe(receipt, asked)
+	r.etag = receipt.ETag
+	return err
 }
 
 // UnderWay says whether a message is being worked on, and may still be refused.
@@ -254,7 +290,7 @@ func InProgress() error {
 // TakeOver makes r the record of what another has left behind, if that has not
 // changed. It comes back as Claimed, or as Unknown if the other may have sent.
 func (b *Store) TakeOver(ctx context.Context, r Record, there *Record) (*Record, error) {
-	r.etag, r.Created, r.OperationID = there.etag, there.Created, there.OperationID
+	r.etag, r.Created, r.OperationID, r.Lasting = there.etag, there.Created, there.OperationID, there.Lasting
 	r.State = Claimed
 	if there.State == Sending || there.State == Unknown {
 		r.State, r.Resolving = Unknown, true
@@ -296,15 +332,24 @@ func (b *Store) Stale(r *Record) bool { return r.State == Sending && b.Abandoned
 
 // Time is the table service's clock, as well as it is known here. Only before the
 // first answer of the service does it cost a read.
-func (b *Store) Time(ctx context.Context) (time.Time, error) { return b.now(ctx, "", "") }
+func (b *Store) Time(ctx context.Context) (time.Time, error) { return b.now(ctx) }
 
 func (b *Store) read(ctx context.Context, caller, id string) (*Record, string, error) {
-	return b.readKey(ctx, Key(caller, id))
+	return b.readOperation(ctx, OperationID(caller, id))
 }
 
-func (b *Store) readKey(ctx context.Context, key string) (*Record, string, error) {
+// readOperation costs one read, and another if the table of a day does not have the record.
+func (b *Store) readOperation(ctx context.Context, operation string) (*Record, string, error) {
+	r, attempt, err := b.readIn(ctx, b.table(operation, false), operation)
+	if _, made := dayOf(operation); made && errors.Is(err, store.ErrMissing) {
+		return b.readIn(ctx, b.tables.Lasting, operation)
+	}
+	return r, attempt, err
+}
+
+func (b *Store) readIn(ctx context.Context, t Table, operation string) (*Record, string, error) {
 	asked := b.clock.local()
-	e, receipt, err := b.table.Get(ctx, key, row)
+	e, receipt, err := t.Get(ctx, operation, row)
 	b.clock.observe(receipt, asked)
 	if err != nil {
 		return nil, "", fmt.Errorf("read record: %w", err)
@@ -314,16 +359,19 @@ func (b *Store) readKey(ctx context.Context, key string) (*Record, string, error
 
 // now is the table service's time. Only before the first answer of the service
 // does it cost a read.
-func (b *Store) now(ctx context.Context, caller, id string) (time.Time, error) {
+func (b *Store) now(ctx context.Context) (time.Time, error) {
 	if t, ok := b.clock.now(); ok {
 		return t, nil
 	}
-	if _, _, err := b.read(ctx, caller, id); err != nil && !errors.Is(err, store.ErrMissing) {
+	if _, _, err := b.readIn(ctx, b.tables.Lasting, clockRow); err != nil && !errors.Is(err, store.ErrMissing) {
 		return time.Time{}, unavailable(err)
 	}
 	t, _ := b.clock.now()
 	return t, nil
 }
+
+// clockRow is where no record stands: to look there tells the time.
+const clockRow = "clock"
 
 func unavailable(err error) error {
 	return problem.Wrap(problem.Unavailable, "The record of the message could not be read or written. Try again after Retry-After.", err)

@@ -18,6 +18,8 @@ import (
 // calls of the kind that it names, so many times.
 type stores struct {
 	ours, theirs *record.Store
+	lasting      *mem.Table
+	days         *mem.Series
 	op           mem.Op
 	fault        mem.Fault
 	times, calls atomic.Int64
@@ -26,18 +28,20 @@ type stores struct {
 func newStores() *stores {
 	b := &stores{}
 	b.times.Store(always)
-	table := mem.NewTable(time.Now, func(op mem.Op, _ string) mem.Fault {
+	plan := func(op mem.Op, _ string) mem.Fault {
 		b.calls.Add(1)
 		if op != b.op || b.times.Add(-1) < 0 {
 			return mem.Fault{}
 		}
 		return b.fault
-	})
+	}
+	b.lasting, b.days = mem.NewTable(time.Now, plan), mem.NewSeries(time.Now, plan)
+	tables := record.Tables{Lasting: b.lasting, Days: b.days, Day: func(date string) record.Table { return b.days.Table(date) }}
 	var ids atomic.Int64
 	newID := func() string { return strconv.FormatInt(ids.Add(1), 10) }
-	b.ours = record.New(table, time.Now, newID)
+	b.ours = record.New(tables, time.Now, newID)
 	// The clock of the other process is wrong by hours: only its pace is used.
-	b.theirs = record.New(table, func() time.Time { return time.Now().Add(-7 * time.Hour) }, newID)
+	b.theirs = record.New(tables, func() time.Time { return time.Now().Add(-7 * time.Hour) }, newID)
 	return b
 }
 
@@ -49,7 +53,7 @@ func (b *stores) failing(op mem.Op, o mem.Outcome) {
 const always = 1 << 40
 
 func claim(id, fingerprint string) record.Record {
-	return record.Record{ID: id, Caller: "shop", Fingerprint: fingerprint, OperationID: "op-" + id}
+	return record.Record{ID: id, Caller: "shop", Fingerprint: fingerprint}
 }
 
 func mustClaim(t *testing.T, b *record.Store, r record.Record) *record.Record {
@@ -94,7 +98,7 @@ func TestAMessageGoesItsWay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found.State != record.Accepted || found.OperationID != "op-1" || len(found.Tags) != 1 || found.Tags[0].Value != "4711" {
+		if found.State != record.Accepted || found.OperationID != record.OperationID("shop", "1") || len(found.Tags) != 1 || found.Tags[0].Value != "4711" {
 			t.Errorf("found %+v", found)
 		}
 		if len(found.Moved) != 1 || found.Moved[0].Name != "a.pdf" || found.Moved[0].URL != "" {

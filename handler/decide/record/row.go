@@ -11,21 +11,27 @@ import (
 // encode makes a row of few values: it is written three times a message, and costs by
 // their number.
 func encode(r *Record, attempt string) store.Entity {
-	if r.key == "" {
-		r.key = Key(r.Caller, r.ID)
-	}
-	return store.Entity{Partition: r.key, Row: row, Values: map[string]any{
-		"attempt": attempt, "record": r.Snapshot(), "keepUntil": r.keepUntil(),
+	operation := r.operation()
+	return store.Entity{Partition: operation, Row: row, Values: map[string]any{
+		"attempt": attempt, "record": r.Snapshot(), "since": r.since(),
 	}}
 }
 
-// keepUntil is when CleanUp may remove the row.
-func (r *Record) keepUntil() time.Time {
-	last := r.Updated
-	if !r.Final() && r.Deadline.After(last) {
-		last = r.Deadline
+// operation is the operation id, which a Record has from the first time it is needed.
+func (r *Record) operation() string {
+	if r.OperationID == "" {
+		r.OperationID = OperationID(r.Caller, r.ID)
 	}
-	return last.Add(Life)
+	return r.OperationID
+}
+
+// since is when the history of the record begins: at its last change or, if that is later,
+// at the last moment at which its message may be sent.
+func (r *Record) since() time.Time {
+	if !r.Final() && r.Deadline.After(r.Updated) {
+		return r.Deadline
+	}
+	return r.Updated
 }
 
 func decode(e store.Entity) (*Record, string, error) {
@@ -35,7 +41,6 @@ func decode(e store.Entity) (*Record, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	r.key = e.Partition
 	return r, attempt, nil
 }
 

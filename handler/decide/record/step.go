@@ -88,7 +88,7 @@ func (b *Store) Refuse(ctx context.Context, r *Record, why *Failure) error {
 		return nil
 	}
 	refused := Record{
-		ID: r.ID, Caller: r.Caller, Fingerprint: r.Fingerprint, OperationID: r.OperationID, Tags: r.Tags, Created: r.Created,
+		ID: r.ID, Caller: r.Caller, Fingerprint: r.Fingerprint, OperationID: r.OperationID, Lasting: r.Lasting, Tags: r.Tags, Created: r.Created,
 		State: Failed, Failure: why, Repeatable: true, etag: r.etag,
 	}
 	err := b.write(ctx, &refused)
@@ -111,7 +111,7 @@ func (b *Store) Release(ctx context.Context, r *Record) error {
 	if r.etag == "" {
 		return nil
 	}
-	return unavailable(unlessLost(b.table.Delete(ctx, Key(r.Caller, r.ID), row, r.etag)))
+	return unavailable(unlessLost(b.table(r.operation(), r.Lasting).Delete(ctx, r.operation(), row, r.etag)))
 }
 
 // write replaces the row if it is still the version that r was read or written
@@ -120,10 +120,11 @@ func (b *Store) write(ctx context.Context, r *Record) error { return b.writeFor(
 
 // writeFor is write for an owner who lives so long.
 func (b *Store) writeFor(ctx context.Context, r *Record, life time.Duration) error {
-	put := b.table.Replace
+	t := b.table(r.operation(), r.Lasting)
+	put := t.Replace
 	if r.etag == "" {
-		put = b.table.Insert
-		if _, err := b.now(ctx, r.Caller, r.ID); err != nil {
+		put = t.Insert
+		if _, err := b.now(ctx); err != nil {
 			return err
 		}
 	}
@@ -149,46 +150,4 @@ func (b *Store) writeFor(ctx context.Context, r *Record, life time.Duration) err
 		return nil
 	}
 	return unavailable(fmt.Errorf("write record as %s: %w", r.State, errors.Join(err, readErr)))
-}
-
-const (
-	// CleanUpSlices is how many calls of CleanUp see all records, one slice each.
-	CleanUpSlices = 64
-	cleanUpPage   = 500
-)
-
-// CleanUp removes the records of slice n of CleanUpSlices that have outlived their
-// time. It may be repeated. An error is Unavailable.
-func (b *Store) CleanUp(ctx context.Context, n int) (removed int, err error) {
-	now, err := b.now(ctx, "", "")
-	if err != nil {
-		return 0, err
-	}
-	const width = 256 / CleanUpSlices
-	after, before := store.Key{Partition: fmt.Sprintf("%02x", n*width)}, fmt.Sprintf("%02x", (n+1)*width)
-	if n == CleanUpSlices-1 {
-		before = "g" // the digits end with f
-	}
-	var failed []error
-	for {
-		page, err := b.table.ListBefore(ctx, after, before, cleanUpPage)
-		if err != nil {
-			return removed, unavailable(errors.Join(append(failed, err)...))
-		}
-		for _, e := range page {
-			after = store.Key{Partition: e.Partition, Row: e.Row}
-			if until, _ := e.Values["keepUntil"].(time.Time); until.IsZero() || until.After(now) {
-				continue
-			}
-			switch err := b.table.Delete(ctx, e.Partition, e.Row, e.ETag); {
-			case err == nil:
-				removed++
-			case !errors.Is(err, store.ErrChanged) && !errors.Is(err, store.ErrMissing):
-				failed = append(failed, err)
-			}
-		}
-		if len(page) < cleanUpPage || ctx.Err() != nil {
-			return removed, unavailable(errors.Join(append(failed, ctx.Err())...))
-		}
-	}
 }

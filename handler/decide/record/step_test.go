@@ -116,50 +116,6 @@ func TestARestoredRecordGoesOn(t *testing.T) {
 	})
 }
 
-func TestCleanUpRemovesWhatHasOutlivedItsTime(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := newStores()
-		const n = 200
-		for i := range n {
-			r := mustClaim(t, b.ours, claim(strconv.Itoa(i), "f"))
-			switch i % 4 {
-			case 0:
-				must(t, b.ours.Finish(t.Context(), r, record.Accepted, nil))
-			case 1:
-				r.Deadline = time.Now().Add(48 * time.Hour)
-				mustWait(t, b.ours, r)
-			case 2:
-				r.Deadline = time.Now().Add(48 * time.Hour)
-				mustWait(t, b.ours, r)
-				must(t, b.ours.Finish(t.Context(), r, record.Accepted, nil))
-			}
-		}
-		cleanUp := func() (removed int) {
-			for slice := range record.CleanUpSlices {
-				k, err := b.theirs.CleanUp(t.Context(), slice)
-				must(t, err)
-				removed += k
-			}
-			return removed
-		}
-		for _, step := range []struct {
-			after time.Duration
-			want  int
-		}{
-			{record.Life - time.Minute, 0},
-			{2 * time.Minute, n * 3 / 4},      // what ended, or was never sent
-			{48*time.Hour - 2*time.Minute, 0}, // what may wait until now lives on
-			{2 * time.Minute, n / 4},
-		} {
-			time.Sleep(step.after)
-			if got := cleanUp(); got != step.want {
-				t.Errorf("%d records removed after another %v, want %d", got, step.after, step.want)
-			}
-		}
-	})
-}
-
 // A message that nobody can repeat has no claim: its first step makes the record,
 // whatever becomes of the answer.
 func TestTheFirstStepMakesARecordThatNobodyClaimed(t *testing.T) {

@@ -33,7 +33,7 @@ func TestEveryTextIsReadAsItWasWritten(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				b := newStores()
-				c := record.Record{ID: text, Caller: text, Fingerprint: text, OperationID: "op"}
+				c := record.Record{ID: text, Caller: text, Fingerprint: text}
 				r := mustClaim(t, b.ours, c)
 				if there, replay, err := b.theirs.Claim(t.Context(), c); err != nil || !replay || !there.UnderWay() {
 					t.Errorf("a repeat while it is under way: %+v, %v", there, err)

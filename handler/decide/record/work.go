@@ -2,12 +2,13 @@ package record
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -57,18 +58,15 @@ type flight struct {
 // Work is one message that this process works on.
 type Work struct {
 	of     *works
-	key    string
+	key    uuid.UUID // the operation id
 	flight *flight
 }
 
 // BeginWork says that this process works on a message. It does not wait for the note of
 // it to be written: Noted does.
 func (b *Store) BeginWork(ctx context.Context, r *Record) *Work {
-	if r.key == "" {
-		r.key = Key(r.Caller, r.ID)
-	}
 	a := &b.works
-	w := &Work{of: a, key: r.key}
+	w := &Work{of: a, key: uuid.MustParse(r.operation())}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.open == nil {
@@ -127,12 +125,12 @@ func (b *Store) noteAll(ctx context.Context) {
 	}
 }
 
-// keys are the keys of all open work, 16 bytes each.
+// keys are the operation ids of all open work, 16 bytes each.
 func (a *works) keys() []byte {
 	var keys []byte
 	for w := range a.open {
 		if len(keys) < maxNoted*keyBytes {
-			keys, _ = hex.AppendDecode(keys, []byte(w.key))
+			keys = append(keys, w.key[:]...)
 		}
 	}
 	return keys
@@ -156,13 +154,13 @@ func (b *Store) note(ctx context.Context, keys []byte) error {
 func (b *Store) tryNote(ctx context.Context, keys []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, noteTime)
 	defer cancel()
-	now, err := b.now(ctx, "", "")
+	now, err := b.now(ctx)
 	if err != nil {
 		return err
 	}
-	a, put := &b.works, b.table.Replace
+	a, put := &b.works, b.tables.Lasting.Replace
 	if a.etag == "" {
-		a.row, put = workPrefix+b.newID(), b.table.Insert
+		a.row, put = workPrefix+b.newID(), b.tables.Lasting.Insert
 	}
 	asked := b.clock.local()
 	receipt, err := put(ctx, workEntity(a.row, a.etag, now, keys))
@@ -180,13 +178,13 @@ func workEntity(row string, etag store.ETag, now time.Time, keys []byte) store.E
 // costs one operation, and for each such row one for each message and one to delete it. An
 // error is Unavailable, or end's.
 func (b *Store) VisitAbandoned(ctx context.Context, end func(context.Context, *Record) (over bool, err error)) error {
-	now, err := b.now(ctx, "", "")
+	now, err := b.now(ctx)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for after := (store.Key{Partition: workPrefix}); ; {
-		page, err := b.table.ListBefore(ctx, after, workEnd, workPage)
+		page, err := b.tables.Lasting.ListBefore(ctx, after, workEnd, workPage)
 		if err != nil {
 			return errors.Join(append(errs, unavailable(err))...)
 		}
@@ -208,7 +206,7 @@ func (b *Store) leftIn(ctx context.Context, e store.Entity, end func(context.Con
 	var still []byte
 	var errs []error
 	for key := range slices.Chunk(keys, keyBytes) {
-		over, err := b.leftAt(ctx, hex.EncodeToString(key), end)
+		over, err := b.leftAt(ctx, uuid.UUID(key).String(), end)
 		if !over {
 			still = append(still, key...)
 		}
@@ -217,10 +215,10 @@ func (b *Store) leftIn(ctx context.Context, e store.Entity, end func(context.Con
 	var err error
 	switch {
 	case len(still) == 0:
-		err = b.table.Delete(ctx, e.Partition, e.Row, e.ETag)
+		err = b.tables.Lasting.Delete(ctx, e.Partition, e.Row, e.ETag)
 	case len(still) < len(keys):
 		at, _ := e.Values["at"].(time.Time)
-		_, err = b.table.Replace(ctx, workEntity(e.Partition, e.ETag, at, still))
+		_, err = b.tables.Lasting.Replace(ctx, workEntity(e.Partition, e.ETag, at, still))
 	}
 	if errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrMissing) {
 		err = nil // its process lives, or another round has been here
@@ -228,8 +226,8 @@ func (b *Store) leftIn(ctx context.Context, e store.Entity, end func(context.Con
 	return errors.Join(append(errs, unavailable(err))...)
 }
 
-func (b *Store) leftAt(ctx context.Context, key string, end func(context.Context, *Record) (bool, error)) (over bool, err error) {
-	r, _, err := b.readKey(ctx, key)
+func (b *Store) leftAt(ctx context.Context, operation string, end func(context.Context, *Record) (bool, error)) (over bool, err error) {
+	r, _, err := b.readOperation(ctx, operation)
 	switch {
 	case errors.Is(err, store.ErrMissing):
 		return true, nil

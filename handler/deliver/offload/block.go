@@ -48,7 +48,6 @@ func (l locale) view(name string, size int64, address string, expires time.Time)
 	return fileView{Name: plainName(name), URL: address, Size: l.size(size), Until: l.availableUntil(expires)}
 }
 
-// text puts each address on a line of its own, which mail clients make a link.
 // addTo appends the block to both bodies; end is where the block belongs in the HTML.
 func (b linkBlock) addTo(c *mail.Content, end func() int) {
 	if c.HTML != "" {
@@ -59,6 +58,7 @@ func (b linkBlock) addTo(c *mail.Content, end func() int) {
 	}
 }
 
+// text puts each address on a line of its own, which mail clients make a link.
 func (v blockView) text() string {
 	var t strings.Builder
 	t.WriteString("\n\n" + v.Heading + "\n")

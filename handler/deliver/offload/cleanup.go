@@ -3,60 +3,57 @@ package offload
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/expire"
 )
 
-const (
-	// LinkGrace is how long a file outlives its link, so that an end that was
-	// reckoned by another clock takes no file away.
-	LinkGrace = 24 * time.Hour
-	// CleanUpPage is how many rows CleanUp looks at in one listing.
-	CleanUpPage = 200
-)
+// LinkGrace is how long a file outlives its link, so that an end that was
+// reckoned by another clock takes no file away.
+const LinkGrace = 24 * time.Hour
 
 // CleanUp deletes the files of links that ended LinkGrace ago or earlier, and what
-// was uploaded to slots that ended SlotGrace ago and belongs to no message. It
-// deletes a row after all that it lists, so that a clean-up that breaks off is found
-// again. It may be repeated, and by several at once. deleted counts blobs, with
-// an error too, which is Unavailable. What cannot be deleted does not keep the
-// rest.
-func (o *Offload) CleanUp(ctx context.Context) (deleted int, err error) {
-	links, err := o.cleanUpRange(ctx, store.Key{}, "", LinkGrace, o.deleteFiles)
-	slots, slotErr := o.cleanUpRange(ctx, store.Key{Partition: slotPartition}, slotPartition, SlotGrace, o.deleteSlot)
-	return links + slots, problem.Wrap(problem.Unavailable, "What has expired could not all be deleted.", errors.Join(err, slotErr))
+// was uploaded to slots that ended SlotGrace ago and belongs to no message, beside rows at
+// once. It deletes a row after all that it lists, so that a clean-up that breaks off is found
+// again. It goes on behind a marker, empty to begin. It may be repeated, and by several at
+// once. Removed counts blobs, with an error too, which is Unavailable. What cannot be
+// deleted does not keep the rest.
+func (o *Offload) CleanUp(ctx context.Context, marker string, beside int) (expire.Result, error) {
+	var all expire.Result
+	var linksErr, slotsErr error
+	if !strings.HasPrefix(marker, slotPartition) {
+		all, linksErr = o.expired("", LinkGrace, o.deleteFiles).Run(ctx, marker, beside)
+		marker = ""
+	}
+	if all.Next == "" {
+		var slots expire.Result
+		slots, slotsErr = o.expired(slotPartition, SlotGrace, o.deleteSlot).Run(ctx, marker, beside)
+		all = all.Join(slots)
+	}
+	return all, problem.Wrap(problem.Unavailable, "Some expired attachments could not be deleted.", errors.Join(linksErr, slotsErr))
 }
 
-// cleanUpRange clears rows of partitions that are called by the day of their end.
-func (o *Offload) cleanUpRange(ctx context.Context, after store.Key, partitionPrefix string, grace time.Duration,
-	clearRow func(context.Context, store.Entity) (int, error)) (deleted int, err error) {
+// expired are rows of partitions that are called by the day of their end.
+func (o *Offload) expired(partitionPrefix string, grace time.Duration, clearRow func(context.Context, store.Entity) (int, error)) expire.Rows {
 	ended := o.config.Now().Add(-grace) // whatever ended by then may go
-	before := partitionPrefix + day(ended.AddDate(0, 0, 1))
-	var failed []error
-	for {
-		page, err := o.config.Links.ListBefore(ctx, after, before, CleanUpPage)
-		if err != nil {
-			return deleted, errors.Join(append(failed, err)...)
-		}
-		for _, e := range page {
-			after = store.Key{Partition: e.Partition, Row: e.Row}
-			if expiry(e).After(ended) {
-				continue
+	return expire.Rows{
+		Table: o.config.Links, From: partitionPrefix, Before: partitionPrefix + day(ended.AddDate(0, 0, 1)),
+		Ended: func(e store.Entity) (at time.Time, over bool) {
+			if at = expiry(e); at.IsZero() { // it cannot be read
+				return at, true
 			}
-			n, err := clearRow(ctx, e)
-			deleted += n
-			if err == nil {
+			return at.Add(grace), !at.After(ended)
+		},
+		Remove: func(ctx context.Context, rows []store.Entity) (deleted int, err error) {
+			e := rows[0]
+			if deleted, err = clearRow(ctx, e); err == nil {
 				err = unlessMissing(o.config.Links.Delete(ctx, e.Partition, e.Row, ""))
 			}
-			if err != nil {
-				failed = append(failed, err)
-			}
-		}
-		if len(page) < CleanUpPage || ctx.Err() != nil {
-			return deleted, errors.Join(append(failed, ctx.Err())...)
-		}
+			return deleted, err
+		},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/expire"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
@@ -55,13 +56,13 @@ func TestCleanUpIsNeitherEarlyNorLate(t *testing.T) {
 func TestCleanUpLooksAtMoreThanOnePage(t *testing.T) {
 	t.Parallel()
 	s := newSetting()
-	for i := range 2*CleanUpPage + 1 {
+	for i := range 2*expire.Page + 1 {
 		s.linked(t, time.Duration(1+i%30)*time.Hour)
 	}
 	later := s.linked(t, 40*time.Hour)
 	s.now = noon.Add(30*time.Hour + LinkGrace)
 	deleted, err := s.CleanUp(t.Context())
-	if left := s.cloud.names(t); err != nil || deleted != 2*CleanUpPage+1 || !slices.Equal(left, []string{later.files[0].blob}) {
+	if left := s.cloud.names(t); err != nil || deleted != 2*expire.Page+1 || !slices.Equal(left, []string{later.files[0].blob}) {
 		t.Errorf("deleted %d, left %q: %v", deleted, left, err)
 	}
 	if n := s.cloud.calls["list"]; n != 4 { // three of links, one of slots

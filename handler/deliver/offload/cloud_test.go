@@ -259,6 +259,12 @@ func (s *setting) linked(t testing.TB, life time.Duration) *Move {
 	return commit(t, s.planFor(t, m, life, 1<<20))
 }
 
+// CleanUp is Offload.CleanUp, from the beginning.
+func (s *setting) CleanUp(ctx context.Context) (deleted int, err error) {
+	result, err := s.Offload.CleanUp(ctx, "", 4)
+	return result.Removed, err
+}
+
 // Open is Offload.Open, and waits for its count.
 func (s *setting) Open(ctx context.Context, token string, n int, acceptLanguage string) (Opened, error) {
 	opened, err := s.Offload.OpenLink(ctx, token, n, acceptLanguage)

@@ -35,7 +35,7 @@ var (
 func random(r io.Reader) (string, error) {
 	var bits [randomBytes]byte
 	if _, err := io.ReadFull(r, bits[:]); err != nil {
-		return "", problem.Wrap(problem.Internal, "No random number could be had.", err)
+		return "", problem.Wrap(problem.Internal, "The system gave no random number.", err)
 	}
 	return lowerBase32.EncodeToString(bits[:]), nil
 }

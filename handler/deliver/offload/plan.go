@@ -112,20 +112,20 @@ func firstToMove(a, b mail.Attachment) int {
 // cannot be where its sender wants it.
 func (d *draft) lookAtUploads(ctx context.Context) (map[int]*slot, error) {
 	slots, seen := map[int]*slot{}, map[string]bool{}
-	p := problem.New(problem.InvalidMessage, "Some attachments cannot be had, or not where they should be.")
-	fault := func(i int, member, format string, args ...any) {
+	p := problem.New(problem.InvalidMessage, "Some attachments cannot be used as the message says.")
+	violation := func(i int, member, format string, args ...any) {
 		p.Violations = append(p.Violations, problem.NewViolation(fmt.Sprintf("/attachments/%d/%s", i, member), format, args...))
 	}
 	for i, a := range d.message.Attachments {
 		inline := a.Placement == mail.PlacementInline
 		switch {
 		case d.moved.intake.streamed(i) != nil && inline:
-			fault(i, "placement", "The file was too large to be held until this was known. Write this before %s.", problem.Name{fmt.Sprintf("/attachments/%d/contentInBase64", i)})
+			violation(i, "placement", "The file was too large to be held until this was known. Write this before %s.", problem.Name{fmt.Sprintf("/attachments/%d/contentInBase64", i)})
 		case a.UploadID == "":
 		case inline:
-			fault(i, "placement", "An upload cannot be in the message. Use auto or link, or send its content.")
+			violation(i, "placement", "An upload cannot be in the message. Use auto or link, or send its content.")
 		case seen[a.UploadID]:
-			fault(i, "uploadId", "The message names this upload twice.")
+			violation(i, "uploadId", "The message names this upload twice.")
 		default:
 			seen[a.UploadID] = true
 			s, objection, err := d.moved.offload.lookup(ctx, d.moved.owner, a.UploadID)
@@ -133,7 +133,7 @@ func (d *draft) lookAtUploads(ctx context.Context) (map[int]*slot, error) {
 			case err != nil:
 				return nil, err
 			case objection != "":
-				fault(i, "uploadId", "%s", objection)
+				violation(i, "uploadId", "%s", objection)
 			default:
 				slots[i] = s
 				d.message.Attachments[i].Size = s.size

@@ -9,7 +9,7 @@ import (
 
 // Shared are the files of several messages that have the same attachments: each
 // has the links of all. They are staged and committed once, and for all of them
-// discarded. Put is for one goroutine.
+// discarded. ApplyTo is for one goroutine.
 type Shared struct {
 	*Move
 	mu                sync.Mutex

@@ -200,7 +200,7 @@ func (mv *Move) claim(ctx context.Context) error {
 			return uploadAway(err)
 		}
 		if objection != "" {
-			p := problem.New(problem.InvalidMessage, "An upload cannot be had.")
+			p := problem.New(problem.InvalidMessage, "An upload cannot be used.")
 			p.Violations = []problem.Violation{{Pointer: fmt.Sprintf("/attachments/%d/uploadId", f.link.Index), Detail: objection}}
 			return p
 		}

@@ -38,6 +38,7 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/problem"
@@ -282,11 +283,22 @@ func (s *Spool) SendWakeUp(ctx context.Context, shard int, delay time.Duration) 
 	return unavailable("send a wake-up message", err)
 }
 
+// SendCleanUp sends a wake-up message for the clean-up, with what it must know to go on.
+func (s *Spool) SendCleanUp(ctx context.Context, mark string) error {
+	return unavailable("send a wake-up message", s.wakeUps.Send(ctx, cleanUpPrefix+mark, 0))
+}
+
 // longestDelay is less than the 7 days that a message of a queue can stay hidden:
 // a wake-up message that comes early is sent on.
 const longestDelay = 6 * 24 * time.Hour
 
-const wakeUpPrefix = "shard "
+const (
+	wakeUpPrefix  = "shard "
+	cleanUpPrefix = "cleanup "
+)
+
+// ParseCleanUp reads what SendCleanUp has sent.
+func ParseCleanUp(text string) (mark string, is bool) { return strings.CutPrefix(text, cleanUpPrefix) }
 
 func wakeUpText(shard int) string { return wakeUpPrefix + strconv.Itoa(shard) }
 

@@ -280,7 +280,7 @@ func TestStraysAreMessagesWithoutARow(t *testing.T) {
 		must(t, h.InsertEntry(t.Context(), other))
 	}
 	var got []string
-	err := h.FindOrphans(t.Context(), start.Add(30*time.Minute), func(_ context.Context, k store.Key) error {
+	err := orphans(t, h, start.Add(30*time.Minute), func(_ context.Context, k store.Key) error {
 		got = append(got, k.Row[len(k.Row)-2:])
 		return errors.New("one that cannot be removed")
 	})

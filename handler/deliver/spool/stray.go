@@ -7,24 +7,28 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/expire"
 )
 
 const strayPage = 5000
 
 // FindOrphans calls found for every blob of a message without a row, neither in a line nor
 // among the dead letters, whose order lies before a moment. It goes on after an error of found, and
-// returns the first.
-func (s *Spool) FindOrphans(ctx context.Context, before time.Time, found func(ctx context.Context, k store.Key) error) error {
+// returns the first. It begins where an earlier call has stopped, or without a marker at the
+// beginning, and stops shortly before the end of ctx: next is then where to go on.
+func (s *Spool) FindOrphans(ctx context.Context, before time.Time, marker string, found func(ctx context.Context, k store.Key) error) (next string, err error) {
+	soft, cancel := expire.Early(ctx)
+	defer cancel()
 	known := rowsInOrder{spool: s}
 	dead, err := s.deadRows(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	var first error
-	for marker := ""; ; {
+	for {
 		page, next, err := s.blobs.List(ctx, "", marker, strayPage)
 		if err != nil {
-			return unavailable("list queued messages", err)
+			return "", unavailable("list queued messages", err)
 		}
 		for _, b := range page {
 			k, order, ok := parseName(b.Name)
@@ -33,7 +37,7 @@ func (s *Spool) FindOrphans(ctx context.Context, before time.Time, found func(ct
 			}
 			there, err := known.has(ctx, k)
 			if err != nil {
-				return err
+				return "", err
 			}
 			if there {
 				continue
@@ -42,8 +46,8 @@ func (s *Spool) FindOrphans(ctx context.Context, before time.Time, found func(ct
 				first = err
 			}
 		}
-		if marker = next; marker == "" {
-			return first
+		if marker = next; marker == "" || soft.Err() != nil {
+			return marker, first
 		}
 	}
 }

@@ -62,6 +62,16 @@ func (h *fixture) fill(t *testing.T, n int, at func(i int) place) (strays []stor
 	return strays
 }
 
+// orphans finds all orphans, and sees that nothing is left to do.
+func orphans(t *testing.T, h *fixture, before time.Time, found func(context.Context, store.Key) error) error {
+	t.Helper()
+	next, err := h.FindOrphans(t.Context(), before, "", found)
+	if next != "" {
+		t.Errorf("it would go on at %q", next)
+	}
+	return err
+}
+
 // only gives one place something else than all the others.
 func only(at int, this, others place) func(int) place {
 	return func(i int) place {
@@ -120,7 +130,7 @@ func TestStraysWhereverTheyStand(t *testing.T) {
 			h := newFixture()
 			want := h.fill(t, c.n, c.at)
 			var got []store.Key
-			must(t, h.FindOrphans(t.Context(), start.Add(time.Hour), func(_ context.Context, k store.Key) error {
+			must(t, orphans(t, h, start.Add(time.Hour), func(_ context.Context, k store.Key) error {
 				got = append(got, k)
 				return nil
 			}))
@@ -140,7 +150,7 @@ func TestAYoungMessageIsNoStray(t *testing.T) {
 	for i, want := range [][]store.Key{nil, strays[:1], strays[:2], strays} {
 		var got []store.Key
 		before := start.Add(time.Duration(i) * time.Millisecond)
-		must(t, h.FindOrphans(t.Context(), before, func(_ context.Context, k store.Key) error {
+		must(t, orphans(t, h, before, func(_ context.Context, k store.Key) error {
 			got = append(got, k)
 			return nil
 		}))
@@ -174,7 +184,7 @@ func TestStraysWithoutStorage(t *testing.T) {
 			}
 			return whole
 		})
-		err := h.FindOrphans(t.Context(), start.Add(time.Hour), func(_ context.Context, k store.Key) error {
+		err := orphans(t, h, start.Add(time.Hour), func(_ context.Context, k store.Key) error {
 			strays = append(strays, k)
 			return nil
 		})
@@ -214,7 +224,7 @@ func TestTheFirstErrorOfAStrayIsTold(t *testing.T) {
 			h := newFixture()
 			h.fill(t, 3, only(-1, nothing, stray))
 			calls := 0
-			err := h.FindOrphans(t.Context(), start.Add(time.Hour), func(context.Context, store.Key) error {
+			err := orphans(t, h, start.Add(time.Hour), func(context.Context, store.Key) error {
 				calls++
 				return c.fails[calls-1]
 			})
@@ -233,7 +243,7 @@ func TestABlobWithAnotherNameIsNoStray(t *testing.T) {
 	for _, name := range []string{"x", key.Row, key.Partition + "/", key.Partition + "/x", key.Partition + "/-x", key.Partition + "/0001", key.Partition + "/1x-x"} {
 		must(t, h.blobs.Put(t.Context(), name, []byte("x")))
 	}
-	must(t, h.FindOrphans(t.Context(), start.Add(time.Hour), func(_ context.Context, k store.Key) error {
+	must(t, orphans(t, h, start.Add(time.Hour), func(_ context.Context, k store.Key) error {
 		t.Errorf("a stray is %v", k)
 		return nil
 	}))

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
 	"github.com/posthorn/posthorn/handler/accept/keyring"
+	"github.com/posthorn/posthorn/handler/decide/history"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -48,6 +50,8 @@ type Harness struct {
 	WakeUps *mem.Queue
 	Lists   *Lists
 	Log     *bytes.Buffer
+	// IndexAway keeps storage from the index of messages.
+	IndexAway atomic.Bool
 
 	letters *mem.Table // the dead ones
 
@@ -73,6 +77,7 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	h.Files, h.Content, h.WakeUps = mem.NewContainer(time.Now, plan), mem.NewContainer(time.Now, plan), mem.NewQueue(time.Now, plan)
 	table := func() *mem.Table { return mem.NewTable(time.Now, plan) }
 	h.Queues, h.letters = table(), table()
+	days := mem.NewSeries(time.Now, plan)
 	random := rand.NewChaCha8([32]byte{1})
 	var ids sync.Mutex
 	newID := func() string {
@@ -83,7 +88,7 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	ledgers := table()
 	public, _ := url.Parse("https://mail.example.com")
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.New(table(), time.Now, newID),
+		Check: check.New(), Records: record.New(record.Tables{Lasting: table(), Days: days, Day: func(date string) record.Table { return days.Table(date) }}, time.Now, newID),
 		Sends:          quota.New(ledgers, "send", limits, time.Now, newID),
 		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID),
 		Offload: offload.New(offload.Config{
@@ -150,6 +155,19 @@ func (h *Harness) SpoilContents(t *testing.T, text string) {
 	}
 }
 
+// KeepIndex gives the gateway an index of messages that no fault of the harness reaches. A
+// test outlives its writes by a second.
+func (h *Harness) KeepIndex() {
+	days := mem.NewSeries(time.Now, func(mem.Op, string) mem.Fault {
+		if h.IndexAway.Load() {
+			return mem.Fault{Outcome: mem.Refused}
+		}
+		return mem.Fault{}
+	})
+	tables := history.Tables{Days: days, Day: func(date string) history.Table { return days.Table(date) }}
+	h.History = history.New(tables, record.DefaultHistory, slog.New(slog.DiscardHandler))
+}
+
 // Slow makes each call of op take d before it arrives.
 func (h *Harness) Slow(op mem.Op, d time.Duration) {
 	h.mu.Lock()
@@ -207,11 +225,7 @@ func (h *Harness) Play(t *testing.T, length time.Duration) {
 			t.Logf("receive: %v", err)
 		}
 		for _, m := range messages {
-			shard, err := spool.ParseWakeUp(m.Text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := h.Dispatch(t.Context(), shard); err != nil {
+			if err := h.wakeUp(t.Context(), m.Text); err != nil {
 				t.Logf("dispatch: %v", err)
 				continue
 			}
@@ -221,6 +235,18 @@ func (h *Harness) Play(t *testing.T, length time.Duration) {
 		}
 		time.Sleep(5 * time.Second)
 	}
+}
+
+// wakeUp is a call of the dispatch function.
+func (h *Harness) wakeUp(ctx context.Context, text string) error {
+	if mark, is := spool.ParseCleanUp(text); is {
+		return h.GoOnCleaningUp(ctx, mark)
+	}
+	shard, err := spool.ParseWakeUp(text)
+	if err != nil {
+		return err
+	}
+	return h.Dispatch(ctx, shard)
 }
 
 // Visible counts the blobs that can be read.

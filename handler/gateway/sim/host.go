@@ -75,7 +75,11 @@ func (w *World) dispatch(ctx context.Context, m store.Message) {
 		return // it shows again
 	}
 	shard, err := spool.ParseWakeUp(m.Text)
-	if err == nil {
+	if mark, is := spool.ParseCleanUp(m.Text); is {
+		ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
+		err = i.GoOnCleaningUp(ctx, mark)
+		cancel()
+	} else if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 		err = i.Dispatch(ctx, shard)
 		cancel()

@@ -91,8 +91,7 @@ func (w *World) Waiting() int {
 // Between lists what is at work: records that say neither that a message has ended nor
 // that it stands in a line, and how many messages are noted as such.
 func (w *World) Between(ctx context.Context) (records []string, noted int) {
-	rows, _ := w.records.ListBefore(ctx, store.Key{}, "~", 1<<30)
-	for _, e := range rows {
+	for _, e := range w.recordRows(ctx) {
 		if keys, note := e.Values["keys"].([]byte); note {
 			noted += len(keys) / 16
 			continue

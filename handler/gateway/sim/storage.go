@@ -16,7 +16,7 @@ import (
 
 // Site is one kind of call that an instance makes.
 type Site struct {
-	Where string // records, lines, dead, ledger, links, files, content, wake-ups, acs
+	Where string // records, days, history, lines, dead, ledger, links, files, content, wake-ups, acs
 	Op    mem.Op
 	State record.State // that a write of a record gives it; empty for other calls
 }
@@ -306,6 +306,59 @@ func (t *table) ListBefore(ctx context.Context, after store.Key, partition strin
 		return nil, err
 	}
 	return rows, nil
+}
+
+// days is the tables of a day as one instance reaches them.
+type days struct {
+	i     *Instance
+	where string
+	s     *mem.Series
+}
+
+func (d days) Create(ctx context.Context, date string) error {
+	return d.i.call(ctx, Site{Where: d.where, Op: mem.Create}, date, func() error { return d.s.Create(ctx, date) })
+}
+
+func (d days) Drop(ctx context.Context, date string) error {
+	return d.i.call(ctx, Site{Where: d.where, Op: mem.Drop}, date, func() error { return d.s.Drop(ctx, date) })
+}
+
+func (d days) List(ctx context.Context) (dates []string, err error) {
+	err = d.i.call(ctx, Site{Where: d.where, Op: mem.List}, "", func() (err error) {
+		dates, err = d.s.List(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return dates, nil
+}
+
+// recordRows are the rows of all tables of records.
+func (w *World) recordRows(ctx context.Context) []store.Entity {
+	tables := []*mem.Table{w.records}
+	dates, _ := w.days.List(ctx) // in memory, and there
+	for _, date := range dates {
+		tables = append(tables, w.days.Table(date))
+	}
+	var all []store.Entity
+	for _, t := range tables {
+		rows, _ := t.ListBefore(ctx, store.Key{}, "~", 1<<30)
+		all = append(all, rows...)
+	}
+	return all
+}
+
+// record is the row of a record, whichever table it is in.
+func (w *World) record(ctx context.Context, operation string) (store.Entity, error) {
+	dates, _ := w.days.List(ctx) // in memory, and there
+	for _, date := range dates {
+		if e, _, err := w.days.Table(date).Get(ctx, operation, "m"); err == nil {
+			return e, nil
+		}
+	}
+	e, _, err := w.records.Get(ctx, operation, "m")
+	return e, err
 }
 
 // container is a container as one instance reaches it.

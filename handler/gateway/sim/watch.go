@@ -270,7 +270,7 @@ type roomKey struct {
 
 // owned says whether somebody is just sending a message.
 func (x *Watcher) owned(ctx context.Context, caller, id string, now time.Time) bool {
-	row, _, err := x.w.records.Get(ctx, record.Key(caller, id), "m")
+	row, err := x.w.record(ctx, record.OperationID(caller, id))
 	r := recordIn(row)
 	return err == nil && r.State == record.Sending && now.Before(r.OwnerUntil.Add(Patience))
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/check"
 	"github.com/posthorn/posthorn/handler/accept/keyring"
+	"github.com/posthorn/posthorn/handler/decide/history"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -69,6 +70,9 @@ type Config struct {
 	Host Host
 	// Authority says who may still send what; nil: everybody, and everything.
 	Authority gateway.Authority
+	// Indexed gives the gateways an index of messages, at the site history. It decides on
+	// nothing, so most simulations do without.
+	Indexed bool
 	// Plan decides on every call; nil lets all pass.
 	Plan Plan
 	// Log takes what the gateways log; nil drops it.
@@ -83,6 +87,7 @@ type World struct {
 	records, lines, dead, ledger, links *mem.Table
 	files, content                      *mem.Container
 	wakeUps                             *mem.Queue
+	days, history                       *mem.Series // of records, and of the index
 
 	mu        sync.Mutex
 	instances []*Instance
@@ -109,7 +114,7 @@ func New(c Config) (*World, error) {
 	w.records, w.lines, w.dead = mem.NewTable(now, nil), mem.NewTable(now, nil), mem.NewTable(now, nil)
 	w.ledger, w.links = mem.NewTable(now, nil), mem.NewTable(now, nil)
 	w.files, w.content = mem.NewContainer(now, nil), mem.NewContainer(now, nil)
-	w.wakeUps = mem.NewQueue(now, nil)
+	w.wakeUps, w.days, w.history = mem.NewQueue(now, nil), mem.NewSeries(now, nil), mem.NewSeries(now, nil)
 	w.ACS = newACS(w)
 	for range c.Instances {
 		if _, err := w.Start(); err != nil {
@@ -146,9 +151,21 @@ func (w *World) Start() (*Instance, error) {
 	table := func(name string, t *mem.Table) *table { return &table{i, name, t} }
 	files := &container{i, "files", w.files}
 	ledger := table("ledger", w.ledger)
+	records := record.Tables{
+		Lasting: table("records", w.records), Days: days{i, "days", w.days},
+		Day: func(date string) record.Table { return table("records", w.days.Table(date)) },
+	}
+	var index *history.Index
+	if w.Indexed {
+		index = history.New(history.Tables{
+			Days: days{i, "history", w.history},
+			Day:  func(date string) history.Table { return table("history", w.history.Table(date)) },
+		}, record.DefaultHistory, log)
+	}
 	request := cmp.Or(w.RequestTimeout, 100*time.Second)
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.New(table("records", w.records), now, w.newID).Holding(gateway.OwnerLife(request), gateway.FenceLife(request)),
+		Check: check.New(), Records: record.New(records, now, w.newID).Holding(gateway.OwnerLife(request), gateway.FenceLife(request)),
+		History:        index,
 		Sends:          quota.New(ledger, "send", w.Limits, now, w.newID, quota.Options{CallTime: gateway.SendTime(request)}),
 		StatusRequests: gateway.NewStatusRequests(ledger, w.askLimits(), now, w.newID),
 		Offload: offload.New(offload.Config{

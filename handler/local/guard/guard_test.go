@@ -10,7 +10,7 @@ import (
 
 func TestOnly(t *testing.T) {
 	t.Parallel()
-	names := Names{More: Hosts("mail.test, Desk", "devbox:8025", "0.0.0.0:1", ":2"), Setting: "POSTHORN_LOCAL_NAMES"}
+	names := Names{More: Hosts("mail.test, Laptop", "devbox:8025", "0.0.0.0:1", ":2"), Setting: "POSTHORN_LOCAL_NAMES"}
 	for name, of := range map[string]struct {
 		method, host, site string
 		status             int

@@ -197,26 +197,11 @@ func (c *Client) CreateDomain(ctx context.Context, emailService ID, name string)
 	return d, named(d.ID, "create the domain "+name, err)
 }
 
-// DeleteDomain deletes a domain with its senders. It must not be linked.
-func (c *Client) DeleteDomain(ctx context.Context, id ID) error {
-	_, err := c.call(ctx, request{what: "delete the domain " + id.Name(), method: http.MethodDelete, path: string(id), version: versionCommunication}, nil)
-	return err
-}
-
 // StartVerification has ACS look at the DNS for one of Verifications. It does not wait
 // for the outcome, which stands in the domain's states.
 func (c *Client) StartVerification(ctx context.Context, domain ID, kind string) error {
-	return c.verification(ctx, domain, kind, "initiateVerification", "begin")
-}
-
-// CancelVerification ends one that is under way.
-func (c *Client) CancelVerification(ctx context.Context, domain ID, kind string) error {
-	return c.verification(ctx, domain, kind, "cancelVerification", "cancel")
-}
-
-func (c *Client) verification(ctx context.Context, domain ID, kind, action, verb string) error {
 	resp, err := c.send(ctx, request{
-		what: fmt.Sprintf("%s the verification of %s for %s", verb, kind, domain.Name()), method: http.MethodPost, path: string(domain) + "/" + action, version: versionCommunication,
+		what: "begin the verification of " + kind + " for " + domain.Name(), method: http.MethodPost, path: string(domain) + "/initiateVerification", version: versionCommunication,
 		body: map[string]string{"verificationType": kind},
 	})
 	if err != nil {

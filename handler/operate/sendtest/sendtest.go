@@ -24,7 +24,7 @@ type Status struct {
 	Word string
 	// State is the gateway's, such as waiting; "" if the way is ACS itself.
 	State    string
-	Expected time.Time // when a message that waits will probably go
+	Expected time.Time // when a queued message will probably go
 	// Code and Detail say why it failed, in ACS's words.
 	Code, Detail string
 	Again        time.Duration // before the next question; 0: not said

@@ -110,6 +110,11 @@ func (t *Table) Transact(ctx context.Context, actions ...store.Action) (store.Re
 	}
 	first := actions[0].Entity
 	return t.call(ctx, Transact, first.Partition, first.Row, func(*store.Receipt) error {
+		if actions[0].Verb == store.InsertRow {
+			if err := t.series.make(t.now()); err != nil {
+				return err
+			}
+		}
 		for _, a := range actions {
 			if err := t.allows(a); err != nil {
 				return err

@@ -23,7 +23,7 @@ func wantCancelled(t *testing.T, what string, err error) {
 	}
 }
 
-// wantRefused: a fault of the program is none of the errors of storage.
+// wantRefused: an error of the program is none of the errors of storage.
 func wantRefused(t *testing.T, what string, err error) {
 	t.Helper()
 	if err == nil {

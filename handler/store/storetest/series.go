@@ -22,6 +22,7 @@ func Series(t *testing.T, open func(*testing.T) (Tables, func(suffix string) Row
 	for name, check := range map[string]func(*testing.T, Tables, func(string) Rows){
 		"a table that was never made is empty, and stays away": passingUnmade,
 		"an insert makes its table":                            passingInsert,
+		"a transaction of inserts makes its table":             passingTransact,
 		"a table that is made twice keeps its rows":            passingTwice,
 		"a dropped table is gone with its rows":                passingDrop,
 		"tables are listed in order":                           passingList,
@@ -74,6 +75,20 @@ func passingInsert(t *testing.T, tables Tables, rows func(string) Rows) {
 	etag := insert(t, rows("1"), row("r", 7))
 	wantRow(t, rows("1"), 7, etag)
 	wantNoRows(t, rows("2"))
+	wantTables(t, tables, "1")
+}
+
+func passingTransact(t *testing.T, tables Tables, rows func(string) Rows) {
+	_, err := rows("1").Transact(t.Context(), store.Delete("p", "r", ""), store.Insert(row("s", 8)))
+	wantErr(t, "a transaction that begins with a delete", err, store.ErrMissing)
+	wantTables(t, tables)
+	_, err = rows("1").Transact(t.Context(), store.Insert(row("r", 7)), store.Insert(row("s", 8)))
+	wantErr(t, "a transaction of inserts", err, nil)
+	found, err := rows("1").List(t.Context(), "p")
+	wantErr(t, "list", err, nil)
+	if len(found) != 2 {
+		t.Errorf("%d rows, want 2", len(found))
+	}
 	wantTables(t, tables, "1")
 }
 

@@ -34,8 +34,8 @@ func OpenSeries(endpoint, prefix string, cred azcore.TokenCredential, opts *azta
 	return &Series{service, prefix}, nil
 }
 
-// Table is one of the series. An insert makes it if it does not exist. For any other call
-// it is empty then, and stays away: what was dropped must not come back by a read.
+// Table is one of the series. An insert, or a transaction that begins with one, makes it if
+// it does not exist. For any other call it is empty then, and stays away: what was dropped must not come back by a read.
 func (s *Series) Table(suffix string) *Table {
 	return &Table{client: s.service.NewClient(s.prefix + suffix), passing: true}
 }
@@ -71,10 +71,10 @@ func (s *Series) List(ctx context.Context) ([]string, error) {
 	return suffixes, nil
 }
 
-// create makes the table of a call that has found none. What passes is made by an insert
+// create makes the table of a call that has found none. What passes is made by inserts
 // alone.
 func (t *Table) create(doing string) func(context.Context) error {
-	if !t.passing || doing == insertRow {
+	if !t.passing || doing == insertRow || doing == insertRows {
 		return t.Create
 	}
 	return func(context.Context) error { return fmt.Errorf("%s: %w: its table", doing, store.ErrMissing) }

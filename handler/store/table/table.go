@@ -57,7 +57,8 @@ func (t *Table) Create(ctx context.Context) error {
 	return sdk.Translate("create table", err)
 }
 
-const insertRow = "insert row"
+// What makes a table that is not there yet.
+const insertRow, insertRows = "insert row", "insert rows"
 
 // Insert stores a new row. ErrExists if there is one with its keys.
 func (t *Table) Insert(ctx context.Context, e store.Entity) (store.Receipt, error) {
@@ -137,7 +138,11 @@ func (t *Table) Transact(ctx context.Context, actions ...store.Action) (store.Re
 		}
 		parts[i] = aztables.TransactionAction{ActionType: verbs[a.Verb], Entity: body, IfMatch: condition(a.Entity.ETag)}
 	}
-	return t.call(ctx, "transaction", func(ctx context.Context) (azcore.ETag, error) {
+	doing := "transaction"
+	if actions[0].Verb == store.InsertRow {
+		doing = insertRows
+	}
+	return t.call(ctx, doing, func(ctx context.Context) (azcore.ETag, error) {
 		_, err := t.client.SubmitTransaction(ctx, parts, nil)
 		return "", reason(err)
 	})

@@ -53,11 +53,11 @@ type Failure struct {
 	Message string `json:"message"`
 }
 
-// pointerOfACS is a place before a reason, as records keep them.
+// pointerOfACS is a JSON pointer before a reason, as records keep them.
 var pointerOfACS = regexp.MustCompile(`(^| )(/[^ :]+): `)
 
-// Failed is why a message failed. What is kept of it names places as ACS does, and not what
-// the caller wrote.
+// Failed is why a message failed. Records keep JSON pointers of ACS's members, and not of
+// those that the caller wrote.
 func Failed(code, kept string) *Failure {
 	return &Failure{code, pointerOfACS.ReplaceAllStringFunc(kept, func(found string) string {
 		parts := pointerOfACS.FindStringSubmatch(found)

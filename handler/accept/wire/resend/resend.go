@@ -81,7 +81,7 @@ func messages(e *email) ([]wire.Parsed, []problem.Violation) {
 	return []wire.Parsed{{Message: m, Pointer: e.pointer}}, f
 }
 
-// addresses are those at a place. An empty text is as good as none. One text may have
+// addresses are those at a JSON pointer. An empty text is as good as none. One text may have
 // several with commas between: github.com/resend/resend-ruby wrote cc so, from Rails.
 func addresses(f *wire.Violations, pointer string, m wire.Many) []mail.Address {
 	if m.Alone && m.Texts[0] == "" {
@@ -112,7 +112,7 @@ func (e *email) pointer(ours string) string {
 	return theirs
 }
 
-// at is the place of the i-th text.
+// at is the JSON pointer of the i-th text.
 func at(pointer string, i int, m wire.Many) string {
 	if m.Alone {
 		return pointer

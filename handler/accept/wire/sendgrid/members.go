@@ -1,11 +1,10 @@
 // Package sendgrid is the dialect of SendGrid: POST /v3/mail/send.
 //
-// In: what wire has read by the tables here. Out: a mail.Message for each
-// personalization, which share the content and the attachments, and where the
-// pointers of each stand in the caller's body; the other way, a problem in the form
-// of SendGrid's answers. It reads no JSON (wire does), holds no limit but its
-// own of substitutions (accept/check does) and knows no HTTP beyond the numbers
-// of statuses.
+// In: what wire has read by the tables here. Out: a mail.Message for each personalization,
+// with the JSON pointers of each in the caller's body; all share the content and the
+// attachments. The other way: a problem in the form of SendGrid's answers. It reads no JSON:
+// wire does. It holds no limit but its own of substitutions: accept/check does. It knows no
+// HTTP beyond the numbers of statuses.
 //
 // Sources: tsg_mail_v3.json of SendGrid's OpenAPI documents, and what its clients
 // for Node.js 8.1.6 and Go 3.16.1 send and read. docs/clients/sendgrid.md says

@@ -137,7 +137,7 @@ func (d *Draft) TooMany(c Call, elsewhere int) error {
 	if c.MostWaiting == 0 || d.Messages(c.Caller)+elsewhere < c.MostWaiting {
 		return nil
 	}
-	e := problem.New(problem.TooManyQueued, "%d messages wait already, and no more may. This one was not taken. Send it again after Retry-After.", c.MostWaiting)
+	e := problem.New(problem.TooManyQueued, "The limit of %d queued messages is reached. This message was not taken. Send it again after Retry-After.", c.MostWaiting)
 	room := time.Duration(max(d.fits(c)-d.now, 0).WholeSecond()) * time.Millisecond
 	e.RetryAfter = min(max(room, soonestRetry), latestRetry)
 	return e
