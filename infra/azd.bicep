@@ -42,6 +42,7 @@ module posthorn 'main.bicep' = {
     telemetryDailyGB: options.?telemetryDailyGB
     linkedDomains: options.?linkedDomains
     quota: options.?quota
+    historyDays: options.?historyDays
     settings: options.?settings
     sendRoleId: options.?sendRoleId
     operators: options.?operators

@@ -90,6 +90,11 @@ param sendRoleId string = ''
 @description('Object ids of the operators: people, groups or applications. Default: the account that deploys. Operators may read the master key.')
 param operators array = [deployer().objectId]
 
+@description('Setting POSTHORN_HISTORY_DAYS: 1 to 365. 0: the current value, or 30 at the first deployment.')
+@minValue(0)
+@maxValue(365)
+param historyDays int = 0
+
 @description('E-mail address for alerts and for the budget.')
 param alertEmail string = ''
 
@@ -241,7 +246,8 @@ module app 'modules/app.bicep' = {
         POSTHORN_QUEUE__queueServiceUri: storage.outputs.queue
         POSTHORN_TABLE_ENDPOINT: storage.outputs.table
       },
-      empty(quota) ? {} : { POSTHORN_QUOTA: quota }
+      empty(quota) ? {} : { POSTHORN_QUOTA: quota },
+      historyDays == 0 ? {} : { POSTHORN_HISTORY_DAYS: string(historyDays) }
     )
     givenSettings: settings
   }
@@ -255,6 +261,8 @@ module alerts 'modules/alerts.bicep' = {
     serviceId: communication.outputs.id
     siteId: app.outputs.id
     topicId: events.outputs.topicId
+    insightsId: insights.outputs.id
+    historyDays: historyDays == 0 ? 30 : historyDays
     email: alertEmail
   }
 }

@@ -96,6 +96,7 @@ func (d deployed) missing() (all []string) {
 	}
 	for name, alert := range map[string]string{
 		"DeliveryStatusUpdate": "serviceId", "APIRequestEmail": "serviceId", "DeadLetteredCount": "topicId", "Http5xx": "siteId",
+		"posthorn.cleanup.age": "insightsId",
 	} {
 		if !alertOn(d.modules["alerts"].Template.Variables["alerts"], name, alert) {
 			all = append(all, "no alert on "+name)

@@ -45,6 +45,8 @@ func plausible(name string) string {
 		return "1000000"
 	case name == "POSTHORN_MEMORY_MB":
 		return "320"
+	case name == "POSTHORN_HISTORY_DAYS":
+		return "30"
 	}
 	return "x"
 }

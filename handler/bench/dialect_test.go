@@ -25,7 +25,7 @@ func BenchmarkDialects(b *testing.B) {
 		for range turns {
 			own.add(newGatewayClient(b).send(b, turnMessages))
 			for i, d := range dialects {
-				address, key := newGateway(b, newEmulator(b).URL)
+				address, key := newGateway(b, newEmulator(b).URL, nil)
 				c := newClient(b, address, http.Header{"Authorization": {"Bearer " + key}})
 				c.url, c.body = address+d.path, d.body
 				others[i].add(c.send(b, turnMessages))

@@ -31,6 +31,7 @@ import (
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/local/emulator"
 	"github.com/posthorn/posthorn/handler/mail"
+	"github.com/posthorn/posthorn/handler/store/clock"
 	"github.com/posthorn/posthorn/handler/store/mem"
 	"github.com/posthorn/posthorn/handler/wiring"
 )
@@ -51,9 +52,10 @@ func newEmulator(b *testing.B) *httptest.Server {
 // newGateway is a gateway over storage in memory for both APIs, with the client of ACS
 // and the log of the product. The limits are the highest that ACS grants: at lower
 // ones nobody sends as fast as a processor can. They leave room for 40,000 messages.
-func newGateway(b *testing.B, acsURL string) (address, key string) {
+// Each call of a table goes as plan says; nil lets all pass.
+func newGateway(b *testing.B, acsURL string, plan mem.Plan) (address, key string) {
 	b.Helper()
-	table := func() *mem.Table { return mem.NewTable(time.Now, nil) }
+	table := func() *mem.Table { return mem.NewTable(time.Now, plan) }
 	server := httptest.NewUnstartedServer(nil)
 	public, err := url.Parse("http://" + server.Listener.Addr().String())
 	if err != nil {
@@ -66,13 +68,13 @@ func newGateway(b *testing.B, acsURL string) (address, key string) {
 	log := wiring.NewLog(io.Discard, slog.LevelInfo)
 	tracer := tracenoop.NewTracerProvider().Tracer("")
 	plenty := quota.Limits{PerMinute: 40_000, PerHour: 2_000_000}
-	ledgers, days := table(), mem.NewSeries(time.Now, nil)
+	ledgers, days, storage := table(), mem.NewSeries(time.Now, plan), clock.New(time.Now)
 	records := record.Tables{Lasting: table(), Days: days, Day: func(date string) record.Table { return days.Table(date) }}
 	callers := caller.NewRegistry(table(), keyring.Masters{make([]byte, 32)}, false, time.Now)
 	hooks := hook.NewRegistry(table(), keyring.Masters{make([]byte, 32)}, rand.Reader, time.Now)
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.New(records, time.Now, uuid.NewString),
-		Sends:          quota.New(ledgers, "send", plenty, time.Now, uuid.NewString),
+		Check: check.New(), Records: record.New(records, time.Now, uuid.NewString).Sharing(storage),
+		Sends:          gateway.NewSends(ledgers, plenty, time.Now, uuid.NewString, quota.Options{Clock: storage}),
 		StatusRequests: quota.New(ledgers, "status", plenty, time.Now, uuid.NewString),
 		Offload: offload.New(offload.Config{
 			Blobs: mem.NewContainer(time.Now, nil), Links: table(), PublicURL: public, Now: time.Now, Rand: rand.Reader,

@@ -62,7 +62,7 @@ func BenchmarkSmallMessages(b *testing.B) {
 
 func newGatewayClient(b *testing.B) *client {
 	b.Helper()
-	address, key := newGateway(b, newEmulator(b).URL)
+	address, key := newGateway(b, newEmulator(b).URL, nil)
 	return newClient(b, address, http.Header{"Authorization": {"Bearer " + key}})
 }
 

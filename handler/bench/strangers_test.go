@@ -29,7 +29,7 @@ func BenchmarkStrangers(b *testing.B) {
 	var ratios []float64
 	var quiet, attacked time.Duration
 	for b.Loop() {
-		address, key := newGateway(b, newEmulator(b).URL)
+		address, key := newGateway(b, newEmulator(b).URL, nil)
 		c := newClient(b, address, http.Header{"Authorization": {"Bearer " + key}})
 		for range pairs {
 			before := c.send(b, pairMessages)

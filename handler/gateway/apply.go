@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
@@ -30,7 +31,7 @@ var errChanged = errors.New("the record changed again")
 
 // send makes one attempt to send the message.
 func (d *dispatched) send(ctx context.Context, grant quota.Grant) error {
-	permit := d.permit(grant)
+	permit := d.permit(d.Sends[d.entry.Line.Domain], grant)
 	defer permit.done(ctx)
 	m, rec, err := d.open(ctx)
 	if m == nil {
@@ -188,6 +189,27 @@ func (d *dispatched) requeue(ctx context.Context) error {
 	d.count(ctx, d.entry, until)
 	return err
 }
+
+// guard does work on the message. A panic is an error of this message alone, and a try: a
+// message that makes the program panic each time is given up.
+func (d *dispatched) guard(ctx context.Context, work func(context.Context, *dispatched) error) (err error) {
+	defer func() {
+		if value := recover(); value == nil {
+			return
+		}
+		err = panicked()
+		if d.entry.Tries++; d.entry.Tries%maxTries != 0 {
+			return
+		}
+		err = d.guard(ctx, func(ctx context.Context, d *dispatched) error {
+			return d.look(ctx, outcome{result: unreadable, err: err})
+		})
+	}()
+	return work(ctx, d)
+}
+
+// panicked is the error of a panic. Its value may quote a message; the stack does not.
+func panicked() error { return errors.New("panic at " + string(debug.Stack())) }
 
 // end requeues an entry that is still in these hands.
 func (d *dispatched) end(ctx context.Context, err error) {

@@ -27,15 +27,15 @@ const (
 )
 
 // formCap is the usual cap of a form, in percent.
-func (g *Gateway) formCap() int {
-	perHour := max(g.Sends.Limits().PerHour, 1)
+func (g *Gateway) formCap(domain mail.DomainKind) int {
+	perHour := max(g.Sends[domain].Limits().PerHour, 1)
 	return min(max(formPercent, (100*formLeast+perHour-1)/perHour), 50)
 }
 
 // mostWaiting is the usual bound on what waits of a caller: as many as the whole quota can
 // send in the longest time that a message waits. More could never go in time.
-func (g *Gateway) mostWaiting() int {
-	return max(fewestWaiting, g.Sends.Limits().PerHour*int(mail.MaxWait.Hours()))
+func (g *Gateway) mostWaiting(domain mail.DomainKind) int {
+	return max(fewestWaiting, g.Sends[domain].Limits().PerHour*int(mail.MaxWait.Hours()))
 }
 
 // ofForm is a call of a caller as one of its forms makes it. A share is the caller's own.
@@ -72,10 +72,10 @@ func (g *Gateway) call(req Request, m *mail.Message) quota.Call {
 	c := req.Caller
 	q := quota.Call{
 		Caller: c.Name, Class: quota.Normal, Cost: 1, Share: c.Policy.Share, Cap: c.Policy.Cap, Sender: senderOf(m),
-		MostWaiting: cmp.Or(c.Policy.MaxWaiting, g.mostWaiting()),
+		MostWaiting: cmp.Or(c.Policy.MaxWaiting, g.mostWaiting(mail.DomainKindOf(m.SenderAddress))),
 	}
 	if f := req.Form; f != nil {
-		q = ofForm(q, req.Hook, cmp.Or(f.Cap, g.formCap()))
+		q = ofForm(q, req.Hook, cmp.Or(f.Cap, g.formCap(mail.DomainKindOf(m.SenderAddress))))
 		q.MostWaiting = f.MaxWaiting
 	}
 	if m.Delivery.Priority != "" {

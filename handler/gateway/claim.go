@@ -10,17 +10,22 @@ import (
 	"github.com/posthorn/posthorn/handler/store"
 )
 
-// claim makes s's record. done says that there is an answer already. It goes on after
+// claim makes the record of a message that its caller has named. done says that there is an
+// answer already. It goes on after
 // the request's time: a row whose answer nobody awaited would keep the caller's id for
 // OwnerLife. undo gives it back.
 func (g *Gateway) claim(ctx context.Context, s *sending) (answer Answer, done bool, err error) {
+	if !s.named {
+		return Answer{}, false, nil
+	}
+	s.claimed = true
 	ctx = context.WithoutCancel(ctx)
 	rec, replay, err := g.claimInTurn(ctx, *s.rec)
 	if err != nil {
 		return Answer{}, false, err
 	}
 	if replay {
-		return Answer{rec, true}, true, failed(rec)
+		return Answer{Record: rec, Replayed: true}, true, failed(rec)
 	}
 	s.rec = rec
 	if rec.State != record.Unknown {
@@ -95,7 +100,7 @@ func (g *Gateway) resume(ctx context.Context, s *sending) (answer Answer, done b
 		return Answer{}, false, problem.Wrap(problem.Unavailable, "An earlier request with this id may have sent the message, and ACS cannot be asked now. Send it again after Retry-After.", o.err)
 	case accepted, rejected:
 		s.unended = !g.finish(ctx, s.rec, o)
-		return Answer{s.rec, true}, true, failed(s.rec)
+		return Answer{Record: s.rec, Replayed: true}, true, failed(s.rec)
 	}
 	s.again = true
 	return Answer{}, false, nil
@@ -111,5 +116,5 @@ func (g *Gateway) earlier(ctx context.Context, s *sending, refusal error) (Answe
 	if err != nil || rec.Fingerprint != s.rec.Fingerprint || !rec.Final() || rec.Repeatable {
 		return Answer{}, refusal
 	}
-	return Answer{rec, true}, failed(rec)
+	return Answer{Record: rec, Replayed: true}, failed(rec)
 }

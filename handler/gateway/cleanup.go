@@ -18,7 +18,7 @@ const (
 	orphanAge = 2 * record.OwnerLife
 	// cleanUpShare is the time of each part of the clean-up. All parts together are done
 	// before the call of the timer ends. A part that is not done goes on by a wake-up message.
-	cleanUpShare = 30 * time.Second
+	cleanUpShare = 25 * time.Second
 	// cleanUpTime is that of a part that goes on.
 	cleanUpTime = 3 * time.Minute
 )

@@ -54,8 +54,6 @@ type crash struct {
 	site sim.Site
 	most int // n is 1 to most
 	own  sim.Fault
-	// blobs says that the messages which wait are large.
-	blobs bool
 }
 
 // requests are the time-outs of requests: the shortest that may be set, and the default.
@@ -64,37 +62,49 @@ var requests = [...]time.Duration{5 * time.Second, 100 * time.Second}
 // crashes are all points at which something is left behind. The rows are those of
 // the list in docs/crashes.md.
 var crashes = []crash{
-	{0, "read, nothing stored", sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, 4, sim.KillBefore, false},
-	{1, "checked, nothing stored", sim.Site{Where: "records", Op: mem.Get}, 3, sim.KillBefore, false},
-	{2, "claimed, the answer lost", sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, 4, sim.KillAfter, false},
-	{3, "claimed, its owner dead", sim.Site{Where: "ledger", Op: mem.Get}, 4, sim.KillBefore, false},
-	{4, "quota reserved", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.KillAfter, false},
-	{5, "reservation in doubt", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.Lose, false},
-	{6, "some of a file stored", sim.Site{Where: "files", Op: mem.Stage}, 2, sim.KillAfter, false},
-	{7, "large content stored", sim.Site{Where: "content", Op: mem.Put}, 4, sim.KillAfter, true},
-	{8, "listed as at work, in a new row", sim.Site{Where: "records", Op: mem.Insert}, 2, sim.KillAfter, false},
-	{8, "listed as at work", sim.Site{Where: "records", Op: mem.Replace}, 4, sim.KillAfter, false},
-	{8, "fenced, nothing sent", sim.Site{Where: "records", Op: mem.Replace, State: record.Sending}, 8, sim.KillAfter, false},
-	{8, "fenced without a claim", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 3, sim.KillAfter, false},
-	{9, "on the wire, no answer", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Lose, false},
-	{10, "accepted, not recorded", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillBefore, false},
-	{11, "rejected, not recorded", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Refuse, false},
-	{12, "recording in doubt", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.Repeat, false},
-	{13, "recorded, the answer lost", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillAfter, false},
-	{14, "recorded as waiting, not queued", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillBefore, false},
-	{14, "recorded as waiting, not queued, large", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillBefore, true},
-	{15, "queued, its wake-up message in doubt", sim.Site{Where: "wake-ups", Op: mem.Send}, 5, sim.Lose, false},
-	{16, "taken by a dispatcher, then dead", sim.Site{Where: "lines", Op: mem.Get}, 5, sim.KillBefore, false},
-	{16, "taken by a dispatcher, then dead, large", sim.Site{Where: "content", Op: mem.Read}, 5, sim.KillBefore, true},
-	{17, "sent and recorded, still queued", sim.Site{Where: "lines", Op: mem.Delete}, 5, sim.KillBefore, false},
-	{18, "queued, the answer lost", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillAfter, false},
-	{19, "large content deleted, queue entry not", sim.Site{Where: "content", Op: mem.Delete}, 5, sim.KillAfter, true},
-	{20, "fenced, then frozen", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Freeze, false},
+	{0, "read, nothing stored", sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, 4, sim.KillBefore},
+	{1, "checked, nothing stored", sim.Site{Where: "records", Op: mem.Get}, 3, sim.KillBefore},
+	{2, "claimed, the answer lost", sim.Site{Where: "records", Op: mem.Insert, State: record.Claimed}, 4, sim.KillAfter},
+	{3, "claimed, its owner dead", sim.Site{Where: "ledger", Op: mem.Get}, 4, sim.KillBefore},
+	{4, "quota reserved", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.KillAfter},
+	{5, "reservation in doubt", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.Lose},
+	{6, "some of a file stored", sim.Site{Where: "files", Op: mem.Stage}, 2, sim.KillAfter},
+	{7, "content stored, large", sim.Site{Where: "content", Op: mem.Put}, 4, sim.KillAfter},
+	{8, "listed as at work, in a new row", sim.Site{Where: "records", Op: mem.Insert}, 2, sim.KillAfter},
+	{8, "listed as at work", sim.Site{Where: "records", Op: mem.Replace}, 4, sim.KillAfter},
+	{8, "fenced, nothing sent", sim.Site{Where: "records", Op: mem.Replace, State: record.Sending}, 8, sim.KillAfter},
+	{8, "fenced without a claim", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 3, sim.KillAfter},
+	{4, "reserved, not fenced, with plenty of tokens", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 4, sim.KillBefore},
+	{8, "fenced and claimed, with plenty of tokens", sim.Site{Where: "records", Op: mem.Insert, State: record.Sending}, 4, sim.KillAfter},
+	{8, "listed as at work, with plenty of tokens", sim.Site{Where: "records", Op: mem.Replace}, 4, sim.KillAfter},
+	{10, "accepted, not recorded, with plenty of tokens", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 4, sim.KillBefore},
+	{9, "on the wire, no answer", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Lose},
+	{10, "accepted, not recorded", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillBefore},
+	{11, "rejected, not recorded", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Refuse},
+	{12, "recording in doubt", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.Repeat},
+	{13, "recorded, the answer lost", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillAfter},
+	{14, "recorded as waiting, not queued", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillBefore},
+	{14, "recorded as waiting, not queued, large", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillBefore},
+	{15, "queued, its wake-up message in doubt", sim.Site{Where: "wake-ups", Op: mem.Send}, 5, sim.Lose},
+	{16, "taken by a dispatcher, then dead", sim.Site{Where: "lines", Op: mem.Get}, 5, sim.KillBefore},
+	{16, "taken by a dispatcher, then dead, large", sim.Site{Where: "content", Op: mem.Read}, 5, sim.KillBefore},
+	{17, "sent and recorded, still queued", sim.Site{Where: "lines", Op: mem.Delete}, 5, sim.KillBefore},
+	{18, "queued, the answer lost", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillAfter},
+	{19, "content deleted, queue entry not, large", sim.Site{Where: "content", Op: mem.Delete}, 5, sim.KillAfter},
+	{20, "fenced, then frozen", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Freeze},
 }
 
+// plenty says that so many tokens are free that the fence of a message is its claim.
+func (c crash) plenty() bool { return strings.HasSuffix(c.name, "plenty of tokens") }
+
+// large says that the messages which wait have blobs.
+func (c crash) large() bool { return strings.HasSuffix(c.name, "large") }
+
 // unnamed says that the messages have no key, so that nobody repeats them: only
-// then does a record begin with the fence.
-func (c crash) unnamed() bool { return c.site.Op == mem.Insert && c.site.State == record.Sending }
+// then does a record begin with the fence where tokens are few.
+func (c crash) unnamed() bool {
+	return c.site.Op == mem.Insert && c.site.State == record.Sending && !c.plenty()
+}
 
 // befalls are the faults that each point meets: its own, and four that could be
 // anywhere. In a short run it is its own alone.
@@ -154,12 +164,16 @@ func (c crash) run(t *testing.T, fault sim.Fault, seed uint64, forgetful bool) (
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		strike := &strike{site: c.site, at: 1 + int(seed)%c.most, fault: fault}
+		limits := quota.Limits{PerMinute: 3, PerHour: 60}
+		if c.plenty() {
+			limits = quota.Limits{PerMinute: 60, PerHour: 600}
+		}
 		w := newWorld(t, sim.Config{
-			Seed: seed, Instances: 2, Limits: quota.Limits{PerMinute: 3, PerHour: 60}, Forgetful: forgetful, Plan: strike.plan,
+			Seed: seed, Instances: 2, Limits: limits, Forgetful: forgetful, Plan: strike.plan,
 			Way: 30 * time.Millisecond, ACSTime: 2 * time.Second, ClockError: time.Second, Upstream: sim.Open,
 			RequestTimeout: requests[int(seed)/c.most%len(requests)],
 		})
-		if c.blobs {
+		if c.large() {
 			w.UseBlobs()
 		}
 		w.Play()

@@ -79,23 +79,26 @@ func outlived(l spool.Message) (*record.Record, error) {
 
 // requeueDead gives a message a new position in line, at which it begins anew.
 func (g *Gateway) requeueDead(ctx context.Context, rec *record.Record, m *mail.Message, d spool.DeadLetter) error {
+	deadline, err := g.retryUntil(ctx, rec)
+	if err != nil {
+		return err
+	}
 	entry, wait := d.Entry, g.Records.MarkWaiting
 	entry.Tries, entry.Repeats, entry.UnknownAnswers, entry.NotBefore, entry.Doubt = 0, 0, 0, time.Time{}, spool.NoDoubt
 	var position quota.Position
-	var err error
 	if entry.Line.Later = rec.State == record.Unknown; entry.Line.Later {
 		entry.Doubt, wait = spool.NoAnswer, g.Records.MarkResolving
-		position, err = g.doubtPosition(ctx, callOf(&entry), d.Line.Shard, 0)
+		position, err = g.doubtPosition(ctx, d.Line.Domain, callOf(&entry), d.Line.Shard, 0)
 	} else {
-		position, err = g.Sends.Join(ctx, callOf(&entry), time.Time{}, time.Time{})
+		position, err = g.Sends[d.Line.Domain].Join(ctx, callOf(&entry), time.Time{}, time.Time{})
 	}
 	if err != nil {
 		return err
 	}
-	defer g.wake(ctx, position)
+	defer g.wake(ctx, d.Line.Domain, position)
 	entry.Line.Shard, entry.Due, entry.Ticket = position.Shard, position.At, position.Ticket
 	entry.Key = spool.KeyFor(entry.Line, position.At, rec.OperationID)
-	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = entry.Key, position.At.Add(mail.MaxWait), nil, position.Expected, false
+	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = entry.Key, deadline, nil, position.Expected, false
 	if err := g.Spool.PutMessage(ctx, &entry, spool.Message{Record: rec.Snapshot(), Message: m}); err != nil {
 		return err
 	}
@@ -104,6 +107,29 @@ func (g *Gateway) requeueDead(ctx context.Context, rec *record.Record, m *mail.M
 	}
 	entry.Version = rec.Version()
 	return g.Spool.InsertEntry(ctx, &entry)
+}
+
+// retryMargin is how long before the end of its record a message may be sent for the last
+// time. A message is not put back for a shorter time.
+const retryMargin = time.Hour
+
+// retryUntil is the deadline of a message that is put back. It cannot outlive a record that
+// stands in the table of a day. When that table is gone, the message gets another record.
+func (g *Gateway) retryUntil(ctx context.Context, rec *record.Record) (time.Time, error) {
+	now, err := g.Records.Time(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	deadline := now.Add(mail.MaxWait)
+	if until, sure := rec.Until(); sure {
+		deadline = sooner(deadline, until.Add(-retryMargin))
+	}
+	if deadline.Before(now.Add(retryMargin)) {
+		p := problem.New(problem.Unavailable, "The record of the message is just about to go. Put the message back after that.")
+		p.RetryAfter = deadline.Add(2 * retryMargin).Sub(now)
+		return time.Time{}, p
+	}
+	return deadline, nil
 }
 
 // isBack says whether a message was put back already. A retry that died before it inserted

@@ -8,6 +8,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/store"
 )
 
@@ -44,9 +45,10 @@ type found struct {
 	next time.Time
 }
 
-// dispatcher sends what is queued in one shard for a while.
+// dispatcher sends what is queued in one shard of one ledger for a while.
 type dispatcher struct {
 	*Gateway
+	domain    mail.DomainKind
 	shard     int
 	id        string
 	now       time.Time            // of storage, at the beginning of a look
@@ -64,12 +66,12 @@ type dispatcher struct {
 	away      time.Time // until when ACS is not asked again, since it did not answer
 }
 
-// Dispatch sends what may go now of the queues of a shard, in order, and sees to it that
+// Dispatch sends what may go now of the queues of a shard of a ledger, in order, and sees to it that
 // the shard is woken when more may go. It may be repeated and run many times at once: the
 // ledger gives the lease of a shard to one. An error is Unavailable, and then Watch wakes
 // the shard again.
-func (g *Gateway) Dispatch(ctx context.Context, shard int) error {
-	d := &dispatcher{Gateway: g, shard: shard, id: g.NewID(), inFlight: map[store.Key]bool{}, landed: make(chan struct{}, 1)}
+func (g *Gateway) Dispatch(ctx context.Context, domain mail.DomainKind, shard int) error {
+	d := &dispatcher{Gateway: g, domain: domain, shard: shard, id: g.NewID(), inFlight: map[store.Key]bool{}, landed: make(chan struct{}, 1)}
 	defer d.flight.Wait()
 	err := d.run(ctx)
 	if err != nil && d.leased {
@@ -105,7 +107,7 @@ func (d *dispatcher) run(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		d.Log.DebugContext(ctx, "dispatcher stopped", "shard", d.shard, "state", string(f.state), "next", f.next)
+		d.Log.DebugContext(ctx, "dispatcher stopped", "domain", d.domain, "shard", d.shard, "state", string(f.state), "next", f.next)
 		return d.wakeAt(ctx, f.next)
 	}
 }
@@ -115,7 +117,7 @@ func (d *dispatcher) release(ctx context.Context, next time.Time) error {
 	if !d.leased {
 		return nil
 	}
-	err := d.Sends.Rest(ctx, d.shard, d.id, next)
+	err := d.Sends[d.domain].Rest(ctx, d.shard, d.id, next)
 	d.leased = err != nil && !errors.Is(err, quota.ErrLeaseTaken)
 	return err
 }
@@ -125,12 +127,12 @@ func (d *dispatcher) release(ctx context.Context, next time.Time) error {
 func (d *dispatcher) abort(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.undoTimeout)
 	defer cancel()
-	err := d.Sends.Rest(ctx, d.shard, d.id, d.now)
+	err := d.Sends[d.domain].Rest(ctx, d.shard, d.id, d.now)
 	if err == nil {
 		err = d.wakeAt(ctx, d.now)
 	}
 	if err != nil {
-		d.Log.WarnContext(ctx, "could not release the lease of a shard", "shard", d.shard, "error", err)
+		d.Log.WarnContext(ctx, "could not release the lease of a shard", "domain", d.domain, "shard", d.shard, "error", err)
 	}
 }
 
@@ -169,7 +171,7 @@ func (d *dispatcher) wakeAt(ctx context.Context, at time.Time) error {
 	if at.IsZero() {
 		return nil
 	}
-	return d.Spool.SendWakeUp(ctx, d.shard, at.Sub(d.now))
+	return d.Spool.SendWakeUp(ctx, d.domain, d.shard, at.Sub(d.now))
 }
 
 // look reads the heads of the queues once and sends what may go.
@@ -178,7 +180,7 @@ func (d *dispatcher) look(ctx context.Context) (found, error) {
 	if free < (d.most()+3)/4 {
 		return found{full, d.now.Add(shortestPoll)}, nil
 	}
-	open, err := d.Sends.Open(ctx, d.shard, d.id, d.busy())
+	open, err := d.Sends[d.domain].Open(ctx, d.shard, d.id, d.busy())
 	if err != nil {
 		return found{}, err
 	}
@@ -225,7 +227,7 @@ func (d *dispatcher) take(ctx context.Context, heads []*head, open quota.Opening
 	for i, h := range heads {
 		wants[i] = h.want()
 	}
-	grants, next, err := d.Sends.Take(ctx, d.shard, d.id, wants)
+	grants, next, err := d.Sends[d.domain].Take(ctx, d.shard, d.id, wants)
 	if errors.Is(err, quota.ErrLeaseTaken) {
 		d.leased = false
 		return found{state: taken}, nil
@@ -291,7 +293,7 @@ func (d *dispatcher) start(ctx context.Context, e *spool.Entry, work func(contex
 	d.flight.Go(func() {
 		ctx, span := d.Tracer.Start(context.WithoutCancel(ctx), "dispatch")
 		defer span.End()
-		one.end(ctx, work(ctx, one))
+		one.end(ctx, one.guard(ctx, work))
 		d.mu.Lock()
 		delete(d.inFlight, key)
 		d.bytes -= bytes

@@ -75,7 +75,7 @@ func (d *dispatcher) listAll(ctx context.Context, lines []quota.LineView, room i
 // Those that pause do not hide those behind them.
 func (d *dispatcher) list(ctx context.Context, l quota.Line, each int, inFlight map[store.Key]bool) (*head, error) {
 	h := &head{Want: quota.Want{Line: l}}
-	line := spool.Line{Shard: d.shard, Class: int(l.Class), Later: l.Later}
+	line := spool.Line{Domain: d.domain, Shard: d.shard, Class: int(l.Class), Later: l.Later}
 	line.Caller, line.Form = splitPart(l.Caller)
 	var last *spool.Entry
 	for page, n := 0, each+len(inFlight); page < mostPages; page, n = page+1, min(4*n, pageRows) {

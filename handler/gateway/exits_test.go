@@ -10,6 +10,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 	"github.com/posthorn/posthorn/handler/gateway/sim"
+	"github.com/posthorn/posthorn/handler/mail"
 )
 
 // Whichever way a message leaves the queue: no row of it is left and nobody is counted as
@@ -81,7 +82,7 @@ func TestEveryWayOutOfTheQueue(t *testing.T) {
 				if err != nil || found.Record.State != test.ends {
 					t.Errorf("it is %+v, %v", found.Record, err)
 				}
-				usage, err := w.Any().Usage(t.Context(), shop)
+				usage, err := w.Any().Usage(t.Context(), mail.CustomDomain, shop)
 				blobs, rows := w.Left(t.Context())
 				dead, deadErr := w.Any().Dead(t.Context())
 				if err != nil || deadErr != nil || usage.WaitingAll != 0 || rows != 0 || blobs != test.blobs || len(dead) != test.dead {

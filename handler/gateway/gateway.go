@@ -100,13 +100,13 @@ type Config struct {
 	Records *record.Store
 	// History is the index of messages; nil keeps none.
 	History *history.Index
-	// Sends and StatusRequests are the ledgers of the two limits of a subscription: of
-	// messages and of questions about them.
-	Sends, StatusRequests *quota.Ledger
-	Offload               *offload.Offload
-	Spool                 *spool.Spool
-	Authority             Authority
-	ACS                   ACS
+	// Sends are the ledgers of messages, StatusRequests that of questions about them.
+	Sends          Sends
+	StatusRequests *quota.Ledger
+	Offload        *offload.Offload
+	Spool          *spool.Spool
+	Authority      Authority
+	ACS            ACS
 	// Reputation hears what ACS says of each message.
 	Reputation *reputation.Watch
 	// MaxACSRequestBytes is what fits into one request to ACS.
@@ -177,14 +177,16 @@ func (r Request) named() bool { return r.OperationID != "" || r.IdempotencyKey !
 // Answer is what became of a Request.
 type Answer struct {
 	Record *record.Record
+	// Domain is the kind of the sender's domain, also beside an error of its ledger.
+	Domain mail.DomainKind
 	// Replayed says that an earlier request had this answer.
 	Replayed bool
 }
 
-// Quota is what is known of the sending quota without asking storage.
-func (g *Gateway) Quota() quota.View { return g.Sends.View() }
+// Quota is what is known of the quota of a kind of domain without asking storage.
+func (g *Gateway) Quota(domain mail.DomainKind) quota.View { return g.Sends[domain].View() }
 
-// Usage is what a caller may know of the quota, read anew.
-func (g *Gateway) Usage(ctx context.Context, c caller.Caller) (quota.Overview, error) {
-	return g.Sends.Overview(ctx, quota.Call{Caller: c.Name, Class: quota.Normal, Cost: 1, Share: c.Policy.Share, Cap: c.Policy.Cap})
+// Usage is what a caller may know of the quota of a kind of domain, read anew.
+func (g *Gateway) Usage(ctx context.Context, domain mail.DomainKind, c caller.Caller) (quota.Overview, error) {
+	return g.Sends[domain].Overview(ctx, quota.Call{Caller: c.Name, Class: quota.Normal, Cost: 1, Share: c.Policy.Share, Cap: c.Policy.Cap})
 }

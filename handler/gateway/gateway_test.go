@@ -99,8 +99,8 @@ func TestWhatIsRefusedLeavesNothing(t *testing.T) {
 				if _, err := h.Send(t.Context(), c.req); !problem.Is(err, c.want) {
 					t.Errorf("got %v", err)
 				}
-				if len(h.ACS.Arrivals) != 0 || h.Visible(t) != 0 || h.Quota().Known {
-					t.Errorf("calls %d, blobs %d, quota touched %t", len(h.ACS.Arrivals), h.Visible(t), h.Quota().Known)
+				if len(h.ACS.Arrivals) != 0 || h.Visible(t) != 0 || h.Quota(mail.CustomDomain).Known {
+					t.Errorf("calls %d, blobs %d, quota touched %t", len(h.ACS.Arrivals), h.Visible(t), h.Quota(mail.CustomDomain).Known)
 				}
 				if _, err := h.Send(t.Context(), request(gatewaytest.Small("next"))); err != nil {
 					t.Errorf("the next request: %v", err)

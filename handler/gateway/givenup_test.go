@@ -10,6 +10,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway/sim"
+	"github.com/posthorn/posthorn/handler/mail"
 )
 
 const (
@@ -158,7 +159,7 @@ func TestWhatIsGivenUpIsToldAndHoldsUpNobody(t *testing.T) {
 				if err != nil || len(dead) != 1 || dead[0].ID != answer.Record.ID || dead[0].Reason != test.detail {
 					t.Errorf("the operator sees %+v, %v", dead, err)
 				}
-				usage, err := w.Any().Usage(t.Context(), shop)
+				usage, err := w.Any().Usage(t.Context(), mail.CustomDomain, shop)
 				blobs, rows := w.Left(t.Context())
 				if err != nil || usage.WaitingAll != 0 || rows != 0 || blobs != test.blobs {
 					t.Errorf("%d count as waiting, %d rows, %d blobs, %v", usage.WaitingAll, rows, blobs, err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -69,14 +70,20 @@ func (g *Gateway) observe(m metric.Meter) error {
 		return failed
 	}
 	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		s := g.Sends.Stats()
-		o.ObserveInt64(reserved, s.Reserved)
-		o.ObserveInt64(refused, s.Refused)
-		o.ObserveInt64(busy, s.Backoffs)
-		o.ObserveInt64(conflicts, s.Conflicts)
-		o.ObserveInt64(operations, s.Reads+s.Writes)
-		o.ObserveInt64(waiting, int64(s.Waiting))
-		o.ObserveInt64(drain, int64(s.Drain.Seconds()))
+		for i, l := range g.Sends {
+			domain := mail.DomainKind(i)
+			if !g.Sends.used(domain) {
+				continue
+			}
+			s, of := l.Stats(), metric.WithAttributes(attribute.String("domain", domain.String()))
+			o.ObserveInt64(reserved, s.Reserved, of)
+			o.ObserveInt64(refused, s.Refused, of)
+			o.ObserveInt64(busy, s.Backoffs, of)
+			o.ObserveInt64(conflicts, s.Conflicts, of)
+			o.ObserveInt64(operations, s.Reads+s.Writes, of)
+			o.ObserveInt64(waiting, int64(s.Waiting), of)
+			o.ObserveInt64(drain, int64(s.Drain.Seconds()), of)
+		}
 		age := int64(0)
 		if since := g.since.Load(); since != 0 {
 			age = max(0, g.Now().UnixMilli()-since) / 1000

@@ -24,9 +24,9 @@ func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message
 	sent()
 	o := outcome{result: refused, err: err, fenced: true}
 	fails := func(ctx context.Context, grant quota.Grant) error {
-		return g.Sends.Failing(ctx, grant, rec.OperationID)
+		return permit.ledger.Failing(ctx, grant, rec.OperationID)
 	}
-	tell := g.Sends.Well // a call only where others wait for it, or failed before
+	tell := permit.ledger.Well // a call only where others wait for it, or failed before
 	switch {
 	case err == nil, errors.Is(err, ErrRepeat):
 		o.result = accepted
@@ -43,7 +43,7 @@ func (g *Gateway) offer(ctx context.Context, rec *record.Record, m *mail.Message
 		g.Reputation.CountOutcome(ctx, rec.Caller, rec.Hook, reputation.Refused)
 	case problem.Is(err, problem.ACSBusy):
 		wait := problem.Of(err).RetryAfter
-		o.result, tell = postponed, func(ctx context.Context, grant quota.Grant) error { return g.Sends.Backoff(ctx, wait, grant) }
+		o.result, tell = postponed, func(ctx context.Context, grant quota.Grant) error { return permit.ledger.Backoff(ctx, wait, grant) }
 	case errors.Is(err, ErrSender):
 	default:
 		tell = fails

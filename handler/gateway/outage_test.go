@@ -75,7 +75,7 @@ func TestOneFaultOfACSStopsNobody(t *testing.T) {
 					t.Errorf("the message in doubt ended after %s", d)
 				}
 				time.Sleep(time.Second)
-				u, err := w.Any().Sends.Overview(t.Context(), quota.Call{Cost: 1})
+				u, err := w.Any().Sends[mail.CustomDomain].Overview(t.Context(), quota.Call{Cost: 1})
 				w.Stop()
 				if err != nil || u.WaitingAll != 0 {
 					t.Errorf("%d count as waiting, %v", u.WaitingAll, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"runtime/debug"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -77,8 +76,8 @@ func (g *Gateway) sendSeveral(ctx context.Context, firstAlone bool, messages ite
 // do sends a message. A panic is told of it alone.
 func (p *part) do(ctx context.Context, j job, late bool) {
 	defer func() {
-		if value := recover(); value != nil { // it may quote a message; the stack does not
-			p.err = problem.Wrap(problem.Internal, problem.Of(errors.New("")).Detail, errors.New("panic at "+string(debug.Stack())))
+		if value := recover(); value != nil {
+			p.err = problem.Wrap(problem.Internal, problem.Of(errors.New("")).Detail, panicked())
 		}
 	}()
 	if p.sent, p.err = j.send(late); outOfTime(ctx, p.err) {

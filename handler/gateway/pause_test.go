@@ -12,6 +12,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
 	"github.com/posthorn/posthorn/handler/gateway/sim"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
@@ -71,7 +72,7 @@ func TestSimSendingIsPaused(t *testing.T) {
 					// What is left is the timer's look, once a minute.
 					for site, most := range map[string]float64{"ledger": 8, "wake-ups": 2.5, "acs": 0} {
 						n := w.Operations()[site] - resolved[site]
-						if each := float64(n) / c.pause.Minutes() / float64(w.Any().Sends.Shards()); each > most {
+						if each := float64(n) / c.pause.Minutes() / float64(w.Any().Sends[mail.CustomDomain].Shards()); each > most {
 							t.Errorf("%.1f operations on %s a minute and shard in the pause, after %d in its beginning", each, site, resolved["ledger"]-ledger)
 						}
 					}
@@ -141,7 +142,7 @@ func TestAPauseOfSendingRefuses(t *testing.T) {
 					t.Errorf("%+v, %v", a.Record, err)
 				}
 				h.Play(t, 10*time.Minute)
-				u, err := h.Usage(t.Context(), gatewaytest.Shop)
+				u, err := h.Usage(t.Context(), mail.CustomDomain, gatewaytest.Shop)
 				if err != nil || u.Pause == nil || u.Pause.Reason != "a drill." || u.Pause.Refuse != c.refuse || len(h.ACS.Arrivals) > 0 {
 					t.Errorf("%+v, %v, %d sent", u.Pause, err, len(h.ACS.Arrivals))
 				}
@@ -179,7 +180,7 @@ func TestAPauseUnderFaults(t *testing.T) {
 							t.Fatal(err)
 						}
 					}
-					u, err := h.Usage(t.Context(), gatewaytest.Shop)
+					u, err := h.Usage(t.Context(), mail.CustomDomain, gatewaytest.Shop)
 					if err != nil || (u.Pause != nil) != (n%2 == 0) {
 						t.Errorf("round %d: %+v, %v", n, u.Pause, err)
 					}

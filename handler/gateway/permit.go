@@ -11,12 +11,15 @@ import (
 // Others may be waiting for what becomes of that call. So the function that makes a permit
 // defers its done, and only offer keeps done from giving the grant back.
 type permit struct {
-	g     *Gateway
-	grant quota.Grant
-	told  bool // the ledger has been told what became of the grant
+	g      *Gateway
+	ledger *quota.Ledger // that gave the grant
+	grant  quota.Grant
+	told   bool // the ledger has been told what became of the grant
 }
 
-func (g *Gateway) permit(grant quota.Grant) *permit { return &permit{g: g, grant: grant} }
+func (g *Gateway) permit(l *quota.Ledger, grant quota.Grant) *permit {
+	return &permit{g: g, ledger: l, grant: grant}
+}
 
 // done gives a grant back with which no call was made. It may be called twice.
 func (p *permit) done(ctx context.Context) {
@@ -26,7 +29,7 @@ func (p *permit) done(ctx context.Context) {
 	p.told = true
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.g.undoTimeout)
 	defer cancel()
-	if err := p.g.Sends.Unused(ctx, p.grant); err != nil {
+	if err := p.ledger.Unused(ctx, p.grant); err != nil {
 		p.g.Log.WarnContext(ctx, "could not return an unused probe to the quota table", "error", err)
 	}
 }
@@ -34,7 +37,7 @@ func (p *permit) done(ctx context.Context) {
 // renew takes another grant for one that grew too old.
 func (p *permit) renew(ctx context.Context, call quota.Call) error {
 	p.done(ctx)
-	grant, err := p.g.Sends.ReserveAgain(ctx, p.grant.Shard(), call)
+	grant, err := p.ledger.ReserveAgain(ctx, p.grant.Shard(), call)
 	if err == nil {
 		p.grant, p.told = grant, false
 	}

@@ -54,8 +54,28 @@ var plantedBugs = []planted{
 	},
 	{
 		"a claim without an attempt id", "decide/record/record.go",
-		`case theirs == attempt:`, `case theirs == "":`,
+		`case theirs == attempt, theirs == r.attempt`, `case theirs == "", theirs == r.attempt`,
 		"decide/record", "TestALostAnswerIsKnownAsOurs",
+	},
+	{
+		"a fence that meets another's record is taken for its own", "decide/record/step.go",
+		`if readErr == nil && theirs == attempt {`, `if readErr == nil {`,
+		"gateway", "TestARepeatOfWhatTheFenceClaimed|TestRequestsAtOnceWithPlentyOfTokens",
+	},
+	{
+		"a fence without an answer is another's", "decide/record/record.go",
+		`theirs == r.attempt && r.attempt != ""`, `false`,
+		"gateway", "TestAFenceInDoubtIsKnownAsOurs",
+	},
+	{
+		"a message goes before it is noted as at work", "gateway/send.go",
+		`if err := g.begin(ctx, s).AwaitNote(ctx); err != nil {`, `if err := error(nil); err != nil {`,
+		"gateway", "TestSimCrashPoints$/^8_fenced_and_claimed,",
+	},
+	{
+		"a repeat takes a token that is missed", "decide/quota/window/draft.go",
+		`return d.Pause == nil && d.Health.well(d.at) && half(minute`, `return true || half(minute`,
+		"gateway", "TestARepeatTakesNoTokenThatIsMissed",
 	},
 	{
 		"a write that does not look whose version it replaces", "decide/record/step.go",
@@ -187,13 +207,28 @@ var plantedBugs = []planted{
 	},
 	{
 		"a wake-up message is sent only for what is queued after all", "gateway/queue.go",
-		"	defer g.wake(ctx, position)\n	joined", "	defer func() {\n		if s.rec.State == record.Waiting {\n			g.wake(ctx, position)\n		}\n	}()\n	joined",
+		"	defer g.wake(ctx, s.domain, position)\n	joined", "	defer func() {\n		if s.rec.State == record.Waiting {\n			g.wake(ctx, s.domain, position)\n		}\n	}()\n	joined",
 		"gateway", "TestWhatCannotBeKeptDoesNotKeepTheLineFromBeingServed",
 	},
 	{
 		"polls take all questions", "gateway/resolve.go",
-		"quota.Options{ReservedForHigh: askReserve}", "quota.Options{}",
+		"quota.Options{ReservedForHigh: askReserve, Clock: c}", "quota.Options{Clock: c}",
 		"gateway", "TestPollsLeaveHalfOfTheQuestionsToDoubts",
+	},
+	{
+		"all mail is counted in the ledger of custom domains", "mail/domainkind.go",
+		"return ManagedDomain", "return CustomDomain",
+		"gateway", "TestSimTwoKindsOfDomain",
+	},
+	{
+		"a 429 for the Azure-managed domain closes the ledger of custom domains", "gateway/offer.go",
+		"permit.ledger.Backoff(", "g.Sends[0].Backoff(",
+		"gateway", "TestOneKindOfDomainHoldsUpNothingOfTheOther",
+	},
+	{
+		"the watchdog looks at no ledger that its process has not seen", "gateway/watchdog.go",
+		"len(found[i]) == 0 && !g.Sends.used(domain)", "!g.Sends.used(domain)",
+		"gateway", "TestTheWatchdogFindsTheLedgerOfTheManagedDomain",
 	},
 	{
 		"a dispatcher looks again while all pauses", "gateway/due.go",

@@ -11,14 +11,20 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/store"
 )
 
 // queueInstead makes a message wait that ACS has certainly not taken.
 func (g *Gateway) queueInstead(ctx context.Context, s *sending) (Answer, error) {
+	if s.unclaimed() {
+		if answer, done, err := g.claim(ctx, s); done || err != nil {
+			return answer, err
+		}
+	}
 	call := s.call
 	call.MostWaiting = 0 // it had its turn
-	position, err := g.Sends.Join(ctx, call, time.Time{}, time.Time{})
+	position, err := g.Sends[s.domain].Join(ctx, call, time.Time{}, time.Time{})
 	if err != nil {
 		return Answer{}, err
 	}
@@ -28,7 +34,7 @@ func (g *Gateway) queueInstead(ctx context.Context, s *sending) (Answer, error) 
 // enqueueDoubt makes a message wait that ACS may have taken. If it cannot, the message
 // must not look as if it had not been sent.
 func (g *Gateway) enqueueDoubt(ctx context.Context, s *sending, doubt spool.Doubt, shard int) (Answer, error) {
-	position, err := g.doubtPosition(ctx, s.call, shard, askPauses[0])
+	position, err := g.doubtPosition(ctx, s.domain, s.call, shard, askPauses[0])
 	if err == nil {
 		var answer Answer
 		if answer, err = g.enqueue(ctx, s, position, doubt); err == nil {
@@ -38,19 +44,19 @@ func (g *Gateway) enqueueDoubt(ctx context.Context, s *sending, doubt spool.Doub
 	g.Log.ErrorContext(ctx, "could not queue message in doubt", "id", s.rec.ID, "error", err)
 	g.abandon(ctx, s.rec, unshown)
 	s.unended = true
-	return Answer{s.rec, false}, nil
+	return Answer{Record: s.rec}, nil
 }
 
 // doubtPosition is a position for a message about which ACS is asked after a pause. It is
 // with those that wait for a time, so that the question does not wait for those that
 // wait for room.
-func (g *Gateway) doubtPosition(ctx context.Context, c quota.Call, shard int, pause time.Duration) (quota.Position, error) {
+func (g *Gateway) doubtPosition(ctx context.Context, domain mail.DomainKind, c quota.Call, shard int, pause time.Duration) (quota.Position, error) {
 	now, err := g.Records.Time(ctx)
 	if err != nil {
 		return quota.Position{}, err
 	}
 	due := now.Add(pause)
-	position, err := g.Sends.Return(ctx, shard, quota.Line{Class: c.Class, Caller: c.Caller, Later: true}, c, 0, due)
+	position, err := g.Sends[domain].Return(ctx, shard, quota.Line{Class: c.Class, Caller: c.Caller, Later: true}, c, 0, due)
 	position.At, position.Expected = due, due
 	return position, err
 }
@@ -61,7 +67,7 @@ func (g *Gateway) doubtPosition(ctx context.Context, c quota.Call, shard int, pa
 func (g *Gateway) enqueue(ctx context.Context, s *sending, position quota.Position, doubt spool.Doubt) (Answer, error) {
 	ctx, span := g.Tracer.Start(ctx, "queue")
 	defer span.End()
-	defer g.wake(ctx, position)
+	defer g.wake(ctx, s.domain, position)
 	joined := g.Now()
 	entry := g.entry(s, position, doubt)
 	s.rec.Spooled, s.rec.Expected = entry.Key, position.Expected
@@ -80,18 +86,18 @@ func (g *Gateway) enqueue(ctx context.Context, s *sending, position quota.Positi
 		}
 		g.count(ctx, entry, until)
 	}
-	return Answer{s.rec, false}, nil
+	return Answer{Record: s.rec}, nil
 }
 
 // count lets the ledger count an entry that it does not know, or no longer, and that is
 // held until a time; zero if it needs nothing but room. If that fails, Watch finds it.
 func (g *Gateway) count(ctx context.Context, entry *spool.Entry, until time.Time) {
-	position, err := g.Sends.Return(ctx, entry.Line.Shard, lineOf(entry.Line), callOf(entry), entry.Ticket, until)
+	position, err := g.Sends[entry.Line.Domain].Return(ctx, entry.Line.Shard, lineOf(entry.Line), callOf(entry), entry.Ticket, until)
 	if err != nil {
 		g.Log.WarnContext(ctx, "could not count queued message in quota table; the watchdog will", "id", entry.ID, "error", err)
 		return
 	}
-	g.wake(ctx, position)
+	g.wake(ctx, entry.Line.Domain, position)
 }
 
 // newTicket is one that the ledger has not given out.
@@ -104,7 +110,7 @@ func (g *Gateway) newTicket() int64 {
 // entry makes the queue entry of one attempt. Its key is unique, even beside a repeat with
 // the same time, so that an attempt that gives a position back gives back its own.
 func (g *Gateway) entry(s *sending, position quota.Position, doubt spool.Doubt) *spool.Entry {
-	line := spool.Line{Shard: position.Shard, Class: int(s.call.Class), Later: doubt != spool.NoDoubt || !s.terms.SendAt.IsZero()}
+	line := spool.Line{Domain: s.domain, Shard: position.Shard, Class: int(s.call.Class), Later: doubt != spool.NoDoubt || !s.terms.SendAt.IsZero()}
 	line.Caller, line.Form = splitPart(s.call.Caller)
 	e := &spool.Entry{
 		Key:  spool.KeyFor(line, position.At, s.rec.OperationID+"-"+g.NewID()),
@@ -163,7 +169,7 @@ func (g *Gateway) dequeue(ctx context.Context, entry *spool.Entry) {
 func (g *Gateway) removeEntry(ctx context.Context, entry *spool.Entry, away func(context.Context, *spool.Entry) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()
-	err := errors.Join(away(ctx, entry), g.Sends.Leave(ctx, entry.Line.Shard, lineOf(entry.Line), entry.Ticket))
+	err := errors.Join(away(ctx, entry), g.Sends[entry.Line.Domain].Leave(ctx, entry.Line.Shard, lineOf(entry.Line), entry.Ticket))
 	if err != nil {
 		g.Log.ErrorContext(ctx, "could not delete queue entry; the dispatcher will", "id", entry.ID, "error", err)
 	}
@@ -189,7 +195,7 @@ func (g *Gateway) isSafe(ctx context.Context, mine record.Record, there *record.
 
 // wake sends the wake-up message that the ledger counts on since it gave a position, if it does:
 // whatever became of the message, and of its caller. If that fails, Watch will.
-func (g *Gateway) wake(ctx context.Context, position quota.Position) {
+func (g *Gateway) wake(ctx context.Context, domain mail.DomainKind, position quota.Position) {
 	if position.WakeUpAt.IsZero() {
 		return
 	}
@@ -197,10 +203,10 @@ func (g *Gateway) wake(ctx context.Context, position quota.Position) {
 	defer cancel()
 	now, err := g.Records.Time(ctx)
 	if err == nil {
-		err = g.Spool.SendWakeUp(ctx, position.Shard, position.WakeUpAt.Sub(now))
+		err = g.Spool.SendWakeUp(ctx, domain, position.Shard, position.WakeUpAt.Sub(now))
 	}
 	if err != nil {
-		g.Log.WarnContext(ctx, "could not send wake-up message; the watchdog will", "shard", position.Shard, "error", err)
+		g.Log.WarnContext(ctx, "could not send wake-up message; the watchdog will", "domain", domain, "shard", position.Shard, "error", err)
 	}
 }
 

@@ -79,11 +79,11 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	if err != nil {
 		return err
 	}
-	position, err := g.Sends.Join(ctx, callOf(old), time.Time{}, time.Time{})
+	position, err := g.Sends[old.Line.Domain].Join(ctx, callOf(old), time.Time{}, time.Time{})
 	if err != nil {
 		return err
 	}
-	defer g.wake(ctx, position)
+	defer g.wake(ctx, old.Line.Domain, position)
 	entry := *old
 	entry.Line.Shard, entry.Line.Later = position.Shard, false
 	entry.Due, entry.NotBefore, entry.Ticket = position.At, time.Time{}, position.Ticket

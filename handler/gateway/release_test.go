@@ -8,6 +8,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway/sim"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
@@ -58,7 +59,7 @@ func TestAReleaseThatDiesHalfWayLosesNothing(t *testing.T) {
 							t.Errorf("it is %+v, %v", found.Record, err)
 						}
 					}
-					usage, err := w.Any().Usage(t.Context(), shop)
+					usage, err := w.Any().Usage(t.Context(), mail.CustomDomain, shop)
 					if blobs, _ := w.Left(t.Context()); blobs != 0 || err != nil || usage.WaitingAll != 0 {
 						t.Errorf("%d blobs are left, %d are counted, %v", blobs, usage.WaitingAll, err)
 					}

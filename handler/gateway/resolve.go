@@ -8,6 +8,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store/clock"
 )
 
 // resolveWaits are the pauses before each question about a doubtful operation
@@ -96,9 +97,10 @@ func (g *Gateway) fate(ctx context.Context, rec *record.Record, c quota.Call) (F
 // poll leave to the gateway's own.
 const askReserve = 50
 
-// NewStatusRequests is the ledger of questions to ACS, as quota.New makes it.
-func NewStatusRequests(t quota.Table, limits quota.Limits, now func() time.Time, newID func() string) *quota.Ledger {
-	return quota.New(t, "status", limits, now, newID, quota.Options{ReservedForHigh: askReserve})
+// NewStatusRequests is the ledger of questions to ACS, as quota.New makes it. c is storage's
+// clock; nil: the ledger's own.
+func NewStatusRequests(t quota.Table, limits quota.Limits, now func() time.Time, newID func() string, c *clock.Clock) *quota.Ledger {
+	return quota.New(t, "status", limits, now, newID, quota.Options{ReservedForHigh: askReserve, Clock: c})
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
@@ -51,7 +52,7 @@ func TestTheSandboxKeepsNothingButTheRecord(t *testing.T) {
 							t.Errorf("%+v, %v", found, err)
 						}
 					}
-					if u, err := h.Usage(t.Context(), shop); err != nil || u.Used != 0 || u.WaitingAll != 0 {
+					if u, err := h.Usage(t.Context(), mail.CustomDomain, shop); err != nil || u.Used != 0 || u.WaitingAll != 0 {
 						t.Errorf("usage: %+v, %v", u, err)
 					}
 					if len(h.ACS.Arrivals)+len(h.ACS.Asked) != 0 {

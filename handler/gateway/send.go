@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
@@ -104,16 +105,19 @@ func (g *Gateway) linkLife(t check.Terms) time.Duration {
 
 // sending is a message on its way: well-formed, allowed, made to fit.
 type sending struct {
-	rec   *record.Record
-	m     *mail.Message
-	to    []mail.Address // to whom the caller wrote, whom a redirection replaces
-	files files
-	terms check.Terms
-	call  quota.Call
-	by    caller.Caller
+	rec    *record.Record
+	m      *mail.Message
+	to     []mail.Address // to whom the caller wrote, whom a redirection replaces
+	files  files
+	terms  check.Terms
+	domain mail.DomainKind
+	call   quota.Call
+	by     caller.Caller
 
 	work      *record.Work // nil before begin
 	named     bool         // by its caller, who may repeat it and ask for it
+	claimed   bool         // or was another's
+	spare     quota.Grant  // was not used, since the fence met the record of another request
 	committed bool         // its files are readable
 	again     bool         // ACS may have it from an owner who died
 	late      bool         // it must not be sent now: it waits, or is refused
@@ -124,6 +128,7 @@ type sending struct {
 // Move says what each method leaves behind.
 type files interface {
 	Stage(ctx context.Context) error
+	WriteRow(ctx context.Context) error
 	Commit(ctx context.Context) error
 	Discard(ctx context.Context) error
 }
@@ -133,7 +138,7 @@ func (g *Gateway) newSending(req Request, m *mail.Message, terms check.Terms) *s
 	rec, to := g.newRecord(req, m, terms), m.Recipients.To
 	redirect(m, req.Caller.Policy.RedirectTo)
 	rec.Deadline, rec.Redirected = terms.Deadline, m.Redirected
-	return &sending{rec: &rec, m: m, to: to, terms: terms, call: g.call(req, m), by: req.Caller, named: req.named(), late: req.late}
+	return &sending{rec: &rec, m: m, to: to, terms: terms, domain: mail.DomainKindOf(m.SenderAddress), call: g.call(req, m), by: req.Caller, named: req.named(), late: req.late}
 }
 
 // planFiles plans which attachments of a message become links, that work for so long.
@@ -187,8 +192,9 @@ func (s *sending) refusal() error {
 // under a name that its caller gave it.
 //
 // Only a message that its caller has named can be repeated, so only that one is claimed,
-// before anything else: then a repeat costs a look at the record. The record of any other
-// begins with the fence or the queue, which spares a write.
+// before anything else: then a repeat costs a look at the record. Where tokens are plenty, the
+// fence is the claim: a repeat may cost a token then. The record of any other message begins
+// with the fence or the queue.
 //
 // From here on the work comes to its end within the request's time, whether the caller is
 // there or not.
@@ -196,6 +202,7 @@ func (g *Gateway) deliver(ctx context.Context, s *sending) (answer Answer, err e
 	ctx, cancel := withoutCaller(ctx)
 	defer cancel()
 	defer func() {
+		answer.Domain = s.domain
 		if s.work != nil { // storage that fails may have kept a write whose answer it lost
 			s.work.End(s.unended || problem.Is(err, problem.Unavailable))
 		}
@@ -205,16 +212,35 @@ func (g *Gateway) deliver(ctx context.Context, s *sending) (answer Answer, err e
 	if err := g.admit(ctx, s, way); err != nil {
 		return Answer{}, err
 	}
-	if s.named {
+	if !g.claimsByFence(s, way) {
 		if answer, done, err := g.claim(ctx, s); done || err != nil {
 			return answer, err
 		}
 	}
-	if answer, err = g.sendBy(ctx, s, way); err != nil {
+	answer, err = g.sendBy(ctx, s, way)
+	if err != nil && s.unclaimed() { // the fence was not reached, or met the record of another request
+		if answer, done, err := g.claim(ctx, s); done || err != nil {
+			g.Sends[s.domain].GiveBack(s.call, s.spare)
+			return answer, err
+		}
+		answer, err = g.sendBy(ctx, s, way)
+	}
+	if err != nil {
 		g.undo(ctx, s, err)
 		return answer, err
 	}
 	return answer, failed(answer.Record)
+}
+
+// unclaimed says that a message that its caller has named has no record yet, so far as is known.
+func (s *sending) unclaimed() bool { return s.named && !s.claimed && s.rec.Version() == "" }
+
+// claimsByFence says whether the fence of a message is its claim. Files that move do not wait
+// for a token that a repeat would take in vain. Under an id that Posthorn made, a record may
+// stand elsewhere, which the claim alone finds.
+func (g *Gateway) claimsByFence(s *sending, way route) bool {
+	_, made := s.rec.Until()
+	return !made && (way == direct || way == directOrQueued) && len(s.rec.Moved) == 0 && g.Sends[s.domain].Plenty(s.call)
 }
 
 // sendBy takes the steps of a way.
@@ -229,13 +255,13 @@ func (g *Gateway) sendBy(ctx context.Context, s *sending, way route) (Answer, er
 		if err := g.stage(ctx, s); err != nil {
 			return Answer{}, err
 		}
-		position, err := g.Sends.Join(ctx, s.call, s.terms.SendAt, s.terms.Deadline)
+		position, err := g.Sends[s.domain].Join(ctx, s.call, s.terms.SendAt, s.terms.Deadline)
 		if err != nil {
 			return Answer{}, err
 		}
 		return g.enqueue(ctx, s, position, spool.NoDoubt)
 	}
-	if way == directOrQueued || !g.Sends.Busy(s.call) {
+	if way == directOrQueued || !g.Sends[s.domain].Busy(s.call) {
 		g.begin(ctx, s) // while the ledger is asked, which hardly refuses
 	}
 	grant, position, err := g.reserve(ctx, s, way)
@@ -245,7 +271,12 @@ func (g *Gateway) sendBy(ctx context.Context, s *sending, way route) (Answer, er
 	if position != nil {
 		return g.enqueue(ctx, s, *position, spool.NoDoubt)
 	}
-	permit := g.permit(grant)
+	return g.use(ctx, s, way, grant)
+}
+
+// use gives a message to ACS with a grant.
+func (g *Gateway) use(ctx context.Context, s *sending, way route, grant quota.Grant) (Answer, error) {
+	permit := g.permit(g.Sends[s.domain], grant)
 	defer permit.done(ctx)
 	if err := g.commit(ctx, s); err != nil {
 		return Answer{}, err
@@ -254,7 +285,7 @@ func (g *Gateway) sendBy(ctx context.Context, s *sending, way route) (Answer, er
 		return Answer{}, err
 	}
 	done, err := g.turn(ctx, way == directOrQueued, grant)
-	if way == directOrQueued && err != nil {
+	if err != nil && way == directOrQueued {
 		return g.queueInstead(ctx, s)
 	}
 	if err != nil {
@@ -262,22 +293,24 @@ func (g *Gateway) sendBy(ctx context.Context, s *sending, way route) (Answer, er
 	}
 	defer done()
 	err = g.fence(ctx, s.rec, s.m, s.call, permit)
-	if way == directOrQueued && (problem.Is(err, problem.OverQuota) || problem.Is(err, problem.Paused)) {
+	switch {
+	case err == nil:
+		return g.conclude(context.WithoutCancel(ctx), s, way, permit)
+	case way == directOrQueued && (problem.Is(err, problem.OverQuota) || problem.Is(err, problem.Paused)):
 		return g.queueInstead(ctx, s)
+	case s.unclaimed() && !permit.grant.Awaited():
+		s.spare = permit.grant
 	}
-	if err != nil {
-		return Answer{}, err
-	}
-	return g.conclude(context.WithoutCancel(ctx), s, way, permit)
+	return Answer{}, err
 }
 
 // admit refuses a message for which the queue has no room, before anything is written
 // of it. A repeat of one that was taken passes, and hears what became of that.
 func (g *Gateway) admit(ctx context.Context, s *sending, way route) error {
-	if way != queued && (way != directOrQueued || !g.Sends.Busy(s.call)) {
+	if way != queued && (way != directOrQueued || !g.Sends[s.domain].Busy(s.call)) {
 		return nil
 	}
-	crowded := g.Sends.Crowded(ctx, s.call)
+	crowded := g.Sends[s.domain].Crowded(ctx, s.call)
 	if !problem.Is(crowded, problem.TooManyQueued) {
 		return nil // whatever else is wrong, the ledger says again
 	}
@@ -303,7 +336,8 @@ func (g *Gateway) stage(ctx context.Context, s *sending) error {
 	return nil
 }
 
-// reserve stages what moves and asks the ledger for a grant. A message that may wait gets
+// reserve stages what moves and asks the ledger for a grant; the row of the links is written
+// beside. A message that may wait gets
 // a position in the queue instead if there is no room.
 func (g *Gateway) reserve(ctx context.Context, s *sending, way route) (quota.Grant, *quota.Position, error) {
 	ctx, span := g.Tracer.Start(ctx, "prepare")
@@ -311,10 +345,19 @@ func (g *Gateway) reserve(ctx context.Context, s *sending, way route) (quota.Gra
 	if err := g.stage(ctx, s); err != nil {
 		return quota.Grant{}, nil, err
 	}
-	if way == directOrQueued {
-		return g.Sends.ReserveOrJoin(ctx, s.call, s.terms.Deadline)
+	if len(s.rec.Moved) > 0 && !g.Sends[s.domain].Busy(s.call) { // else the row would likely be undone
+		var row sync.WaitGroup
+		row.Go(func() { _ = s.files.WriteRow(ctx) }) // after an error commit writes it
+		defer row.Wait()
 	}
-	grant, err := g.Sends.Reserve(ctx, s.call)
+	if spare := s.spare; spare.Live(g.Now()) && g.Sends[s.domain].Plenty(s.call) { // ACS was well meanwhile
+		s.spare = quota.Grant{}
+		return spare, nil, nil
+	}
+	if way == directOrQueued && !s.unclaimed() { // nothing of another request's message may join
+		return g.Sends[s.domain].ReserveOrJoin(ctx, s.call, s.terms.Deadline)
+	}
+	grant, err := g.Sends[s.domain].Reserve(ctx, s.call)
 	return grant, nil, err
 }
 
@@ -374,7 +417,7 @@ func (g *Gateway) conclude(ctx context.Context, s *sending, way route, permit *p
 	default:
 		return Answer{}, o.err
 	}
-	return Answer{s.rec, false}, nil
+	return Answer{Record: s.rec}, nil
 }
 
 // recordOnly ends a message of a caller in the sandbox as if ACS had taken it. What is kept is
@@ -385,5 +428,5 @@ func (g *Gateway) recordOnly(ctx context.Context, s *sending) (Answer, error) {
 	if err := g.Records.Finish(ctx, s.rec, record.Accepted, nil); err != nil {
 		return Answer{}, err
 	}
-	return Answer{s.rec, false}, nil
+	return Answer{Record: s.rec}, nil
 }

@@ -12,7 +12,8 @@ import (
 )
 
 // A message that nobody can repeat is not claimed: its record begins with the fence
-// or with the wait, and one that is refused for want of quota has none.
+// or with the wait, and one that is refused for want of quota has none. Where tokens are
+// plenty, the fence is the claim of one that can be repeated.
 func TestWhatNobodyCanRepeatIsNotClaimed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -23,6 +24,8 @@ func TestWhatNobodyCanRepeatIsNotClaimed(t *testing.T) {
 	}{
 		{"unnamed", "", "", false, 3, "accepted"},
 		{"named", "key", "", false, 4, "accepted"},
+		{"named, with plenty of tokens", "key", "", false, 3, "accepted"},
+		{"named, with plenty of tokens, and a file that moves", "key", attached(), false, 4, "accepted"},
 		{"unnamed, with a file that moves", "", attached(), false, 3, "accepted"},
 		{"unnamed, refused for want of quota", "", `"delivery":{"whenBusy":"refuse"}`, true, 0, "over-quota"},
 		{"named, refused for want of quota", "key", `"delivery":{"whenBusy":"refuse"}`, true, 2, "over-quota"},
@@ -31,7 +34,11 @@ func TestWhatNobodyCanRepeatIsNotClaimed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, sim.Config{Instances: 1, Limits: quota.Limits{PerMinute: 2, PerHour: 10}})
+				limits := quota.Limits{PerMinute: 2, PerHour: 10}
+				if strings.Contains(c.name, "plenty") {
+					limits.PerMinute = 5
+				}
+				w := newWorld(t, sim.Config{Instances: 1, Limits: limits})
 				send := func(key, more string) string {
 					answer, err := w.Any().Send(t.Context(), shop, key, sim.Message("m", more))
 					if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
@@ -47,7 +48,7 @@ func entryOf(t *testing.T, h *gatewaytest.Harness, id string) *spool.Entry {
 // waitsStill counts what wants room by the ledger, rows, and stored messages.
 func waitsStill(t *testing.T, h *gatewaytest.Harness) (counted, rows, contents int) {
 	t.Helper()
-	usage, err := h.Usage(t.Context(), gatewaytest.Shop)
+	usage, err := h.Usage(t.Context(), mail.CustomDomain, gatewaytest.Shop)
 	if err != nil {
 		t.Fatal(err)
 	}

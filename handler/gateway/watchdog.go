@@ -7,6 +7,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -23,7 +24,10 @@ func (g *Gateway) wakeAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found := map[int][]quota.LineView{}
+	found := [len(g.Sends)]map[int][]quota.LineView{}
+	for domain := range found {
+		found[domain] = map[int][]quota.LineView{}
+	}
 	for _, s := range heads {
 		if s.Unreadable {
 			g.Log.ErrorContext(ctx, "queue entry cannot be read and is skipped", "partition", s.Key.Partition, "row", s.Key.Row)
@@ -36,18 +40,23 @@ func (g *Gateway) wakeAll(ctx context.Context) error {
 		if v.Held = s.Doubt != spool.NoDoubt || !s.NotBefore.IsZero(); v.Held {
 			v.Look = s.NotBefore
 		}
-		found[s.Line.Shard] = append(found[s.Line.Shard], v)
+		at := found[s.Line.Domain]
+		at[s.Line.Shard] = append(at[s.Line.Shard], v)
 	}
 	g.oldest(heads)
-	shards, err := g.Sends.Overdue(ctx, found)
-	if err != nil {
-		return err
+	var failed error
+	for i, l := range g.Sends {
+		domain := mail.DomainKind(i)
+		if len(found[i]) == 0 && !g.Sends.used(domain) {
+			continue // what it counts wrongly, its next message corrects
+		}
+		shards, err := l.Overdue(ctx, found[i])
+		failed = errors.Join(failed, err)
+		for _, shard := range shards {
+			failed = errors.Join(failed, g.Spool.SendWakeUp(ctx, domain, shard, 0))
+		}
 	}
-	var failed []error
-	for _, shard := range shards {
-		failed = append(failed, g.Spool.SendWakeUp(ctx, shard, 0))
-	}
-	return errors.Join(failed...)
+	return failed
 }
 
 // ownerDied is why a message failed whose owner died before anything of it was sent.

@@ -234,14 +234,14 @@ func TestADispatchThatFailedSaysSo(t *testing.T) {
 				cr.all.Wait()
 				time.Sleep(time.Minute)
 				tr.set(at(c.site, sim.Refuse))
-				if err := w.Any().Dispatch(t.Context(), 0); !problem.Is(err, problem.Unavailable) {
+				if err := w.Any().Dispatch(t.Context(), mail.CustomDomain, 0); !problem.Is(err, problem.Unavailable) {
 					t.Errorf("got %v", err)
 				}
 				tr.set(nil)
 				time.Sleep(3 * time.Minute) // the lease of the one that failed has ended
 				wakeUps := sim.Site{Where: "wake-ups", Op: mem.Send}
 				before := w.Counts()[wakeUps]
-				if err := w.Any().Dispatch(t.Context(), 0); err != nil {
+				if err := w.Any().Dispatch(t.Context(), mail.CustomDomain, 0); err != nil {
 					t.Errorf("without the fault: %v", err)
 				}
 				if n := len(w.ACS.Arrivals()); n != 1 {

@@ -124,7 +124,7 @@ func TestEachFaultHasItsLine(t *testing.T) {
 		{"a quota that is too large", func(w *testDeployment) {
 			w.Delete(testCustom)
 			w.Change(testService, object{"linkedDomains": []any{testManaged}})
-		}, "red", "domains", "only the Azure-managed domain is linked", "POSTHORN_QUOTA=managed-domain"},
+		}, "yellow", "domains", "only the Azure-managed domain is linked", "POSTHORN_QUOTA=managed-domain"},
 
 		{"a domain of another Email Service", func(w *testDeployment) {
 			w.Delete(testCustom)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/operate/azure"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/version"
@@ -30,7 +29,7 @@ func (c *console) lookHere(ctx context.Context, client *azure.Client) []finding 
 	} else {
 		storage.green("the tables can be read")
 	}
-	if _, err := d.Gateway.Usage(ctx, caller.Caller{}); err != nil {
+	if _, err := d.Gateway.Paused(ctx); err != nil {
 		storage.red(look, "the quota cannot be read: %s", cause(err))
 	} else {
 		storage.green("the quota can be read")

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/operate/azure"
 )
 
@@ -80,6 +81,8 @@ func (f *facts) checkDomain(a *area, d azure.Domain, linked bool) {
 		a.green("engagement tracking is off")
 	}
 	if d.Managed() {
+		most := quota.ManagedDomainSend
+		a.green("%s sends %d messages a minute and %d an hour, whatever POSTHORN_QUOTA says", name, most.PerMinute, most.PerHour)
 		return // its sender DoNotReply is always there
 	}
 	if senders, ok := known(a, *f.senders[d.ID], name+": senders", "posthorn sender list"); ok && len(senders) == 0 {
@@ -99,20 +102,20 @@ func statesOf(d azure.Domain) string {
 	return strings.Join(states, ", ")
 }
 
-// checkQuota holds the setting against what is linked: the managed domain alone has much
-// less, and it cannot be raised.
+// checkQuota holds the setting against what is linked. The limits of the Azure-managed domain
+// are fixed; but the setting also sets the limits of status requests.
 func (f *facts) checkQuota(a *area, linked []azure.ID) {
 	if _, ok := known(a, f.settings, "quota", deployAgain); !ok || len(linked) == 0 {
 		return
 	}
-	quota := cmp.Or(f.setting(quotaSetting), quotaCustom)
+	set := cmp.Or(f.setting(quotaSetting), quotaCustom)
 	switch custom := quotaFor(linked) == quotaCustom; {
-	case custom && quota == quotaManaged:
+	case custom && set == quotaManaged:
 		a.red(f.set(quotaSetting+"="+quotaCustom), "POSTHORN_QUOTA is managed-domain, 10 messages an hour, although a domain of your own is linked")
-	case !custom && quota != quotaManaged:
-		a.red(f.set(quotaSetting+"="+quotaManaged), "POSTHORN_QUOTA is %s, but only the Azure-managed domain is linked: ACS accepts 10 messages an hour from it", quota)
+	case !custom && set != quotaManaged:
+		a.yellow(f.set(quotaSetting+"="+quotaManaged), "POSTHORN_QUOTA is %s, but only the Azure-managed domain is linked: ACS answers %d status requests an hour for it", set, quota.ManagedDomainStatus.PerHour)
 	default:
-		a.green("the quota %s fits the linked domains", quota)
+		a.green("the quota %s fits the linked domains", set)
 	}
 }
 

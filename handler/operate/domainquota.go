@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/operate/azure"
 )
 
@@ -42,11 +43,13 @@ func quotaFor(linked []azure.ID) string {
 	switch {
 	case len(linked) == 0:
 		return ""
-	case slices.ContainsFunc(linked, func(id azure.ID) bool { return !strings.EqualFold(id.Name(), managedName) }):
+	case slices.ContainsFunc(linked, func(id azure.ID) bool { return !isManaged(id) }):
 		return quotaCustom
 	}
 	return quotaManaged
 }
+
+func isManaged(domain azure.ID) bool { return strings.EqualFold(domain.Name(), managedName) }
 
 // fitQuota makes the setting of the function app fit the linked domains. A quota that
 // Microsoft has raised ("custom") stays.
@@ -78,6 +81,10 @@ func (r relinking) fitQuota(ctx context.Context, linked []azure.ID) error {
 		return fmt.Errorf("the domains are changed, but %s is still %s: %w", quotaSetting, has, err)
 	}
 	r.tell("Changed %s from %s to %s. The function app restarts. No message is lost.", quotaSetting, has, want)
+	if want == quotaCustom && slices.ContainsFunc(linked, isManaged) {
+		most := quota.ManagedDomainSend
+		r.tell("The Azure-managed domain still sends %d messages a minute and %d an hour.", most.PerMinute, most.PerHour)
+	}
 	return r.rememberQuota(want)
 }
 

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
@@ -128,11 +127,11 @@ func (d deployment) view(ctx context.Context) (v view, err error) {
 	for _, c := range callers {
 		v.paused[c.Name] = c.Pause != nil
 	}
-	usage, err := d.Gateway.Usage(ctx, caller.Caller{})
+	pause, err := d.Gateway.Paused(ctx)
 	if err != nil {
 		return v, err
 	}
-	v.all = usage.Pause != nil
+	v.all = pause != nil
 	v.now, err = d.Gateway.Records.Time(ctx)
 	return v, err
 }

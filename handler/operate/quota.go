@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/operate/azure"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/wiring"
@@ -37,7 +39,9 @@ type quotaState struct {
 	Agrees    bool          `json:"agrees"`
 	Wrong     string        `json:"wrong,omitempty"`
 	Mend      string        `json:"mend,omitempty"` // a command line, or what to do
-	Usage     *quotaUsage   `json:"usage"`          // nil: it cannot be read here
+	Usage     *quotaUsage   `json:"usage"`          // of custom domains; nil: none is linked, or it cannot be read here
+	// Managed is that of the Azure-managed domain; nil: not linked, or it cannot be read here.
+	Managed *quotaUsage `json:"managedUsage,omitempty"`
 }
 
 type quotaDomain struct {
@@ -69,7 +73,7 @@ func (cmd *showQuota) Run(ctx context.Context, c *console, cl cloud) error {
 		}
 	}
 	q.judge(tier, cl.at.Site)
-	if q.Usage, err = quotaNow(ctx, c); err != nil {
+	if err := q.readUsage(ctx, c); err != nil {
 		return err
 	}
 	if cmd.JSON {
@@ -99,20 +103,34 @@ func firstSentenceOf(err error) string {
 	return err.Error()
 }
 
-// quotaNow is what the ledger has left, if it can be read.
-func quotaNow(ctx context.Context, c *console) (*quotaUsage, error) {
+// readUsage adds what the ledgers have left, if they can be read.
+func (q *quotaState) readUsage(ctx context.Context, c *console) error {
 	d, err := c.open()
-	if err == nil {
-		var u quota.Overview
-		if u, err = d.Gateway.Usage(ctx, caller.Caller{}); err == nil {
-			return &quotaUsage{u.Limits.PerMinute, u.Limits.PerHour, u.RemainingMinute, u.RemainingHour, u.WaitingAll}, nil
-		}
+	if err == nil && slices.ContainsFunc(q.Domains, func(d quotaDomain) bool { return !d.Managed }) {
+		q.Usage, err = quotaNow(ctx, d, mail.CustomDomain)
 	}
-	if errors.Is(err, context.Canceled) {
+	if err == nil && slices.ContainsFunc(q.Domains, func(d quotaDomain) bool { return d.Managed }) {
+		q.Managed, err = quotaNow(ctx, d, mail.ManagedDomain)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		c.tell("The remaining quota is not known: %s.", firstLine(err))
+		return nil
+	}
+	return err
+}
+
+// quotaNow is what the ledger of a kind of domain has left.
+func quotaNow(ctx context.Context, d deployment, domain mail.DomainKind) (*quotaUsage, error) {
+	u, err := d.Gateway.Usage(ctx, domain, caller.Caller{})
+	if err != nil {
 		return nil, err
 	}
-	c.tell("The remaining quota is not known: %s.", firstLine(err))
-	return nil, nil
+	return &quotaUsage{u.Limits.PerMinute, u.Limits.PerHour, u.RemainingMinute, u.RemainingHour, u.WaitingAll}, nil
+}
+
+// ofManaged is a line about the quota of the Azure-managed domain.
+func ofManaged(what string, left, limit int) [2]string {
+	return [2]string{what + " (Azure-managed)", fmt.Sprintf("%d of %d", left, limit)}
 }
 
 // judge reads the settings, and compares them with the linked domains.
@@ -178,6 +196,10 @@ func (q *quotaState) print(c *console) error {
 	if u := q.Usage; u != nil {
 		lines = append(lines, [2]string{"left of this minute", fmt.Sprintf("%d of %d", u.LeftMinute, u.PerMinute)}, [2]string{"left of this hour", fmt.Sprintf("%d of %d", u.LeftHour, u.PerHour)},
 			[2]string{"messages waiting for quota", strconv.Itoa(u.Waiting)})
+	}
+	if u := q.Managed; u != nil {
+		lines = append(lines, ofManaged("left of this minute", u.LeftMinute, u.PerMinute), ofManaged("left of this hour", u.LeftHour, u.PerHour),
+			[2]string{"messages waiting for quota (Azure-managed)", strconv.Itoa(u.Waiting)})
 	}
 	err := c.details(lines...)
 	if q.Wrong != "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/accept/caller"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -69,15 +70,23 @@ type showSending struct{}
 func (showSending) Help() string { return examples("posthorn sending show") }
 
 func (showSending) Run(ctx context.Context, c *console, d deployment) error {
-	u, err := d.Gateway.Usage(ctx, caller.Caller{})
+	u, err := d.Gateway.Usage(ctx, mail.CustomDomain, caller.Caller{})
+	if err != nil {
+		return err
+	}
+	managed, err := d.Gateway.Usage(ctx, mail.ManagedDomain, caller.Caller{})
 	if err != nil {
 		return err
 	}
 	lines := [][2]string{
 		{"paused", pauseOf(u.Pause).words()},
-		{"messages waiting for quota", strconv.Itoa(u.WaitingAll)},
+		{"messages waiting for quota", strconv.Itoa(u.WaitingAll + managed.WaitingAll)},
 		{"left of this minute", fmt.Sprintf("%d of %d", u.RemainingMinute, u.Limits.PerMinute)},
 		{"left of this hour", fmt.Sprintf("%d of %d", u.RemainingHour, u.Limits.PerHour)},
+	}
+	if managed.WaitingAll > 0 || managed.RemainingHour < managed.Limits.PerHour {
+		lines = append(lines, ofManaged("left of this minute", managed.RemainingMinute, managed.Limits.PerMinute),
+			ofManaged("left of this hour", managed.RemainingHour, managed.Limits.PerHour))
 	}
 	if p := u.Pause; p != nil {
 		lines = append(lines, [2]string{"since", p.Since.Format(time.RFC3339)}, [2]string{"reason", p.Reason})

@@ -51,7 +51,7 @@ type Settings struct {
 	ACSMaxRequestBytes int64  `env:"POSTHORN_ACS_MAX_REQUEST_BYTES" envDefault:"10485760" validate:"min=65536,max=104857600" doc:"Largest request that ACS takes, after Base64. Raise it when Microsoft has raised it for the subscription."`
 	ACSConnections     int    `env:"POSTHORN_ACS_CONNECTIONS" envDefault:"32" validate:"min=1,max=250" doc:"Connections of one instance to ACS. An eighth of them is for status requests. ACS allows 250 for a subscription."`
 
-	Quota          string `env:"POSTHORN_QUOTA" envDefault:"custom-domain" validate:"oneof=custom-domain managed-domain custom" doc:"Sending limits of the subscription: custom-domain (30 a minute, 100 an hour), managed-domain (5 and 10), or custom with the two settings below."`
+	Quota          string `env:"POSTHORN_QUOTA" envDefault:"custom-domain" validate:"oneof=custom-domain managed-domain custom" doc:"Sending limits of your own domains: custom-domain (30 a minute, 100 an hour), or custom with the two settings below. The Azure-managed domain always has 5 and 10. Set managed-domain while no other domain is linked: it lowers the status requests, too."`
 	QuotaPerMinute int    `env:"POSTHORN_QUOTA_PER_MINUTE" validate:"required_if=Quota custom,min=0,max=200000" doc:"Messages a minute, with POSTHORN_QUOTA=custom."`
 	QuotaPerHour   int    `env:"POSTHORN_QUOTA_PER_HOUR" validate:"required_if=Quota custom,min=0,max=5000000" doc:"Messages an hour, with POSTHORN_QUOTA=custom."`
 	// QuotaReservedForHigh is a percentage.
@@ -59,6 +59,8 @@ type Settings struct {
 	QuotaCost            string `env:"POSTHORN_QUOTA_COST" envDefault:"message" validate:"oneof=message recipients" doc:"What one call costs: 1 (message) or its number of recipients (recipients). ACS does not document which."`
 
 	MaxRefusedPercent int `env:"POSTHORN_MAX_REFUSED_PERCENT" envDefault:"5" validate:"min=0,max=100" doc:"Percent of a caller's or hook's messages of a day that ACS may refuse or drop. Beyond it, from twenty such messages on, Posthorn pauses the caller or hook. 0: never. Microsoft blocks subscriptions beyond 1 or 2 percent."`
+
+	HistoryDays int `env:"POSTHORN_HISTORY_DAYS" envDefault:"30" validate:"min=1,max=365" doc:"Days for which Posthorn knows what became of a message, and knows a repeat. They begin when its record last changes. For a queued message they begin at its deadline."`
 
 	HostMaxRequestBytes int64 `env:"POSTHORN_HOST_MAX_REQUEST_BYTES" envDefault:"44040192" validate:"min=65536" doc:"Largest request body that the Functions host takes: the value of the host's own FUNCTIONS_REQUEST_BODY_SIZE_LIMIT. The host answers a larger body with an empty 500."`
 

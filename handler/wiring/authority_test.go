@@ -16,6 +16,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/gateway/gatewaytest"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
@@ -158,7 +159,7 @@ func TestNothingOfARevokedCallerArrives(t *testing.T) {
 					}
 				}
 				dead, err := o.Dead(t.Context())
-				u, usageErr := o.Usage(t.Context(), caller.Caller{Holder: keyring.Holder{Name: "thief"}})
+				u, usageErr := o.Usage(t.Context(), mail.CustomDomain, caller.Caller{Holder: keyring.Holder{Name: "thief"}})
 				if err != nil || usageErr != nil || len(dead)+u.HeldOwn+len(o.ACS.Sent) != 200 || (len(dead) > 0) != c.dead {
 					t.Errorf("%d dead, %d sent, %+v, %v, %v", len(dead), len(o.ACS.Sent), u, err, usageErr)
 				}

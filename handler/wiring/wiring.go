@@ -44,6 +44,7 @@ import (
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/store/blob"
+	"github.com/posthorn/posthorn/handler/store/clock"
 	"github.com/posthorn/posthorn/handler/store/queue"
 	"github.com/posthorn/posthorn/handler/store/table"
 	"github.com/posthorn/posthorn/handler/version"
@@ -168,11 +169,11 @@ func functions(g *gateway.Gateway, log *slog.Logger) map[string]func(context.Con
 			if mark, is := spool.ParseCleanUp(in.Text()); is {
 				return g.GoOnCleaningUp(ctx, mark)
 			}
-			shard, err := spool.ParseWakeUp(in.Text())
+			domain, shard, err := spool.ParseWakeUp(in.Text())
 			if err != nil {
 				return problem.Wrap(problem.InvalidRequest, "A message in the dispatch queue is no wake-up message.", err)
 			}
-			return g.Dispatch(ctx, shard)
+			return g.Dispatch(ctx, domain, shard)
 		},
 		PoisonFunction: dropWakeUp(log),
 	}
@@ -186,6 +187,7 @@ type builder struct {
 	trace traceContext
 	// Requests to tables and queues are small; a request for a file may take its time.
 	tables, queues *breaker
+	clock          *clock.Clock // the one of tables
 }
 
 func newBuilder(s settings.Settings, cred azcore.TokenCredential, tel *telemetry.Telemetry) (*builder, error) {
@@ -196,7 +198,7 @@ func newBuilder(s settings.Settings, cred azcore.TokenCredential, tel *telemetry
 	}
 	options.PerCallPolicies = append(options.PerCallPolicies, trace)
 	operations, err := newOperations(tel.Meter)
-	return &builder{s, cred, options, operations, trace, &breaker{now: time.Now}, &breaker{now: time.Now}}, err
+	return &builder{s, cred, options, operations, trace, &breaker{now: time.Now}, &breaker{now: time.Now}, clock.New(time.Now)}, err
 }
 
 // storage is for the clients of one service of storage. Each try passes the policies
@@ -208,7 +210,7 @@ func (b *builder) storage(service string, more ...policy.Policy) azcore.ClientOp
 }
 
 func (b *builder) table(name string) (*table.Table, error) {
-	return table.Open(b.s.TableEndpoint, name, b.cred, &aztables.ClientOptions{ClientOptions: b.storage("table", b.tables)})
+	return table.Open(b.s.TableEndpoint, name, b.cred, &aztables.ClientOptions{ClientOptions: b.storage("table", b.tables, dates{b.clock})})
 }
 
 func (b *builder) queue(name string) (*queue.Queue, error) {
@@ -303,13 +305,15 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 	checker := check.New()
 	checker.SenderNames = b.s.ACSAPIVersion == acs.APIVersion20250115Preview
 	return gateway.New(gateway.Config{
-		Check:   checker,
-		Records: record.New(records, time.Now, uuid.NewString).Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)),
+		Check: checker,
+		Records: record.New(records, time.Now, uuid.NewString).Sharing(b.clock).
+			Holding(gateway.OwnerLife(b.s.RequestTimeout), gateway.FenceLife(b.s.RequestTimeout)).
+			Keeping(b.history()),
 		History: index,
-		Sends: quota.New(ledger, "send", sends, time.Now, uuid.NewString, quota.Options{
-			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout),
+		Sends: gateway.NewSends(ledger, sends, time.Now, uuid.NewString, quota.Options{
+			ReservedForHigh: b.s.QuotaReservedForHigh, CallTime: gateway.SendTime(b.s.RequestTimeout), Clock: b.clock,
 		}),
-		StatusRequests: gateway.NewStatusRequests(ledger, statusRequests, time.Now, uuid.NewString),
+		StatusRequests: gateway.NewStatusRequests(ledger, statusRequests, time.Now, uuid.NewString, b.clock),
 		Offload:        files, Spool: kept, Authority: authority{callers, hooks}, ACS: newSender(client, log, checker.SenderNames), MaxACSRequestBytes: b.s.ACSMaxRequestBytes,
 		Reputation: reputation.New(reputation.Config{
 			Table: lists, Callers: callers, Hooks: hooks, Percent: b.s.MaxRefusedPercent, Now: time.Now, Log: log,
@@ -338,8 +342,11 @@ func (b *builder) index(log *slog.Logger) (*history.Index, error) {
 		return nil, err
 	}
 	tables := history.Tables{Days: days, Day: func(date string) history.Table { return days.Table(date) }}
-	return history.New(tables, record.DefaultHistory+mail.MaxWait, log), nil
+	return history.New(tables, b.history()+mail.MaxWait, log), nil
 }
+
+// history is how long it is known what became of a message.
+func (b *builder) history() time.Duration { return time.Duration(b.s.HistoryDays) * 24 * time.Hour }
 
 func (b *builder) spool() (*spool.Spool, error) {
 	messages, err := blob.Open(b.s.BlobEndpoint, MessagesContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.storage("blob")}, Checksum: blob.Checksum(b.s.StorageChecksum)})

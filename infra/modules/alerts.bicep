@@ -1,10 +1,13 @@
-// Alerts on platform metrics, which need no log.
+// Alerts on metrics, which need no log. All but the last are of the platform.
 param prefix string
 param groupName string
 param tags object
 param serviceId string
 param siteId string
 param topicId string
+param insightsId string
+@description('Days of history of a message.')
+param historyDays int
 @description('E-mail address for alerts and for the budget. Empty: only the portal shows alerts.')
 param email string
 
@@ -27,6 +30,7 @@ var alerts = [
     namespace: 'Microsoft.Communication/CommunicationServices'
     metric: 'DeliveryStatusUpdate'
     dimensions: [{ name: 'Result', operator: 'Include', values: ['Failure'] }]
+    aggregation: 'Total'
     threshold: 10
   }
   {
@@ -36,6 +40,7 @@ var alerts = [
     namespace: 'Microsoft.Communication/CommunicationServices'
     metric: 'APIRequestEmail'
     dimensions: [{ name: 'StatusCode', operator: 'Include', values: ['429'] }]
+    aggregation: 'Total'
     threshold: 0
   }
   {
@@ -45,6 +50,7 @@ var alerts = [
     namespace: 'Microsoft.EventGrid/systemTopics'
     metric: 'DeadLetteredCount'
     dimensions: []
+    aggregation: 'Total'
     threshold: 0
   }
   {
@@ -54,7 +60,19 @@ var alerts = [
     namespace: 'Microsoft.Web/sites'
     metric: 'Http5xx'
     dimensions: []
+    aggregation: 'Total'
     threshold: 20
+  }
+  {
+    // Clean-up sees each record eight times in its history, so three hours a day of history are normal.
+    name: 'clean-up-late'
+    description: 'Rows in storage are older than they should be: clean-up does not keep up, or cannot delete.'
+    scope: insightsId
+    namespace: 'azure.applicationinsights'
+    metric: 'posthorn.cleanup.age'
+    dimensions: []
+    aggregation: 'Maximum'
+    threshold: (3 * historyDays + 12) * 3600
   }
 ]
 
@@ -81,7 +99,7 @@ resource rules 'Microsoft.Insights/metricAlerts@2018-03-01' = [
             dimensions: alert.dimensions
             operator: 'GreaterThan'
             threshold: alert.threshold
-            timeAggregation: 'Total'
+            timeAggregation: alert.aggregation
             skipMetricValidation: true
           }
         ]

@@ -46,3 +46,4 @@ resource publish 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 }
 
 output name string = insights.name
+output id string = insights.id

@@ -11,6 +11,8 @@ const (
 	// time has reached its recipient within 30 s: its token lives 5 s, and its call to ACS is
 	// short.
 	CacheLife = 20 * time.Second
+	// renewAge is from what age on a list that is asked for is read anew beside those who use it.
+	renewAge = CacheLife * 2 / 3
 	// Grace is how long the last list lets callers in while it cannot be read.
 	Grace = 5 * time.Minute
 	// between is the least time from one read to the next.
@@ -51,7 +53,20 @@ func newCache[T any](now func() time.Time, read func(context.Context) (map[strin
 
 // fresh is the list, no older than CacheLife. An error comes from the read or from ctx.
 func (c *cache[T]) fresh(ctx context.Context) (map[string]T, error) {
+	c.renew(ctx)
 	return c.wait(ctx, func() bool { return c.now().Sub(c.asked) < CacheLife })
+}
+
+// renew begins to read a list that is still good, and will not be for long: so those who ask
+// all the time never wait for it.
+func (c *cache[T]) renew(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	age := now.Sub(c.asked)
+	if c.list != nil && c.reading == nil && age >= renewAge && age < CacheLife && now.Sub(c.began) >= between {
+		c.start(ctx)
+	}
 }
 
 // known is fresh or, while the list cannot be read, the last one, no older than Grace.

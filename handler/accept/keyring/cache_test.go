@@ -88,6 +88,42 @@ func TestHowFreshAListIs(t *testing.T) {
 	}
 }
 
+// Who asks all the time never waits: the list is read anew beside, once at a time, and is
+// never older than CacheLife.
+func TestAListIsRenewedBesideThoseWhoUseIt(t *testing.T) {
+	t.Parallel()
+	for name, away := range map[string]bool{"storage is there": false, "storage is away": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d := newTestCache()
+				if _, _, err := told(d.fresh); err != nil {
+					t.Fatal(err)
+				}
+				d.takes.Store(int64(2 * time.Second))
+				d.away.Store(away)
+				for begun := time.Now(); time.Since(begun) < time.Minute; time.Sleep(100 * time.Millisecond) {
+					d.mu.Lock()
+					last := d.asked
+					d.mu.Unlock()
+					_, took, err := told(d.fresh)
+					switch age := time.Since(last); {
+					case err == nil && (took > 0 || age >= CacheLife):
+						t.Fatalf("after %v, a list of %v ago", took, age)
+					case (err != nil) != (away && age >= CacheLife):
+						t.Fatalf("%v with a list of %v ago", err, age)
+					}
+				}
+				// One read each 13 s and 2 s, or one after the other once it is time.
+				if n := d.reads.Load(); !away && n != 5 || away && n > 25 {
+					t.Errorf("%d reads in a minute", n)
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
 // However many ask while storage is away, it is asked once a second, and nobody waits for
 // the others.
 func TestManyWhoAskShareOneRead(t *testing.T) {

@@ -25,7 +25,7 @@ type dialect struct {
 	// refusal is a problem in the words of the API. keyed says that there was a key.
 	refusal func(p *problem.Problem, keyed bool) (status int, body any)
 	// limits tells the quota in the API's headers; nil if it has none.
-	limits func(*api, http.Header)
+	limits func(*api, *recorder)
 	// unnamed says that headers do not name the message: a client of the API writes
 	// the headers of the mail into the request too, as SendGrid's for Node.js does.
 	unnamed bool
@@ -56,6 +56,9 @@ func (a *api) sendInDialect(w http.ResponseWriter, req *http.Request, d *dialect
 	}
 	defer release()
 	sent, err := a.Gateway.SendAll(req.Context(), message, d.source)
+	for _, s := range sent {
+		countedIn(w, s.Domain)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -125,22 +128,23 @@ func window(v quota.View) (limit, remaining, reset int) {
 
 // resendLimits tells the quota as Resend does: what is left, and seconds until
 // there is more.
-func (a *api) resendLimits(h http.Header) {
-	a.tellLimits(h, "Ratelimit-", func(reset int) int64 { return int64(reset) })
+func (a *api) resendLimits(out *recorder) {
+	a.tellLimits(out, "Ratelimit-", func(reset int) int64 { return int64(reset) })
 }
 
 // sendgridLimits tells the quota as SendGrid does: the reset is a time, in seconds
 // since 1970.
-func (a *api) sendgridLimits(h http.Header) {
-	a.tellLimits(h, "X-Ratelimit-", func(reset int) int64 { return a.Now().Unix() + int64(reset) })
+func (a *api) sendgridLimits(out *recorder) {
+	a.tellLimits(out, "X-Ratelimit-", func(reset int) int64 { return a.Now().Unix() + int64(reset) })
 }
 
-func (a *api) tellLimits(h http.Header, prefix string, resetAs func(seconds int) int64) {
-	v := a.Gateway.Quota()
+func (a *api) tellLimits(out *recorder, prefix string, resetAs func(seconds int) int64) {
+	v := a.Gateway.Quota(out.domain)
 	if !v.Known {
 		return
 	}
 	limit, remaining, reset := window(v)
+	h := out.Header()
 	h.Set(prefix+"Limit", strconv.Itoa(limit))
 	h.Set(prefix+"Remaining", strconv.Itoa(remaining))
 	h.Set(prefix+"Reset", strconv.FormatInt(resetAs(reset), 10))

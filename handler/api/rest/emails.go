@@ -98,6 +98,7 @@ func (a *api) send(w http.ResponseWriter, req *http.Request) error {
 	message.Body = body
 
 	answer, err := a.Gateway.Send(req.Context(), message)
+	countedIn(w, answer.Domain)
 	if answer.Replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
@@ -260,9 +261,10 @@ func (a *api) authenticate(w http.ResponseWriter, req *http.Request) (caller.Pro
 	})
 	if err == nil {
 		if out, ok := w.(*recorder); ok {
+			out.domain, _ = a.Gateway.DomainsOf(proof.Caller)
 			out.last = a.rateLimit
 			if out.dialect != nil && out.dialect.limits != nil {
-				out.last = func(h http.Header) { a.rateLimit(h); out.dialect.limits(a, h) }
+				out.last = func(out *recorder) { a.rateLimit(out); out.dialect.limits(a, out) }
 			}
 		}
 		if req.ContentLength == 0 && proof.BodySHA256 != nil && !emptyHash(proof.BodySHA256) {
@@ -274,11 +276,19 @@ func (a *api) authenticate(w http.ResponseWriter, req *http.Request) (caller.Pro
 
 // rateLimit tells the sending quota as draft-ietf-httpapi-ratelimit-headers does,
 // and as it is when the answer goes.
-func (a *api) rateLimit(h http.Header) {
-	limit, policy := a.Gateway.Quota().Headers()
-	h.Set("Ratelimit-Policy", policy) // in net/http's spelling, which spares a copy
+func (a *api) rateLimit(out *recorder) {
+	limit, policy := a.Gateway.Quota(out.domain).Headers()
+	out.Header().Set("Ratelimit-Policy", policy) // in net/http's spelling, which spares a copy
 	if limit != "" {
-		h.Set("Ratelimit", limit)
+		out.Header().Set("Ratelimit", limit)
+	}
+}
+
+// countedIn lets the answer tell the quota in which a message was counted. Without it the
+// answer tells the quota of custom domains to a caller that sends from both kinds.
+func countedIn(w http.ResponseWriter, domain mail.DomainKind) {
+	if out, ok := w.(*recorder); ok && domain == mail.ManagedDomain {
+		out.domain = domain
 	}
 }
 

@@ -32,7 +32,7 @@ func (d *deployment) written() *int {
 // usageOf is what a caller may know of the quota.
 func (d *deployment) usageOf(t *testing.T, name string) quota.Overview {
 	t.Helper()
-	u, err := d.Usage(t.Context(), caller.Caller{Holder: keyring.Holder{Name: name}})
+	u, err := d.Usage(t.Context(), mail.CustomDomain, caller.Caller{Holder: keyring.Holder{Name: name}})
 	if err != nil {
 		t.Fatal(err)
 	}

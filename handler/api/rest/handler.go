@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 )
 
@@ -101,8 +102,9 @@ func (a *api) logLine(ctx context.Context, method, path string, status int, took
 // recorder remembers what was answered.
 type recorder struct {
 	http.ResponseWriter
-	dialect *dialect          // nil is ours
-	last    func(http.Header) // sees the headers before they go; may be nil
+	dialect *dialect        // nil is ours
+	last    func(*recorder) // adds headers before they go; may be nil
+	domain  mail.DomainKind // whose quota the answer tells
 	status  int
 	wrote   bool
 }
@@ -122,7 +124,7 @@ func (r *recorder) begin(status int) {
 		return
 	}
 	if r.last != nil {
-		r.last(r.Header())
+		r.last(r)
 	}
 	r.status, r.wrote = status, true
 }

@@ -26,6 +26,7 @@ func (a *api) postmarkBatch(w http.ResponseWriter, req *http.Request) error {
 	defer release()
 	answer := []any{}
 	err = a.Gateway.SendBatch(req.Context(), message, inPostmark.source, gateway.Each, func(_ int, s gateway.Sent, err error) {
+		countedIn(w, s.Domain)
 		if err != nil {
 			_, item := postmark.Refusal(a.item(req.Context(), err))
 			answer = append(answer, item)

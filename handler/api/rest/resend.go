@@ -46,6 +46,7 @@ func (a *api) resendBatch(w http.ResponseWriter, req *http.Request) error {
 	defer release()
 	answer, first := resend.Batch{Data: []resend.Sent{}}, error(nil)
 	err = a.Gateway.SendBatch(req.Context(), message, inResend.source, policy, func(i int, s gateway.Sent, err error) {
+		countedIn(w, s.Domain)
 		if err == nil {
 			markSandbox(w, s.Record)
 			answer.Data = append(answer.Data, resend.Sent{ID: s.Record.ID})

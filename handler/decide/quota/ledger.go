@@ -9,6 +9,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/quota/row"
 	"github.com/posthorn/posthorn/handler/decide/quota/window"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store/clock"
 )
 
 type (
@@ -86,6 +87,8 @@ type Options struct {
 	ReservedForHigh int
 	// CallTime is how long a call may take; 0: a minute.
 	CallTime time.Duration
+	// Clock is storage's, for all that ask the same account; nil: the ledger's own.
+	Clock *clock.Clock
 }
 
 // New returns the ledger kept in the row called name, or in rows whose names begin
@@ -93,15 +96,16 @@ type Options struct {
 // monotonic reading. newID returns an id that no other call of any instance returns, of at
 // most 64 characters, none a space.
 func New(t Table, name string, limits Limits, now func() time.Time, newID func() string, options ...Options) *Ledger {
-	terms := window.Terms{Limits: limits, CallTime: time.Minute}
+	terms, server := window.Terms{Limits: limits, CallTime: time.Minute}, clock.New(now)
 	for _, o := range options {
 		terms.ReservedForHigh, terms.CallTime = o.ReservedForHigh, cmp.Or(o.CallTime, terms.CallTime)
+		server = cmp.Or(o.Clock, server)
 	}
 	h := fnv.New32a()
 	h.Write([]byte(newID()))
 	l := &Ledger{limits: limits, now: now, turn: int(h.Sum32() >> 1)}
 	l.prefetched.of = map[callKey]*demand{}
-	l.rows = row.New(t, name, terms, now, newID, l.prefetched.drop)
+	l.rows = row.New(t, name, terms, server, newID, l.prefetched.drop)
 	return l
 }
 

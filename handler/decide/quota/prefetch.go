@@ -71,14 +71,29 @@ func (p *prefetched) take(c Call, now time.Time, again bool) (Grant, bool) {
 	if !again {
 		k.ask(c.Cost, now)
 	}
-	for i := range k.batches {
-		b := &k.batches[i]
-		if b.tokens >= c.Cost && b.grant.Live(now.Add(prefetchLeft)) {
-			b.tokens -= c.Cost
-			return b.grant, true
-		}
+	if b := k.find(c, now); b != nil {
+		b.tokens -= c.Cost
+		return b.grant, true
 	}
 	return Grant{}, false
+}
+
+// has says whether c can be granted from what is prefetched.
+func (p *prefetched) has(c Call, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := p.of[keyOf(c)]
+	return k != nil && k.find(c, now) != nil
+}
+
+// find is a batch with the tokens of c, nil without one.
+func (k *demand) find(c Call, now time.Time) *batch {
+	for i := range k.batches {
+		if b := &k.batches[i]; b.tokens >= c.Cost && b.grant.Live(now.Add(prefetchLeft)) {
+			return b
+		}
+	}
+	return nil
 }
 
 func (k *demand) ask(cost int, now time.Time) {

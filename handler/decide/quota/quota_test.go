@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/decide/quota"
+	"github.com/posthorn/posthorn/handler/decide/quota/window"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
+	storeclock "github.com/posthorn/posthorn/handler/store/clock"
 )
 
 // clock is a local clock that is off.
@@ -229,6 +231,43 @@ func TestAFreshViewSavesTheRead(t *testing.T) {
 		reserve(t, l, 1)
 		if f.gets != 3 || f.reserved != 12 {
 			t.Errorf("%d reads, %d tokens; want 3, 12: the ETag has changed", f.gets, f.reserved)
+		}
+	})
+}
+
+// After silence the row is written as it was last seen, at the time that any other answer of
+// storage has told. The ETag says whether it is so still.
+func TestAnyAnswerThatTellsTheTimeSavesTheRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, server := &instanceTable{tableRow: &tableRow{}}, storeclock.New(time.Now)
+		l := quota.New(f, "send", quota.CustomDomainSend, time.Now, ids(), quota.Options{Clock: server})
+		reserve(t, l, 30)
+		for _, c := range []struct {
+			name    string
+			age     time.Duration // of the other answer
+			changed bool          // the row meanwhile
+			reads   int
+		}{
+			{"an answer just now", 0, false, 0},
+			{"an answer of half a minute ago", window.ReadingLife, false, 0},
+			{"an older one", window.ReadingLife + time.Second, false, 1},
+			{"the row has changed", 0, true, 1},
+		} {
+			time.Sleep(2 * time.Minute)
+			server.Observe(time.Now().Truncate(time.Second), time.Now())
+			time.Sleep(c.age)
+			if c.changed {
+				f.rewrite()
+			}
+			before := f.gets
+			reserve(t, l, 1)
+			if f.gets != before+c.reads {
+				t.Errorf("%s: %d reads, want %d", c.name, f.gets-before, c.reads)
+			}
+		}
+		if f.reserved != 34 {
+			t.Errorf("%d tokens logged, want 34", f.reserved)
 		}
 	})
 }

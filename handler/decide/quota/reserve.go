@@ -165,6 +165,29 @@ func (l *Ledger) Busy(c Call) bool {
 	return true
 }
 
+// Plenty says, without asking storage, whether c can go now and its tokens would not be
+// missed if it did not, so far as this process knows: they are prefetched, or half of the
+// limits is free without them.
+func (l *Ledger) Plenty(c Call) bool {
+	if l.prefetched.has(c, l.now()) {
+		return true
+	}
+	for seen := range l.rows.Seen() { // the rows are alike
+		if seen.Plenty(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// GiveBack lets another call like c use a grant with which no call was made and which nobody
+// awaits, if this process prefetches tokens. It asks storage for nothing.
+func (l *Ledger) GiveBack(c Call, g Grant) {
+	if l.limits.PerHour >= prefetchFrom && g.Live(l.now()) {
+		l.prefetched.put(outcome{ahead: &batch{keyOf(c), g, c.Cost}})
+	}
+}
+
 // change applies do, which answers nothing but an error.
 func (l *Ledger) change(ctx context.Context, shard int, mayWait bool, do func(*window.Draft) error) error {
 	_, err := row.Apply(ctx, l.rows, shard, row.Change[struct{}]{

@@ -10,9 +10,12 @@ import (
 	"time"
 
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/expire"
 	"github.com/posthorn/posthorn/handler/store/mem"
+	"github.com/posthorn/posthorn/handler/store/storetest"
 )
 
 const day = 24 * time.Hour
@@ -67,7 +70,7 @@ func TestCleanUpRemovesWhatHasOutlivedItsHistory(t *testing.T) {
 					{2 * history, 0}, // what may wait until now lives on
 					{2*history + history/8 + time.Hour, n / 4},
 				} {
-					time.Sleep(begun.Add(step.at).Add(-history / 8).Sub(time.Now()))
+					time.Sleep(time.Until(begun.Add(step.at).Add(-history / 8)))
 					if got, failed := b.cleanUpAll(t, history); got != step.want || failed != 0 {
 						t.Errorf("%d records removed until %v, %d calls failed, want %d", got, step.at, failed, step.want)
 					}
@@ -256,4 +259,74 @@ func TestCleanUpGoesOn(t *testing.T) {
 			t.Errorf("%d listings", lists)
 		}
 	})
+}
+
+// One hour's clean-up removes twice what an hour of two million messages brings, where each
+// call takes 5 ms and all of them are named.
+func TestCleanUpKeepsUpWithTwoMillionAnHour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newStores()
+		b.theirs.Keeping(8 * time.Hour) // all in one part
+		const n = 8_000
+		for i := range n {
+			r := claim(strconv.Itoa(i), "f")
+			must(t, b.ours.Finish(t.Context(), &r, record.Accepted, nil))
+		}
+		time.Sleep(9 * time.Hour)
+		_, err := b.theirs.Time(t.Context())
+		must(t, err)
+		b.every = 5 * time.Millisecond
+		begun := time.Now()
+		result, err := b.theirs.CleanUp(t.Context(), "", expire.Beside)
+		must(t, err)
+		hourly := float64(result.Removed) / time.Since(begun).Hours()
+		if result.Removed != n || hourly < 2*2_000_000 {
+			t.Errorf("%d removed, %.0f an hour", result.Removed, hourly)
+		}
+		t.Logf("%.1f M an hour", hourly/1e6)
+	})
+}
+
+// The row of a record, as it is stored and read.
+func TestTheRowInStorageIsRead(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"named", "made"} {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newStores()
+				at := time.Now().UTC()
+				want := record.Record{
+					ID: "11111111-1111-4111-8111-111111111111", Caller: "shop", Hook: "contact", Fingerprint: "f",
+					Tags:  []mail.Tag{{Name: "order", Value: "4711"}},
+					Moved: []mail.Link{{Index: 2, Name: "ü.pdf", Size: 7, Expires: at.Add(time.Hour)}},
+					Links: store.Key{Partition: "20000102", Row: "r"}, Shared: true, Spooled: place,
+					Expected: at.Add(time.Minute), Deadline: at.Add(2 * time.Minute), Redirected: true,
+				}
+				table := b.lasting
+				if file == "made" {
+					want = record.Record{ID: b.ours.MakeID("random", at), Caller: "shop", Fingerprint: "f", Deadline: at.Add(day)}
+					table = b.days.Table("20000131")
+				}
+				must(t, b.ours.Finish(t.Context(), &want, record.Failed, &record.Failure{Kind: "k", Detail: "d", Upstream: "u"}))
+				written, _, err := table.Get(t.Context(), want.OperationID, "m")
+				must(t, err)
+				e := storetest.GoldenRow(t, "testdata/"+file+".json", written)
+				other := newStores()
+				e.ETag = ""
+				copied := other.lasting
+				if file == "made" {
+					copied = other.days.Table("20000131")
+				}
+				_, err = copied.Insert(t.Context(), e)
+				must(t, err)
+				got, err := other.theirs.Read(t.Context(), want.Caller, want.ID)
+				must(t, err)
+				if string(got.Snapshot()) != string(want.Snapshot()) {
+					t.Errorf("read as %s, want %s", got.Snapshot(), want.Snapshot())
+				}
+			})
+		})
+	}
 }

@@ -51,9 +51,6 @@ func TestOneIDOfTwoCallersIsTwoOperations(t *testing.T) {
 		if record.OperationID("shop", id) == record.OperationID("club", id) {
 			t.Errorf("%s names one operation for two callers", id)
 		}
-		if record.OperationID("shop", id) != record.OperationID("shop", id) {
-			t.Errorf("%s names two operations of one caller", id)
-		}
 	}
 	if b.MakeID("a", time.Now()) == b.MakeID("b", time.Now()) {
 		t.Error("two texts make one id")
@@ -68,7 +65,7 @@ func TestOtherIDsCarryNoDay(t *testing.T) {
 		_, sure := (&record.Record{ID: id}).Until()
 		return sure
 	}
-	for i := range 200_000 {
+	for i := range 50_000 {
 		text := time.Unix(int64(i), 0).String()
 		if id := record.DerivedID("idempotency key", "shop", text); carries(id) {
 			t.Fatalf("%s, derived, carries a day", id)
@@ -80,8 +77,8 @@ func TestOtherIDsCarryNoDay(t *testing.T) {
 			}
 		}
 	}
-	if passed > 20 {
-		t.Errorf("%d of 200,000 foreign ids pass", passed)
+	if passed > 5 {
+		t.Errorf("%d of 50,000 foreign ids pass", passed)
 	}
 	for _, id := range []string{"", "1", "6f1c9a54-0b1e-4e55-9d53-c2f8e2c0a7d1", uuid.Nil.String(), uuid.Max.String()} {
 		if carries(id) {

@@ -52,6 +52,7 @@ import (
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/clock"
 	"github.com/posthorn/posthorn/handler/store/expire"
 )
 
@@ -123,7 +124,8 @@ type Record struct {
 	// OwnerUntil is when others may take over.
 	OwnerUntil time.Time `json:"ownerUntil,omitzero"`
 
-	etag store.ETag
+	etag    store.ETag
+	attempt string // of the last write that failed, which may be there all the same
 }
 
 // Final says whether the record will not change any more by itself.
@@ -176,7 +178,7 @@ type Tables struct {
 // Store keeps the records of one deployment. It is safe for concurrent use.
 type Store struct {
 	tables  Tables
-	clock   serverClock
+	clock   *clock.Clock
 	newID   func() string
 	life    time.Duration // of an owner
 	fence   time.Duration // the same from the fence on
@@ -186,7 +188,7 @@ type Store struct {
 
 // New keeps records in t. now is a local clock: only its differences are used. newID makes UUIDs for attempts.
 func New(t Tables, now func() time.Time, newID func() string) *Store {
-	return &Store{tables: t, clock: serverClock{local: now}, newID: newID, life: OwnerLife, fence: FenceLife, history: DefaultHistory}
+	return &Store{tables: t, clock: clock.New(now), newID: newID, life: OwnerLife, fence: FenceLife, history: DefaultHistory}
 }
 
 // Keeping makes records live for a history: whole days.
@@ -199,6 +201,12 @@ func (b *Store) Keeping(history time.Duration) *Store {
 // They must be longer than b's users ever work on a message without a write.
 func (b *Store) Holding(life, fence time.Duration) *Store {
 	b.life, b.fence = life, fence
+	return b
+}
+
+// Sharing makes c tell b the time, and b's answers tell c.
+func (b *Store) Sharing(c *clock.Clock) *Store {
+	b.clock = c
 	return b
 }
 
@@ -243,7 +251,7 @@ func (b *Store) claim(ctx context.Context, r Record) (claimed *Record, replay bo
 		return nil, false, unavailable(errReleased)
 	case readErr != nil:
 		return nil, false, unavailable(fmt.Errorf("claim record: %w", errors.Join(err, readErr)))
-	case theirs == attempt:
+	case theirs == attempt, theirs == r.attempt && r.attempt != "":
 		return there, false, nil
 	case there.State == Failed && there.Repeatable:
 	case there.Fingerprint != r.Fingerprint:
@@ -266,12 +274,12 @@ func (b *Store) insertClaim(ctx context.Context, r *Record, attempt string) erro
 	if _, made := dayOf(r.OperationID); made {
 		r.Lasting = true
 		if _, _, err := b.read(ctx, r.Caller, r.ID); !errors.Is(err, store.ErrMissing) {
-			return cmp.Or(err, error(store.ErrExists))
+			return cmp.Or(err, store.ErrExists)
 		}
 	}
-	asked := b.clock.local()
+	asked := b.clock.Local()
 	receipt, err := b.tables.Lasting.Insert(ctx, encode(r, attempt))
-	b.clock.observe(receipt, asked)
+	b.clock.Observe(receipt.Time, asked)
 	r.etag = receipt.ETag
 	return err
 }
@@ -301,7 +309,7 @@ func (b *Store) TakeOver(ctx context.Context, r Record, there *Record) (*Record,
 // Abandoned says whether a message has been as it is for longer than anyone works
 // on one.
 func (b *Store) Abandoned(r *Record) bool {
-	now, ok := b.clock.now()
+	now, ok := b.clock.Now()
 	return ok && now.After(r.OwnerUntil)
 }
 
@@ -348,9 +356,9 @@ func (b *Store) readOperation(ctx context.Context, operation string) (*Record, s
 }
 
 func (b *Store) readIn(ctx context.Context, t Table, operation string) (*Record, string, error) {
-	asked := b.clock.local()
+	asked := b.clock.Local()
 	e, receipt, err := t.Get(ctx, operation, row)
-	b.clock.observe(receipt, asked)
+	b.clock.Observe(receipt.Time, asked)
 	if err != nil {
 		return nil, "", fmt.Errorf("read record: %w", err)
 	}
@@ -360,13 +368,13 @@ func (b *Store) readIn(ctx context.Context, t Table, operation string) (*Record,
 // now is the table service's time. Only before the first answer of the service
 // does it cost a read.
 func (b *Store) now(ctx context.Context) (time.Time, error) {
-	if t, ok := b.clock.now(); ok {
+	if t, ok := b.clock.Now(); ok {
 		return t, nil
 	}
 	if _, _, err := b.readIn(ctx, b.tables.Lasting, clockRow); err != nil && !errors.Is(err, store.ErrMissing) {
 		return time.Time{}, unavailable(err)
 	}
-	t, _ := b.clock.now()
+	t, _ := b.clock.Now()
 	return t, nil
 }
 

@@ -20,9 +20,11 @@ type stores struct {
 	ours, theirs *record.Store
 	lasting      *mem.Table
 	days         *mem.Series
+	every        time.Duration // how long a call takes that nothing befalls
 	op           mem.Op
 	fault        mem.Fault
 	times, calls atomic.Int64
+	then         func() // is called once such a call has its fault; may be nil
 }
 
 func newStores() *stores {
@@ -31,9 +33,13 @@ func newStores() *stores {
 	plan := func(op mem.Op, _ string) mem.Fault {
 		b.calls.Add(1)
 		if op != b.op || b.times.Add(-1) < 0 {
-			return mem.Fault{}
+			return mem.Fault{Before: b.every}
 		}
-		return b.fault
+		f := b.fault
+		if b.then != nil {
+			b.then()
+		}
+		return f
 	}
 	b.lasting, b.days = mem.NewTable(time.Now, plan), mem.NewSeries(time.Now, plan)
 	tables := record.Tables{Lasting: b.lasting, Days: b.days, Day: func(date string) record.Table { return b.days.Table(date) }}
@@ -240,6 +246,31 @@ func TestALostAnswerIsKnownAsOurs(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A record that begins with the fence is known as ours by the claim that follows, if neither
+// its write nor the reading back was answered.
+func TestAFenceWithoutAnAnswerIsKnownByTheClaim(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newStores()
+		mustClaim(t, b.ours, claim("0", "f")) // the clock is known
+		r := claim("1", "f")
+		b.failing(mem.Insert, mem.Lost)
+		b.then = func() { b.failing(mem.Get, mem.Refused) }
+		if err := b.ours.MarkSending(t.Context(), &r); !problem.Is(err, problem.Unavailable) {
+			t.Fatalf("got %v", err)
+		}
+		b.then, b.op = nil, ""
+		ours := mustClaim(t, b.ours, r)
+		if ours.State != record.Sending {
+			t.Errorf("state is %s", ours.State)
+		}
+		must(t, b.ours.Finish(t.Context(), ours, record.Accepted, nil))
+		if rec, replay, err := b.theirs.Claim(t.Context(), claim("1", "f")); err != nil || !replay || rec.State != record.Accepted {
+			t.Errorf("another got %+v, %t, %v", rec, replay, err)
+		}
+	})
 }
 
 func TestAnOwnerWhoWakesTooLateCannotSend(t *testing.T) {

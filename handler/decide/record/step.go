@@ -128,7 +128,7 @@ func (b *Store) writeFor(ctx context.Context, r *Record, life time.Duration) err
 			return err
 		}
 	}
-	if now, ok := b.clock.now(); ok {
+	if now, ok := b.clock.Now(); ok {
 		r.Updated, r.OwnerUntil = now, now.Add(life)
 		if r.Created.IsZero() {
 			r.Created = now
@@ -137,9 +137,9 @@ func (b *Store) writeFor(ctx context.Context, r *Record, life time.Duration) err
 	attempt := b.newID()
 	e := encode(r, attempt)
 	e.ETag = r.etag
-	asked := b.clock.local()
+	asked := b.clock.Local()
 	receipt, err := put(ctx, e)
-	b.clock.observe(receipt, asked)
+	b.clock.Observe(receipt.Time, asked)
 	if err == nil {
 		r.etag = receipt.ETag
 		return nil
@@ -149,5 +149,6 @@ func (b *Store) writeFor(ctx context.Context, r *Record, life time.Duration) err
 		r.etag = there.etag
 		return nil
 	}
+	r.attempt = attempt
 	return unavailable(fmt.Errorf("write record as %s: %w", r.State, errors.Join(err, readErr)))
 }

@@ -162,9 +162,9 @@ func (b *Store) tryNote(ctx context.Context, keys []byte) error {
 	if a.etag == "" {
 		a.row, put = workPrefix+b.newID(), b.tables.Lasting.Insert
 	}
-	asked := b.clock.local()
+	asked := b.clock.Local()
 	receipt, err := put(ctx, workEntity(a.row, a.etag, now, keys))
-	b.clock.observe(receipt, asked)
+	b.clock.Observe(receipt.Time, asked)
 	a.etag = receipt.ETag
 	return err
 }

@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
@@ -29,7 +32,8 @@ type Move struct {
 	files    []file // in the order of the message's attachments
 
 	staged      bool // Stage may have left something
-	begun       bool // Commit may have left something
+	begun       bool // WriteRow or Commit may have left something
+	rowWritten  bool
 	rowInDoubt  bool // the row may yet appear
 	blobInDoubt bool // a blob may yet appear
 }
@@ -142,6 +146,30 @@ func headers(name string) store.BlobHeaders {
 	return store.BlobHeaders{ContentType: octetStream, ContentDisposition: disposition(name)}
 }
 
+// WriteRow writes the row of the links, so that CleanUp finds whatever Commit makes. It may be
+// called after Stage, while it is decided whether the message goes. Otherwise, and after an
+// error, which is Unavailable, Commit does the same.
+func (mv *Move) WriteRow(ctx context.Context) error {
+	return notStored(mv.writeRow(ctx))
+}
+
+func (mv *Move) writeRow(ctx context.Context) error {
+	if len(mv.files) == 0 || mv.rowWritten {
+		return nil
+	}
+	mv.begun = true
+	for _, f := range mv.files {
+		if f.stream != nil {
+			f.stream.listed = true
+		}
+	}
+	_, err := mv.offload.config.Links.Insert(ctx, mv.row())
+	mv.rowInDoubt = errors.Is(err, store.ErrUnavailable)
+	err = unlessOurs(err)
+	mv.rowWritten = err == nil
+	return err
+}
+
 // Commit makes what was staged readable and its links live. On an error, which
 // is Unavailable, what was done is undone; what cannot be undone now, CleanUp
 // deletes when the links would have ended.
@@ -157,30 +185,32 @@ func (mv *Move) Commit(ctx context.Context) error {
 	return nil
 }
 
+// commitsAtOnce is how many files of a message are committed beside each other.
+const commitsAtOnce = 8
+
 // commit writes the row first: a blob without one would never be found again.
 func (mv *Move) commit(ctx context.Context) error {
-	c := mv.offload.config
-	for _, f := range mv.files {
-		if f.stream != nil {
-			f.stream.listed = true
-		}
-	}
-	_, err := c.Links.Insert(ctx, mv.row())
-	mv.rowInDoubt = errors.Is(err, store.ErrUnavailable)
-	if err := unlessOurs(err); err != nil {
+	if err := mv.writeRow(ctx); err != nil {
 		return err
 	}
+	var commits errgroup.Group
+	commits.SetLimit(commitsAtOnce)
+	var inDoubt atomic.Bool
 	for _, f := range mv.files {
 		if f.slot != nil {
 			continue
 		}
-		err := c.Blobs.Commit(ctx, f.blob, f.blocks(), headers(f.link.Name))
-		mv.blobInDoubt = errors.Is(err, store.ErrUnavailable)
-		if err := unlessOurs(err); err != nil {
-			return err
-		}
+		commits.Go(func() error {
+			err := mv.offload.config.Blobs.Commit(ctx, f.blob, f.blocks(), headers(f.link.Name))
+			if errors.Is(err, store.ErrUnavailable) {
+				inDoubt.Store(true)
+			}
+			return unlessOurs(err)
+		})
 	}
-	return nil
+	err := commits.Wait()
+	mv.blobInDoubt = inDoubt.Load()
+	return err
 }
 
 // unlessOurs takes ErrExists for success: the name has 128 random bits, so the blob is

@@ -229,6 +229,76 @@ func TestCommitMeetsItsOwnFirstTry(t *testing.T) {
 	}
 }
 
+// The row may be written while it is decided whether the message goes. It is undone with the
+// rest, and written by Commit if nobody did.
+func TestARowBeforeTheDecision(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name        string
+		outcome     mem.Outcome // of the row's first write
+		goes        bool
+		inserts     int
+		rows, blobs int // left
+	}{
+		{"the message goes", mem.Done, true, 1, 1, 3},
+		{"the message is refused", mem.Done, false, 1, 0, 0},
+		{"the row's answer is lost, and the message goes", mem.Lost, true, 2, 1, 3},
+		{"the row's answer is lost, and the message is refused", mem.Lost, false, 1, 0, 0},
+		{"the row is not written, and the message goes", mem.Refused, true, 2, 1, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSetting()
+			mv := s.plan(t, threeFiles(), 1<<20)
+			if err := mv.Stage(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			s.cloud.fault = failing("insert", 1, c.outcome)
+			if err := mv.WriteRow(t.Context()); problem.Is(err, problem.Unavailable) != (c.outcome != mem.Done) {
+				t.Errorf("the row: %v", err)
+			}
+			if c.goes {
+				if err := mv.Commit(t.Context()); err != nil {
+					t.Error(err)
+				}
+			} else if err := mv.Discard(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if n := s.cloud.calls["insert"]; n != c.inserts {
+				t.Errorf("%d inserts, want %d", n, c.inserts)
+			}
+			if rows, blobs := len(s.cloud.rows(t)), len(s.cloud.names(t)); rows != c.rows || blobs != c.blobs {
+				t.Errorf("%d rows and %d blobs left, want %d and %d", rows, blobs, c.rows, c.blobs)
+			}
+		})
+	}
+}
+
+func TestFilesAreCommittedBesideEachOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSetting()
+		m := message()
+		for range commitsAtOnce + 1 {
+			m.Attachments = append(m.Attachments, placed(mail.PlacementLink, attached("a", 1)))
+		}
+		mv := s.plan(t, m, 1<<20)
+		if err := mv.Stage(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.cloud.fault = func(call string, _ int) mem.Fault {
+			if call == "commit" {
+				return mem.Fault{Before: time.Second}
+			}
+			return mem.Fault{}
+		}
+		begun := time.Now()
+		if err := mv.Commit(t.Context()); err != nil || time.Since(begun) != 2*time.Second {
+			t.Errorf("%d files in %v, %v", len(m.Attachments), time.Since(begun), err)
+		}
+	})
+}
+
 func TestCommitForACallerWhoLeaves(t *testing.T) {
 	t.Parallel()
 	s := newSetting()

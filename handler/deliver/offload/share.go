@@ -50,6 +50,13 @@ func (s *Shared) Stage(ctx context.Context) error {
 	return err
 }
 
+// WriteRow is Move's.
+func (s *Shared) WriteRow(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Move.WriteRow(ctx)
+}
+
 // Commit is Move's, once.
 func (s *Shared) Commit(ctx context.Context) error {
 	s.mu.Lock()

@@ -8,8 +8,9 @@
 //
 // # What stands where
 //
-// A message has one key for its row and its content. PARTITION is its line: shard, class,
-// caller, and whether the message waits for its time or for quota. ROW is the moment
+// A message has one key for its row and its content. PARTITION is its line: shard, kind of
+// the sender's domain, class, caller, and whether the message waits for its time or for
+// quota. ROW is the moment
 // since which the message waits, or at which it may go, and a name of its own. So a
 // line is one partition, read from its head, and blobs are listed in the order of rows.
 //
@@ -41,6 +42,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
 )
@@ -96,9 +98,11 @@ func New(b Blobs, lines, dead Table, wakeUps Queue) *Spool {
 
 // Line is one queue of messages in their order: of a caller, or of a form.
 type Line struct {
-	Shard  int    `json:"shard,omitempty"` // of the quota's ledger: 0 to 999
-	Class  int    `json:"class"`           // 0 goes first: 0 to 9
-	Caller string `json:"caller"`
+	// Domain is the kind of domain from which the messages come. Its ledger has the Shard.
+	Domain mail.DomainKind `json:"domain,omitempty"`
+	Shard  int             `json:"shard,omitempty"` // 0 to 999
+	Class  int             `json:"class"`           // 0 goes first: 0 to 9
+	Caller string          `json:"caller"`
 	// Form is the hook of a form, which has a line of its own; empty for other lines.
 	Form string `json:"form,omitempty"`
 	// Later says that messages wait for their time rather than for quota.
@@ -117,7 +121,11 @@ func (l Line) partition() string {
 	if l.Later {
 		kind = "later"
 	}
-	return fmt.Sprintf("%03d-%d-%s-%s", l.Shard, l.Class, kind, hex.EncodeToString(h[:8]))
+	managed := ""
+	if l.Domain == mail.ManagedDomain {
+		managed = "m"
+	}
+	return fmt.Sprintf("%03d%s-%d-%s-%s", l.Shard, managed, l.Class, kind, hex.EncodeToString(h[:8]))
 }
 
 // KeyFor is the key of a message that has waited since, or may go at, a moment. name is
@@ -277,9 +285,9 @@ func (s *Spool) line(ctx context.Context, partition string, yield func(Entry, er
 	}
 }
 
-// SendWakeUp sends a wake-up message for a shard, to be seen after delay.
-func (s *Spool) SendWakeUp(ctx context.Context, shard int, delay time.Duration) error {
-	err := s.wakeUps.Send(ctx, wakeUpText(shard), min(max(delay, 0), longestDelay))
+// SendWakeUp sends a wake-up message for a shard of a ledger, to be seen after delay.
+func (s *Spool) SendWakeUp(ctx context.Context, domain mail.DomainKind, shard int, delay time.Duration) error {
+	err := s.wakeUps.Send(ctx, wakeUpText(domain, shard), min(max(delay, 0), longestDelay))
 	return unavailable("send a wake-up message", err)
 }
 
@@ -292,26 +300,29 @@ func (s *Spool) SendCleanUp(ctx context.Context, mark string) error {
 // a wake-up message that comes early is sent on.
 const longestDelay = 6 * 24 * time.Hour
 
-const (
-	wakeUpPrefix  = "shard "
-	cleanUpPrefix = "cleanup "
-)
+const cleanUpPrefix = "cleanup "
 
 // ParseCleanUp reads what SendCleanUp has sent.
 func ParseCleanUp(text string) (mark string, is bool) { return strings.CutPrefix(text, cleanUpPrefix) }
 
-func wakeUpText(shard int) string { return wakeUpPrefix + strconv.Itoa(shard) }
+func wakeUpText(domain mail.DomainKind, shard int) string {
+	return domain.String() + " shard " + strconv.Itoa(shard)
+}
 
 // ParseWakeUp reads what SendWakeUp has sent.
-func ParseWakeUp(text string) (shard int, err error) {
-	if len(text) <= len(wakeUpPrefix) || text[:len(wakeUpPrefix)] != wakeUpPrefix {
-		return 0, errors.New("this is no wake-up message")
+func ParseWakeUp(text string) (domain mail.DomainKind, shard int, err error) {
+	kind, number, found := strings.Cut(text, " shard ")
+	if !found {
+		return 0, 0, errors.New("this is no wake-up message")
 	}
-	shard, err = strconv.Atoi(text[len(wakeUpPrefix):])
+	if err := domain.UnmarshalText([]byte(kind)); err != nil {
+		return 0, 0, fmt.Errorf("this is no wake-up message: %w", err)
+	}
+	shard, err = strconv.Atoi(number)
 	if err != nil || shard < 0 {
-		return 0, errors.New("this wake-up message names no shard")
+		return 0, 0, errors.New("this wake-up message names no shard")
 	}
-	return shard, nil
+	return domain, shard, nil
 }
 
 func unlessMissing(err error) error {

@@ -158,7 +158,7 @@ func TestALineIsReadInOrder(t *testing.T) {
 		h := newFixture()
 		lines := []spool.Line{
 			{Shard: 0, Class: 1, Caller: "shop"}, {Shard: 0, Class: 1, Caller: "shop", Later: true},
-			{Shard: 0, Class: 1, Caller: "bank"}, {Shard: 0, Class: 0, Caller: "shop"}, {Shard: 12, Class: 1, Caller: "shop"},
+			{Shard: 0, Class: 1, Caller: "bank"}, {Domain: mail.ManagedDomain, Shard: 0, Class: 1, Caller: "shop"}, {Shard: 0, Class: 0, Caller: "shop"}, {Shard: 12, Class: 1, Caller: "shop"},
 		}
 		want := map[spool.Line][]string{}
 		for i, n := range rapid.SliceOfN(rapid.IntRange(0, 999), 0, 60).Draw(rt, "arrivals") {
@@ -349,28 +349,34 @@ func TestAWakeUpMessageWakesItsShard(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture()
-		must(t, h.SendWakeUp(t.Context(), 17, 90*time.Second))
-		must(t, h.SendWakeUp(t.Context(), 0, -time.Second))
-		must(t, h.SendWakeUp(t.Context(), 5, 30*24*time.Hour)) // comes early, and is sent on
-		seen := map[int]time.Duration{}
+		must(t, h.SendWakeUp(t.Context(), mail.ManagedDomain, 17, 90*time.Second))
+		must(t, h.SendWakeUp(t.Context(), mail.CustomDomain, 0, -time.Second))
+		must(t, h.SendWakeUp(t.Context(), mail.CustomDomain, 5, 30*24*time.Hour)) // comes early, and is sent on
+		type shard struct {
+			domain mail.DomainKind
+			number int
+		}
+		seen := map[shard]time.Duration{}
 		begun := time.Now()
 		for range 10 * 24 {
 			messages, err := h.wakeUps.Receive(t.Context(), 10, time.Hour)
 			must(t, err)
 			for _, m := range messages {
-				shard, err := spool.ParseWakeUp(m.Text)
+				domain, number, err := spool.ParseWakeUp(m.Text)
 				must(t, err)
-				seen[shard] = time.Since(begun)
+				seen[shard{domain, number}] = time.Since(begun)
 				must(t, h.wakeUps.Delete(t.Context(), m.ID, m.PopReceipt))
 			}
 			time.Sleep(time.Hour)
 		}
-		if want := map[int]time.Duration{0: 0, 17: time.Hour, 5: 6 * 24 * time.Hour}; !reflect.DeepEqual(seen, want) {
+		if want := map[shard]time.Duration{
+			{mail.CustomDomain, 0}: 0, {mail.ManagedDomain, 17}: time.Hour, {mail.CustomDomain, 5}: 6 * 24 * time.Hour,
+		}; !reflect.DeepEqual(seen, want) {
 			t.Errorf("seen at %v, want %v", seen, want)
 		}
-		for _, text := range []string{"", "shard", "shard ", "shard x", "shard -1", "shard 1 ", `{"shard":1}`} {
-			if shard, err := spool.ParseWakeUp(text); err == nil {
-				t.Errorf("%q is a wake-up message of %d", text, shard)
+		for _, text := range []string{"", "shard", "shard 1", " shard 1", "Custom shard 1", "custom shard", "custom shard ", "custom shard x", "managed shard -1", "custom shard 1 ", `{"shard":1}`} {
+			if domain, number, err := spool.ParseWakeUp(text); err == nil {
+				t.Errorf("%q is a wake-up message of %v shard %d", text, domain, number)
 			}
 		}
 	})
@@ -410,7 +416,9 @@ func TestStorageOutOfReach(t *testing.T) {
 		"dead": {mem.Transact, func(ctx context.Context, h *fixture, s *spool.Entry) error {
 			return h.MoveToDeadLetters(ctx, spool.DeadLetter{Entry: *s, At: start})
 		}},
-		"wake": {mem.Send, func(ctx context.Context, h *fixture, _ *spool.Entry) error { return h.SendWakeUp(ctx, 1, 0) }},
+		"wake": {mem.Send, func(ctx context.Context, h *fixture, _ *spool.Entry) error {
+			return h.SendWakeUp(ctx, mail.CustomDomain, 1, 0)
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

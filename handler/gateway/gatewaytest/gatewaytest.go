@@ -36,6 +36,7 @@ import (
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/clock"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
@@ -49,7 +50,11 @@ type Harness struct {
 	Queues  *mem.Table
 	WakeUps *mem.Queue
 	Lists   *Lists
+	Clock   *clock.Clock // storage's
 	Log     *bytes.Buffer
+	// LastingRecords, Days and Links are tables: of records, and of links.
+	LastingRecords, Links *mem.Table
+	Days                  *mem.Series
 	// IndexAway keeps storage from the index of messages.
 	IndexAway atomic.Bool
 
@@ -77,7 +82,8 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	h.Files, h.Content, h.WakeUps = mem.NewContainer(time.Now, plan), mem.NewContainer(time.Now, plan), mem.NewQueue(time.Now, plan)
 	table := func() *mem.Table { return mem.NewTable(time.Now, plan) }
 	h.Queues, h.letters = table(), table()
-	days := mem.NewSeries(time.Now, plan)
+	h.LastingRecords, h.Links, h.Days = table(), table(), mem.NewSeries(time.Now, plan)
+	records := record.Tables{Lasting: h.LastingRecords, Days: h.Days, Day: func(date string) record.Table { return h.Days.Table(date) }}
 	random := rand.NewChaCha8([32]byte{1})
 	var ids sync.Mutex
 	newID := func() string {
@@ -85,14 +91,15 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 		defer ids.Unlock()
 		return fmt.Sprintf("00000000-0000-4000-8000-%012x", random.Uint64()>>16)
 	}
-	ledgers := table()
+	ledgers, server := table(), clock.New(time.Now)
+	h.Clock = server
 	public, _ := url.Parse("https://mail.example.com")
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.New(record.Tables{Lasting: table(), Days: days, Day: func(date string) record.Table { return days.Table(date) }}, time.Now, newID),
-		Sends:          quota.New(ledgers, "send", limits, time.Now, newID),
-		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID),
+		Check: check.New(), Records: record.New(records, time.Now, newID).Sharing(server),
+		Sends:          gateway.NewSends(ledgers, limits, time.Now, newID, quota.Options{Clock: server}),
+		StatusRequests: gateway.NewStatusRequests(ledgers, quota.CustomDomainStatus, time.Now, newID, server),
 		Offload: offload.New(offload.Config{
-			Blobs: h.Files, Uploads: h.Files, Links: table(), PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
+			Blobs: h.Files, Uploads: h.Files, Links: h.Links, PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
 		}),
 		Spool: spool.New(h.Content, h.Queues, h.letters, h.WakeUps),
 		ACS:   h.ACS, Authority: h.Lists, MaxACSRequestBytes: MaxRequestBytes, MaxCalls: 64, RequestTimeout: 100 * time.Second,
@@ -168,12 +175,12 @@ func (h *Harness) KeepIndex() {
 	h.History = history.New(tables, record.DefaultHistory, slog.New(slog.DiscardHandler))
 }
 
-// Slow makes each call of op take d before it arrives.
+// Slow makes each call of op, or every call if op is "", take d before it arrives.
 func (h *Harness) Slow(op mem.Op, d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fault = func(got mem.Op, _ string) mem.Fault {
-		if op == got {
+		if op == "" || op == got {
 			return mem.Fault{Before: d}
 		}
 		return mem.Fault{}
@@ -190,6 +197,13 @@ func (h *Harness) Failing(op mem.Op, o mem.Outcome) {
 		}
 		return mem.Fault{}
 	}
+}
+
+// Befall lets fault decide what befalls each call to storage.
+func (h *Harness) Befall(fault func(op mem.Op, key string) mem.Fault) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fault = fault
 }
 
 // See lets see know of each call to storage, which is one at a time.
@@ -242,11 +256,11 @@ func (h *Harness) wakeUp(ctx context.Context, text string) error {
 	if mark, is := spool.ParseCleanUp(text); is {
 		return h.GoOnCleaningUp(ctx, mark)
 	}
-	shard, err := spool.ParseWakeUp(text)
+	domain, shard, err := spool.ParseWakeUp(text)
 	if err != nil {
 		return err
 	}
-	return h.Dispatch(ctx, shard)
+	return h.Dispatch(ctx, domain, shard)
 }
 
 // Visible counts the blobs that can be read.

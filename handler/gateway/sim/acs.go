@@ -32,11 +32,11 @@ type ACS struct {
 	phase time.Duration // of fixed windows
 
 	mu       sync.Mutex
-	asked    time.Time // the last question
-	arrivals []time.Time
-	busy     int // answers 429
-	open     int // calls that have no answer yet
-	most     int // of them at one time
+	asked    time.Time      // the last question
+	arrivals [2][]time.Time // by mail.DomainKind, each in order
+	busy     int            // answers 429
+	open     int            // calls that have no answer yet
+	most     int            // of them at one time
 	ops      map[string]*operation
 	doubled  []string // operations that were sent twice
 	unshown  []string // those whose record had not said unknown before
@@ -169,8 +169,12 @@ func (a *ACS) failing(now time.Time) bool {
 func (a *ACS) idle(now time.Time, d time.Duration) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	n := len(a.arrivals)
-	return n == 0 || now.Sub(a.arrivals[n-1]) > d
+	for _, at := range a.arrivals {
+		if n := len(at); n > 0 && now.Sub(at[n-1]) <= d {
+			return false
+		}
+	}
+	return true
 }
 
 // severalFail is how many calls fail in a row before the ledger closes, at least.
@@ -205,8 +209,9 @@ func (a *ACS) take(id string, m *mail.Message, again bool) error {
 		return problem.New(problem.ACSFailed, "ACS is away.")
 	}
 	now := time.Now()
-	a.arrivals = append(a.arrivals, now)
-	if wait := a.full(now); wait > 0 {
+	domain := mail.DomainKindOf(m.SenderAddress)
+	a.arrivals[domain] = append(a.arrivals[domain], now)
+	if wait := a.full(domain, now); wait > 0 {
 		a.busy++
 		a.refused = now
 		p := problem.New(problem.ACSBusy, "wait")
@@ -240,12 +245,13 @@ func (a *ACS) take(id string, m *mail.Message, again bool) error {
 	return nil
 }
 
-// full is how long a call must wait that ACS counts as one too many.
-func (a *ACS) full(now time.Time) time.Duration {
+// full is how long a call must wait that ACS counts as one too many of its kind of domain.
+func (a *ACS) full(domain mail.DomainKind, now time.Time) time.Duration {
+	limits, arrivals := a.w.limits(domain), a.arrivals[domain]
 	for _, w := range []struct {
 		limit int
 		width time.Duration
-	}{{a.w.Limits.PerMinute, time.Minute}, {a.w.Limits.PerHour, time.Hour}} {
+	}{{limits.PerMinute, time.Minute}, {limits.PerHour, time.Hour}} {
 		if w.limit = w.limit * (100 - a.foreign) / 100; w.limit == 0 {
 			return w.width
 		}
@@ -256,8 +262,8 @@ func (a *ACS) full(now time.Time) time.Duration {
 		case Fixed:
 			begin = now.Add(a.phase).Truncate(w.width).Add(-a.phase)
 		}
-		n, _ := slices.BinarySearchFunc(a.arrivals, begin, time.Time.Compare)
-		if len(a.arrivals)-n > w.limit {
+		n, _ := slices.BinarySearchFunc(arrivals, begin, time.Time.Compare)
+		if len(arrivals)-n > w.limit {
 			return max(time.Second, begin.Add(w.width).Sub(now))
 		}
 	}
@@ -286,7 +292,16 @@ func (l *line) Fate(ctx context.Context, id string) (f gateway.Fate, err error) 
 func (a *ACS) Arrivals() []time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.Clone(a.arrivals)
+	all := slices.Concat(a.arrivals[:]...)
+	slices.SortFunc(all, time.Time.Compare)
+	return all
+}
+
+// ArrivalsFrom are those of one kind of domain.
+func (a *ACS) ArrivalsFrom(domain mail.DomainKind) []time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.arrivals[domain])
 }
 
 // Busy is how often ACS has answered 429.

@@ -74,14 +74,14 @@ func (w *World) dispatch(ctx context.Context, m store.Message) {
 	if i == nil {
 		return // it shows again
 	}
-	shard, err := spool.ParseWakeUp(m.Text)
+	domain, shard, err := spool.ParseWakeUp(m.Text)
 	if mark, is := spool.ParseCleanUp(m.Text); is {
 		ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 		err = i.GoOnCleaningUp(ctx, mark)
 		cancel()
 	} else if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
-		err = i.Dispatch(ctx, shard)
+		err = i.Dispatch(ctx, domain, shard)
 		cancel()
 	}
 	afterFail := cmp.Or(w.Host.AfterFail, 30*time.Second)

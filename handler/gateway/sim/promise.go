@@ -9,6 +9,7 @@ import (
 	"github.com/posthorn/posthorn/handler/accept/caller"
 	"github.com/posthorn/posthorn/handler/accept/keyring"
 	"github.com/posthorn/posthorn/handler/decide/record"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/store"
 )
 
@@ -19,18 +20,22 @@ type Promise struct {
 	Expected                time.Time // zero if it was sent at once
 }
 
-// Over lists the windows that held more calls than the limit.
+// Over lists the windows that held more calls than the limit of their kind of domain.
 func (w *World) Over() []string {
+	return append(w.over(mail.CustomDomain), w.over(mail.ManagedDomain)...)
+}
+
+func (w *World) over(domain mail.DomainKind) []string {
 	var faults []string
-	at := w.ACS.Arrivals()
+	at, limits := w.ACS.ArrivalsFrom(domain), w.limits(domain)
 	slices.SortFunc(at, time.Time.Compare)
 	for _, win := range []struct {
 		limit int
 		width time.Duration
-	}{{w.Limits.PerMinute, time.Minute}, {w.Limits.PerHour, time.Hour}} {
+	}{{limits.PerMinute, time.Minute}, {limits.PerHour, time.Hour}} {
 		for i := win.limit; i < len(at); i++ {
 			if d := at[i].Sub(at[i-win.limit]); d < win.width {
-				faults = append(faults, fmt.Sprintf("%d calls within %v at %v", win.limit+1, d, at[i]))
+				faults = append(faults, fmt.Sprintf("%d calls of a %v domain within %v at %v", win.limit+1, domain, d, at[i]))
 				break
 			}
 		}
@@ -86,6 +91,12 @@ func (w *World) Left(ctx context.Context) (messages, rows int) {
 func (w *World) Waiting() int {
 	rows, _ := w.lines.ListBefore(context.Background(), store.Key{}, "~", 1<<30)
 	return len(rows) - len(contents(context.Background(), w.lines))
+}
+
+// Records is how many rows of records there are.
+func (w *World) Records() int {
+	rows, _ := w.records.ListBefore(context.Background(), store.Key{}, "~", 1<<30)
+	return len(rows)
 }
 
 // Between lists what is at work: records that say neither that a message has ended nor

@@ -12,6 +12,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/store"
 )
 
@@ -34,13 +35,16 @@ const (
 	mending = 2 * time.Second
 )
 
-// Watch looks again and again whether work goes on, until Stop. Only worlds whose ledger is
-// one row can be watched.
-func (w *World) Watch() *Watcher {
+// Watch looks again and again whether work goes on with mail from custom domains, until Stop.
+// Only worlds whose ledger is one row can be watched.
+func (w *World) Watch() *Watcher { return w.WatchDomain(mail.CustomDomain) }
+
+// WatchDomain is Watch for a kind of domain.
+func (w *World) WatchDomain(domain mail.DomainKind) *Watcher {
 	x := &Watcher{
-		w: w, speaks: map[version]time.Time{}, room: map[roomKey]int{}, ready: map[int64]int{},
-		sends: quota.New(w.ledger, "send", w.Limits, time.Now, w.newID),
-		asks:  gateway.NewStatusRequests(w.ledger, w.askLimits(), time.Now, w.newID),
+		w: w, domain: domain, speaks: map[version]time.Time{}, room: map[roomKey]int{}, ready: map[int64]int{},
+		sends: gateway.NewSends(w.ledger, w.Limits, time.Now, w.newID)[domain],
+		asks:  gateway.NewStatusRequests(w.ledger, w.askLimits(), time.Now, w.newID, nil),
 	}
 	w.every(2*time.Second, x.look)
 	return x
@@ -49,6 +53,7 @@ func (w *World) Watch() *Watcher {
 // Watcher knows what has waited although nothing spoke against it.
 type Watcher struct {
 	w           *World
+	domain      mail.DomainKind
 	sends, asks *quota.Ledger
 	room        map[roomKey]int       // as of this look
 	probing     bool                  // as of this look: the ledger waits for the end of one call
@@ -107,7 +112,7 @@ func (x *Watcher) look(ctx context.Context) {
 		case why != "" || !known:
 			last = now
 		case now.Sub(last) > x.patience():
-			row, _, _ := x.w.ledger.Get(ctx, "send", "ledger") // in memory
+			row := x.ledgerRow(ctx)
 			x.fault("%v: nothing has spoken against this entry since %v: %v\nthe lines: %s\nhow ACS is: %s\nthe last fault: %v; the wake-up message: for %v, since %v", now, last, e.Values, row.Values["queues"], row.Values["health"], x.w.lastFault(), x.wakeUp, x.armed)
 			last = now
 		}
@@ -115,6 +120,12 @@ func (x *Watcher) look(ctx context.Context) {
 	}
 	x.speaks = seen
 	x.counts(ctx, len(rows), now)
+}
+
+func (x *Watcher) ledgerRow(ctx context.Context) store.Entity {
+	name := [...]string{mail.CustomDomain: "send", mail.ManagedDomain: "send-managed"}[x.domain]
+	row, _, _ := x.w.ledger.Get(ctx, name, "ledger") // in memory
+	return row
 }
 
 // version is an entry as it stands: a process that has changed it was at work on it.
@@ -130,8 +141,7 @@ func (x *Watcher) patience() time.Duration { return Patience + 20*x.w.Way }
 // wakeUpIsLost says whether the ledger counts on a wake-up message that may have been lost with a
 // process or a call, until the watchdog finds it missing.
 func (x *Watcher) wakeUpIsLost(ctx context.Context, now time.Time) bool {
-	row, _, _ := x.w.ledger.Get(ctx, "send", "ledger") // in memory
-	text, _ := row.Values["queues"].([]byte)
+	text, _ := x.ledgerRow(ctx).Values["queues"].([]byte)
 	var queues []struct{ WakeUpAt int64 }
 	if json.Unmarshal(text, &queues) != nil || len(queues) == 0 || queues[0].WakeUpAt == 0 {
 		return false
@@ -157,7 +167,7 @@ func (x *Watcher) counts(ctx context.Context, rows int, now time.Time) {
 	}
 }
 
-// heads are the first entries of each line.
+// heads are the first entries of each line of the kind of domain.
 func (x *Watcher) heads(ctx context.Context) (all []store.Entity) {
 	for after := (store.Key{}); ; {
 		rows, _ := x.w.lines.ListBefore(ctx, after, "a", headsWatched) // in memory
@@ -166,7 +176,7 @@ func (x *Watcher) heads(ctx context.Context) (all []store.Entity) {
 		}
 		line := rows[0].Partition
 		for _, e := range rows {
-			if e.Partition == line && !strings.HasPrefix(e.Row, "c-") {
+			if e.Partition == line && !strings.HasPrefix(e.Row, "c-") && entryIn(e).Line.Domain == x.domain {
 				all = append(all, e)
 			}
 		}
@@ -231,8 +241,7 @@ func (x *Watcher) against(ctx context.Context, entry spool.Entry, now time.Time)
 
 // probed says whether the ledger has just let one call go, and waits for its end.
 func (x *Watcher) probed(ctx context.Context, now time.Time) bool {
-	row, _, _ := x.w.ledger.Get(ctx, "send", "ledger") // in memory
-	text, _ := row.Values["health"].([]byte)
+	text, _ := x.ledgerRow(ctx).Values["health"].([]byte)
 	var health struct {
 		Probing bool
 		ProbeAt int64

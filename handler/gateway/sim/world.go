@@ -37,7 +37,9 @@ import (
 	"github.com/posthorn/posthorn/handler/deliver/offload"
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
+	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/clock"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
@@ -46,7 +48,7 @@ import (
 type Config struct {
 	Seed      uint64
 	Instances int          // required
-	Limits    quota.Limits // required
+	Limits    quota.Limits // required; of custom domains
 	// Way is how long a call of storage takes to arrive, and its answer, at most.
 	Way time.Duration
 	// ACSTime is how long ACS takes to answer, at most.
@@ -150,7 +152,7 @@ func (w *World) Start() (*Instance, error) {
 	}
 	table := func(name string, t *mem.Table) *table { return &table{i, name, t} }
 	files := &container{i, "files", w.files}
-	ledger := table("ledger", w.ledger)
+	ledger, server := table("ledger", w.ledger), clock.New(now)
 	records := record.Tables{
 		Lasting: table("records", w.records), Days: days{i, "days", w.days},
 		Day: func(date string) record.Table { return table("records", w.days.Table(date)) },
@@ -164,10 +166,10 @@ func (w *World) Start() (*Instance, error) {
 	}
 	request := cmp.Or(w.RequestTimeout, 100*time.Second)
 	g, err := gateway.New(gateway.Config{
-		Check: check.New(), Records: record.New(records, now, w.newID).Holding(gateway.OwnerLife(request), gateway.FenceLife(request)),
+		Check: check.New(), Records: record.New(records, now, w.newID).Sharing(server).Holding(gateway.OwnerLife(request), gateway.FenceLife(request)),
 		History:        index,
-		Sends:          quota.New(ledger, "send", w.Limits, now, w.newID, quota.Options{CallTime: gateway.SendTime(request)}),
-		StatusRequests: gateway.NewStatusRequests(ledger, w.askLimits(), now, w.newID),
+		Sends:          gateway.NewSends(ledger, w.Limits, now, w.newID, quota.Options{CallTime: gateway.SendTime(request), Clock: server}),
+		StatusRequests: gateway.NewStatusRequests(ledger, w.askLimits(), now, w.newID, server),
 		Offload: offload.New(offload.Config{
 			Blobs: files, Uploads: files, Links: table("links", w.links), PublicURL: public, DefaultLanguage: "en", Now: now, Rand: w.bytes(),
 		}),
@@ -184,6 +186,14 @@ func (w *World) Start() (*Instance, error) {
 	defer w.mu.Unlock()
 	w.instances = append(w.instances, i)
 	return i, nil
+}
+
+// limits are those of a kind of domain.
+func (w *World) limits(domain mail.DomainKind) quota.Limits {
+	if domain == mail.ManagedDomain {
+		return quota.ManagedDomainSend
+	}
+	return w.Limits
 }
 
 // askLimits are those of questions.
@@ -333,6 +343,11 @@ func Message(subject, more string) string {
 		text += "," + more
 	}
 	return text + "}"
+}
+
+// FromManaged is a Message from the Azure-managed domain.
+func FromManaged(message string) string {
+	return strings.Replace(message, "donotreply@example.com", "donotreply@0b5d1e5c.azurecomm.net", 1)
 }
 
 // Caller may send from and to everywhere.

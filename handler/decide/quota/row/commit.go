@@ -190,10 +190,11 @@ func (r *Rows) commit(ctx context.Context, w *row, batch []*request) (a attempt,
 	return a, 0, nil
 }
 
-// tryCached writes on what the last write left, if nobody else seems to write. A refusal
-// is only given on a fresh read. The attempt has no id if there was none.
+// tryCached writes on what was last seen of the row, if nobody else seems to write: the ETag
+// says whether it is so still. A refusal is only given on a fresh read. The attempt has no id
+// if there was none.
 func (r *Rows) tryCached(ctx context.Context, w *row, batch []*request) (attempt, error) {
-	seen := r.recent(w)
+	seen := r.timed(w)
 	if seen == nil || r.pace.between() > 0 {
 		return attempt{}, nil
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/posthorn/posthorn/handler/decide/quota/window"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/store"
+	"github.com/posthorn/posthorn/handler/store/clock"
 )
 
 // Table is where the ledger is kept. Insert and Replace may be repeated below:
@@ -41,7 +42,8 @@ type Rows struct {
 	table  Table
 	name   string
 	terms  window.Terms
-	now    func() time.Time
+	clock  *clock.Clock
+	now    func() time.Time // the clock's local one
 	newID  func() string
 	closed func()
 	pace   pace
@@ -61,11 +63,10 @@ type Rows struct {
 
 // New returns the ledger called name: one row, or several whose names begin with it. Each
 // row has a partition to itself, of its name.
-// now is the local clock, read for what has elapsed only, so its times carry a monotonic
-// reading. newID returns an id that no other call of any instance returns, of at most 64
+// The local times of c, read for what has elapsed only, carry a monotonic reading. newID returns an id that no other call of any instance returns, of at most 64
 // characters, none a space. closed is called whenever a row is seen that lets nothing go.
-func New(t Table, name string, terms window.Terms, now func() time.Time, newID func() string, closed func()) *Rows {
-	return &Rows{table: t, name: name, terms: terms, now: now, newID: newID, closed: closed, finding: make(chan struct{}, 1)}
+func New(t Table, name string, terms window.Terms, c *clock.Clock, newID func() string, closed func()) *Rows {
+	return &Rows{table: t, name: name, terms: terms, clock: c, now: c.Local, newID: newID, closed: closed, finding: make(chan struct{}, 1)}
 }
 
 // Change is what somebody asks of a row.
@@ -158,7 +159,7 @@ func (r *Rows) Seen() iter.Seq[*window.Draft] {
 // Nothing may be planned on it.
 func (r *Rows) Recent(shard int, ago time.Duration) *window.Draft {
 	w := r.known().home(shard)
-	seen := r.recent(w)
+	seen := w.last()
 	if seen == nil || r.now().Sub(seen.at.Heard) > ago {
 		return nil
 	}

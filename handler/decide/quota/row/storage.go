@@ -23,13 +23,15 @@ type snapshot struct {
 	at   window.Reading
 }
 
-// recent returns the last snapshot, or nil if its clock reading is no longer good.
-func (r *Rows) recent(w *row) *snapshot {
-	seen := w.last()
-	if seen == nil || seen.at.Stale(r.now()) {
+// timed returns the last snapshot with the last reading of the clock, whichever answer of
+// storage told that, or nil if that is no longer good.
+func (r *Rows) timed(w *row) *snapshot {
+	seen, last := w.last(), r.clock.Last()
+	at := window.Reading{Date: window.InstantOf(last.Date), Sent: last.Sent, Heard: last.Heard}
+	if seen == nil || last.Date.IsZero() || at.Stale(r.now()) {
 		return nil
 	}
-	return seen
+	return &snapshot{seen.content, seen.etag, at}
 }
 
 func (r *Rows) remember(w *row, seen *snapshot) {
@@ -55,6 +57,7 @@ func (r *Rows) read(ctx context.Context, w *row) (seen snapshot, err error) {
 func (r *Rows) readOnce(ctx context.Context, w *row) (snapshot, error) {
 	sent := r.now()
 	e, receipt, err := r.table.Get(ctx, w.name, ledgerRow)
+	r.clock.Observe(receipt.Time, sent)
 	r.Reads.Add(1)
 	seen := snapshot{etag: e.ETag, at: window.Reading{Date: window.InstantOf(receipt.Time), Sent: sent, Heard: r.now()}}
 	switch {
@@ -96,6 +99,7 @@ func (r *Rows) write(ctx context.Context, w *row, seen *snapshot, c content) err
 	}
 	sent := r.now()
 	receipt, err := put(ctx, store.Entity{Partition: w.name, Row: ledgerRow, ETag: seen.etag, Values: values})
+	r.clock.Observe(receipt.Time, sent)
 	r.Writes.Add(1)
 	if err != nil {
 		return fmt.Errorf("write quota ledger: %w", err)

@@ -75,6 +75,13 @@ func (d *Draft) ReserveAgain(c Call) (Grant, error) {
 // Full says that c would have to wait. It plans nothing.
 func (d *Draft) Full(c Call) bool { return d.fits(c) > d.at || d.isBehind(c) }
 
+// Plenty says that c fits, and that half of each window is free without it. It plans nothing.
+func (d *Draft) Plenty(c Call) bool {
+	l := d.limitsFor(c.Class, d.at)
+	half := func(w window) bool { return 2*(d.Usage.free(w, d.at)-c.Cost) >= w.limit }
+	return d.Pause == nil && d.Health.well(d.at) && half(minute(l.PerMinute)) && half(hour(l.PerHour)) && !d.Full(c)
+}
+
 // Prefetch reserves up to most tokens for calls like c that are expected: all of them if
 // they fit, or half, and so on. It does so once for each caller and class, and not
 // while ACS is asked with care.

@@ -1,11 +1,9 @@
-package record
+package clock
 
 import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/posthorn/posthorn/handler/store"
 )
 
 // What an answer says of the time is old if it came late: a process that stood still on
@@ -26,14 +24,14 @@ func TestALateAnswerDoesNotTellTheTime(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				clock := serverClock{local: time.Now}
+				clock := New(time.Now)
 				if !c.first {
-					clock.observe(store.Receipt{Time: time.Now()}, time.Now())
+					clock.Observe(time.Now(), time.Now())
 				}
 				asked := time.Now()
 				time.Sleep(c.took)
-				clock.observe(store.Receipt{Time: asked}, asked)
-				now, ok := clock.now()
+				clock.Observe(asked, asked)
+				now, ok := clock.Now()
 				if late := time.Since(now); !ok || late != c.wantsLate {
 					t.Errorf("%s behind, %v", late, ok)
 				}
