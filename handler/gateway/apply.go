@@ -60,7 +60,7 @@ func (d *dispatched) send(ctx context.Context, grant quota.Grant) error {
 // open reads the message and the record that it was queued with. If there is no message
 // to read, it has been dealt with.
 func (d *dispatched) open(ctx context.Context) (*mail.Message, *record.Record, error) {
-	kept, found, err := d.Spool.ReadMessage(ctx, d.entry.Key)
+	kept, found, err := d.Spool.ReadMessage(ctx, d.entry)
 	if err != nil && !problem.Is(err, problem.Internal) {
 		return nil, nil, err
 	}

@@ -142,7 +142,7 @@ func (g *Gateway) cleanUpDeadLetters(ctx context.Context, _ string) (result expi
 // removeOrphan removes a message without a row. Its request died before it was sent, so its id is
 // free again; or its message has ended.
 func (g *Gateway) removeOrphan(ctx context.Context, k store.Key) error {
-	message, found, err := g.Spool.ReadMessage(ctx, k)
+	message, found, err := g.Spool.ReadBlob(ctx, k)
 	if !found && err == nil {
 		return nil
 	}
@@ -158,7 +158,7 @@ func (g *Gateway) removeOrphan(ctx context.Context, k store.Key) error {
 			return err
 		}
 	}
-	return g.Spool.DeleteMessage(ctx, k)
+	return g.Spool.DeleteBlob(ctx, k)
 }
 
 func (g *Gateway) releaseOrphan(ctx context.Context, kept *record.Record, k store.Key) error {

@@ -69,7 +69,7 @@ var crashes = []crash{
 	{4, "quota reserved", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.KillAfter},
 	{5, "reservation in doubt", sim.Site{Where: "ledger", Op: mem.Replace}, 12, sim.Lose},
 	{6, "some of a file stored", sim.Site{Where: "files", Op: mem.Stage}, 2, sim.KillAfter},
-	{7, "files or content stored", sim.Site{Where: "content", Op: mem.Put}, 4, sim.KillAfter},
+	{7, "content stored, large", sim.Site{Where: "content", Op: mem.Put}, 4, sim.KillAfter},
 	{8, "listed as at work, in a new row", sim.Site{Where: "records", Op: mem.Insert}, 2, sim.KillAfter},
 	{8, "listed as at work", sim.Site{Where: "records", Op: mem.Replace}, 4, sim.KillAfter},
 	{8, "fenced, nothing sent", sim.Site{Where: "records", Op: mem.Replace, State: record.Sending}, 8, sim.KillAfter},
@@ -84,16 +84,21 @@ var crashes = []crash{
 	{12, "recording in doubt", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.Repeat},
 	{13, "recorded, the answer lost", sim.Site{Where: "records", Op: mem.Replace, State: record.Accepted}, 8, sim.KillAfter},
 	{14, "recorded as waiting, not queued", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillBefore},
+	{14, "recorded as waiting, not queued, large", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillBefore},
 	{15, "queued, its wake-up message in doubt", sim.Site{Where: "wake-ups", Op: mem.Send}, 5, sim.Lose},
-	{16, "taken by a dispatcher, then dead", sim.Site{Where: "content", Op: mem.Read}, 5, sim.KillBefore},
+	{16, "taken by a dispatcher, then dead", sim.Site{Where: "lines", Op: mem.Get}, 5, sim.KillBefore},
+	{16, "taken by a dispatcher, then dead, large", sim.Site{Where: "content", Op: mem.Read}, 5, sim.KillBefore},
 	{17, "sent and recorded, still queued", sim.Site{Where: "lines", Op: mem.Delete}, 5, sim.KillBefore},
 	{18, "queued, the answer lost", sim.Site{Where: "lines", Op: mem.Insert}, 5, sim.KillAfter},
-	{19, "content deleted, queue entry not", sim.Site{Where: "content", Op: mem.Delete}, 5, sim.KillAfter},
+	{19, "content deleted, queue entry not, large", sim.Site{Where: "content", Op: mem.Delete}, 5, sim.KillAfter},
 	{20, "fenced, then frozen", sim.Site{Where: "acs", Op: sim.Offer}, 8, sim.Freeze},
 }
 
 // plenty says that so many tokens are free that the fence of a message is its claim.
 func (c crash) plenty() bool { return strings.HasSuffix(c.name, "plenty of tokens") }
+
+// large says that the messages which wait have blobs.
+func (c crash) large() bool { return strings.HasSuffix(c.name, "large") }
 
 // unnamed says that the messages have no key, so that nobody repeats them: only
 // then does a record begin with the fence where tokens are few.
@@ -168,6 +173,9 @@ func (c crash) run(t *testing.T, fault sim.Fault, seed uint64, forgetful bool) (
 			Way: 30 * time.Millisecond, ACSTime: 2 * time.Second, ClockError: time.Second, Upstream: sim.Open,
 			RequestTimeout: requests[int(seed)/c.most%len(requests)],
 		})
+		if c.large() {
+			w.UseBlobs()
+		}
 		w.Play()
 		watched := w.Watch()
 		callers := newCrowd(w)

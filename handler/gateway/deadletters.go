@@ -48,7 +48,7 @@ func (g *Gateway) DeadRetry(ctx context.Context, d spool.DeadLetter) error {
 			return g.Spool.DiscardDeadLetter(ctx, &d)
 		}
 	}
-	message, found, err := g.Spool.ReadMessage(ctx, d.Key)
+	message, found, err := g.Spool.ReadDeadLetter(ctx, &d)
 	if err != nil && !problem.Is(err, problem.Internal) {
 		return err
 	}
@@ -99,7 +99,7 @@ func (g *Gateway) requeueDead(ctx context.Context, rec *record.Record, m *mail.M
 	entry.Line.Shard, entry.Due, entry.Ticket = position.Shard, position.At, position.Ticket
 	entry.Key = spool.KeyFor(entry.Line, position.At, rec.OperationID)
 	rec.Spooled, rec.Deadline, rec.Failure, rec.Expected, rec.Repeatable = entry.Key, deadline, nil, position.Expected, false
-	if err := g.Spool.PutMessage(ctx, entry.Key, spool.Message{Record: rec.Snapshot(), Message: m}); err != nil {
+	if err := g.Spool.PutMessage(ctx, &entry, spool.Message{Record: rec.Snapshot(), Message: m}); err != nil {
 		return err
 	}
 	if err := wait(ctx, rec); err != nil {

@@ -132,24 +132,24 @@ func TestWhatIsRetriedBeginsAnew(t *testing.T) {
 // the operator hears why.
 func TestWhatHasNoContentCannotBeRetried(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ name, text string }{{"lost", ""}, {"unreadable", "no message"}} {
+	for _, c := range []struct {
+		name, text  string
+		mostInTable int
+	}{
+		{"lost", "", spool.SmallBytes}, {"unreadable", "no message", spool.SmallBytes},
+		{"blob lost", "", 0}, {"blob unreadable", "no message", 0},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				h := gatewaytest.New(t, plenty)
+				h.Spool.InTable(c.mostInTable)
 				h.ACS.Answer = refusal
 				r, d := given(t, h, gatewaytest.Small("one"))
 				if _, m, err := h.DeadMessage(t.Context(), r.ID); err != nil || m == nil || m.Content.Subject != "one" {
 					t.Errorf("with its content: %+v, %v", m, err)
 				}
-				name := d.Key.Partition + "/" + d.Key.Row
-				err := h.Content.Delete(t.Context(), name)
-				if err == nil && c.text != "" {
-					err = h.Content.Put(t.Context(), name, []byte(c.text))
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
+				h.SpoilContents(t, c.text)
 				if found, m, err := h.DeadMessage(t.Context(), r.ID); err != nil || m != nil || found.ID != r.ID {
 					t.Errorf("without: %+v, %+v, %v", found, m, err)
 				}
@@ -184,13 +184,13 @@ func TestARetryThatDiesHalfWayIsRepeated(t *testing.T) {
 		// polled is after what time its caller asks for its record: then ACS is asked.
 		polled time.Duration
 	}{
-		{"content", false, sim.Site{Where: "content", Op: mem.Put}, 0},
+		{"blob", false, sim.Site{Where: "content", Op: mem.Put}, 0},
 		{"record", false, sim.Site{Where: "records", Op: mem.Replace, State: record.Waiting}, 0},
 		{"record, in doubt", true, sim.Site{Where: "records", Op: mem.Replace, State: record.Unknown}, 0},
 		{"row", false, sim.Site{Where: "lines", Op: mem.Insert}, 0},
 		{"row, in doubt", true, sim.Site{Where: "lines", Op: mem.Insert}, 0},
 		{"row, in doubt, and ACS was asked", true, sim.Site{Where: "lines", Op: mem.Insert}, 10 * time.Minute},
-		{"content of before", false, sim.Site{Where: "content", Op: mem.Delete}, 0},
+		{"blob of before", false, sim.Site{Where: "content", Op: mem.Delete}, 0},
 		{"list", false, sim.Site{Where: "dead", Op: mem.Delete}, 0},
 	} {
 		for name, fault := range map[string]sim.Fault{"before": sim.KillBefore, "after": sim.KillAfter} {
@@ -198,6 +198,9 @@ func TestARetryThatDiesHalfWayIsRepeated(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					w, tr := troubled(t)
+					if c.site.Where == "content" {
+						w.UseBlobs()
+					}
 					offer := sim.Site{Where: "acs", Op: sim.Offer}
 					subject := "refused" // the simulation's ACS refuses it for ever
 					if c.doubt {
@@ -264,9 +267,10 @@ func TestARetryThatStorageHinderedLosesNothing(t *testing.T) {
 		sites []sim.Site // of one retry after the other
 	}{
 		{"record cannot be read", []sim.Site{{Where: "records", Op: mem.Get}}},
-		{"content cannot be read", []sim.Site{{Where: "content", Op: mem.Read}}},
+		{"content cannot be read", []sim.Site{{Where: "dead", Op: mem.Get}}},
+		{"blob cannot be read", []sim.Site{{Where: "content", Op: mem.Read}}},
 		{"no place in line", []sim.Site{{Where: "ledger", Op: mem.Replace}}},
-		{"content cannot be written", []sim.Site{{Where: "content", Op: mem.Put}}},
+		{"blob cannot be written", []sim.Site{{Where: "content", Op: mem.Put}}},
 		{"record cannot be written", []sim.Site{{Where: "records", Op: mem.Replace, State: record.Waiting}}},
 		{"row cannot be written", []sim.Site{row}},
 		{"row cannot be written, and then not be looked up", []sim.Site{row, {Where: "lines", Op: mem.Get}}},
@@ -276,6 +280,9 @@ func TestARetryThatStorageHinderedLosesNothing(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tr := &trouble{}
 				w := newWorld(t, sim.Config{Seed: 1, Instances: 1, Limits: quota.Limits{PerMinute: 10, PerHour: 100}, Upstream: sim.Open, Plan: tr.plan, Way: 10 * time.Millisecond})
+				if c.sites[0].Where == "content" {
+					w.UseBlobs()
+				}
 				w.Play()
 				cr := newCrowd(w)
 				cr.offer(t, shop, "", sim.Message("refused", `"delivery":{"sendAt":"`+rfc(10*time.Second)+`"}`))

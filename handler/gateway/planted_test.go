@@ -116,9 +116,24 @@ var plantedBugs = []planted{
 	},
 	{
 		"the row is deleted before the content", "deliver/spool/spool.go",
-		"	if err := s.DeleteMessage(ctx, entry.Key); err != nil {\n		return err\n	}\n	return s.DeleteEntry(ctx, entry)",
-		"	return s.DeleteEntry(ctx, entry)",
-		"gateway", "TestSimNothingIsLeft",
+		"		if err := s.DeleteBlob(ctx, entry.Key); err != nil {\n			return err\n		}\n	}\n	return s.DeleteEntry(ctx, entry)",
+		"	}\n	return s.DeleteEntry(ctx, entry)",
+		"gateway", "TestSimNothingIsLeft/large",
+	},
+	{
+		"the content of a small message stays when its entry goes", "deliver/spool/content.go",
+		`if !large {`, `if false {`,
+		"gateway", "TestSimNothingIsLeft/small",
+	},
+	{
+		"a dead letter leaves its content behind", "deliver/spool/deadletter.go",
+		`insertRow(ctx, s.dead, e, content)`, `insertRow(ctx, s.dead, e, nil)`,
+		"gateway", "TestWhatHasNoContentCannotBeRetried",
+	},
+	{
+		"a poll promises a queue entry that is not there", "gateway/poll.go",
+		"	if !abandoned {\n		rec.State = record.Claimed\n		return", "	if !abandoned {\n		return",
+		"gateway", "TestAPollOfWhatItsDeadOwnerDidNotSendEnds",
 	},
 	{
 		"what was sent stays in its queue", "gateway/apply.go",

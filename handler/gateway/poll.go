@@ -62,12 +62,18 @@ func (g *Gateway) Find(ctx context.Context, c caller.Caller, id string) (Found, 
 }
 
 // endUnsent ends a message whose owner has died before anything of it was sent, so that
-// a poll reads an end. A repeat sends it.
+// a poll reads an end. A repeat sends it. As long as its owner may live, a message without a
+// queue entry is shown as claimed: nobody was promised that it waits.
 func (g *Gateway) endUnsent(ctx context.Context, rec *record.Record) {
-	if rec.State != record.Claimed && rec.State != record.Waiting || !g.Records.Abandoned(rec) {
+	abandoned := g.Records.Abandoned(rec)
+	if rec.State != record.Waiting && (rec.State != record.Claimed || !abandoned) {
 		return
 	}
 	if inLine, err := g.inLine(ctx, rec); inLine || err != nil {
+		return
+	}
+	if !abandoned {
+		rec.State = record.Claimed
 		return
 	}
 	if err := g.Records.Refuse(ctx, rec, ownerDied()); err != nil {

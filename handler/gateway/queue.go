@@ -138,7 +138,7 @@ func (g *Gateway) store(ctx context.Context, s *sending, entry *spool.Entry) err
 		}
 	}
 	work := g.begin(ctx, s)
-	if err := g.Spool.PutMessage(ctx, entry.Key, spool.Message{Record: s.rec.Snapshot(), Message: s.m}); err != nil {
+	if err := g.Spool.PutMessage(ctx, entry, spool.Message{Record: s.rec.Snapshot(), Message: s.m}); err != nil {
 		return err
 	}
 	if err := work.AwaitNote(ctx); err != nil {

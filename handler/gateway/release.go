@@ -19,7 +19,7 @@ func (g *Gateway) Held(ctx context.Context, s *spool.Entry) (*record.Record, *ma
 	if err != nil {
 		return nil, nil, err
 	}
-	message, _, err := g.Spool.ReadMessage(ctx, s.Key)
+	message, _, err := g.Spool.ReadMessage(ctx, s)
 	if problem.Is(err, problem.Internal) {
 		err = nil
 	}
@@ -45,7 +45,7 @@ func (g *Gateway) Drop(ctx context.Context, s *spool.Entry) error {
 // dropUnreadable drops a message whose queue entry cannot be read. The content may say which
 // message it is.
 func (g *Gateway) dropUnreadable(ctx context.Context, s *spool.Entry) error {
-	message, found, err := g.Spool.ReadMessage(ctx, s.Key)
+	message, found, err := g.Spool.ReadMessage(ctx, s)
 	if err != nil && !problem.Is(err, problem.Internal) {
 		return err
 	}
@@ -72,7 +72,7 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	if rec.State != record.Waiting || rec.Spooled != old.Key {
 		return moved(rec)
 	}
-	message, found, err := g.Spool.ReadMessage(ctx, old.Key)
+	message, found, err := g.Spool.ReadMessage(ctx, old)
 	if err == nil && !found {
 		err = problem.New(problem.Gone, "The content of the message is lost, so it cannot be sent.")
 	}
@@ -89,7 +89,7 @@ func (g *Gateway) Release(ctx context.Context, old *spool.Entry) error {
 	entry.Due, entry.NotBefore, entry.Ticket = position.At, time.Time{}, position.Ticket
 	entry.Key = spool.KeyFor(entry.Line, position.At, rec.OperationID+"-"+g.NewID())
 	rec.Spooled, rec.Expected = entry.Key, position.Expected
-	err = g.Spool.PutMessage(ctx, entry.Key, spool.Message{Record: rec.Snapshot(), Message: message.Message})
+	err = g.Spool.PutMessage(ctx, &entry, spool.Message{Record: rec.Snapshot(), Message: message.Message})
 	if err == nil {
 		err = g.Spool.InsertEntry(ctx, &entry)
 	}

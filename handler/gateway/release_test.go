@@ -22,12 +22,13 @@ func TestAReleaseThatDiesHalfWayLosesNothing(t *testing.T) {
 		site sim.Site
 	}{
 		{"record read", sim.Site{Where: "records", Op: mem.Get}},
-		{"content read", sim.Site{Where: "content", Op: mem.Read}},
+		{"content read", sim.Site{Where: "lines", Op: mem.Get}},
+		{"blob read", sim.Site{Where: "content", Op: mem.Read}},
 		{"place", sim.Site{Where: "ledger", Op: mem.Replace}},
-		{"content", sim.Site{Where: "content", Op: mem.Put}},
+		{"blob", sim.Site{Where: "content", Op: mem.Put}},
 		{"row", sim.Site{Where: "lines", Op: mem.Insert}},
 		{"record", sim.Site{Where: "records", Op: mem.Replace, State: record.Waiting}},
-		{"content of before", sim.Site{Where: "content", Op: mem.Delete}},
+		{"blob of before", sim.Site{Where: "content", Op: mem.Delete}},
 		{"row of before", sim.Site{Where: "lines", Op: mem.Delete}},
 	} {
 		for name, fault := range faults {
@@ -35,6 +36,9 @@ func TestAReleaseThatDiesHalfWayLosesNothing(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					w, tr := troubled(t)
+					if c.site.Where == "content" {
+						w.UseBlobs()
+					}
 					w.Play()
 					cr := newCrowd(w)
 					for _, subject := range []string{"first", "second"} {

@@ -17,6 +17,7 @@ import (
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/gateway/sim"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store/mem"
 )
 
 // crowd offers messages to a world and keeps what it was promised.
@@ -418,23 +419,37 @@ func TestSimForeignUseIsLearned(t *testing.T) {
 // When all is done nothing is left: no row, no stored message.
 func TestSimNothingIsLeft(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, sim.Config{Seed: 1, Instances: 2, Limits: quota.Limits{PerMinute: 5, PerHour: 500}, Way: 10 * time.Millisecond, ACSTime: 200 * time.Millisecond})
-		w.Play()
-		c := newCrowd(w)
-		for n := range 40 {
-			c.offer(t, shop, "", sim.Message(strconv.Itoa(n), ""))
-		}
-		c.all.Wait()
-		time.Sleep(15 * time.Minute)
-		w.Stop()
-		if blobs, rows := w.Left(t.Context()); blobs > 0 || rows > 0 {
-			t.Errorf("%d blobs and %d rows are left", blobs, rows)
-		}
-		if states, faults := w.Ends(t.Context(), c.promises); states[record.Accepted] != 40 || len(faults) > 0 {
-			t.Errorf("ends %v, %v", states, faults)
-		}
-	})
+	for name, large := range map[string]bool{"small": false, "large": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { nothingIsLeft(t, large) })
+		})
+	}
+}
+
+func nothingIsLeft(t *testing.T, large bool) {
+	t.Helper()
+	w := newWorld(t, sim.Config{Seed: 1, Instances: 2, Limits: quota.Limits{PerMinute: 5, PerHour: 500}, Way: 10 * time.Millisecond, ACSTime: 200 * time.Millisecond})
+	if large {
+		w.UseBlobs()
+	}
+	w.Play()
+	c := newCrowd(w)
+	for n := range 40 {
+		c.offer(t, shop, "", sim.Message(strconv.Itoa(n), ""))
+	}
+	c.all.Wait()
+	time.Sleep(15 * time.Minute)
+	w.Stop()
+	if contents, rows := w.Left(t.Context()); contents > 0 || rows > 0 {
+		t.Errorf("%d messages and %d rows are left", contents, rows)
+	}
+	if states, faults := w.Ends(t.Context(), c.promises); states[record.Accepted] != 40 || len(faults) > 0 {
+		t.Errorf("ends %v, %v", states, faults)
+	}
+	if blobs := w.Counts()[sim.Site{Where: "content", Op: mem.Put}]; blobs > 0 != large {
+		t.Errorf("%d blobs were written", blobs)
+	}
 }
 
 // An ACS that takes calls and does not answer has counted them: the next

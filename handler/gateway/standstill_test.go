@@ -279,7 +279,7 @@ func TestWhatCannotBeKeptDoesNotKeepTheLineFromBeingServed(t *testing.T) {
 					c.offer(t, shop, "", sim.Message(strconv.Itoa(n), ""))
 				}
 				c.all.Wait()
-				tr.set(at(sim.Site{Where: "content", Op: mem.Put}, sim.Refuse))
+				tr.set(at(sim.Site{Where: "lines", Op: mem.Insert}, sim.Refuse))
 				w.Play()
 				began := time.Now()
 				var stop atomic.Bool

@@ -173,6 +173,7 @@ func TestARowThatIsInDoubtKeepsItsContent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, tr := troubled(t)
+		w.UseBlobs()
 		c := newCrowd(w)
 		c.offer(t, shop, "", sim.Message("one", ""))
 		c.all.Wait()

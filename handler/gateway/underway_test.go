@@ -139,7 +139,9 @@ func TestAPollOfWhatItsDeadOwnerDidNotSendEnds(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					state = f.State
+					if state = f.State; state == record.Waiting {
+						t.Fatal("a poll reads that it waits, and it does not")
+					}
 				}
 				if took := time.Since(began); took > record.OwnerLife+2*time.Second {
 					t.Errorf("it is %s after %s", state, took)

@@ -21,6 +21,7 @@ import (
 // no row.
 func kept(t *testing.T, h *gatewaytest.Harness, id string, since time.Time) (*record.Record, spool.Entry) {
 	t.Helper()
+	h.Spool.InTable(0)
 	line := spool.Line{Class: 1, Caller: "shop"}
 	entry := spool.Entry{Line: line, Key: spool.KeyFor(line, since, record.OperationID("shop", id)), Due: since, ID: id}
 	r, _, err := h.Records.Claim(t.Context(), record.Record{ID: id, Caller: "shop", Fingerprint: "f", Spooled: entry.Key, Deadline: since.Add(mail.MaxWait)})
@@ -28,7 +29,7 @@ func kept(t *testing.T, h *gatewaytest.Harness, id string, since time.Time) (*re
 		err = h.Records.MarkWaiting(t.Context(), r)
 	}
 	if err == nil {
-		err = h.Spool.PutMessage(t.Context(), entry.Key, spool.Message{Record: r.Snapshot(), Message: &mail.Message{}})
+		err = h.Spool.PutMessage(t.Context(), &entry, spool.Message{Record: r.Snapshot(), Message: &mail.Message{}})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -83,10 +84,10 @@ func TestOrphansAreReleasedWhenTheirOwnersAreDead(t *testing.T) {
 			return h.Content.Put(ctx, name, []byte("no message"))
 		}},
 		{name: "what it keeps of its record cannot be read", since: hour, age: dead, state: record.Waiting, meddle: func(ctx context.Context, h *gatewaytest.Harness, _ *record.Record, s spool.Entry) error {
-			if err := h.Spool.DeleteMessage(ctx, s.Key); err != nil {
+			if err := h.Spool.DeleteBlob(ctx, s.Key); err != nil {
 				return err
 			}
-			return h.Spool.PutMessage(ctx, s.Key, spool.Message{Record: []byte("7"), Message: &mail.Message{}})
+			return h.Spool.PutMessage(ctx, &s, spool.Message{Record: []byte("7"), Message: &mail.Message{}})
 		}},
 		{name: "content cannot be read now", since: hour, age: dead, meddle: nothing, fault: mem.Read, err: problem.Unavailable, state: record.Waiting, blobs: 1},
 		{name: "records cannot be read now", since: hour, age: dead, meddle: nothing, fault: mem.Get, err: problem.Unavailable, state: record.Waiting, blobs: 1},

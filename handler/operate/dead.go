@@ -113,7 +113,7 @@ func (cmd *showDead) Run(ctx context.Context, c *console, d deployment) error {
 	}
 	for i := range all {
 		l := &all[i]
-		message, _, err := d.Gateway.Spool.ReadMessage(ctx, l.Key)
+		message, _, err := d.Gateway.Spool.ReadDeadLetter(ctx, l)
 		if err != nil && !problem.Is(err, problem.Internal) {
 			return err
 		}

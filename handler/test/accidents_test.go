@@ -200,7 +200,7 @@ func (a *accidents) countLeft(t *testing.T, failed, unknown int) {
 	if list := w.Operate(t, "dead", "list"); strings.Count(list, "\n") != dead {
 		t.Errorf("the list of %d is\n%s", dead, list)
 	}
-	if kept := w.BlobsIn(t, "posthorn-messages"); kept < dead || kept > dead+int(a.unanswered.Load()) {
+	if kept := w.Contents(t); kept < dead || kept > dead+int(a.unanswered.Load()) {
 		t.Errorf("%d messages are kept, %d of them are listed, and %d sends had no 202", kept, dead, a.unanswered.Load())
 	}
 }

@@ -41,7 +41,7 @@ func (p *product) testMessages(t *testing.T) {
 		if d := w.Get(t, world.Operation(ids[0])).Document(t); d.Status != "Canceled" {
 			t.Errorf("it is %v", d.Status)
 		}
-		if rows, blobs := w.Rows(t, "posthornqueue"), w.BlobsIn(t, "posthorn-messages"); rows != 3 || blobs != 3 {
+		if rows, contents := w.Rows(t, "posthornqueue"), w.Contents(t); rows != 3 || contents != 3 {
 			t.Errorf("%d rows and %d messages are left, want 3", rows, blobs)
 		}
 		(&product{w.Product}).expectFailure(t, w.Env, []string{"messages", "drop", ids[0], "--yes"}, 3, "No queued message has the id")
@@ -57,8 +57,8 @@ func (p *product) testMessages(t *testing.T) {
 	t.Run("pause", func(t *testing.T) { w.expectPause(t, ids[2]) })
 	t.Run("revoke", func(t *testing.T) {
 		w.Operate(t, "callers", "revoke", w.Caller, "--drop", "--yes")
-		if rows, blobs := w.Rows(t, "posthornqueue"), w.BlobsIn(t, "posthorn-messages"); rows != 0 || blobs != 0 {
-			t.Errorf("%d rows and %d messages are left", rows, blobs)
+		if rows, contents := w.Rows(t, "posthornqueue"), w.Contents(t); rows != 0 || contents != 0 {
+			t.Errorf("%d rows and %d messages are left", rows, contents)
 		}
 	})
 }

@@ -19,7 +19,7 @@ func (p *product) testWaiting(t *testing.T) {
 	t.Run("until it is cancelled", w.testCancel)
 	t.Run("until ACS takes more", w.testWaitsForACS)
 	t.Run("and cannot be sent", w.testDead)
-	if n := w.Rows(t, "posthornqueue") + w.Rows(t, "posthorndeadletters") + w.BlobsIn(t, "posthorn-messages"); n != 0 {
+	if n := w.Rows(t, "posthornqueue") + w.Rows(t, "posthorndeadletters") + w.Contents(t); n != 0 {
 		t.Errorf("%d rows and messages are left", n)
 	}
 }
@@ -83,8 +83,8 @@ func (w *deployment) testCancel(t *testing.T) {
 	if d := w.Get(t, world.Operation(d.ID)).Document(t); d.Status != "Canceled" {
 		t.Errorf("afterwards it is %v", d.Status)
 	}
-	if rows, blobs := w.Rows(t, "posthornqueue"), w.BlobsIn(t, "posthorn-messages"); rows != 0 || blobs != 0 {
-		t.Errorf("%d rows and %d messages are left", rows, blobs)
+	if rows, contents := w.Rows(t, "posthornqueue"), w.Contents(t); rows != 0 || contents != 0 {
+		t.Errorf("%d rows and %d messages are left", rows, contents)
 	}
 	if n := len(w.ACS.Arrivals(t)); n != calls {
 		t.Errorf("ACS was called %d times", n-calls)

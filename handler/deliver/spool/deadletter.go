@@ -21,27 +21,45 @@ type DeadLetter struct {
 	Reason string    // a sentence
 }
 
-// MoveToDeadLetters moves a message from its line to the dead letters. It may be repeated.
+// MoveToDeadLetters moves a message from its line to the dead letters. The content of a small
+// one moves with it. It may be repeated.
 func (s *Spool) MoveToDeadLetters(ctx context.Context, d DeadLetter) error {
+	var content []byte
+	if !d.Large {
+		var err error
+		if content, err = readContent(ctx, s.lines, d.Key); unlessMissing(err) != nil {
+			return unavailable("read a queued message", err)
+		}
+	}
 	e := d.encode()
 	e.Partition, e.Row = deadPartition, d.row()
 	e.Values["at"], e.Values["reason"], e.Values["partition"] = d.At, d.Reason, d.Key.Partition
-	if _, err := s.dead.Insert(ctx, e); err != nil && !isThere(err) {
+	if err := insertRow(ctx, s.dead, e, content); err != nil {
 		return unavailable("insert a dead letter", err)
 	}
 	return s.DeleteEntry(ctx, &d.Entry)
 }
+
+// ReadDeadLetter reads the message of a dead letter, as ReadMessage does that of an entry.
+func (s *Spool) ReadDeadLetter(ctx context.Context, d *DeadLetter) (m Message, found bool, err error) {
+	if d.Large {
+		return s.ReadBlob(ctx, d.Key)
+	}
+	return opened(readContent(ctx, s.dead, d.key()))
+}
+
+func (d *DeadLetter) key() store.Key { return store.Key{Partition: deadPartition, Row: d.row()} }
 
 func (d *DeadLetter) row() string { return d.Key.Row }
 
 // ListDeadLetters returns at most n dead letters, the oldest first, after one of them; nil
 // to begin.
 func (s *Spool) ListDeadLetters(ctx context.Context, after *DeadLetter, n int) ([]DeadLetter, error) {
-	from := store.Key{Partition: deadPartition}
+	from := ""
 	if after != nil {
-		from.Row = after.row()
+		from = after.row()
 	}
-	rows, err := s.dead.ListBefore(ctx, from, deadPartition+afterDash, n)
+	rows, err := s.dead.ListRows(ctx, deadPartition, from, afterEntries, n)
 	if err != nil {
 		return nil, unavailable("list dead letters", err)
 	}
@@ -60,17 +78,14 @@ func (s *Spool) ListDeadLetters(ctx context.Context, after *DeadLetter, n int) (
 	return list, nil
 }
 
-// RemoveFromDeadLetters deletes the row of a dead letter, and leaves the message.
-func (s *Spool) RemoveFromDeadLetters(ctx context.Context, d *DeadLetter) error {
-	return unavailable("delete a dead letter", unlessMissing(s.dead.Delete(ctx, deadPartition, d.row(), "")))
-}
-
 // DiscardDeadLetter deletes a dead letter with its message.
 func (s *Spool) DiscardDeadLetter(ctx context.Context, d *DeadLetter) error {
-	if err := s.DeleteMessage(ctx, d.Key); err != nil {
-		return err
+	if d.Large {
+		if err := s.DeleteBlob(ctx, d.Key); err != nil {
+			return err
+		}
 	}
-	return s.RemoveFromDeadLetters(ctx, d)
+	return unavailable("delete a dead letter", deleteRow(ctx, s.dead, d.key(), d.Large))
 }
 
 // ExpireDeadLetters discards all that are older than DeadLetterLife. It may be repeated.

@@ -43,10 +43,13 @@ type Entry struct {
 	UnknownAnswers int `json:"unknownAnswers,omitempty"`
 	// Ticket names the message in the ledger.
 	Ticket int64 `json:"ticket"`
+	// Large says that the message is a blob. Otherwise it stands in a row beside this one.
+	Large bool `json:"large,omitempty"`
 	// Unreadable says that nothing but the Key is known.
 	Unreadable bool `json:"-"`
 
-	etag store.ETag
+	etag    store.ETag
+	content []byte // the message, until InsertEntry has stored it
 }
 
 // Doubt is why it is not known whether ACS has a message.

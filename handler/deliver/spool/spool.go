@@ -1,5 +1,6 @@
-// Package spool keeps queued messages: each message whole in a blob, its entry in the
-// queue as a row, and dead letters in a table of their own.
+// Package spool keeps queued messages: the entry of each in the queue as a row, its content
+// in a row beside the entry or, if it is large, in a blob, and dead letters in a table of
+// their own.
 //
 // In: a message, its line and its order there. Out: the heads of the lines, and the
 // messages. decide/quota says which message goes next, and when. decide/record keeps
@@ -7,21 +8,25 @@
 //
 // # What stands where
 //
-// A message has one key for its blob and its row. PARTITION is its line: shard, kind of
-// the sender's domain, class, caller, and whether the message waits for its time or for quota. ROW is the moment
+// A message has one key for its row and its content. PARTITION is its line: shard, kind of
+// the sender's domain, class, caller, and whether the message waits for its time or for
+// quota. ROW is the moment
 // since which the message waits, or at which it may go, and a name of its own. So a
 // line is one partition, read from its head, and blobs are listed in the order of rows.
 //
-// The row is small and changes (tries, status requests, a pause). The blob is written
-// once. The dispatch queue carries wake-up messages alone: each says that a shard is
-// worth looking at. A wake-up message may be lost or doubled.
+// The row is small and changes (tries, status requests, a pause). The content is written
+// once. That of a message up to SmallBytes is the row c-ROW of the same partition: no list
+// of entries reads it, and it comes and goes in one transaction with the row. A larger one is
+// the blob PARTITION/ROW. The dispatch queue carries wake-up messages alone: each says that a
+// shard is worth looking at. A wake-up message may be lost or doubled.
 //
 // # What a crash leaves behind
 //
-// The blob is written before the record says that the message waits. The row follows,
-// before the caller has an answer. When the message has ended, the blob is deleted
-// first, then the row. So a row without a blob was being deleted. A blob without a row
-// is being written, or was promised to no caller: FindOrphans finds it.
+// The record says that the message waits before the row is written, and the row is before
+// the caller has an answer. A small message has no content without a row, and no row
+// without content. A blob is written before the record, and deleted before the row. So a
+// row without a blob was being deleted. A blob without a row is being written, or was
+// promised to no caller: FindOrphans finds it.
 //
 // Sizes are bytes. Times are of the storage service's clock.
 package spool
@@ -59,9 +64,12 @@ type Blobs interface {
 // what it leaves behind is said there.
 type Table interface {
 	Get(ctx context.Context, partition, row string) (store.Entity, store.Receipt, error)
-	Insert(ctx context.Context, e store.Entity) (store.Receipt, error)
 	Replace(ctx context.Context, e store.Entity) (store.Receipt, error)
-	Delete(ctx context.Context, partition, row string, etag store.ETag) error
+	// Transact changes rows of one partition, all or none.
+	Transact(ctx context.Context, actions ...store.Action) (store.Receipt, error)
+	// ListRows returns at most n rows of a partition in the order of their keys, from the
+	// first after one to the last before another.
+	ListRows(ctx context.Context, partition, after, before string, n int) ([]store.Entity, error)
 	// ListBefore returns at most n rows in the order of their keys, from the first
 	// after a key to the last before a partition.
 	ListBefore(ctx context.Context, after store.Key, partition string, n int) ([]store.Entity, error)
@@ -79,12 +87,13 @@ type Spool struct {
 	lines   Table
 	dead    Table
 	wakeUps Queue
+	most    int // bytes of a message that stands in a table
 }
 
 // New makes a Spool of a container, the table of lines, the table of dead letters, and
 // the dispatch queue.
 func New(b Blobs, lines, dead Table, wakeUps Queue) *Spool {
-	return &Spool{b, lines, dead, wakeUps}
+	return &Spool{b, lines, dead, wakeUps, SmallBytes}
 }
 
 // Line is one queue of messages in their order: of a caller, or of a form.
@@ -125,45 +134,10 @@ func KeyFor(l Line, order time.Time, name string) store.Key {
 	return store.Key{Partition: l.partition(), Row: fmt.Sprintf("%016d-%s", order.UnixMicro(), name)}
 }
 
-func blobName(k store.Key) string { return k.Partition + "/" + k.Row }
-
-// PutMessage stores a message under a key. It may be repeated. An error is Unavailable, and
-// the message may then be there.
-func (s *Spool) PutMessage(ctx context.Context, k store.Key, l Message) error {
-	err := s.blobs.Put(ctx, blobName(k), encodeMessage(l))
-	if errors.Is(err, store.ErrExists) {
-		err = nil // no other message has this key
-	}
-	return unavailable("store a queued message", err)
-}
-
-// ReadMessage reads a message. found is false if it is gone. An error is Unavailable, or
-// Internal for a message that cannot be read.
-func (s *Spool) ReadMessage(ctx context.Context, k store.Key) (l Message, found bool, err error) {
-	data, err := s.blobs.Read(ctx, blobName(k))
-	if errors.Is(err, store.ErrMissing) {
-		return Message{}, false, nil
-	}
-	if err != nil {
-		return Message{}, false, unavailable("read a queued message", err)
-	}
-	l, err = decodeMessage(data)
-	return l, err == nil, problem.Wrap(problem.Internal, "A message that waits cannot be read.", err)
-}
-
-// DeleteMessage deletes a message that has no row. It may be repeated.
-func (s *Spool) DeleteMessage(ctx context.Context, k store.Key) error {
-	return unavailable("delete a queued message", unlessMissing(s.blobs.Delete(ctx, blobName(k))))
-}
-
-// InsertEntry writes the row of a message. It may be repeated.
+// InsertEntry writes the row of a message, with the message if it is small. It may be
+// repeated.
 func (s *Spool) InsertEntry(ctx context.Context, entry *Entry) error {
-	receipt, err := s.lines.Insert(ctx, entry.encode())
-	if errors.Is(err, store.ErrExists) {
-		return nil
-	}
-	entry.etag = receipt.ETag
-	return unavailable("insert a queue entry", err)
+	return unavailable("insert a queue entry", insertRow(ctx, s.lines, entry.encode(), entry.content))
 }
 
 // ReadEntry reads the row under a key. found is false if there is none.
@@ -198,37 +172,31 @@ func (s *Spool) UpdateEntry(ctx context.Context, entry *Entry) error {
 
 // DeleteQueued deletes a message and its row. It may be repeated.
 func (s *Spool) DeleteQueued(ctx context.Context, entry *Entry) error {
-	if err := s.DeleteMessage(ctx, entry.Key); err != nil {
-		return err
+	if entry.Large || entry.Unreadable {
+		if err := s.DeleteBlob(ctx, entry.Key); err != nil {
+			return err
+		}
 	}
 	return s.DeleteEntry(ctx, entry)
 }
 
-// DeleteEntry deletes a row and leaves the message, if there is one.
+// DeleteEntry deletes a row, and the message if it is small. A blob stays.
 func (s *Spool) DeleteEntry(ctx context.Context, entry *Entry) error {
-	err := s.lines.Delete(ctx, entry.Key.Partition, entry.Key.Row, "")
-	return unavailable("delete a queue entry", unlessMissing(err))
+	return unavailable("delete a queue entry", deleteRow(ctx, s.lines, entry.Key, entry.Large))
 }
 
 // ListEntries returns the first n entries of a line in their order, behind one of them; nil
 // to begin. Some may be Unreadable.
 func (s *Spool) ListEntries(ctx context.Context, l Line, behind *Entry, n int) ([]Entry, error) {
-	after := store.Key{Partition: l.partition()}
+	after := ""
 	if behind != nil {
-		after = behind.Key
+		after = behind.Key.Row
 	}
-	return s.entries(ctx, after, l.partition()+afterDash, n)
+	return s.entries(ctx, l.partition(), after, n)
 }
 
-// afterDash is greater than nothing and less than all that could follow a
-// partition's name.
-const afterDash = "!"
-
-// afterDigits is greater than every partition, which begin with a digit.
-const afterDigits = "a"
-
-func (s *Spool) entries(ctx context.Context, after store.Key, before string, n int) ([]Entry, error) {
-	rows, err := s.lines.ListBefore(ctx, after, before, n)
+func (s *Spool) entries(ctx context.Context, partition, after string, n int) ([]Entry, error) {
+	rows, err := s.lines.ListRows(ctx, partition, after, afterEntries, n)
 	if err != nil {
 		return nil, unavailable("list queue entries", err)
 	}
@@ -243,16 +211,37 @@ func (s *Spool) entries(ctx context.Context, after store.Key, before string, n i
 // ListHeads returns the entry at the head of every line that is not empty, and before it the
 // entries that are Unreadable. It costs one operation for each.
 func (s *Spool) ListHeads(ctx context.Context) (heads []Entry, err error) {
-	after := store.Key{}
-	for {
-		head, err := s.entries(ctx, after, afterDigits, 1)
-		if err != nil || len(head) == 0 {
+	for after := (store.Key{}); ; {
+		head, err := s.firstAfter(ctx, after)
+		if err != nil || head == nil {
 			return heads, err
 		}
-		heads = append(heads, head[0])
-		if after = head[0].Key; !head[0].Unreadable {
-			after = store.Key{Partition: after.Partition + afterDash}
+		heads = append(heads, *head)
+		if after = head.Key; !head.Unreadable {
+			after = nextLine(after)
 		}
+	}
+}
+
+// afterDash is greater than nothing and less than all that could follow a partition's name.
+// afterDigits is greater than every partition, which begin with a digit.
+const afterDash, afterDigits = "!", "a"
+
+// nextLine is before every key of a line behind that of k, and not before one of its own.
+func nextLine(k store.Key) store.Key { return store.Key{Partition: k.Partition + afterDash} }
+
+// firstAfter is the first entry after a key, of this or another line; nil if there is none.
+func (s *Spool) firstAfter(ctx context.Context, after store.Key) (*Entry, error) {
+	for {
+		rows, err := s.lines.ListBefore(ctx, after, afterDigits, 1)
+		if err != nil || len(rows) == 0 {
+			return nil, unavailable("list queue entries", err)
+		}
+		if rows[0].Row < afterEntries {
+			entry, _ := decodeEntry(rows[0]) // it is marked as unreadable
+			return &entry, nil
+		}
+		after = nextLine(store.Key{Partition: rows[0].Partition})
 	}
 }
 
@@ -260,24 +249,38 @@ func (s *Spool) ListHeads(ctx context.Context) (heads []Entry, err error) {
 const allPage = 1000
 
 // AllEntries goes through all queued messages, line by line, each in its order. It costs one
-// operation for every thousand.
+// operation for every line, and one for every thousand messages of it.
 func (s *Spool) AllEntries(ctx context.Context) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for after := (store.Key{}); ; {
-			page, err := s.entries(ctx, after, afterDigits, allPage)
+			head, err := s.firstAfter(ctx, after)
 			if err != nil {
 				yield(Entry{}, err)
+			}
+			if head == nil || !s.line(ctx, head.Key.Partition, yield) {
 				return
 			}
-			for i := range page {
-				if !yield(page[i], nil) {
-					return
-				}
-				after = page[i].Key
+			after = nextLine(head.Key)
+		}
+	}
+}
+
+// line goes through one line. It says whether to go on.
+func (s *Spool) line(ctx context.Context, partition string, yield func(Entry, error) bool) bool {
+	for after := ""; ; {
+		page, err := s.entries(ctx, partition, after, allPage)
+		if err != nil {
+			yield(Entry{}, err)
+			return false
+		}
+		for i := range page {
+			if !yield(page[i], nil) {
+				return false
 			}
-			if len(page) < allPage {
-				return
-			}
+			after = page[i].Key.Row
+		}
+		if len(page) < allPage {
+			return true
 		}
 	}
 }
@@ -335,5 +338,3 @@ func unavailable(doing string, err error) error {
 	}
 	return problem.Wrap(problem.Unavailable, "What waits could not be read or written. Try again after Retry-After.", fmt.Errorf("%s: %w", doing, err))
 }
-
-func isThere(err error) bool { return errors.Is(err, store.ErrExists) }

@@ -1,6 +1,7 @@
 package spool_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,11 +75,39 @@ func must(t *testing.T, err error) {
 
 func TestAMessageComesBackAsItWas(t *testing.T) {
 	t.Parallel()
-	h, want := newFixture(), message("one")
-	key := spool.KeyFor(spool.Line{Caller: "shop"}, start, "r")
-	must(t, h.PutMessage(t.Context(), key, want))
-	must(t, h.PutMessage(t.Context(), key, want)) // a repeat after a lost answer
-	got, found, err := h.ReadMessage(t.Context(), key)
+	for name, c := range map[string]struct {
+		file, most int
+		large      bool
+	}{
+		"in one part":               {10, spool.SmallBytes, false},
+		"in two parts":              {99_000, spool.SmallBytes, false},
+		"large":                     {100_000, spool.SmallBytes, true},
+		"larger than a table takes": {10, 20, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			comesBack(t, newFixture(), c.most, c.file, c.large)
+		})
+	}
+}
+
+func comesBack(t *testing.T, h *fixture, mostInTable, fileBytes int, large bool) {
+	t.Helper()
+	h.InTable(mostInTable)
+	want, s := message("one"), entry(spool.Line{Caller: "shop"}, start, "r")
+	want.Message.Attachments[1].Content = bytes.Repeat([]byte("\x00\n\xff 7"), fileBytes/5)
+	for range 2 { // a repeat after a lost answer
+		must(t, h.PutMessage(t.Context(), s, want))
+		must(t, h.InsertEntry(t.Context(), s))
+	}
+	if blobs, _, err := h.blobs.List(t.Context(), "", "", 9); err != nil || len(blobs) == 1 != large || s.Large != large {
+		t.Errorf("%d blobs, the entry says large: %t, %v", len(blobs), s.Large, err)
+	}
+	listed, err := h.ListEntries(t.Context(), s.Line, nil, 9)
+	if err != nil || len(listed) != 1 || listed[0].Large != large {
+		t.Fatalf("listed %+v, %v", listed, err)
+	}
+	got, found, err := h.ReadMessage(t.Context(), &listed[0])
 	if err != nil || !found {
 		t.Fatal(found, err)
 	}
@@ -89,18 +118,23 @@ func TestAMessageComesBackAsItWas(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got.Message, want.Message)
 	}
-	must(t, h.DeleteMessage(t.Context(), key))
-	must(t, h.DeleteMessage(t.Context(), key))
-	if _, found, err := h.ReadMessage(t.Context(), key); found || err != nil {
-		t.Errorf("after it was dropped: %t, %v", found, err)
+	must(t, h.DeleteQueued(t.Context(), s))
+	must(t, h.DeleteQueued(t.Context(), s))
+	if _, found, err := h.ReadMessage(t.Context(), s); found || err != nil {
+		t.Errorf("after it was deleted: %t, %v", found, err)
+	}
+	rows, err := h.lines.ListBefore(t.Context(), store.Key{}, "~", 9)
+	if blobs, _, blobErr := h.blobs.List(t.Context(), "", "", 9); len(rows) != 0 || len(blobs) != 0 || errors.Join(err, blobErr) != nil {
+		t.Errorf("left: rows %v, blobs %v, %v, %v", rows, blobs, err, blobErr)
 	}
 }
 
 func TestAMessageThatIsDamagedIsNotRead(t *testing.T) {
 	t.Parallel()
-	h := newFixture()
-	key := spool.KeyFor(spool.Line{Caller: "shop"}, start, "r")
-	must(t, h.PutMessage(t.Context(), key, message("one")))
+	h, s := newFixture(), entry(spool.Line{Caller: "shop"}, start, "r")
+	h.InTable(0)
+	must(t, h.PutMessage(t.Context(), s, message("one")))
+	key := s.Key
 	name := key.Partition + "/" + key.Row
 	whole, err := h.blobs.Read(t.Context(), name)
 	must(t, err)
@@ -110,7 +144,7 @@ func TestAMessageThatIsDamagedIsNotRead(t *testing.T) {
 	} {
 		must(t, h.blobs.Delete(t.Context(), name))
 		must(t, h.blobs.Put(t.Context(), name, data))
-		if _, found, err := h.ReadMessage(t.Context(), key); found || !problem.Is(err, problem.Internal) {
+		if _, found, err := h.ReadMessage(t.Context(), s); found || !problem.Is(err, problem.Internal) {
 			t.Errorf("%s: found %t, %v", what, found, err)
 		}
 	}
@@ -173,9 +207,12 @@ func TestWhatChangesOfAnEntryIsKept(t *testing.T) {
 	s.Hook, s.Terms, s.Sender, s.Ticket = "contact", "t", 1<<32-1, 1<<63-1
 	must(t, h.InsertEntry(t.Context(), s))
 	must(t, h.InsertEntry(t.Context(), s))
-	s.Tries, s.Repeats, s.UnknownAnswers, s.Doubt, s.Version, s.NotBefore = 1, 2, 3, spool.FailureAnswer, "w", start.Add(time.Minute)
+	read, _, err := h.ReadEntry(t.Context(), s.Key)
+	must(t, err)
+	s = &read
+	s.Tries, s.Repeats, s.UnknownAnswers, s.Doubt, s.Version, s.NotBefore, s.Large = 1, 2, 3, spool.FailureAnswer, "w", start.Add(time.Minute), true
 	for field, v := range reflect.ValueOf(*s).Fields() {
-		if unkept := []string{"Class", "Unreadable"}; v.IsZero() != slices.Contains(unkept, field.Name) {
+		if unkept := []string{"Class", "Unreadable", "content"}; v.IsZero() != slices.Contains(unkept, field.Name) {
 			t.Errorf("%s is %v", field.Name, v)
 		}
 	}
@@ -221,12 +258,13 @@ func TestARowThatIsDamagedIsMarked(t *testing.T) {
 func TestStraysAreMessagesWithoutARow(t *testing.T) {
 	t.Parallel()
 	h := newFixture()
+	h.InTable(0)
 	const n = 40
 	var want []string
 	for i := range n {
 		line := spool.Line{Shard: i % 3, Class: i % 2, Caller: "shop"}
 		s := entry(line, start.Add(time.Duration(i)*time.Minute), fmt.Sprintf("%02d", i))
-		must(t, h.PutMessage(t.Context(), s.Key, message(s.ID)))
+		must(t, h.PutMessage(t.Context(), s, message(s.ID)))
 		switch i % 5 {
 		case 0, 1, 2: // in its line, with others around it
 			must(t, h.InsertEntry(t.Context(), s))
@@ -257,10 +295,22 @@ func TestStraysAreMessagesWithoutARow(t *testing.T) {
 
 func TestTheDeadAreListedUntilTheyExpire(t *testing.T) {
 	t.Parallel()
-	h, line := newFixture(), spool.Line{Class: 1, Caller: "shop", Later: true}
+	for _, mostInTable := range []int{0, spool.SmallBytes} {
+		t.Run(fmt.Sprint(mostInTable, " bytes in the table"), func(t *testing.T) {
+			t.Parallel()
+			h := newFixture()
+			h.InTable(mostInTable)
+			deadUntilTheyExpire(t, h)
+		})
+	}
+}
+
+func deadUntilTheyExpire(t *testing.T, h *fixture) {
+	t.Helper()
+	line := spool.Line{Class: 1, Caller: "shop", Later: true}
 	for i := range 3 {
 		s := entry(line, start.Add(time.Duration(i)*time.Minute), strconv.Itoa(i))
-		must(t, h.PutMessage(t.Context(), s.Key, message(s.ID)))
+		must(t, h.PutMessage(t.Context(), s, message(s.ID)))
 		must(t, h.InsertEntry(t.Context(), s))
 		d := spool.DeadLetter{Entry: *s, At: start.Add(time.Duration(i) * 24 * time.Hour), Reason: "why " + s.ID}
 		must(t, h.MoveToDeadLetters(t.Context(), d))
@@ -277,10 +327,11 @@ func TestTheDeadAreListedUntilTheyExpire(t *testing.T) {
 	if err != nil || len(rest) != 1 || rest[0].ID != "2" {
 		t.Errorf("the rest is %+v, %v", rest, err)
 	}
-	must(t, h.RemoveFromDeadLetters(t.Context(), &list[0]))
-	if _, found, err := h.ReadMessage(t.Context(), list[0].Key); !found || err != nil {
-		t.Errorf("the message of one taken out: %t, %v", found, err)
+	if m, found, err := h.ReadDeadLetter(t.Context(), &list[0]); !found || err != nil || m.Message.Content.Subject != "0" {
+		t.Errorf("the message of a dead letter: %+v, %t, %v", m, found, err)
 	}
+	must(t, h.DiscardDeadLetter(t.Context(), &list[0]))
+	must(t, h.DiscardDeadLetter(t.Context(), &list[0]))
 	for _, c := range []struct {
 		at   time.Time
 		want int
@@ -289,7 +340,7 @@ func TestTheDeadAreListedUntilTheyExpire(t *testing.T) {
 			t.Errorf("at %v %d expired, %v; want %d", c.at, n, err, c.want)
 		}
 	}
-	if _, found, err := h.ReadMessage(t.Context(), list[1].Key); found || err != nil {
+	if _, found, err := h.ReadDeadLetter(t.Context(), &list[1]); found || err != nil {
 		t.Errorf("the message of one that expired: %t, %v", found, err)
 	}
 }
@@ -339,16 +390,20 @@ func TestStorageOutOfReach(t *testing.T) {
 		call func(context.Context, *fixture, *spool.Entry) error
 	}{
 		"put": {mem.Put, func(ctx context.Context, h *fixture, s *spool.Entry) error {
-			return h.PutMessage(ctx, s.Key, message("x"))
+			return h.InTable(0).PutMessage(ctx, s, message("x"))
 		}},
-		"open": {mem.Read, func(ctx context.Context, h *fixture, s *spool.Entry) error {
-			_, _, err := h.ReadMessage(ctx, s.Key)
+		"open": {mem.Get, func(ctx context.Context, h *fixture, s *spool.Entry) error {
+			_, _, err := h.ReadMessage(ctx, s)
 			return err
 		}},
-		"drop":  {mem.Delete, func(ctx context.Context, h *fixture, s *spool.Entry) error { return h.DeleteMessage(ctx, s.Key) }},
-		"enter": {mem.Insert, func(ctx context.Context, h *fixture, s *spool.Entry) error { return h.InsertEntry(ctx, s) }},
+		"open a blob": {mem.Read, func(ctx context.Context, h *fixture, s *spool.Entry) error {
+			_, _, err := h.ReadBlob(ctx, s.Key)
+			return err
+		}},
+		"drop":  {mem.Delete, func(ctx context.Context, h *fixture, s *spool.Entry) error { return h.DeleteBlob(ctx, s.Key) }},
+		"enter": {mem.Transact, func(ctx context.Context, h *fixture, s *spool.Entry) error { return h.InsertEntry(ctx, s) }},
 		"keep":  {mem.Replace, func(ctx context.Context, h *fixture, s *spool.Entry) error { return h.UpdateEntry(ctx, s) }},
-		"leave": {mem.Delete, func(ctx context.Context, h *fixture, s *spool.Entry) error { return h.DeleteQueued(ctx, s) }},
+		"leave": {mem.Transact, func(ctx context.Context, h *fixture, s *spool.Entry) error { return h.DeleteQueued(ctx, s) }},
 		"heads": {mem.List, func(ctx context.Context, h *fixture, _ *spool.Entry) error {
 			_, err := h.ListEntries(ctx, line, nil, 1)
 			return err
@@ -358,7 +413,7 @@ func TestStorageOutOfReach(t *testing.T) {
 			_, _, err := h.ReadEntry(ctx, s.Key)
 			return err
 		}},
-		"dead": {mem.Insert, func(ctx context.Context, h *fixture, s *spool.Entry) error {
+		"dead": {mem.Transact, func(ctx context.Context, h *fixture, s *spool.Entry) error {
 			return h.MoveToDeadLetters(ctx, spool.DeadLetter{Entry: *s, At: start})
 		}},
 		"wake": {mem.Send, func(ctx context.Context, h *fixture, _ *spool.Entry) error {
@@ -373,5 +428,70 @@ func TestStorageOutOfReach(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// Whichever answer is lost on the way of a small message, repeating brings the message on,
+// and its row and its content are never apart.
+func TestAnAnswerThatIsLostDividesNoMessage(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []mem.Outcome{mem.Refused, mem.Lost, mem.Repeated} {
+		for failing := range 7 {
+			t.Run(fmt.Sprintf("call %d, %d", failing, fault), func(t *testing.T) {
+				t.Parallel()
+				h, s := newFixture(), entry(spool.Line{Caller: "shop"}, start, "r")
+				calls := -1
+				h.before = func(op mem.Op) mem.Outcome {
+					if calls++; calls == failing && op != mem.List {
+						return fault
+					}
+					return mem.Done
+				}
+				again := func(do func() error) {
+					t.Helper()
+					if do() != nil {
+						must(t, do())
+					}
+				}
+				must(t, h.PutMessage(t.Context(), s, message("one")))
+				again(func() error { return h.InsertEntry(t.Context(), s) })
+				m, found, err := h.ReadMessage(t.Context(), s)
+				if err != nil {
+					m, found, err = h.ReadMessage(t.Context(), s)
+				}
+				if !found || err != nil || m.Message.Content.Subject != "one" {
+					t.Fatalf("in its line: %+v, %t, %v", m, found, err)
+				}
+				d := spool.DeadLetter{Entry: *s, At: start, Reason: "r"}
+				again(func() error { return h.MoveToDeadLetters(t.Context(), d) })
+				h.before = nil
+				if m, found, err := h.ReadDeadLetter(t.Context(), &d); !found || err != nil || m.Message.Content.Subject != "one" {
+					t.Errorf("as a dead letter: %+v, %t, %v", m, found, err)
+				}
+				if rows, err := h.lines.ListBefore(t.Context(), store.Key{}, "~", 9); len(rows) != 0 || err != nil {
+					t.Errorf("left in the line: %v, %v", rows, err)
+				}
+			})
+		}
+	}
+}
+
+// What one of two deletes has left goes with the next: a program of an older version, or a
+// person, may have taken the other away.
+func TestHalfOfAMessageIsDeleted(t *testing.T) {
+	t.Parallel()
+	for _, prefix := range []string{"", "c-"} {
+		h, s := newFixture(), entry(spool.Line{Caller: "shop"}, start, "r")
+		must(t, h.PutMessage(t.Context(), s, message("one")))
+		must(t, h.InsertEntry(t.Context(), s))
+		must(t, h.lines.Delete(t.Context(), s.Key.Partition, prefix+s.Key.Row, ""))
+		heads, err := h.ListHeads(t.Context())
+		if want := map[string]int{"": 0, "c-": 1}[prefix]; len(heads) != want || err != nil {
+			t.Errorf("heads %v, %v, want %d", heads, err, want)
+		}
+		must(t, h.DeleteQueued(t.Context(), s))
+		if rows, err := h.lines.ListBefore(t.Context(), store.Key{}, "~", 9); len(rows) != 0 || err != nil {
+			t.Errorf("left: %v, %v", rows, err)
+		}
 	}
 }

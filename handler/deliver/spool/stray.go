@@ -12,8 +12,8 @@ import (
 
 const strayPage = 5000
 
-// FindOrphans calls found for every message without a row, neither in a line nor among the
-// dead letters, whose order lies before a moment. It goes on after an error of found, and
+// FindOrphans calls found for every blob of a message without a row, neither in a line nor
+// among the dead letters, whose order lies before a moment. It goes on after an error of found, and
 // returns the first. It begins where an earlier call has stopped, or without a marker at the
 // beginning, and stops shortly before the end of ctx: next is then where to go on.
 func (s *Spool) FindOrphans(ctx context.Context, before time.Time, marker string, found func(ctx context.Context, k store.Key) error) (next string, err error) {
@@ -77,44 +77,32 @@ func (s *Spool) deadRows(ctx context.Context) (map[string]bool, error) {
 	}
 }
 
-// rowsInOrder goes through the rows of all lines, a page at a time, as far as it
-// is asked.
+// rowsInOrder goes through the rows of those lines of which it is asked, a page at a time, as
+// far as it is asked.
 type rowsInOrder struct {
-	spool *Spool
-	page  []Entry
-	last  bool
-	begun bool
+	spool     *Spool
+	partition string
+	page      []Entry
+	last      bool
 }
 
 // has must be called with keys in ascending order.
 func (r *rowsInOrder) has(ctx context.Context, k store.Key) (bool, error) {
+	if r.partition != k.Partition {
+		r.partition, r.page, r.last = k.Partition, nil, false
+	}
+	after := k.Row[:len(k.Row)-1] // it is less than k.Row, and nothing need be seen before that
 	for {
-		for len(r.page) > 1 && less(r.page[0].Key, k) {
-			r.page = r.page[1:]
+		for len(r.page) > 0 && r.page[0].Key.Row < k.Row {
+			after, r.page = r.page[0].Key.Row, r.page[1:]
 		}
-		if len(r.page) > 0 && !less(r.page[0].Key, k) {
-			return r.page[0].Key == k, nil
+		if len(r.page) > 0 || r.last {
+			return len(r.page) > 0 && r.page[0].Key == k, nil
 		}
-		if r.last {
-			return false, nil
-		}
-		// One row before k may be left: the next page begins behind it.
-		after := store.Key{}
-		switch {
-		case len(r.page) > 0:
-			after = r.page[0].Key
-		case !r.begun: // shortly before k
-			after = store.Key{Partition: k.Partition, Row: k.Row[:len(k.Row)-1]}
-		}
-		r.begun = true
-		page, err := r.spool.entries(ctx, after, afterDigits, strayPage)
+		page, err := r.spool.entries(ctx, k.Partition, after, allPage)
 		if err != nil {
 			return false, err
 		}
-		r.page, r.last = page, len(page) < strayPage
+		r.page, r.last = page, len(page) < allPage
 	}
-}
-
-func less(a, b store.Key) bool {
-	return a.Partition < b.Partition || a.Partition == b.Partition && a.Row < b.Row
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -34,6 +35,7 @@ import (
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
+	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/clock"
 	"github.com/posthorn/posthorn/handler/store/mem"
 )
@@ -45,6 +47,7 @@ type Harness struct {
 	ACS     *ACS
 	Files   *mem.Container
 	Content *mem.Container
+	Queues  *mem.Table
 	WakeUps *mem.Queue
 	Lists   *Lists
 	Clock   *clock.Clock // storage's
@@ -54,6 +57,8 @@ type Harness struct {
 	Days                  *mem.Series
 	// IndexAway keeps storage from the index of messages.
 	IndexAway atomic.Bool
+
+	letters *mem.Table // the dead ones
 
 	mu    sync.Mutex
 	fault func(op mem.Op, key string) mem.Fault
@@ -76,6 +81,7 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	}
 	h.Files, h.Content, h.WakeUps = mem.NewContainer(time.Now, plan), mem.NewContainer(time.Now, plan), mem.NewQueue(time.Now, plan)
 	table := func() *mem.Table { return mem.NewTable(time.Now, plan) }
+	h.Queues, h.letters = table(), table()
 	h.LastingRecords, h.Links, h.Days = table(), table(), mem.NewSeries(time.Now, plan)
 	records := record.Tables{Lasting: h.LastingRecords, Days: h.Days, Day: func(date string) record.Table { return h.Days.Table(date) }}
 	random := rand.NewChaCha8([32]byte{1})
@@ -95,7 +101,7 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 		Offload: offload.New(offload.Config{
 			Blobs: h.Files, Uploads: h.Files, Links: h.Links, PublicURL: public, DefaultLanguage: "en", Now: time.Now, Rand: random,
 		}),
-		Spool: spool.New(h.Content, table(), table(), h.WakeUps),
+		Spool: spool.New(h.Content, h.Queues, h.letters, h.WakeUps),
 		ACS:   h.ACS, Authority: h.Lists, MaxACSRequestBytes: MaxRequestBytes, MaxCalls: 64, RequestTimeout: 100 * time.Second,
 		Reputation: reputation.New(reputation.Config{
 			Table: table(), Callers: &h.Lists.Suspended, Hooks: &h.Lists.Suspended, Percent: 5, Now: time.Now, Log: slog.New(slog.DiscardHandler),
@@ -108,6 +114,52 @@ func New(t *testing.T, limits quota.Limits) *Harness {
 	}
 	h.Gateway = g
 	return h
+}
+
+// Contents is how many messages are stored in the spool: in rows, and in blobs.
+func (h *Harness) Contents(t *testing.T) int {
+	t.Helper()
+	blobs, _, err := h.Content.List(t.Context(), "", "", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(blobs) + len(h.contentRows(t, h.Queues)) + len(h.contentRows(t, h.letters))
+}
+
+func (h *Harness) contentRows(t *testing.T, table *mem.Table) []store.Entity {
+	t.Helper()
+	rows, err := table.ListBefore(t.Context(), store.Key{}, "~", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(rows, func(e store.Entity) bool { return !strings.HasPrefix(e.Row, "c-") })
+}
+
+// SpoilContents deletes all stored messages of the spool or, if text is not empty, puts it in
+// their place.
+func (h *Harness) SpoilContents(t *testing.T, text string) {
+	t.Helper()
+	blobs, _, err := h.Content.List(t.Context(), "", "", 1000)
+	for _, b := range blobs {
+		err = errors.Join(err, h.Content.Delete(t.Context(), b.Name))
+		if text != "" {
+			err = errors.Join(err, h.Content.Put(t.Context(), b.Name, []byte(text)))
+		}
+	}
+	for _, table := range []*mem.Table{h.Queues, h.letters} {
+		for _, e := range h.contentRows(t, table) {
+			change := store.Delete(e.Partition, e.Row, "")
+			if text != "" {
+				e.Values["part0"] = []byte(text)
+				change = store.Replace(e)
+			}
+			_, changeErr := table.Transact(t.Context(), change)
+			err = errors.Join(err, changeErr)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // KeepIndex gives the gateway an index of messages that no fault of the harness reaches. A
@@ -385,7 +437,7 @@ func DeadMessage(ctx context.Context, g *gateway.Gateway, id string) (spool.Dead
 		if d.ID != id {
 			continue
 		}
-		stored, _, err := g.Spool.ReadMessage(ctx, d.Key)
+		stored, _, err := g.Spool.ReadDeadLetter(ctx, &d)
 		if problem.Is(err, problem.Internal) {
 			err = nil
 		}

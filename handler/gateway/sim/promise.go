@@ -82,16 +82,15 @@ func (w *World) Ends(ctx context.Context, promises []Promise) (states map[record
 }
 
 // Left is what is left in the spool: stored messages, and rows of lines.
-func (w *World) Left(ctx context.Context) (blobs, rows int) {
-	list, _, _ := w.content.List(ctx, "", "", 1<<30)
-	lines, _ := w.lines.ListBefore(ctx, store.Key{}, "~", 1<<30)
-	return len(list), len(lines)
+func (w *World) Left(ctx context.Context) (messages, rows int) {
+	blobs, _, _ := w.content.List(ctx, "", "", 1<<30)
+	return len(blobs) + len(contents(ctx, w.lines)) + len(contents(ctx, w.dead)), w.Waiting()
 }
 
 // Waiting is how many rows there are in lines.
 func (w *World) Waiting() int {
 	rows, _ := w.lines.ListBefore(context.Background(), store.Key{}, "~", 1<<30)
-	return len(rows)
+	return len(rows) - len(contents(context.Background(), w.lines))
 }
 
 // Records is how many rows of records there are.

@@ -279,10 +279,21 @@ func (t *table) Delete(ctx context.Context, partition, row string, etag store.ET
 	return err
 }
 
+// Transact is one call, of the kind of its first action.
 func (t *table) Transact(ctx context.Context, actions ...store.Action) (store.Receipt, error) {
-	return t.do(ctx, mem.Transact, store.Key{Partition: actions[0].Entity.Partition}, func() (store.Receipt, error) {
-		return t.t.Transact(ctx, actions...)
+	op := map[store.Verb]mem.Op{store.InsertRow: mem.Insert, store.ReplaceRow: mem.Replace, store.DeleteRow: mem.Delete}[actions[0].Verb]
+	return t.write(ctx, op, actions[0].Entity, func() (store.Receipt, error) { return t.t.Transact(ctx, actions...) })
+}
+
+func (t *table) ListRows(ctx context.Context, partition, after, before string, n int) (rows []store.Entity, err error) {
+	_, err = t.do(ctx, mem.List, store.Key{Partition: partition, Row: after}, func() (_ store.Receipt, err error) {
+		rows, err = t.t.ListRows(ctx, partition, after, before, n)
+		return store.Receipt{}, err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
 }
 
 func (t *table) ListBefore(ctx context.Context, after store.Key, partition string, n int) (rows []store.Entity, err error) {

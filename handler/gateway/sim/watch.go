@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -175,7 +176,7 @@ func (x *Watcher) heads(ctx context.Context) (all []store.Entity) {
 		}
 		line := rows[0].Partition
 		for _, e := range rows {
-			if e.Partition == line && entryIn(e).Line.Domain == x.domain {
+			if e.Partition == line && !strings.HasPrefix(e.Row, "c-") && entryIn(e).Line.Domain == x.domain {
 				all = append(all, e)
 			}
 		}

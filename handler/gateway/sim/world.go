@@ -96,20 +96,22 @@ type World struct {
 	started   int
 	random    *rand.Rand
 	ids       atomic.Uint64
-	counts    sync.Map // Site -> *atomic.Int64
-	unknown   sync.Map // operation id -> true, once its record has said so
-	hot       sync.Map // key of a row of the ledger -> *atomic.Int64, its conditional writes
-	callers   callers
-	away      atomic.Bool
-	struck    time.Time // when something last befell the gateways
-	calm      time.Time // when that is mended
-	stop      chan struct{}
-	playing   sync.WaitGroup
+	// mostInTable is what new instances let stand in the table of entries.
+	mostInTable int
+	counts      sync.Map // Site -> *atomic.Int64
+	unknown     sync.Map // operation id -> true, once its record has said so
+	hot         sync.Map // key of a row of the ledger -> *atomic.Int64, its conditional writes
+	callers     callers
+	away        atomic.Bool
+	struck      time.Time // when something last befell the gateways
+	calm        time.Time // when that is mended
+	stop        chan struct{}
+	playing     sync.WaitGroup
 }
 
 // New makes a World, with all its instances alive. Play starts the host.
 func New(c Config) (*World, error) {
-	w := &World{Config: c, random: rand.New(rand.NewPCG(c.Seed, 1)), stop: make(chan struct{})} //nolint:gosec // a seed must replay a run
+	w := &World{Config: c, random: rand.New(rand.NewPCG(c.Seed, 1)), stop: make(chan struct{}), mostInTable: spool.SmallBytes} //nolint:gosec // a seed must replay a run
 	now := time.Now
 	w.records, w.lines, w.dead = mem.NewTable(now, nil), mem.NewTable(now, nil), mem.NewTable(now, nil)
 	w.ledger, w.links = mem.NewTable(now, nil), mem.NewTable(now, nil)
@@ -171,7 +173,7 @@ func (w *World) Start() (*Instance, error) {
 		Offload: offload.New(offload.Config{
 			Blobs: files, Uploads: files, Links: table("links", w.links), PublicURL: public, DefaultLanguage: "en", Now: now, Rand: w.bytes(),
 		}),
-		Spool: spool.New(&container{i, "content", w.content}, table("lines", w.lines), table("dead", w.dead), &queue{i, w.wakeUps}),
+		Spool: spool.New(&container{i, "content", w.content}, table("lines", w.lines), table("dead", w.dead), &queue{i, w.wakeUps}).InTable(w.mostInTable),
 		ACS:   &line{i}, Authority: cmp.Or[gateway.Authority](w.Authority, &w.callers), Reputation: reputation.New(reputation.Config{}), MaxACSRequestBytes: 100_000, MaxCalls: cmp.Or(w.MaxCalls, 64), RequestTimeout: request,
 		Now: now, NewID: w.newID, Log: log,
 		Tracer: tracenoop.NewTracerProvider().Tracer(""), Meter: metricnoop.NewMeterProvider().Meter(""),
@@ -248,21 +250,50 @@ func (w *World) Away(away bool) {
 	w.disturb(0)
 }
 
+// UseBlobs makes the content of all messages a blob that are queued from now on, as that of
+// large ones is.
+func (w *World) UseBlobs() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mostInTable = 0
+	for _, i := range w.instances {
+		i.Spool.InTable(0)
+	}
+}
+
 // LoseContent deletes every stored message of the spool, as an operator's mistake would.
 func (w *World) LoseContent(ctx context.Context) {
+	for _, k := range contents(ctx, w.lines) {
+		_ = w.lines.Delete(ctx, k.Partition, k.Row, "") // in memory, and there
+	}
 	blobs, _, _ := w.content.List(ctx, "", "", 1<<30)
 	for _, b := range blobs {
-		_ = w.content.Delete(ctx, b.Name) // in memory, and there
+		_ = w.content.Delete(ctx, b.Name) // as above
 	}
 }
 
 // SpoilContent makes every stored message of the spool unreadable.
 func (w *World) SpoilContent(ctx context.Context) {
+	spoilt := []byte("no message")
+	for _, k := range contents(ctx, w.lines) {
+		_, _ = w.lines.Replace(ctx, store.Entity{Partition: k.Partition, Row: k.Row, Values: map[string]any{"part0": spoilt}}) // in memory, and there
+	}
 	blobs, _, _ := w.content.List(ctx, "", "", 1<<30)
 	for _, b := range blobs {
-		_ = w.content.Delete(ctx, b.Name) // in memory, and there
-		_ = w.content.Put(ctx, b.Name, []byte("no message"))
+		_ = w.content.Delete(ctx, b.Name) // as above
+		_ = w.content.Put(ctx, b.Name, spoilt)
 	}
+}
+
+// contents are the keys of small messages in a table.
+func contents(ctx context.Context, t *mem.Table) (keys []store.Key) {
+	rows, _ := t.ListBefore(ctx, store.Key{}, "~", 1<<30)
+	for _, e := range rows {
+		if strings.HasPrefix(e.Row, "c-") {
+			keys = append(keys, store.Key{Partition: e.Partition, Row: e.Row})
+		}
+	}
+	return keys
 }
 
 // SpoilHead makes the first row of all lines one that nobody can read.

@@ -161,6 +161,14 @@ func Range(after store.Key, partition string) error {
 	return errors.Join(Keys(partition, "any"), Keys(cmp.Or(after.Partition, "any"), cmp.Or(after.Row, "any")))
 }
 
+// Rows says whether rows of a partition may be listed from after a row key to before another.
+func Rows(partition, after, before string) error {
+	if after >= before {
+		return errors.New("range of rows ends before it begins")
+	}
+	return errors.Join(Keys(partition, before), Keys(partition, cmp.Or(after, "any")))
+}
+
 // areInKeys looks at the bytes of UTF-8, where U+0080 to U+009F are 0xC2 and the
 // same byte again: every key of every call passes here.
 func areInKeys(key string) bool {

@@ -152,6 +152,15 @@ func (t *Table) List(ctx context.Context, partition string) ([]store.Entity, err
 	return t.list(ctx, store.Key{Partition: partition}, math.MaxInt, func(at string) bool { return strings.HasPrefix(at, all) })
 }
 
+// ListRows is as in store/table.
+func (t *Table) ListRows(ctx context.Context, partition, after, before string, n int) ([]store.Entity, error) {
+	if err := limits.Rows(partition, after, before); err != nil {
+		return nil, err
+	}
+	end := place(partition, before)
+	return t.list(ctx, store.Key{Partition: partition, Row: after}, n, func(at string) bool { return at < end })
+}
+
 // ListBefore is as in store/table.
 func (t *Table) ListBefore(ctx context.Context, after store.Key, partition string, n int) ([]store.Entity, error) {
 	if err := limits.Range(after, partition); err != nil {

@@ -68,6 +68,43 @@ func listBefore(t *testing.T, rows Rows) {
 	}
 }
 
+func listRows(t *testing.T, rows Rows) {
+	for _, place := range strings.Fields("p/1-b p/1-a p/2 p/c-1 p/c-2 p0/1 o/1") {
+		k := key(place)
+		insert(t, rows, store.Entity{Partition: k.Partition, Row: k.Row, Values: map[string]any{"n": int64(1)}})
+	}
+	for name, c := range map[string]struct {
+		after, before string
+		n             int
+		want          string
+	}{
+		"from the first":         {"", "c", 9, "1-a 1-b 2"},
+		"no more than asked for": {"", "c", 2, "1-a 1-b"},
+		"after a row":            {"1-a", "c", 9, "1-b 2"},
+		"after one that is gone": {"1-aa", "c", 1, "1-b"},
+		"after the last":         {"2", "c", 9, ""},
+		"from between":           {"c", "d", 9, "c-1 c-2"},
+		"before a row":           {"", "2", 9, "1-a 1-b"},
+	} {
+		found, err := rows.ListRows(t.Context(), "p", c.after, c.before, c.n)
+		wantErr(t, name, err, nil)
+		var got []string
+		for _, e := range found {
+			got = append(got, e.Row)
+			if e.Partition != "p" || e.ETag == "" || e.Values["n"] != int64(1) {
+				t.Errorf("%s: %+v", name, e)
+			}
+		}
+		if !slices.Equal(got, strings.Fields(c.want)) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	_, err := rows.ListRows(t.Context(), "p", "2", "1", 1)
+	wantRefused(t, "a range that ends before it begins", err)
+	_, err = rows.ListRows(t.Context(), "p", "", "x' or 'a' eq 'a", 1)
+	wantRefused(t, "a quote", err)
+}
+
 func key(place string) store.Key {
 	partition, row, _ := strings.Cut(place, "/")
 	return store.Key{Partition: partition, Row: row}

@@ -28,6 +28,7 @@ type Rows interface {
 	Delete(ctx context.Context, partition, row string, etag store.ETag) error
 	Transact(context.Context, ...store.Action) (store.Receipt, error)
 	List(ctx context.Context, partition string) ([]store.Entity, error)
+	ListRows(ctx context.Context, partition, after, before string, n int) ([]store.Entity, error)
 	ListBefore(ctx context.Context, after store.Key, partition string, n int) ([]store.Entity, error)
 }
 
@@ -43,6 +44,7 @@ func Table(t *testing.T, open func(*testing.T) Rows) {
 		"a row that was deleted is missing, not changed":   conditionOnMissing,
 		"an ETag never comes back":                         freshETags,
 		"list gives one partition in the order of rows":    list,
+		"list rows gives a range of a partition":           listRows,
 		"list before a partition gives a range of keys":    listBefore,
 		"a transaction does all of its actions":            transaction,
 		"a transaction that fails does none":               failedTransaction,

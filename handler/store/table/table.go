@@ -180,6 +180,16 @@ func (t *Table) List(ctx context.Context, partition string) ([]store.Entity, err
 	return t.query(ctx, "PartitionKey eq '"+partition+"'", math.MaxInt)
 }
 
+// ListRows reads at most n rows of a partition in the order of their row keys: the first
+// after a row key, which need not be there and may be empty, as long as they come before
+// another. It is no snapshot.
+func (t *Table) ListRows(ctx context.Context, partition, after, before string, n int) ([]store.Entity, error) {
+	if err := limits.Rows(partition, after, before); err != nil {
+		return nil, err
+	}
+	return t.query(ctx, "PartitionKey eq '"+partition+"' and RowKey gt '"+after+"' and RowKey lt '"+before+"'", n)
+}
+
 // ListBefore reads at most n rows in the order of their keys: the first after a
 // key, which need not be there and whose row may be empty, as long as their
 // partitions come before a partition. Keys are compared byte by byte. It is no

@@ -1,22 +1,39 @@
 package world
 
 import (
+	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 
 	"github.com/posthorn/posthorn/handler/local/azurite/azuritetest"
 )
 
-// Rows counts the rows of a table.
+// Rows counts the rows of a table, without contents of messages.
 func (p *Product) Rows(tb testing.TB, table string) int {
 	tb.Helper()
-	return len(p.RowsOf(tb, table))
+	return len(slices.DeleteFunc(p.RowsOf(tb, table), IsContent))
 }
 
-// RowsOf are the rows of a table, each as the service sends it.
+// IsContent says whether a row is the content of a queued message or dead letter.
+func IsContent(row string) bool { return strings.Contains(row, `"RowKey":"c-`) }
+
+// Contents counts the queued messages and dead letters that are stored, in rows and in blobs.
+func (p *Product) Contents(tb testing.TB) int {
+	tb.Helper()
+	n := p.BlobsIn(tb, "posthorn-messages")
+	for _, table := range []string{"posthornqueue", "posthorndeadletters"} {
+		n += len(p.RowsOf(tb, table)) - p.Rows(tb, table)
+	}
+	return n
+}
+
+// RowsOf are the rows of a table, which need not be there, each as the service sends it.
 func (p *Product) RowsOf(tb testing.TB, table string) (all []string) {
 	tb.Helper()
 	client, err := aztables.NewClient(p.Storage.Table+"/"+table, azuritetest.Credential{}, &aztables.ClientOptions{
@@ -27,6 +44,9 @@ func (p *Product) RowsOf(tb testing.TB, table string) (all []string) {
 	}
 	for rows := client.NewListEntitiesPager(nil); rows.More(); {
 		page, err := rows.NextPage(tb.Context())
+		if r, ok := errors.AsType[*azcore.ResponseError](err); ok && r.ErrorCode == string(aztables.TableNotFound) {
+			return nil
+		}
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -37,7 +57,7 @@ func (p *Product) RowsOf(tb testing.TB, table string) (all []string) {
 	return all
 }
 
-// BlobsIn counts the committed blobs of a container.
+// BlobsIn counts the committed blobs of a container, which need not be there.
 func (p *Product) BlobsIn(tb testing.TB, container string) (n int) {
 	tb.Helper()
 	client, err := azblob.NewClient(p.Storage.Blob, azuritetest.Credential{}, &azblob.ClientOptions{
@@ -48,6 +68,9 @@ func (p *Product) BlobsIn(tb testing.TB, container string) (n int) {
 	}
 	for blobs := client.NewListBlobsFlatPager(container, nil); blobs.More(); {
 		page, err := blobs.NextPage(tb.Context())
+		if bloberror.HasCode(err, bloberror.ContainerNotFound) {
+			return 0
+		}
 		if err != nil {
 			tb.Fatal(err)
 		}
