@@ -85,7 +85,7 @@ func TestWhatIsGivenUpIsToldAndHoldsUpNobody(t *testing.T) {
 			ends:   record.Failed, kind: "internal", detail: lost, blobs: 1,
 		},
 		{
-			name: "in doubt each time", subject: "one", meddle: nothing, takes: 90 * time.Second,
+			name: "in doubt each time", subject: "one", meddle: nothing, takes: 80 * time.Second,
 			plan: always(sim.Site{Where: "acs", Op: sim.Offer}),
 			ends: record.Unknown, kind: "acs-failed", detail: tooOften, offers: 4, blobs: 1,
 		},
