@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,8 +18,8 @@ import (
 )
 
 // cleanUpWorld is a deployment over days at 20,000 messages an hour, with a hundredth of the
-// parallel deletes: 32 at 5 ms become one at 15.6 ms. It is a sample of one message in forty,
-// whose calls of storage take forty times as long: each wait, and each share, is the same.
+// parallel deletes: 32 at 5 ms become one at 15.6 ms. It is a sample of one message in a hundred,
+// whose calls of storage take a hundred times as long: each wait, and each share, is the same.
 type cleanUpWorld struct {
 	*gatewaytest.Harness
 	// rows and blobs are until when retention asks for each.
@@ -28,7 +29,7 @@ type cleanUpWorld struct {
 }
 
 const (
-	sampleOf     = 40
+	sampleOf     = 100
 	sampleCall   = sampleOf * 5 * time.Millisecond * 100 / 32
 	sampleHourly = 20_000 / sampleOf
 	sampleLinks  = sampleHourly / 50
@@ -76,10 +77,10 @@ func (w *cleanUpWorld) send(t *testing.T) {
 		r := record.Record{Caller: "shop", Fingerprint: "f"}
 		w.named++
 		if i%2 == 0 {
-			r.ID = record.DerivedID("sample", "", fmt.Sprint(w.named))
+			r.ID = record.DerivedID("sample", "", strconv.Itoa(w.named))
 			w.rows = append(w.rows, now.Add(oneDay))
 		} else {
-			r.ID = w.Records.MakeID(fmt.Sprint(w.named), now.Add(mail.MaxWait))
+			r.ID = w.Records.MakeID(strconv.Itoa(w.named), now.Add(mail.MaxWait))
 			w.rows = append(w.rows, now.Add(mail.MaxWait+oneDay))
 		}
 		if err := w.Records.Finish(t.Context(), &r, record.Accepted, nil); err != nil {

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
@@ -34,7 +33,7 @@ func TestEachAnswerOfATableTellsTheTime(t *testing.T) {
 			local := time.Date(2000, 1, 1, 8, 0, 0, 0, time.UTC) // the clock here is wrong
 			storage := clock.New(func() time.Time { return local })
 			options := policy.ClientOptions{PerRetryPolicies: []policy.Policy{dates{storage}}}
-			pipeline := runtime.NewPipeline("test", "v0", runtime.PipelineOptions{}, (*azcore.ClientOptions)(&options))
+			pipeline := runtime.NewPipeline("test", "v0", runtime.PipelineOptions{}, &options)
 			req, err := runtime.NewRequest(t.Context(), http.MethodGet, server.URL)
 			if err != nil {
 				t.Fatal(err)

@@ -31,7 +31,6 @@ import (
 	"github.com/posthorn/posthorn/handler/api/hook"
 	"github.com/posthorn/posthorn/handler/api/rest"
 	"github.com/posthorn/posthorn/handler/api/trigger"
-	"github.com/posthorn/posthorn/handler/decide/history"
 	"github.com/posthorn/posthorn/handler/decide/quota"
 	"github.com/posthorn/posthorn/handler/decide/record"
 	"github.com/posthorn/posthorn/handler/decide/reputation"
@@ -40,7 +39,6 @@ import (
 	"github.com/posthorn/posthorn/handler/deliver/spool"
 	"github.com/posthorn/posthorn/handler/gateway"
 	"github.com/posthorn/posthorn/handler/linger"
-	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/problem"
 	"github.com/posthorn/posthorn/handler/settings"
 	"github.com/posthorn/posthorn/handler/store/blob"
@@ -322,50 +320,6 @@ func (b *builder) gateway(files *offload.Offload, client *acs.Client, callers *c
 		CostRecipients: b.s.QuotaCost == "recipients", RequestTimeout: b.s.RequestTimeout,
 		Now: time.Now, NewID: uuid.NewString, Log: log, Tracer: tel.Tracer, Meter: tel.Meter,
 	})
-}
-
-func (b *builder) records() (record.Tables, error) {
-	lasting, err := b.table(RecordsTable)
-	if err != nil {
-		return record.Tables{}, err
-	}
-	days, err := table.OpenSeries(b.s.TableEndpoint, RecordsTable, b.cred, &aztables.ClientOptions{ClientOptions: b.storage("table", b.tables)})
-	if err != nil {
-		return record.Tables{}, err
-	}
-	return record.Tables{Lasting: lasting, Days: days, Day: func(date string) record.Table { return days.Table(date) }}, nil
-}
-
-func (b *builder) index(log *slog.Logger) (*history.Index, error) {
-	days, err := table.OpenSeries(b.s.TableEndpoint, HistoryTables, b.cred, &aztables.ClientOptions{ClientOptions: b.storage("table", b.tables)})
-	if err != nil {
-		return nil, err
-	}
-	tables := history.Tables{Days: days, Day: func(date string) history.Table { return days.Table(date) }}
-	return history.New(tables, b.history()+mail.MaxWait, log), nil
-}
-
-// history is how long it is known what became of a message.
-func (b *builder) history() time.Duration { return time.Duration(b.s.HistoryDays) * 24 * time.Hour }
-
-func (b *builder) spool() (*spool.Spool, error) {
-	messages, err := blob.Open(b.s.BlobEndpoint, MessagesContainer, b.cred, time.Now, blob.Options{Client: &service.ClientOptions{ClientOptions: b.storage("blob")}, Checksum: blob.Checksum(b.s.StorageChecksum)})
-	if err != nil {
-		return nil, err
-	}
-	entries, err := b.table(QueueTable)
-	if err != nil {
-		return nil, err
-	}
-	dead, err := b.table(DeadLettersTable)
-	if err != nil {
-		return nil, err
-	}
-	wakeUps, err := b.queue(DispatchQueue)
-	if err != nil {
-		return nil, err
-	}
-	return spool.New(messages, entries, dead, wakeUps), nil
 }
 
 // SendLimits are the limits of sending that POSTHORN_QUOTA and its two figures set.
