@@ -42,7 +42,7 @@ func (p *product) testMessages(t *testing.T) {
 			t.Errorf("it is %v", d.Status)
 		}
 		if rows, contents := w.Rows(t, "posthornqueue"), w.Contents(t); rows != 3 || contents != 3 {
-			t.Errorf("%d rows and %d messages are left, want 3", rows, blobs)
+			t.Errorf("%d rows and %d messages are left, want 3", rows, contents)
 		}
 		(&product{w.Product}).expectFailure(t, w.Env, []string{"messages", "drop", ids[0], "--yes"}, 3, "No queued message has the id")
 	})
