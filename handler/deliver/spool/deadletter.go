@@ -40,7 +40,7 @@ func (s *Spool) MoveToDeadLetters(ctx context.Context, d DeadLetter) error {
 	return s.DeleteEntry(ctx, &d.Entry)
 }
 
-// ReadDeadLetter reads the message of a dead letter, as ReadMessage does that of an entry.
+// ReadDeadLetter reads the message of a dead letter. Its errors are those of ReadMessage.
 func (s *Spool) ReadDeadLetter(ctx context.Context, d *DeadLetter) (m Message, found bool, err error) {
 	if d.Large {
 		return s.ReadBlob(ctx, d.Key)

@@ -227,7 +227,7 @@ func (s *Spool) ListHeads(ctx context.Context) (heads []Entry, err error) {
 // afterDigits is greater than every partition, which begin with a digit.
 const afterDash, afterDigits = "!", "a"
 
-// nextLine is before every key of a line behind that of k, and not before one of its own.
+// nextLine is behind every key of the line of k, and before every key of the next line.
 func nextLine(k store.Key) store.Key { return store.Key{Partition: k.Partition + afterDash} }
 
 // firstAfter is the first entry after a key, of this or another line; nil if there is none.

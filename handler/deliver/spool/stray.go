@@ -77,8 +77,8 @@ func (s *Spool) deadRows(ctx context.Context) (map[string]bool, error) {
 	}
 }
 
-// rowsInOrder goes through the rows of those lines of which it is asked, a page at a time, as
-// far as it is asked.
+// rowsInOrder goes through the rows of the lines that have blobs, a page at a time, as far as it
+// is asked.
 type rowsInOrder struct {
 	spool     *Spool
 	partition string
