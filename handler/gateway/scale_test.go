@@ -167,6 +167,7 @@ func (s scale) run(t *testing.T) measured {
 	if *simTable || !w.Quick {
 		m.flood(t, w, c, 1.3*minute)
 	} else {
+		time.Sleep(10 * time.Minute) // the watchdog deletes the lists of what was at work
 		w.Stop()
 	}
 	m.look(t, w, c)
