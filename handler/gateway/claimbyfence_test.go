@@ -125,6 +125,39 @@ func TestAFenceInDoubtIsKnownAsOurs(t *testing.T) {
 	}
 }
 
+// Nothing is given to ACS before it is noted as at work.
+func TestNothingGoesThatIsNotNoted(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		key    string
+		limits quota.Limits
+	}{
+		"with a key, and plenty of tokens": {"key", quota.Limits{PerMinute: 60, PerHour: 600}},
+		"with a key, and few tokens":       {"key", quota.Limits{PerMinute: 2, PerHour: 10}},
+		"without a key":                    {"", quota.Limits{PerMinute: 60, PerHour: 600}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, sim.Config{Instances: 1, Limits: c.limits})
+				if _, err := w.Any().Send(t.Context(), shop, "", sim.Message("first", "")); err != nil {
+					t.Fatal(err)
+				}
+				w.Plan = func(_ *sim.Instance, s sim.Site, _ string) sim.Fault {
+					if s.Where == "records" && s.State == "" && (s.Op == mem.Insert || s.Op == mem.Replace) {
+						return sim.Refuse
+					}
+					return sim.Pass
+				}
+				a, err := w.Any().Send(t.Context(), shop, c.key, sim.Message("second", ""))
+				if n := len(w.ACS.Arrivals()); n != 1 || !problem.Is(err, problem.Unavailable) {
+					t.Errorf("%d calls; %+v, %v", n, a, err)
+				}
+			})
+		})
+	}
+}
+
 // A repeat costs a token only where tokens are plenty.
 func TestARepeatTakesNoTokenThatIsMissed(t *testing.T) {
 	t.Parallel()
