@@ -18,8 +18,8 @@ import (
 )
 
 // cleanUpWorld is a deployment over days at 20,000 messages an hour, with a hundredth of the
-// parallel deletes: 32 at 5 ms become one at 15.6 ms. It is a sample of one message in forty,
-// whose calls of storage take forty times as long: each wait, and each share, is the same.
+// parallel deletes: 32 at 5 ms become one at 15.6 ms. It is a sample of one message in a hundred,
+// whose calls of storage take a hundred times as long: each wait, and each share, is the same.
 type cleanUpWorld struct {
 	*gatewaytest.Harness
 	// rows and blobs are until when retention asks for each.
@@ -29,7 +29,7 @@ type cleanUpWorld struct {
 }
 
 const (
-	sampleOf     = 40
+	sampleOf     = 100
 	sampleCall   = sampleOf * 5 * time.Millisecond * 100 / 32
 	sampleHourly = 20_000 / sampleOf
 	sampleLinks  = sampleHourly / 50
