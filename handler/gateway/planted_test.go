@@ -127,7 +127,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"a dead letter leaves its content behind", "deliver/spool/deadletter.go",
-		`insertRow(ctx, s.dead, e, content)`, `insertRow(ctx, s.dead, e, nil)`,
+		`insertRow(ctx, s.dead, e, content)`, `insertRow(ctx, s.dead, e, content[:0])`,
 		"gateway", "TestWhatHasNoContentCannotBeRetried",
 	},
 	{
@@ -207,7 +207,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"a wake-up message is sent only for what is queued after all", "gateway/queue.go",
-		"	defer g.wake(ctx, s.domain, position)\n	joined", "	defer func() {\n		if s.rec.State == record.Waiting {\n			g.wake(ctx, s.domain, position)\n		}\n	}()\n	joined",
+		"	defer g.wake(ctx, s.domain, position)\n	joined", "	defer func() {\n		if there, _ := g.Spool.HasEntry(ctx, s.rec.Spooled); there {\n			g.wake(ctx, s.domain, position)\n		}\n	}()\n	joined",
 		"gateway", "TestWhatCannotBeKeptDoesNotKeepTheLineFromBeingServed",
 	},
 	{
