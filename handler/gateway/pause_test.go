@@ -29,7 +29,7 @@ func TestSimSendingIsPaused(t *testing.T) {
 		pause  time.Duration // how long it lasts
 	}{
 		{"a new subscription", quota.CustomDomainSend, 10 * time.Second, 3 * time.Hour},
-		{"large limits, which each process leases", quota.Limits{PerMinute: 2100, PerHour: 100_000}, 100 * time.Millisecond, 3 * time.Minute},
+		{"large limits, which each process leases", quota.Limits{PerMinute: 2100, PerHour: 100_000}, 100 * time.Millisecond, 15 * time.Minute},
 		{"until the deadline has passed for some", quota.CustomDomainSend, time.Minute, 6 * time.Hour},
 	} {
 		for seed := range seeds(sims(t, 1)) {
