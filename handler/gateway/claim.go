@@ -11,9 +11,8 @@ import (
 )
 
 // claim makes the record of a message that its caller has named. done says that there is an
-// answer already. It goes on after
-// the request's time: a row whose answer nobody awaited would keep the caller's id for
-// OwnerLife. undo gives it back.
+// answer already. It goes on after the request's time: a row whose answer nobody awaited would
+// keep the caller's id for OwnerLife. undo gives it back.
 func (g *Gateway) claim(ctx context.Context, s *sending) (answer Answer, done bool, err error) {
 	if !s.named {
 		return Answer{}, false, nil

@@ -286,9 +286,8 @@ func (g *Gateway) stage(ctx context.Context, s *sending) error {
 	return nil
 }
 
-// reserve stages what moves and asks the ledger for a grant; the row of the links is written
-// beside. A message that may wait gets
-// a position in the queue instead if there is no room.
+// reserve stages what moves and asks the ledger for a grant. The row of the links is written
+// beside. A message that may wait gets a position in the queue instead if there is no room.
 func (g *Gateway) reserve(ctx context.Context, s *sending, way route) (quota.Grant, *quota.Position, error) {
 	ctx, span := g.Tracer.Start(ctx, "prepare")
 	defer span.End()

@@ -33,6 +33,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -106,8 +107,8 @@ func decode(e store.Entity) (Message, error) {
 		_, tail, _ = strings.Cut(tail, "-")
 	}
 	text, operation, _ := strings.Cut(tail, "-")
-	var us int64
-	if n, err := fmt.Sscanf(text, "%d", &us); n != 1 || err != nil || operation == "" {
+	us, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || operation == "" {
 		return Message{}, fmt.Errorf("the index row %s cannot be read", e.Row)
 	}
 	m := Message{OperationID: operation, At: end.Add(-time.Duration(us) * time.Microsecond)}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/expire"
+	"github.com/posthorn/posthorn/handler/store/limits"
 )
 
 const (
@@ -28,7 +29,6 @@ const (
 	longestPause = 30 * time.Second
 	// writeTime bounds one write.
 	writeTime = 10 * time.Second
-	actions   = 100 // of a transaction, at most
 )
 
 // Index notes messages, and lists them. It is safe for concurrent use.
@@ -119,7 +119,7 @@ func (x *Index) write(ctx context.Context, all []row) error {
 	group.SetLimit(writers)
 	for len(once) > 0 {
 		n := 1
-		for n < min(len(once), actions) && once[n].date == once[0].date && once[n].entity.Partition == once[0].entity.Partition {
+		for n < min(len(once), limits.TransactionActions) && once[n].date == once[0].date && once[n].entity.Partition == once[0].entity.Partition {
 			n++
 		}
 		part := once[:n]

@@ -11,6 +11,7 @@ import (
 	"github.com/posthorn/posthorn/handler/mail"
 	"github.com/posthorn/posthorn/handler/store"
 	"github.com/posthorn/posthorn/handler/store/expire"
+	"github.com/posthorn/posthorn/handler/store/limits"
 )
 
 const (
@@ -19,8 +20,6 @@ const (
 	rounds = 8
 	// lastPartition is greater than every partition of a record: the hex digits end with f.
 	lastPartition = "g"
-	// transaction is how many rows one transaction changes at most; limits.TransactionActions.
-	transaction = 100
 )
 
 // CleanUp removes the records of a part of the lasting table that have outlived their
@@ -78,7 +77,7 @@ func (b *Store) ended(now time.Time) func(store.Entity) (time.Time, bool) {
 // remove removes a record with the rows of its partition. One that has changed meanwhile
 // stays.
 func (b *Store) remove(ctx context.Context, rows []store.Entity) (removed int, err error) {
-	for chunk := range slices.Chunk(reversed(rows), transaction) { // the record last
+	for chunk := range slices.Chunk(reversed(rows), limits.TransactionActions) { // the record last
 		if len(chunk) == 1 {
 			err = b.tables.Lasting.Delete(ctx, chunk[0].Partition, chunk[0].Row, chunk[0].ETag)
 		} else {

@@ -9,9 +9,9 @@
 //
 // A record's key is the operation id that ACS is told, a hash of caller and id: no caller
 // can meet another's, and what ACS reports finds its record with one read. A claim is an
-// insert. Every conditional write carries a fresh attempt id: when an
-// answer is lost, or storage says "exists" or "changed", the row is read back,
-// and our own attempt id in it means that our write had won.
+// insert. Every conditional write carries a fresh attempt id: when an answer is lost, or
+// storage says "exists" or "changed", the row is read back, and our own attempt id in it
+// means that our write had won.
 //
 // A request or a dispatcher that works on a message owns its record until OwnerUntil.
 // Every write renews OwnerUntil. After it another may take over. A Claimed record is taken
@@ -23,7 +23,7 @@
 // A message with an id that Posthorn made needs no claim: the first step that is written
 // makes its record.
 //
-// A process notes its work in a row of its own, with Begin, before a record says more than
+// A process notes its work in a row of its own, with BeginWork, before a record says more than
 // a claim. VisitAbandoned finds there what a dead process has left.
 //
 // # The states
@@ -186,7 +186,8 @@ type Store struct {
 	works   works
 }
 
-// New keeps records in t. now is a local clock: only its differences are used. newID makes UUIDs for attempts.
+// New keeps records in t. now is a local clock: only its differences are used. newID makes
+// UUIDs for attempts.
 func New(t Tables, now func() time.Time, newID func() string) *Store {
 	return &Store{tables: t, clock: clock.New(now), newID: newID, life: OwnerLife, fence: FenceLife, history: DefaultHistory}
 }

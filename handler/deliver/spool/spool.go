@@ -10,9 +10,9 @@
 //
 // A message has one key for its row and its content. PARTITION is its line: shard, kind of
 // the sender's domain, class, caller, and whether the message waits for its time or for
-// quota. ROW is the moment
-// since which the message waits, or at which it may go, and a name of its own. So a
-// line is one partition, read from its head, and blobs are listed in the order of rows.
+// quota. ROW is the moment since which the message waits, or at which it may go, and a name
+// of its own. So a line is one partition, read from its head, and blobs are listed in the
+// order of rows.
 //
 // The row is small and changes (tries, status requests, a pause). The content is written
 // once. That of a message up to SmallBytes is the row c-ROW of the same partition: no list
