@@ -156,7 +156,7 @@ func (s scale) run(t *testing.T) measured {
 	t.Helper()
 	m := measured{scale: s, used: 1, sites: map[sim.Site]int{}}
 	w := newWorld(t, sim.Config{
-		Seed: 1, Instances: s.instances, Limits: s.limits, Upstream: sim.Open, MaxCalls: 256,
+		Seed: 1, Instances: s.instances, Limits: s.limits, Upstream: sim.Open, MaxCalls: 256, Indexed: true,
 		Way: 15 * time.Millisecond, ACSTime: 300 * time.Millisecond, ClockError: time.Second,
 	})
 	w.Play()
