@@ -62,8 +62,8 @@ func (g *Gateway) doubtPosition(ctx context.Context, domain mail.DomainKind, c q
 }
 
 // enqueue makes a message wait at a position that the ledger has given it. Then the
-// caller may be told so. The order is message, record, row: what a crash leaves in
-// between was promised to nobody.
+// caller may be told so. The order is blob, record, row; what has no blob comes with the row.
+// What a crash leaves in between was promised to nobody.
 func (g *Gateway) enqueue(ctx context.Context, s *sending, position quota.Position, doubt spool.Doubt) (Answer, error) {
 	ctx, span := g.Tracer.Start(ctx, "queue")
 	defer span.End()
@@ -126,7 +126,8 @@ func (g *Gateway) entry(s *sending, position quota.Position, doubt spool.Doubt) 
 	return e
 }
 
-// store stores the message, then that it waits, then its row.
+// store stores a message that is large, then that it waits, then its row, with the message if
+// it is small.
 func (g *Gateway) store(ctx context.Context, s *sending, entry *spool.Entry) error {
 	if err := g.commit(ctx, s); err != nil {
 		return err
@@ -163,9 +164,9 @@ func (g *Gateway) dequeue(ctx context.Context, entry *spool.Entry) {
 	g.removeEntry(ctx, entry, g.Spool.DeleteQueued)
 }
 
-// removeEntry does so by taking the row away, and the message with it or not. Where it is not
-// known whether the row was written, the message stays: the row may still come, and would
-// have nothing to send. CleanUp finds a message that no entry came for.
+// removeEntry gives back a position by taking the row away, and the blob with it or not. Where
+// it is not known whether the row was written, the blob stays: the row may still come, and
+// would have nothing to send. CleanUp finds a blob that no row came for.
 func (g *Gateway) removeEntry(ctx context.Context, entry *spool.Entry, away func(context.Context, *spool.Entry) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.undoTimeout)
 	defer cancel()

@@ -13,9 +13,10 @@ import (
 const strayPage = 5000
 
 // FindOrphans calls found for every blob of a message without a row, neither in a line nor
-// among the dead letters, whose order lies before a moment. It goes on after an error of found, and
-// returns the first. It begins where an earlier call has stopped, or without a marker at the
-// beginning, and stops shortly before the end of ctx: next is then where to go on.
+// among the dead letters, whose order lies before a moment. It goes on after an error of
+// found, and returns the first. It begins where an earlier call has stopped, or without a
+// marker at the beginning, and stops shortly before the end of ctx: next is then where to go
+// on.
 func (s *Spool) FindOrphans(ctx context.Context, before time.Time, marker string, found func(ctx context.Context, k store.Key) error) (next string, err error) {
 	soft, cancel := expire.Early(ctx)
 	defer cancel()
@@ -77,8 +78,8 @@ func (s *Spool) deadRows(ctx context.Context) (map[string]bool, error) {
 	}
 }
 
-// rowsInOrder goes through the rows of the lines that have blobs, a page at a time, as far as it
-// is asked.
+// rowsInOrder goes through the rows of the lines that have blobs, a page at a time, as far as
+// it is asked.
 type rowsInOrder struct {
 	spool     *Spool
 	partition string
